@@ -1,0 +1,107 @@
+package tokenep
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// Code is an OAuth error code. It is a constant of the protocol and an error in itself, so that
+// errors.Is(err, tokenep.InvalidGrant) asks for the code whatever the description says.
+type Code string
+
+// The error codes of the token endpoint (RFC 6749 §5.2) and of its extensions.
+const (
+	InvalidRequest         Code = "invalid_request"         // RFC 6749 §5.2: malformed, or a parameter missing or repeated
+	InvalidClient          Code = "invalid_client"          // RFC 6749 §5.2: client authentication failed
+	InvalidGrant           Code = "invalid_grant"           // RFC 6749 §5.2: code, refresh token or credentials are no good
+	UnauthorizedClient     Code = "unauthorized_client"     // RFC 6749 §5.2: the client may not use this grant
+	UnsupportedGrantType   Code = "unsupported_grant_type"  // RFC 6749 §5.2: the server has no such grant
+	InvalidScope           Code = "invalid_scope"           // RFC 6749 §5.2: unknown, malformed or more than may be granted
+	InvalidTarget          Code = "invalid_target"          // RFC 8707 §2, RFC 8693 §2.2.2: no token for this resource or audience
+	UnsupportedTokenType   Code = "unsupported_token_type"  // RFC 7009 §2.2.1
+	ServerError            Code = "server_error"            // RFC 6749 §4.1.2.1, as an answer of status 500
+	TemporarilyUnavailable Code = "temporarily_unavailable" // RFC 6749 §4.1.2.1, as an answer of status 429 or 503
+)
+
+// Error makes a Code an error.
+func (c Code) Error() string { return string(c) }
+
+// Describe returns an Error of this code. The description is read by people who write clients; it must be a constant of the source
+// and stay within the characters of RFC 6749 §5.2 (no quote, no backslash, nothing beyond ASCII).
+func (c Code) Describe(description string) *Error {
+	return &Error{Code: c, Description: description, Status: c.status()}
+}
+
+func (c Code) status() int {
+	switch c {
+	case InvalidClient:
+		return http.StatusUnauthorized
+	case UnsupportedTokenType:
+		return http.StatusServiceUnavailable
+	case TemporarilyUnavailable:
+		return http.StatusServiceUnavailable
+	case ServerError:
+		return http.StatusInternalServerError
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+// Error is a refusal: what the client is told (code, description, status) and what only the log is told (cause).
+type Error struct {
+	Code        Code
+	Description string        // constant text for the developer of the client; may be empty
+	Status      int           // HTTP status
+	RetryAfter  time.Duration // Retry-After, rounded up to whole seconds; zero: no such header
+	Cause       error         // for the log alone
+}
+
+// Error returns the text for the log: code, description and cause.
+func (e *Error) Error() string {
+	s := string(e.Code)
+	if e.Description != "" {
+		s += ": " + e.Description
+	}
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Is reports whether target is the code of e.
+func (e *Error) Is(target error) bool {
+	code, ok := target.(Code)
+	return ok && code == e.Code
+}
+
+// Because returns e with the cause set.
+func (e *Error) Because(cause error) *Error {
+	e.Cause = cause
+	return e
+}
+
+// retryLater is how long a client is asked to wait when a part of the server is away.
+const retryLater = 5 * time.Second
+
+// AsError turns any error into the refusal that the client sees. An *Error or a Code anywhere in the chain speaks for itself; a store that is away is
+// 503 with Retry-After, so that no client throws away credentials that are still good; everything else is 500 server_error.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if c, ok := errors.AsType[Code](err); ok {
+		return c.Describe("").Because(err)
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		e := TemporarilyUnavailable.Describe("the server cannot reach its state; try again").Because(err)
+		e.RetryAfter = retryLater
+		return e
+	}
+	return ServerError.Describe("").Because(err)
+}
