@@ -1,0 +1,327 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// keysOfEach makes one key of each algorithm, once: RSA takes a while.
+var keysOfEach = sync.OnceValues(func() (map[string]*Key, error) {
+	out := map[string]*Key{}
+	for _, alg := range Algorithms() {
+		k, err := generate(alg)
+		if err != nil {
+			return nil, err
+		}
+		out[alg] = k
+	}
+	return out, nil
+})
+
+func each(t *testing.T) map[string]*Key {
+	t.Helper()
+	out, err := keysOfEach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestSignaturesAreVerifiedByAnotherLibrary covers RFC 7518 §3.3–3.5 and RFC 8037 §3.1.
+func TestSignaturesAreVerifiedByAnotherLibrary(t *testing.T) {
+	for alg, k := range each(t) {
+		t.Run(alg, func(t *testing.T) {
+			t.Parallel()
+			for range 20 { // an r or s with leading zeros turns up now and then
+				token := signed(t, k, `{"sub":"a"}`)
+				known := jwa.SignatureAlgorithm(sameName(alg))
+				if _, err := verifyToken(token, alg, known, k.Public()); err != nil {
+					t.Fatalf("%s: %v", token, err)
+				}
+			}
+		})
+	}
+}
+
+func signed(t testing.TB, k *Key, payload string) string {
+	t.Helper()
+	buf := []byte(k.Header() + "." + base64.RawURLEncoding.EncodeToString([]byte(payload)))
+	out, err := k.AppendSignature(append(buf, '.'), buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// verifyToken asks jwx, which does not know the name Ed25519: there the parts are
+// verified without its look at the header.
+func verifyToken(token, alg string, known jwa.SignatureAlgorithm, public crypto.PublicKey) ([]byte, error) {
+	if alg != "Ed25519" {
+		return jws.Verify([]byte(token), jws.WithKey(known, public))
+	}
+	i := strings.LastIndexByte(token, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(token[i+1:])
+	if err != nil {
+		return nil, err
+	}
+	v, err := jws.NewVerifier(known)
+	if err != nil {
+		return nil, err
+	}
+	return nil, v.Verify([]byte(token[:i]), signature, public)
+}
+
+func TestRFC7518_3_4_ECDSASignaturesHaveFixedWidth(t *testing.T) {
+	for alg, size := range map[string]int{"ES256": 64, "ES384": 96, "ES512": 132} {
+		k, err := generate(alg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			raw, err := k.sign(k.private, []byte("message"))
+			if err != nil || len(raw) != size {
+				t.Fatalf("%s: %d bytes (%v), want %d", alg, len(raw), err, size)
+			}
+		}
+	}
+}
+
+func TestRFC7518_3_4_IntegersAreRightAligned(t *testing.T) {
+	for name, tc := range map[string]struct {
+		der  []byte
+		want string // of two 4-byte halves; "" is an error
+	}{
+		"short integers":       {[]byte{0x30, 6, 2, 1, 5, 2, 1, 7}, "\x00\x00\x00\x05\x00\x00\x00\x07"},
+		"sign byte is dropped": {[]byte{0x30, 10, 2, 5, 0, 0xff, 1, 2, 3, 2, 1, 7}, "\xff\x01\x02\x03\x00\x00\x00\x07"},
+		"long form of length":  {[]byte{0x30, 0x81, 6, 2, 1, 5, 2, 1, 7}, "\x00\x00\x00\x05\x00\x00\x00\x07"},
+		"integer too wide":     {[]byte{0x30, 10, 2, 5, 1, 2, 3, 4, 5, 2, 1, 7}, ""},
+		"trailing byte":        {[]byte{0x30, 6, 2, 1, 5, 2, 1, 7, 0}, ""},
+		"third integer":        {[]byte{0x30, 9, 2, 1, 5, 2, 1, 7, 2, 1, 1}, ""},
+		"one integer":          {[]byte{0x30, 3, 2, 1, 5}, ""},
+		"cut off":              {[]byte{0x30, 6, 2, 1, 5, 2, 1}, ""},
+		"not a sequence":       {[]byte{0x31, 6, 2, 1, 5, 2, 1, 7}, ""},
+		"empty integer":        {[]byte{0x30, 5, 2, 0, 2, 1, 7}, ""},
+		"nothing":              {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := fixedWidth(tc.der, 4)
+			if tc.want == "" {
+				if err == nil {
+					t.Fatalf("accepted as %x", got)
+				}
+				return
+			}
+			if err != nil || string(got) != tc.want {
+				t.Errorf("got %x, %v; want %x", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestRFC9068_2_1_HeaderNamesAlgorithmKeyAndType(t *testing.T) {
+	k, err := generate("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := base64.RawURLEncoding.DecodeString(k.Header())
+	if want := `{"alg":"ES256","kid":"` + k.ID + `","typ":"at+jwt"}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
+}
+
+func TestKeySetHoldsPublicMembersUnderTheirThumbprints(t *testing.T) {
+	private := []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+	for alg, k := range each(t) {
+		s, err := newSnapshot(recordOf(t, k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var set struct{ Keys []map[string]any }
+		if err := json.Unmarshal(s.jwks, &set); err != nil || len(set.Keys) != 1 {
+			t.Fatalf("%s: %s: %v", alg, s.jwks, err)
+		}
+		member := set.Keys[0]
+		if member["kid"] != k.ID || member["use"] != "sig" || member["alg"] != alg {
+			t.Errorf("%s: kid, use or alg is wrong in %s", alg, s.jwks)
+		}
+		for _, name := range private {
+			if _, ok := member[name]; ok {
+				t.Errorf("%s: the key set shows %q", alg, name)
+			}
+		}
+		checkThumbprint(t, s.jwks, k.ID)
+	}
+}
+
+// checkThumbprint parses the set as a stranger would and computes RFC 7638 over it.
+func checkThumbprint(t *testing.T, jwks []byte, kid string) {
+	t.Helper()
+	set, err := jwk.Parse(jwks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := set.Key(0)
+	sum, err := key.Thumbprint(crypto.SHA256)
+	if err != nil || base64.RawURLEncoding.EncodeToString(sum) != kid {
+		t.Errorf("kid %s is not the thumbprint of %s", kid, jwks)
+	}
+}
+
+func TestStoredKeysComeBackAsTheyWere(t *testing.T) {
+	for alg, k := range each(t) {
+		rec, keys := recordOf(t, k)
+		data, err := encodeRing(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Data = data
+		back, err := decodeRing(rec, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", alg, err)
+		}
+		if b := back[0].key; b.ID != k.ID || b.Algorithm != alg || b.Header() != k.Header() {
+			t.Errorf("%s: came back as %s for %s", alg, b.ID, b.Algorithm)
+		}
+		known, err := decodeRing(rec, map[string]*Key{k.ID: k})
+		if err != nil || known[0].key != k {
+			t.Errorf("%s: a key known already was parsed into another one (%v)", alg, err)
+		}
+	}
+}
+
+func TestStoredKeyUnderAWrongNameIsRefused(t *testing.T) {
+	k, err := generate("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, keys := recordOf(t, k)
+	data, err := encodeRing(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string][2]string{
+		"kid of another key": {k.ID, "x"},
+		"another algorithm":  {`"ES256"`, `"ES384"`},
+		"unknown algorithm":  {`"ES256"`, `"HS256"`},
+	} {
+		rec.Data = []byte(strings.ReplaceAll(string(data), change[0], change[1]))
+		if _, err := decodeRing(rec, nil); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestKeyAnswersToItsOwnAlgorithmOnly(t *testing.T) {
+	c := newClock()
+	s := newStore(t, c)
+	r := start(t, s, c)
+	ec := activeID(t, r)
+	r = start(t, s, c, func(o *Options) { o.Algorithm = "EdDSA" })
+	ed := only(t, r, Next).ID
+	for _, tc := range []struct {
+		rule, kid, alg string
+		want           error
+	}{
+		{"active", ec, "ES256", nil},
+		{"next is published too", ed, "EdDSA", nil},
+		{"RFC 9864 §2.2: the other name of EdDSA", ed, "Ed25519", nil},
+		{"another curve", ec, "ES384", verify.ErrUnknownKey},
+		{"HMAC with the public key", ec, "HS256", verify.ErrUnknownKey},
+		{"none", ec, "none", verify.ErrUnknownKey},
+		{"no alg", ec, "", verify.ErrUnknownKey},
+		{"unknown kid", "x", "ES256", verify.ErrUnknownKey},
+		{"no kid among several keys", "", "ES256", verify.ErrUnknownKey},
+	} {
+		t.Run(tc.rule, func(t *testing.T) {
+			key, err := r.Key(t.Context(), tc.kid, tc.alg)
+			if !errors.Is(err, tc.want) || (err == nil) != (key != nil) {
+				t.Errorf("got %v, %v; want %v", key, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestRingThatWasNotStartedIsUnavailable(t *testing.T) {
+	r, err := New(Options{Store: newStore(t, newClock()), Retain: retain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Key(t.Context(), "x", "ES256"); !errors.Is(err, verify.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	if body, tag := r.JWKS(); string(body) != `{"keys":[]}` || tag != "" {
+		t.Errorf("got %s %s, want an empty set without a tag", body, tag)
+	}
+	if l := r.List(); len(l) != 0 {
+		t.Errorf("got %v, want no keys", l)
+	}
+}
+
+func TestPublicKeyStaysOnePointerAcrossRefreshes(t *testing.T) {
+	c := newClock()
+	s := newStore(t, c)
+	a, b := start(t, s, c), start(t, s, c)
+	kid := activeID(t, b)
+	before, _ := b.Key(t.Context(), kid, "ES256")
+	if err := a.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, b)
+	if after, err := b.Key(t.Context(), kid, "ES256"); err != nil || after != before {
+		t.Errorf("the key of a cached token became another object (%v)", err)
+	}
+}
+
+// BenchmarkSign holds a signature of ours against the raw one, in one run:
+// of-signature is time over time, and should stay under 1.3.
+func BenchmarkSign(b *testing.B) {
+	k, err := generate("ES256")
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	input := []byte(k.Header() + "." + strings.Repeat("x", 400))
+	digest := sha256.Sum256(input)
+	buf := make([]byte, 0, 128)
+	var ours, theirs time.Duration
+	b.ReportAllocs()
+	for b.Loop() {
+		t0 := time.Now()
+		if _, err := ecdsa.SignASN1(rand.Reader, raw, digest[:]); err != nil {
+			b.Fatal(err)
+		}
+		t1 := time.Now()
+		if _, err := k.AppendSignature(buf, input); err != nil {
+			b.Fatal(err)
+		}
+		theirs, ours = theirs+t1.Sub(t0), ours+time.Since(t1)
+	}
+	b.ReportMetric(float64(ours)/float64(theirs), "of-signature")
+}
+
+// recordOf gives a ring of one active key, for newSnapshot and encodeRing.
+func recordOf(t *testing.T, k *Key) (store.Record, []entry) {
+	t.Helper()
+	now := newClock().Now()
+	return store.Record{Kind: recordKind, ID: recordID}, []entry{{key: k, created: now, activated: now, retain: retain}}
+}
