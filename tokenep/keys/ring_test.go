@@ -489,3 +489,51 @@ func TestRecordThatIsNotARingFailsTheStart(t *testing.T) {
 		})
 	}
 }
+
+func TestKeyPromotedJustNowIsRetainedInFull(t *testing.T) {
+	c := newClock()
+	r := start(t, newStore(t, c), c)
+	for range 2 {
+		short := activeID(t, r)
+		if err := r.Rotate(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range r.List() {
+			if i.ID == short && !i.Expires.Equal(c.Now().Add(retain)) {
+				t.Errorf("a key retired at %s expires at %s, want %s later", i.Retired, i.Expires, retain)
+			}
+		}
+	}
+}
+
+// overtaken is a store on which somebody else is faster, once.
+type overtaken struct {
+	store.Store
+	first func()
+}
+
+func (o *overtaken) Swap(ctx context.Context, old, next store.Record) error {
+	if f := o.first; f != nil {
+		o.first = nil
+		f()
+	}
+	return o.Store.Swap(ctx, old, next)
+}
+
+func TestRotationsByHandAtTheSameMomentAreOne(t *testing.T) {
+	c := newClock()
+	s := &overtaken{Store: newStore(t, c)}
+	slow, fast := start(t, s, c), start(t, s, c)
+	next := only(t, slow, Next).ID
+	s.first = func() {
+		if err := fast.Rotate(t.Context(), true); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := slow.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if got := activeID(t, slow); got != next {
+		t.Errorf("active is %s, want %s: rotated twice", got, next)
+	}
+}
