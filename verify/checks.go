@@ -1,0 +1,250 @@
+package verify
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"slices"
+	"time"
+)
+
+// checks is what a token must pass, in this order. Up to the signature nothing
+// that the token says is believed: iss chooses the key set, no more.
+//
+// Checks marked once are about the bytes alone, so they are not repeated for
+// bytes that the cache has proven. All others run on every request.
+var checks = [...]struct {
+	name  string
+	needs knowledge
+	once  bool
+	run   func(*verification) *Error
+}{
+	{name: "size", run: (*verification).checkSize},
+	{name: "form", once: true, needs: theSize, run: (*verification).checkForm},
+	{name: "header", once: true, needs: theForm, run: (*verification).checkHeader},
+	{name: "claims", once: true, needs: theForm | theHeader, run: (*verification).checkClaims},
+	{name: "issuer", needs: theToken, run: (*verification).checkIssuer},
+	{name: "type", needs: theToken | theIssuer, run: (*verification).checkType},
+	{name: "algorithm", needs: theToken | theIssuer, run: (*verification).checkAlgorithm},
+	{name: "key", needs: theToken | theIssuer, run: (*verification).checkKey},
+	{name: "signature", once: true, needs: theToken | theKey, run: (*verification).checkSignature},
+	{name: "purpose", needs: theToken, run: (*verification).checkPurpose},
+	{name: "expiry", needs: theToken, run: (*verification).checkExpiry},
+	{name: "not before", needs: theToken, run: (*verification).checkNotBefore},
+	{name: "issued at", needs: theToken, run: (*verification).checkIssuedAt},
+	{name: "audience", needs: theToken | theIssuer, run: (*verification).checkAudience},
+	{name: "confirmation", needs: theToken, run: (*verification).checkConfirmation},
+	{name: "revocation", needs: theToken | theIssuer, run: (*verification).checkRevocation},
+}
+
+// knowledge is what earlier checks have found; without it a later one has
+// nothing to look at.
+type knowledge uint8
+
+const (
+	theSize knowledge = 1 << iota
+	theForm
+	theHeader
+	theToken
+	theIssuer
+	theKey
+)
+
+// verification is one run over the checks.
+type verification struct {
+	*Verifier
+	ctx    context.Context
+	raw    string
+	now    time.Time
+	known  knowledge
+	proven bool // the cache holds raw: token is filled, and key is the key that signed it
+
+	parts  compact
+	token  *Token
+	issuer *Issuer
+	key    crypto.PublicKey
+}
+
+func (s *verification) checkSize() *Error {
+	if len(s.raw) > s.maxSize {
+		return invalid("the token is too long", nil)
+	}
+	s.known |= theSize
+	return nil
+}
+
+// checkForm: RFC 7515 §7.1, with RFC 8725 §3.11 on telling kinds of JWT apart.
+func (s *verification) checkForm() *Error {
+	parts, err := parseCompact(s.raw)
+	if err != nil {
+		return invalid("the token is not a signed JWT", err)
+	}
+	s.parts = parts
+	s.known |= theForm
+	return nil
+}
+
+// checkHeader: RFC 7515 §4.
+func (s *verification) checkHeader() *Error {
+	header, err := parseHeader(s.parts.header)
+	if err != nil {
+		return invalid("the header of the token is not acceptable", err)
+	}
+	s.token = &Token{Header: header}
+	s.known |= theHeader
+	return nil
+}
+
+// checkClaims: RFC 7519 §4 and §7.2.
+func (s *verification) checkClaims() *Error {
+	if err := parseClaims(s.parts.payload, s.token); err != nil {
+		return invalid("the claims of the token are not acceptable", err)
+	}
+	s.known |= theToken
+	return nil
+}
+
+// checkIssuer: RFC 9068 §4, byte by byte.
+func (s *verification) checkIssuer() *Error {
+	issuer := s.issuers[s.token.Issuer]
+	if issuer == nil {
+		return invalid("the issuer of the token is not trusted here", nil)
+	}
+	s.issuer = issuer
+	s.known |= theIssuer
+	return nil
+}
+
+// checkType: RFC 9068 §2.1, RFC 8725 §3.11.
+func (s *verification) checkType() *Error {
+	if !slices.Contains(s.issuer.Types, s.token.Header.Type) {
+		return invalid("the token is not an access token", nil)
+	}
+	return nil
+}
+
+// checkAlgorithm: RFC 8725 §3.1.
+func (s *verification) checkAlgorithm() *Error {
+	name := canonicalAlgorithm(s.token.Header.Algorithm)
+	if allowed := s.issuer.Algorithms; len(allowed) > 0 && !slices.Contains(allowed, name) {
+		return invalid("the algorithm of the token is not accepted", nil)
+	}
+	return nil
+}
+
+// checkKey: the key set has the last word on which key serves which algorithm,
+// and on whether a key that once proved a token is still a key of the issuer.
+func (s *verification) checkKey() *Error {
+	header := &s.token.Header
+	if header.KeyID == "" && !s.issuer.AllowMissingKeyID {
+		return invalid("the token names no key", nil)
+	}
+	key, err := s.issuer.Keys.Key(s.ctx, header.KeyID, canonicalAlgorithm(header.Algorithm))
+	if errors.Is(err, ErrUnknownKey) {
+		return invalid("the key of the token is not known", err)
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if s.proven && !sameKey(s.key, key) {
+		return invalid("the key of the token is not known", errKeyReplaced)
+	}
+	s.key = key
+	s.known |= theKey
+	return nil
+}
+
+var errKeyReplaced = errors.New("another key now has the kid of the one that signed the token")
+
+// sameKey compares keys of unknown types. Key sets give the same pointer for
+// the same key, mostly; an Ed25519 key is a slice, which == would panic on.
+func sameKey(a, b crypto.PublicKey) bool {
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
+}
+
+// checkSignature: RFC 7515 §5.2.
+func (s *verification) checkSignature() *Error {
+	algorithm, err := findAlgorithm(s.token.Header.Algorithm)
+	if err == nil {
+		err = algorithm.verify(s.key, s.parts.input, s.parts.signature)
+	}
+	if err != nil {
+		return invalid("the signature of the token is not good", err)
+	}
+	return nil
+}
+
+// checkPurpose turns away what the same issuer signs for another use (RFC 8725
+// §2.8): security event tokens, of which logout tokens are a kind (RFC 8417
+// §2.2), and ID tokens (OpenID Connect Core §3.3.2.11). With typ at+jwt there
+// are none; it matters where Types lets others in.
+func (s *verification) checkPurpose() *Error {
+	for _, name := range [...]string{"events", "at_hash", "c_hash"} {
+		if _, present := s.token.Claims[name]; present {
+			return invalid("the token is not an access token", nil)
+		}
+	}
+	return nil
+}
+
+// checkExpiry: RFC 7519 §4.1.4, "on or after".
+func (s *verification) checkExpiry() *Error {
+	if !s.now.Before(s.token.Expires.Add(s.leeway)) {
+		return invalid("the token has expired", nil)
+	}
+	return nil
+}
+
+// checkNotBefore: RFC 7519 §4.1.5.
+func (s *verification) checkNotBefore() *Error {
+	if s.now.Add(s.leeway).Before(s.token.NotBefore) {
+		return invalid("the token is not valid yet", nil)
+	}
+	return nil
+}
+
+// checkIssuedAt: RFC 7519 §4.1.6 leaves the use of iat open. A token from the
+// future, or one that ended before it began, was made by a broken clock or by
+// hand.
+func (s *verification) checkIssuedAt() *Error {
+	issued := s.token.IssuedAt
+	if s.now.Add(s.leeway).Before(issued) {
+		return invalid("the token is not valid yet", nil)
+	}
+	if issued.After(s.token.Expires) {
+		return invalid("the token expires before it was issued", nil)
+	}
+	return nil
+}
+
+// checkAudience: RFC 9068 §4.
+func (s *verification) checkAudience() *Error {
+	if s.issuer.InsecureAnyAudience {
+		return nil
+	}
+	for _, audience := range s.token.Audience {
+		if slices.Contains(s.issuer.Audience, audience) {
+			return nil
+		}
+	}
+	return invalid("the token is for another audience", nil)
+}
+
+// checkConfirmation: a token with cnf is bound to a key of its holder (RFC
+// 7800 §3.1, RFC 8705 §3.1, RFC 9449 §6.1). No way to prove possession is
+// understood here, and taken as a bearer token it would be worth stealing.
+func (s *verification) checkConfirmation() *Error {
+	if _, present := s.token.Claims["cnf"]; present {
+		return invalid("the token is bound to a key in a way that is not supported", nil)
+	}
+	return nil
+}
+
+// checkRevocation: RFC 7009 §2.2, at once and also for cached tokens.
+func (s *verification) checkRevocation() *Error {
+	if s.issuer.Revocations.Revoked(s.token) {
+		return invalid("the token has been revoked", nil)
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package verify
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Reasons why a payload is no set of claims (RFC 7519 §4.1, RFC 9068 §2.2).
+var (
+	errIssuer      = errors.New("iss is not a string of 1 to 2048 bytes")
+	errSubject     = errors.New("sub is not a string of 1 to 1024 bytes without control characters")
+	errClient      = errors.New("client_id is not a string of 1 to 1024 bytes without control characters")
+	errID          = errors.New("jti is not a string of 1 to 1024 bytes without control characters")
+	errAudience    = errors.New("aud is not a string or a list of at most 64 strings")
+	errDate        = errors.New("exp, nbf or iat is not a NumericDate")
+	errExpires     = errors.New("exp is missing")
+	errScopeString = errors.New("scope is not a string")
+)
+
+const (
+	maxIssuer   = 2048 // bytes
+	maxName     = 1024 // bytes, of sub, client_id and jti
+	maxAudience = 64   // elements
+	maxDate     = 253402300799
+)
+
+// parseClaims reads a payload into t: every claim that this package knows has
+// its right form, or the whole is refused. What they say is judged elsewhere.
+func parseClaims(text string, t *Token) error {
+	claims, err := parseObject(text)
+	if err != nil {
+		return err
+	}
+	t.Claims = claims
+	var ok bool
+	if t.Issuer, ok = claims["iss"].(string); !ok || t.Issuer == "" || len(t.Issuer) > maxIssuer {
+		return errIssuer
+	}
+	if t.Subject, ok = claims["sub"].(string); !ok || !isName(t.Subject) {
+		return errSubject
+	}
+	if value, present := claims["client_id"]; present {
+		if t.ClientID, ok = value.(string); !ok || !isName(t.ClientID) {
+			return errClient
+		}
+	}
+	if value, present := claims["jti"]; present {
+		if t.ID, ok = value.(string); !ok || !isName(t.ID) {
+			return errID
+		}
+	}
+	if value, present := claims["aud"]; present {
+		if t.Audience, err = parseAudience(value); err != nil {
+			return err
+		}
+	}
+	if value, present := claims["scope"]; present {
+		text, ok := value.(string)
+		if !ok {
+			return errScopeString
+		}
+		if t.Scope, err = ParseScope(text); err != nil {
+			return err
+		}
+	}
+	return parseDates(claims, t)
+}
+
+// isName holds the claims that are logged and handed on in headers to a size,
+// and to characters that stay on their line.
+func isName(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
+}
+
+// parseAudience reads aud, which is one string or a list (RFC 7519 §4.1.3).
+func parseAudience(value any) ([]string, error) {
+	switch value := value.(type) {
+	case string:
+		return []string{value}, nil
+	case []any:
+		if len(value) > maxAudience {
+			return nil, errAudience
+		}
+		audience := make([]string, len(value))
+		for i, element := range value {
+			name, ok := element.(string)
+			if !ok {
+				return nil, errAudience
+			}
+			audience[i] = name
+		}
+		return audience, nil
+	}
+	return nil, errAudience
+}
+
+func parseDates(claims map[string]any, t *Token) error {
+	for _, claim := range [...]struct {
+		name string
+		date *time.Time
+	}{{"exp", &t.Expires}, {"nbf", &t.NotBefore}, {"iat", &t.IssuedAt}} {
+		value, present := claims[claim.name]
+		if !present {
+			continue
+		}
+		number, ok := value.(json.Number)
+		if !ok {
+			return errDate
+		}
+		seconds, err := numericDate(string(number))
+		if err != nil {
+			return err
+		}
+		*claim.date = time.Unix(seconds, 0)
+	}
+	if t.Expires.IsZero() {
+		return errExpires
+	}
+	return nil
+}
+
+// numericDate gives the whole seconds of a NumericDate (RFC 7519 §2), rounded
+// down. Without an exponent the digits decide, since a float would round
+// 1700000000.99999999 up. Dates after the year 9999 are mistakes.
+func numericDate(number string) (int64, error) {
+	var seconds int64
+	if strings.ContainsAny(number, "eE") {
+		float, err := strconv.ParseFloat(number, 64)
+		if err != nil || math.Abs(float) > maxDate {
+			return 0, errDate
+		}
+		seconds = int64(math.Floor(float))
+	} else {
+		whole, fraction, _ := strings.Cut(number, ".")
+		var err error
+		if seconds, err = strconv.ParseInt(whole, 10, 64); err != nil {
+			return 0, errDate
+		}
+		if number[0] == '-' && strings.Trim(fraction, "0") != "" {
+			seconds--
+		}
+	}
+	if seconds > maxDate || seconds < -maxDate {
+		return 0, errDate
+	}
+	return seconds, nil
+}

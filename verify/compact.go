@@ -1,0 +1,139 @@
+package verify
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+)
+
+// Reasons why a string is no compact JWS that this package would look at.
+var (
+	errParts     = errors.New("not three parts between two dots")
+	errPart      = errors.New("a part is empty or too long")
+	errBase64    = errors.New("not canonical base64url")
+	errAlgorithm = errors.New("alg is not a string that names an algorithm")
+	errKeyID     = errors.New("kid is not a string of 1 to 256 bytes")
+	errType      = errors.New("typ is not a string")
+	errCritical  = errors.New("crit: no extension is understood")
+	errEncoding  = errors.New("b64 or zip: the payload is always base64url and never compressed")
+	errForeign   = errors.New("jwk, jku, x5u or x5c: keys come from configuration, never from the token")
+)
+
+const (
+	maxHeader    = 2048 // bytes, encoded
+	maxSignature = 1366 // bytes, encoded: RSA with 8192 bits
+	maxKeyID     = 256  // bytes
+)
+
+// base64url without padding, and without stray bits after the last character
+// (RFC 7515 §2): one token has one spelling.
+var base64url = base64.RawURLEncoding.Strict()
+
+// compact is a JWS Compact Serialization (RFC 7515 §7.1), decoded.
+type compact struct {
+	input     string // what is signed: the first two parts with the dot
+	header    string // JSON
+	payload   string // JSON
+	signature []byte
+}
+
+// parseCompact takes raw apart. Five parts are a JWE, and a brace is the JSON
+// Serialization; neither gets as far as being decoded.
+func parseCompact(raw string) (compact, error) {
+	first, rest, _ := strings.Cut(raw, ".")
+	second, third, found := strings.Cut(rest, ".")
+	switch {
+	case !found || strings.Contains(third, "."):
+		return compact{}, errParts
+	case first == "" || second == "" || third == "" || len(first) > maxHeader || len(third) > maxSignature:
+		return compact{}, errPart
+	case !isBase64url(first) || !isBase64url(second) || !isBase64url(third):
+		return compact{}, errBase64
+	}
+	// All parts share one buffer, the two texts one string.
+	buffer := make([]byte, 0, base64url.DecodedLen(len(raw)))
+	var ends [3]int
+	for i, part := range [...]string{first, second, third} {
+		var err error
+		if buffer, err = base64url.AppendDecode(buffer, []byte(part)); err != nil {
+			return compact{}, errBase64
+		}
+		ends[i] = len(buffer)
+	}
+	text := string(buffer[:ends[1]])
+	return compact{
+		input:     raw[:len(first)+1+len(second)],
+		header:    text[:ends[0]],
+		payload:   text[ends[0]:],
+		signature: buffer[ends[1]:ends[2]],
+	}, nil
+}
+
+// isBase64url is stricter than the decoder, which skips line ends.
+func isBase64url(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// parseHeader reads a JOSE header (RFC 7515 §4). Member names are matched
+// exactly: "Alg" is some other member.
+func parseHeader(text string) (Header, error) {
+	members, err := parseObject(text)
+	if err != nil {
+		return Header{}, err
+	}
+	if err := refuseMembers(members); err != nil {
+		return Header{}, err
+	}
+	var h Header
+	var ok bool
+	if h.Algorithm, ok = members["alg"].(string); !ok || h.Algorithm == "" || h.Algorithm == "none" {
+		return Header{}, errAlgorithm
+	}
+	if kid, present := members["kid"]; present {
+		if h.KeyID, ok = kid.(string); !ok || h.KeyID == "" || len(h.KeyID) > maxKeyID {
+			return Header{}, errKeyID
+		}
+	}
+	if typ, present := members["typ"]; present {
+		if h.Type, ok = typ.(string); !ok {
+			return Header{}, errType
+		}
+		h.Type = mediaType(h.Type)
+	}
+	return h, nil
+}
+
+// refuseMembers turns away what would change how the token is read: extensions
+// that must be understood (RFC 7515 §4.1.11), unencoded and compressed
+// payloads (RFC 7797, RFC 7516 §4.1.3), and keys that a token brings along
+// (RFC 8725 §3.10).
+func refuseMembers(members map[string]any) error {
+	for _, refused := range [...]struct {
+		name string
+		err  error
+	}{
+		{"crit", errCritical},
+		{"b64", errEncoding}, {"zip", errEncoding},
+		{"jwk", errForeign}, {"jku", errForeign}, {"x5u", errForeign}, {"x5c", errForeign},
+	} {
+		if _, present := members[refused.name]; present {
+			return refused.err
+		}
+	}
+	return nil
+}
+
+// mediaType brings a typ value to the short form (RFC 7515 §4.1.9).
+func mediaType(s string) string {
+	s = strings.ToLower(s)
+	if short, found := strings.CutPrefix(s, "application/"); found && !strings.Contains(short, "/") {
+		return short
+	}
+	return s
+}

@@ -1,0 +1,176 @@
+package verify
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+var (
+	errNoKeys     = errors.New(`not a JWK Set: no "keys" list of objects`)
+	errSecret     = errors.New("the key set has a private or symmetric key; it must not be used, and whoever could read it has the key")
+	errKeyUse     = errors.New("use or key_ops say that the key does not verify signatures")
+	errKeyNoID    = errors.New("kid is not a string of at most 256 bytes")
+	errKeyAlg     = errors.New("alg is not a string")
+	errKeyOffEdge = errors.New("the point is not on its curve")
+)
+
+// maxKeyValues bounds what a key set may hold, certificates included.
+const maxKeyValues = 1 << 16
+
+// ParseKeySet reads a JWK Set (RFC 7517 §5). Keys that cannot verify access
+// tokens here are left out, each with its reason in dropped: another use, an
+// unknown type, curve or algorithm, RSA outside 2048 to 8192 bits, a point off
+// its curve or of small order.
+//
+// Each key is bound to one algorithm: to its alg if it has one, else to the
+// one of its curve, else, for RSA, to RS256, which is what issuers that name
+// no alg sign with.
+//
+// The whole set is refused when it is no JWK Set, when it can be read in two
+// ways (a member or a kid occurs twice), and when it holds a secret.
+func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
+	set, err := parseLargeObject(string(jwks), maxKeyValues)
+	if err != nil {
+		return nil, nil, fmt.Errorf("key set: %w", err)
+	}
+	list, ok := set["keys"].([]any)
+	if !ok {
+		return nil, nil, errNoKeys
+	}
+	var usable []boundKey
+	for i, element := range list {
+		members, ok := element.(map[string]any)
+		if !ok {
+			return nil, nil, errNoKeys
+		}
+		if isSecret(members) {
+			return nil, nil, errSecret
+		}
+		key, err := parseKey(members)
+		if err != nil {
+			dropped = append(dropped, fmt.Errorf("key %d (kid %q): %w", i, fmt.Sprint(members["kid"]), err))
+			continue
+		}
+		usable = append(usable, key)
+	}
+	keys, err = newStaticKeys(usable)
+	return keys, dropped, err
+}
+
+// isSecret looks for the members of private and symmetric keys (RFC 7518
+// §6.2.2, §6.3.2, §6.4).
+func isSecret(members map[string]any) bool {
+	for _, name := range [...]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, present := members[name]; present {
+			return true
+		}
+	}
+	return members["kty"] == "oct"
+}
+
+func parseKey(members map[string]any) (boundKey, error) {
+	if !verifies(members) {
+		return boundKey{}, errKeyUse
+	}
+	var bound boundKey
+	var ok bool
+	if id, present := members["kid"]; present {
+		if bound.id, ok = id.(string); !ok || len(bound.id) > maxKeyID {
+			return boundKey{}, errKeyNoID
+		}
+	}
+	if alg, present := members["alg"]; present {
+		if bound.alg, ok = alg.(string); !ok {
+			return boundKey{}, errKeyAlg
+		}
+	}
+	var err error
+	if bound.key, err = publicKey(members); err != nil {
+		return boundKey{}, err
+	}
+	if bound.alg == "" {
+		bound.alg = defaultAlgorithm(bound.key)
+	}
+	algorithm, err := findAlgorithm(bound.alg)
+	if err != nil {
+		return boundKey{}, fmt.Errorf("%q is %w", bound.alg, err)
+	}
+	bound.alg = algorithm.name
+	return bound, algorithm.checkKey(bound.key)
+}
+
+// verifies reads use and key_ops (RFC 7517 §4.2, §4.3).
+func verifies(members map[string]any) bool {
+	if use, present := members["use"]; present && use != "sig" {
+		return false
+	}
+	value, present := members["key_ops"]
+	if !present {
+		return true
+	}
+	operations, _ := value.([]any)
+	return slices.Contains(operations, any("verify"))
+}
+
+// publicKey has jwx read the key alone, without the members that say how it
+// may be used, and checks what jwx does not: that a point is on its curve.
+func publicKey(members map[string]any) (crypto.PublicKey, error) {
+	bare := make(map[string]any, 5)
+	for _, name := range [...]string{"kty", "crv", "x", "y", "n", "e"} {
+		if value, present := members[name]; present {
+			bare[name] = value
+		}
+	}
+	text, err := json.Marshal(bare)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := jwk.ParseKey(text)
+	if err != nil {
+		return nil, err
+	}
+	var key any
+	if err := parsed.Raw(&key); err != nil {
+		return nil, err
+	}
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		if _, err := key.ECDH(); err != nil {
+			return nil, errKeyOffEdge
+		}
+	case ed25519.PublicKey:
+		if len(key) == ed25519.PublicKeySize && !isOnEd25519(key) {
+			return nil, errKeyOffEdge
+		}
+	case *rsa.PublicKey:
+	default:
+		return nil, errUnsupported
+	}
+	return key, nil
+}
+
+// defaultAlgorithm is for a JWK without alg; RFC 7518 §3.4 binds each curve to
+// one.
+func defaultAlgorithm(key crypto.PublicKey) string {
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		for _, a := range algorithms {
+			if a.curve == key.Curve {
+				return a.name
+			}
+		}
+	case *rsa.PublicKey:
+		return "RS256"
+	case ed25519.PublicKey:
+		return "EdDSA"
+	}
+	return ""
+}

@@ -1,0 +1,104 @@
+package verify
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Revocation takes back tokens before they expire.
+type Revocation struct {
+	// Claim is "jti", "grant_id", "client_id" or "sub", and Value what that
+	// claim of a token must be for the token to be revoked.
+	Claim, Value string
+
+	// Before, unless zero, spares tokens that were issued after it. A token
+	// without iat is not spared. iat has whole seconds: a token issued in the
+	// same second, but later, is revoked too.
+	Before time.Time
+
+	// Expires is when every token that is meant has expired, leeway included,
+	// so that the entry can be forgotten; never, if zero.
+	Expires time.Time
+}
+
+// Revocations is a set of revocations, of one issuer: a jti means nothing
+// elsewhere. The zero value is empty and ready for concurrent use.
+type Revocations struct {
+	mu      sync.RWMutex
+	size    atomic.Int64 // the number of entries, so that nobody locks while there are none
+	entries map[revocable][]Revocation
+}
+
+// revocable is a structure and not a joined string: no value can pose as
+// another claim.
+type revocable struct{ claim, value string }
+
+// Add takes e into the set.
+func (r *Revocations) Add(e Revocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := revocable{e.Claim, e.Value}
+	if slices.ContainsFunc(r.entries[key], e.within) {
+		return
+	}
+	if r.entries == nil {
+		r.entries = make(map[revocable][]Revocation)
+	}
+	kept := slices.DeleteFunc(r.entries[key], func(old Revocation) bool { return old.within(e) })
+	r.size.Add(int64(len(kept) + 1 - len(r.entries[key])))
+	r.entries[key] = append(kept, e)
+}
+
+// within reports whether other revokes all that e does, for as long.
+func (e Revocation) within(other Revocation) bool {
+	covers := other.Before.IsZero() || !e.Before.IsZero() && !e.Before.After(other.Before)
+	lasts := other.Expires.IsZero() || !e.Expires.IsZero() && !e.Expires.After(other.Expires)
+	return covers && lasts
+}
+
+// Len is the number of entries.
+func (r *Revocations) Len() int { return int(r.size.Load()) }
+
+// Revoked reports whether an entry takes t back. A nil set has no entries.
+func (r *Revocations) Revoked(t *Token) bool {
+	if r == nil || r.size.Load() == 0 {
+		return false
+	}
+	grant, _ := t.Claims["grant_id"].(string)
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.revoked("jti", t.ID, t) || r.revoked("grant_id", grant, t) ||
+		r.revoked("client_id", t.ClientID, t) || r.revoked("sub", t.Subject, t)
+}
+
+func (r *Revocations) revoked(claim, value string, t *Token) bool {
+	if value == "" {
+		return false
+	}
+	for _, e := range r.entries[revocable{claim, value}] {
+		if e.Before.IsZero() || !t.IssuedAt.After(e.Before) {
+			return true
+		}
+	}
+	return false
+}
+
+// Sweep forgets what has expired. It locks readers out for as long as it takes
+// to look at every entry: once a minute is often enough.
+func (r *Revocations) Sweep(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, entries := range r.entries {
+		kept := slices.DeleteFunc(entries, func(e Revocation) bool {
+			return !e.Expires.IsZero() && !now.Before(e.Expires)
+		})
+		r.size.Add(int64(len(kept) - len(entries)))
+		if len(kept) == 0 {
+			delete(r.entries, key)
+		} else {
+			r.entries[key] = kept
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package verify
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"slices"
+)
+
+// algorithm is a row of RFC 7518 §3.1, or EdDSA of RFC 8037 §3.1.
+type algorithm struct {
+	name  string
+	hash  crypto.Hash    // none for EdDSA
+	curve elliptic.Curve // ECDSA only
+	pss   bool           // RSA: RSASSA-PSS, else PKCS #1 v1.5
+}
+
+var algorithms = [...]algorithm{
+	{name: "ES256", hash: crypto.SHA256, curve: elliptic.P256()},
+	{name: "ES384", hash: crypto.SHA384, curve: elliptic.P384()},
+	{name: "ES512", hash: crypto.SHA512, curve: elliptic.P521()},
+	{name: "RS256", hash: crypto.SHA256},
+	{name: "RS384", hash: crypto.SHA384},
+	{name: "RS512", hash: crypto.SHA512},
+	{name: "PS256", hash: crypto.SHA256, pss: true},
+	{name: "PS384", hash: crypto.SHA384, pss: true},
+	{name: "PS512", hash: crypto.SHA512, pss: true},
+	{name: "EdDSA"},
+}
+
+var (
+	errUnsupported = errors.New("not an algorithm of this package")
+	errKeyFits     = errors.New("the key does not fit the algorithm")
+	errKeyWeak     = errors.New("the key is too weak or too large")
+	errSignature   = errors.New("the signature is not of this key over these bytes")
+)
+
+// RSA keys below 2048 bits are refused by RFC 7518 §3.3; above 8192 one
+// verification costs more than a request should.
+const minRSA, maxRSA = 2048, 8192
+
+// canonicalAlgorithm gives Ed25519 the name under which key sets know it.
+func canonicalAlgorithm(name string) string {
+	if name == "Ed25519" {
+		return "EdDSA"
+	}
+	return name
+}
+
+// findAlgorithm knows asymmetric signatures only: with "none" and the HMACs
+// out of the table there is no public key that could be taken for a secret.
+func findAlgorithm(name string) (*algorithm, error) {
+	name = canonicalAlgorithm(name)
+	i := slices.IndexFunc(algorithms[:], func(a algorithm) bool { return a.name == name })
+	if i < 0 {
+		return nil, errUnsupported
+	}
+	return &algorithms[i], nil
+}
+
+// checkKey tells whether key may be used with a. It is run before each
+// signature too, because not every KeySet is ours.
+func (a *algorithm) checkKey(key crypto.PublicKey) error {
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		if a.curve == nil || key.Curve != a.curve {
+			return errKeyFits
+		}
+	case *rsa.PublicKey:
+		if a.curve != nil || a.hash == 0 {
+			return errKeyFits
+		}
+		if bits := key.N.BitLen(); bits < minRSA || bits > maxRSA || key.E < 3 || key.E&1 == 0 {
+			return errKeyWeak
+		}
+	case ed25519.PublicKey:
+		if a.hash != 0 || len(key) != ed25519.PublicKeySize {
+			return errKeyFits
+		}
+		if isWeakEd25519(key) {
+			return errKeyWeak
+		}
+	default:
+		return errKeyFits
+	}
+	return nil
+}
+
+// verify checks a JWS signature (RFC 7518 §3.3 to §3.5, RFC 8037 §3.1).
+func (a *algorithm) verify(key crypto.PublicKey, input string, signature []byte) error {
+	if err := a.checkKey(key); err != nil {
+		return err
+	}
+	ok := false
+	var buffer [sha512.Size]byte
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		var der [maxDER]byte
+		if encoded := appendDER(der[:0], signature, (a.curve.Params().BitSize+7)/8); encoded != nil {
+			ok = ecdsa.VerifyASN1(key, a.digest(&buffer, input), encoded)
+		}
+	case *rsa.PublicKey:
+		ok = len(signature) == key.Size() && a.verifyRSA(key, a.digest(&buffer, input), signature) == nil
+	case ed25519.PublicKey:
+		ok = ed25519.Verify(key, []byte(input), signature)
+	}
+	if !ok {
+		return errSignature
+	}
+	return nil
+}
+
+// verifyRSA holds the salt of PSS to the length of the hash (RFC 7518 §3.5).
+func (a *algorithm) verifyRSA(key *rsa.PublicKey, digest, signature []byte) error {
+	if a.pss {
+		return rsa.VerifyPSS(key, a.hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	}
+	return rsa.VerifyPKCS1v15(key, a.hash, digest, signature)
+}
+
+func (a *algorithm) digest(buffer *[sha512.Size]byte, input string) []byte {
+	switch a.hash {
+	case crypto.SHA256:
+		sum := sha256.Sum256([]byte(input))
+		return buffer[:copy(buffer[:], sum[:])]
+	case crypto.SHA384:
+		sum := sha512.Sum384([]byte(input))
+		return buffer[:copy(buffer[:], sum[:])]
+	default:
+		*buffer = sha512.Sum512([]byte(input))
+		return buffer[:]
+	}
+}
+
+// maxDER is the length of a DER signature of P-521: two integers of 66 bytes
+// and a sign byte each, with their headers, in a sequence with a long header.
+const maxDER = 3 + 2*(2+1+66)
+
+// appendDER writes the r||s of a JWS (RFC 7518 §3.4), size bytes each, as the
+// ASN.1 sequence that crypto/ecdsa wants. It gives nil for another length.
+func appendDER(dst, signature []byte, size int) []byte {
+	if len(signature) != 2*size {
+		return nil
+	}
+	r, s := minimal(signature[:size]), minimal(signature[size:])
+	length := 2 + len(r) + int(r[0]>>7) + 2 + len(s) + int(s[0]>>7)
+	dst = append(dst, 0x30)
+	if length > 127 {
+		dst = append(dst, 0x81)
+	}
+	dst = append(dst, byte(length))
+	for _, n := range [...][]byte{r, s} {
+		if n[0]&0x80 != 0 {
+			dst = append(dst, 0x02, byte(len(n)+1), 0)
+		} else {
+			dst = append(dst, 0x02, byte(len(n)))
+		}
+		dst = append(dst, n...)
+	}
+	return dst
+}
+
+// minimal drops leading zeros but the last.
+func minimal(n []byte) []byte {
+	for len(n) > 1 && n[0] == 0 {
+		n = n[1:]
+	}
+	return n
+}
