@@ -1,0 +1,222 @@
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxForm is the largest form, in bytes, that is read in search of a token.
+const maxForm = 64 << 10
+
+// tokenParameter is the name of the form and query parameter of RFC 6750 §2.2 and §2.3.
+const tokenParameter = "access_token"
+
+// The refusals of RFC 6750 §3.1, invalid_request. They are copied before anything is added to them.
+var (
+	errTwoHeaders = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "more than one Authorization header"}
+	errMalformedHeader = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the Authorization header is not Bearer, one space and a token"}
+	errTwoPlaces = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the access token was sent in more than one place"}
+	errMalformedParameter = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the access_token parameter is repeated or malformed"}
+	errForm = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the form could not be read, or is too large to be searched for an access token"}
+)
+
+// errNoToken is the refusal of a request without any authentication information: RFC 6750 §3.1 says that such a
+// challenge should carry no error code.
+var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no bearer token")}
+
+// extract finds the one bearer token of a request, or "" if there is none.
+//
+// RFC 6750 §2: a client must not use more than one method in a request. A parameter access_token in the query counts
+// as one even where that method is off, because what stands behind the guard may read it.
+func (g *Guard) extract(r *http.Request) (string, error) {
+	token, err := headerToken(r.Header["Authorization"])
+	if err != nil {
+		return "", err
+	}
+	if r.URL.RawQuery != "" {
+		p := findToken(r.URL.RawQuery)
+		switch {
+		case p.count == 0:
+		case token != "":
+			return "", errTwoPlaces
+		case g.InsecureQueryToken:
+			if token, err = p.token(); err != nil {
+				return "", err
+			}
+		}
+	}
+	if g.FormToken && carriesForm(r) {
+		p, err := formToken(r)
+		switch {
+		case err != nil:
+			return "", err
+		case p.count == 0:
+		case token != "":
+			return "", errTwoPlaces
+		default:
+			return p.token()
+		}
+	}
+	return token, nil
+}
+
+// headerToken reads the values of the Authorization header, of which there must be at most one. It gives "" for
+// credentials of another scheme: they are not a bearer token, neither a good nor a bad one.
+//
+// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token. Exactly one space is taken here, as in every example of the
+// RFC; RFC 9110 §11.1 makes the scheme case-insensitive.
+func headerToken(values []string) (string, error) {
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+	default:
+		return "", errTwoHeaders
+	}
+	const scheme = "bearer"
+	value := values[0]
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", nil
+	}
+	rest := value[len(scheme):]
+	if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
+		return "", nil // "Bearer:" and "BearerX" are other schemes
+	}
+	if rest == "" || rest[0] != ' ' || !isB64Token(rest[1:]) {
+		return "", errMalformedHeader
+	}
+	return rest[1:], nil
+}
+
+// isB64Token holds s against RFC 6750 §2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
+func isB64Token(s string) bool {
+	body := strings.TrimRight(s, "=")
+	for i := range len(body) {
+		switch c := body[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return body != ""
+}
+
+// parameter is what a query or form says about access_token.
+type parameter struct {
+	count     int    // how often the name occurs
+	value     string // the last value, still encoded
+	ambiguous bool   // a ";" stands beside it, which is a separator to some parsers and part of the value to others
+}
+
+// findToken looks for access_token in an application/x-www-form-urlencoded string. The name is compared after
+// decoding, so %61ccess_token is found; access_token[] is another name.
+func findToken(encoded string) parameter {
+	var p parameter
+	before := byte('&')
+	for encoded != "" {
+		piece, after := encoded, byte('&')
+		if i := strings.IndexAny(encoded, "&;"); i >= 0 {
+			piece, after, encoded = encoded[:i], encoded[i], encoded[i+1:]
+		} else {
+			encoded = ""
+		}
+		name, value, _ := strings.Cut(piece, "=")
+		if namesToken(name) {
+			p.count++
+			p.value = value
+			p.ambiguous = p.ambiguous || before == ';' || after == ';'
+		}
+		before = after
+	}
+	return p
+}
+
+func namesToken(name string) bool {
+	if name == tokenParameter {
+		return true
+	}
+	if len(name) > 3*len(tokenParameter) || !strings.Contains(name, "%") {
+		return false
+	}
+	decoded, err := url.QueryUnescape(name)
+	return err == nil && decoded == tokenParameter
+}
+
+// token gives the decoded token. RFC 6750 §3.1: a request that repeats the parameter is an invalid_request.
+func (p parameter) token() (string, error) {
+	if p.count != 1 || p.ambiguous {
+		return "", errMalformedParameter
+	}
+	token, err := url.QueryUnescape(p.value)
+	if err != nil || !isB64Token(token) {
+		return "", errMalformedParameter
+	}
+	return token, nil
+}
+
+// withoutToken gives the query without access_token; the rest keeps its order and spelling.
+func withoutToken(query string) string {
+	var kept []string
+	for piece := range strings.SplitSeq(query, "&") {
+		if name, _, _ := strings.Cut(piece, "="); !namesToken(name) {
+			kept = append(kept, piece)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// carriesForm says whether RFC 6750 §2.2 lets the body carry a token: a single-part form, by POST. A body under a
+// content coding is opaque and is not searched.
+func carriesForm(r *http.Request) bool {
+	if r.Method != http.MethodPost || r.Body == nil || len(r.Header["Content-Encoding"]) != 0 {
+		return false
+	}
+	for _, value := range r.Header["Content-Type"] {
+		media, _, _ := strings.Cut(value, ";")
+		if strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+			return true
+		}
+	}
+	return false
+}
+
+// formToken reads the form, at most maxForm bytes, and puts back what it read: next gets the same bytes.
+//
+// A longer form is refused and not passed on unsearched, as it might carry a second token. RFC 6750 §2.2 demands
+// that a form with a token consists of ASCII only.
+func formToken(r *http.Request) (parameter, error) {
+	if r.ContentLength > maxForm || len(r.Header["Content-Type"]) != 1 {
+		return parameter{}, errForm
+	}
+	read, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	r.Body = &replayed{Reader: io.MultiReader(bytes.NewReader(read), r.Body), Closer: r.Body}
+	if err != nil {
+		e := *errForm
+		e.Cause = err
+		return parameter{}, &e
+	}
+	if len(read) > maxForm {
+		return parameter{}, errForm
+	}
+	p := findToken(string(read))
+	if p.count > 0 && bytes.ContainsFunc(read, func(c rune) bool { return c >= 0x80 }) {
+		return parameter{}, errMalformedParameter
+	}
+	return p, nil
+}
+
+// replayed is a body that was read and is read again.
+type replayed struct {
+	io.Reader
+	io.Closer
+}

@@ -1,0 +1,146 @@
+package verify
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// RFC 6750 §2.1, and the rows T01–T06 of the transport cases.
+func TestHeaderToken(t *testing.T) {
+	const none, bad = 0, http.StatusBadRequest
+	for _, c := range []struct {
+		name   string
+		values []string
+		token  string
+		status int
+	}{
+		{"T01 no Authorization", nil, "", none},
+		{"one token", []string{"Bearer a.b.c"}, "a.b.c", none},
+		{"RFC 9110 §11.1 scheme in lower case", []string{"bearer a"}, "a", none},
+		{"RFC 9110 §11.1 scheme in mixed case", []string{"bEaReR a"}, "a", none},
+		{"b64token: every character", []string{"Bearer aZ09-._~+/=="}, "aZ09-._~+/==", none},
+		{"T03 no token", []string{"Bearer"}, "", bad},
+		{"T03 no token but a space", []string{"Bearer "}, "", bad},
+		{"T03 two spaces", []string{"Bearer  a"}, "", bad},
+		{"T03 tab", []string{"Bearer\ta"}, "", bad},
+		{"T03 space and tab", []string{"Bearer \ta"}, "", bad},
+		{"T03 trailing space", []string{"Bearer a "}, "", bad},
+		{"T03 trailing tab", []string{"Bearer a\t"}, "", bad},
+		{"T03 two words", []string{"Bearer a b"}, "", bad},
+		{"b64token: only padding", []string{"Bearer =="}, "", bad},
+		{"b64token: padding inside", []string{"Bearer a=b"}, "", bad},
+		{"b64token: quotes", []string{`Bearer "a"`}, "", bad},
+		{"b64token: NUL", []string{"Bearer a\x00"}, "", bad},
+		{"b64token: line feed", []string{"Bearer a\nX: y"}, "", bad},
+		{"b64token: not ASCII", []string{"Bearer é"}, "", bad},
+		{"S16 JSON serialization", []string{`Bearer {"payload":"a"}`}, "", bad},
+		{"auth-param instead of a token", []string{`Bearer token="a"`}, "", bad},
+		{"T04 colon", []string{"Bearer: a"}, "", none},
+		{"T04 Token", []string{"Token a"}, "", none},
+		{"T04 Basic", []string{"Basic YTpi"}, "", none},
+		{"T04 BearerX", []string{"BearerX a"}, "", none},
+		{"leading space", []string{" Bearer a"}, "", none},
+		{"empty", []string{""}, "", none},
+		{"T06 comma list", []string{"Bearer a, Bearer b"}, "", bad},
+		{"T06 comma without space", []string{"Bearer a,Bearer"}, "", bad},
+		{"two headers", []string{"Bearer a", "Bearer a"}, "", bad},
+		{"two headers, one of another scheme", []string{"Basic YTpi", "Bearer a"}, "", bad},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			token, err := headerToken(c.values)
+			if token != c.token {
+				t.Errorf("token %q, want %q", token, c.token)
+			}
+			var refusal *Error
+			switch {
+			case c.status == none && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.status != none && (!errors.As(err, &refusal) || refusal.Status != c.status || refusal.Code != InvalidRequest):
+				t.Errorf("got %v, want %d %s", err, c.status, InvalidRequest)
+			}
+		})
+	}
+}
+
+// RFC 6750 §2.3 and row T09.
+func TestFindToken(t *testing.T) {
+	for _, c := range []struct {
+		name, encoded string
+		count         int
+		token         string // "" = refused
+	}{
+		{"absent", "a=b&c", 0, ""},
+		{"empty string", "", 0, ""},
+		{"alone", "access_token=a.b.c", 1, "a.b.c"},
+		{"among others", "x=1&access_token=a&y=2", 1, "a"},
+		{"T09 encoded name", "%61ccess_token=a", 1, "a"},
+		{"T09 wholly encoded name", "%61%63%63%65%73%73%5F%74%6f%6B%65%6E=a", 1, "a"},
+		{"encoded value", "access_token=%61%2Eb", 1, "a.b"},
+		{"T09 repeated", "access_token=a&access_token=b", 2, ""},
+		{"T09 repeated, equal", "access_token=a&access_token=a", 2, ""},
+		{"T09 repeated, once encoded", "access_token=a&%61ccess_token=a", 2, ""},
+		{"T09 brackets are another name", "access_token[]=a", 0, ""},
+		{"T09 semicolon before", "x=1;access_token=a", 1, ""},
+		{"T09 semicolon after", "access_token=a;x=1", 1, ""},
+		{"semicolon elsewhere", "x=1;y=2&access_token=a", 1, "a"},
+		{"RFC 6749 §1.3 names are case-sensitive", "Access_Token=a", 0, ""},
+		{"broken encoding of the name", "%zzaccess_token=a", 0, ""},
+		{"broken encoding of the value", "access_token=a%", 1, ""},
+		{"plus is a space", "access_token=a+b", 1, ""},
+		{"empty value", "access_token=", 1, ""},
+		{"no value", "access_token", 1, ""},
+		{"S13 encoded line feed", "access_token=a%0A", 1, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := findToken(c.encoded)
+			if p.count != c.count {
+				t.Fatalf("count %d, want %d", p.count, c.count)
+			}
+			if p.count == 0 {
+				return
+			}
+			token, err := p.token()
+			if token != c.token || (err == nil) != (c.token != "") {
+				t.Errorf("token %q, error %v; want %q", token, err, c.token)
+			}
+		})
+	}
+}
+
+func TestWithoutToken(t *testing.T) {
+	for _, c := range []struct{ query, want string }{
+		{"access_token=a", ""},
+		{"x=%20+1&access_token=a&y;z", "x=%20+1&y;z"},
+		{"%61ccess_token=a&x", "x"},
+		{"access_token[]=a", "access_token[]=a"},
+	} {
+		if got := withoutToken(c.query); got != c.want {
+			t.Errorf("%q: got %q, want %q", c.query, got, c.want)
+		}
+	}
+}
+
+// Whatever is accepted is the scheme, one space and the token, and nothing else.
+func FuzzBearer(f *testing.F) {
+	for _, seed := range []string{"Bearer a.b.c", "bearer a==", "Bearer  a", "Bearer a b", "Bearer\ta", "Basic a", "Bearer", "Bearer a,b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		token, err := headerToken([]string{value})
+		if err != nil && token != "" {
+			t.Fatalf("both a token and an error for %q", value)
+		}
+		if token == "" {
+			return
+		}
+		scheme, _, _ := strings.Cut(value, " ")
+		if !strings.EqualFold(scheme, "Bearer") || scheme+" "+token != value {
+			t.Fatalf("%q was read as %q", value, token)
+		}
+		if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '"' }) {
+			t.Fatalf("token %q has a character that b64token has not", token)
+		}
+	})
+}

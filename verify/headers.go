@@ -1,0 +1,191 @@
+package verify
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxHeaderName is the longest name of a protected header, in letters and digits.
+const maxHeaderName = 64
+
+// protected is a set of header names that a client must not send, because what stands behind the guard takes them
+// for the guard's own word.
+//
+// Names are compared folded: only letters and digits count, without case. An upstream that reads headers through CGI
+// variables (RFC 3875 §4.1.18) sees X_User.Id, X-User-Id and "X-User-Id " under one name, and some servers map every
+// other character to "_".
+type protected struct {
+	names   map[string]struct{} // folded
+	longest int                 // bytes, of a folded name
+}
+
+func (p *protected) add(name string) error {
+	if !isFieldName(name) {
+		return fmt.Errorf("%q is not the name of a header", name)
+	}
+	folded := fold(name)
+	if folded == "" || len(folded) > maxHeaderName {
+		return fmt.Errorf("a protected header needs 1 to %d letters and digits in its name: %q", maxHeaderName, name)
+	}
+	if p.names == nil {
+		p.names = make(map[string]struct{})
+	}
+	p.names[folded] = struct{}{}
+	p.longest = max(p.longest, len(folded))
+	return nil
+}
+
+func mustProtect(names ...string) *protected {
+	var p protected
+	for _, name := range names {
+		if err := p.add(name); err != nil {
+			panic(err)
+		}
+	}
+	return &p
+}
+
+// has says whether name folds to a protected one. It allocates nothing: it runs for each header of each request.
+func (p *protected) has(name string) bool {
+	var folded [maxHeaderName]byte
+	n := 0
+	for i := range len(name) {
+		c := foldByte(name[i])
+		if c == 0 {
+			continue
+		}
+		if n == p.longest {
+			return false
+		}
+		folded[n] = c
+		n++
+	}
+	_, ok := p.names[string(folded[:n])]
+	return ok
+}
+
+// fold gives the letters and digits of name, in lower case.
+func fold(name string) string {
+	folded := make([]byte, 0, len(name))
+	for i := range len(name) {
+		if c := foldByte(name[i]); c != 0 {
+			folded = append(folded, c)
+		}
+	}
+	return string(folded)
+}
+
+// foldByte gives c in lower case, or 0 if it is neither a letter nor a digit.
+func foldByte(c byte) byte {
+	switch {
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return 0
+}
+
+// isFieldName holds name against RFC 9110 §5.1 and §5.6.2: field-name = token.
+func isFieldName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
+		alnum := c < 0x80 && foldByte(byte(c)) != 0
+		return !alnum && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	})
+}
+
+// strip removes the protected names from a request, wherever it can carry them: as headers; as names in Connection,
+// by which a proxy would drop what the guard sets (RFC 9110 §7.6.1); as declared trailers; and as trailers that come
+// undeclared at the end of the body. It also takes away the offer to go on in HTTP/2: behind a proxy that passes the
+// offer on, every later request would be out of the guard's sight.
+//
+// The header Authorization itself stays, as it is still to be read; other spellings of its name don't.
+func (p *protected) strip(r *http.Request) {
+	p.stripFields(r.Header, "Authorization")
+	filterList(r.Header, "Connection", p.has)
+	filterList(r.Header, "Trailer", p.has)
+	if filterList(r.Header, "Upgrade", isHTTP2) && len(r.Header["Upgrade"]) == 0 {
+		filterList(r.Header, "Connection", func(name string) bool { return strings.EqualFold(name, "Upgrade") })
+	}
+	p.stripFields(r.Trailer, "")
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &trailerBody{ReadCloser: r.Body, request: r, names: p}
+	}
+}
+
+func (p *protected) stripFields(h http.Header, except string) {
+	for name := range h {
+		if name != except && p.has(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// isHTTP2 names the protocols of Upgrade that lead to HTTP/2 (RFC 7540 §3.2), with or without a version.
+func isHTTP2(protocol string) bool {
+	name, _, _ := strings.Cut(protocol, "/")
+	return strings.EqualFold(name, "h2c") || strings.EqualFold(name, "h2")
+}
+
+// filterList drops members of a comma-separated header, and the header when none is left. It reports whether it
+// dropped any.
+func filterList(h http.Header, field string, drop func(string) bool) bool {
+	lines, dropped := h[field], false
+	for _, line := range lines {
+		for member := range strings.SplitSeq(line, ",") {
+			dropped = dropped || drop(strings.Trim(member, " \t"))
+		}
+	}
+	if !dropped {
+		return false
+	}
+	var kept []string
+	for _, line := range lines {
+		kept = slices.AppendSeq(kept, strings.SplitSeq(line, ","))
+	}
+	for i, member := range kept {
+		kept[i] = strings.Trim(member, " \t")
+	}
+	kept = slices.DeleteFunc(kept, func(member string) bool { return member == "" || drop(member) })
+	if len(kept) == 0 {
+		delete(h, field)
+	} else {
+		h[field] = []string{strings.Join(kept, ", ")}
+	}
+	return true
+}
+
+// trailerBody strips the trailers that net/http adds to the request when its body ends (RFC 9112 §7.1.2).
+type trailerBody struct {
+	io.ReadCloser
+	request *http.Request
+	names   *protected
+	mu      sync.Mutex // a transport may close the body while another goroutine reads it
+}
+
+func (b *trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.strip()
+	}
+	return n, err
+}
+
+// Close strips as well, because closing an HTTP/1 body reads on to its end. In HTTP/2 only reading adds trailers.
+func (b *trailerBody) Close() error {
+	err := b.ReadCloser.Close()
+	if b.request.ProtoMajor == 1 {
+		b.strip()
+	}
+	return err
+}
+
+func (b *trailerBody) strip() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.names.stripFields(b.request.Trailer, "")
+}

@@ -1,0 +1,199 @@
+package verify
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// T16: names are one if an upstream may take them for one.
+func TestProtectedNames(t *testing.T) {
+	p := mustProtect("X-User-Id")
+	for _, name := range []string{"X-User-Id", "x-user-ID", "X_User_Id", "X.User.Id", "X-User-Id ", " X-User-Id", "X User Id",
+		"X_User-Id", "X--User-Id", "XUserId", "X-User-Id_", "_X-User-Id", "X!User~Id", "HTTP"} {
+		if want := name != "HTTP"; p.has(name) != want {
+			t.Errorf("%q: protected is %t, want %t", name, !want, want)
+		}
+	}
+	for _, name := range []string{"", "-", "X-User", "X-User-Id2", "X-User-Ids", "User-Id", strings.Repeat("X-User-Id", 40)} {
+		if p.has(name) {
+			t.Errorf("%q is protected", name)
+		}
+	}
+}
+
+func TestProtectedNamesAllocateNothing(t *testing.T) {
+	p := mustProtect("X-User-Id", "X-Scope", "Authorization")
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Body = nil
+	for _, name := range []string{"Accept", "User-Agent", "X-Request-Id", "Cookie", "Connection"} {
+		r.Header.Set(name, "keep-alive")
+	}
+	if n := testing.AllocsPerRun(100, func() { p.strip(r) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// RFC 9110 §7.6.1 and RFC 7540 §3.2.1; row T30.
+func TestConnectionAndUpgrade(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		in, want http.Header
+	}{
+		{"protected name", http.Header{"Connection": {"close, x_user_id"}}, http.Header{"Connection": {"close"}}},
+		{"protected name alone", http.Header{"Connection": {"X-User-Id"}}, http.Header{}},
+		{"Authorization", http.Header{"Connection": {"Authorization", "keep-alive"}}, http.Header{"Connection": {"keep-alive"}}},
+		{"other names stay as they are", http.Header{"Connection": {"close,TE"}}, http.Header{"Connection": {"close,TE"}}},
+		{"T30 h2c", http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}, "Http2-Settings": {"AAMA"}}, http.Header{}},
+		{"T30 h2c in capitals and in a list", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket, H2C"}},
+			http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}},
+		{"T30 h2c with a version, on a second line", http.Header{"Connection": {"upgrade"}, "Upgrade": {"foo/2", "h2c/1"}},
+			http.Header{"Connection": {"upgrade"}, "Upgrade": {"foo/2"}}},
+		{"T30 settings without upgrade", http.Header{"Http2-Settings": {"AAMA"}, "Http2_settings": {"AAMA"}}, http.Header{}},
+		{"T30 websocket", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
+			http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}},
+		{"RFC 9110 §6.6.2 announced trailers", http.Header{"Trailer": {"X_User_Id, Digest"}}, http.Header{"Trailer": {"Digest"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &http.Request{Header: c.in}
+			mustProtect("X-User-Id", "Authorization", "HTTP2-Settings").strip(r)
+			if !reflect.DeepEqual(r.Header, c.want) {
+				t.Errorf("got %v, want %v", r.Header, c.want)
+			}
+		})
+	}
+}
+
+// T19, C21: what a claim becomes.
+func TestHeaderValue(t *testing.T) {
+	const refused = "\x00"
+	for _, c := range []struct {
+		name, claim, want string
+	}{
+		{"string", `"alice"`, "alice"},
+		{"inner space", `"a b"`, "a b"},
+		{"true", `true`, "true"},
+		{"false", `false`, "false"},
+		{"number as spelled", `1e3`, "1e3"},
+		{"large number", `12345678901234567890`, "12345678901234567890"},
+		{"null", `null`, ""},
+		{"empty string", `""`, ""},
+		{"empty array", `[]`, ""},
+		{"array", `["a","b c",1,true]`, "a,b c,1,true"},
+		{"array of one", `["a"]`, "a"},
+		{"comma in a string", `"a,b"`, "a,b"},
+		{"comma in an element", `["a,b"]`, refused},
+		{"empty element", `["a",""]`, refused},
+		{"null element", `[null]`, refused},
+		{"array in an array", `[["a"]]`, refused},
+		{"object in an array", `[{}]`, refused},
+		{"object", `{"a":1}`, refused},
+		{"T19 CR LF", `"a\r\nX-Admin: 1"`, refused},
+		{"T19 CR", `"a\rb"`, refused},
+		{"T19 LF", `"a\nb"`, refused},
+		{"T19 NUL", `"a\u0000b"`, refused},
+		{"T19 tab", `"a\tb"`, refused},
+		{"T19 DEL", `"a\u007fb"`, refused},
+		{"T19 not ASCII", `"Zoë"`, refused},
+		{"T19 NEL", `"a\u0085b"`, refused},
+		{"T19 leading space", `" a"`, refused},
+		{"T19 trailing space", `"a "`, refused},
+		{"T19 leading space in an element", `["a"," b"]`, refused},
+		{"T19 LF in an element", `["a\nb"]`, refused},
+		{"4 KiB", `"` + strings.Repeat("a", 4096) + `"`, strings.Repeat("a", 4096)},
+		{"T19 4 KiB and one", `"` + strings.Repeat("a", 4097) + `"`, refused},
+		{"T19 16 KB in elements", `["` + strings.Repeat(`a","`, 8192) + `a"]`, refused},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := json.NewDecoder(strings.NewReader(c.claim))
+			d.UseNumber()
+			var claim any
+			if err := d.Decode(&claim); err != nil {
+				t.Fatal(err)
+			}
+			got, err := headerValue(claim)
+			if (err != nil) != (c.want == refused) || err == nil && got != c.want {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+	for _, odd := range []any{1, 1.5, []string{"a"}, map[string]string{}, struct{}{}, []any{1}} {
+		if got, err := headerValue(odd); err == nil {
+			t.Errorf("%#v became %q", odd, got)
+		}
+	}
+}
+
+func TestClaimPath(t *testing.T) {
+	token := &Token{Claims: map[string]any{
+		"sub":                       "alice",
+		"a":                         map[string]any{"b": map[string]any{"c": "shadowed"}, "b.c": "inner name", "n": nil},
+		"a.x":                       map[string]any{"y": "longest name"},
+		"exact.name":                "exact",
+		"exact":                     map[string]any{"name": "not this"},
+		"https://example.com/roles": map[string]any{"list": "under a URL"},
+	}}
+	for _, c := range []struct {
+		path string
+		want any
+		ok   bool
+	}{
+		{"sub", "alice", true},
+		{"a.b.c", "inner name", true},
+		{"a.x.y", "longest name", true},
+		{"exact.name", "exact", true},
+		{"https://example.com/roles.list", "under a URL", true},
+		{"a.n", nil, true},
+		{"sub.x", nil, false},
+		{"a.b.c.d", nil, false},
+		{"", nil, false},
+		{".", nil, false},
+		{"a..b", nil, false},
+		{"a.", nil, false},
+	} {
+		if got, ok := token.Claim(c.path); got != c.want || ok != c.ok {
+			t.Errorf("%q: got %v, %t", c.path, got, ok)
+		}
+	}
+}
+
+// A name that folds to a protected one never survives, by whichever of the usual readings it folds.
+func FuzzFold(f *testing.F) {
+	for _, name := range []string{"X-User-Id", "x_user.ID", "X-User-Id ", "Accept", "X--User_Id", "\u212aX-User-Id"} {
+		f.Add("X-User-Id", name)
+	}
+	readings := []*strings.Replacer{
+		strings.NewReplacer("-", "_", ".", "_", " ", "_"),
+		strings.NewReplacer("-", "", "_", "", ".", "", " ", ""),
+		strings.NewReplacer("-", "_"),
+	}
+	f.Fuzz(func(t *testing.T, guarded, name string) {
+		var p protected
+		if p.add(guarded) != nil {
+			return
+		}
+		r := &http.Request{Header: http.Header{name: {"x"}}, Trailer: http.Header{name: {"x"}}}
+		p.strip(r)
+		_, header := r.Header[name]
+		_, trailer := r.Trailer[name]
+		if name == "Authorization" {
+			return
+		}
+		for _, reading := range readings {
+			same := strings.EqualFold(strings.TrimSpace(reading.Replace(name)), reading.Replace(guarded)) && isASCII(name)
+			if same && (header || trailer) {
+				t.Fatalf("%q survived although %q is protected", name, guarded)
+			}
+		}
+		if fold(name) != fold(guarded) && (!header || !trailer) {
+			t.Fatalf("%q was removed although only %q is protected", name, guarded)
+		}
+	})
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 })
+}
