@@ -1,0 +1,190 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// Options are the settings of a Store; the zero value is usable.
+type Options struct {
+	// Now is the clock that expiry is compared with; nil means time.Now.
+	Now func() time.Time
+
+	// Logger is told what no caller is: a file whose mode was too open, a sweep
+	// that failed. nil means slog.Default().
+	Logger *slog.Logger
+
+	// SweepInterval is how often expired records are deleted: 0 means each
+	// minute, and less than 0 only when Sweep is called.
+	SweepInterval time.Duration
+}
+
+// lockWait is how long Open waits for the lock of a process that is just ending.
+const lockWait = 200 * time.Millisecond
+
+// A Store is a store.Store in a bbolt file. Make one with Open.
+type Store struct {
+	db     *bbolt.DB
+	now    func() time.Time
+	logger *slog.Logger
+
+	ops     chan *op      // from the verbs to the committer, unbuffered: who is not taken can still leave
+	closing chan struct{} // closed by Close
+	running sync.WaitGroup
+	close   func() error
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the file at path, and creates it (mode 0600) and its directory
+// (mode 0700) if need be. It takes the same short time whatever the file holds.
+// If another process has the file open, it fails within lockWait.
+func Open(path string, o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	db, err := openFile(path, o.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("bolt: opening %s: %w", path, err)
+	}
+	s := &Store{
+		db: db, now: o.Now, logger: o.Logger,
+		ops: make(chan *op), closing: make(chan struct{}),
+	}
+	s.close = sync.OnceValue(func() error {
+		close(s.closing)
+		s.running.Wait()
+		return s.db.Close() // waits for those who read
+	})
+	s.running.Go(s.commitAll)
+	if o.SweepInterval >= 0 {
+		s.running.Go(func() { s.sweepEach(o.SweepInterval) })
+	}
+	return s, nil
+}
+
+// Close waits for the verbs that are being served, and closes the file. Every
+// later verb returns store.ErrUnavailable.
+func (s *Store) Close() error { return s.close() }
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, kind, id string) (r store.Record, err error) {
+	if err := store.CheckKey(kind, id); err != nil {
+		return store.Record{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return store.Record{}, err
+	}
+	found := false
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket([]byte(kind))
+		if bucket == nil {
+			return nil
+		}
+		value := bucket.Get([]byte(id))
+		if value == nil {
+			return nil
+		}
+		found = true
+		r, err = decode(kind, id, value)
+		return err
+	})
+	if err != nil {
+		return store.Record{}, unavailable(err)
+	}
+	if !found {
+		return store.Record{}, store.ErrNotFound
+	}
+	return r, nil
+}
+
+// List implements store.Store. Each page is a transaction of its own, so that a
+// slow reader of many pages does not keep old pages of the file from being used again.
+func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) (page []store.Record, err error) {
+	if err := store.CheckList(kind, prefix, after, limit); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket([]byte(kind))
+		if bucket == nil {
+			return nil
+		}
+		page, err = listPage(bucket.Cursor(), kind, prefix, after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return page, nil
+}
+
+// unavailable is the error for whatever bbolt says: it has no error that is
+// about a record.
+func unavailable(err error) error {
+	return fmt.Errorf("%w: bolt: %w", store.ErrUnavailable, err)
+}
+
+// openFile opens the file as a store of this layout that nobody else may read.
+func openFile(path string, logger *slog.Logger) (*bbolt.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	created := false
+	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		created = true
+	} else if err == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		logger.Warn("store: others could read the file; taking the right from them",
+			"path", path, "mode", info.Mode().Perm().String())
+		if err := os.Chmod(path, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:      lockWait,
+		FreelistType: bbolt.FreelistMapType, // allocates in constant time when much is free
+		NoStatistics: true,                  // a lock that all readers would share
+		// The list of free pages is written with each commit: opening
+		// would otherwise scan the whole file to find them.
+		NoFreelistSync: false,
+	})
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("the file is in use: one process can have it open, once (%w)", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFormat(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if created {
+		syncDir(filepath.Dir(path))
+	}
+	return db, nil
+}
+
+// syncDir makes the name of a new file as durable as its content. Not every
+// system can open a directory, and the file itself is fine: errors are ignored.
+func syncDir(dir string) {
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+}

@@ -1,0 +1,308 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
+)
+
+const kind = "thing"
+
+func open(t testing.TB, path string, o Options) *Store {
+	t.Helper()
+	s, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+func file(t testing.TB) string { return filepath.Join(t.TempDir(), "store.db") }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		path := file(t)
+		t.Cleanup(func() { sound(t, path) }) // after Close
+		return open(t, path, Options{})
+	})
+}
+
+// sound reports what is wrong with a closed file: its pages, and whether the
+// index says of each record when it expires, and nothing else.
+func sound(t testing.TB, path string) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true, Timeout: time.Second})
+	must(t, err)
+	defer db.Close()
+	must(t, db.View(func(tx *bbolt.Tx) error {
+		for err := range tx.Check() {
+			t.Errorf("damaged file: %v", err)
+		}
+		expected := map[string]bool{}
+		must(t, tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
+			if name[0] == '#' {
+				return nil
+			}
+			return bucket.ForEach(func(id, value []byte) error {
+				if at := millis(value); at != 0 {
+					expected[string(expiryKey(at, string(name), string(id)))] = true
+				}
+				return nil
+			})
+		}))
+		if index := tx.Bucket(expiryBucket); index != nil {
+			must(t, index.ForEach(func(key, _ []byte) error {
+				if !expected[string(key)] {
+					t.Errorf("the index has %q, but no record expires so", key)
+				}
+				delete(expected, string(key))
+				return nil
+			}))
+		}
+		for key := range expected {
+			t.Errorf("the index lacks %q", key)
+		}
+		return nil
+	}))
+}
+
+func TestReopen(t *testing.T) {
+	path := file(t)
+	expires := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	r := store.Record{Kind: kind, ID: "a", Version: 1, Data: []byte("one"), Expires: expires}
+	s := open(t, path, Options{})
+	must(t, s.Insert(t.Context(), r))
+	must(t, s.Swap(t.Context(), r, r))
+	must(t, s.Close())
+
+	s = open(t, path, Options{})
+	got, err := s.Load(t.Context(), kind, "a")
+	must(t, err)
+	if got.Version != 2 || string(got.Data) != "one" || !got.Expires.Equal(expires) {
+		t.Errorf("after reopening: %+v", got)
+	}
+}
+
+func TestOpenTwice(t *testing.T) {
+	path := file(t)
+	open(t, path, Options{})
+	start := time.Now()
+	_, err := Open(path, Options{})
+	if err == nil || !strings.Contains(err.Error(), "in use") || !strings.Contains(err.Error(), path) {
+		t.Errorf("second Open: %v, want an error that says which file is in use", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("second Open took %v, want it to fail fast", took)
+	}
+}
+
+func TestOpenForeignFile(t *testing.T) {
+	text := file(t)
+	must(t, os.WriteFile(text, bytes.Repeat([]byte("not a store\n"), 1000), 0o600))
+	other := file(t)
+	db, err := bbolt.Open(other, 0o600, nil)
+	must(t, err)
+	must(t, db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket([]byte("theirs"))
+		return err
+	}))
+	must(t, db.Close())
+	for name, path := range map[string]string{"text": text, "another program's": other, "a directory": t.TempDir()} {
+		if s, err := Open(path, Options{}); err == nil {
+			t.Errorf("Open of %s file succeeded", name)
+			must(t, s.Close())
+		}
+	}
+}
+
+func TestModes(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no file modes")
+	}
+	mode := func(path string, expected os.FileMode) {
+		t.Helper()
+		info, err := os.Stat(path)
+		must(t, err)
+		if got := info.Mode().Perm(); got != expected {
+			t.Errorf("mode of %s is %v, want %v", path, got, expected)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "new", "store.db")
+	s := open(t, path, Options{})
+	mode(filepath.Dir(path), 0o700)
+	mode(path, 0o600)
+	must(t, s.Close())
+
+	must(t, os.Chmod(path, 0o644))
+	var log bytes.Buffer
+	open(t, path, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	mode(path, 0o600)
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), path) {
+		t.Errorf("no warning of a file that others could read: %q", log.String())
+	}
+}
+
+func TestClose(t *testing.T) {
+	path := file(t)
+	s := open(t, path, Options{})
+	var writers sync.WaitGroup
+	inserted := make([]bool, 64)
+	for i := range inserted {
+		writers.Go(func() {
+			err := s.Insert(context.Background(), store.Record{Kind: kind, ID: fmt.Sprint(i)})
+			if inserted[i] = err == nil; err != nil && !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Insert beside Close: %v, want %v", err, store.ErrUnavailable)
+			}
+		})
+	}
+	must(t, s.Close())
+	must(t, s.Close())
+	writers.Wait()
+
+	r := store.Record{Kind: kind, ID: "a", Version: 1}
+	_, load := s.Load(t.Context(), kind, "a")
+	_, list := s.List(t.Context(), kind, "", "", 1)
+	for verb, err := range map[string]error{
+		"Insert": s.Insert(t.Context(), r), "Swap": s.Swap(t.Context(), r, r),
+		"Delete": s.Delete(t.Context(), kind, "a"), "Load": load, "List": list,
+	} {
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s after Close: %v, want %v", verb, err, store.ErrUnavailable)
+		}
+	}
+	s = open(t, path, Options{})
+	for i, acknowledged := range inserted {
+		if _, err := s.Load(t.Context(), kind, fmt.Sprint(i)); acknowledged && err != nil {
+			t.Errorf("Load of what was inserted beside Close: %v", err)
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	path := file(t)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := open(t, path, Options{Now: func() time.Time { return now }, SweepInterval: -1})
+	const each = sweepBatch + 1
+	lives := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "renewed": time.Minute, "shortened": time.Hour}
+	var writers sync.WaitGroup
+	for name, life := range lives {
+		for i := range each {
+			writers.Go(func() {
+				r := store.Record{Kind: kind, ID: fmt.Sprint(name, "\x00", i), Version: 1, Expires: now.Add(life)}
+				err := s.Insert(t.Context(), r)
+				if next := r; err == nil && (name == "renewed" || name == "shortened") {
+					next.Expires = now.Add(time.Hour + time.Minute - life)
+					err = s.Swap(t.Context(), r, next)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	writers.Wait()
+	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "never"}))
+
+	for _, step := range []struct {
+		name    string
+		later   time.Duration
+		removed int
+		left    []string
+	}{
+		{"nothing yet", time.Minute - 1, 0, []string{"hour", "minute", "never", "renewed", "shortened"}},
+		{"those of a minute", 1, 2 * each, []string{"hour", "never", "renewed"}},
+		{"again", 0, 0, []string{"hour", "never", "renewed"}},
+		{"those of an hour", time.Hour, 2 * each, []string{"never"}},
+	} {
+		now = now.Add(step.later)
+		removed, err := s.Sweep(t.Context())
+		must(t, err)
+		if removed != step.removed {
+			t.Errorf("%s: removed %d, want %d", step.name, removed, step.removed)
+		}
+		page, err := s.List(t.Context(), kind, "", "", store.MaxPage)
+		must(t, err)
+		left := map[string]bool{}
+		for _, r := range page {
+			name, _, _ := strings.Cut(r.ID, "\x00")
+			left[name] = true
+		}
+		for _, name := range step.left {
+			if !left[name] {
+				t.Errorf("%s: %q is gone", step.name, name)
+			}
+		}
+		if len(left) != len(step.left) {
+			t.Errorf("%s: left are %v, want %v", step.name, left, step.left)
+		}
+	}
+	must(t, s.Close())
+	sound(t, path)
+}
+
+// A write that cannot be taken yet leaves with its context, and has no effect.
+func TestContextWhileWaiting(t *testing.T) {
+	s := open(t, file(t), Options{})
+	tx, err := s.db.Begin(true) // holds up the committer
+	must(t, err)
+	first := make(chan error, 1)
+	go func() { first <- s.Insert(t.Context(), store.Record{Kind: kind, ID: "first"}) }()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error, 1)
+	go func() { second <- s.Insert(ctx, store.Record{Kind: kind, ID: "second"}) }()
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("Insert whose context ended: %v, want %v", err, context.Canceled)
+	}
+	must(t, tx.Rollback())
+	must(t, <-first)
+	if _, err := s.Load(t.Context(), kind, "second"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Load of what was given up: %v, want %v", err, store.ErrNotFound)
+	}
+}
+
+// A damaged record fails the verbs that touch it, and no others.
+func TestDamagedRecord(t *testing.T) {
+	s := open(t, file(t), Options{})
+	r := store.Record{Kind: kind, ID: "a", Version: 1}
+	must(t, s.Insert(t.Context(), r))
+	must(t, s.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte(kind)).Put([]byte("a"), []byte("short"))
+	}))
+	_, load := s.Load(t.Context(), kind, "a")
+	for verb, err := range map[string]error{"Load": load, "Swap": s.Swap(t.Context(), r, r)} {
+		if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, errDamaged) {
+			t.Errorf("%s: %v, want %v: %v", verb, err, store.ErrUnavailable, errDamaged)
+		}
+	}
+	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "b"}))
+	must(t, s.Delete(t.Context(), kind, "a"))
+	must(t, s.Insert(t.Context(), r))
+}

@@ -1,0 +1,20 @@
+// Package bolt is a store.Store in one file on a local disk, over bbolt.
+//
+// It is the default of a server that runs as one process: it needs no database,
+// and what a verb has answered is on the disk. It is not for a network file
+// system, and not for two processes: the file is locked, and opening it again
+// fails at once. Within a process, open it once and share the Store.
+//
+//	bolt.go    Open, Close, and the verbs that read: Load, List
+//	write.go   the verbs that write: Insert, Swap, Delete
+//	commit.go  one transaction, and one fsync, for all who write at the same time
+//	sweep.go   finding and deleting what has expired
+//	layout.go  how records and their expiry lie in the file
+//
+// A write goes from its verb to commit.go, where one goroutine owns the
+// writing, and comes back after the fsync; a read goes to the file directly,
+// and waits for nobody.
+//
+// The file does not shrink: pages that become free are used again. To copy it,
+// stop the process; to inspect it, use the bbolt command on a copy.
+package bolt

@@ -1,0 +1,118 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// sweepBatch is how many expired records one transaction deletes: what a write
+// that shares the transaction waits longer is well below an fsync.
+const sweepBatch = 64
+
+// Sweep deletes the records that have expired by now, and returns how many.
+//
+// It reads them off the front of the expiry index. A cursor over the records
+// themselves would read the whole file again and again to find a few, and
+// keep old pages in use while it does. The index costs a write little: records
+// that expire together lie on one page of it, which a group of writes shares.
+//
+// Each batch is found in a short read, and deleted in a write that goes to the
+// committer like any other, so that requests share its transaction
+// rather than wait behind it.
+func (s *Store) Sweep(ctx context.Context) (int, error) {
+	total := 0
+	for {
+		keys, err := s.expired()
+		if err != nil || len(keys) == 0 {
+			return total, err
+		}
+		removed := 0
+		err = s.commit(ctx, func(tx *bbolt.Tx) (bool, error) {
+			var err error
+			removed, err = remove(tx, keys)
+			return true, err
+		})
+		if err != nil {
+			return total, err
+		}
+		total += removed
+	}
+}
+
+// expired returns up to sweepBatch keys of the index whose time has come.
+func (s *Store) expired() (keys [][]byte, err error) {
+	now := uint64(max(0, s.now().UnixMilli()))
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		index := tx.Bucket(expiryBucket)
+		if index == nil {
+			return nil
+		}
+		c := index.Cursor()
+		for key, _ := c.First(); key != nil && len(keys) < sweepBatch; key, _ = c.Next() {
+			if at, _, _, _ := splitExpiryKey(key); at > now {
+				break
+			}
+			keys = append(keys, append([]byte(nil), key...))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return keys, nil
+}
+
+// remove deletes these keys of the index, and their records unless a Swap or
+// an Insert has given them another time meanwhile.
+func remove(tx *bbolt.Tx, keys [][]byte) (removed int, err error) {
+	index := tx.Bucket(expiryBucket)
+	if index == nil {
+		return 0, nil
+	}
+	for _, key := range keys {
+		if err := index.Delete(key); err != nil {
+			return removed, err
+		}
+		at, kind, id, ok := splitExpiryKey(key)
+		bucket := tx.Bucket([]byte(kind))
+		if !ok || bucket == nil {
+			continue
+		}
+		value := bucket.Get([]byte(id))
+		if len(value) < head || millis(value) != at {
+			continue
+		}
+		if err := bucket.Delete([]byte(id)); err != nil {
+			return removed, err
+		}
+		removed++
+	}
+	return removed, nil
+}
+
+// sweepEach sweeps at an interval, until Close.
+func (s *Store) sweepEach(interval time.Duration) {
+	if interval == 0 {
+		interval = time.Minute
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-ticker.C:
+		}
+		switch n, err := s.Sweep(context.Background()); {
+		case errors.Is(err, errClosed):
+			return
+		case err != nil:
+			s.logger.Error("store: deleting expired records failed", "path", s.db.Path(), "error", err)
+		case n > 0:
+			s.logger.Debug("store: expired records deleted", "path", s.db.Path(), "records", n)
+		}
+	}
+}
