@@ -1,0 +1,84 @@
+package verifytest
+
+import (
+	"encoding/json"
+	"maps"
+)
+
+// Option changes how a token is made. What it changes is signed all the same,
+// unless Signature is among the options.
+type Option func(*draft)
+
+// Algorithm signs with the issuer's key for this algorithm, in place of its
+// first.
+func Algorithm(name string) Option {
+	return func(d *draft) { d.key = d.issuer.key(name) }
+}
+
+// SignedBy signs with the first key of another issuer, under the name and the
+// kid of this one.
+func SignedBy(other *Issuer) Option {
+	return func(d *draft) { d.forger = other.keys[0] }
+}
+
+// Header sets a header member; a nil value leaves it out.
+func Header(name string, value any) Option {
+	return func(d *draft) { d.header[name] = value }
+}
+
+// RawHeader makes these bytes the header.
+func RawHeader(text string) Option {
+	return func(d *draft) { d.rawHeader = &text }
+}
+
+// RawPayload makes these bytes the payload.
+func RawPayload(text string) Option {
+	return func(d *draft) { d.rawPayload = &text }
+}
+
+// Signature makes whatever forge gives the signature. It gets the signing
+// input, and the signature that would have been right.
+func Signature(forge func(input string, honest []byte) []byte) Option {
+	return func(d *draft) { d.forge = forge }
+}
+
+// Unsigned makes an unsecured JWT (RFC 7519 §6): alg none, no signature.
+func Unsigned() Option {
+	return func(d *draft) {
+		d.header["alg"] = "none"
+		d.forge = func(string, []byte) []byte { return nil }
+	}
+}
+
+// draft is a token while it is being made.
+type draft struct {
+	issuer                *Issuer
+	key                   *key
+	forger                *key // signs in place of key, if set
+	header                map[string]any
+	rawHeader, rawPayload *string
+	forge                 func(string, []byte) []byte
+}
+
+func (d *draft) compact(payload Claims) string {
+	header := map[string]any{"alg": d.key.algorithm, "kid": d.key.id}
+	maps.Copy(header, d.header)
+	input := part(header, d.rawHeader) + "." + part(payload, d.rawPayload)
+	signer := d.key
+	if d.forger != nil {
+		signer = d.forger
+	}
+	signature := signer.sign(input)
+	if d.forge != nil {
+		signature = d.forge(input, signature)
+	}
+	return input + "." + encode(signature)
+}
+
+func part(members map[string]any, raw *string) string {
+	if raw != nil {
+		return encode([]byte(*raw))
+	}
+	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
+	return encode(must(json.Marshal(members)))
+}
