@@ -1,0 +1,95 @@
+package state
+
+import (
+	"crypto/rand"
+	"hash/crc32"
+	"strings"
+)
+
+// The text of an API token is <prefix>_<id>_<secret><crc32>. The prefix lets people and secret scanners see what it is; the
+// id finds the record; the checksum, over all before it, tells a typo from a guess without a look-up. Of each token there
+// is exactly one spelling: what parses is, byte for byte, what would be written.
+const (
+	maxPrefix    = 16
+	idLength     = 12 // base62 characters: 71 bits, so that ids do not collide
+	secretLength = 43 // base62 characters: 256 bits
+	crcLength    = 6  // base62 characters: enough for 32 bits
+)
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// formatAPIToken writes the token with its checksum.
+func formatAPIToken(prefix, id, secret string) string {
+	body := prefix + "_" + id + "_" + secret
+	return body + checksum(body)
+}
+
+// parseAPIToken is the inverse of formatAPIToken, and refuses everything that formatAPIToken would not have written. One
+// changed character never parses: a CRC finds every error that lies within 32 consecutive bits.
+func parseAPIToken(token string) (prefix, id, secret string, ok bool) {
+	cut := len(token) - crcLength
+	if cut < 0 || len(token) > maxPrefix+1+idLength+1+secretLength+crcLength {
+		return "", "", "", false
+	}
+	prefix, rest, _ := strings.Cut(token[:cut], "_")
+	id, secret, _ = strings.Cut(rest, "_")
+	if !validPrefix(prefix) || !isBase62(id, idLength) || !isBase62(secret, secretLength) {
+		return "", "", "", false
+	}
+	if token[cut:] != checksum(token[:cut]) {
+		return "", "", "", false
+	}
+	return prefix, id, secret, true
+}
+
+// checksum returns the CRC-32 (IEEE) of s as six base62 digits, the most significant first.
+func checksum(s string) string {
+	sum := crc32.ChecksumIEEE([]byte(s))
+	var digits [crcLength]byte
+	for i := crcLength - 1; i >= 0; i-- {
+		digits[i] = base62[sum%62]
+		sum /= 62
+	}
+	return string(digits[:])
+}
+
+// validPrefix reports whether p matches [a-z][a-z0-9]{0,15}. There is no underscore in it, so that the first one ends it.
+func validPrefix(p string) bool {
+	if p == "" || len(p) > maxPrefix || p[0] < 'a' || p[0] > 'z' {
+		return false
+	}
+	for _, c := range []byte(p) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+func isBase62(s string, length int) bool {
+	if len(s) != length {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// randomBase62 returns n characters, each of the 62 equally likely: bytes that would favour the first few are thrown away.
+func randomBase62(n int) string {
+	const fair = 256 - 256%62
+	text := make([]byte, 0, n)
+	var random [64]byte
+	for len(text) < n {
+		rand.Read(random[:]) // never fails: crypto/rand ends the program instead
+		for _, b := range random {
+			if b < fair && len(text) < n {
+				text = append(text, base62[b%62])
+			}
+		}
+	}
+	return string(text)
+}

@@ -1,0 +1,235 @@
+package state
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// One record for each owner holds the ids of the owner's tokens, and each new token begins with a Swap of it: that makes
+// the maximum exact, whoever else is making one. What is in the record may be out of date (a token expires, or is
+// revoked, without a write here), so it is held against the tokens themselves, but only when there is no more room.
+const kindAPITokenOwner = "api_token_owner" // id: a hash of the owner's name; expires with the last token
+
+// MaxOwned is how many tokens one owner can have when there is no other maximum. It is what fits into one record.
+const MaxOwned = 500
+
+// reservationLife is how long making a token may take. An id whose token does not exist after that was given up.
+const reservationLife = time.Minute
+
+// apiTokenOwner is the record of an owner.
+type apiTokenOwner struct {
+	Owner  string     `json:"owner"`
+	Tokens []apiOwned `json:"tokens"`
+}
+
+type apiOwned struct {
+	ID       string `json:"id"`
+	Made     int64  `json:"made"`               // Unix time
+	Expires  int64  `json:"expires"`            // Unix time
+	Replaces string `json:"replaces,omitempty"` // the token that is revoked once this one exists: the two count as one
+	Dead     bool   `json:"dead,omitempty"`     // seen to be revoked; still here to be listed
+}
+
+// counted is how many of the tokens count: those that are not dead, and that no other is about to replace.
+func (o *apiTokenOwner) counted() int {
+	n := 0
+	for _, e := range o.Tokens {
+		if !e.Dead && o.successor(e.ID) < 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// successor is the index of the living token that replaces id, or -1.
+func (o *apiTokenOwner) successor(id string) int {
+	return slices.IndexFunc(o.Tokens, func(e apiOwned) bool { return e.Replaces == id && !e.Dead })
+}
+
+// reserve counts a token that is about to be made, or returns ErrTooMany.
+func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) error {
+	var err error
+	for range swapAttempts {
+		err = s.reserveOnce(ctx, t, replaces)
+		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
+			return err
+		}
+	}
+	return fmt.Errorf("others keep making tokens for the same owner: %w", err)
+}
+
+func (s APITokens) reserveOnce(ctx context.Context, t APIToken, replaces string) error {
+	owner, old, err := s.loadOwner(ctx, t.Owner)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	now := t.Created
+	owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.Expires <= now.Unix() })
+	if replaces != "" {
+		if err := s.endSuccessor(ctx, &owner, replaces, now); err != nil {
+			return err
+		}
+	}
+	owner.Tokens = append(owner.Tokens, apiOwned{ID: t.ID, Made: now.Unix(), Expires: t.Expires.Unix(), Replaces: replaces})
+	limit := MaxOwned
+	if s.MaxPerUser > 0 && replaces == "" { // one for one needs no room below a maximum that was lowered
+		limit = min(s.MaxPerUser, MaxOwned)
+	}
+	if err := s.makeRoom(ctx, &owner, limit, now); err != nil {
+		return err
+	}
+	next, err := encodeOwner(owner)
+	if err != nil {
+		return err
+	}
+	if old.Version == 0 {
+		return s.Store.Insert(ctx, next)
+	}
+	return s.Store.Swap(ctx, old, next)
+}
+
+// makeRoom returns ErrTooMany if the record, to which the new token has just been added as the last, counts too many.
+func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int, now time.Time) error {
+	if owner.counted() <= limit && len(owner.Tokens) <= MaxOwned {
+		return nil
+	}
+	for i := range owner.Tokens[:len(owner.Tokens)-1] {
+		if err := s.look(ctx, owner, i, now); err != nil {
+			return err
+		}
+	}
+	if owner.counted() > limit {
+		return fmt.Errorf("%q has %d, the most that one may have; revoke one first: %w", owner.Owner, limit, ErrTooMany)
+	}
+	for len(owner.Tokens) > MaxOwned {
+		i := slices.IndexFunc(owner.Tokens, func(e apiOwned) bool { return e.Dead })
+		if i < 0 { // pairs that are being rotated count as one, but take the room of two
+			return fmt.Errorf("%q has %d and some being rotated; try again in a minute: %w", owner.Owner, limit, ErrTooMany)
+		}
+		owner.Tokens = slices.Delete(owner.Tokens, i, i+1)
+	}
+	return nil
+}
+
+// look holds entry i against its token, and marks it if that is dead. It also finishes a rotation that died before it
+// revoked the old token.
+func (s APITokens) look(ctx context.Context, owner *apiTokenOwner, i int, now time.Time) error {
+	e := &owner.Tokens[i]
+	if e.Dead {
+		return nil
+	}
+	t, _, err := s.load(ctx, e.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		e.Dead, err = s.giveUp(ctx, *e, now)
+		return err
+	case err != nil:
+		return err
+	case !t.Revoked.IsZero():
+		e.Dead = true
+		return nil
+	}
+	next := owner.successor(e.ID)
+	if next < 0 || !owner.Tokens[next].late(now) {
+		return nil
+	}
+	newer, err := s.Load(ctx, owner.Tokens[next].ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !newer.Revoked.IsZero() {
+		return nil // it is dead, which is seen when its turn comes: then this one counts again
+	}
+	if err == nil {
+		err = s.Revoke(ctx, e.ID)
+	}
+	e.Dead = err == nil
+	return err
+}
+
+// late reports whether whoever was making the token must have died.
+func (e apiOwned) late(now time.Time) bool {
+	return now.Unix()-e.Made >= int64(reservationLife/time.Second)
+}
+
+// giveUp takes the place of a token that was counted, but not made in time, and reports whether it did. The one who was
+// making it may only be slow: a record with its id makes sure that the Insert fails, so that what is no longer counted
+// never comes to be.
+func (s APITokens) giveUp(ctx context.Context, e apiOwned, now time.Time) (bool, error) {
+	if !e.late(now) {
+		return false, nil
+	}
+	record, err := encodeAPIToken(storedAPIToken{APIToken: APIToken{
+		ID: e.ID, Created: time.Unix(e.Made, 0).UTC(), Expires: time.Unix(e.Expires, 0).UTC(), Revoked: now,
+	}})
+	if err != nil {
+		return false, err
+	}
+	err = s.Store.Insert(ctx, record)
+	if errors.Is(err, store.ErrExists) {
+		return false, nil // made after all
+	}
+	return err == nil, err
+}
+
+func (s APITokens) listOwned(ctx context.Context, name, after string, limit int) ([]APIToken, error) {
+	owner, _, err := s.loadOwner(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(owner.Tokens, func(a, b apiOwned) int { return cmp.Compare(a.ID, b.ID) })
+	var page []APIToken
+	for _, e := range owner.Tokens {
+		if e.ID <= after || len(page) == limit {
+			continue
+		}
+		t, err := s.Load(ctx, e.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, t)
+	}
+	return page, nil
+}
+
+// loadOwner returns the record of an owner. With an error that Is store.ErrNotFound it returns a new one, of version 0.
+func (s APITokens) loadOwner(ctx context.Context, name string) (apiTokenOwner, store.Record, error) {
+	owner := apiTokenOwner{Owner: name}
+	record, err := s.Store.Load(ctx, kindAPITokenOwner, ownerID(name))
+	if err != nil {
+		return owner, store.Record{}, fmt.Errorf("loading the API tokens of %q: %w", name, err)
+	}
+	if err := json.Unmarshal(record.Data, &owner); err != nil {
+		return owner, record, fmt.Errorf("the record of the API tokens of %q is damaged: %w", name, err)
+	}
+	return owner, record, nil
+}
+
+func encodeOwner(owner apiTokenOwner) (store.Record, error) {
+	data, err := json.Marshal(owner)
+	if err != nil {
+		return store.Record{}, fmt.Errorf("the API tokens of %q: %w", owner.Owner, err)
+	}
+	last := slices.MaxFunc(owner.Tokens, func(a, b apiOwned) int { return cmp.Compare(a.Expires, b.Expires) })
+	return store.Record{
+		Kind: kindAPITokenOwner, ID: ownerID(owner.Owner), Data: data, Expires: time.Unix(last.Expires, 0),
+	}, nil
+}
+
+// ownerID is as long for any name.
+func ownerID(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}

@@ -1,0 +1,218 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// APIToken is what is known of a long-lived credential that a user made for a program, to be exchanged for access tokens
+// (RFC 8693 §2.1). Its text is not among it: that is shown once, when it is made. All times are whole seconds, in UTC.
+type APIToken struct {
+	ID       string       `json:"id"`
+	Name     string       `json:"name,omitempty"`  // for people
+	Owner    string       `json:"owner"`           // the user for whom it speaks: sub of the access tokens
+	Service  string       `json:"service"`         // what it is for: aud of the access tokens
+	Scope    verify.Scope `json:"scope,omitempty"` // the most that it allows
+	Created  time.Time    `json:"created,omitzero"`
+	Expires  time.Time    `json:"expires,omitzero"`
+	LastUsed time.Time    `json:"last_used,omitzero"` // to the minute; zero: never
+	Revoked  time.Time    `json:"revoked,omitzero"`   // zero: it is not
+}
+
+// live reports whether the token is good at this time.
+func (t *APIToken) live(now time.Time) error {
+	switch {
+	case !t.Revoked.IsZero():
+		return ErrRevokedAPIToken
+	case !now.Before(t.Expires):
+		return ErrExpiredAPIToken
+	}
+	return nil
+}
+
+// APITokens makes API tokens, and says whether one is good. All fields are required, except MaxPerUser.
+//
+// A token is one record, and is usable exactly as long as that record says so. A second record, one for each owner, counts
+// that owner's tokens (see apitoken_owner.go). An access token made from an API token carries the API token's id as
+// grant_id, and that is how Revoke ends it too.
+type APITokens struct {
+	Store       store.Store
+	Revocations *Revocations
+	Prefix      string           // begins each new token: [a-z][a-z0-9]{0,15}; tokens with an earlier prefix stay good
+	MaxPerUser  int              // live tokens of one owner; 0: MaxOwned
+	MaxAge      time.Duration    // a new token expires no later than this
+	TokenLife   time.Duration    // the longest life of an access token made from an API token
+	Now         func() time.Time // the clock
+}
+
+// lastUsedEvery is how often at most a redemption is written down: a write for each would make every exchange wait for a disk.
+const lastUsedEvery = time.Minute
+
+// Create makes a token for t.Owner at t.Service. Of t it uses Name, Owner, Service, Scope and Expires (zero: as late as
+// possible). The text is returned here and nowhere else. The error Is ErrInvalid when something is wrong with t, and
+// ErrTooMany when the owner has as many live tokens as one may have.
+func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made APIToken, err error) {
+	now := s.second()
+	made = APIToken{Name: t.Name, Owner: t.Owner, Service: t.Service, Scope: t.Scope, Created: now}
+	made.Expires = t.Expires.UTC().Truncate(time.Second)
+	if t.Expires.IsZero() {
+		made.Expires = now.Add(s.MaxAge)
+	}
+	if err := s.check(&made); err != nil {
+		return "", APIToken{}, err
+	}
+	return s.make(ctx, made, "")
+}
+
+// make writes a token that replaces another, or none. First it is counted, then it is made: dying in between leaves an id
+// that is counted, but names no token, and reserve takes that for a token that was given up.
+func (s APITokens) make(ctx context.Context, t APIToken, replaces string) (string, APIToken, error) {
+	t.ID = randomBase62(idLength)
+	if err := s.reserve(ctx, t, replaces); err != nil {
+		return "", APIToken{}, err
+	}
+	token := formatAPIToken(s.Prefix, t.ID, GenerateSecret())
+	hash := sha256.Sum256([]byte(token))
+	record, err := encodeAPIToken(storedAPIToken{APIToken: t, Hash: hash[:]})
+	if err != nil {
+		return "", APIToken{}, err
+	}
+	if err := s.Store.Insert(ctx, record); err != nil {
+		return "", APIToken{}, fmt.Errorf("making an API token: %w", err)
+	}
+	return token, t, nil
+}
+
+// Redeem says what a token is good for. An error that Is ErrBadAPIToken says why it is not; any other means that the answer
+// is not known. A typo costs no look-up.
+func (s APITokens) Redeem(ctx context.Context, token string) (APIToken, error) {
+	_, id, _, ok := parseAPIToken(token)
+	if !ok {
+		return APIToken{}, ErrMalformedAPIToken
+	}
+	t, record, err := s.load(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return APIToken{}, ErrUnknownAPIToken
+	}
+	if err != nil {
+		return APIToken{}, err
+	}
+	// The hash is of the whole token, so that a prefix is bound to its token although any is understood.
+	hash := sha256.Sum256([]byte(token))
+	if subtle.ConstantTimeCompare(hash[:], t.Hash) != 1 {
+		return APIToken{}, ErrUnknownAPIToken
+	}
+	now := s.second()
+	if err := t.live(now); err != nil {
+		return APIToken{}, err
+	}
+	if now.Sub(t.LastUsed) >= lastUsedEvery {
+		t.LastUsed = now
+		if next, err := encodeAPIToken(t); err == nil {
+			// Whatever goes wrong here is worth no refusal: it is for people to look at. A conflict is another
+			// redemption, or a revocation that came later than this one.
+			_ = s.Store.Swap(ctx, record, next)
+		}
+	}
+	return t.APIToken, nil
+}
+
+// Load returns a token by its id, or an error that Is store.ErrNotFound. Expired and revoked ones are returned as well.
+func (s APITokens) Load(ctx context.Context, id string) (APIToken, error) {
+	t, _, err := s.load(ctx, id)
+	if err == nil && t.abandoned() {
+		err = fmt.Errorf("no API token %s: %w", id, store.ErrNotFound)
+	}
+	if err != nil {
+		return APIToken{}, err
+	}
+	return t.APIToken, nil
+}
+
+// List returns up to limit (1 to store.MaxPage) tokens of an owner, or of everybody if owner is empty, whose ids are greater
+// than after, ordered by id. To go on, pass the last id as after; an empty page is the end. Revoked and expired tokens are
+// listed for as long as they are kept: an owner's list forgets a revoked one when there is no more room.
+func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]APIToken, error) {
+	if err := store.CheckList(kindAPIToken, "", after, limit); err != nil {
+		return nil, err
+	}
+	if owner != "" {
+		return s.listOwned(ctx, owner, after, limit)
+	}
+	for {
+		records, err := s.Store.List(ctx, kindAPIToken, "", after, limit)
+		if err != nil || len(records) == 0 {
+			return nil, err
+		}
+		var page []APIToken
+		for _, record := range records {
+			t, err := decodeAPIToken(record)
+			if err != nil {
+				return nil, err
+			}
+			if !t.abandoned() {
+				page = append(page, t.APIToken)
+			}
+		}
+		if len(page) > 0 {
+			return page, nil
+		}
+		after = records[len(records)-1].ID
+	}
+}
+
+// Revoke ends a token and the access tokens made from it. That it was revoked before is no error, and does it all again, so
+// that a call that failed can be repeated. The error Is store.ErrNotFound for an id that nobody has.
+func (s APITokens) Revoke(ctx context.Context, id string) error {
+	_, err := s.revoke(ctx, id)
+	return err
+}
+
+// revoke reports whether it was this call that revoked the token. The access tokens end first: what is listed as revoked is
+// so in all its parts, and a call that died in between is seen to have done nothing. Access tokens that are made between
+// the two writes carry the same grant_id, so that the first write ends them as well.
+func (s APITokens) revoke(ctx context.Context, id string) (changed bool, err error) {
+	if _, err := s.Load(ctx, id); err != nil {
+		return false, err
+	}
+	if s.Revocations == nil || s.TokenLife <= 0 {
+		return false, errors.New("without Revocations and TokenLife no API token can be revoked: its access tokens would live on")
+	}
+	now := s.second()
+	entry := verify.Revocation{Claim: "grant_id", Value: id, Expires: now.Add(s.TokenLife + revocationSlack)}
+	if err := s.Revocations.Add(ctx, entry); err != nil {
+		return false, err
+	}
+	return s.markRevoked(ctx, id, now)
+}
+
+func (s APITokens) markRevoked(ctx context.Context, id string, now time.Time) (changed bool, err error) {
+	for range swapAttempts {
+		t, record, err := s.load(ctx, id)
+		if err != nil || !t.Revoked.IsZero() {
+			return false, err
+		}
+		t.Revoked = now
+		next, err := encodeAPIToken(t)
+		if err != nil {
+			return false, err
+		}
+		if err = s.Store.Swap(ctx, record, next); err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return false, fmt.Errorf("revoking API token %s: %w", id, err)
+		}
+	}
+	return false, fmt.Errorf("revoking API token %s: %w", id, store.ErrConflict)
+}
+
+// second is the time in whole seconds, as tokens and their records have it.
+func (s APITokens) second() time.Time { return s.Now().UTC().Truncate(time.Second) }

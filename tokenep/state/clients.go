@@ -1,0 +1,133 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+const kindClient = "client" // id: the client_id; never expires
+
+// Clients are the clients that were made at run time, beside those of the configuration. Load is one look-up and one
+// decoding, however many there are.
+type Clients struct {
+	Store store.Store
+	Now   func() time.Time
+
+	// Revocations makes Remove end the access tokens of the client too, which live at most TokenLife. Without it they
+	// live out their time.
+	Revocations *Revocations
+	TokenLife   time.Duration
+}
+
+// Add registers a client. It makes the client's secret, which is returned here and nowhere else; a client whose AuthMethod is
+// none is public (RFC 6749 §2.1) and has no secret. The error Is ErrInvalid when something is wrong with c, and
+// store.ErrExists when the id is taken.
+func (s Clients) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
+	if len(c.Secrets) > 0 {
+		return "", fmt.Errorf("client %q: a secret is generated, it cannot be brought along: %w", c.ID, ErrInvalid)
+	}
+	if c.AuthMethod != tokenep.AuthNone {
+		secret = GenerateSecret()
+		c.Secrets = []tokenep.Secret{{Hash: HashSecret(secret)}}
+	}
+	if err := c.Validate(); err != nil {
+		return "", fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	if err := checkText("the name", c.Name, maxName); err != nil {
+		return "", fmt.Errorf("client %q: %w", c.ID, err)
+	}
+	if err := checkScope(c.Scope); err != nil {
+		return "", fmt.Errorf("client %q: %w", c.ID, err)
+	}
+	c.Created = s.Now().UTC().Truncate(time.Second)
+	data, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("client %q: %w", c.ID, err)
+	}
+	err = s.Store.Insert(ctx, store.Record{Kind: kindClient, ID: c.ID, Data: data})
+	if errors.Is(err, store.ErrExists) {
+		return "", fmt.Errorf("there is a client %q already: %w", c.ID, err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("adding client %q: %w", c.ID, err)
+	}
+	return secret, nil
+}
+
+// Load returns a client. Its error Is tokenep.InvalidClient for an id that nobody has.
+func (s Clients) Load(ctx context.Context, id string) (*tokenep.Client, error) {
+	if store.CheckKey(kindClient, id) != nil {
+		return nil, fmt.Errorf("no client has an id of %d bytes: %w", len(id), tokenep.InvalidClient)
+	}
+	record, err := s.Store.Load(ctx, kindClient, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("no client %q in the store: %w", id, tokenep.InvalidClient)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading client %q: %w", id, err)
+	}
+	return decodeClient(record)
+}
+
+// List returns up to limit (1 to store.MaxPage) clients whose ids are greater than after, ordered by id. To go on, pass the
+// last id as after; an empty page is the end. The clients carry the hashes of their secrets, which are no one's business.
+func (s Clients) List(ctx context.Context, after string, limit int) ([]tokenep.Client, error) {
+	records, err := s.Store.List(ctx, kindClient, "", after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing clients: %w", err)
+	}
+	clients := make([]tokenep.Client, 0, len(records))
+	for _, record := range records {
+		c, err := decodeClient(record)
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, *c)
+	}
+	return clients, nil
+}
+
+// Remove deletes a client: from its return on the client authenticates no more. Then it ends the client's access tokens
+// (RFC 7592 §2.3). The error Is tokenep.InvalidClient for an id that nobody has.
+func (s Clients) Remove(ctx context.Context, id string) error {
+	if _, err := s.Load(ctx, id); err != nil {
+		return err
+	}
+	if err := s.Store.Delete(ctx, kindClient, id); err != nil {
+		return fmt.Errorf("removing client %q: %w", id, err)
+	}
+	if s.Revocations == nil {
+		return nil
+	}
+	now := s.Now()
+	return s.Revocations.Add(ctx, verify.Revocation{
+		Claim: "client_id", Value: id, Before: now, Expires: now.Add(s.TokenLife + revocationSlack),
+	})
+}
+
+func decodeClient(record store.Record) (*tokenep.Client, error) {
+	var c tokenep.Client
+	if err := json.Unmarshal(record.Data, &c); err != nil {
+		return nil, fmt.Errorf("the record of client %q is damaged: %w", record.ID, err)
+	}
+	return &c, nil
+}
+
+// GenerateSecret returns a new secret of 256 bits, letters and digits only (RFC 6749 §10.10).
+func GenerateSecret() string { return randomBase62(secretLength) }
+
+// HashSecret returns what is kept of a generated secret: $sha256$ and the base64url of its SHA-256. It is not for secrets
+// that people choose.
+func HashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return "$sha256$" + base64.RawURLEncoding.EncodeToString(sum[:])
+}

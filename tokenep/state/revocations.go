@@ -1,0 +1,158 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Revocations is the log of the access tokens that ended before their time (RFC 7009 §2.1), as every node of a server
+// follows it. A JWT is verified without a look-up; so each node holds the whole set in memory, and the log, in the
+// store, is how an entry made on one node comes to the others.
+//
+// Entries are numbered: 1, 2, 3 and so on without a gap, by Insert, which of two that want a number refuses one. To follow
+// the log is to Load the next number, again and again. A head record holds the last number, or one before it: entries
+// expire, and without it a log that is empty again would count from 1, past readers that are further on. So this holds
+// always, and every function below keeps it: no reader has passed a number that is beyond the head.
+//
+// Make one with NewRevocations, Start it, and share it. It is safe for concurrent use.
+type Revocations struct {
+	store store.Store
+	set   *verify.Revocations
+	now   func() time.Time
+	log   *slog.Logger
+
+	mu       sync.Mutex // one step at a time
+	last     uint64     // every entry up to here is in the set
+	headSeen time.Time  // when last was held against the head; zero: never
+}
+
+const (
+	// followInterval is how often a node looks for entries of others, and so how long a revoked token may still pass there.
+	followInterval = 250 * time.Millisecond
+
+	// headInterval is how often a node asks whether it has missed something. It is far shorter than minEntryLife, so that
+	// a node that was away for that long asks before it believes that there is nothing new.
+	headInterval = time.Minute
+
+	// minEntryLife is how long an entry stays in the store, even if what it revokes expires sooner.
+	minEntryLife = time.Hour
+
+	// revocationSlack is how much longer than the tokens it names an entry lives: for tokens that are being issued at this
+	// moment, for the leeway of verifiers, and for clocks that differ.
+	revocationSlack = 5 * time.Minute
+)
+
+// NewRevocations returns the log of s, whose entries it puts into set.
+func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time, log *slog.Logger) *Revocations {
+	return &Revocations{store: s, set: set, now: now, log: log}
+}
+
+// Add revokes tokens: stored first, then in the set of this node before it returns, so that the very next request is
+// refused; other nodes refuse it within followInterval. e.Expires is required: when the last of the tokens that it names is
+// dead, leeway included. Adding an entry twice does no harm; after an error the entry may or may not have been added.
+func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
+	if err := checkRevocation(e); err != nil {
+		return err
+	}
+	n, err := r.append(ctx, e)
+	if err != nil {
+		return fmt.Errorf("revoking %s %.40q: %w", e.Claim, e.Value, err)
+	}
+	r.set.Add(e)
+	// The next Add starts to count here. If this fails, it counts from the old head, and the first reader of the entry
+	// moves the head before it goes on.
+	_ = r.advance(ctx, n)
+	return nil
+}
+
+// append stores e under the first number that is free after the head. The head has to be read anew: a number that this node
+// last saw free may have been used by others, who went on, and have expired.
+func (r *Revocations) append(ctx context.Context, e verify.Revocation) (uint64, error) {
+	for {
+		began := r.now()
+		n, _, err := r.loadHead(ctx)
+		for err == nil && r.now().Sub(began) < headInterval {
+			n++
+			err = r.store.Insert(ctx, encodeRevocation(n, e, began))
+			if errors.Is(err, store.ErrExists) {
+				err = nil
+				continue
+			}
+			if err == nil && r.now().Sub(began) >= headInterval {
+				break // as above, when this very call stood still: so once more
+			}
+			return n, err
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Start puts the whole log into the set and then follows it until ctx is done. It returns when the set is complete, or with
+// the error because of which it cannot be; then it follows nothing.
+func (r *Revocations) Start(ctx context.Context) error {
+	r.mu.Lock()
+	err := r.catchUp(ctx, "")
+	r.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("reading the log of revocations: %w", err)
+	}
+	go r.follow(ctx)
+	return nil
+}
+
+func (r *Revocations) follow(ctx context.Context) {
+	tick := time.NewTicker(followInterval)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := r.Follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			r.log.Error("cannot follow the log of revocations; tokens revoked elsewhere still pass here", "error", err)
+		case err == nil && failing:
+			r.log.Info("following the log of revocations again")
+		}
+		failing = err != nil
+	}
+}
+
+// Follow takes whatever is new in the log into the set. When there is nothing new it costs one Load, and once a minute two.
+func (r *Revocations) Follow(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		e, err := r.loadEntry(ctx, r.last+1)
+		if errors.Is(err, store.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		r.set.Add(e)
+		if err := r.advance(ctx, r.last+1); err != nil {
+			return err
+		}
+		r.last++
+	}
+	if age := r.now().Sub(r.headSeen); age >= 0 && age < headInterval {
+		return nil
+	}
+	r.set.Sweep(r.now())
+	return r.catchUp(ctx, entryID(r.last))
+}
