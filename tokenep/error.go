@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Code is an OAuth error code. It is a constant of the protocol and an error in itself, so that
@@ -104,4 +105,15 @@ func AsError(err error) *Error {
 		return e
 	}
 	return ServerError.Describe("").Because(err)
+}
+
+// AsUnavailable returns the answer to a token that could not be verified because keys or state were away, or nil when err is anything else.
+func AsUnavailable(err error) error {
+	refused, ok := errors.AsType[*verify.Error](err)
+	if !ok || refused.Status != http.StatusServiceUnavailable {
+		return nil
+	}
+	e := TemporarilyUnavailable.Describe("the token cannot be verified at the moment; try again").Because(err)
+	e.RetryAfter = refused.RetryAfter
+	return e
 }

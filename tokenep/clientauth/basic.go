@@ -1,0 +1,107 @@
+package clientauth
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// Basic is client_secret_basic (RFC 6749 §2.3.1): id and secret in the Authorization header, each form-urlencoded and then put
+// together as HTTP Basic credentials (RFC 7617).
+//
+// Most clients leave out the form-urlencoding, and some write Latin-1, so there are three readings of what arrives; the
+// RFC's comes first. Ids and secrets that this server makes read the same in all three.
+type Basic struct{ Secrets *Secrets }
+
+// Method returns client_secret_basic.
+func (Basic) Method() string { return tokenep.AuthBasic }
+
+var errBasic = errors.New("malformed Basic credentials")
+
+// Credentials reads the Authorization header. An empty password is how some libraries say that the client is public: that is method none.
+func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
+	encoded, ok := basicCredentials(r)
+	if !ok {
+		return nil, nil
+	}
+	readings, err := parseBasic(encoded)
+	if err != nil {
+		return nil, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
+	}
+	if err := sameClient(r, readings); err != nil {
+		return nil, err
+	}
+	if readings[0].Secret == "" {
+		return nil, nil
+	}
+	return &tokenep.Credentials{Method: tokenep.AuthBasic, Readings: readings}, nil
+}
+
+// Verify compares the secret.
+func (b Basic) Verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) error {
+	return b.Secrets.verify(ctx, c, cr)
+}
+
+// basicCredentials returns the token68 of an Authorization header of scheme Basic, in any case (RFC 9110 §11.1).
+func basicCredentials(r *tokenep.Request) (encoded string, ok bool) {
+	scheme, encoded, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimLeft(encoded, " "), strings.EqualFold(scheme, "Basic")
+}
+
+// parseBasic returns the readings of a token68, at least one.
+func parseBasic(encoded string) ([]tokenep.Reading, error) {
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.Join(errBasic, err)
+	}
+	id, secret, ok := strings.Cut(string(raw), ":")
+	if !ok {
+		return nil, errBasic
+	}
+	readings := make([]tokenep.Reading, 0, 1)
+	add := func(reading tokenep.Reading) {
+		if len(readings) == 0 || readings[0] != reading {
+			readings = append(readings, reading)
+		}
+	}
+	decodedID, err1 := url.QueryUnescape(id)
+	decodedSecret, err2 := url.QueryUnescape(secret)
+	if err1 == nil && err2 == nil {
+		add(tokenep.Reading{ID: decodedID, Secret: decodedSecret})
+	}
+	if utf8.Valid(raw) {
+		add(tokenep.Reading{ID: id, Secret: secret})
+	}
+	if l := (tokenep.Reading{ID: latin1(id), Secret: latin1(secret)}); l.ID != id || l.Secret != secret || len(readings) == 0 {
+		add(l)
+	}
+	return readings, nil
+}
+
+// latin1 reads each byte as the character of that number.
+func latin1(s string) string {
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
+}
+
+// sameClient holds a client_id in the body against the header's (RFC 6749 §3.2.1 lets a client send both).
+func sameClient(r *tokenep.Request, readings []tokenep.Reading) error {
+	id := r.Form.Get("client_id")
+	if id == "" {
+		return nil
+	}
+	for _, reading := range readings {
+		if reading.ID == id {
+			return nil
+		}
+	}
+	return tokenep.InvalidRequest.Describe("client_id differs from the client of the Authorization header")
+}

@@ -1,0 +1,29 @@
+package endpoint
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+)
+
+// JWKS serves the public keys of the ring as a JWK Set (RFC 7517 §5), for verifiers elsewhere. It may be
+// cached for maxAge; a key is published at least twice that long before it signs.
+func JWKS(ring *keys.Ring, maxAge time.Duration) http.Handler {
+	cacheControl := "public, max-age=" + strconv.Itoa(int(maxAge/time.Second))
+	return tokenep.Methods(tokenep.CORS{"*"}, func(w http.ResponseWriter, r *http.Request) {
+		body, etag := ring.JWKS()
+		h := w.Header()
+		h.Set("Cache-Control", cacheControl)
+		h.Set("ETag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body)
+	}, http.MethodGet, http.MethodHead)
+}

@@ -1,0 +1,20 @@
+// Package grant is the ways to get a token at the token endpoint: one file for each grant, which is one section of one RFC.
+//
+//	all.go                 the list
+//	client_credentials.go  a client acts for itself (RFC 6749 §4.4)
+//	token_exchange.go      one token for another (RFC 8693)
+//
+// A grant reads its own parameters and says what may be issued. It writes no response, signs nothing and authenticates no client: the phases
+// of tokenep.Handler do that, in an order that no grant can change.
+package grant
+
+import "github.com/tokenep/caddy-tokenep/tokenep"
+
+// All returns the grants of a server. Without subjects nothing can be exchanged, and the grant is not offered.
+func All(exchange TokenExchange) []tokenep.Grant {
+	grants := []tokenep.Grant{ClientCredentials{}}
+	if len(exchange.Subjects) > 0 {
+		grants = append(grants, exchange)
+	}
+	return grants
+}

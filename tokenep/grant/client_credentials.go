@@ -1,0 +1,38 @@
+package grant
+
+import (
+	"context"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// ClientCredentials is the grant of RFC 6749 §4.4: a confidential client gets a token for itself.
+//
+//	grant_type  REQUIRED  client_credentials
+//	scope       OPTIONAL  default: the client's default scope
+//	audience, resource  OPTIONAL  (RFC 8707) default: the client's audience
+//
+// No refresh token comes with it (§4.4.3): the client can always ask again.
+type ClientCredentials struct{}
+
+// ClientCredentialsType is the grant_type.
+const ClientCredentialsType = "client_credentials"
+
+// Type returns client_credentials.
+func (ClientCredentials) Type() string { return ClientCredentialsType }
+
+// Authorize allows what the client was registered for. The subject is the client, under a prefix that no user has (RFC 9068 §5).
+func (ClientCredentials) Authorize(_ context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
+	if r.Client.Public() {
+		return nil, tokenep.UnauthorizedClient.Describe("a public client cannot use this grant_type")
+	}
+	scope := r.Scope
+	if scope == nil {
+		scope = r.Client.DefaultScope()
+	}
+	return &tokenep.Authorization{
+		Subject:  tokenep.ClientSubjectPrefix + r.Client.ID,
+		Scope:    scope,
+		Audience: r.Client.Audience,
+	}, nil
+}

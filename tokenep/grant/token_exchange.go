@@ -1,0 +1,158 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// TokenExchange is the grant of RFC 8693: a token of one kind for an access token.
+//
+//	grant_type            REQUIRED  urn:ietf:params:oauth:grant-type:token-exchange
+//	subject_token         REQUIRED  whom the new token is about
+//	subject_token_type    REQUIRED  what kind of token that is (a dialect may set a default)
+//	actor_token           OPTIONAL  who acts for the subject
+//	actor_token_type      REQUIRED with actor_token, and forbidden without
+//	requested_token_type  OPTIONAL  an access token is all there is; it is a JWT
+//	resource, audience    OPTIONAL  default: the subject token's
+//	scope                 OPTIONAL  default: the subject token's
+//
+// The new token never reaches further than the subject token, nor lives longer than it or the actor's.
+type TokenExchange struct {
+	Subjects []tokenep.SubjectTokens
+}
+
+// TokenExchangeType is the grant_type.
+const TokenExchangeType = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+// The token type identifiers of RFC 8693 §3 that this server issues.
+const (
+	AccessTokenType = "urn:ietf:params:oauth:token-type:access_token"
+	JWTType         = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+// maxActors bounds the chain of act claims, and with it the size of tokens that are exchanged over and over.
+const maxActors = 8
+
+// Type returns urn:ietf:params:oauth:grant-type:token-exchange.
+func (TokenExchange) Type() string { return TokenExchangeType }
+
+// Authorize validates the tokens in the order of RFC 8693 §2.1 and puts them together.
+func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
+	if r.Client != nil && r.Client.Public() {
+		return nil, tokenep.UnauthorizedClient.Describe("a public client cannot use this grant_type")
+	}
+	subjectToken, err := r.Form.Require("subject_token", "subject_token is missing")
+	if err != nil {
+		return nil, err
+	}
+	subjectType := r.SubjectTokenType()
+	if subjectType == "" {
+		return nil, tokenep.InvalidRequest.Describe("subject_token_type is missing")
+	}
+	actorToken, actorType := r.Form.Get("actor_token"), r.Form.Get("actor_token_type")
+	if (actorToken == "") != (actorType == "") {
+		return nil, tokenep.InvalidRequest.Describe("actor_token and actor_token_type come together or not at all")
+	}
+	if t := r.Form.Get("requested_token_type"); t != "" && t != AccessTokenType && t != JWTType {
+		return nil, tokenep.InvalidRequest.Describe("the server does not issue tokens of the requested_token_type")
+	}
+	subject, err := g.validate(ctx, r, subjectType, subjectToken)
+	if err != nil {
+		return nil, err
+	}
+	var actor *tokenep.Authorization
+	if actorToken != "" {
+		if actor, err = g.validate(ctx, r, actorType, actorToken); err != nil {
+			return nil, err
+		}
+	}
+	return combine(r, subject, actor)
+}
+
+// validate asks the kind of token that the identifier names.
+func (g TokenExchange) validate(ctx context.Context, r *tokenep.Request, tokenType, token string) (*tokenep.Authorization, error) {
+	for _, s := range g.Subjects {
+		if !slices.Contains(s.Types(), tokenType) {
+			continue
+		}
+		a, err := s.Validate(ctx, r, token)
+		if code := r.Dialect.SubjectTokenError; code != "" && errors.Is(err, tokenep.InvalidRequest) {
+			return nil, code.Describe("the subject or actor token is not good").Because(err)
+		}
+		return a, err
+	}
+	return nil, tokenep.InvalidRequest.Describe("the server does not take tokens of this type")
+}
+
+// combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1: delegation, or else impersonation).
+func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokenep.Authorization, error) {
+	a := *subject
+	a.IssuedTokenType = AccessTokenType
+	a.ScopeImplied = true
+	if r.Client != nil {
+		a.Scope = a.Scope.Intersect(r.Client.Scope)
+	}
+	var acting map[string]any
+	switch {
+	case actor != nil:
+		acting = map[string]any{"sub": actor.Subject, "client_id": actor.ClientID}
+		a.NotAfter = earliest(a.NotAfter, actor.NotAfter)
+	case subject.MayAct != nil:
+		if r.Client == nil {
+			return nil, tokenep.InvalidRequest.Describe("the subject token says who may act, and nobody was authenticated")
+		}
+		acting = map[string]any{"sub": tokenep.ClientSubjectPrefix + r.Client.ID, "client_id": r.Client.ID}
+	default:
+		return &a, nil // an act claim of the subject token stays as it is (§4.1)
+	}
+	if subject.MayAct != nil && !matches(subject.MayAct, acting) {
+		return nil, tokenep.InvalidRequest.Describe("the subject token does not let this actor act")
+	}
+	if subject.Act != nil {
+		acting["act"] = subject.Act
+	}
+	if depth(acting) > maxActors {
+		return nil, tokenep.InvalidRequest.Describe("too many actors have acted for each other")
+	}
+	a.Act, a.MayAct = acting, nil
+	return &a, nil
+}
+
+// matches reports whether the actor has every member that may_act names (§4.4).
+func matches(mayAct, actor map[string]any) bool {
+	for name, want := range mayAct {
+		if got, ok := actor[name]; !ok || !equalJSON(got, want) {
+			return false
+		}
+	}
+	return true
+}
+
+func equalJSON(a, b any) bool {
+	left, err1 := json.Marshal(a)
+	right, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && string(left) == string(right)
+}
+
+// depth counts the actors of a chain.
+func depth(act map[string]any) int {
+	n := 0
+	for act != nil {
+		n++
+		act, _ = act["act"].(map[string]any)
+	}
+	return n
+}
+
+// earliest returns the earlier bound; a zero time is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,136 @@
+package tokenep
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	freeFailures  = 10               // failures that cost nothing: people mistype, and some clients probe
+	mostFailures  = 20               // from here on nobody at this address is asked for credentials any more
+	forgetFailure = 10 * time.Second // one failure is forgotten every so often
+	slowDown      = 200 * time.Millisecond
+	maxAddresses  = 1 << 16
+)
+
+// Limiter slows down whoever fails to authenticate again and again (RFC 6749 §10.10): past freeFailures each further request from
+// the address waits a little longer, and past mostFailures it is told to come back later, whatever credentials it has. A nil Limiter limits nothing.
+type Limiter struct {
+	Now func() time.Time
+
+	mu        sync.Mutex
+	addresses map[netip.Prefix]failures
+}
+
+// failures is a leaking bucket.
+type failures struct {
+	level  float64   // how many, at
+	at     time.Time // this moment
+	client string    // the client of the last one
+}
+
+func (f failures) decayed(now time.Time) float64 {
+	return max(0, f.level-max(0, now.Sub(f.at).Seconds())/forgetFailure.Seconds())
+}
+
+// Allow returns at once, after a delay, or with an error of status 429.
+func (l *Limiter) Allow(ctx context.Context, address netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	f, known := l.addresses[network(address)]
+	l.mu.Unlock()
+	if !known {
+		return nil
+	}
+	switch level := f.decayed(l.Now()); {
+	case level <= freeFailures:
+		return nil
+	case level > mostFailures:
+		e := TemporarilyUnavailable.Describe("too many failed attempts at client authentication")
+		e.Status = http.StatusTooManyRequests
+		e.RetryAfter = time.Duration((level - mostFailures + 1) * float64(forgetFailure))
+		return e
+	default:
+		return sleep(ctx, time.Duration((level-freeFailures)*float64(slowDown)))
+	}
+}
+
+// Failed counts a failure against the address.
+func (l *Limiter) Failed(address netip.Addr, client string) {
+	l.update(address, func(f failures) failures { return failures{level: f.level + 1, at: f.at, client: client} })
+}
+
+// Succeeded forgives the last failure if it was the same client's: a library that tries two methods in turn fails once each time.
+func (l *Limiter) Succeeded(address netip.Addr, client string) {
+	l.update(address, func(f failures) failures {
+		if f.client == client {
+			f.level, f.client = max(0, f.level-1), ""
+		}
+		return f
+	})
+}
+
+func (l *Limiter) update(address netip.Addr, change func(failures) failures) {
+	if l == nil {
+		return
+	}
+	key := network(address)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old, known := l.addresses[key]
+	now := l.Now()
+	f := change(failures{level: old.decayed(now), at: now, client: old.client})
+	switch {
+	case f.level <= 0 && known:
+		delete(l.addresses, key)
+	case f.level > 0:
+		l.makeRoom(now)
+		l.addresses[key] = f
+	}
+}
+
+// makeRoom bounds the memory that strangers can use up. When every address is one that failed lately, any of them is forgotten.
+func (l *Limiter) makeRoom(now time.Time) {
+	if l.addresses == nil {
+		l.addresses = make(map[netip.Prefix]failures)
+	}
+	if len(l.addresses) < maxAddresses {
+		return
+	}
+	examined := 0
+	for key, f := range l.addresses {
+		if examined++; f.decayed(now) == 0 || examined == 64 {
+			delete(l.addresses, key)
+		}
+		if examined == 64 {
+			return
+		}
+	}
+}
+
+// network is what failures are counted by: an IPv4 address, or the /64 that one IPv6 host has to itself.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

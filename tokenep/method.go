@@ -1,0 +1,55 @@
+package tokenep
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// CORS says which web origins may read the answers of an endpoint. The zero value allows none; "*" allows all, which is safe here because no
+// endpoint takes its authority from cookies.
+type CORS []string
+
+// Methods returns a handler for an endpoint that knows these methods. It answers OPTIONS and preflights itself, and
+// refuses every other method with 405 and Allow (RFC 9110 §15.5.6).
+func Methods(origins CORS, next http.HandlerFunc, methods ...string) http.Handler {
+	allow := strings.Join(append(methods, http.MethodOptions), ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		origins.headers(w.Header(), r, allow)
+		switch {
+		case slices.Contains(methods, r.Method):
+			next(w, r)
+		case r.Method == http.MethodOptions:
+			w.Header().Set("Allow", allow)
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.Header().Set("Allow", allow)
+			e := InvalidRequest.Describe("this endpoint does not know the method")
+			e.Status = http.StatusMethodNotAllowed
+			WriteError(w, r, e)
+		}
+	})
+}
+
+// headers adds the CORS protocol's headers (Fetch standard §3.2) to an answer.
+func (c CORS) headers(h http.Header, r *http.Request, allow string) {
+	if len(c) == 0 {
+		return
+	}
+	if slices.Contains(c, "*") {
+		h.Set("Access-Control-Allow-Origin", "*")
+	} else {
+		h.Add("Vary", "Origin")
+		origin := r.Header.Get("Origin")
+		if !slices.Contains(c, origin) {
+			return
+		}
+		h.Set("Access-Control-Allow-Origin", origin)
+	}
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
+	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", allow)
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Max-Age", "7200")
+	}
+}

@@ -1,0 +1,233 @@
+package tokenep
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// maxBody is how much of a request is read: the largest honest one carries two JWTs of 8 KiB and a few short parameters.
+const maxBody = 64 << 10
+
+// Request is one request to an endpoint, parsed. Its parameters come from the body and from nowhere else (RFC 6749 §2.3.1 forbids credentials in the URL).
+type Request struct {
+	*http.Request
+	Form    Form
+	Client  *Client  // who was authenticated in phase 2; nil when nobody presented credentials
+	Dialect *Dialect // how this path of the endpoint differs from the RFCs; never nil
+
+	Scope    verify.Scope // the scope asked for; nil when none was
+	Audience []string     // the audience and resource values asked for (RFC 8693 §2.1, RFC 8707 §2), without repetitions
+}
+
+// Dialect is how one path of the token endpoint differs from the RFCs, for the sake of clients that were written for another server.
+// The zero value differs in nothing.
+type Dialect struct {
+	JSON              bool     // bodies may also be a JSON object of strings
+	SubjectTokenType  string   // what an exchange without subject_token_type means
+	SubjectTokenError Code     // the code for a subject token that is not good; empty: invalid_request (RFC 8693 §2.2.2)
+	Ignore            []string // parameters that are accepted and mean nothing here
+}
+
+// Form is the parameters of a request. A parameter without a value is not there (RFC 6749 §3.2).
+type Form map[string][]string
+
+// Get returns the value of the parameter, or "".
+func (f Form) Get(name string) string {
+	if v := f[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Require returns the value of a REQUIRED parameter, or InvalidRequest with the given description.
+func (f Form) Require(name, description string) (string, error) {
+	if v := f.Get(name); v != "" {
+		return v, nil
+	}
+	return "", InvalidRequest.Describe(description)
+}
+
+// single are the parameters that this server gives a meaning to, and that therefore must not be repeated (RFC 6749 §3.2).
+// Unknown ones are ignored, however often they come.
+var single = []string{
+	"grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type",
+	"code", "redirect_uri", "code_verifier", "refresh_token", "username", "password", "assertion", "device_code",
+	"subject_token", "subject_token_type", "actor_token", "actor_token_type", "requested_token_type",
+	"token", "token_type_hint",
+}
+
+// ReadRequest parses the body of r. It reads scope, audience and resource too, since their syntax is the same for every grant.
+func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	form, err := parseBody(r.Header, body, d)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range single {
+		if len(form[name]) > 1 {
+			return nil, InvalidRequest.Describe("a parameter is repeated")
+		}
+	}
+	for name, values := range form {
+		if slices.Contains(d.Ignore, name) || len(values) == 1 && values[0] == "" {
+			delete(form, name)
+		}
+	}
+	req := &Request{Request: r, Form: form, Dialect: d}
+	return req, req.readTarget()
+}
+
+// readBody reads at most maxBody bytes.
+func readBody(r *http.Request) ([]byte, error) {
+	tooLarge := func() error {
+		e := InvalidRequest.Describe("the request body is larger than 64 KiB")
+		e.Status = http.StatusRequestEntityTooLarge
+		return e
+	}
+	if r.ContentLength > maxBody {
+		return nil, tooLarge()
+	}
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, InvalidRequest.Describe("the request body must not be compressed")
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, InvalidRequest.Describe("the request body could not be read").Because(err)
+	case n > maxBody:
+		return nil, tooLarge()
+	}
+	return buf.Bytes(), nil
+}
+
+// parseBody chooses the parser by the media type.
+func parseBody(h http.Header, body []byte, d *Dialect) (Form, error) {
+	mediaType := ""
+	if lines := h.Values("Content-Type"); len(lines) == 1 {
+		mediaType, _, _ = mime.ParseMediaType(lines[0])
+	}
+	switch {
+	case mediaType == "application/x-www-form-urlencoded":
+		return parseForm(body)
+	case mediaType == "application/json" && d.JSON:
+		return parseJSON(body)
+	case d.JSON:
+		return nil, InvalidRequest.Describe("the Content-Type must be application/x-www-form-urlencoded or application/json")
+	default:
+		return nil, InvalidRequest.Describe("the Content-Type must be application/x-www-form-urlencoded")
+	}
+}
+
+// parseForm parses application/x-www-form-urlencoded (RFC 6749 appendix B): UTF-8 under percent-encoding, separated by & alone.
+func parseForm(body []byte) (Form, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, InvalidRequest.Describe("the body is not application/x-www-form-urlencoded").Because(err)
+	}
+	for name, values := range form {
+		for _, s := range append(values[:len(values):len(values)], name) {
+			if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+				return nil, InvalidRequest.Describe("a parameter is not UTF-8 text")
+			}
+		}
+	}
+	return Form(form), nil
+}
+
+var errJSON = errors.New("not an object of strings")
+
+// parseJSON parses a JSON object whose members are strings. encoding/json would keep the last of repeated members, so the tokens are read one by one.
+func parseJSON(body []byte) (Form, error) {
+	form, err := readObject(json.NewDecoder(bytes.NewReader(body)))
+	if err != nil || !utf8.Valid(body) {
+		return nil, InvalidRequest.Describe("the body is not a JSON object of strings, each member once").Because(err)
+	}
+	return form, nil
+}
+
+func readObject(d *json.Decoder) (Form, error) {
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.Join(errJSON, err)
+	}
+	form := Form{}
+	for d.More() {
+		name, err := readString(d)
+		if err != nil {
+			return nil, err
+		}
+		value, err := readString(d)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := form[name]; twice {
+			return nil, errJSON
+		}
+		form[name] = []string{value}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.Join(errJSON, err)
+	}
+	return form, nil
+}
+
+// readString reads one string. The decoder puts U+FFFD where an escape names half a character, so that one is refused with NUL.
+func readString(d *json.Decoder) (string, error) {
+	t, err := d.Token()
+	if err != nil {
+		return "", err
+	}
+	s, ok := t.(string)
+	if !ok || strings.ContainsAny(s, "\x00\uFFFD") {
+		return "", errJSON
+	}
+	return s, nil
+}
+
+// readTarget reads what the client wants the token for.
+func (r *Request) readTarget() error {
+	var err error
+	if s := r.Form.Get("scope"); s != "" {
+		if r.Scope, err = verify.ParseScope(s); err != nil {
+			return InvalidScope.Describe("the scope is malformed").Because(err)
+		}
+	}
+	for _, resource := range r.Form["resource"] {
+		if u, err := url.Parse(resource); resource != "" && (err != nil || !u.IsAbs() || strings.Contains(resource, "#")) {
+			return InvalidTarget.Describe("a resource must be an absolute URI without a fragment").Because(err)
+		}
+	}
+	for _, target := range slices.Concat(r.Form["audience"], r.Form["resource"]) {
+		if target != "" && !slices.Contains(r.Audience, target) {
+			r.Audience = append(r.Audience, target)
+		}
+	}
+	return nil
+}
+
+// SubjectTokenType returns the subject_token_type of an exchange, or the dialect's default.
+func (r *Request) SubjectTokenType() string {
+	if t := r.Form.Get("subject_token_type"); t != "" {
+		return t
+	}
+	return r.Dialect.SubjectTokenType
+}

@@ -1,0 +1,62 @@
+package tokenep
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Response is a successful answer of the token endpoint (RFC 6749 §5.1, RFC 8693 §2.2.1).
+type Response struct {
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 §2.2.1: on every exchange
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in"` // whole seconds left when the answer is written, rounded down
+	Scope           string `json:"scope,omitempty"`
+}
+
+// WriteJSON answers with v. Nothing that an endpoint says may be cached (RFC 6749 §5.1).
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
+	}
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	h["Cache-Control"] = noStore
+	h["Pragma"] = noCache
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that has gone away misses its answer; there is nobody to tell
+}
+
+var (
+	jsonType = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	noCache  = []string{"no-cache"}
+)
+
+// WriteError answers with the refusal that err amounts to (RFC 6749 §5.2) and returns it. The challenge goes only to a client that used the
+// Authorization header: the RFC asks for it there, and elsewhere it makes browsers prompt and some clients overlook the body.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) *Error {
+	e := AsError(err)
+	h := w.Header()
+	if e.Status == http.StatusUnauthorized && len(r.Header["Authorization"]) > 0 {
+		h.Set("WWW-Authenticate", `Basic realm="token endpoint", charset="UTF-8"`)
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	WriteJSON(w, e.Status, struct {
+		Error       Code   `json:"error"`
+		Description string `json:"error_description,omitempty"`
+	}{e.Code, e.Description})
+	return e
+}
+
+// secondsLeft is the expires_in of a token: never more than what is left of it.
+func secondsLeft(expires, now time.Time) int64 {
+	return max(0, int64(expires.Sub(now)/time.Second))
+}

@@ -1,0 +1,252 @@
+// Package server puts an authorization server together out of its parts: keys, state, client authentication, grants and endpoints.
+//
+//	server.go  what an issuer is made of, and its start
+//	mount.go   which path leads to which endpoint
+//
+// There is no protocol here. A program without Caddy needs this package, a store, and http.ListenAndServe.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Config describes an issuer.
+type Config struct {
+	Issuer    string           // the URL that is iss; https, or http on a loopback host
+	Store     store.Store      // what must outlive the process
+	Memory    *Memory          // what must outlive a change of configuration; nil: new
+	Clients   []tokenep.Client // configured clients; those in the store come beside them
+	Audience  []string         // aud of a token asked for no target in particular; default: the issuer
+	TokenTTL  time.Duration    // life of an access token; default: 1 h
+	Algorithm string           // of new signing keys; default: ES256
+	Exchange  Exchange         // RFC 8693
+	Origins   tokenep.CORS     // web origins that may call the token and revocation endpoints
+
+	// CompareHash judges the hash of a secret that a person chose, and DecoyHash is one; nil where there are none.
+	CompareHash func(hash, secret []byte) (bool, error)
+	DecoyHash   []byte
+
+	ClientAddress func(*http.Request) netip.Addr // whom failed authentication counts against; default: the peer
+	Observe       func(context.Context, tokenep.Outcome)
+	Logger        *slog.Logger
+	Now           func() time.Time
+}
+
+// Exchange is which token exchanges are offered. The zero value offers none.
+type Exchange struct {
+	Enabled   bool
+	Anonymous bool       // an API token needs no client beside it
+	APITokens *APITokens // nil: there are none
+}
+
+// APITokens is the rules for API tokens.
+type APITokens struct {
+	Types      []string      // token type identifiers that mean an API token; default: APITokenType
+	Prefix     string        // what the tokens begin with
+	MaxPerUser int           // live tokens of one owner; 0: no bound
+	MaxAge     time.Duration // longest life; 0: no bound
+}
+
+// APITokenType is the token type identifier (RFC 8693 §3) of API tokens unless another is configured.
+const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
+
+// Memory is the part of an issuer that lives in the process alone, and that a new configuration takes over from the old one.
+type Memory struct {
+	Revocations *verify.Revocations
+	Cache       *verify.Cache
+	Limiter     *tokenep.Limiter
+}
+
+// CachedTokens is how many proven tokens a cache holds by default.
+const CachedTokens = 100_000
+
+// NewMemory returns an empty Memory.
+func NewMemory(now func() time.Time) *Memory {
+	return &Memory{
+		Revocations: new(verify.Revocations),
+		Cache:       verify.NewCache(CachedTokens, now),
+		Limiter:     &tokenep.Limiter{Now: now},
+	}
+}
+
+// Server is an issuer. Its exported parts are for management.
+type Server struct {
+	Config    Config
+	Keys      *keys.Ring
+	Clients   state.Clients
+	APITokens state.APITokens
+	log       *state.Revocations
+
+	issuer   *tokenep.Issuer
+	auth     *tokenep.Authenticator
+	verifier *verify.Verifier // of this issuer's tokens, for any audience
+	grants   []tokenep.Grant
+	ready    chan struct{}
+}
+
+// New checks the configuration and puts the parts together. It does no I/O: that begins with Start.
+func New(c Config) (*Server, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	static := make(map[string]*tokenep.Client, len(c.Clients))
+	for i := range c.Clients {
+		client := &c.Clients[i]
+		if err := client.Validate(); err != nil {
+			return nil, err
+		}
+		if static[client.ID] != nil {
+			return nil, fmt.Errorf("client %q is configured twice", client.ID)
+		}
+		static[client.ID] = client
+	}
+	s := &Server{Config: c, ready: make(chan struct{}), Clients: state.Clients{Store: c.Store, Now: c.Now}}
+	ring, err := keys.New(keys.Options{
+		Store: c.Store, Algorithm: c.Algorithm, MaxAge: jwksMaxAge, Retain: c.longestTTL() + 5*time.Minute + jwksMaxAge, Now: c.Now, Logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Keys = ring
+	s.log = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
+	s.issuer = &tokenep.Issuer{URL: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
+	s.auth = &tokenep.Authenticator{
+		Methods: clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Now)),
+		Clients: s.clients(static), Limiter: c.Memory.Limiter, Address: c.ClientAddress,
+	}
+	trusted := s.Trusted()
+	trusted.InsecureAnyAudience = true // whom a token is for is judged by whoever asks
+	if s.verifier, err = verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: c.Memory.Cache, Now: c.Now}); err != nil {
+		return nil, err
+	}
+	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects()})
+	return s, nil
+}
+
+// jwksMaxAge is how long other verifiers may cache the key set.
+const jwksMaxAge = 5 * time.Minute
+
+// complete fills in the defaults and checks what is left.
+func (c *Config) complete() error {
+	u, err := url.Parse(c.Issuer)
+	switch {
+	case err != nil:
+		return fmt.Errorf("issuer: %w", err)
+	case u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fmt.Errorf("issuer %q: it is an absolute URL without query and fragment (RFC 8414 §2)", c.Issuer)
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return fmt.Errorf("issuer %q: the scheme is https; http is for loopback hosts alone", c.Issuer)
+	case c.Store == nil:
+		return errors.New("a store is required")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Memory == nil {
+		c.Memory = NewMemory(c.Now)
+	}
+	if c.TokenTTL == 0 {
+		c.TokenTTL = time.Hour
+	}
+	if c.TokenTTL < time.Second {
+		return fmt.Errorf("access token life %s: it is at least a second", c.TokenTTL)
+	}
+	if c.Algorithm == "" {
+		c.Algorithm = "ES256"
+	}
+	if len(c.Audience) == 0 {
+		c.Audience = []string{c.Issuer}
+	}
+	if t := c.Exchange.APITokens; t != nil && len(t.Types) == 0 {
+		t.Types = []string{APITokenType}
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// longestTTL is how long a token of this issuer can live: revocations and keys are kept for as long.
+func (c *Config) longestTTL() time.Duration {
+	ttl := c.TokenTTL
+	for i := range c.Clients {
+		ttl = max(ttl, c.Clients[i].TokenTTL)
+	}
+	return ttl
+}
+
+// clients finds configured clients first, and then those of the store.
+func (s *Server) clients(static map[string]*tokenep.Client) tokenep.Clients {
+	return func(ctx context.Context, id string) (*tokenep.Client, error) {
+		if c := static[id]; c != nil {
+			return c, nil
+		}
+		return s.Clients.Load(ctx, id)
+	}
+}
+
+// subjects is the kinds of token that can be exchanged.
+func (s *Server) subjects() []tokenep.SubjectTokens {
+	if !s.Config.Exchange.Enabled {
+		return nil
+	}
+	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.verifier}}
+	if t := s.Config.Exchange.APITokens; t != nil {
+		s.APITokens = state.APITokens{Store: s.Config.Store, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, Now: s.Config.Now}
+		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
+	}
+	return kinds
+}
+
+// Start loads the keys, making the first ones if there are none, and catches up with revocations; both go on until ctx is done. Requests that came before
+// are answered after it.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.Keys.Start(ctx); err != nil {
+		return err
+	}
+	if err := s.log.Start(ctx); err != nil {
+		return err
+	}
+	close(s.ready)
+	return nil
+}
+
+// Wait returns when Start has the keys: what uses them is asked to wait rather than refused, since a new configuration may serve requests before it has quite started.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case <-s.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for the caller to set.
+func (s *Server) Trusted() verify.Issuer {
+	return verify.Issuer{Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations}
+}
+
+// Revoke makes every verifier refuse what e names: those of this process from the next request on.
+func (s *Server) Revoke(ctx context.Context, e verify.Revocation) error { return s.log.Add(ctx, e) }

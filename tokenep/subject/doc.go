@@ -1,0 +1,8 @@
+// Package subject is the kinds of token that can be exchanged (RFC 8693 §2.1): one file for each kind.
+//
+//	apitoken.go  the API tokens that people make for themselves: the legacy credential that becomes an OAuth token
+//	own.go       the access tokens of this server, for narrower ones
+//
+// A kind says whom a token speaks for, and the most that may be issued for it. What is issued in the end is for grant.TokenExchange and
+// the phases of tokenep.Handler to say.
+package subject

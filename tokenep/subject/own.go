@@ -1,0 +1,54 @@
+package subject
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Own is the access tokens of this server (RFC 8693 §3, urn:ietf:params:oauth:token-type:access_token or …:jwt), exchanged by an authenticated client for
+// one that reaches less far: a narrower scope or audience, and never a later expiry.
+//
+// A client may exchange the tokens that were issued to it, those that were issued for it (it is in aud), and those of the clients in its exchange_from.
+type Own struct {
+	Verifier *verify.Verifier // trusts this issuer alone, for any audience
+}
+
+// Types returns the two identifiers that fit a JWT access token.
+func (Own) Types() []string { return []string{grant.AccessTokenType, grant.JWTType} }
+
+// Validate verifies the token. Its signature, expiry and revocation are the verifier's business, as on any protected route.
+func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
+	t, err := o.Verifier.Verify(ctx, token)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	if r.Client == nil || !mayExchange(r.Client, t) {
+		return nil, tokenep.InvalidRequest.Describe("the token was not issued to this client or for it")
+	}
+	a := &tokenep.Authorization{
+		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires, GrantID: t.ID,
+	}
+	if id, ok := t.Claims["grant_id"].(string); ok {
+		a.GrantID = id
+	}
+	a.Act, _ = t.Claims["act"].(map[string]any)
+	a.MayAct, _ = t.Claims["may_act"].(map[string]any)
+	return a, nil
+}
+
+func mayExchange(c *tokenep.Client, t *verify.Token) bool {
+	return t.ClientID == c.ID || slices.Contains(t.Audience, c.ID) ||
+		slices.Contains(c.From, t.ClientID) || slices.Contains(c.From, "*")
+}
+
+// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), and 503 where the verifier could not tell.
+func refusal(err error) error {
+	if away := tokenep.AsUnavailable(err); away != nil {
+		return away
+	}
+	return tokenep.InvalidRequest.Describe("the token is not valid").Because(err)
+}
