@@ -15,9 +15,10 @@ type Handler struct {
 	Grants  []Grant
 	Dialect *Dialect // never nil
 
-	TokenTTL  time.Duration         // life of an access token
-	Audience  []string              // aud of a token that was asked for no target in particular (RFC 9068 §3); never empty
-	Anonymous func(r *Request) bool // which requests need no client; nil: none
+	TokenTTL   time.Duration         // life of an access token, unless the client has its own
+	LongestTTL time.Duration         // what no token exceeds: keys and revocations are kept for as long
+	Audience   []string              // aud of a token that was asked for no target in particular (RFC 9068 §3); never empty
+	Anonymous  func(r *Request) bool // which requests need no client; nil: none
 
 	Logger  *slog.Logger
 	Observe func(ctx context.Context, o Outcome) // is told about every request; may be nil
