@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -59,9 +60,9 @@ type Exchange struct {
 // APITokens is the rules for API tokens.
 type APITokens struct {
 	Types      []string      // token type identifiers that mean an API token; default: APITokenType
-	Prefix     string        // what the tokens begin with
-	MaxPerUser int           // live tokens of one owner; 0: no bound
-	MaxAge     time.Duration // longest life; 0: no bound
+	Prefix     string        // what the tokens begin with; default: api
+	MaxPerUser int           // live tokens of one owner; default: state.MaxOwned, and never more
+	MaxAge     time.Duration // longest life; default: 730 days
 }
 
 // APITokenType is the token type identifier (RFC 8693 §3) of API tokens unless another is configured.
@@ -177,8 +178,31 @@ func (c *Config) complete() error {
 	if len(c.Audience) == 0 {
 		c.Audience = []string{c.Issuer}
 	}
-	if t := c.Exchange.APITokens; t != nil && len(t.Types) == 0 {
+	return c.Exchange.APITokens.complete()
+}
+
+var apiTokenPrefix = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
+
+func (t *APITokens) complete() error {
+	if t == nil {
+		return nil
+	}
+	if len(t.Types) == 0 {
 		t.Types = []string{APITokenType}
+	}
+	if t.Prefix == "" {
+		t.Prefix = "api"
+	}
+	if t.MaxAge == 0 {
+		t.MaxAge = 2 * 365 * 24 * time.Hour
+	}
+	switch {
+	case !apiTokenPrefix.MatchString(t.Prefix):
+		return fmt.Errorf("API token prefix %q: it is a lower-case letter and up to 15 lower-case letters and digits", t.Prefix)
+	case t.MaxAge < time.Second:
+		return fmt.Errorf("API token age %s: it is at least a second", t.MaxAge)
+	case t.MaxPerUser < 0 || t.MaxPerUser > state.MaxOwned:
+		return fmt.Errorf("API tokens of one user: %d is not between 1 and %d", t.MaxPerUser, state.MaxOwned)
 	}
 	return nil
 }
@@ -214,7 +238,10 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	}
 	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.verifier}}
 	if t := s.Config.Exchange.APITokens; t != nil {
-		s.APITokens = state.APITokens{Store: s.Config.Store, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, Now: s.Config.Now}
+		s.APITokens = state.APITokens{
+			Store: s.Config.Store, Revocations: s.log, Now: s.Config.Now,
+			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.Config.longestTTL(),
+		}
 		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
 	}
 	return kinds
