@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"errors"
 	"slices"
 	"time"
@@ -156,9 +158,14 @@ func (s *verification) checkKey() *Error {
 
 var errKeyReplaced = errors.New("another key now has the kid of the one that signed the token")
 
-// sameKey compares keys of unknown types. Key sets give the same pointer for
-// the same key, mostly; an Ed25519 key is a slice, which == would panic on.
+// sameKey compares keys. Mostly the key set gives the same pointer again.
 func sameKey(a, b crypto.PublicKey) bool {
+	switch a.(type) {
+	case *ecdsa.PublicKey, *rsa.PublicKey:
+		if a == b {
+			return true
+		}
+	}
 	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && key.Equal(b)
 }

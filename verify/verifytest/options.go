@@ -15,6 +15,12 @@ func Algorithm(name string) Option {
 	return func(d *draft) { d.key = d.issuer.key(name) }
 }
 
+// As signs with the same key by another algorithm of its kind, and says so in
+// alg: PS256 with an RS256 key, ES256 with a key on P-384.
+func As(algorithm string) Option {
+	return func(d *draft) { d.key = &key{id: d.key.id, algorithm: algorithm, signer: d.key.signer} }
+}
+
 // SignedBy signs with the first key of another issuer, under the name and the
 // kid of this one.
 func SignedBy(other *Issuer) Option {

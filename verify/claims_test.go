@@ -1,0 +1,217 @@
+package verify_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// payloadWith is a good payload at the time of newClock, plus members.
+func payloadWith(members string) verifytest.Option {
+	return verifytest.RawPayload(`{"iss":"` + testIssuer + `","aud":"` + testAPI + `",` + members + `}`)
+}
+
+// Claims: RFC 7519 §4.1, RFC 9068 §2.2 and §4. The clock stands at
+// 1800000000, the leeway is 30 s.
+func TestClaims(t *testing.T) {
+	const (
+		now    = 1_800_000_000
+		leeway = 30
+		bad    = verify.InvalidToken
+	)
+	type claims = verifytest.Claims
+	number := func(text string) json.Number { return json.Number(text) }
+	tests := []struct {
+		name   string
+		claims claims
+		want   string
+	}{
+		{"as they come", nil, "ok"},
+		{"only what is required", claims{"client_id": nil, "iat": nil, "jti": nil}, "ok"},
+
+		{"C01 expired by leeway and a second", claims{"iat": nil, "exp": now - leeway - 1}, bad},
+		{"C01 expired by exactly the leeway", claims{"iat": nil, "exp": now - leeway}, bad},
+		{"C01 expired by less than the leeway", claims{"iat": nil, "exp": now - leeway + 1}, "ok"},
+		{"exp missing", claims{"exp": nil}, bad},
+		{"C03 exp a string", claims{"exp": "9999999999"}, bad},
+		{"C03 exp true", claims{"exp": true}, bad},
+		{"C03 exp a list", claims{"exp": []any{}}, bad},
+		{"C03 exp an object", claims{"exp": claims{}}, bad},
+		{"C04 exp with a fraction", claims{"exp": number("1800000100.5")}, "ok"},
+		{"C04 exp with an exponent", claims{"exp": number("1e10")}, "ok"},
+		{"C04 exp rounded down", claims{"iat": nil, "exp": number("1799999970.9999999999")}, bad},
+		{"exp after the year 9999", claims{"exp": number("253402300800")}, bad},
+		{"exp beyond int64", claims{"exp": number("9223372036854775808")}, bad},
+		{"exp beyond float64", claims{"exp": number("1e999")}, bad},
+		{"exp negative", claims{"iat": nil, "exp": -1}, bad},
+		{"exp zero", claims{"iat": nil, "exp": 0}, bad},
+
+		{"C06 nbf beyond leeway", claims{"nbf": now + leeway + 1}, bad},
+		{"C06 nbf at the leeway", claims{"nbf": now + leeway}, "ok"},
+		{"C06 nbf a string", claims{"nbf": "1"}, bad},
+		{"nbf long ago", claims{"nbf": number("-1.5e3")}, "ok"},
+		{"C07 iat beyond leeway", claims{"iat": now + leeway + 1}, bad},
+		{"C07 iat at the leeway", claims{"iat": now + leeway}, "ok"},
+		{"C07 iat after exp", claims{"iat": now + 20, "exp": now + 10}, bad},
+		{"C07 iat a string", claims{"iat": "1"}, bad},
+
+		{"iss missing", claims{"iss": nil}, bad},
+		{"iss another", claims{"iss": "https://other.example"}, bad},
+		{"iss with a slash more", claims{"iss": testIssuer + "/"}, bad},
+		{"iss in upper case", claims{"iss": strings.ToUpper(testIssuer)}, bad},
+		{"iss a list", claims{"iss": []string{testIssuer}}, bad},
+
+		{"C15 aud equal", claims{"aud": testAPI}, "ok"},
+		{"C15 aud a list with it", claims{"aud": []string{"https://other.example", testAPI}}, "ok"},
+		{"C15 aud of 64", claims{"aud": append(slices.Repeat([]string{"a"}, 63), testAPI)}, "ok"},
+		{"C15 aud of 65", claims{"aud": append(slices.Repeat([]string{"a"}, 64), testAPI)}, bad},
+		{"C16 aud a prefix", claims{"aud": "https://api"}, bad},
+		{"C16 aud longer", claims{"aud": testAPI + ".attacker.example"}, bad},
+		{"C16 aud a substring", claims{"aud": "api"}, bad},
+		{"C16 aud separated by a space", claims{"aud": "x " + testAPI}, bad},
+		{"aud missing", claims{"aud": nil}, bad},
+		{"aud an empty list", claims{"aud": []string{}}, bad},
+		{"aud with a number", claims{"aud": []any{testAPI, 1}}, bad},
+		{"aud an object", claims{"aud": claims{testAPI: true}}, bad},
+		{"aud nested", claims{"aud": []any{[]any{testAPI}}}, bad},
+
+		{"C22 sub missing", claims{"sub": nil}, bad},
+		{"C22 sub an object", claims{"sub": claims{}}, bad},
+		{"C22 sub empty", claims{"sub": ""}, bad},
+		{"C22 sub a number", claims{"sub": 1}, bad},
+		{"C22 sub of 1 KiB and a byte", claims{"sub": strings.Repeat("s", 1025)}, bad},
+		{"sub of 1 KiB", claims{"sub": strings.Repeat("s", 1024)}, "ok"},
+		{"sub beyond ASCII", claims{"sub": "Zoë 🦊"}, "ok"},
+		{"T19 sub with CR LF", claims{"sub": "a\r\nX-Admin: 1"}, bad},
+		{"T19 sub with NUL", claims{"sub": "a\x00"}, bad},
+		{"T19 sub with DEL", claims{"sub": "a\x7f"}, bad},
+		{"client_id a number", claims{"client_id": 1}, bad},
+		{"client_id empty", claims{"client_id": ""}, bad},
+		{"jti a number", claims{"jti": 1}, bad},
+		{"scope a list", claims{"scope": []string{"a"}}, bad},
+		{"scope with a quote", claims{"scope": `a"b`}, bad},
+		{"scope with two spaces", claims{"scope": "a  b"}, bad},
+		{"scope empty", claims{"scope": ""}, "ok"},
+
+		{"C19 act", claims{"act": claims{"sub": "service"}}, "ok"},
+		{"C19 may_act", claims{"may_act": claims{"sub": "service"}}, "ok"},
+		{"C18 logout token", claims{"events": claims{"http://schemas.openid.net/event/backchannel-logout": claims{}}}, bad},
+		{"C18 client assertion", claims{"iss": "client", "sub": "client", "aud": testIssuer + "/oauth/token"}, bad},
+		{"C21 roles of mixed types", claims{"roles": []any{"a", 1, nil, claims{}}}, "ok"},
+		{"C24 cnf x5t#S256", claims{"cnf": claims{"x5t#S256": "AAAA"}}, bad},
+		{"C24 cnf jkt", claims{"cnf": claims{"jkt": "AAAA"}}, bad},
+		{"C25 cnf unknown", claims{"cnf": claims{"x": 1}}, bad},
+		{"C25 cnf empty", claims{"cnf": claims{}}, bad},
+	}
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = newClock().now
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Leeway = leeway * time.Second })
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, v, issuer.Sign(test.claims), test.want)
+		})
+	}
+}
+
+// Payloads as text: RFC 7519 §4 and §7.2, RFC 8259.
+func TestPayload(t *testing.T) {
+	const bad = verify.InvalidToken
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	tests := []struct {
+		name, payload, want string
+	}{
+		{"as it comes", `"sub":"a","exp":1800000100`, "ok"},
+		{"C03 exp null", `"sub":"a","exp":null`, bad},
+		{"C09 exp twice, good first", `"sub":"a","exp":1800000100,"exp":1`, bad},
+		{"C09 exp twice, good last", `"sub":"a","exp":1,"exp":1800000100`, bad},
+		{"C09 aud twice", `"sub":"a","exp":1800000100,"aud":"b"`, bad},
+		{"C09 sub twice", `"sub":"a","exp":1800000100,"sub":"admin"`, bad},
+		{"C09 sub twice, the same", `"sub":"a","exp":1800000100,"sub":"a"`, bad},
+		{"C09 twice, nested", `"sub":"a","exp":1800000100,"act":{"sub":"x","sub":"y"}`, bad},
+		{"C10 Exp", `"sub":"a","Exp":1800000100`, bad},
+		{"C10 SUB", `"SUB":"a","exp":1800000100`, bad},
+		{"C10 SUB beside sub", `"sub":"a","SUB":"admin","exp":1800000100`, "ok"},
+		{"C10 escaped exp", `"sub":"a","\u0065xp":1800000100`, "ok"},
+		{"C10 escaped exp as a second", `"sub":"a","\u0065xp":1800000100,"exp":1800000100`, bad},
+		{"C25 cnf null", `"sub":"a","exp":1800000100,"cnf":null`, bad},
+		{"C27 invalid UTF-8", "\"sub\":\"a\xff\",\"exp\":1800000100", bad},
+		{"C27 overlong", "\"sub\":\"a\xc0\xaf\",\"exp\":1800000100", bad},
+		{"C27 surrogate in UTF-8", "\"sub\":\"a\xed\xa0\x80\",\"exp\":1800000100", bad},
+		{"C27 lone high surrogate", `"sub":"a\ud800","exp":1800000100`, bad},
+		{"C27 lone low surrogate", `"sub":"a\udc00","exp":1800000100`, bad},
+		{"C27 high and high", `"sub":"a\ud800\ud800","exp":1800000100`, bad},
+		{"C27 high and a letter", `"sub":"a\ud800x","exp":1800000100`, bad},
+		{"C27 in a claim that nobody reads", `"sub":"a","exp":1800000100,"x":["\ud800"]`, bad},
+		{"a pair of surrogates", `"sub":"a\ud83e\udd8a","exp":1800000100`, "ok"},
+		{"leading zero", `"sub":"a","exp":01800000100`, bad},
+		{"plus sign", `"sub":"a","exp":+1800000100`, bad},
+		{"hexadecimal", `"sub":"a","exp":0x6B49D264`, bad},
+		{"number without digits after the point", `"sub":"a","exp":1800000100.`, bad},
+		{"Infinity", `"sub":"a","exp":Infinity`, bad},
+		{"trailing comma", `"sub":"a","exp":1800000100,`, bad},
+		{"single quotes", `'sub':"a","exp":1800000100`, bad},
+		{"bad escape", `"sub":"\a","exp":1800000100`, bad},
+		{"16 levels", `"sub":"a","exp":1800000100,"x":` + deep(15), "ok"},
+		{"17 levels", `"sub":"a","exp":1800000100,"x":` + deep(16), bad},
+		{"1025 values", `"sub":"a","exp":1800000100,"x":[0` + strings.Repeat(",0", 1020) + `]`, bad},
+	}
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = newClock().now
+	v := newVerifier(t, issuer, nil)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, v, issuer.Sign(nil, payloadWith(test.payload)), test.want)
+		})
+	}
+	for _, whole := range []string{`"str"`, `1`, `null`, `[]`, `true`, ` `, `{}`, `{`, `{} {}`, "\ufeff{}", `{"iss"`, `{"iss":`, `{"iss":"x`, `{"iss":"\`, `{"iss":"\u00`} {
+		t.Run("C28 "+whole, func(t *testing.T) {
+			expect(t, v, issuer.Sign(nil, verifytest.RawPayload(whole)), bad)
+		})
+	}
+}
+
+// C15: 10,000 elements are too many, however large a token may be.
+func TestHugeAudience(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	raw := issuer.Sign(verifytest.Claims{"aud": append(slices.Repeat([]string{"a"}, 9_999), testAPI)})
+	expect(t, newVerifier(t, issuer, nil), raw, verify.InvalidToken)
+	large := newVerifier(t, issuer, func(c *verify.Config) { c.MaxTokenSize = 1 << 20 })
+	expect(t, large, raw, verify.InvalidToken)
+}
+
+// C12: kids mean nothing outside their issuer.
+func TestIssuersApart(t *testing.T) {
+	a, b := verifytest.New("https://a.example", testAPI), verifytest.New("https://b.example", testAPI)
+	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{a.Trust(), b.Trust()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, v, a.Sign(nil), "ok")
+	expect(t, v, b.Sign(nil), "ok")
+	expect(t, v, a.Sign(nil, verifytest.SignedBy(b)), verify.InvalidToken)
+	expect(t, v, b.Sign(verifytest.Claims{"iss": a.Name}), verify.InvalidToken)
+}
+
+// C19: the actor is told apart from the subject (RFC 8693 §4.1).
+func TestTokenFields(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = newClock().now
+	raw := issuer.Sign(verifytest.Claims{
+		"scope": "b a b", "jti": "1", "nbf": json.Number("1799999999.9"), "aud": []string{testAPI, "x"},
+		"act": verifytest.Claims{"sub": "service"},
+	}, verifytest.Header("typ", "application/AT+jwt"))
+	token := expect(t, newVerifier(t, issuer, nil), raw, "ok")
+	got := fmt.Sprintln(token.Header, token.Issuer, token.Subject, token.ClientID, token.ID, token.Audience, token.Scope,
+		token.Expires.Unix(), token.NotBefore.Unix(), token.IssuedAt.Unix(), token.Actor()["sub"], token.Claims["exp"])
+	want := "{ES256 ES256 at+jwt} https://issuer.example alice client 1 [https://api.example x] b a " +
+		"1800003600 1799999999 1800000000 service 1800003600\n"
+	if got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}

@@ -1,0 +1,66 @@
+package verify_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+const (
+	testIssuer = "https://issuer.example"
+	testAPI    = "https://api.example"
+)
+
+// clock is a time that tests move by hand.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time          { return c.at }
+func (c *clock) advance(d time.Duration) { c.at = c.at.Add(d) }
+
+func newClock() *clock { return &clock{time.Unix(1_800_000_000, 0)} }
+
+// refusal is how an error of Verify is told apart in a table: its status and
+// its code; "ok" for none.
+func refusal(err error) string {
+	var refused *verify.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case !errors.As(err, &refused):
+		return "not a *verify.Error: " + err.Error()
+	case refused.Code == "":
+		return http.StatusText(refused.Status)
+	}
+	return refused.Code
+}
+
+// newVerifier trusts issuer as change leaves it.
+func newVerifier(t testing.TB, issuer *verifytest.Issuer, change func(*verify.Config)) *verify.Verifier {
+	t.Helper()
+	c := verify.Config{Issuers: []verify.Issuer{issuer.Trust()}, Now: issuer.Now}
+	if change != nil {
+		change(&c)
+	}
+	v, err := verify.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// expect verifies raw, and says so if the outcome is not want.
+func expect(t *testing.T, v *verify.Verifier, raw, want string) *verify.Token {
+	t.Helper()
+	token, err := v.Verify(t.Context(), raw)
+	if got := refusal(err); got != want {
+		t.Errorf("got %s (%v), want %s", got, err, want)
+	}
+	if (token == nil) != (err != nil) {
+		t.Errorf("token %v with error %v", token, err)
+	}
+	return token
+}

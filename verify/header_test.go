@@ -1,0 +1,189 @@
+package verify_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// everyKey is an issuer with a key of each kind; RSA keys take long to make.
+var everyKey = sync.OnceValue(func() *verifytest.Issuer {
+	return verifytest.New(testIssuer, testAPI, "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA")
+})
+
+func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// hmacWithPublicKey signs as a server would check that took the key of an
+// EC JWK for an HMAC secret.
+func hmacWithPublicKey(t *testing.T, issuer *verifytest.Issuer) verifytest.Option {
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(issuer.JWKS(), &set); err != nil {
+		t.Fatal(err)
+	}
+	x, _ := base64.RawURLEncoding.DecodeString(set.Keys[0]["x"])
+	y, _ := base64.RawURLEncoding.DecodeString(set.Keys[0]["y"])
+	return verifytest.Signature(func(input string, _ []byte) []byte {
+		mac := hmac.New(sha256.New, append(x, y...))
+		mac.Write([]byte(input))
+		return mac.Sum(nil)
+	})
+}
+
+// Algorithm and header: RFC 7515 §4, RFC 8725 §3.1, §3.2, §3.10, §3.11.
+func TestHeader(t *testing.T) {
+	issuer := everyKey()
+	attacker := verifytest.New(testIssuer, testAPI)
+	header := verifytest.Header
+	raw := verifytest.RawHeader
+	algorithm := verifytest.Algorithm
+	type options = []verifytest.Option
+	tests := []struct {
+		name    string
+		options options
+		want    string
+	}{
+		{"an honest token", nil, "ok"},
+		{"ES384", options{algorithm("ES384")}, "ok"},
+		{"ES512", options{algorithm("ES512")}, "ok"},
+		{"RS256", options{algorithm("RS256")}, "ok"},
+		{"PS256", options{algorithm("PS256")}, "ok"},
+		{"EdDSA", options{algorithm("EdDSA")}, "ok"},
+		{"RFC 9864 §2.2 EdDSA by its other name", options{algorithm("EdDSA"), header("alg", "Ed25519")}, "ok"},
+
+		{"A01 alg none without signature", options{verifytest.Unsigned()}, verify.InvalidToken},
+		{"A03 alg none with a good signature", options{header("alg", "none")}, verify.InvalidToken},
+		{"A03 alg None", options{header("alg", "None")}, verify.InvalidToken},
+		{"A04 alg missing", options{header("alg", nil)}, verify.InvalidToken},
+		{"A04 alg null", options{raw(`{"alg":null,"kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"A04 alg a number", options{header("alg", 256)}, verify.InvalidToken},
+		{"A04 alg a list", options{header("alg", []string{"ES256"})}, verify.InvalidToken},
+		{"A04 alg empty", options{header("alg", "")}, verify.InvalidToken},
+		{"alg in lower case", options{header("alg", "es256")}, verify.InvalidToken},
+		{"alg with a space", options{header("alg", "ES256 ")}, verify.InvalidToken},
+		{"A06 HMAC under the public key", options{header("alg", "HS256"), hmacWithPublicKey(t, issuer)}, verify.InvalidToken},
+		{"A07 PS256 with a key for RS256", options{algorithm("RS256"), verifytest.As("PS256")}, verify.InvalidToken},
+		{"A07 RS256 with a key for PS256", options{algorithm("PS256"), verifytest.As("RS256")}, verify.InvalidToken},
+		{"A07 RS512 with a key for RS256", options{algorithm("RS256"), verifytest.As("RS512")}, verify.InvalidToken},
+		{"A10 ES256 on P-384", options{algorithm("ES384"), verifytest.As("ES256")}, verify.InvalidToken},
+		{"A10 ES384 on P-256", options{verifytest.As("ES384")}, verify.InvalidToken},
+		{"A10 ES256K", options{header("alg", "ES256K")}, verify.InvalidToken},
+		{"the key of another alg by its kid", options{header("kid", "EdDSA")}, verify.InvalidToken},
+
+		{"A12 embedded jwk of the attacker", options{verifytest.SignedBy(attacker), header("jwk", map[string]any{"kty": "EC"})}, verify.InvalidToken},
+		{"A12 embedded jwk under a good signature", options{header("jwk", map[string]any{"kty": "EC"})}, verify.InvalidToken},
+		{"A13 jku", options{header("jku", "https://attacker.example/jwks")}, verify.InvalidToken},
+		{"A13 x5u", options{header("x5u", "https://attacker.example/cert")}, verify.InvalidToken},
+		{"x5c", options{header("x5c", []string{"MIIB"})}, verify.InvalidToken},
+		{"a thumbprint is only a hint", options{header("x5t#S256", "AAAA")}, "ok"},
+
+		{"A15 kid with a path", options{header("kid", "../../../../dev/null")}, verify.InvalidToken},
+		{"A15 kid with SQL", options{header("kid", "' OR 1=1 --")}, verify.InvalidToken},
+		{"A15 kid with LDAP", options{header("kid", "*)(uid=*))(|(uid=*")}, verify.InvalidToken},
+		{"A15 kid with NUL", options{header("kid", "ES256\x00")}, verify.InvalidToken},
+		{"A15 kid of 257 bytes", options{header("kid", strings.Repeat("k", 257))}, verify.InvalidToken},
+		{"A15 kid of 10 KB", options{header("kid", strings.Repeat("k", 10_000))}, verify.InvalidToken},
+		{"A15 kid an object", options{header("kid", map[string]any{"$ne": ""})}, verify.InvalidToken},
+		{"A15 kid a number", options{header("kid", 1)}, verify.InvalidToken},
+		{"A16 kid empty", options{header("kid", "")}, verify.InvalidToken},
+		{"A16 kid absent", options{header("kid", nil)}, verify.InvalidToken},
+
+		{"A18 b64 false", options{header("b64", false)}, verify.InvalidToken},
+		{"A18 b64 false and critical", options{header("b64", false), header("crit", []string{"b64"})}, verify.InvalidToken},
+		{"A18 b64 a string", options{header("b64", "true")}, verify.InvalidToken},
+		{"A19 zip", options{header("zip", "DEF")}, verify.InvalidToken},
+		{"RFC 7515 §4.1.11 unknown crit", options{header("crit", []string{"exp"}), header("exp", 1)}, verify.InvalidToken},
+		{"RFC 7515 §4.1.11 empty crit", options{header("crit", []string{})}, verify.InvalidToken},
+		{"crit null", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt","crit":null}`)}, verify.InvalidToken},
+
+		{"A24 Alg for alg", options{raw(`{"Alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"A24 ALG for alg", options{raw(`{"ALG":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"ALG beside alg is some other member", options{raw(`{"alg":"ES256","ALG":"none","kid":"ES256","typ":"at+jwt"}`)}, "ok"},
+		{"RFC 7515 §4 alg twice", options{raw(`{"alg":"none","alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"RFC 7515 §4 alg twice, once escaped", options{raw(`{"alg":"ES256","\u0061lg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"A25 byte order mark", options{raw("\ufeff" + `{"alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"A25 trailing object", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}{}`)}, verify.InvalidToken},
+		{"A25 trailing letter", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}x`)}, verify.InvalidToken},
+		{"A25 comment", options{raw(`{"alg":"ES256",/**/"kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"A25 NaN", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt","x":NaN}`)}, verify.InvalidToken},
+		{"A25 raw control character", options{raw("{\"alg\":\"ES256\",\"kid\":\"ES256\",\"typ\":\"at+jwt\",\"x\":\"\n\"}")}, verify.InvalidToken},
+		{"white space is JSON", options{raw(" {\"alg\" :\t\"ES256\",\r\n\"kid\":\"ES256\",\"typ\":\"at+jwt\"}\n")}, "ok"},
+		{"not an object", options{raw(`["ES256"]`)}, verify.InvalidToken},
+		{"empty object", options{raw(`{}`)}, verify.InvalidToken},
+
+		{"A27 dpop+jwt", options{header("typ", "dpop+jwt")}, verify.InvalidToken},
+		{"A27 logout+jwt", options{header("typ", "logout+jwt")}, verify.InvalidToken},
+		{"A27 JWT", options{header("typ", "JWT")}, verify.InvalidToken},
+		{"A27 typ missing", options{header("typ", nil)}, verify.InvalidToken},
+		{"typ a list", options{header("typ", []string{"at+jwt"})}, verify.InvalidToken},
+		{"typ with a parameter", options{header("typ", "at+jwt;v=1")}, verify.InvalidToken},
+		{"typ of another tree", options{header("typ", "text/at+jwt")}, verify.InvalidToken},
+		{"A28 application/at+jwt", options{header("typ", "application/at+jwt")}, "ok"},
+		{"A28 AT+JWT", options{header("typ", "AT+JWT")}, "ok"},
+		{"A28 Application/AT+jwt", options{header("typ", "Application/AT+jwt")}, "ok"},
+	}
+	v := newVerifier(t, issuer, nil)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, v, issuer.Sign(nil, test.options...), test.want)
+		})
+	}
+}
+
+// A09, and RFC 8725 §3.1: what the key set would allow the issuer may narrow.
+func TestAlgorithmNotAllowed(t *testing.T) {
+	issuer := everyKey()
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"RS256", "Ed25519"} })
+	for algorithm, want := range map[string]string{
+		"RS256": "ok", "EdDSA": "ok", "PS256": verify.InvalidToken, "ES256": verify.InvalidToken,
+	} {
+		t.Run(algorithm, func(t *testing.T) {
+			expect(t, v, issuer.Sign(nil, verifytest.Algorithm(algorithm)), want)
+		})
+	}
+}
+
+// A16: without kid, the only key will do, if that is allowed.
+func TestMissingKeyID(t *testing.T) {
+	allow := func(c *verify.Config) { c.Issuers[0].AllowMissingKeyID = true }
+	one, many := verifytest.New(testIssuer, testAPI), everyKey()
+	without := verifytest.Header("kid", nil)
+	tests := []struct {
+		name   string
+		issuer *verifytest.Issuer
+		change func(*verify.Config)
+		option verifytest.Option
+		want   string
+	}{
+		{"one key, not allowed", one, nil, without, verify.InvalidToken},
+		{"one key, allowed", one, allow, without, "ok"},
+		{"one key, allowed, kid empty", one, allow, verifytest.Header("kid", ""), verify.InvalidToken},
+		{"one key, allowed, another alg", one, allow, verifytest.RawHeader(`{"alg":"ES384","typ":"at+jwt"}`), verify.InvalidToken},
+		{"several keys, allowed", many, allow, without, verify.InvalidToken},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, newVerifier(t, test.issuer, test.change), test.issuer.Sign(nil, test.option), test.want)
+		})
+	}
+}
+
+// A27: Types replaces at+jwt, and still tells other kinds of JWT apart (C18).
+func TestTypes(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Types = []string{"application/JWT", ""} })
+	typ := func(value any) verifytest.Option { return verifytest.Header("typ", value) }
+	expect(t, v, issuer.Sign(nil, typ("JWT")), "ok")
+	expect(t, v, issuer.Sign(nil, typ(nil)), "ok")
+	expect(t, v, issuer.Sign(nil), verify.InvalidToken)
+	expect(t, v, issuer.Sign(nil, typ("logout+jwt")), verify.InvalidToken)
+	for _, member := range []string{"events", "at_hash", "c_hash"} {
+		expect(t, v, issuer.Sign(verifytest.Claims{member: map[string]any{}}, typ("JWT")), verify.InvalidToken)
+	}
+}

@@ -1,0 +1,166 @@
+package verify_test
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// What would be lax by mistake is refused.
+func TestNew(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	tests := []struct {
+		name   string
+		change func(*verify.Config)
+		want   string // in the error; empty for none
+	}{
+		{"as it is", func(*verify.Config) {}, ""},
+		{"no issuer", func(c *verify.Config) { c.Issuers = nil }, "no issuer"},
+		{"no name", func(c *verify.Config) { c.Issuers[0].Name = "" }, "no name"},
+		{"no keys", func(c *verify.Config) { c.Issuers[0].Keys = nil }, "no keys"},
+		{"no audience", func(c *verify.Config) { c.Issuers[0].Audience = nil }, "no audience"},
+		{"empty audience", func(c *verify.Config) { c.Issuers[0].Audience = []string{""} }, "empty audience"},
+		{"any audience", func(c *verify.Config) { c.Issuers[0].Audience, c.Issuers[0].InsecureAnyAudience = nil, true }, ""},
+		{"issuer twice", func(c *verify.Config) { c.Issuers = append(c.Issuers, c.Issuers[0]) }, "twice"},
+		{"HS256", func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"HS256"} }, `"HS256" is not`},
+		{"none", func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"none"} }, `"none" is not`},
+		{"negative leeway", func(c *verify.Config) { c.Leeway = -1 }, "leeway"},
+		{"long leeway", func(c *verify.Config) { c.Leeway = 5*time.Minute + 1 }, "leeway"},
+		{"negative size", func(c *verify.Config) { c.MaxTokenSize = -1 }, "size"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := verify.Config{Issuers: []verify.Issuer{issuer.Trust()}}
+			test.change(&c)
+			_, err := verify.New(c)
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// An audience is not asked for where the configuration says so, and only there.
+func TestInsecureAnyAudience(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].InsecureAnyAudience = true })
+	expect(t, v, issuer.Sign(verifytest.Claims{"aud": nil}), "ok")
+	expect(t, v, issuer.Sign(verifytest.Claims{"aud": "https://other.example"}), "ok")
+	expect(t, v, issuer.Sign(nil, verifytest.RawPayload(`{"iss":"`+testIssuer+`","sub":"a","exp":9999999999,"aud":null}`)), verify.InvalidToken)
+}
+
+// keysFunc is a KeySet of a test.
+type keysFunc func(kid, alg string) (crypto.PublicKey, error)
+
+func (f keysFunc) Key(_ context.Context, kid, alg string) (crypto.PublicKey, error) {
+	return f(kid, alg)
+}
+
+// When nobody can tell, the answer is 503: a 401 would make clients throw good
+// tokens away.
+func TestKeySetUnavailable(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	var err error
+	keys := issuer.KeySet()
+	v := newVerifier(t, issuer, func(c *verify.Config) {
+		c.Cache = verify.NewCache(10, nil)
+		c.Issuers[0].Keys = keysFunc(func(kid, alg string) (crypto.PublicKey, error) {
+			if err != nil {
+				return nil, err
+			}
+			return keys.Key(t.Context(), kid, alg)
+		})
+	})
+	cached, fresh := issuer.Sign(nil), issuer.Sign(nil)
+	expect(t, v, cached, "ok")
+	for _, err = range []error{verify.ErrUnavailable, context.Canceled, errors.New("disk on fire")} {
+		expect(t, v, cached, "Service Unavailable")
+		expect(t, v, fresh, "Service Unavailable")
+		var refused *verify.Error
+		if _, got := v.Verify(t.Context(), fresh); !errors.As(got, &refused) || refused.RetryAfter <= 0 || !errors.Is(got, err) {
+			t.Errorf("got %v, want Retry-After and the cause", got)
+		}
+	}
+	err = verify.ErrUnknownKey
+	expect(t, v, cached, verify.InvalidToken)
+	err = nil
+	expect(t, v, cached, "ok")
+}
+
+// A KeySet may be anybody's: what it gives is checked before use (S18, A10).
+func TestKeySetGivesNonsense(t *testing.T) {
+	issuer := everyKey()
+	for _, key := range []crypto.PublicKey{nil, "key", []byte("secret"), struct{}{}} {
+		v := newVerifier(t, issuer, func(c *verify.Config) {
+			c.Issuers[0].Keys = keysFunc(func(string, string) (crypto.PublicKey, error) { return key, nil })
+		})
+		expect(t, v, issuer.Sign(nil), verify.InvalidToken)
+	}
+	mixed := newVerifier(t, issuer, func(c *verify.Config) {
+		c.Issuers[0].Keys = keysFunc(func(string, string) (crypto.PublicKey, error) {
+			return issuer.KeySet().Key(t.Context(), "RS256", "RS256")
+		})
+	})
+	for _, algorithm := range []string{"ES256", "EdDSA"} {
+		expect(t, mixed, issuer.Sign(nil, verifytest.Algorithm(algorithm)), verify.InvalidToken)
+	}
+}
+
+// Inspect tells every reason, in the order of the checks, and never caches.
+func TestInspect(t *testing.T) {
+	clock := newClock()
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = clock.now
+	other := verifytest.New("https://other.example", testAPI)
+	other.Now = clock.now
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, clock.now) })
+	expired := verifytest.Claims{"iat": 1_700_000_000, "exp": 1_700_000_100, "aud": "x", "cnf": verifytest.Claims{}}
+	tests := []struct {
+		name, raw       string
+		failed, skipped string
+	}{
+		{"good", issuer.Sign(nil), "", ""},
+		{"expired, for another audience, bound", issuer.Sign(expired), "expiry audience confirmation", ""},
+		{"alg none", issuer.Sign(nil, verifytest.Header("alg", "none")), "header",
+			"claims issuer type algorithm key signature purpose expiry not-before issued-at audience confirmation revocation"},
+		{"forged and of the wrong type", issuer.Sign(nil, verifytest.SignedBy(other), verifytest.Header("typ", "JWT")), "type signature", ""},
+		{"unknown kid", issuer.Sign(nil, verifytest.Header("kid", "x")), "key", "signature"},
+		{"unknown issuer", other.Sign(nil), "issuer", "type algorithm key signature audience revocation"},
+		{"junk", "junk", "form", "header claims issuer type algorithm key signature purpose expiry not-before issued-at audience confirmation revocation"},
+		{"long", strings.Repeat("x", 9000), "size", "form header claims issuer type algorithm key signature purpose expiry not-before issued-at audience confirmation revocation"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, verr := v.Verify(t.Context(), test.raw)
+			_, report := v.Inspect(t.Context(), test.raw)
+			var failed, skipped []string
+			for _, check := range report {
+				name := strings.ReplaceAll(check.Name, " ", "-")
+				if check.Err != nil {
+					failed = append(failed, name)
+				}
+				if check.Skipped {
+					skipped = append(skipped, name)
+				}
+			}
+			if got := strings.Join(failed, " "); got != test.failed {
+				t.Errorf("failed %q, want %q", got, test.failed)
+			}
+			if got := strings.Join(skipped, " "); got != test.skipped {
+				t.Errorf("skipped %q, want %q", got, test.skipped)
+			}
+			if (verr == nil) != (len(failed)+len(skipped) == 0) {
+				t.Errorf("Verify says %v", verr)
+			}
+		})
+	}
+}
