@@ -1,0 +1,84 @@
+package caddymodule
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts under testdata/script drive a real Caddy process, one script for each feature, and read as the manual: a comment
+// says the behaviour and its RFC section, then come commands and what they answer. Run one with
+//
+//	go test -tags=nobadger,nomysql,nopgx -run TestScript/cli_client ./caddymodule
+//
+// Beside the commands of testscript (exec, stdin, stdout, stderr, grep, cmp, env, …) there are:
+//
+//	caddy ARGS…              the binary under test, with a home and an admin address ($CADDY_ADMIN) of the script's own
+//	freeport NAME…           sets each variable to a free loopback port; a Caddyfile reads it as {$NAME}
+//	caddy-run CADDYFILE      starts Caddy; returns once the configuration is loaded. Its log is added to caddy.log.
+//	! caddy-run CADDYFILE    the configuration must be refused; the log is what stderr looks at
+//	caddy-reload CADDYFILE   loads a configuration into the running Caddy, even one that has not changed
+//	caddy-stop               asks Caddy to stop, and waits for it
+//	caddy-kill               ends Caddy as kill -9 does
+//	http METHOD URL [-H 'Name: value']… [-u user:password] [-d body | -json body] [-status code]
+//	                         makes a request: stdout is the body, stderr the status line and the header. A body is a form
+//	                         unless it is -json. Without -status it wants 2xx, and with ! anything else.
+//	jwt TOKEN                prints the header and the claims of a JWT as indented JSON, members sorted; it verifies nothing
+//	save NAME [PATH]         sets a variable to the last stdout without its line end, or to a member of it as JSON: a.b.0
+//
+// A variable is replaced outside of single quotes: 'Authorization: Bearer '$TOKEN. To give a command a secret on stdin:
+//
+//	exec echo $SECRET
+//	stdin stdout
+//	caddy oauth token --client billing
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		Setup:              setUpScript,
+		RequireUniqueNames: true,
+		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"freeport":     scriptFreePort,
+			"caddy-run":    scriptCaddyRun,
+			"caddy-reload": scriptCaddyReload,
+			"caddy-stop":   scriptCaddyStop,
+			"caddy-kill":   scriptCaddyKill,
+			"http":         scriptHTTP,
+			"jwt":          scriptJWT,
+			"save":         scriptSave,
+		},
+	})
+}
+
+// TestMain makes the test binary double as Caddy: under the name caddy it is the command line, with the modules of this package.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"caddy": caddycmd.Main})
+}
+
+// setUpScript keeps what Caddy writes inside the script's directory, and its admin API on a port of its own.
+func setUpScript(env *testscript.Env) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	for name, value := range map[string]string{
+		"HOME":            filepath.Join(env.WorkDir, "home"),
+		"XDG_DATA_HOME":   filepath.Join(env.WorkDir, "home", "data"),
+		"XDG_CONFIG_HOME": filepath.Join(env.WorkDir, "home", "config"),
+		"CADDY_ADMIN":     "127.0.0.1:" + port,
+	} {
+		env.Setenv(name, value)
+		if strings.HasPrefix(value, env.WorkDir) {
+			if err := os.MkdirAll(value, 0o700); err != nil {
+				return err
+			}
+		}
+	}
+	env.Values[caddyKey{}] = new(caddyProcess)
+	return nil
+}
