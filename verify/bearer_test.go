@@ -3,6 +3,8 @@ package verify
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -141,6 +143,31 @@ func FuzzBearer(f *testing.F) {
 		}
 		if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '"' }) {
 			t.Fatalf("token %q has a character that b64token has not", token)
+		}
+	})
+}
+
+// Where net/url reads a query without complaint, both find the same, and withoutToken takes nothing else away.
+func FuzzParameter(f *testing.F) {
+	for _, seed := range []string{"access_token=a", "x=1&%61ccess_token=a&y", "access_token=a&access_token=b", "access_token[]=a", "&&=&access_token"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, encoded string) {
+		values, err := url.ParseQuery(encoded)
+		if err != nil {
+			return // a semicolon, or a broken percent-encoding
+		}
+		found, p := values[tokenParameter], findToken(encoded)
+		if p.count != len(found) {
+			t.Fatalf("%q: %d times, want %d", encoded, p.count, len(found))
+		}
+		if token, err := p.token(); err == nil && (len(found) != 1 || token != found[0]) {
+			t.Fatalf("%q: token %q, want %q", encoded, token, found)
+		}
+		delete(values, tokenParameter)
+		rest, err := url.ParseQuery(withoutToken(encoded))
+		if err != nil || !reflect.DeepEqual(rest, values) {
+			t.Fatalf("%q: %v is left, want %v", encoded, rest, values)
 		}
 	})
 }

@@ -125,7 +125,9 @@ func (g *Guard) protect() error {
 // Admit decides about r and changes it in place for what stands behind the guard. It gives the verified token, or
 // nil for a request that may pass without one; or an *[Error], and then r has no protected header and no token left.
 //
-// After Admit the body of r strips trailers at its end, so r.Body must be read rather than a body saved before.
+// Admit puts a body into r that strips trailers at its end. So r should be a copy of the request that net/http made,
+// by [http.Request.WithContext] for instance: net/http tells by the body of its own whether a client still waits for
+// 100 Continue, and would wait in turn for a body that never comes.
 func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	if err := g.Validate(); err != nil {
 		return nil, &Error{Status: http.StatusInternalServerError, Cause: err}
@@ -240,23 +242,36 @@ func (g *Guard) Challenge(h http.Header, err error) int {
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = g.Private(w, r)
+		ctx := &tokenContext{Context: r.Context()}
+		r = r.WithContext(ctx)
 		token, err := g.Admit(r)
 		if err != nil {
 			w.WriteHeader(g.Challenge(w.Header(), err))
 			return
 		}
-		if token != nil {
-			r = r.WithContext(NewContext(r.Context(), token))
-		}
+		ctx.token = token
 		next.ServeHTTP(w, r)
 	})
 }
 
+// tokenContext is a context.WithValue that gets its value after the request was copied, so that one copy will do.
+type tokenContext struct {
+	context.Context
+	token *Token
+}
+
 type contextKey struct{}
+
+func (c *tokenContext) Value(key any) any {
+	if key == (contextKey{}) && c.token != nil {
+		return c.token
+	}
+	return c.Context.Value(key)
+}
 
 // NewContext gives a context that carries the verified token of a request.
 func NewContext(ctx context.Context, t *Token) context.Context {
-	return context.WithValue(ctx, contextKey{}, t)
+	return &tokenContext{Context: ctx, token: t}
 }
 
 // FromContext gives the verified token of the request to which ctx belongs.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // maxHeaderName is the longest name of a protected header, in letters and digits.
@@ -80,15 +81,20 @@ func fold(name string) string {
 }
 
 // foldByte gives c in lower case, or 0 if it is neither a letter nor a digit.
-func foldByte(c byte) byte {
-	switch {
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		return c
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
+func foldByte(c byte) byte { return folds[c] }
+
+// folds is a table because it is asked for each byte of each header name of each request.
+var folds = func() (table [256]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			table[c] = c
+		case 'A' <= c && c <= 'Z':
+			table[c] = c + 'a' - 'A'
+		}
 	}
-	return 0
-}
+	return table
+}()
 
 // isFieldName holds name against RFC 9110 §5.1 and §5.6.2: field-name = token.
 func isFieldName(name string) bool {

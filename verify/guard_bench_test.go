@@ -1,0 +1,63 @@
+package verify_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// BenchmarkGuard is what a guard adds to a request with a token that was seen before, on top of Verify.
+func BenchmarkGuard(b *testing.B) {
+	issuer := newIssuer()
+	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{issuer.Trust()}, Now: issuer.Now,
+		Cache: verify.NewCache(100, issuer.Now)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/orders?page=2", nil)
+	r.Body = http.NoBody
+	raw := issuer.Sign(verifytest.Claims{"scope": "orders:read"})
+	for _, name := range []string{"Accept", "Accept-Encoding", "Accept-Language", "User-Agent", "X-Request-Id", "Cookie", "Traceparent"} {
+		r.Header.Set(name, "value")
+	}
+	authorization := []string{"Bearer " + raw}
+	guard := &verify.Guard{Verifier: verifier, Scope: verify.Scope{"orders:read"},
+		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: "sub"}, {Header: "X-Client-Id", Claim: "client_id"}}}
+	next := guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	w := httptest.NewRecorder()
+
+	b.Run("Verify", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := verifier.Verify(b.Context(), raw); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Admit", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Header["Authorization"] = authorization
+			if _, err := guard.Admit(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Handler", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Header["Authorization"] = authorization
+			next.ServeHTTP(w, r)
+		}
+	})
+	b.Run("refused", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			delete(r.Header, "Authorization")
+			next.ServeHTTP(w, r)
+		}
+	})
+}

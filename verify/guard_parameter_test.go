@@ -1,0 +1,206 @@
+package verify_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// RFC 6750 §2 and §2.3; rows T07, T09, 165.
+func TestGuardQueryToken(t *testing.T) {
+	issuer := newIssuer()
+	off := newFront(t, issuer, &verify.Guard{})
+	on := newFront(t, issuer, &verify.Guard{InsecureQueryToken: true})
+	const header = "Authorization: Bearer TOKEN\n"
+	for _, c := range []struct {
+		name   string
+		f      front
+		query  string
+		lines  string
+		status int
+		code   string
+		uri    string // towards the upstream
+	}{
+		{"165 off by default", off, "?access_token=TOKEN", "", 401, "", ""},
+		{"165 in header and query, query off", off, "?access_token=TOKEN", header, 400, verify.InvalidRequest, ""},
+		{"165 in header and encoded query, query off", off, "?x&%61ccess_token=TOKEN", header, 400, verify.InvalidRequest, ""},
+		{"165 in header and behind a semicolon, query off", off, "?x;access_token=TOKEN", header, 400, verify.InvalidRequest, ""},
+		{"another query beside the header", off, "?a=1;b&c=%zz", header, 200, "", "/orders?a=1;b&c=%zz"},
+		{"T09 brackets are another name", off, "?access_token[]=x", header, 200, "", "/orders?access_token[]=x"},
+
+		{"on", on, "?access_token=TOKEN", "", 200, "", "/orders"},
+		{"the rest of the query stays", on, "?a=%20b&access_token=TOKEN&c;d", "", 200, "", "/orders?a=%20b&c;d"},
+		{"T09 encoded name", on, "?%61ccess_token=TOKEN", "", 200, "", "/orders"},
+		{"T07 header and query", on, "?access_token=TOKEN", header, 400, verify.InvalidRequest, ""},
+		{"T09 repeated", on, "?access_token=TOKEN&access_token=TOKEN", "", 400, verify.InvalidRequest, ""},
+		{"T09 brackets", on, "?access_token[]=TOKEN", "", 401, "", ""},
+		{"T09 semicolon", on, "?a=b;access_token=TOKEN", "", 400, verify.InvalidRequest, ""},
+		{"T09 semicolon after", on, "?access_token=TOKEN;a=b", "", 400, verify.InvalidRequest, ""},
+		{"S13 line feed in the token", on, "?access_token=TOKEN%0A", "", 400, verify.InvalidRequest, ""},
+		{"empty", on, "?access_token=", "", 400, verify.InvalidRequest, ""},
+		{"bad token", on, "?access_token=junk", "", 401, verify.InvalidToken, ""},
+		{"header still works", on, "?a=b", header, 200, "", "/orders?a=b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := c.f.raw(t, "GET /orders"+c.query+" HTTP/1.1\nHost: x\n"+c.lines+"\n")
+			cache := got.Header.Get("Cache-Control")
+			if asks := c.f == on && strings.Contains(c.query, "ccess_token=") && cache != "private, no-store"; asks {
+				t.Errorf("Cache-Control %q", cache) // RFC 6750 §2.3
+			}
+			if got.StatusCode != c.status {
+				t.Fatalf("status %d, want %d", got.StatusCode, c.status)
+			}
+			if c.status == 200 {
+				if uri := got.seen(t).URI; uri != c.uri {
+					t.Errorf("upstream got %s, want %s", uri, c.uri)
+				}
+				return
+			}
+			got.Header.Set("Cache-Control", "no-store")
+			got.refused(t, c.status, c.code)
+		})
+	}
+}
+
+// KeepAuthorization hands on what the client sent, wherever it was.
+func TestGuardKeepAuthorization(t *testing.T) {
+	f := newFront(t, newIssuer(), &verify.Guard{KeepAuthorization: true, InsecureQueryToken: true})
+	if s := f.raw(t, get+"Authorization: Bearer TOKEN\nAuthorization_: x\n\n").seen(t); !strings.HasPrefix(s.Header.Get("Authorization"), "Bearer ey") || s.Header["Authorization_"] != nil {
+		t.Errorf("upstream got %v", s.Header)
+	}
+	if s := f.raw(t, "GET /?access_token=TOKEN HTTP/1.1\nHost: x\n\n").seen(t); !strings.HasPrefix(s.URI, "/?access_token=ey") {
+		t.Errorf("upstream got %v", s.URI)
+	}
+}
+
+// A response that never calls WriteHeader, and one that only flushes, are private too.
+func TestGuardPrivateWithoutWriteHeader(t *testing.T) {
+	issuer := newIssuer()
+	for name, next := range map[string]http.HandlerFunc{
+		"nothing": func(http.ResponseWriter, *http.Request) {},
+		"flush": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "public")
+			_ = http.NewResponseController(w).Flush()
+		},
+		"Flusher": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "public")
+			w.(http.Flusher).Flush()
+		},
+		"write": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "public")
+			_, _ = w.Write([]byte("x"))
+		},
+		"early hints first": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			w.Header().Set("Cache-Control", "public")
+			w.WriteHeader(http.StatusNoContent)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &verify.Guard{Verifier: issuer.Verifier(), InsecureQueryToken: true}
+			server := newServer(t, g.Handler(next))
+			response, err := server.Client().Get(server.URL + "?access_token=" + issuer.Sign(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if got := response.Header.Values("Cache-Control"); len(got) != 1 || got[0] != "private, no-store" {
+				t.Errorf("Cache-Control %q", got)
+			}
+		})
+	}
+}
+
+// RFC 6750 §2.2; rows T07 and T10. The body reaches the upstream byte by byte.
+func TestGuardFormToken(t *testing.T) {
+	const form = "application/x-www-form-urlencoded"
+	issuer := newIssuer()
+	off := newFront(t, issuer, &verify.Guard{})
+	on := newFront(t, issuer, &verify.Guard{FormToken: true})
+	for _, c := range []struct {
+		name                 string
+		f                    front
+		method, media, lines string
+		body                 string
+		status               int
+		code                 string
+	}{
+		{"T10 off by default", off, "POST", form, "", "access_token=TOKEN", 401, ""},
+		{"off, header token", off, "POST", form, "Authorization: Bearer TOKEN\n", "access_token=x", 200, ""},
+		{"T10 on", on, "POST", form, "", "a=%20+b&access_token=TOKEN&c", 200, ""},
+		{"T10 media type with charset, in capitals", on, "POST", "Application/X-WWW-Form-urlencoded; charset=utf-8", "", "access_token=TOKEN", 200, ""},
+		{"T10 encoded name", on, "POST", form, "", "%61ccess_token=TOKEN", 200, ""},
+		{"T10 GET", on, "GET", form, "", "access_token=TOKEN", 401, ""},
+		{"T10 PUT", on, "PUT", form, "", "access_token=TOKEN", 401, ""},
+		{"T10 PATCH", on, "PATCH", form, "", "access_token=TOKEN", 401, ""},
+		{"T10 text", on, "POST", "text/plain", "", "access_token=TOKEN", 401, ""},
+		{"T10 JSON", on, "POST", "application/json", "", `{"access_token":"TOKEN"}`, 401, ""},
+		{"T10 multipart", on, "POST", "multipart/form-data; boundary=b", "",
+			"--b\nContent-Disposition: form-data; name=access_token\n\nTOKEN\n--b--\n", 401, ""},
+		{"T10 multipart goes on", on, "POST", "multipart/form-data; boundary=b", "Authorization: Bearer TOKEN\n",
+			"--b--", 200, ""},
+		{"two media types", on, "POST", form, "Content-Type: text/plain\n", "access_token=TOKEN", 400, verify.InvalidRequest},
+		{"content coding", on, "POST", form, "Content-Encoding: gzip\n", "access_token=TOKEN", 401, ""},
+		{"T07 header and form", on, "POST", form, "Authorization: Bearer TOKEN\n", "access_token=TOKEN", 400, verify.InvalidRequest},
+		{"header, form without token", on, "POST", form, "Authorization: Bearer TOKEN\n", "a=b", 200, ""},
+		{"repeated", on, "POST", form, "", "access_token=TOKEN&access_token=TOKEN", 400, verify.InvalidRequest},
+		{"semicolon", on, "POST", form, "", "a;access_token=TOKEN", 400, verify.InvalidRequest},
+		{"RFC 6750 §2.2 not ASCII", on, "POST", form, "", "a=é&access_token=TOKEN", 400, verify.InvalidRequest},
+		{"bad token", on, "POST", form, "", "access_token=junk", 401, verify.InvalidToken},
+		{"no token", on, "POST", form, "", "a=b", 401, ""},
+		{"empty form", on, "POST", form, "", "", 401, ""},
+		{"just as large as may be", on, "POST", form, "Authorization: Bearer TOKEN\n", strings.Repeat("a", 64<<10), 200, ""},
+		{"T10 too large", on, "POST", form, "Authorization: Bearer TOKEN\n", strings.Repeat("a", 64<<10+1), 400, verify.InvalidRequest},
+	} {
+		for _, chunked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, chunked %t", c.name, chunked), func(t *testing.T) {
+				body := strings.ReplaceAll(c.body, "TOKEN", issuer.Sign(nil))
+				length := len(strings.ReplaceAll(body, "\n", "\r\n")) // as raw sends it
+				framing, sent := "Content-Length: "+strconv.Itoa(length), body
+				if chunked {
+					framing, sent = "Transfer-Encoding: chunked", fmt.Sprintf("%x\n%s\n0\n\n", length, body)
+					if body == "" {
+						sent = "0\n\n"
+					}
+				}
+				got := c.f.raw(t, c.method+" / HTTP/1.1\nHost: x\nContent-Type: "+c.media+"\n"+framing+"\n"+c.lines+"\n"+sent)
+				if c.status != 200 {
+					got.refused(t, c.status, c.code)
+					return
+				}
+				if s := got.seen(t); s.Body != body {
+					t.Errorf("upstream got %d bytes of %d", len(s.Body), len(body))
+				}
+			})
+		}
+	}
+}
+
+// Header, query and form at once, with all methods on (T07).
+func TestGuardThreePlaces(t *testing.T) {
+	f := newFront(t, newIssuer(), &verify.Guard{FormToken: true, InsecureQueryToken: true})
+	for _, places := range []string{"hq", "hf", "qf", "hqf"} {
+		var request bytes.Buffer
+		request.WriteString("POST /")
+		if strings.Contains(places, "q") {
+			request.WriteString("?access_token=TOKEN")
+		}
+		request.WriteString(" HTTP/1.1\nHost: x\nContent-Type: application/x-www-form-urlencoded\n")
+		if strings.Contains(places, "h") {
+			request.WriteString("Authorization: Bearer TOKEN\n")
+		}
+		body := "a=b"
+		if strings.Contains(places, "f") {
+			body = "access_token=x"
+		}
+		fmt.Fprintf(&request, "Content-Length: %d\n\n%s", len(body), body)
+		if got := f.raw(t, request.String()); got.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: status %d", places, got.StatusCode)
+		}
+	}
+}
