@@ -150,9 +150,8 @@ func (s *cacheShard) sweep(now time.Time) {
 		s.hand %= len(s.facts)
 		if f := s.facts[s.hand]; !now.Before(f.token.Expires) {
 			s.evict(f)
-		} else {
-			s.hand++
 		}
+		s.hand++
 	}
 }
 

@@ -1,6 +1,9 @@
 package verify
 
-import "crypto"
+import (
+	"context"
+	"crypto"
+)
 
 // VerifySignature lets tests in with signatures that no issuer would make.
 func VerifySignature(name string, key crypto.PublicKey, input string, signature []byte) error {
@@ -9,4 +12,12 @@ func VerifySignature(name string, key crypto.PublicKey, input string, signature 
 		return err
 	}
 	return a.verify(key, input, signature)
+}
+
+// Holds reports whether c would know raw.
+func (c *Cache) Holds(raw string) bool { return c.find(raw) != nil }
+
+// KeyOf gives the key that signed t.
+func (v *Verifier) KeyOf(ctx context.Context, t *Token) (crypto.PublicKey, error) {
+	return v.issuers[t.Issuer].Keys.Key(ctx, t.Header.KeyID, t.Header.Algorithm)
 }

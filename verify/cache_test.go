@@ -1,0 +1,214 @@
+package verify_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// K09, C31: what is revoked is refused at once, cached or not.
+func TestRevokedWhileCached(t *testing.T) {
+	a, b := verifytest.New("https://a.example", testAPI), verifytest.New("https://b.example", testAPI)
+	revocations := new(verify.Revocations)
+	trust := a.Trust()
+	trust.Revocations = revocations
+	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trust, b.Trust()}, Cache: verify.NewCache(10, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jti := verifytest.Claims{"jti": "1"}
+	cached := a.Sign(jti)
+	expect(t, v, cached, "ok")
+	expect(t, v, cached, "ok")
+	revocations.Add(verify.Revocation{Claim: "jti", Value: "1"})
+	expect(t, v, cached, verify.InvalidToken)
+	expect(t, v, cached+"=", verify.InvalidToken) // C31: spelt another way
+	expect(t, v, a.Sign(jti), verify.InvalidToken)
+	expect(t, v, b.Sign(jti), "ok") // C31: the same jti of another issuer
+}
+
+// K10: a cached token ends with its exp and the leeway, not with its entry.
+func TestExpiresWhileCached(t *testing.T) {
+	clock := newClock()
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = clock.now
+	v := newVerifier(t, issuer, func(c *verify.Config) {
+		c.Cache, c.Leeway = verify.NewCache(10, clock.now), 30*time.Second
+	})
+	raw := issuer.Sign(nil)
+	expect(t, v, raw, "ok")
+	clock.advance(time.Hour + 29*time.Second)
+	expect(t, v, raw, "ok")
+	clock.advance(time.Second)
+	expect(t, v, raw, verify.InvalidToken)
+}
+
+// C13: one cache serves routes with other rules, and decides for none.
+func TestSharedCache(t *testing.T) {
+	cache := verify.NewCache(10, nil)
+	issuer := verifytest.New(testIssuer, testAPI)
+	other := verifytest.New("https://other.example", testAPI)
+	with := func(from *verifytest.Issuer, change func(*verify.Issuer)) *verify.Verifier {
+		return newVerifier(t, from, func(c *verify.Config) {
+			c.Cache = cache
+			if change != nil {
+				change(&c.Issuers[0])
+			}
+		})
+	}
+	raw := issuer.Sign(nil)
+	expect(t, with(issuer, nil), raw, "ok")
+	if cache.Len() != 1 {
+		t.Fatal("not cached")
+	}
+	tests := []struct {
+		name string
+		v    *verify.Verifier
+	}{
+		{"another issuer", with(other, nil)},
+		{"another audience", with(issuer, func(i *verify.Issuer) { i.Audience = []string{"https://other.example"} })},
+		{"another algorithm", with(issuer, func(i *verify.Issuer) { i.Algorithms = []string{"RS256"} })},
+		{"another type", with(issuer, func(i *verify.Issuer) { i.Types = []string{"JWT"} })},
+		{"other keys with the same kid", with(issuer, func(i *verify.Issuer) { i.Keys = other.KeySet() })},
+		{"shorter tokens", newVerifier(t, issuer, func(c *verify.Config) { c.Cache, c.MaxTokenSize = cache, 100 })},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { expect(t, test.v, raw, verify.InvalidToken) })
+	}
+	expect(t, with(issuer, nil), raw, "ok")
+}
+
+// tokenOf is a token that some client got.
+func tokenOf(client string, expires time.Time) *verify.Token {
+	return &verify.Token{Issuer: testIssuer, ClientID: client, Expires: expires}
+}
+
+// K16: what has no time left is not stored; go-cache would keep it for ever.
+func TestCacheStoresNothingDead(t *testing.T) {
+	clock := newClock()
+	cache := verify.NewCache(10, clock.now)
+	for name, expires := range map[string]time.Time{
+		"expired": clock.at.Add(-time.Second), "expires now": clock.at, "never expires": {},
+	} {
+		if cache.Insert(name, nil, tokenOf("c", expires)); cache.Len() != 0 {
+			t.Errorf("%s: stored", name)
+		}
+	}
+	cache.Insert("lives", nil, tokenOf("c", clock.at.Add(time.Second)))
+	cache.Insert("lives long", nil, tokenOf("c", time.Unix(253402300799, 0)))
+	if cache.Len() != 2 {
+		t.Errorf("%d stored, want 2", cache.Len())
+	}
+}
+
+// A refused token is not stored, whatever the reason.
+func TestRefusedIsNotCached(t *testing.T) {
+	cache := verify.NewCache(10, nil)
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = cache })
+	for _, raw := range []string{
+		issuer.Sign(nil, flip(0)), issuer.Sign(verifytest.Claims{"aud": "x"}), issuer.Sign(verifytest.Claims{"iat": 1, "exp": 2}), "junk",
+	} {
+		if expect(t, v, raw, verify.InvalidToken); cache.Len() != 0 {
+			t.Errorf("%s was stored", raw)
+		}
+	}
+}
+
+// K12: the limit holds, and who fills the cache displaces itself.
+func TestCacheFull(t *testing.T) {
+	for _, limit := range []int{0, 1, 7, 64, 200, 1000} {
+		clock := newClock()
+		cache := verify.NewCache(limit, clock.now)
+		expires := clock.at.Add(time.Hour)
+		honest := max(limit/10, 1)
+		for i := range honest {
+			cache.Insert(fmt.Sprint("honest ", i), nil, tokenOf(fmt.Sprint("client ", i), expires))
+		}
+		for i := range 20 * max(limit, 1) {
+			cache.Insert(fmt.Sprint("greedy ", i), nil, tokenOf("greedy", expires))
+		}
+		if n := cache.Len(); n > max(limit, 1) {
+			t.Errorf("limit %d: holds %d", limit, n)
+		}
+		left := 0
+		for i := range honest {
+			if cache.Holds(fmt.Sprint("honest ", i)) {
+				left++
+			}
+		}
+		if limit >= 64 && left < honest*9/10 {
+			t.Errorf("limit %d: %d of %d honest tokens are left", limit, left, honest)
+		}
+	}
+}
+
+// What has expired makes room, so the limit is one of living tokens.
+func TestCacheSweeps(t *testing.T) {
+	clock := newClock()
+	cache := verify.NewCache(100, clock.now)
+	for i := range 100 {
+		cache.Insert(fmt.Sprint("old ", i), nil, tokenOf("c", clock.at.Add(time.Minute)))
+	}
+	clock.advance(time.Hour)
+	for i := range 90 {
+		cache.Insert(fmt.Sprint("new ", i), nil, tokenOf("c", clock.at.Add(time.Minute)))
+	}
+	if n := cache.Len(); n != 90 {
+		t.Errorf("holds %d, want 90", n)
+	}
+	for i := range 90 {
+		if !cache.Holds(fmt.Sprint("new ", i)) {
+			t.Errorf("new %d displaced", i)
+		}
+	}
+}
+
+// The issuer inserts what it mints: the first request is a hit, and is decided
+// like any other.
+func TestInsertMinted(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	cache := verify.NewCache(10, nil)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = cache })
+	raw := issuer.Sign(nil)
+	token, report := issuer.Verifier().Inspect(t.Context(), raw)
+	for _, check := range report {
+		if check.Err != nil || check.Skipped {
+			t.Fatal(check)
+		}
+	}
+	key, err := v.KeyOf(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache.Insert(raw, key, token)
+	if got := expect(t, v, raw, "ok"); got != token {
+		t.Error("not the token that was inserted")
+	}
+}
+
+// K13: many at once with the same cold token, and with a cache too small.
+func TestConcurrently(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(4, nil) })
+	tokens := make([]string, 16)
+	for i := range tokens {
+		tokens[i] = issuer.Sign(verifytest.Claims{"sub": strings.Repeat("s", i+1)})
+	}
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			for i, raw := range tokens {
+				if token, err := v.Verify(t.Context(), raw); err != nil || len(token.Subject) != i+1 {
+					t.Error(token, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}

@@ -1,0 +1,321 @@
+package verify_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// The P-256 key of RFC 7517 Appendix A.1, and the Ed25519 key of RFC 8037 §A.2.
+const (
+	p256Point = `"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"`
+	ed25519X  = `"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"`
+)
+
+func rsaMembers(bits int) string {
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	n.Add(n, big.NewInt(0x10001))
+	return `"kty":"RSA","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `"`
+}
+
+// little gives the JWK of an Ed25519 public key in hexadecimal.
+func okp(text string) string {
+	point, err := hex.DecodeString(text)
+	if err != nil {
+		panic(err)
+	}
+	return `"kty":"OKP","crv":"Ed25519","x":"` + base64.RawURLEncoding.EncodeToString(point) + `"`
+}
+
+// Each key on its own: RFC 7517 §4, RFC 7518 §3 and §6, RFC 8037 §2, RFC 8725
+// §3.4 and §3.5. want is the algorithm a key is bound to, "dropped" or
+// "refused", the latter for the whole set.
+func TestParseKeySetKeys(t *testing.T) {
+	tests := []struct{ name, key, want string }{
+		{"P-256 without alg", p256Point, "ES256"},
+		{"P-256 for ES256", p256Point + `,"alg":"ES256"`, "ES256"},
+		{"Ed25519 without alg", ed25519X, "EdDSA"},
+		{"Ed25519 by its new name", ed25519X + `,"alg":"Ed25519"`, "EdDSA"},
+		{"RSA without alg", rsaMembers(2048), "RS256"},
+		{"RSA for PS512", rsaMembers(3072) + `,"alg":"PS512"`, "PS512"},
+		{"members that are not understood", p256Point + `,"x5t":"AAAA","nbf":1,"custom":{}`, "ES256"},
+		{"use sig", p256Point + `,"use":"sig","key_ops":["verify"]`, "ES256"},
+
+		{"S18 use enc", p256Point + `,"use":"enc"`, "dropped"},
+		{"S18 key_ops encrypt", p256Point + `,"key_ops":["encrypt"]`, "dropped"},
+		{"S18 key_ops sign", p256Point + `,"key_ops":["sign"]`, "dropped"},
+		{"key_ops a string", p256Point + `,"key_ops":"verify"`, "dropped"},
+		{"S18 alg of another curve", p256Point + `,"alg":"ES384"`, "dropped"},
+		{"S18 alg of another type", p256Point + `,"alg":"RS256"`, "dropped"},
+		{"S18 alg for encryption", rsaMembers(2048) + `,"alg":"RSA-OAEP"`, "dropped"},
+		{"alg HS256 on a public key", p256Point + `,"alg":"HS256"`, "dropped"},
+		{"alg none", p256Point + `,"alg":"none"`, "dropped"},
+		{"alg a number", p256Point + `,"alg":7`, "dropped"},
+		{"kid a number", p256Point + `,"kid":7`, "dropped"},
+		{"kid of 257 bytes", p256Point + `,"kid":"` + strings.Repeat("k", 257) + `"`, "dropped"},
+		{"no kty", `"crv":"P-256"`, "dropped"},
+		{"secp256k1", strings.Replace(p256Point, "P-256", "secp256k1", 1), "dropped"},
+		{"X25519", strings.Replace(ed25519X, "Ed25519", "X25519", 1), "dropped"},
+		{"Ed448", strings.Replace(ed25519X, "Ed25519", "Ed448", 1), "dropped"},
+		{"Ed25519 of 31 bytes", `"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 41) + `A"`, "dropped"},
+		{"RSA of 1024 bits", rsaMembers(1024), "dropped"},
+		{"RSA of 2047 bits", rsaMembers(2047), "dropped"},
+		{"RSA of 8193 bits", rsaMembers(8193), "dropped"},
+		{"RSA with exponent 1", strings.Replace(rsaMembers(2048), "AQAB", "AQ", 1), "dropped"},
+		{"RSA with an even exponent", strings.Replace(rsaMembers(2048), "AQAB", "Ag", 1), "dropped"},
+		{"S19 point off the curve", strings.Replace(p256Point, "MKBC", "MKBD", 1), "dropped"},
+		{"S19 point at zero", `"kty":"EC","crv":"P-256","x":"AA","y":"AA"`, "dropped"},
+
+		{"S07 order 1", okp("0100000000000000000000000000000000000000000000000000000000000000"), "dropped"},
+		{"S07 order 1, x negative", okp("0100000000000000000000000000000000000000000000000000000000000080"), "dropped"},
+		{"S07 order 2", okp("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"S07 order 4", okp("0000000000000000000000000000000000000000000000000000000000000000"), "dropped"},
+		{"S07 order 4, x negative", okp("0000000000000000000000000000000000000000000000000000000000000080"), "dropped"},
+		{"S07 order 8", okp("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "dropped"},
+		{"S07 order 8, x negative", okp("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"), "dropped"},
+		{"S07 the other order 8", okp("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "dropped"},
+		{"S07 order 2, y not reduced", okp("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"S07 y = p", okp("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"S07 y = 2^255 - 1", okp("ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"S07 y of no point", okp("0200000000000000000000000000000000000000000000000000000000000000"), "dropped"},
+
+		{"S12 symmetric", `"kty":"oct","k":"c2VjcmV0"`, "refused"},
+		{"S12 symmetric and empty", `"kty":"oct","k":""`, "refused"},
+		{"S19 private EC", p256Point + `,"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"`, "refused"},
+		{"S19 private RSA", rsaMembers(2048) + `,"dp":"AAAA"`, "refused"},
+		{"S19 private, and for another use", p256Point + `,"use":"enc","d":"AAAA"`, "refused"},
+		{"member twice", p256Point + `,"alg":"ES256","alg":"ES256"`, "refused"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			keys, dropped, err := verify.ParseKeySet([]byte(`{"keys":[{` + test.key + `}]}`))
+			got := "refused"
+			switch {
+			case err == nil && len(dropped) == 1 && keys.Len() == 0:
+				got = "dropped"
+			case err == nil && keys.Len() == 1:
+				got = boundTo(t, keys)
+			}
+			if got != test.want {
+				t.Errorf("got %s (%v, %v), want %s", got, dropped, err, test.want)
+			}
+		})
+	}
+}
+
+// boundTo lists every algorithm that the only key of a set is given for.
+func boundTo(t *testing.T, keys *verify.StaticKeys) string {
+	var found []string
+	for _, alg := range strings.Fields("none HS256 ES256 ES384 ES512 RS256 RS384 RS512 PS256 PS384 PS512 EdDSA") {
+		if _, err := keys.Key(t.Context(), "", alg); err == nil {
+			found = append(found, alg)
+		} else if !errors.Is(err, verify.ErrUnknownKey) {
+			t.Error(err)
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+// The set as a whole: RFC 7517 §5.
+func TestParseKeySet(t *testing.T) {
+	a, b := `{"kid":"a",`+p256Point+`}`, `{"kid":"a",`+ed25519X+`}`
+	tests := []struct {
+		name, set string
+		keys      int // -1 for refused
+	}{
+		{"two keys", `{"keys":[` + a + `,{"kid":"b",` + ed25519X + `}]}`, 2},
+		{"keys without kid", `{"keys":[{` + p256Point + `},{` + ed25519X + `}]}`, 2},
+		{"one of two dropped", `{"keys":[` + a + `,{"kid":"b","kty":"PQC"}]}`, 1},
+		{"no keys", `{"keys":[]}`, 0},
+		{"S19 kid twice", `{"keys":[` + a + `,` + b + `]}`, -1},
+		{"S19 kid twice, one of them for encryption", `{"keys":[` + a + `,{"kid":"a","use":"enc",` + p256Point + `}]}`, 1},
+		{"keys twice", `{"keys":[` + a + `],"keys":[]}`, -1},
+		{"Keys for keys", `{"Keys":[` + a + `]}`, -1},
+		{"a lone key", a, -1},
+		{"keys an object", `{"keys":{}}`, -1},
+		{"a key that is text", `{"keys":["a"]}`, -1},
+		{"trailing data", `{"keys":[]}{}`, -1},
+		{"empty", ``, -1},
+		{"PEM", "-----BEGIN PUBLIC KEY-----", -1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			keys, _, err := verify.ParseKeySet([]byte(test.set))
+			got := -1
+			if err == nil {
+				got = keys.Len()
+			}
+			if got != test.keys {
+				t.Errorf("got %d keys (%v), want %d", got, err, test.keys)
+			}
+		})
+	}
+	keys, _, _ := verify.ParseKeySet([]byte(tests[1].set))
+	if _, err := keys.Key(t.Context(), "", "ES256"); !errors.Is(err, verify.ErrUnknownKey) {
+		t.Errorf("A16: no kid and two keys: %v", err)
+	}
+}
+
+// Keys below 2048 bits are refused also when they come from elsewhere (RFC
+// 7518 §3.3).
+func TestShortRSAKey(t *testing.T) {
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	private, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := crypto.SHA256.New().Sum(nil)
+	signature, err := rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if verify.VerifySignature("RS256", &private.PublicKey, "", signature) == nil {
+		t.Error("accepted")
+	}
+}
+
+// keyFile is a FileKeys with the file, clock and log that it looks at.
+type keyFile struct {
+	*verify.FileKeys
+	path  string
+	clock *clock
+	log   bytes.Buffer
+}
+
+func newKeyFile(t *testing.T) *keyFile {
+	f := &keyFile{path: filepath.Join(t.TempDir(), "jwks.json"), clock: newClock()}
+	logger := slog.New(slog.NewTextHandler(&f.log, nil))
+	f.FileKeys = verify.NewFileKeys(f.path, verify.FileKeysOptions{Now: f.clock.now, Logger: logger})
+	return f
+}
+
+func (f *keyFile) write(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(f.path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *keyFile) expect(t *testing.T, kid string, want error) {
+	t.Helper()
+	if _, err := f.Key(t.Context(), kid, "ES256"); !errors.Is(err, want) {
+		t.Errorf("kid %s: got %v, want %v", kid, err, want)
+	}
+}
+
+func keySetOf(kids ...string) string {
+	for i, kid := range kids {
+		kids[i] = fmt.Sprintf(`{"kid":%q,%s}`, kid, p256Point)
+	}
+	return `{"keys":[` + strings.Join(kids, ",") + `]}`
+}
+
+// K06 and K07, for keys in a file.
+func TestFileKeys(t *testing.T) {
+	f := newKeyFile(t)
+	f.expect(t, "a", verify.ErrUnavailable) // K06: not there yet
+	if err := f.Load(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Load of nothing: %v", err)
+	}
+	f.write(t, keySetOf("a"))
+	f.expect(t, "a", verify.ErrUnavailable)
+	f.clock.advance(5 * time.Second)
+	f.expect(t, "a", nil)
+
+	f.write(t, keySetOf("b"))
+	f.clock.advance(4 * time.Second)
+	f.expect(t, "a", nil) // not looked at yet
+	f.clock.advance(time.Second)
+	f.expect(t, "a", verify.ErrUnknownKey) // withdrawn
+	f.expect(t, "b", nil)
+
+	for _, broken := range []string{"", "{", `{"keys":[{"kty":"oct","k":"AA"}]}`, keySetOf("c", "c"), strings.Repeat(" ", 1<<20+1)} {
+		f.write(t, broken)
+		f.clock.advance(5 * time.Second)
+		f.expect(t, "b", nil) // K07: the last good version stands
+	}
+	before := strings.Count(f.log.String(), "level=ERROR")
+	for range 3 {
+		f.clock.advance(5 * time.Second)
+		f.expect(t, "b", nil)
+	}
+	if after := strings.Count(f.log.String(), "level=ERROR"); before == 0 || after != before {
+		t.Errorf("one problem was logged %d times:\n%s", after-before+1, &f.log)
+	}
+	if err := os.Remove(f.path); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.advance(5 * time.Second)
+	f.expect(t, "b", nil)
+	f.write(t, `{"keys":[]}`)
+	f.clock.advance(5 * time.Second)
+	f.expect(t, "b", verify.ErrUnknownKey) // all withdrawn
+}
+
+func TestFileKeysLoad(t *testing.T) {
+	for text, good := range map[string]bool{
+		keySetOf("a"): true, `{"keys":[]}`: false, `{"keys":[{"kty":"PQC"}]}`: false, "junk": false,
+	} {
+		f := newKeyFile(t)
+		f.write(t, text)
+		if err := f.Load(); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// A key that a file no longer has is dead at once, also for tokens that the
+// cache has proven; and so is one whose kid now belongs to another key.
+func TestKeyWithdrawn(t *testing.T) {
+	f := newKeyFile(t)
+	issuer, successor := verifytest.New(testIssuer, testAPI), verifytest.New(testIssuer, testAPI)
+	issuer.Now, successor.Now = f.clock.now, f.clock.now
+	v := newVerifier(t, issuer, func(c *verify.Config) {
+		c.Cache = verify.NewCache(10, f.clock.now)
+		c.Issuers[0].Keys = f
+	})
+	old := issuer.Sign(nil)
+	f.write(t, string(issuer.JWKS()))
+	expect(t, v, old, "ok")
+	expect(t, v, old, "ok")
+	f.write(t, string(successor.JWKS())) // the same kid
+	f.clock.advance(5 * time.Second)
+	expect(t, v, old, verify.InvalidToken)
+	expect(t, v, successor.Sign(nil), "ok")
+}
+
+// One reader reads, the others go on: run with -race.
+func TestFileKeysConcurrently(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(path, []byte(keySetOf("a")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := verify.NewFileKeys(path, verify.FileKeysOptions{Every: 1})
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 50 {
+				if _, err := f.Key(t.Context(), "a", "ES256"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
