@@ -19,8 +19,11 @@ import (
 // revoked, without a write here), so it is held against the tokens themselves, but only when there is no more room.
 const kindAPITokenOwner = "api_token_owner" // id: a hash of the owner's name; expires with the last token
 
-// MaxOwned is how many tokens one owner can have when there is no other maximum. It is what fits into one record.
+// MaxOwned is how many live tokens one owner can have when there is no other maximum.
 const MaxOwned = 500
+
+// maxEntries is what fits into one record: MaxOwned, and some that are dead or being rotated.
+const maxEntries = MaxOwned + 100
 
 // reservationLife is how long making a token may take. An id whose token does not exist after that was given up.
 const reservationLife = time.Minute
@@ -35,7 +38,7 @@ type apiOwned struct {
 	ID       string `json:"id"`
 	Made     int64  `json:"made"`               // Unix time
 	Expires  int64  `json:"expires"`            // Unix time
-	Replaces string `json:"replaces,omitempty"` // the token that is revoked once this one exists: the two count as one
+	Replaces string `json:"replaces,omitempty"` // the token that is revoked in favour of this one: the two count as one
 	Dead     bool   `json:"dead,omitempty"`     // seen to be revoked; still here to be listed
 }
 
@@ -75,7 +78,7 @@ func (s APITokens) reserveOnce(ctx context.Context, t APIToken, replaces string)
 	now := t.Created
 	owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.Expires <= now.Unix() })
 	if replaces != "" {
-		if err := s.endSuccessor(ctx, &owner, replaces, now); err != nil {
+		if err := s.makeWay(ctx, &owner, replaces, now); err != nil {
 			return err
 		}
 	}
@@ -99,31 +102,29 @@ func (s APITokens) reserveOnce(ctx context.Context, t APIToken, replaces string)
 
 // makeRoom returns ErrTooMany if the record, to which the new token has just been added as the last, counts too many.
 func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int, now time.Time) error {
-	if owner.counted() <= limit && len(owner.Tokens) <= MaxOwned {
+	if owner.counted() <= limit && len(owner.Tokens) <= maxEntries {
 		return nil
 	}
 	for i := range owner.Tokens[:len(owner.Tokens)-1] {
-		if err := s.look(ctx, owner, i, now); err != nil {
+		if err := s.look(ctx, &owner.Tokens[i], now); err != nil {
 			return err
 		}
 	}
 	if owner.counted() > limit {
-		return fmt.Errorf("%q has %d, the most that one may have; revoke one first: %w", owner.Owner, limit, ErrTooMany)
+		return fmt.Errorf("%w: %q has %d, the most that one may have; revoke one first", ErrTooMany, owner.Owner, limit)
 	}
-	for len(owner.Tokens) > MaxOwned {
+	for len(owner.Tokens) > maxEntries {
 		i := slices.IndexFunc(owner.Tokens, func(e apiOwned) bool { return e.Dead })
 		if i < 0 { // pairs that are being rotated count as one, but take the room of two
-			return fmt.Errorf("%q has %d and some being rotated; try again in a minute: %w", owner.Owner, limit, ErrTooMany)
+			return fmt.Errorf("%w: %q has %d, with those that are being rotated; try again in a minute", ErrTooMany, owner.Owner, MaxOwned)
 		}
 		owner.Tokens = slices.Delete(owner.Tokens, i, i+1)
 	}
 	return nil
 }
 
-// look holds entry i against its token, and marks it if that is dead. It also finishes a rotation that died before it
-// revoked the old token.
-func (s APITokens) look(ctx context.Context, owner *apiTokenOwner, i int, now time.Time) error {
-	e := &owner.Tokens[i]
+// look holds an entry against its token, and marks it if that is dead. A rotation that died is undone.
+func (s APITokens) look(ctx context.Context, e *apiOwned, now time.Time) error {
 	if e.Dead {
 		return nil
 	}
@@ -131,25 +132,12 @@ func (s APITokens) look(ctx context.Context, owner *apiTokenOwner, i int, now ti
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		e.Dead, err = s.giveUp(ctx, *e, now)
-		return err
 	case err != nil:
-		return err
 	case !t.Revoked.IsZero():
 		e.Dead = true
-		return nil
+	case e.Replaces != "" && e.late(now):
+		err = s.undo(ctx, e, now)
 	}
-	next := owner.successor(e.ID)
-	if next < 0 || !owner.Tokens[next].late(now) {
-		return nil
-	}
-	newer, err := s.Load(ctx, owner.Tokens[next].ID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !newer.Revoked.IsZero() {
-		return nil // it is dead, which is seen when its turn comes: then this one counts again
-	}
-	if err == nil {
-		err = s.Revoke(ctx, e.ID)
-	}
-	e.Dead = err == nil
 	return err
 }
 
@@ -172,10 +160,11 @@ func (s APITokens) giveUp(ctx context.Context, e apiOwned, now time.Time) (bool,
 		return false, err
 	}
 	err = s.Store.Insert(ctx, record)
-	if errors.Is(err, store.ErrExists) {
-		return false, nil // made after all
+	if !errors.Is(err, store.ErrExists) {
+		return err == nil, err
 	}
-	return err == nil, err
+	t, _, err := s.load(ctx, e.ID) // made after all, or given up by somebody else
+	return err == nil && t.abandoned(), err
 }
 
 func (s APITokens) listOwned(ctx context.Context, name, after string, limit int) ([]APIToken, error) {
@@ -189,8 +178,11 @@ func (s APITokens) listOwned(ctx context.Context, name, after string, limit int)
 	slices.SortFunc(owner.Tokens, func(a, b apiOwned) int { return cmp.Compare(a.ID, b.ID) })
 	var page []APIToken
 	for _, e := range owner.Tokens {
-		if e.ID <= after || len(page) == limit {
+		if e.ID <= after {
 			continue
+		}
+		if len(page) == limit {
+			break
 		}
 		t, err := s.Load(ctx, e.ID)
 		if errors.Is(err, store.ErrNotFound) {

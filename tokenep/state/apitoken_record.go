@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -52,6 +53,9 @@ func (s APITokens) load(ctx context.Context, id string) (storedAPIToken, store.R
 		return storedAPIToken{}, store.Record{}, fmt.Errorf("%.40q is no id of an API token: %w", id, store.ErrNotFound)
 	}
 	record, err := s.Store.Load(ctx, kindAPIToken, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return storedAPIToken{}, store.Record{}, fmt.Errorf("no API token %s: %w", id, err)
+	}
 	if err != nil {
 		return storedAPIToken{}, store.Record{}, fmt.Errorf("loading API token %s: %w", id, err)
 	}
@@ -63,17 +67,17 @@ func (s APITokens) load(ctx context.Context, id string) (storedAPIToken, store.R
 func (s APITokens) check(t *APIToken) error {
 	switch {
 	case !validPrefix(s.Prefix):
-		return fmt.Errorf("prefix %.20q: a letter a to z, then up to 15 letters and digits: %w", s.Prefix, ErrInvalid)
+		return invalidf("prefix %.20q: a letter a to z, then up to 15 letters and digits", s.Prefix)
 	case s.MaxAge <= 0:
-		return fmt.Errorf("a token that lives for %v: %w", s.MaxAge, ErrInvalid)
+		return invalidf("a token that lives for %v", s.MaxAge)
 	case t.Owner == "" || t.Service == "":
-		return fmt.Errorf("an API token has an owner and a service: %w", ErrInvalid)
+		return invalidf("an API token has an owner and a service")
 	case strings.HasPrefix(t.Owner, tokenep.ClientSubjectPrefix):
-		return fmt.Errorf("an owner's name that begins with %s is a client's: %w", tokenep.ClientSubjectPrefix, ErrInvalid)
+		return invalidf("an owner's name that begins with %s is a client's", tokenep.ClientSubjectPrefix)
 	case !t.Expires.After(t.Created):
-		return fmt.Errorf("it would be expired already: %w", ErrInvalid)
+		return invalidf("it would be expired already")
 	case t.Expires.After(t.Created.Add(s.MaxAge)):
-		return fmt.Errorf("an API token lives for %v at most: %w", s.MaxAge, ErrInvalid)
+		return invalidf("an API token lives for %v at most", s.MaxAge)
 	}
 	if err := checkText("the name", t.Name, maxName); err != nil {
 		return err
@@ -91,11 +95,11 @@ func (s APITokens) check(t *APIToken) error {
 func checkText(what, text string, limit int) error {
 	switch {
 	case len(text) > limit:
-		return fmt.Errorf("%s has %d bytes, at most %d are allowed: %w", what, len(text), limit, ErrInvalid)
+		return invalidf("%s has %d bytes, at most %d are allowed", what, len(text), limit)
 	case !utf8.ValidString(text):
-		return fmt.Errorf("%s is not UTF-8: %w", what, ErrInvalid)
+		return invalidf("%s is not UTF-8", what)
 	case strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }):
-		return fmt.Errorf("%s has a control character: %w", what, ErrInvalid)
+		return invalidf("%s has a control character", what)
 	}
 	return nil
 }
@@ -105,14 +109,14 @@ func checkText(what, text string, limit int) error {
 func checkScope(scope verify.Scope) error {
 	text := scope.String()
 	if len(text) > maxScope {
-		return fmt.Errorf("the scope has %d bytes, at most %d are allowed: %w", len(text), maxScope, ErrInvalid)
+		return invalidf("the scope has %d bytes, at most %d are allowed", len(text), maxScope)
 	}
 	parsed, err := verify.ParseScope(text)
 	if err != nil {
-		return fmt.Errorf("the scope %.80q: %w: %w", text, err, ErrInvalid)
+		return invalidf("the scope %.80q: %v", text, err)
 	}
 	if len(parsed) != len(scope) {
-		return fmt.Errorf("the scope %.80q repeats a token, or one has a space: %w", text, ErrInvalid)
+		return invalidf("the scope %.80q repeats a token, or one has a space", text)
 	}
 	return nil
 }

@@ -170,36 +170,53 @@ func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]
 
 // Revoke ends a token and the access tokens made from it. That it was revoked before is no error, and does it all again, so
 // that a call that failed can be repeated. The error Is store.ErrNotFound for an id that nobody has.
+//
+// The access tokens end first: what is listed as revoked is so in all its parts, and a call that died in between is seen to
+// have done nothing. Access tokens that are made between the two writes carry the same grant_id, and end as well.
 func (s APITokens) Revoke(ctx context.Context, id string) error {
-	_, err := s.revoke(ctx, id)
+	if _, err := s.Load(ctx, id); err != nil {
+		return err
+	}
+	if err := s.revokeAccessTokens(ctx, id, time.Time{}); err != nil {
+		return err
+	}
+	_, err := s.markRevoked(ctx, id, nil)
 	return err
 }
 
-// revoke reports whether it was this call that revoked the token. The access tokens end first: what is listed as revoked is
-// so in all its parts, and a call that died in between is seen to have done nothing. Access tokens that are made between
-// the two writes carry the same grant_id, so that the first write ends them as well.
-func (s APITokens) revoke(ctx context.Context, id string) (changed bool, err error) {
-	if _, err := s.Load(ctx, id); err != nil {
-		return false, err
-	}
+// revokeAccessTokens ends the access tokens made from a token; with before, only those that are issued until then.
+func (s APITokens) revokeAccessTokens(ctx context.Context, id string, before time.Time) error {
 	if s.Revocations == nil || s.TokenLife <= 0 {
-		return false, errors.New("without Revocations and TokenLife no API token can be revoked: its access tokens would live on")
+		return errors.New("without Revocations and TokenLife no API token can be revoked: its access tokens would live on")
 	}
-	now := s.second()
-	entry := verify.Revocation{Claim: "grant_id", Value: id, Expires: now.Add(s.TokenLife + revocationSlack)}
-	if err := s.Revocations.Add(ctx, entry); err != nil {
-		return false, err
-	}
-	return s.markRevoked(ctx, id, now)
+	return s.Revocations.Add(ctx, verify.Revocation{
+		Claim: "grant_id", Value: id, Before: before, Expires: s.Now().Add(s.TokenLife + revocationSlack),
+	})
 }
 
-func (s APITokens) markRevoked(ctx context.Context, id string, now time.Time) (changed bool, err error) {
+// markRevoked reports whether it was this call that revoked the token. The check runs on exactly the version that is replaced.
+func (s APITokens) markRevoked(ctx context.Context, id string, check func() error) (changed bool, err error) {
+	return s.change(ctx, id, func(t *storedAPIToken) error {
+		if check != nil {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+		t.Revoked = s.second()
+		return nil
+	})
+}
+
+// change replaces the record of a token that is not revoked, and reports whether it did: of one that is, it changes nothing.
+func (s APITokens) change(ctx context.Context, id string, edit func(*storedAPIToken) error) (bool, error) {
 	for range swapAttempts {
 		t, record, err := s.load(ctx, id)
 		if err != nil || !t.Revoked.IsZero() {
 			return false, err
 		}
-		t.Revoked = now
+		if err := edit(&t); err != nil {
+			return false, err
+		}
 		next, err := encodeAPIToken(t)
 		if err != nil {
 			return false, err
@@ -208,10 +225,10 @@ func (s APITokens) markRevoked(ctx context.Context, id string, now time.Time) (c
 			return true, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return false, fmt.Errorf("revoking API token %s: %w", id, err)
+			return false, fmt.Errorf("changing API token %s: %w", id, err)
 		}
 	}
-	return false, fmt.Errorf("revoking API token %s: %w", id, store.ErrConflict)
+	return false, fmt.Errorf("changing API token %s: %w", id, store.ErrConflict)
 }
 
 // second is the time in whole seconds, as tokens and their records have it.

@@ -22,8 +22,8 @@ type Clients struct {
 	Store store.Store
 	Now   func() time.Time
 
-	// Revocations makes Remove end the access tokens of the client too, which live at most TokenLife. Without it they
-	// live out their time.
+	// Revocations makes Remove end the access tokens of the client too, which live at most TokenLife or the client's own
+	// TokenTTL. Without it they live out their time.
 	Revocations *Revocations
 	TokenLife   time.Duration
 }
@@ -33,19 +33,16 @@ type Clients struct {
 // store.ErrExists when the id is taken.
 func (s Clients) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
 	if len(c.Secrets) > 0 {
-		return "", fmt.Errorf("client %q: a secret is generated, it cannot be brought along: %w", c.ID, ErrInvalid)
+		return "", invalidf("client %q: a secret is generated, it cannot be brought along", c.ID)
 	}
 	if c.AuthMethod != tokenep.AuthNone {
 		secret = GenerateSecret()
 		c.Secrets = []tokenep.Secret{{Hash: HashSecret(secret)}}
 	}
 	if err := c.Validate(); err != nil {
-		return "", fmt.Errorf("%w: %w", err, ErrInvalid)
+		return "", invalid(err.Error())
 	}
-	if err := checkText("the name", c.Name, maxName); err != nil {
-		return "", fmt.Errorf("client %q: %w", c.ID, err)
-	}
-	if err := checkScope(c.Scope); err != nil {
+	if err := checkClient(c); err != nil {
 		return "", fmt.Errorf("client %q: %w", c.ID, err)
 	}
 	c.Created = s.Now().UTC().Truncate(time.Second)
@@ -99,7 +96,8 @@ func (s Clients) List(ctx context.Context, after string, limit int) ([]tokenep.C
 // Remove deletes a client: from its return on the client authenticates no more. Then it ends the client's access tokens
 // (RFC 7592 §2.3). The error Is tokenep.InvalidClient for an id that nobody has.
 func (s Clients) Remove(ctx context.Context, id string) error {
-	if _, err := s.Load(ctx, id); err != nil {
+	c, err := s.Load(ctx, id)
+	if err != nil {
 		return err
 	}
 	if err := s.Store.Delete(ctx, kindClient, id); err != nil {
@@ -108,10 +106,23 @@ func (s Clients) Remove(ctx context.Context, id string) error {
 	if s.Revocations == nil {
 		return nil
 	}
+	// Tokens of a later client with this id are issued later, and are spared.
 	now := s.Now()
-	return s.Revocations.Add(ctx, verify.Revocation{
-		Claim: "client_id", Value: id, Before: now, Expires: now.Add(s.TokenLife + revocationSlack),
-	})
+	life := max(s.TokenLife, c.TokenTTL) + revocationSlack
+	return s.Revocations.Add(ctx, verify.Revocation{Claim: "client_id", Value: id, Before: now, Expires: now.Add(life)})
+}
+
+// checkClient holds what people write to its limits, beside what Client.Validate asks for.
+func checkClient(c tokenep.Client) error {
+	if err := checkText("the name", c.Name, maxName); err != nil {
+		return err
+	}
+	for _, audience := range c.Audience {
+		if err := checkText("an audience", audience, maxService); err != nil {
+			return err
+		}
+	}
+	return checkScope(c.Scope)
 }
 
 func decodeClient(record store.Record) (*tokenep.Client, error) {

@@ -10,7 +10,7 @@ import (
 // store.ErrUnavailable. All of them are wrapped: compare with errors.Is.
 var (
 	// ErrInvalid: what was asked for is outside the limits; the text says which.
-	ErrInvalid = errors.New("not allowed")
+	ErrInvalid = errors.New("invalid")
 
 	// ErrTooMany: the owner has as many API tokens as one may have.
 	ErrTooMany = errors.New("too many API tokens")
@@ -30,3 +30,13 @@ var (
 // swapAttempts bounds how often a change is tried again because somebody else changed the record first. Each round that
 // fails is one in which another caller succeeded.
 const swapAttempts = 100
+
+// invalid is a text that says what is outside the limits.
+type invalid string
+
+func (e invalid) Error() string { return string(e) }
+
+// Is makes it an ErrInvalid.
+func (e invalid) Is(target error) bool { return target == ErrInvalid }
+
+func invalidf(format string, args ...any) error { return invalid(fmt.Sprintf(format, args...)) }

@@ -35,11 +35,11 @@ type revocationHead struct {
 func checkRevocation(e verify.Revocation) error {
 	switch {
 	case !slices.Contains([]string{"jti", "grant_id", "client_id", "sub"}, e.Claim):
-		return fmt.Errorf("revoking by claim %.40q: %w", e.Claim, ErrInvalid)
+		return invalidf("revoking by claim %.40q", e.Claim)
 	case e.Value == "" || len(e.Value) > maxRevocationValue:
-		return fmt.Errorf("revoking by a %s of %d bytes, want 1 to %d: %w", e.Claim, len(e.Value), maxRevocationValue, ErrInvalid)
+		return invalidf("revoking by a %s of %d bytes, want 1 to %d", e.Claim, len(e.Value), maxRevocationValue)
 	case e.Expires.IsZero():
-		return fmt.Errorf("a revocation that never expires: %w", ErrInvalid)
+		return invalidf("a revocation that never expires")
 	}
 	return nil
 }
@@ -47,13 +47,16 @@ func checkRevocation(e verify.Revocation) error {
 // entryID writes a number so that ids are ordered as numbers are.
 func entryID(n uint64) string { return fmt.Sprintf("%020d", n) }
 
-func encodeRevocation(n uint64, e verify.Revocation, now time.Time) store.Record {
-	data, _ := json.Marshal(storedRevocation(e)) // strings and times: cannot fail
+func encodeRevocation(n uint64, e verify.Revocation, now time.Time) (store.Record, error) {
+	data, err := json.Marshal(storedRevocation(e))
+	if err != nil {
+		return store.Record{}, err
+	}
 	expires := e.Expires
 	if least := now.Add(minEntryLife); expires.Before(least) {
 		expires = least
 	}
-	return store.Record{Kind: kindRevocation, ID: entryID(n), Data: data, Expires: expires}
+	return store.Record{Kind: kindRevocation, ID: entryID(n), Data: data, Expires: expires}, nil
 }
 
 func decodeRevocation(record store.Record) (verify.Revocation, error) {

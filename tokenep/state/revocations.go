@@ -73,25 +73,31 @@ func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 }
 
 // append stores e under the first number that is free after the head. The head has to be read anew: a number that this node
-// last saw free may have been used by others, who went on, and have expired.
+// last saw free may have been used by others, who went on, and have expired. The same holds when this very call stood still
+// for long, so then e is stored once more.
 func (r *Revocations) append(ctx context.Context, e verify.Revocation) (uint64, error) {
 	for {
 		began := r.now()
-		n, _, err := r.loadHead(ctx)
-		for err == nil && r.now().Sub(began) < headInterval {
-			n++
-			err = r.store.Insert(ctx, encodeRevocation(n, e, began))
-			if errors.Is(err, store.ErrExists) {
-				err = nil
-				continue
-			}
-			if err == nil && r.now().Sub(began) >= headInterval {
-				break // as above, when this very call stood still: so once more
-			}
-			return n, err
-		}
+		head, _, err := r.loadHead(ctx)
 		if err != nil {
 			return 0, err
+		}
+		n, err := r.insertAfter(ctx, head, e)
+		if err != nil || r.now().Sub(began) < headInterval {
+			return n, err
+		}
+	}
+}
+
+func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revocation) (uint64, error) {
+	for {
+		n++
+		record, err := encodeRevocation(n, e, r.now())
+		if err != nil {
+			return 0, err
+		}
+		if err := r.store.Insert(ctx, record); !errors.Is(err, store.ErrExists) {
+			return n, err
 		}
 	}
 }
