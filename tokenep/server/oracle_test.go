@@ -1,0 +1,164 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// These tests ask clients that others wrote, which know nothing of this project, whether the server speaks OAuth.
+
+const oracleSecret = "p%3Art+of a:secret" // reads differently with and without form-urlencoding
+
+// oracleServer listens on loopback, under an issuer that is its own URL.
+func oracleServer(t *testing.T) (issuer string) {
+	t.Helper()
+	mux := http.NewServeMux()
+	listening := httptest.NewServer(mux)
+	t.Cleanup(listening.Close)
+
+	state := memory.New(memory.Options{})
+	t.Cleanup(func() { _ = state.Close() })
+	s, err := server.New(server.Config{
+		Issuer: listening.URL + "/tenant",
+		Store:  state,
+		Clients: []tokenep.Client{{
+			ID: "billing", Secrets: []tokenep.Secret{{Hash: clientauth.Hash(oracleSecret)}},
+			Grants: []string{"client_credentials"}, Scope: verify.Scope{"orders:read", "orders:write"}, Audience: []string{"orders"},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	routes, err := s.Mount(server.Paths{Token: []server.TokenPath{{Path: "/tenant/oauth/token", Dialect: tokenep.Dialect{JSON: true}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, handler := range routes {
+		mux.Handle(path, handler)
+	}
+	return s.Config.Issuer
+}
+
+// TestForeignClientCredentials has golang.org/x/oauth2 get a token in each of the ways it knows, and go-oidc verify it from the metadata and the key set alone.
+func TestForeignClientCredentials(t *testing.T) {
+	issuer := oracleServer(t)
+	for name, style := range map[string]oauth2.AuthStyle{
+		"header": oauth2.AuthStyleInHeader, "body": oauth2.AuthStyleInParams, "whichever works": oauth2.AuthStyleAutoDetect,
+	} {
+		t.Run(name, func(t *testing.T) {
+			provider, err := oidc.NewProvider(t.Context(), issuer)
+			if err != nil {
+				t.Fatal("discovery:", err)
+			}
+			config := clientcredentials.Config{
+				ClientID: "billing", ClientSecret: oracleSecret, TokenURL: provider.Endpoint().TokenURL, Scopes: []string{"orders:read"},
+				AuthStyle: style, EndpointParams: url.Values{"audience": {"orders"}},
+			}
+			token, err := config.Token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := time.Until(token.Expiry); left <= 59*time.Minute || left > time.Hour || token.Extra("scope") != "orders:read" {
+				t.Errorf("life %s, scope %q", left, token.Extra("scope"))
+			}
+			verified, err := provider.Verifier(&oidc.Config{ClientID: "orders"}).Verify(t.Context(), token.AccessToken)
+			if err != nil {
+				t.Fatal("go-oidc:", err)
+			}
+			if verified.Subject != "client:billing" {
+				t.Errorf("sub is %q", verified.Subject)
+			}
+		})
+	}
+}
+
+// telnyxScript is the code sample of that SDK's own documentation, against this server: by form, by JSON, and by the credentials that it fetches a token for on its own.
+const telnyxScript = `
+import Telnyx from 'telnyx';
+const [base, clientID, clientSecret] = process.argv.slice(2);
+const toUs = (url, init) => fetch(String(url).replace('https://api.telnyx.com/v2', base), init);
+const plain = new Telnyx({ baseURL: base, apiKey: 'unused', maxRetries: 0 });
+const request = { grant_type: 'client_credentials', client_id: clientID, client_secret: clientSecret };
+const form = await plain.oauth.token(request);
+const json = await plain.oauth.token(request, { headers: { 'Content-Type': 'application/json' } });
+const refused = await plain.oauth.token({ ...request, client_secret: 'wrong' }).catch((e) => ({ status: e.status, error: e.error?.error }));
+let seen;
+const automatic = new Telnyx({ baseURL: base, apiKey: null, clientID, clientSecret, maxRetries: 0, fetch: (url, init) => {
+	if (!String(url).includes('/oauth/token')) seen = new Headers(init.headers).get('authorization');
+	return toUs(url, init);
+} });
+const keys = await automatic.oauth.retrieveJwks();
+console.log(JSON.stringify({ form, json, refused, seen, keys }));
+`
+
+// TestTelnyxSDK has the npm package telnyx get tokens.
+func TestTelnyxSDK(t *testing.T) {
+	sdk := os.Getenv("TELNYX_SDK")
+	if _, err := exec.LookPath("node"); err != nil || sdk == "" {
+		const missing = "install node, run: npm install --prefix DIR telnyx@7.24.0, and set TELNYX_SDK=DIR"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	issuer := oracleServer(t)
+	script := filepath.Join(sdk, "tokenep-test.mjs")
+	if err := os.WriteFile(script, []byte(telnyxScript), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "node", script, issuer, "billing", oracleSecret)
+	command.Stderr = os.Stderr
+	output, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		AccessToken string `json:"access_token"`
+		TokenType   string `json:"token_type"`
+		ExpiresIn   int    `json:"expires_in"`
+		Scope       string `json:"scope"`
+	}
+	var got struct {
+		Form, JSON answer
+		Refused    struct {
+			Status int
+			Error  string
+		}
+		Seen string
+		Keys struct{ Keys []any }
+	}
+	if err := json.Unmarshal(output, &got); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	for name, a := range map[string]answer{"form": got.Form, "JSON": got.JSON} {
+		if a.AccessToken == "" || a.TokenType != "Bearer" || a.ExpiresIn < 3590 || a.Scope != "orders:read orders:write" {
+			t.Errorf("by %s: %+v", name, a)
+		}
+	}
+	if got.Refused.Status != http.StatusUnauthorized || got.Refused.Error != "invalid_client" {
+		t.Errorf("a wrong secret: %+v", got.Refused)
+	}
+	if len(got.Seen) < len("Bearer ")+100 || len(got.Keys.Keys) == 0 {
+		t.Errorf("with a token of its own it sent %q and got %d keys", got.Seen, len(got.Keys.Keys))
+	}
+}
