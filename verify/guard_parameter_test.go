@@ -95,6 +95,11 @@ func TestGuardPrivateWithoutWriteHeader(t *testing.T) {
 			w.Header().Set("Cache-Control", "public")
 			_, _ = w.Write([]byte("x"))
 		},
+		"write after early hints": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			w.Header().Set("Cache-Control", "public")
+			_, _ = w.Write([]byte("x"))
+		},
 		"early hints first": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
 			w.Header().Set("Cache-Control", "public")

@@ -122,8 +122,10 @@ func TestGuardScopePolicy(t *testing.T) {
 			t.Errorf("scope %q: challenge %q", c.scope, challenge)
 		}
 	}
-	any := newFront(t, issuer, &verify.Guard{AnyScope: verify.Scope{"x", "read"}})
-	any.raw(t, get+"Authorization: Bearer TOKEN\n\n").seen(t)
+	either := newFront(t, issuer, &verify.Guard{AnyScope: verify.Scope{"x", "read"}})
+	either.raw(t, get+"Authorization: Bearer TOKEN\n\n").seen(t)
+	neither := newFront(t, issuer, &verify.Guard{Scope: verify.Scope{"read"}, AnyScope: verify.Scope{"x", "y"}})
+	neither.raw(t, get+"Authorization: Bearer TOKEN\n\n").refused(t, http.StatusForbidden, verify.InsufficientScope)
 }
 
 // away is a key set that can't be reached.

@@ -213,10 +213,12 @@ func TestGuardUpgrade(t *testing.T) {
 	const h2c = "Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\n"
 	f.raw(t, get+h2c+"\n").refused(t, 401, "")
 	f.raw(t, get+"Connection: Upgrade\nUpgrade: websocket\n\n").refused(t, 401, "")
-	s := f.raw(t, get+"Authorization: Bearer TOKEN\n"+h2c+"\n").seen(t)
-	for _, name := range []string{"Upgrade", "Http2-Settings", "Connection"} {
-		if s.Header[name] != nil {
-			t.Errorf("upstream got %s: %q", name, s.Header[name])
+	for _, offer := range []string{h2c, strings.TrimPrefix(h2c, "Connection: Upgrade, HTTP2-Settings\n"), strings.ToUpper(h2c)} {
+		s := f.raw(t, get+"Authorization: Bearer TOKEN\n"+offer+"\n").seen(t)
+		for _, name := range []string{"Upgrade", "Http2-Settings", "Connection"} {
+			if s.Header[name] != nil {
+				t.Errorf("upstream got %s: %q", name, s.Header[name])
+			}
 		}
 	}
 
