@@ -26,7 +26,8 @@ const (
 )
 
 // base64url without padding, and without stray bits after the last character
-// (RFC 7515 §2): one token has one spelling.
+// (RFC 7515 §2): one token has one spelling, but for the second s that anyone
+// can compute for an ECDSA signature.
 var base64url = base64.RawURLEncoding.Strict()
 
 // compact is a JWS Compact Serialization (RFC 7515 §7.1), decoded.

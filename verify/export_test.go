@@ -21,3 +21,6 @@ func (c *Cache) Holds(raw string) bool { return c.find(raw) != nil }
 func (v *Verifier) KeyOf(ctx context.Context, t *Token) (crypto.PublicKey, error) {
 	return v.issuers[t.Issuer].Keys.Key(ctx, t.Header.KeyID, t.Header.Algorithm)
 }
+
+// ParseObject is the strict JSON reader.
+var ParseObject = parseObject

@@ -1,0 +1,50 @@
+package verify_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// RFC 6750 §3: the value of WWW-Authenticate.
+func TestChallenge(t *testing.T) {
+	tests := []struct {
+		name, realm string
+		err         verify.Error
+		want        string
+	}{
+		{"nothing to say", "", verify.Error{Status: 401}, `Bearer`},
+		{"RFC 6750 §3.1 no error for a request without token", "orders", verify.Error{Status: 401}, `Bearer realm="orders"`},
+		{"a bad token", "orders", verify.Error{Status: 401, Code: verify.InvalidToken, Description: "the token has expired"},
+			`Bearer realm="orders", error="invalid_token", error_description="the token has expired"`},
+		{"too little scope", "", verify.Error{Status: 403, Code: verify.InsufficientScope, Scope: verify.Scope{"a", "b"}},
+			`Bearer error="insufficient_scope", scope="a b"`},
+		{"T34 realm with a quote", `a", error="x`, verify.Error{}, `Bearer realm="a\", error=\"x"`},
+		{"T34 realm with a backslash", `a\`, verify.Error{}, `Bearer realm="a\\"`},
+		{"T34 realm with a line end", "a\r\nSet-Cookie: x", verify.Error{}, `Bearer realm="a??Set-Cookie: x"`},
+		{"T34 realm beyond ASCII", "é", verify.Error{}, `Bearer realm="??"`},
+		{"the cause is not for the client", "", verify.Error{Code: verify.InvalidToken, Cause: errors.New("secret")}, `Bearer error="invalid_token"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.err.Challenge(test.realm); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	cause := errors.New("cause")
+	err := error(&verify.Error{Status: 401, Code: verify.InvalidToken, Description: "description", Cause: cause})
+	if got := err.Error(); got != "invalid_token: description: cause" {
+		t.Error(got)
+	}
+	if !errors.Is(err, cause) {
+		t.Error("the cause is lost")
+	}
+	if got := (&verify.Error{Status: 503}).Error(); got != "service unavailable" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,74 @@
+package verify_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// FuzzCompact: whatever is accepted is, byte for byte, something that was
+// signed. Input is an edit of a good token, as each fuzzing process has keys of
+// its own; an edit may replace all of it. (The one other spelling there is,
+// n-s for the s of an ECDSA signature, takes arithmetic to find.)
+func FuzzCompact(f *testing.F) {
+	issuer := verifytest.New(testIssuer, testAPI, "ES256", "EdDSA")
+	issuer.Now = newClock().now
+	good := []string{issuer.Sign(nil), issuer.Sign(nil, verifytest.Algorithm("EdDSA"))}
+	withCache := newVerifier(f, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(100, issuer.Now) })
+	plain := issuer.Verifier()
+
+	const all = 1 << 15
+	end := uint16(len(good[0]))
+	for _, edit := range []struct {
+		at, cut uint16
+		insert  string
+	}{
+		{0, 0, ""}, {end, 0, "="}, {end, 0, "."}, {end, 0, "\n"}, {end - 1, 1, "B"}, {0, 0, "."}, {20, 0, "\r\n"}, {10, 1, "+"}, {end - 86, 86, ""},
+		{0, all, ""}, {0, all, ".."}, {0, all, "a.b.c.d.e"}, {0, all, encode(`{"alg":"none"}`) + "." + encode(`{"sub":"a"}`) + "."},
+		{0, all, encode(`{"alg":"ES256","kid":"ES256","typ":"at+jwt","crit":["x"]}`) + ".e30.AAAA"}, {0, all, `{"payload":"e30"}`},
+	} {
+		f.Add(edit.at, edit.cut, edit.insert)
+	}
+	f.Fuzz(func(t *testing.T, at, cut uint16, insert string) {
+		for _, honest := range good {
+			from := min(int(at), len(honest))
+			raw := honest[:from] + insert + honest[min(from+int(cut), len(honest)):]
+			for _, v := range []*verify.Verifier{plain, withCache, withCache} {
+				if _, err := v.Verify(t.Context(), raw); (err == nil) != (raw == honest) {
+					t.Fatalf("%q, made of %q: %v", raw, honest, err)
+				}
+			}
+			plain.Inspect(t.Context(), raw)
+		}
+	})
+}
+
+// FuzzJSON: the strict reader takes nothing that encoding/json refuses, and
+// what it takes it understands alike.
+func FuzzJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"a":1}`, `{"a":[1,-2.5e3,true,false,null,"x",{}]}`, `{"a":"\u00e9\ud83e\udd8a\n"}`, `{"a":1,"a":2}`,
+		`{"a":01}`, `{"a":"\ud800"}`, "\ufeff{}", `{"a":1}x`, "{\"a\":\"\x00\"}", ` { "a" : [ ] } `, `{"a":"\u+041"}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := verify.ParseObject(text)
+		if err != nil {
+			return
+		}
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.UseNumber()
+		var want map[string]any
+		if err := decoder.Decode(&want); err != nil || !json.Valid([]byte(text)) {
+			t.Fatalf("%q: taken, but encoding/json says %v", text, err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q: %v, encoding/json says %v", text, got, want)
+		}
+	})
+}

@@ -1,0 +1,113 @@
+package verify_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// RFC 7009 §2.1: one token, or all of a grant, a client or a subject.
+func TestRevoked(t *testing.T) {
+	issued := time.Unix(1_800_000_000, 0)
+	token := &verify.Token{ID: "id", ClientID: "client", Subject: "subject", IssuedAt: issued,
+		Claims: map[string]any{"grant_id": "grant", "role": "admin"}}
+	undated := &verify.Token{Subject: "subject"}
+	tests := []struct {
+		name  string
+		entry verify.Revocation
+		token *verify.Token
+		want  bool
+	}{
+		{"jti", verify.Revocation{Claim: "jti", Value: "id"}, token, true},
+		{"grant_id", verify.Revocation{Claim: "grant_id", Value: "grant"}, token, true},
+		{"client_id", verify.Revocation{Claim: "client_id", Value: "client"}, token, true},
+		{"sub", verify.Revocation{Claim: "sub", Value: "subject"}, token, true},
+		{"another value", verify.Revocation{Claim: "jti", Value: "other"}, token, false},
+		{"the value of another claim", verify.Revocation{Claim: "jti", Value: "subject"}, token, false},
+		{"a claim that is not looked at", verify.Revocation{Claim: "role", Value: "admin"}, token, false},
+		{"no value", verify.Revocation{Claim: "jti"}, undated, false},
+		{"issued before", verify.Revocation{Claim: "sub", Value: "subject", Before: issued.Add(1)}, token, true},
+		{"issued then", verify.Revocation{Claim: "sub", Value: "subject", Before: issued}, token, true},
+		{"issued after", verify.Revocation{Claim: "sub", Value: "subject", Before: issued.Add(-1)}, token, false},
+		{"issued nobody knows when", verify.Revocation{Claim: "sub", Value: "subject", Before: issued}, undated, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var r verify.Revocations
+			if r.Revoked(test.token) {
+				t.Fatal("revoked by nothing")
+			}
+			r.Add(test.entry)
+			if got := r.Revoked(test.token); got != test.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+	if (*verify.Revocations)(nil).Revoked(token) {
+		t.Error("revoked by a nil set")
+	}
+}
+
+// What is revoked stays so until the last entry that says it has expired, and
+// entries that say nothing new take no room.
+func TestRevocationsOverlap(t *testing.T) {
+	at := func(seconds int64) time.Time { return time.Unix(1_800_000_000+seconds, 0) }
+	entry := func(before, expires time.Time) verify.Revocation {
+		return verify.Revocation{Claim: "sub", Value: "s", Before: before, Expires: expires}
+	}
+	token := &verify.Token{Subject: "s", IssuedAt: at(5)}
+	var r verify.Revocations
+	steps := []struct {
+		name    string
+		add     verify.Revocation
+		entries int
+	}{
+		{"first", entry(at(0), at(100)), 1},
+		{"the same", entry(at(0), at(100)), 1},
+		{"shorter", entry(at(0), at(50)), 1},
+		{"later tokens too, forgotten sooner", entry(at(10), at(50)), 2},
+		{"more than both", entry(at(10), at(200)), 1},
+		{"every token, for a while", entry(time.Time{}, at(20)), 2},
+		{"every token, longer", entry(time.Time{}, at(300)), 1},
+	}
+	for _, step := range steps {
+		if r.Add(step.add); r.Len() != step.entries {
+			t.Errorf("%s: %d entries, want %d", step.name, r.Len(), step.entries)
+		}
+	}
+	if r.Sweep(at(299)); !r.Revoked(token) || r.Len() != 1 {
+		t.Error("forgotten too soon")
+	}
+	if r.Sweep(at(300)); r.Revoked(token) || r.Len() != 0 {
+		t.Error("not forgotten")
+	}
+	r.Add(entry(time.Time{}, time.Time{}))
+	if r.Sweep(at(1 << 40)); !r.Revoked(token) {
+		t.Error("an entry without end was forgotten")
+	}
+}
+
+// Run with -race.
+func TestRevocationsConcurrently(t *testing.T) {
+	var r verify.Revocations
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 200 {
+				id := fmt.Sprint(i, "-", n)
+				r.Add(verify.Revocation{Claim: "jti", Value: id, Expires: time.Unix(int64(n), 0)})
+				if !r.Revoked(&verify.Token{ID: id}) && n >= 100 {
+					t.Error("not revoked:", id)
+				}
+				r.Sweep(time.Unix(100, 0))
+			}
+		})
+	}
+	all.Wait()
+	if r.Len() != 8*99 {
+		t.Errorf("%d entries are left, want %d", r.Len(), 8*99)
+	}
+}
