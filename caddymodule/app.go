@@ -1,0 +1,120 @@
+package caddymodule
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// App holds the OAuth 2.0 authorization servers of this process. Each is an issuer with keys, clients and a store of its own.
+//
+// The handlers oauth_token and oauth_verify refer to a server by its name, and to "default" where they name none.
+type App struct {
+	// The servers by name. Names are made of lower-case letters, digits, "-" and "_".
+	Servers map[string]*Server `json:"servers,omitempty"`
+
+	ctx caddy.Context
+}
+
+// defaultServer is the name of the server that was given none.
+const defaultServer = "default"
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "oauth_server",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision sets the servers up. Nothing is opened, generated or written before Start.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	if err := registerMetrics(&ctx); err != nil {
+		return err
+	}
+	stores := make(map[string]string, len(a.Servers))
+	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
+		if !validServerName(name) {
+			return fmt.Errorf("server %q: a name is made of lower-case letters, digits, - and _", name)
+		}
+		s := a.Servers[name]
+		if s == nil {
+			return fmt.Errorf("server %q: it has no configuration", name)
+		}
+		if err := s.provision(ctx, name); err != nil {
+			return fmt.Errorf("server %q: %w", name, err)
+		}
+		if other, taken := stores[s.poolKey]; taken {
+			return fmt.Errorf("servers %q and %q have the same store; each needs its own", other, name)
+		}
+		stores[s.poolKey] = name
+	}
+	return nil
+}
+
+// Start opens the stores and loads the signing keys, making the first ones where there are none.
+func (a *App) Start() error {
+	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
+		if err := a.Servers[name].start(a.ctx); err != nil {
+			return fmt.Errorf("server %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Stop does nothing: what runs in the background ends with the context, and stores close in Cleanup.
+func (*App) Stop() error { return nil }
+
+// Cleanup gives back the stores, which close unless a newer configuration uses them too.
+func (a *App) Cleanup() error {
+	var first error
+	for _, s := range a.Servers {
+		if s == nil {
+			continue
+		}
+		if err := s.cleanup(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// server returns a server by its name; "" is the default one.
+func (a *App) server(name string) (*Server, error) {
+	if name == "" {
+		name = defaultServer
+	}
+	s := a.Servers[name]
+	if s == nil {
+		return nil, fmt.Errorf("there is no oauth_server %q; configured are %q", name, slices.Sorted(maps.Keys(a.Servers)))
+	}
+	return s, nil
+}
+
+// configuredServer finds a server for a handler that is being provisioned. The error wraps caddy.ErrNotConfigured where there is no oauth_server at all.
+func configuredServer(ctx caddy.Context, name string) (*Server, error) {
+	app, err := ctx.AppIfConfigured("oauth_server")
+	if err != nil {
+		return nil, fmt.Errorf("the global option oauth_server: %w", err)
+	}
+	return app.(*App).server(name)
+}
+
+func validServerName(name string) bool {
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

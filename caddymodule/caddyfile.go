@@ -1,0 +1,91 @@
+package caddymodule
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// readBlock calls set for each line of the block that begins at d, with d at its first word. Words beyond the repeatable ones may occur once.
+// Errors carry file and line, and never a value.
+func readBlock(d *caddyfile.Dispenser, set func(option string) error, repeatable ...string) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] && !slices.Contains(repeatable, option) {
+			return d.Errf("%s is given twice", option)
+		}
+		seen[option] = true
+		if err := set(option); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unknown is the error for a word that is not in the grammar.
+func unknown(d *caddyfile.Dispenser) error {
+	return d.Errf("unrecognized subdirective '%s'", d.Val())
+}
+
+// readFlag reads an option that has no arguments.
+func readFlag(d *caddyfile.Dispenser, into *bool) error {
+	option := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s takes no argument", option)
+	}
+	*into = true
+	return nil
+}
+
+// readOne reads an option that has one argument.
+func readOne(d *caddyfile.Dispenser, into *string) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	if len(args) != 1 || args[0] == "" {
+		return d.Errf("%s takes one argument", option)
+	}
+	*into = args[0]
+	return nil
+}
+
+// readSome reads an option that has one or more arguments, and adds them to those of earlier lines.
+func readSome(d *caddyfile.Dispenser, into *[]string) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 || slices.Contains(args, "") {
+		return d.Errf("%s takes one or more arguments", option)
+	}
+	*into = append(*into, args...)
+	return nil
+}
+
+// readDuration reads an option whose argument is a duration such as 30s, 4h or 730d.
+func readDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	option, text := d.Val(), ""
+	if err := readOne(d, &text); err != nil {
+		return err
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration < 0 {
+		return d.Errf("%s: %q is no duration such as 30s, 4h or 730d", option, text)
+	}
+	*into = caddy.Duration(duration)
+	return nil
+}
+
+// readCount reads an option whose argument is a whole number that is not negative.
+func readCount(d *caddyfile.Dispenser, into *int) error {
+	option, text := d.Val(), ""
+	if err := readOne(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return d.Errf("%s: %q is no whole number", option, text)
+	}
+	*into = int(n)
+	return nil
+}

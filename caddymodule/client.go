@@ -1,0 +1,114 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Client is a client that is known from the configuration (RFC 6749 §2).
+type Client struct {
+	// The client_id: up to 128 visible ASCII characters or spaces (RFC 6749 appendix A.1). Required.
+	ID string `json:"id"`
+
+	// The secrets, any of which authenticates: give two while one is being replaced. Without a secret the client is public (RFC 6749 §2.1).
+	Secrets []Secret `json:"secrets,omitempty"`
+
+	// How the client must authenticate (RFC 7591 §2): client_secret_basic, client_secret_post or none. Default: either way with a secret, none without.
+	AuthMethod string `json:"auth_method,omitempty"`
+
+	// The grant types it may use: client_credentials (RFC 6749 §4.4), and token_exchange, which is short for
+	// urn:ietf:params:oauth:grant-type:token-exchange (RFC 8693). Default: none.
+	Grants []string `json:"grants,omitempty"`
+
+	// The scope tokens that it may ask for (RFC 6749 §3.3). Default: none.
+	Scope []string `json:"scope,omitempty"`
+
+	// What it gets when it asks for no scope. Default: all of scope.
+	DefaultScope []string `json:"default_scope,omitempty"`
+
+	// The resources its tokens may be for (RFC 8707), which is their aud. Default: the server's audience.
+	Audience []string `json:"audience,omitempty"`
+
+	// The life of its access tokens. Default: the server's.
+	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"`
+
+	// The clients whose access tokens it may exchange beside its own (RFC 8693), or "*" for all. Default: none.
+	ExchangeFrom []string `json:"exchange_from,omitempty"`
+}
+
+// Secret is a client secret (RFC 6749 §2.3.1): its hash, or where to find it.
+type Secret struct {
+	// A hash as "caddy hash-password" makes it (argon2id or bcrypt), or one placeholder, {env.NAME} or {file./path}, for the secret or its hash.
+	// A literal secret is refused here; in a Caddyfile it becomes a hash when that is adapted.
+	Value string `json:"value"`
+
+	// When the secret stops being good. Default: never.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// clients turns the configured clients into what the server works with. Resolved secrets go nowhere else.
+func (s *Server) clients() ([]tokenep.Client, error) {
+	clients := make([]tokenep.Client, 0, len(s.Clients))
+	for _, c := range s.Clients {
+		if c == nil {
+			return nil, errors.New("a client without configuration")
+		}
+		client, err := c.resolve(s.name)
+		if err != nil {
+			return nil, fmt.Errorf("client %q: %w", c.ID, err)
+		}
+		if err := client.Validate(); err != nil {
+			return nil, err
+		}
+		clients = append(clients, client)
+	}
+	return clients, nil
+}
+
+func (c *Client) resolve(serverName string) (client tokenep.Client, err error) {
+	client = tokenep.Client{
+		ID: c.ID, AuthMethod: c.AuthMethod, TokenTTL: time.Duration(c.AccessTokenTTL), From: c.ExchangeFrom,
+	}
+	for _, name := range c.Grants {
+		grantType, ok := grantTypes[name]
+		if !ok {
+			return client, fmt.Errorf("unknown grant %q; there are client_credentials and token_exchange", name)
+		}
+		if !slices.Contains(client.Grants, grantType) {
+			client.Grants = append(client.Grants, grantType)
+		}
+	}
+	if client.Scope, err = verify.ParseScope(strings.Join(c.Scope, " ")); err != nil {
+		return client, err
+	}
+	if client.Default, err = verify.ParseScope(strings.Join(c.DefaultScope, " ")); err != nil {
+		return client, err
+	}
+	if client.Audience, err = resolveAll("audience", c.Audience); err != nil {
+		return client, err
+	}
+	for _, secret := range c.Secrets {
+		hash, err := secret.resolve(serverName, c.ID)
+		if err != nil {
+			return client, err
+		}
+		client.Secrets = append(client.Secrets, tokenep.Secret{Hash: hash, Expires: secret.Expires})
+	}
+	return client, nil
+}
+
+// grantTypes are the grants by the names that a configuration may use.
+var grantTypes = map[string]string{
+	grant.ClientCredentialsType: grant.ClientCredentialsType,
+	grant.TokenExchangeType:     grant.TokenExchangeType,
+	"token_exchange":            grant.TokenExchangeType,
+}

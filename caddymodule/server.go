@@ -1,0 +1,171 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+)
+
+// Server is one OAuth 2.0 authorization server: an issuer of access tokens (RFC 6749, RFC 9068).
+type Server struct {
+	// The issuer identifier (RFC 8414 §2): the iss of every token, and the URL that the endpoints are derived from. An https URL without query and
+	// fragment; http is accepted for loopback hosts alone. It never comes from a request, so behind another proxy it is what clients see. Required.
+	// Placeholders such as {env.ISSUER} are resolved when the configuration is loaded.
+	Issuer string `json:"issuer,omitempty"`
+
+	// Where keys, run-time clients, API tokens and revocations are kept. Default: bolt, a file under Caddy's data directory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=oauth_server.stores inline_key=module"`
+
+	// The life of an access token. Default: 1h. Short lives bound what a stolen token is good for.
+	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"`
+
+	// The algorithm (RFC 7518 §3.1, RFC 8037) of new signing keys: ES256, ES384, ES512, EdDSA, RS256, PS256 and their larger kin. Default: ES256.
+	// After a change the old key goes on verifying until the last token it signed is dead.
+	SigningAlg string `json:"signing_alg,omitempty"`
+
+	// The aud of a token that was asked for no resource in particular (RFC 9068 §3). Default: the issuer. Better give each client an audience.
+	Audience []string `json:"audience,omitempty"`
+
+	// The web origins whose scripts may call the token and revocation endpoints, such as https://app.example.com, or "*" for all. Default: none.
+	CORSOrigins []string `json:"cors_origins,omitempty"`
+
+	// The clients that are known from the configuration. Others may be added at run time.
+	Clients []*Client `json:"clients,omitempty"`
+
+	// Token exchange (RFC 8693). Default: not offered.
+	TokenExchange *TokenExchange `json:"token_exchange,omitempty"`
+
+	name    string
+	poolKey string
+	shared  *shared // nil until provisioned, and after cleanup
+	core    *server.Server
+}
+
+// TokenExchange is which tokens the server takes in exchange for an access token (RFC 8693). Its own access tokens it always takes, from clients only.
+type TokenExchange struct {
+	// Take an API token from whoever has it, with no client authenticated beside it. Default: a client must authenticate.
+	Anonymous bool `json:"anonymous,omitempty"`
+
+	// Take API tokens: long-lived credentials of people and scripts. Default: there are none.
+	APITokens *APITokens `json:"api_tokens,omitempty"`
+}
+
+// APITokens is the rules for API tokens, whose text is <prefix>_<id>_<secret><checksum>.
+type APITokens struct {
+	// What the tokens begin with, so that people and secret scanners know them: a lower-case letter and up to 15 more letters or digits. Required.
+	Prefix string `json:"prefix,omitempty"`
+
+	// How many live tokens one owner may have. Default: 0, as many as they like.
+	MaxPerUser int `json:"max_per_user,omitempty"`
+
+	// The longest life of a token. Default: 0, for ever.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
+	// The token type identifiers (RFC 8693 §3) that mean an API token. Default: urn:tokenep:params:oauth:token-type:api_token.
+	TokenTypes []string `json:"token_types,omitempty"`
+}
+
+// provision resolves and checks the configuration, and puts the server together without I/O.
+func (s *Server) provision(ctx caddy.Context, name string) error {
+	s.name = name
+	config := server.Config{
+		TokenTTL:      time.Duration(s.AccessTokenTTL),
+		Algorithm:     s.SigningAlg,
+		Exchange:      s.TokenExchange.config(),
+		Origins:       tokenep.CORS(s.CORSOrigins),
+		ClientAddress: clientAddress,
+		Observe:       s.observe,
+		Logger:        ctx.Slogger().With("server", name),
+	}
+	var err error
+	if config.Issuer, err = resolve("issuer", s.Issuer); err != nil {
+		return err
+	}
+	if config.Audience, err = resolveAll("audience", s.Audience); err != nil {
+		return err
+	}
+	if config.Clients, err = s.clients(); err != nil {
+		return err
+	}
+	config.CompareHash, config.DecoyHash = comparison(config.Clients)
+	if err := s.acquireStore(ctx); err != nil {
+		return err
+	}
+	config.Store, config.Memory = s.shared, s.shared.memory
+	s.core, err = server.New(config)
+	return err
+}
+
+// start opens the store and loads the keys; both outlive it until ctx is done.
+func (s *Server) start(ctx context.Context) error {
+	if err := s.shared.open(); err != nil {
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	return s.core.Start(ctx)
+}
+
+// cleanup gives the store back, once, however far provision got.
+func (s *Server) cleanup() error {
+	if s.shared == nil {
+		return nil
+	}
+	s.shared = nil
+	_, err := pool.Delete(s.poolKey)
+	return err
+}
+
+func (e *TokenExchange) config() server.Exchange {
+	if e == nil {
+		return server.Exchange{}
+	}
+	exchange := server.Exchange{Enabled: true, Anonymous: e.Anonymous}
+	if t := e.APITokens; t != nil {
+		exchange.APITokens = &server.APITokens{Types: t.TokenTypes, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: time.Duration(t.MaxAge)}
+	}
+	return exchange
+}
+
+// clientAddress is whom Caddy takes for the client, which the trusted_proxies of the configuration decide: never X-Forwarded-For alone.
+func clientAddress(r *http.Request) netip.Addr {
+	if text, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
+		if address, err := netip.ParseAddr(text); err == nil {
+			return address
+		}
+	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr()
+}
+
+// resolve expands the placeholders of a configured value, which may not come out empty.
+func resolve(option, value string) (string, error) {
+	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", option, err)
+	case resolved == "":
+		return "", errors.New(option + " is missing")
+	}
+	return resolved, nil
+}
+
+// resolveAll expands the placeholders of each value.
+func resolveAll(option string, values []string) ([]string, error) {
+	resolved := make([]string, len(values))
+	for i, value := range values {
+		var err error
+		if resolved[i], err = resolve(option, value); err != nil {
+			return nil, err
+		}
+	}
+	return resolved, nil
+}

@@ -1,0 +1,140 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// pool holds what outlives a reload of the configuration: the new one starts before the old one stops.
+var pool = caddy.NewUsagePool()
+
+// shared is the state that all configurations of a server share while at least one of them lives. It is keyed by the store and where its records are; the
+// default file and the memory store have the server's name in that. It is a store.Store that opens late: "caddy validate" provisions and never starts, and
+// must not leave a file behind.
+type shared struct {
+	memory *server.Memory
+
+	mu     sync.Mutex // held while opening
+	engine atomic.Pointer[engine]
+	opener func() (store.Store, error)
+}
+
+type engine struct{ store.Store }
+
+// acquireStore loads the store module and takes part in its shared state.
+func (s *Server) acquireStore(ctx caddy.Context) error {
+	if s.StoreRaw == nil {
+		s.StoreRaw = []byte(`{"module":"bolt"}`)
+	}
+	loaded, err := ctx.LoadModule(s, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("loading the store: %w", err)
+	}
+	module, ok := loaded.(StoreOpener)
+	if !ok {
+		return fmt.Errorf("module %T is no store", loaded)
+	}
+	location, err := module.Locate(s.name)
+	if err != nil {
+		return err
+	}
+	id := loaded.(caddy.Module).CaddyModule().ID
+	logger := slog.New(ctx.Slogger().Handler()).With("server", s.name)
+	s.poolKey = string(id) + " " + location
+	value, _, err := pool.LoadOrNew(s.poolKey, func() (caddy.Destructor, error) {
+		return &shared{
+			memory: server.NewMemory(time.Now),
+			opener: func() (store.Store, error) { return module.Open(location, logger) },
+		}, nil
+	})
+	if err != nil {
+		return err
+	}
+	s.shared = value.(*shared)
+	return nil
+}
+
+// open opens the store unless an earlier configuration has. A failure is not remembered.
+func (s *shared) open() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.engine.Load() != nil {
+		return nil
+	}
+	opened, err := s.opener()
+	if err != nil {
+		return err
+	}
+	s.engine.Store(&engine{opened})
+	return nil
+}
+
+// Destruct closes the store when the last configuration has let go of it.
+func (s *shared) Destruct() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.engine.Load(); e != nil {
+		if closer, ok := e.Store.(io.Closer); ok {
+			return closer.Close()
+		}
+	}
+	return nil
+}
+
+var errNotOpen = fmt.Errorf("%w: the store is not open yet", store.ErrUnavailable)
+
+// Insert implements store.Store.
+func (s *shared) Insert(ctx context.Context, r store.Record) error {
+	if e := s.engine.Load(); e != nil {
+		return e.Insert(ctx, r)
+	}
+	return errNotOpen
+}
+
+// Load implements store.Store.
+func (s *shared) Load(ctx context.Context, kind, id string) (store.Record, error) {
+	if e := s.engine.Load(); e != nil {
+		return e.Load(ctx, kind, id)
+	}
+	return store.Record{}, errNotOpen
+}
+
+// Swap implements store.Store.
+func (s *shared) Swap(ctx context.Context, old, next store.Record) error {
+	if e := s.engine.Load(); e != nil {
+		return e.Swap(ctx, old, next)
+	}
+	return errNotOpen
+}
+
+// Delete implements store.Store.
+func (s *shared) Delete(ctx context.Context, kind, id string) error {
+	if e := s.engine.Load(); e != nil {
+		return e.Delete(ctx, kind, id)
+	}
+	return errNotOpen
+}
+
+// List implements store.Store.
+func (s *shared) List(ctx context.Context, kind, prefix, after string, limit int) ([]store.Record, error) {
+	if e := s.engine.Load(); e != nil {
+		return e.List(ctx, kind, prefix, after, limit)
+	}
+	return nil, errNotOpen
+}
+
+// Interface guards
+var (
+	_ store.Store      = (*shared)(nil)
+	_ caddy.Destructor = (*shared)(nil)
+)

@@ -1,0 +1,80 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func parseEndpoints(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	e := new(Endpoints)
+	return e, e.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile reads the directive. Syntax:
+//
+//	oauth_token [<matcher>] {
+//	    server <name>
+//	    token_endpoint <paths…> {
+//	        json
+//	        subject_token_type  <urn>
+//	        subject_token_error invalid_request | invalid_grant
+//	        ignore              <parameters…>
+//	    }
+//	    jwks       <path>
+//	    revocation <path>
+//	    metadata   <paths…>
+//	}
+//
+// token_endpoint may be repeated; its options hold for all the paths of its line.
+func (e *Endpoints) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Err("oauth_token takes no argument; name the server in its block")
+	}
+	return readBlock(d, func(option string) error {
+		switch option {
+		case "server":
+			return readOne(d, &e.Server)
+		case "token_endpoint":
+			return e.parseTokenEndpoint(d)
+		case "jwks":
+			return readOne(d, &e.JWKS)
+		case "revocation":
+			return readOne(d, &e.Revocation)
+		case "metadata":
+			return readSome(d, &e.Metadata)
+		default:
+			return unknown(d)
+		}
+	}, "token_endpoint")
+}
+
+func (e *Endpoints) parseTokenEndpoint(d *caddyfile.Dispenser) error {
+	var paths []string
+	if err := readSome(d, &paths); err != nil {
+		return err
+	}
+	var t TokenEndpoint
+	err := readBlock(d, func(option string) error {
+		switch option {
+		case "json":
+			return readFlag(d, &t.JSON)
+		case "subject_token_type":
+			return readOne(d, &t.SubjectTokenType)
+		case "subject_token_error":
+			return readOne(d, &t.SubjectTokenError)
+		case "ignore":
+			return readSome(d, &t.Ignore)
+		default:
+			return unknown(d)
+		}
+	})
+	for _, t.Path = range paths {
+		e.TokenEndpoints = append(e.TokenEndpoints, t)
+	}
+	return err
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Endpoints)(nil)

@@ -1,0 +1,184 @@
+package caddymodule
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Guard lets a request pass that bears a good access token (RFC 6750, RFC 9068), and refuses the others with 400, 401, 403 or 503 and
+// the challenge of RFC 6750 §3. Refusals are errors of Caddy, so that handle_errors can dress them up.
+//
+// It trusts the oauth_server of the same process, with no request in between, or issuers whose keys are in a file, or both.
+//
+// After it {http.auth.user.id} is the subject of the token, and {http.auth.user.<claim>} each claim that is a string, a number or a boolean.
+// For an upstream, hand on X-User-Id from sub, X-Client-Id from client_id and X-Scope from scope, or what it already reads.
+// Such headers are removed from every request before they are set, and Authorization is removed afterwards.
+type Guard struct {
+	// The name of the server of this process that is trusted. Default: "default" if there is one and no issuer is given.
+	Server string `json:"server,omitempty"`
+
+	// Other issuers that are trusted.
+	Issuers []*TrustedIssuer `json:"issuers,omitempty"`
+
+	// What this resource is called: one of these must be in aud (RFC 9068 §4). Required unless each issuer has its own, or insecure_any_audience is set.
+	Audience []string `json:"audience,omitempty"`
+
+	// Take tokens that were made for somebody else. Whoever gets such a token can use it here. Default: false.
+	InsecureAnyAudience bool `json:"insecure_any_audience,omitempty"`
+
+	// Scope tokens (RFC 6749 §3.3) of which a token needs all. Default: none.
+	Scope []string `json:"scope,omitempty"`
+
+	// Scope tokens of which a token needs at least one. Default: none.
+	AnyScope []string `json:"any_scope,omitempty"`
+
+	// Claims that are handed on as request headers. Default: none.
+	Headers []ClaimHeader `json:"headers,omitempty"`
+
+	// Further request headers that a client must not send; they are removed. Default: none.
+	Strip []string `json:"strip,omitempty"`
+
+	// The protection space that challenges name (RFC 9110 §11.5). Default: "api".
+	Realm string `json:"realm,omitempty"`
+
+	// How far the clocks of issuer and proxy may be apart; at most 5m. Default: 30s.
+	Leeway *caddy.Duration `json:"leeway,omitempty"`
+
+	// Let requests without a token pass, without an identity; a token that is not good is refused still. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
+	// Hand the token on to what follows. Default: false, nothing behind the proxy sees it.
+	KeepAuthorization bool `json:"keep_authorization,omitempty"`
+
+	// Let the preflight requests of CORS pass, which browsers send without credentials. Default: false.
+	AllowPreflight bool `json:"allow_preflight,omitempty"`
+
+	// Take the token from a form too (RFC 6750 §2.2). Default: false.
+	FormToken bool `json:"form_token,omitempty"`
+
+	// Take the token from the query too (RFC 6750 §2.3), from where it gets into logs and histories (RFC 9700 §4.3.2). Default: false.
+	InsecureQueryToken bool `json:"insecure_query_token,omitempty"`
+
+	// The size of a token, in bytes, above which it is not looked at. Default: 8192.
+	MaxTokenSize int `json:"max_token_size,omitempty"`
+
+	guard  *verify.Guard
+	server *Server // nil when no server of this process is trusted
+	label  string  // of the metrics
+	logger *slog.Logger
+	cached bool // holds a reference to the shared cache
+}
+
+// ClaimHeader hands a claim on as a request header.
+type ClaimHeader struct {
+	// The header. What the client sends under this name is removed.
+	Header string `json:"header"`
+
+	// The claim, or a path of names joined with dots into nested objects. Of a list the elements are joined with commas.
+	Claim string `json:"claim"`
+}
+
+const defaultLeeway = 30 * time.Second
+
+// CaddyModule returns the Caddy module information.
+func (*Guard) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.oauth_verify",
+		New: func() caddy.Module { return new(Guard) },
+	}
+}
+
+// Provision finds out whom to trust and puts the guard together.
+func (g *Guard) Provision(ctx caddy.Context) error {
+	g.logger = ctx.Slogger()
+	if err := registerMetrics(&ctx); err != nil {
+		return err
+	}
+	issuers, err := g.trusted(ctx)
+	if err != nil {
+		return err
+	}
+	leeway := defaultLeeway
+	if g.Leeway != nil {
+		leeway = time.Duration(*g.Leeway)
+	}
+	verifier, err := verify.New(verify.Config{
+		Issuers: issuers, Cache: g.cache(), Leeway: leeway, MaxTokenSize: g.MaxTokenSize,
+	})
+	if err != nil {
+		return err
+	}
+	realm := ""
+	if g.Realm != "" {
+		if realm, err = resolve("realm", g.Realm); err != nil {
+			return err
+		}
+	}
+	g.guard = &verify.Guard{
+		Verifier: verifier, Scope: g.Scope, AnyScope: g.AnyScope, Realm: realm,
+		Optional: g.Optional, KeepAuthorization: g.KeepAuthorization, Preflight: g.AllowPreflight,
+		FormToken: g.FormToken, InsecureQueryToken: g.InsecureQueryToken, Strip: g.Strip,
+	}
+	for _, h := range g.Headers {
+		g.guard.Headers = append(g.guard.Headers, verify.HeaderClaim{Header: h.Header, Claim: h.Claim})
+	}
+	g.warn()
+	return g.guard.Validate()
+}
+
+// warn tells the operator what was loosened.
+func (g *Guard) warn() {
+	if g.InsecureAnyAudience {
+		g.logger.Warn("insecure_any_audience: tokens that were made for other resources are taken here")
+	}
+	if g.InsecureQueryToken {
+		g.logger.Warn("insecure_query_token: tokens in URLs get into logs and histories")
+	}
+}
+
+// Cleanup gives back the shared cache, once, however far Provision got.
+func (g *Guard) Cleanup() error {
+	if !g.cached {
+		return nil
+	}
+	g.cached = false
+	_, err := pool.Delete(sharedCacheKey{})
+	return err
+}
+
+// ServeHTTP decides about the request.
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	start := time.Now()
+	if g.server != nil {
+		// A new configuration may serve requests before its Start has the keys.
+		if err := g.server.core.Wait(r.Context()); err != nil {
+			return caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("waiting for the signing keys: %w", err))
+		}
+	}
+	w = g.guard.Private(w, r)
+	token, err := g.guard.Admit(r)
+	g.observe(r, token, err, time.Since(start))
+	if err != nil {
+		status := g.guard.Challenge(w.Header(), err)
+		return caddyhttp.Error(status, public(err))
+	}
+	if token != nil {
+		identify(r, token)
+		r = r.WithContext(verify.NewContext(r.Context(), token))
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Guard)(nil)
+	_ caddy.CleanerUpper          = (*Guard)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
+)
