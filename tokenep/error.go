@@ -1,6 +1,7 @@
 package tokenep
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -40,8 +41,6 @@ func (c Code) status() int {
 	switch c {
 	case InvalidClient:
 		return http.StatusUnauthorized
-	case UnsupportedTokenType:
-		return http.StatusServiceUnavailable
 	case TemporarilyUnavailable:
 		return http.StatusServiceUnavailable
 	case ServerError:
@@ -90,8 +89,8 @@ func (e *Error) Because(cause error) *Error {
 // retryLater is how long a client is asked to wait when a part of the server is away.
 const retryLater = 5 * time.Second
 
-// AsError turns any error into the refusal that the client sees. An *Error or a Code anywhere in the chain speaks for itself; a store that is away is
-// 503 with Retry-After, so that no client throws away credentials that are still good; everything else is 500 server_error.
+// AsError turns any error into the refusal that the client sees. An *Error or a Code anywhere in the chain speaks for itself; a store that is away, or
+// too slow to answer in time, is 503 with Retry-After, so that no client throws away credentials that are still good; everything else is 500 server_error.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -99,7 +98,7 @@ func AsError(err error) *Error {
 	if c, ok := errors.AsType[Code](err); ok {
 		return c.Describe("").Because(err)
 	}
-	if errors.Is(err, store.ErrUnavailable) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		e := TemporarilyUnavailable.Describe("the server cannot reach its state; try again").Because(err)
 		e.RetryAfter = retryLater
 		return e

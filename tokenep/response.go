@@ -24,19 +24,13 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
 	}
 	h := w.Header()
-	h["Content-Type"] = jsonType
-	h["Cache-Control"] = noStore
-	h["Pragma"] = noCache
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that has gone away misses its answer; there is nobody to tell
 }
-
-var (
-	jsonType = []string{"application/json"}
-	noStore  = []string{"no-store"}
-	noCache  = []string{"no-cache"}
-)
 
 // WriteError answers with the refusal that err amounts to (RFC 6749 §5.2) and returns it. The challenge goes only to a client that used the
 // Authorization header: the RFC asks for it there, and elsewhere it makes browsers prompt and some clients overlook the body.

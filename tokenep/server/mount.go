@@ -75,9 +75,11 @@ func (s *Server) anonymous(r *tokenep.Request) bool {
 // whenReady holds requests back until Start has the keys.
 func (s *Server) whenReady(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Wait(r.Context()) == nil {
-			next.ServeHTTP(w, r)
+		if err := s.Wait(r.Context()); err != nil {
+			tokenep.WriteError(w, r, err)
+			return
 		}
+		next.ServeHTTP(w, r)
 	})
 }
 
