@@ -38,5 +38,5 @@ type Authorization struct {
 	MayAct map[string]any // may_act of the subject token (RFC 8693 §4.4)
 
 	IssuedTokenType string // issued_token_type of the answer (RFC 8693 §2.2.1); empty for other grants
-	ScopeImplied    bool   // the answer names the scope only if the request did: a client that asked for nothing in particular expects all there is
+	ScopeImplied    bool   // the answer names the scope only if the request did: who asked for nothing in particular expects all there is
 }

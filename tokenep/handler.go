@@ -143,7 +143,7 @@ func (h *Handler) permit(r *Request, g Grant) error {
 	return nil
 }
 
-// narrow decides what the token says: what was asked for, within what the grant allows, for no longer than it allows.
+// narrow decides what the token says: what was asked for, within what both the grant and the client's registration allow, for no longer than the grant allows.
 func (h *Handler) narrow(r *Request, a *Authorization) (*Claims, error) {
 	now := h.Issuer.Now()
 	c := &Claims{
@@ -157,9 +157,13 @@ func (h *Handler) narrow(r *Request, a *Authorization) (*Claims, error) {
 		if r.Client.TokenTTL > 0 {
 			ttl = min(r.Client.TokenTTL, h.LongestTTL)
 		}
+		c.Scope = c.Scope.Intersect(r.Client.Scope)
+		if c.Audience = common(c.Audience, h.targets(r.Client.Audience)); len(c.Audience) == 0 {
+			return nil, InvalidTarget.Describe("the client may not have a token for the audience of this grant")
+		}
 	}
 	if r.Scope != nil {
-		if !a.Scope.Includes(r.Scope) {
+		if !c.Scope.Includes(r.Scope) {
 			return nil, InvalidScope.Describe("the scope is more than the grant allows")
 		}
 		c.Scope = r.Scope
@@ -190,6 +194,14 @@ func (h *Handler) targets(audience []string) []string {
 
 func includes(all, some []string) bool {
 	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
+}
+
+// common returns what is in both lists, in the order of the first.
+func common(a, b []string) []string {
+	if slices.Equal(a, b) {
+		return a
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
 }
 
 // log writes the one line of a request: who asked for what, and what came of it. It never shows a token or a secret.

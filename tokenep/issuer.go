@@ -16,7 +16,7 @@ type Issuer struct {
 	URL   string           // iss
 	Keys  *keys.Ring       // the active key signs
 	Cache *verify.Cache    // gets what is minted, so that a verifier in this process need not prove it again; may be nil
-	Now   func() time.Time // nil: time.Now
+	Now   func() time.Time // the clock of the endpoints
 }
 
 // Claims is what an access token says (RFC 9068 §2.2).

@@ -93,10 +93,7 @@ func (g TokenExchange) validate(ctx context.Context, r *tokenep.Request, tokenTy
 func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokenep.Authorization, error) {
 	a := *subject
 	a.IssuedTokenType = AccessTokenType
-	a.ScopeImplied = true
-	if r.Client != nil {
-		a.Scope = a.Scope.Intersect(r.Client.Scope)
-	}
+	a.ScopeImplied = r.Client == nil
 	var acting map[string]any
 	switch {
 	case actor != nil:
@@ -125,6 +122,9 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 
 // matches reports whether the actor has every member that may_act names (§4.4).
 func matches(mayAct, actor map[string]any) bool {
+	if len(mayAct) == 0 {
+		return false // a claim that names nobody lets nobody act
+	}
 	for name, want := range mayAct {
 		if got, ok := actor[name]; !ok || !equalJSON(got, want) {
 			return false
