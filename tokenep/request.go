@@ -76,13 +76,16 @@ func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range d.Ignore {
+		delete(form, name)
+	}
 	for _, name := range single {
 		if len(form[name]) > 1 {
 			return nil, InvalidRequest.Describe("a parameter is repeated")
 		}
 	}
 	for name, values := range form {
-		if slices.Contains(d.Ignore, name) || len(values) == 1 && values[0] == "" {
+		if len(values) == 1 && values[0] == "" {
 			delete(form, name)
 		}
 	}
@@ -203,6 +206,9 @@ func readString(d *json.Decoder) (string, error) {
 	return s, nil
 }
 
+// maxTargets bounds the work of comparing lists, which is done before anybody has authenticated.
+const maxTargets = 32
+
 // readTarget reads what the client wants the token for.
 func (r *Request) readTarget() error {
 	var err error
@@ -211,9 +217,12 @@ func (r *Request) readTarget() error {
 			return InvalidScope.Describe("the scope is malformed").Because(err)
 		}
 	}
+	if len(r.Form["audience"])+len(r.Form["resource"]) > maxTargets {
+		return InvalidTarget.Describe("more than 32 audiences and resources")
+	}
 	for _, resource := range r.Form["resource"] {
 		if u, err := url.Parse(resource); resource != "" && (err != nil || !u.IsAbs() || strings.Contains(resource, "#")) {
-			return InvalidTarget.Describe("a resource must be an absolute URI without a fragment").Because(err)
+			return InvalidTarget.Describe("a resource must be an absolute URI without a fragment")
 		}
 	}
 	for _, target := range slices.Concat(r.Form["audience"], r.Form["resource"]) {
