@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -33,7 +34,7 @@ func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	if err != nil {
 		return nil, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
 	}
-	if err := sameClient(r, readings); err != nil {
+	if readings, err = sameClient(r, readings); err != nil {
 		return nil, err
 	}
 	if readings[0].Secret == "" {
@@ -92,16 +93,15 @@ func latin1(s string) string {
 	return string(runes)
 }
 
-// sameClient holds a client_id in the body against the header's (RFC 6749 §3.2.1 lets a client send both).
-func sameClient(r *tokenep.Request, readings []tokenep.Reading) error {
+// sameClient holds a client_id in the body against the header's (RFC 6749 §3.2.1 lets a client send both), and keeps the readings that agree with it.
+func sameClient(r *tokenep.Request, readings []tokenep.Reading) ([]tokenep.Reading, error) {
 	id := r.Form.Get("client_id")
 	if id == "" {
-		return nil
+		return readings, nil
 	}
-	for _, reading := range readings {
-		if reading.ID == id {
-			return nil
-		}
+	readings = slices.DeleteFunc(readings, func(reading tokenep.Reading) bool { return reading.ID != id })
+	if len(readings) == 0 {
+		return nil, tokenep.InvalidRequest.Describe("client_id differs from the client of the Authorization header")
 	}
-	return tokenep.InvalidRequest.Describe("client_id differs from the client of the Authorization header")
+	return readings, nil
 }
