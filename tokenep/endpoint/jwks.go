@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"time"
@@ -18,12 +19,7 @@ func JWKS(ring *keys.Ring, maxAge time.Duration) http.Handler {
 		h := w.Header()
 		h.Set("Cache-Control", cacheControl)
 		h.Set("ETag", etag)
-		if r.Header.Get("If-None-Match") == etag {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
 		h.Set("Content-Type", "application/json")
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 	}, http.MethodGet, http.MethodHead)
 }
