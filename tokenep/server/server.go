@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -118,7 +119,7 @@ func New(c Config) (*Server, error) {
 		}
 		static[client.ID] = client
 	}
-	s := &Server{Config: c, ready: make(chan struct{}), Clients: state.Clients{Store: c.Store, Now: c.Now}}
+	s := &Server{Config: c, ready: make(chan struct{})}
 	ring, err := keys.New(keys.Options{
 		Store: c.Store, Algorithm: c.Algorithm, MaxAge: jwksMaxAge, Retain: c.longestTTL() + 5*time.Minute + jwksMaxAge, Now: c.Now, Logger: c.Logger,
 	})
@@ -127,6 +128,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.Keys = ring
 	s.log = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
+	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: c.longestTTL()}
 	s.issuer = &tokenep.Issuer{URL: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
 	s.auth = &tokenep.Authenticator{
 		Methods: clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Now)),
@@ -150,7 +152,7 @@ func (c *Config) complete() error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("issuer: %w", err)
-	case u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+	case u.Host == "" || strings.ContainsAny(c.Issuer, "?#") || u.User != nil:
 		return fmt.Errorf("issuer %q: it is an absolute URL without query and fragment (RFC 8414 §2)", c.Issuer)
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return fmt.Errorf("issuer %q: the scheme is https; http is for loopback hosts alone", c.Issuer)
