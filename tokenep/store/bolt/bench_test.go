@@ -1,0 +1,132 @@
+package bolt
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+var record = store.Record{Kind: kind, Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}
+
+// BenchmarkInsert measures one insert among 64 writers. of-one-writer is how
+// many times as many they insert in a second as one alone, each durable.
+func BenchmarkInsert(b *testing.B) {
+	s := open(b, file(b), Options{})
+	next := uint64(0)
+	insert := func(writers, each int) time.Duration {
+		start := time.Now()
+		var wait sync.WaitGroup
+		for range writers {
+			first := next
+			next += uint64(each)
+			wait.Go(func() {
+				for i := range each {
+					r := record
+					r.ID = id(first + uint64(i))
+					r.Expires = time.Now().Add(time.Hour)
+					if err := s.Insert(context.Background(), r); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		return time.Since(start) / time.Duration(writers*each)
+	}
+	const writers, turn = 64, 50 // short turns, as the speed of a disk changes from second to second
+	insert(writers, turn)        // the file grows to its first size
+	var alone, shared time.Duration
+	turns := 0
+	for b.Loop() {
+		shared += insert(writers, turn)
+		alone += insert(1, turn)
+		turns++
+	}
+	b.ReportMetric(float64(shared.Nanoseconds())/float64(turns), "ns/op")
+	b.ReportMetric(float64(alone.Nanoseconds())/float64(turns), "ns-alone")
+	b.ReportMetric(float64(alone)/float64(shared), "of-one-writer")
+}
+
+// BenchmarkLoad measures a load of a random record among a million (ns/op).
+// of-thousand is its time as a multiple of the same among a thousand: what the
+// million costs more are two more levels of the tree, and pages that no cache
+// of the processor holds. ms-open is how long Open takes with the million.
+func BenchmarkLoad(b *testing.B) {
+	const thousand, million, turn = 1000, 1_000_000, 1000
+	few := open(b, file(b), Options{SweepInterval: -1})
+	path := file(b)
+	many := open(b, path, Options{SweepInterval: -1})
+	fill(b, few, thousand)
+	fill(b, many, million)
+	load := func(s *Store, among uint64) time.Duration {
+		ids := make([]string, turn) // as a request brings its id along
+		for i := range ids {
+			ids[i] = id(rand.Uint64N(among))
+		}
+		start := time.Now()
+		for _, id := range ids {
+			if _, err := s.Load(context.Background(), kind, id); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(start)
+	}
+	for range 100 { // the pages are mapped when they are first read
+		load(many, million)
+	}
+	var small, large time.Duration
+	turns := 0
+	for b.Loop() { // turn by turn, so that both see the same machine
+		large += load(many, million)
+		small += load(few, thousand)
+		turns++
+	}
+	b.ReportMetric(float64(large.Nanoseconds())/float64(turns*turn), "ns/op")
+	b.ReportMetric(float64(small.Nanoseconds())/float64(turns*turn), "ns-of-thousand")
+	b.ReportMetric(float64(large)/float64(small), "of-thousand")
+
+	must(b, many.Close())
+	start := time.Now()
+	s, err := Open(path, Options{SweepInterval: -1})
+	must(b, err)
+	b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "ms-open")
+	must(b, s.Close())
+}
+
+// id spreads numbers over all ids, as random ids are.
+func id(i uint64) string { return fmt.Sprintf("%016x", i*0x9e3779b97f4a7c15) }
+
+// fill inserts n records in the order of their ids, in large transactions: in
+// any other it would take minutes. Pages are left as full as random inserts leave them.
+func fill(b *testing.B, s *Store, n int) {
+	b.Helper()
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = id(uint64(i))
+	}
+	slices.Sort(ids)
+	value := encode(record, 1)
+	for some := range slices.Chunk(ids, 50_000) {
+		must(b, s.db.Update(func(tx *bbolt.Tx) error {
+			bucket, err := tx.CreateBucketIfNotExists([]byte(kind))
+			if err != nil {
+				return err
+			}
+			bucket.FillPercent = 0.7
+			for _, id := range some {
+				if err := put(tx, bucket, kind, id, nil, value); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+}

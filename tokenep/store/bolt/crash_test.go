@@ -1,0 +1,169 @@
+package bolt
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// The test runs itself again as the process to kill, told so by these.
+const (
+	crashFile  = "STORE_CRASH_FILE"   // the file to open
+	crashRound = "STORE_CRASH_ROUND"  // makes the ids of a round its own
+	rounds     = "STORE_CRASH_ROUNDS" // how many rounds the test does
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(crashFile); path != "" {
+		fmt.Fprintln(os.Stderr, writeUntilKilled(path, os.Getenv(crashRound)))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// writeUntilKilled writes from many goroutines, and says each write that has
+// been acknowledged in a line of its output: verb, id, version. A goroutine
+// inserts an id, swaps it three times, and deletes every other; so that at most
+// one of its writes is not acknowledged, and it is the next.
+func writeUntilKilled(path, round string) error {
+	s, err := Open(path, Options{SweepInterval: 10 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	failed := make(chan error)
+	for g := range 32 {
+		go func() {
+			for i := 0; ; i++ {
+				if err := writeOne(s, fmt.Sprintf("%s-%d-%d", round, g, i), i%2 == 1); err != nil {
+					failed <- err
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+func writeOne(s *Store, id string, remove bool) error {
+	r := store.Record{Kind: kind, ID: id, Data: []byte(id + " 1"), Expires: time.Now().Add(time.Hour)}
+	if err := s.Insert(context.Background(), r); err != nil {
+		return err
+	}
+	fmt.Printf("insert %s 1\n", id)
+	for r.Version = 1; r.Version < 4; r.Version++ {
+		next := r
+		next.Data = fmt.Append(nil, id, " ", r.Version+1)
+		next.Expires = r.Expires.Add(time.Duration(r.Version) * time.Minute)
+		if err := s.Swap(context.Background(), r, next); err != nil {
+			return err
+		}
+		fmt.Printf("swap %s %d\n", id, r.Version+1)
+	}
+	// Something for the sweep to do, that nobody will miss.
+	junk := store.Record{Kind: kind, ID: id + "-junk", Expires: time.Now().Add(-time.Hour)}
+	if err := s.Insert(context.Background(), junk); err != nil || !remove {
+		return err
+	}
+	fmt.Printf("deleting %s 4\n", id)
+	if err := s.Delete(context.Background(), kind, id); err != nil {
+		return err
+	}
+	fmt.Printf("deleted %s 4\n", id)
+	return nil
+}
+
+// acknowledged is the last that was said about an id.
+type acknowledged struct {
+	verb    string
+	version uint64
+}
+
+// What was acknowledged before a kill -9 is in the file after it.
+func TestKill(t *testing.T) {
+	n := 10
+	if more := os.Getenv(rounds); more != "" {
+		var err error
+		n, err = strconv.Atoi(more)
+		must(t, err)
+	} else if testing.Short() {
+		n = 2
+	}
+	path := file(t)
+	said := map[string]acknowledged{}
+	for round := range n {
+		before := len(said)
+		runAndKill(t, path, round, said)
+		s := open(t, path, Options{SweepInterval: -1})
+		for id, a := range said {
+			checkAcknowledged(t, s, id, a)
+		}
+		must(t, s.Close())
+		sound(t, path)
+		if t.Failed() {
+			t.Fatalf("round %d of %d", round+1, n)
+		}
+		t.Logf("round %d: %d records, all there", round+1, len(said)-before)
+	}
+	if len(said) == 0 {
+		t.Error("no round acknowledged anything")
+	}
+}
+
+// runAndKill has a process write, kills it at a random moment, and adds to said
+// what it acknowledged.
+func runAndKill(t *testing.T, path string, round int, said map[string]acknowledged) {
+	t.Helper()
+	exe, err := os.Executable()
+	must(t, err)
+	child := exec.Command(exe)
+	child.Env = append(os.Environ(), crashFile+"="+path, crashRound+"="+strconv.Itoa(round))
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	must(t, err)
+	must(t, child.Start())
+
+	var kill sync.Once
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		kill.Do(func() { // the clock starts when it has begun to write
+			time.AfterFunc(time.Duration(rand.IntN(150_000))*time.Microsecond, func() { _ = child.Process.Kill() })
+		})
+		var id string
+		var a acknowledged
+		if _, err := fmt.Sscan(lines.Text(), &a.verb, &id, &a.version); err != nil {
+			t.Errorf("line %q: %v", lines.Text(), err)
+		}
+		said[id] = a
+	}
+	must(t, lines.Err())
+	if err := child.Wait(); child.ProcessState.Exited() {
+		t.Fatalf("the process ended by itself: %v", err)
+	}
+}
+
+func checkAcknowledged(t *testing.T, s *Store, id string, a acknowledged) {
+	t.Helper()
+	r, err := s.Load(t.Context(), kind, id)
+	switch {
+	case a.verb == "deleted":
+		if err == nil {
+			t.Errorf("%s was deleted, and is back as version %d", id, r.Version)
+		}
+	case err != nil:
+		if a.verb != "deleting" {
+			t.Errorf("%s was stored as version %d, and is lost: %v", id, a.version, err)
+		}
+	case r.Version < a.version || r.Version > a.version+1:
+		t.Errorf("%s was stored as version %d, and is version %d", id, a.version, r.Version)
+	case string(r.Data) != fmt.Sprint(id, " ", r.Version):
+		t.Errorf("%s version %d has the data %q", id, r.Version, r.Data)
+	}
+}
