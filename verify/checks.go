@@ -28,7 +28,7 @@ var checks = [...]struct {
 	{name: "issuer", needs: theToken, run: (*verification).checkIssuer},
 	{name: "type", needs: theToken | theIssuer, run: (*verification).checkType},
 	{name: "algorithm", needs: theToken | theIssuer, run: (*verification).checkAlgorithm},
-	{name: "key", needs: theToken | theIssuer, run: (*verification).checkKey},
+	{name: "key", needs: theToken | theIssuer | theAlgorithm, run: (*verification).checkKey},
 	{name: "signature", once: true, needs: theToken | theKey, run: (*verification).checkSignature},
 	{name: "purpose", needs: theToken, run: (*verification).checkPurpose},
 	{name: "expiry", needs: theToken, run: (*verification).checkExpiry},
@@ -49,7 +49,13 @@ const (
 	theHeader
 	theToken
 	theIssuer
+	theAlgorithm
 	theKey
+)
+
+var (
+	errNarrowed    = errors.New("not among the algorithms of the issuer")
+	errKeyReplaced = errors.New("another key now has the kid of the one that signed the token")
 )
 
 // verification is one run over the checks.
@@ -61,10 +67,11 @@ type verification struct {
 	known  knowledge
 	proven bool // the cache holds raw: token is filled, and key is the key that signed it
 
-	parts  compact
-	token  *Token
-	issuer *Issuer
-	key    crypto.PublicKey
+	parts     compact
+	token     *Token
+	issuer    *Issuer
+	algorithm *algorithm
+	key       crypto.PublicKey
 }
 
 func (s *verification) checkSize() *Error {
@@ -125,12 +132,17 @@ func (s *verification) checkType() *Error {
 	return nil
 }
 
-// checkAlgorithm: RFC 8725 §3.1.
+// checkAlgorithm: RFC 8725 §3.1 and §3.2.
 func (s *verification) checkAlgorithm() *Error {
-	name := canonicalAlgorithm(s.token.Header.Algorithm)
-	if allowed := s.issuer.Algorithms; len(allowed) > 0 && !slices.Contains(allowed, name) {
-		return invalid("the algorithm of the token is not accepted", nil)
+	algorithm, err := findAlgorithm(s.token.Header.Algorithm)
+	if err == nil && len(s.issuer.Algorithms) > 0 && !slices.Contains(s.issuer.Algorithms, algorithm.name) {
+		err = errNarrowed
 	}
+	if err != nil {
+		return invalid("the algorithm of the token is not accepted", err)
+	}
+	s.algorithm = algorithm
+	s.known |= theAlgorithm
 	return nil
 }
 
@@ -141,7 +153,7 @@ func (s *verification) checkKey() *Error {
 	if header.KeyID == "" && !s.issuer.AllowMissingKeyID {
 		return invalid("the token names no key", nil)
 	}
-	key, err := s.issuer.Keys.Key(s.ctx, header.KeyID, canonicalAlgorithm(header.Algorithm))
+	key, err := s.issuer.Keys.Key(s.ctx, header.KeyID, s.algorithm.name)
 	if errors.Is(err, ErrUnknownKey) {
 		return invalid("the key of the token is not known", err)
 	}
@@ -155,8 +167,6 @@ func (s *verification) checkKey() *Error {
 	s.known |= theKey
 	return nil
 }
-
-var errKeyReplaced = errors.New("another key now has the kid of the one that signed the token")
 
 // sameKey compares keys. Mostly the key set gives the same pointer again.
 func sameKey(a, b crypto.PublicKey) bool {
@@ -172,11 +182,7 @@ func sameKey(a, b crypto.PublicKey) bool {
 
 // checkSignature: RFC 7515 §5.2.
 func (s *verification) checkSignature() *Error {
-	algorithm, err := findAlgorithm(s.token.Header.Algorithm)
-	if err == nil {
-		err = algorithm.verify(s.key, s.parts.input, s.parts.signature)
-	}
-	if err != nil {
+	if err := s.algorithm.verify(s.key, s.parts.input, s.parts.signature); err != nil {
 		return invalid("the signature of the token is not good", err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,8 +60,18 @@ func expect(t *testing.T, v *verify.Verifier, raw, want string) *verify.Token {
 	if got := refusal(err); got != want {
 		t.Errorf("got %s (%v), want %s", got, err, want)
 	}
+	var refused *verify.Error
+	if errors.As(err, &refused) && !plainText(refused.Description) {
+		t.Errorf("RFC 6750 §3: description %q", refused.Description)
+	}
 	if (token == nil) != (err != nil) {
 		t.Errorf("token %v with error %v", token, err)
 	}
 	return token
+}
+
+// plainText holds error_description to %x20-21 / %x23-5B / %x5D-7E, and asks
+// for one.
+func plainText(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
 }

@@ -14,12 +14,12 @@ import (
 )
 
 var (
-	errNoKeys     = errors.New(`not a JWK Set: no "keys" list of objects`)
-	errSecret     = errors.New("the key set has a private or symmetric key; it must not be used, and whoever could read it has the key")
-	errKeyUse     = errors.New("use or key_ops say that the key does not verify signatures")
-	errKeyNoID    = errors.New("kid is not a string of at most 256 bytes")
-	errKeyAlg     = errors.New("alg is not a string")
-	errKeyOffEdge = errors.New("the point is not on its curve")
+	errNoKeys   = errors.New(`not a JWK Set: no "keys" list of objects`)
+	errSecret   = errors.New("the key set has a private or symmetric key; it must not be used, and whoever could read it has the key")
+	errKeyUse   = errors.New("use or key_ops say that the key does not verify signatures")
+	errKeyNoID  = errors.New("kid is not a string of at most 256 bytes")
+	errKeyAlg   = errors.New("alg is not a string")
+	errOffCurve = errors.New("the point is not on its curve")
 )
 
 // maxKeyValues bounds what a key set may hold, certificates included.
@@ -144,11 +144,11 @@ func publicKey(members map[string]any) (crypto.PublicKey, error) {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
 		if _, err := key.ECDH(); err != nil {
-			return nil, errKeyOffEdge
+			return nil, errOffCurve
 		}
 	case ed25519.PublicKey:
 		if len(key) == ed25519.PublicKeySize && !isOnEd25519(key) {
-			return nil, errKeyOffEdge
+			return nil, errOffCurve
 		}
 	case *rsa.PublicKey:
 	default:

@@ -13,7 +13,8 @@ type KeySet interface {
 	// §3.1, and "EdDSA" for Ed25519 under both of its names (RFC 8037 §3.1,
 	// RFC 9864 §2.2). A key serves exactly one alg: where kid fits and alg does
 	// not, the key is unknown. An empty kid stands for the only key there is,
-	// if there is exactly one.
+	// if there is exactly one. A kid is up to 256 bytes of whatever the sender
+	// of a token likes: compare it, and make no path, query or URL of it.
 	//
 	// Errors: ErrUnknownKey when there is no such key; anything else, such as
 	// ErrUnavailable, means that nobody can tell, and is answered with 503.

@@ -1,13 +1,3 @@
-// Package verifytest is an issuer of access tokens for the tests of programs
-// that verify them with package verify.
-//
-// It signs what an honest issuer would, and, with options, what none ever
-// would: wrong headers, wrong JSON, wrong keys. Its functions panic where a
-// test could not go on anyway.
-//
-// verifytest.go is the issuer, options.go the ways to be dishonest, and key.go
-// the signing. It is no issuer for production: keys live as long as the
-// process, and anybody may ask for any claim.
 package verifytest
 
 import (
