@@ -228,6 +228,11 @@ func raw(body string) request {
 	return request{method: http.MethodPost, path: tokenPath, body: body, header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}
 }
 
+// get asks for a document.
+func get(path string) request {
+	return request{method: http.MethodGet, path: path, header: http.Header{}}
+}
+
 func jsonBody(body string) request {
 	return raw(body).with("Content-Type", "application/json").at(jsonPath)
 }
@@ -421,7 +426,12 @@ func (f *fixture) mint(t *testing.T, c tokenep.Claims) string {
 	return minted.Token
 }
 
-// apiToken makes an API token of alice for orders, unless t says otherwise.
+// anyToken is an API token of which nothing in particular is asked.
+var anyToken state.APIToken
+
+func first[T, U any](t T, _ U) T { return t }
+
+// apiToken makes an API token of alice for orders, unless it is said otherwise.
 func (f *fixture) apiToken(t *testing.T, want state.APIToken) (string, state.APIToken) {
 	t.Helper()
 	if want.Owner == "" {
