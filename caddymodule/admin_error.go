@@ -1,0 +1,57 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// refuse returns an error of the admin API. Caddy logs its text, so no secret may be in it.
+func refuse(status int, format string, args ...any) error {
+	return caddy.APIError{HTTPStatus: status, Err: fmt.Errorf(format, args...)}
+}
+
+// adminStatuses says which errors of the state are whose fault. The first that fits decides.
+var adminStatuses = []struct {
+	err    error
+	status int
+}{
+	{store.ErrUnavailable, http.StatusServiceUnavailable},
+	{tokenep.InvalidClient, http.StatusNotFound},
+	{store.ErrNotFound, http.StatusNotFound},
+	{store.ErrExists, http.StatusConflict},
+	{state.ErrTooMany, http.StatusConflict},
+	{state.ErrRotating, http.StatusConflict},
+	{state.ErrBadAPIToken, http.StatusConflict}, // rotating what has expired or was revoked
+	{keys.ErrTooEarly, http.StatusConflict},
+	{state.ErrInvalid, http.StatusBadRequest},
+	{store.ErrInvalid, http.StatusBadRequest},
+}
+
+// asAPIError gives an error its status; what nobody foresaw is 500.
+func asAPIError(w http.ResponseWriter, err error) error {
+	answer, ok := errors.AsType[caddy.APIError](err)
+	if !ok {
+		answer = caddy.APIError{HTTPStatus: adminStatus(err), Err: err}
+	}
+	if answer.HTTPStatus == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	return answer
+}
+
+func adminStatus(err error) int {
+	for _, known := range adminStatuses {
+		if errors.Is(err, known.err) {
+			return known.status
+		}
+	}
+	return http.StatusInternalServerError
+}

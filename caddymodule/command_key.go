@@ -1,0 +1,63 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func keyCommand() *cobra.Command {
+	list := leaf("list", "Lists the signing keys", cmdKeyList)
+	list.Long = `
+Lists the signing keys: the active one, the next one, and those that are
+retired, which stay published until the last token they signed is dead.`
+	list.Example = `  $ caddy oauth key list`
+	rotate := leaf("rotate", "Signs with the next key from now on", cmdKeyRotate)
+	rotate.Long = `
+Makes the next key the active one, and publishes a new next key. Keys rotate by
+themselves; do this when a key may have been seen by others.
+
+It is refused while the next key has not been published for long enough for
+every verifier to know it. With --force it is done nevertheless: verifiers that
+hold an older key set refuse new tokens until they fetch it again.
+
+The old key stays published, for its tokens are still good.`
+	rotate.Example = `  $ caddy oauth key rotate
+  $ caddy oauth key rotate --force`
+	rotate.Flags().Bool("force", false, "Even if verifiers may not know the next key yet")
+	return family("key", "Lists and rotates signing keys", `
+Shows and rotates the keys that sign access tokens.`, list, rotate)
+}
+
+func cmdKeyList(fl caddycmd.Flags) (int, error) {
+	return printKeys(fl, http.MethodGet, []string{"keys"}, nil)
+}
+
+func cmdKeyRotate(fl caddycmd.Flags) (int, error) {
+	query := url.Values{}
+	if fl.Bool("force") {
+		query.Set("force", "true")
+	}
+	return printKeys(fl, http.MethodPost, []string{"keys", "rotate"}, query)
+}
+
+func printKeys(fl caddycmd.Flags, method string, path []string, query url.Values) (int, error) {
+	var list keyList
+	if err := callAdmin(fl, method, path, query, nil, &list); err != nil {
+		return failed(err)
+	}
+	if fl.Bool("json") {
+		return printJSON(list.Keys)
+	}
+	rows := [][]string{{"KID", "ALG", "STATE", "CREATED", "ACTIVATED", "RETIRED", "EXPIRES"}}
+	for _, k := range list.Keys {
+		rows = append(rows, []string{
+			k.ID, k.Algorithm, string(k.State), printTime(k.Created), printTime(k.Activated), printTime(k.Retired), printTime(k.Expires),
+		})
+	}
+	printTable(rows)
+	return caddy.ExitCodeSuccess, nil
+}
