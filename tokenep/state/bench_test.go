@@ -1,0 +1,100 @@
+package state_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// ofThousand measures what a look-up costs among many, and reports it as a multiple of the same among a thousand
+// (of-thousand), measured in the same run and in turns, so that both have the same machine.
+func ofThousand(b *testing.B, many, thousand func(i int)) {
+	const turn = 1000
+	var spent, reference time.Duration
+	n := 0
+	for b.Loop() {
+		began := time.Now()
+		for i := range turn {
+			many(n + i)
+		}
+		middle := time.Now()
+		for i := range turn {
+			thousand(n + i)
+		}
+		spent += middle.Sub(began)
+		reference += time.Since(middle)
+		n += turn
+	}
+	b.ReportMetric(float64(spent)/float64(reference), "of-thousand")
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(n), "ns/look-up")
+	b.ReportMetric(0, "ns/op") // an op is two thousand look-ups: says nothing
+}
+
+// BenchmarkRedeem redeems API tokens among 1,000,000, and among 1,000.
+func BenchmarkRedeem(b *testing.B) {
+	redeem := func(count int) func(int) {
+		c := newClock()
+		s := newMemory(b, c.Now)
+		tokens, _ := newAPITokens(s, c)
+		tokens.MaxPerUser = 20
+		sample := make([]string, 0, 100_000) // as many as do not fit into the processor's caches
+		for i := range count {
+			token, _, err := tokens.Create(b.Context(), ask(fmt.Sprint("user ", i/20)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			if count <= cap(sample) || i%(count/cap(sample)) == 0 {
+				sample = append(sample, token)
+			}
+		}
+		use := func(i int) {
+			if _, err := tokens.Redeem(b.Context(), sample[i*7919%len(sample)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for i := range sample { // the use of this minute is written down
+			use(i)
+		}
+		return use
+	}
+	ofThousand(b, redeem(1_000_000), redeem(1_000))
+}
+
+// BenchmarkClientsLoad loads clients among 100,000, and among 1,000.
+func BenchmarkClientsLoad(b *testing.B) {
+	load := func(count int) func(int) {
+		c := newClock()
+		clients := state.Clients{Store: newMemory(b, c.Now), Now: c.Now}
+		for i := range count {
+			one := billing()
+			one.ID = fmt.Sprint("client ", i)
+			if _, err := clients.Add(b.Context(), one); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return func(i int) {
+			if _, err := clients.Load(b.Context(), fmt.Sprint("client ", i*7919%count)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	ofThousand(b, load(100_000), load(1_000))
+}
+
+// BenchmarkFollow is what each node does four times a second when nothing is revoked.
+func BenchmarkFollow(b *testing.B) {
+	c := newClock()
+	n := newNode(newMemory(b, c.Now), c)
+	for b.Loop() {
+		if err := n.Follow(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+var _ store.Store = (*faulty)(nil)
+var _ tokenep.Clients = state.Clients{}.Load

@@ -1,0 +1,203 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+func billing() tokenep.Client {
+	return tokenep.Client{
+		ID: "billing", Name: "Billing", Grants: []string{"client_credentials"},
+		Scope: verify.Scope{"orders:read"}, Audience: []string{"https://api.example"}, TokenTTL: time.Hour,
+	}
+}
+
+func TestAddedClientIsLoaded(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		clients := state.Clients{Store: s, Now: c.Now}
+		secret, err := clients.Add(t.Context(), billing())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := clients.Load(t.Context(), "billing")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := billing()
+		if got.ID != want.ID || got.Name != want.Name || !slices.Equal(got.Grants, want.Grants) || got.TokenTTL != want.TokenTTL ||
+			!slices.Equal(got.Scope, want.Scope) || !slices.Equal(got.Audience, want.Audience) || !got.Created.Equal(c.Now()) {
+			t.Errorf("loaded %+v", got)
+		}
+		if len(got.Secrets) != 1 || got.Secrets[0].Hash != state.HashSecret(secret) {
+			t.Errorf("secrets %v, want the hash of the one that was returned", got.Secrets)
+		}
+		record, err := s.Load(t.Context(), "client", "billing")
+		if err != nil || strings.Contains(string(record.Data), secret) {
+			t.Errorf("%v; the record has the secret: %s", err, record.Data)
+		}
+	})
+}
+
+func TestPublicClientHasNoSecret(t *testing.T) {
+	c := newClock()
+	clients := state.Clients{Store: newMemory(t, c.Now), Now: c.Now}
+	public := billing()
+	public.AuthMethod = tokenep.AuthNone
+	secret, err := clients.Add(t.Context(), public)
+	if err != nil || secret != "" {
+		t.Errorf("secret %q, %v, want none", secret, err)
+	}
+	got, err := clients.Load(t.Context(), "billing")
+	if err != nil || !got.Public() {
+		t.Errorf("%+v, %v, want a public client", got, err)
+	}
+}
+
+func TestAddRefusesWhatIsNoClient(t *testing.T) {
+	c := newClock()
+	for name, change := range map[string]func(*tokenep.Client){
+		"no id":                       func(c *tokenep.Client) { c.ID = "" },
+		"a reserved id":               func(c *tokenep.Client) { c.ID = "api_token:x" },
+		"a secret that people chose":  func(c *tokenep.Client) { c.Secrets = []tokenep.Secret{{Hash: "$sha256$x"}} },
+		"an unknown auth_method":      func(c *tokenep.Client) { c.AuthMethod = "tls_client_auth" },
+		"a name with a line end":      func(c *tokenep.Client) { c.Name = "a\nb" },
+		"an audience with an escape":  func(c *tokenep.Client) { c.Audience = []string{"\x1b[2J"} },
+		"a scope with a quote":        func(c *tokenep.Client) { c.Scope = verify.Scope{`"`} },
+		"a default scope beyond its":  func(c *tokenep.Client) { c.Default = verify.Scope{"all"} },
+		"a life of tokens below zero": func(c *tokenep.Client) { c.TokenTTL = -1 },
+	} {
+		clients := state.Clients{Store: newMemory(t, c.Now), Now: c.Now}
+		bad := billing()
+		change(&bad)
+		if _, err := clients.Add(t.Context(), bad); !errors.Is(err, state.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+		if list, err := clients.List(t.Context(), "", 10); err != nil || len(list) != 0 {
+			t.Errorf("%s: listed %v, %v, want nothing", name, list, err)
+		}
+	}
+}
+
+func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		clients := state.Clients{Store: s, Now: c.Now}
+		var wg sync.WaitGroup
+		secrets := make(chan string, 8)
+		for range 8 {
+			wg.Go(func() {
+				secret, err := clients.Add(t.Context(), billing())
+				if err == nil {
+					secrets <- secret
+				} else if !errors.Is(err, store.ErrExists) || !strings.Contains(err.Error(), `"billing"`) {
+					t.Errorf("%v, want store.ErrExists with the id", err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(secrets) != 1 {
+			t.Fatalf("%d were added, want 1", len(secrets))
+		}
+		got, err := clients.Load(t.Context(), "billing")
+		if err != nil || got.Secrets[0].Hash != state.HashSecret(<-secrets) {
+			t.Errorf("%v; the secret that was returned is not the one that is kept", err)
+		}
+	})
+}
+
+func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
+	c := newClock()
+	f := &faulty{Store: newMemory(t, c.Now)}
+	clients := state.Clients{Store: f, Now: c.Now}
+	for _, id := range []string{"", "nobody", strings.Repeat("x", 129), "\x00"} {
+		if _, err := clients.Load(t.Context(), id); !errors.Is(err, tokenep.InvalidClient) {
+			t.Errorf("Load %.10q: %v, want invalid_client", id, err)
+		}
+		if err := clients.Remove(t.Context(), id); !errors.Is(err, tokenep.InvalidClient) {
+			t.Errorf("Remove %.10q: %v, want invalid_client", id, err)
+		}
+	}
+	f.set(func(string, store.Record) error { return store.ErrUnavailable })
+	_, err := clients.Load(t.Context(), "nobody")
+	if errors.Is(err, tokenep.InvalidClient) || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("with the store away: %v, want store.ErrUnavailable", err)
+	}
+}
+
+func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		log := newNode(s, c)
+		clients := state.Clients{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: 4 * time.Hour}
+		if _, err := clients.Add(t.Context(), billing()); err != nil {
+			t.Fatal(err)
+		}
+		issued := &verify.Token{ClientID: "billing", IssuedAt: c.Now()}
+		if err := clients.Remove(t.Context(), "billing"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := clients.Load(t.Context(), "billing"); !errors.Is(err, tokenep.InvalidClient) {
+			t.Errorf("Load: %v, want invalid_client", err)
+		}
+		if !log.set.Revoked(issued) {
+			t.Error("its token lives")
+		}
+		c.pass(time.Second)
+		if _, err := clients.Add(t.Context(), billing()); err != nil {
+			t.Fatal(err)
+		}
+		if log.set.Revoked(&verify.Token{ClientID: "billing", IssuedAt: c.Now()}) {
+			t.Error("a token of its successor is revoked")
+		}
+	})
+}
+
+func TestListGoesThroughAllClientsInPages(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		clients := state.Clients{Store: s, Now: c.Now}
+		var want []string
+		for i := range 7 {
+			one := billing()
+			one.ID = fmt.Sprintf("client %d", i)
+			if _, err := clients.Add(t.Context(), one); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, one.ID)
+		}
+		var got []string
+		for after := ""; ; after = got[len(got)-1] {
+			page, err := clients.List(t.Context(), after, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, one := range page {
+				got = append(got, one.ID)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+func TestGeneratedSecretIsLongAndPlain(t *testing.T) {
+	a, b := state.GenerateSecret(), state.GenerateSecret()
+	if a == b || len(a) < 43 || strings.Trim(a, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+		t.Errorf("secrets %q and %q", a, b)
+	}
+	// Computed with openssl.
+	if got, want := state.HashSecret("secret"), "$sha256$K7gNU3sdo-OL0wNhqoVWhr3g6s1xYv72ol_pe_Unols"; got != want {
+		t.Errorf("hash %s, want %s", got, want)
+	}
+}
