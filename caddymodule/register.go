@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
 func init() {
@@ -11,6 +12,9 @@ func init() {
 	caddy.RegisterModule(new(Guard))
 	caddy.RegisterModule(new(MemoryStore))
 	caddy.RegisterModule(new(BoltStore))
+	caddy.RegisterModule(new(adminAPI))
+
+	caddycmd.RegisterCommand(oauthCommand())
 
 	httpcaddyfile.RegisterGlobalOption("oauth_server", parseServer)
 	httpcaddyfile.RegisterHandlerDirective("oauth_token", parseEndpoints)
