@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +16,9 @@ type App struct {
 	// The servers by name. Names are made of lower-case letters, digits, "-" and "_".
 	Servers map[string]*Server `json:"servers,omitempty"`
 
-	ctx caddy.Context
+	ctx     caddy.Context
+	settled chan struct{} // closed at the end of Start
+	failure error         // of Start; read it when settled is closed
 }
 
 // defaultServer is the name of the server that was given none.
@@ -31,7 +34,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the servers up. Nothing is opened, generated or written before Start.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx = ctx
+	a.ctx, a.settled = ctx, make(chan struct{})
 	if err := registerMetrics(&ctx); err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if s == nil {
 			return fmt.Errorf("server %q: it has no configuration", name)
 		}
-		if err := s.provision(ctx, name); err != nil {
+		if err := s.provision(ctx, a, name); err != nil {
 			return fmt.Errorf("server %q: %w", name, err)
 		}
 		if other, taken := stores[s.poolKey]; taken {
@@ -57,12 +60,27 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // Start opens the stores and loads the signing keys, making the first ones where there are none.
 func (a *App) Start() error {
+	defer close(a.settled)
 	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
 		if err := a.Servers[name].start(a.ctx); err != nil {
-			return fmt.Errorf("server %q: %w", name, err)
+			a.failure = fmt.Errorf("server %q: %w", name, err)
+			return a.failure
 		}
 	}
 	return nil
+}
+
+// ready returns when Start has ended, or is not going to. Caddy starts its apps in no particular order, so that requests may come before, also
+// to a configuration that fails to start: they must not be held for ever, since Caddy then waits for them.
+func (a *App) ready(ctx context.Context) error {
+	select {
+	case <-a.settled:
+		return a.failure
+	case <-a.ctx.Done():
+		return context.Cause(a.ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Stop does nothing: what runs in the background ends with the context, and stores close in Cleanup.

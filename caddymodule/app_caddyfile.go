@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -76,127 +75,6 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}, "client")
 }
 
-func (s *Server) parseStore(d *caddyfile.Dispenser) error {
-	if !d.NextArg() {
-		return d.Err("store takes the name of a store, such as bolt or memory")
-	}
-	name := d.Val()
-	module, err := caddyfile.UnmarshalModule(d, "oauth_server.stores."+name)
-	if err != nil {
-		return err
-	}
-	s.StoreRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
-	return nil
-}
-
-// UnmarshalCaddyfile reads a store. Syntax:
-//
-//	store memory [<max_records>]
-func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the name of the store
-	if d.CountRemainingArgs() > 0 {
-		return readCount(d, &m.MaxRecords)
-	}
-	return nil
-}
-
-// UnmarshalCaddyfile reads a store. Syntax:
-//
-//	store bolt [<path>]
-func (b *BoltStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the name of the store
-	if d.CountRemainingArgs() > 0 {
-		return readOne(d, &b.Path)
-	}
-	return nil
-}
-
-// parseClient reads one client. Syntax:
-//
-//	client <id> {
-//	    secret           <secret> [expires <time>]
-//	    auth_method      client_secret_basic | client_secret_post | none
-//	    grants           <client_credentials | token_exchange…>
-//	    scope            <scope tokens…>
-//	    default_scope    <scope tokens…>
-//	    audience         <values…>
-//	    access_token_ttl <duration>
-//	    exchange_from    <client ids…> | *
-//	}
-//
-// secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy hash-password", {env.NAME} or {file./path}.
-// The time is that of RFC 3339, such as 2030-01-31T00:00:00Z.
-func (s *Server) parseClient(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 1 || args[0] == "" {
-		return d.Err("client takes one argument, its id") // the others may well be a secret
-	}
-	c := &Client{ID: args[0]}
-	for _, other := range s.Clients {
-		if other.ID == c.ID {
-			return d.Errf("client %s is given twice", c.ID)
-		}
-	}
-	s.Clients = append(s.Clients, c)
-	return readBlock(d, func(option string) error {
-		switch option {
-		case "secret":
-			return c.parseSecret(d, s.name)
-		case "auth_method":
-			return readOne(d, &c.AuthMethod)
-		case "grants":
-			return c.parseGrants(d)
-		case "scope":
-			return readSome(d, &c.Scope)
-		case "default_scope":
-			return readSome(d, &c.DefaultScope)
-		case "audience":
-			return readSome(d, &c.Audience)
-		case "access_token_ttl":
-			return readDuration(d, &c.AccessTokenTTL)
-		case "exchange_from":
-			return readSome(d, &c.ExchangeFrom)
-		default:
-			return unknown(d)
-		}
-	}, "secret")
-}
-
-// parseSecret never puts a word of its line into an error.
-func (c *Client) parseSecret(d *caddyfile.Dispenser, server string) error {
-	args := d.RemainingArgs()
-	if len(args) != 1 && (len(args) != 3 || args[1] != "expires") {
-		return d.Err("secret takes one value, and perhaps: expires <time>")
-	}
-	if args[0] == "" {
-		return d.Err("the secret is empty")
-	}
-	var secret Secret
-	var err error
-	if len(args) == 3 {
-		if secret.Expires, err = time.Parse(time.RFC3339, args[2]); err != nil {
-			return d.Err("a secret expires at a time such as 2030-01-31T00:00:00Z")
-		}
-	}
-	if secret.Value, err = adaptSecret(server, c.ID, args[0]); err != nil {
-		return d.WrapErr(err)
-	}
-	c.Secrets = append(c.Secrets, secret)
-	return nil
-}
-
-func (c *Client) parseGrants(d *caddyfile.Dispenser) error {
-	if err := readSome(d, &c.Grants); err != nil {
-		return err
-	}
-	for _, name := range c.Grants {
-		if grantTypes[name] == "" {
-			return d.Errf("unknown grant '%s'; there are client_credentials and token_exchange", name)
-		}
-	}
-	return nil
-}
-
 // parseTokenExchange reads what may be exchanged. Syntax:
 //
 //	token_exchange {
@@ -247,9 +125,5 @@ func (t *APITokens) parse(d *caddyfile.Dispenser) error {
 	})
 }
 
-// Interface guards
-var (
-	_ caddyfile.Unmarshaler = (*Server)(nil)
-	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
-	_ caddyfile.Unmarshaler = (*BoltStore)(nil)
-)
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Server)(nil)

@@ -24,14 +24,14 @@ func (g *Guard) observe(r *http.Request, t *verify.Token, err error, took time.D
 	level := slog.LevelInfo
 	if refusal, ok := errors.AsType[*verify.Error](err); ok {
 		attrs = append(attrs, slog.String("error", refusal.Code), slog.Int("status", refusal.Status))
+		if t := refusal.Token; t != nil {
+			attrs = append(attrs, slog.String("client", t.ClientID), slog.String("sub", t.Subject), slog.String("jti", t.ID))
+		}
 		if refusal.Status >= http.StatusInternalServerError {
 			level = slog.LevelError
 		}
 	}
 	attrs = append(attrs, slog.String("reason", err.Error()))
-	if t != nil {
-		attrs = append(attrs, slog.String("client", t.ClientID), slog.String("sub", t.Subject), slog.String("jti", t.ID))
-	}
 	g.logger.LogAttrs(r.Context(), level, "request denied", attrs...)
 }
 
@@ -65,7 +65,7 @@ func public(err error) error {
 		return errors.New("the request could not be judged")
 	}
 	shown := *refusal
-	shown.Cause = nil
+	shown.Cause, shown.Token = nil, nil
 	return &shown
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -45,6 +46,7 @@ type Server struct {
 	// Token exchange (RFC 8693). Default: not offered.
 	TokenExchange *TokenExchange `json:"token_exchange,omitempty"`
 
+	app     *App
 	name    string
 	poolKey string
 	shared  *shared // nil until provisioned, and after cleanup
@@ -62,13 +64,13 @@ type TokenExchange struct {
 
 // APITokens is the rules for API tokens, whose text is <prefix>_<id>_<secret><checksum>.
 type APITokens struct {
-	// What the tokens begin with, so that people and secret scanners know them: a lower-case letter and up to 15 more letters or digits. Required.
+	// What the tokens begin with, so that people and secret scanners know them: a lower-case letter and up to 15 more letters or digits. Default: api.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How many live tokens one owner may have. Default: 0, as many as they like.
+	// How many live tokens one owner may have. Default: 0, as many as the store bears.
 	MaxPerUser int `json:"max_per_user,omitempty"`
 
-	// The longest life of a token. Default: 0, for ever.
+	// The longest life of a token, which is also its life when none is asked for. Default: 730d.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
 	// The token type identifiers (RFC 8693 §3) that mean an API token. Default: urn:tokenep:params:oauth:token-type:api_token.
@@ -76,8 +78,8 @@ type APITokens struct {
 }
 
 // provision resolves and checks the configuration, and puts the server together without I/O.
-func (s *Server) provision(ctx caddy.Context, name string) error {
-	s.name = name
+func (s *Server) provision(ctx caddy.Context, app *App, name string) error {
+	s.app, s.name = app, name
 	config := server.Config{
 		TokenTTL:      time.Duration(s.AccessTokenTTL),
 		Algorithm:     s.SigningAlg,
@@ -92,6 +94,9 @@ func (s *Server) provision(ctx caddy.Context, name string) error {
 		return err
 	}
 	if config.Audience, err = resolveAll("audience", s.Audience); err != nil {
+		return err
+	}
+	if err := checkOrigins(s.CORSOrigins); err != nil {
 		return err
 	}
 	if config.Clients, err = s.clients(); err != nil {
@@ -144,6 +149,17 @@ func clientAddress(r *http.Request) netip.Addr {
 	}
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr()
+}
+
+// checkOrigins refuses what no browser would ever send as Origin (RFC 6454 §7): a slash at the end is the usual mistake.
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
+			return fmt.Errorf("cors_origins: %q is neither * nor an origin such as https://app.example.com", origin)
+		}
+	}
+	return nil
 }
 
 // resolve expands the placeholders of a configured value, which may not come out empty.

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -31,8 +32,12 @@ type Endpoints struct {
 	// Where the metadata are. Default: the places of RFC 8414 §3 and of OpenID Connect Discovery 1.0 §4.
 	Metadata []string `json:"metadata,omitempty"`
 
+	server *Server
 	routes server.Routes
 }
+
+// retryStart is when to come back to a server that has not started.
+const retryStart = 5 * time.Second
 
 // TokenEndpoint is one path of the token endpoint. Its options are for clients that were written for another server.
 type TokenEndpoint struct {
@@ -63,15 +68,15 @@ func (*Endpoints) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the server and mounts its endpoints.
 func (e *Endpoints) Provision(ctx caddy.Context) error {
-	s, err := configuredServer(ctx, e.Server)
-	if err != nil {
+	var err error
+	if e.server, err = configuredServer(ctx, e.Server); err != nil {
 		return err
 	}
 	paths, err := e.paths()
 	if err != nil {
 		return err
 	}
-	e.routes, err = s.core.Mount(paths)
+	e.routes, err = e.server.core.Mount(paths)
 	return err
 }
 
@@ -80,6 +85,12 @@ func (e *Endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	endpoint := e.routes[r.URL.Path]
 	if endpoint == nil {
 		return next.ServeHTTP(w, r)
+	}
+	if err := e.server.app.ready(r.Context()); err != nil {
+		refusal := tokenep.TemporarilyUnavailable.Describe("the server has not started").Because(err)
+		refusal.RetryAfter = retryStart
+		tokenep.WriteError(w, r, refusal)
+		return nil
 	}
 	endpoint.ServeHTTP(w, r)
 	return nil

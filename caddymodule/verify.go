@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -156,14 +155,8 @@ func (g *Guard) Cleanup() error {
 // ServeHTTP decides about the request.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	start := time.Now()
-	if g.server != nil {
-		// A new configuration may serve requests before its Start has the keys.
-		if err := g.server.core.Wait(r.Context()); err != nil {
-			return caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("waiting for the signing keys: %w", err))
-		}
-	}
 	w = g.guard.Private(w, r)
-	token, err := g.guard.Admit(r)
+	token, err := g.admit(r)
 	g.observe(r, token, err, time.Since(start))
 	if err != nil {
 		status := g.guard.Challenge(w.Header(), err)
@@ -174,6 +167,16 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		r = r.WithContext(verify.NewContext(r.Context(), token))
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// admit asks the guard, once the keys are there.
+func (g *Guard) admit(r *http.Request) (*verify.Token, error) {
+	if g.server != nil {
+		if err := g.server.app.ready(r.Context()); err != nil {
+			return nil, &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: retryStart, Cause: err}
+		}
+	}
+	return g.guard.Admit(r)
 }
 
 // Interface guards
