@@ -13,7 +13,7 @@ const (
 	InsufficientScope = "insufficient_scope" // 403
 )
 
-// Error is why a request is refused. All but Cause is fit for the client.
+// Error is why a request is refused. All but Cause and Token is fit for the client.
 type Error struct {
 	Status      int           // 400, 401, 403 or 503
 	Code        string        // RFC 6750 §3.1; empty when the request had no token at all, and for a 503
@@ -21,6 +21,7 @@ type Error struct {
 	Scope       Scope         // what would be needed, with InsufficientScope
 	RetryAfter  time.Duration // with a 503
 	Cause       error         // for the log only
+	Token       *Token        // for the log only: the good token that did not suffice, if it came to that
 }
 
 func (e *Error) Error() string {

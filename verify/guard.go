@@ -159,7 +159,11 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		err = setClaims(r.Header, g.claims, token)
 	}
 	if err != nil {
-		return nil, g.refuse(r, err)
+		refusal := g.refuse(r, err)
+		if token != nil {
+			refusal.Token = token
+		}
+		return nil, refusal
 	}
 	if !g.KeepAuthorization {
 		g.hideToken(r)
