@@ -266,6 +266,31 @@ func TestSweep(t *testing.T) {
 	sound(t, path)
 }
 
+// Between finding an expired record and deleting it, a Swap may renew it.
+func TestSweepBesideSwap(t *testing.T) {
+	path := file(t)
+	s := open(t, path, Options{SweepInterval: -1})
+	now := time.Now()
+	r := store.Record{Kind: kind, ID: "a", Version: 1, Expires: now.Add(-time.Hour)}
+	must(t, s.Insert(t.Context(), r))
+	keys, err := s.expired()
+	must(t, err)
+	next := r
+	next.Expires = now.Add(time.Hour)
+	must(t, s.Swap(t.Context(), r, next))
+	must(t, s.db.Update(func(tx *bbolt.Tx) error {
+		removed, err := remove(tx, keys)
+		if removed != 0 || len(keys) != 1 {
+			t.Errorf("removed %d of %d keys, want 0 of 1", removed, len(keys))
+		}
+		return err
+	}))
+	_, err = s.Load(t.Context(), kind, "a")
+	must(t, err)
+	must(t, s.Close())
+	sound(t, path)
+}
+
 // A write that cannot be taken yet leaves with its context, and has no effect.
 func TestContextWhileWaiting(t *testing.T) {
 	s := open(t, file(t), Options{})
@@ -286,6 +311,51 @@ func TestContextWhileWaiting(t *testing.T) {
 	if _, err := s.Load(t.Context(), kind, "second"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Load of what was given up: %v, want %v", err, store.ErrNotFound)
 	}
+}
+
+// A write that has been taken, but whose context ended before its transaction,
+// is left out of it.
+func TestContextBeforeTransaction(t *testing.T) {
+	s := open(t, file(t), Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	left := &op{ctx: ctx, apply: func(*bbolt.Tx) (bool, error) {
+		t.Error("applied a write whose context has ended")
+		return false, nil
+	}}
+	other := &op{ctx: t.Context(), apply: func(*bbolt.Tx) (bool, error) { return true, nil }}
+	must(t, s.update([]*op{left, other}))
+	if !errors.Is(left.err, context.Canceled) || other.err != nil {
+		t.Errorf("errors %v and %v, want %v and none", left.err, other.err, context.Canceled)
+	}
+}
+
+// Whatever goes wrong in a transaction, nothing of it is in the file, all who
+// share it are told, and the next one works.
+func TestFailedTransaction(t *testing.T) {
+	s := open(t, file(t), Options{})
+	fine := func() *op {
+		return &op{ctx: t.Context(), apply: func(tx *bbolt.Tx) (bool, error) {
+			bucket, err := tx.CreateBucketIfNotExists([]byte(kind))
+			must(t, err)
+			return true, put(tx, bucket, kind, "a", nil, encode(store.Record{}, 1))
+		}}
+	}
+	for name, apply := range map[string]func(*bbolt.Tx) (bool, error){
+		"an error": func(*bbolt.Tx) (bool, error) { return true, errDamaged },
+		"a panic":  func(*bbolt.Tx) (bool, error) { panic("page 7 makes no sense") },
+	} {
+		err := s.update([]*op{fine(), {ctx: t.Context(), apply: apply}, fine()})
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: %v, want %v", name, err, store.ErrUnavailable)
+		}
+		if _, err := s.Load(t.Context(), kind, "a"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: Load of what was written beside it: %v, want %v", name, err, store.ErrNotFound)
+		}
+	}
+	must(t, s.update([]*op{fine()}))
+	_, err := s.Load(t.Context(), kind, "a")
+	must(t, err)
 }
 
 // A damaged record fails the verbs that touch it, and no others.

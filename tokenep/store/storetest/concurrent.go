@@ -118,7 +118,7 @@ func testChain(t *testing.T, s store.Store) {
 			case old.Version < before:
 				t.Errorf("Load returned version %d after the Swap to %d had returned", old.Version, before)
 			case string(old.Data) != strconv.FormatUint(old.Version, 10):
-				t.Errorf("version %d has the data of version %s", old.Version, old.Data)
+				t.Errorf("version %d has the data of version %q", old.Version, old.Data)
 			}
 			if old.Version >= last {
 				return

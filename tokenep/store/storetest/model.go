@@ -94,7 +94,7 @@ func equal(rt *rapid.T, got, expected store.Record) {
 	rt.Helper()
 	if got.Kind != expected.Kind || got.ID != expected.ID || got.Version != expected.Version ||
 		!slices.Equal(got.Data, expected.Data) || !got.Expires.Equal(expected.Expires) {
-		rt.Fatalf("record %+v, want %+v", got, expected)
+		rt.Fatalf("record %#v, want %#v", got, expected)
 	}
 }
 

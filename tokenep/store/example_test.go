@@ -1,0 +1,35 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+)
+
+// Whatever may happen once is a Swap: of two who loaded the same version, one
+// is told that the other was first.
+func ExampleStore_swap() {
+	ctx := context.Background()
+	s := memory.New(memory.Options{})
+	defer s.Close()
+
+	fresh := store.Record{Kind: "code", ID: "4f1c", Data: []byte("fresh")}
+	if err := s.Insert(ctx, fresh); err != nil {
+		fmt.Println(err)
+	}
+	loaded, err := s.Load(ctx, "code", "4f1c")
+	if err != nil {
+		fmt.Println(err)
+	}
+	spent := loaded
+	spent.Data = []byte("spent") // kept until it expires, so that a replay is known as one
+
+	fmt.Println("first:", s.Swap(ctx, loaded, spent))
+	fmt.Println("second is a conflict:", errors.Is(s.Swap(ctx, loaded, spent), store.ErrConflict))
+	// Output:
+	// first: <nil>
+	// second is a conflict: true
+}
