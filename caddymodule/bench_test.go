@@ -1,0 +1,326 @@
+package caddymodule_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/tokenep/caddy-tokenep/caddymodule"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// The benchmarks measure a whole Caddy over loopback connections that are kept alive, side by side with a Caddy that does only what cannot be avoided, in
+// turns of some milliseconds: what else the machine does meets both. A metric is the ratio of the medians.
+
+const callers = 16
+
+// BenchmarkToken compares client_credentials (Basic, ES256) with a handler that reads the body, makes one ES256 signature and answers as many bytes.
+func BenchmarkToken(b *testing.B) {
+	at := runBenchCaddy(b, verifytest.New("https://idp.example", "orders"))
+	request := "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic YmlsbGluZzpkZW1vLWJpbGxpbmctc2VjcmV0\r\n" +
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 29\r\n\r\ngrant_type=client_credentials"
+	ours, floor := newLoad(b, at["token"]), newLoad(b, at["signature"])
+	repeat := func(int) string { return request }
+	compare(b, side{"token", ours, repeat}, side{"signature", floor, repeat}, "of-signature")
+}
+
+// BenchmarkVerify compares reverse_proxy behind oauth_verify with the same reverse_proxy bare, once with a token that was seen before, and once with
+// a new one on each request, where the bare proxy makes one raw ECDSA verification.
+func BenchmarkVerify(b *testing.B) {
+	idp := verifytest.New("https://idp.example", "orders")
+	at := runBenchCaddy(b, idp)
+	get := func(token string) string {
+		return "GET /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+	}
+	mint := func(n int) string {
+		return get(idp.Sign(verifytest.Claims{"scope": "orders:read", "jti": strconv.Itoa(n)}))
+	}
+	b.Run("seen", func(b *testing.B) {
+		request := mint(-1)
+		repeat := func(int) string { return request }
+		compare(b, side{"verify", newLoad(b, at["verify"]), repeat}, side{"proxy", newLoad(b, at["proxy"]), repeat}, "of-bare-proxy")
+	})
+	b.Run("new", func(b *testing.B) {
+		compare(b, side{"verify", newLoad(b, at["verify"]), mint}, side{"ecdsa", newLoad(b, at["ecdsa"]), mint}, "of-bare-proxy-and-ecdsa")
+	})
+}
+
+// side is one of the two that are compared: where its requests go, and what the n-th of them is.
+type side struct {
+	name    string
+	load    *load
+	request func(n int) string
+}
+
+// compare sends b.N requests to each side, a turn of some hundred at a time, and reports the rate of the first as a share of the second's.
+func compare(b *testing.B, ours, floor side, metric string) {
+	const turn = 400
+	seen := 0
+	perRequest := map[string][]float64{}
+	run := func(s side, n int) {
+		requests := make([]string, n)
+		for i := range requests {
+			requests[i] = s.request(seen)
+			seen++
+		}
+		b.StartTimer()
+		start := time.Now()
+		s.load.send(b, requests)
+		elapsed := time.Since(start)
+		b.StopTimer()
+		if n == turn {
+			perRequest[s.name] = append(perRequest[s.name], float64(elapsed.Nanoseconds())/float64(n))
+		}
+	}
+	b.StopTimer()
+	b.ResetTimer()
+	for left := max(b.N, 2*turn); left > 0; left -= turn {
+		first, second := ours, floor
+		if left/turn%2 == 0 {
+			first, second = floor, ours
+		}
+		run(first, turn)
+		run(second, turn)
+	}
+	median := func(s side) float64 {
+		times := perRequest[s.name]
+		slices.Sort(times)
+		return times[len(times)/2]
+	}
+	b.ReportMetric(median(floor)/median(ours), metric)
+	b.ReportMetric(median(ours), "ns/"+ours.name)
+	b.ReportMetric(median(floor), "ns/"+floor.name)
+}
+
+// load is a set of connections to one address.
+type load struct{ connections []*bufio.ReadWriter }
+
+func newLoad(b *testing.B, address string) *load {
+	l := new(load)
+	for range callers {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { c.Close() })
+		l.connections = append(l.connections, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)))
+	}
+	return l
+}
+
+// send shares the requests out among the connections and waits for all the answers, each of which must be a 200.
+func (l *load) send(b *testing.B, requests []string) {
+	var wg sync.WaitGroup
+	for i, c := range l.connections {
+		wg.Go(func() {
+			for n := i; n < len(requests); n += len(l.connections) {
+				if err := roundTrip(c, requests[n]); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if b.Failed() {
+		b.FailNow()
+	}
+}
+
+// roundTrip reads as little as it can, since it shares the processors with what it measures.
+func roundTrip(c *bufio.ReadWriter, request string) error {
+	_, _ = c.WriteString(request)
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	length := -1
+	for first := true; ; first = false {
+		line, err := c.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+			return fmt.Errorf("answer %q", line)
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			length, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
+		}
+		if len(line) == 2 {
+			break
+		}
+	}
+	if length < 0 {
+		return fmt.Errorf("an answer without Content-Length")
+	}
+	_, err := c.Discard(length)
+	return err
+}
+
+const benchCaddyfile = `
+{
+	admin off
+	log {
+		output discard
+	}
+	oauth_server {
+		issuer http://localhost:$token
+		store memory
+		client billing {
+			secret demo-billing-secret
+			grants client_credentials
+			scope orders:read
+			audience orders
+		}
+	}
+}
+http://:$token {
+	bind 127.0.0.1
+	oauth_token
+}
+http://:$signature {
+	bind 127.0.0.1
+	route {
+		bench_signature
+	}
+}
+http://:$verify {
+	bind 127.0.0.1
+	oauth_verify {
+		audience orders
+		scope orders:read
+		header X-User-Id sub
+		issuer https://idp.example {
+			jwks_file $jwks
+		}
+	}
+	reverse_proxy 127.0.0.1:$upstream
+}
+http://:$proxy {
+	bind 127.0.0.1
+	reverse_proxy 127.0.0.1:$upstream
+}
+http://:$ecdsa {
+	bind 127.0.0.1
+	route {
+		bench_ecdsa
+		reverse_proxy 127.0.0.1:$upstream
+	}
+}
+http://:$upstream {
+	bind 127.0.0.1
+	respond "the orders"
+}
+`
+
+// runBenchCaddy starts the Caddy of the benchmarks and returns the address of each of its sites.
+func runBenchCaddy(b *testing.B, idp *verifytest.Issuer) map[string]string {
+	jwks := filepath.Join(b.TempDir(), "jwks.json")
+	if err := os.WriteFile(jwks, idp.JWKS(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	at := map[string]string{}
+	replacements := []string{"$jwks", jwks}
+	for _, site := range []string{"token", "signature", "verify", "proxy", "ecdsa", "upstream"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		at[site] = l.Addr().String()
+		l.Close()
+		_, port, _ := net.SplitHostPort(at[site])
+		replacements = append(replacements, "$"+site, port)
+	}
+	text := strings.NewReplacer(replacements...).Replace(benchCaddyfile)
+	config, _, err := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = caddy.Stop() })
+	return at
+}
+
+func init() {
+	caddy.RegisterModule(benchSignature{})
+	caddy.RegisterModule(benchECDSA{})
+	for _, name := range []string{"bench_signature", "bench_ecdsa"} {
+		module := "http.handlers." + name
+		httpcaddyfile.RegisterHandlerDirective(name, func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+			info, err := caddy.GetModule(module)
+			if err != nil {
+				return nil, err
+			}
+			return info.New().(caddyhttp.MiddlewareHandler), nil
+		})
+	}
+}
+
+var benchKey, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+
+// benchSignature is the least that a token endpoint can do.
+type benchSignature struct{}
+
+func (benchSignature) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bench_signature", New: func() caddy.Module { return new(benchSignature) }}
+}
+
+func (benchSignature) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(body)
+	if _, err := ecdsa.SignASN1(rand.Reader, benchKey, digest[:]); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(benchAnswer)))
+	_, err = w.Write(benchAnswer)
+	return err
+}
+
+// benchAnswer is as long as the answer of the token endpoint.
+var benchAnswer = bytes.Repeat([]byte("a"), 650)
+
+// benchECDSA makes one raw verification and goes on.
+type benchECDSA struct{}
+
+func (benchECDSA) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bench_ecdsa", New: func() caddy.Module { return new(benchECDSA) }}
+}
+
+var (
+	benchDigest    = sha256.Sum256([]byte("signed"))
+	benchSigned, _ = ecdsa.SignASN1(rand.Reader, benchKey, benchDigest[:])
+)
+
+func (benchECDSA) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !ecdsa.VerifyASN1(&benchKey.PublicKey, benchDigest[:], benchSigned) {
+		return caddyhttp.Error(http.StatusInternalServerError, nil)
+	}
+	return next.ServeHTTP(w, r)
+}
