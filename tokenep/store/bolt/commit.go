@@ -49,11 +49,11 @@ var errClosed = errors.New("the store is closed")
 // commitAll commits what the verbs send, until Close.
 //
 // An fsync takes a thousand times as long as what it makes durable. So whoever
-// writes while one is under way shares the next: the first write
-// that comes is committed at once, alone if nobody else is waiting, and those
-// that arrive meanwhile make the next group. Nothing waits for a timer, nor for
-// writers that may yet come: waiting for those just answered was measured, and
-// gives larger groups and no more writes.
+// writes while one is under way shares the next: the first write that comes is
+// committed at once, alone if nobody else is waiting, and those that arrive
+// meanwhile make the next group. Nothing waits for a timer, nor for writers that
+// may yet come: to wait for those just answered was measured, and gives larger
+// groups but no more writes a second.
 func (s *Store) commitAll() {
 	group := make([]*op, 0, maxGroup)
 	for {

@@ -15,6 +15,8 @@
 // writing, and comes back after the fsync; a read goes to the file directly,
 // and waits for nobody.
 //
-// The file does not shrink: pages that become free are used again. To copy it,
-// stop the process; to inspect it, use the bbolt command on a copy.
+// The file does not shrink: pages that become free are used again, and each
+// commit writes the list of them, 8 bytes a page, so that opening need not look
+// for them. To copy the file, stop the process; to inspect it, use the bbolt command
+// on a copy.
 package bolt

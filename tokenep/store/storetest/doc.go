@@ -1,0 +1,14 @@
+// Package storetest is the contract of store.Store as a test: what passes it
+// may be used as a store.
+//
+// An engine calls Run from a test of its own. Each rule is a sentence of the
+// contract, and a failure prints it. What is an engine's own promise, such as
+// what survives a crash, is tested beside the engine.
+//
+//	storetest.go   Run and the list of rules
+//	verbs.go       one caller: what each verb answers
+//	bounds.go      ids, data and limits
+//	concurrent.go  many callers
+//	expiry.go      records that end
+//	model.go       random sequences of verbs against a plain map
+package storetest
