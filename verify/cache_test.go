@@ -101,8 +101,8 @@ func TestCacheStoresNothingDead(t *testing.T) {
 	}
 	cache.Insert("lives", nil, tokenOf("c", clock.at.Add(time.Second)))
 	cache.Insert("lives long", nil, tokenOf("c", time.Unix(253402300799, 0)))
-	if cache.Len() != 2 {
-		t.Errorf("%d stored, want 2", cache.Len())
+	if cache.Len() != 2 || cache.Undying() != 0 {
+		t.Errorf("%d stored, %d of them for ever; want 2 and 0", cache.Len(), cache.Undying())
 	}
 }
 
@@ -136,6 +136,9 @@ func TestCacheFull(t *testing.T) {
 		if n := cache.Len(); n > max(limit, 1) {
 			t.Errorf("limit %d: holds %d", limit, n)
 		}
+		if clients := cache.Clients(); clients > max(limit, 1) {
+			t.Errorf("limit %d: remembers %d clients", limit, clients)
+		}
 		left := 0
 		for i := range honest {
 			if cache.Holds(fmt.Sprint("honest ", i)) {
@@ -145,6 +148,18 @@ func TestCacheFull(t *testing.T) {
 		if limit >= 64 && left < honest*9/10 {
 			t.Errorf("limit %d: %d of %d honest tokens are left", limit, left, honest)
 		}
+	}
+}
+
+// K12: nothing is left of clients whose tokens are gone.
+func TestCacheForgetsClients(t *testing.T) {
+	clock := newClock()
+	cache := verify.NewCache(64, clock.now)
+	for i := range 1000 {
+		cache.Insert(fmt.Sprint(i), nil, tokenOf(fmt.Sprint("client ", i), clock.at.Add(time.Hour)))
+	}
+	if n := cache.Clients(); n != 64 {
+		t.Errorf("remembers %d clients, want 64", n)
 	}
 }
 

@@ -198,6 +198,22 @@ func TestIssuersApart(t *testing.T) {
 	expect(t, v, b.Sign(verifytest.Claims{"iss": a.Name}), verify.InvalidToken)
 }
 
+// C04: a NumericDate is rounded down, also before 1970, and whether or not it
+// has an exponent (RFC 7519 §2).
+func TestNumericDate(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, nil)
+	for text, want := range map[string]int64{
+		"0": 0, "-0": 0, "1.0": 1, "1.9999999999999999999": 1, "-1.5": -2, "-1.0": -1, "-0.1": -1,
+		"1.5e9": 1_500_000_000, "1e-1": 0, "-1e-1": -1, "15E-1": 1, "1700000000.99999999": 1_700_000_000,
+	} {
+		token := expect(t, v, issuer.Sign(verifytest.Claims{"nbf": json.Number(text)}), "ok")
+		if token != nil && token.NotBefore.Unix() != want {
+			t.Errorf("%s: %d, want %d", text, token.NotBefore.Unix(), want)
+		}
+	}
+}
+
 // C19: the actor is told apart from the subject (RFC 8693 §4.1).
 func TestTokenFields(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)

@@ -17,6 +17,26 @@ func VerifySignature(name string, key crypto.PublicKey, input string, signature 
 // Holds reports whether c would know raw.
 func (c *Cache) Holds(raw string) bool { return c.find(raw) != nil }
 
+// Undying is how many entries go-cache would never let go.
+func (c *Cache) Undying() (n int) {
+	for i := range c.shards {
+		for _, item := range c.shards[i].proven.Items() {
+			if item.Expiration <= 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Clients is how many clients the shards keep count of.
+func (c *Cache) Clients() (n int) {
+	for i := range c.shards {
+		n += len(c.shards[i].clients)
+	}
+	return n
+}
+
 // KeyOf gives the key that signed t.
 func (v *Verifier) KeyOf(ctx context.Context, t *Token) (crypto.PublicKey, error) {
 	return v.issuers[t.Issuer].Keys.Key(ctx, t.Header.KeyID, t.Header.Algorithm)

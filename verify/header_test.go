@@ -114,6 +114,7 @@ func TestHeader(t *testing.T) {
 		{"A25 NaN", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt","x":NaN}`)}, verify.InvalidToken},
 		{"A25 raw control character", options{raw("{\"alg\":\"ES256\",\"kid\":\"ES256\",\"typ\":\"at+jwt\",\"x\":\"\n\"}")}, verify.InvalidToken},
 		{"white space is JSON", options{raw(" {\"alg\" :\t\"ES256\",\r\n\"kid\":\"ES256\",\"typ\":\"at+jwt\"}\n")}, "ok"},
+		{"longer than 2048 characters", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}` + strings.Repeat(" ", 1500))}, verify.InvalidToken},
 		{"not an object", options{raw(`["ES256"]`)}, verify.InvalidToken},
 		{"empty object", options{raw(`{}`)}, verify.InvalidToken},
 

@@ -34,7 +34,7 @@ func rsaMembers(bits int) string {
 	return `"kty":"RSA","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `"`
 }
 
-// little gives the JWK of an Ed25519 public key in hexadecimal.
+// okp gives the JWK of an Ed25519 public key in hexadecimal.
 func okp(text string) string {
 	point, err := hex.DecodeString(text)
 	if err != nil {
@@ -245,7 +245,7 @@ func TestFileKeys(t *testing.T) {
 	f.expect(t, "a", verify.ErrUnknownKey) // withdrawn
 	f.expect(t, "b", nil)
 
-	for _, broken := range []string{"", "{", `{"keys":[{"kty":"oct","k":"AA"}]}`, keySetOf("c", "c"), strings.Repeat(" ", 1<<20+1)} {
+	for _, broken := range []string{"", "{", `{"keys":[{"kty":"oct","k":"AA"}]}`, keySetOf("c", "c"), keySetOf("c") + strings.Repeat(" ", 1<<20)} {
 		f.write(t, broken)
 		f.clock.advance(5 * time.Second)
 		f.expect(t, "b", nil) // K07: the last good version stands

@@ -105,7 +105,7 @@ func (a *algorithm) verify(key crypto.PublicKey, input string, signature []byte)
 			ok = ecdsa.VerifyASN1(key, a.digest(&buffer, input), encoded)
 		}
 	case *rsa.PublicKey:
-		ok = len(signature) == key.Size() && a.verifyRSA(key, a.digest(&buffer, input), signature) == nil
+		ok = a.verifyRSA(key, a.digest(&buffer, input), signature) == nil
 	case ed25519.PublicKey:
 		ok = ed25519.Verify(key, []byte(input), signature)
 	}
@@ -116,6 +116,7 @@ func (a *algorithm) verify(key crypto.PublicKey, input string, signature []byte)
 }
 
 // verifyRSA holds the salt of PSS to the length of the hash (RFC 7518 §3.5).
+// That the signature is as long as the modulus crypto/rsa checks itself.
 func (a *algorithm) verifyRSA(key *rsa.PublicKey, digest, signature []byte) error {
 	if a.pss {
 		return rsa.VerifyPSS(key, a.hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
