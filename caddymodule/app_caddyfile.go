@@ -6,6 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 )
 
 // parseServer reads the global option oauth_server, which may be repeated with another name. Syntax:
@@ -60,7 +62,7 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "access_token_ttl":
 			return readDuration(d, &s.AccessTokenTTL)
 		case "signing_alg":
-			return readOne(d, &s.SigningAlg)
+			return readChoice(d, &s.SigningAlg, keys.Algorithms()...)
 		case "audience":
 			return readSome(d, &s.Audience)
 		case "cors_origins":

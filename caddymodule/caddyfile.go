@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -51,14 +52,26 @@ func readOne(d *caddyfile.Dispenser, into *string) error {
 	return nil
 }
 
-// readSome reads an option that has one or more arguments, and adds them to those of earlier lines.
+// readSome reads an option that has one or more arguments.
 func readSome(d *caddyfile.Dispenser, into *[]string) error {
 	option := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 0 || slices.Contains(args, "") {
 		return d.Errf("%s takes one or more arguments", option)
 	}
-	*into = append(*into, args...)
+	*into = args
+	return nil
+}
+
+// readChoice reads an option whose argument is one of a few.
+func readChoice(d *caddyfile.Dispenser, into *string, choices ...string) error {
+	option := d.Val()
+	if err := readOne(d, into); err != nil {
+		return err
+	}
+	if !slices.Contains(choices, *into) {
+		return d.Errf("%s is one of %s", option, strings.Join(choices, ", "))
+	}
 	return nil
 }
 

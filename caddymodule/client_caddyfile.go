@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 // parseClient reads one client. Syntax:
@@ -38,7 +40,7 @@ func (s *Server) parseClient(d *caddyfile.Dispenser) error {
 		case "secret":
 			return c.parseSecret(d, s.name)
 		case "auth_method":
-			return readOne(d, &c.AuthMethod)
+			return readChoice(d, &c.AuthMethod, tokenep.AuthBasic, tokenep.AuthPost, tokenep.AuthNone)
 		case "grants":
 			return c.parseGrants(d)
 		case "scope":

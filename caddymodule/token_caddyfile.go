@@ -4,6 +4,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 func parseEndpoints(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -63,7 +65,7 @@ func (e *Endpoints) parseTokenEndpoint(d *caddyfile.Dispenser) error {
 		case "subject_token_type":
 			return readOne(d, &t.SubjectTokenType)
 		case "subject_token_error":
-			return readOne(d, &t.SubjectTokenError)
+			return readChoice(d, &t.SubjectTokenError, string(tokenep.InvalidRequest), string(tokenep.InvalidGrant))
 		case "ignore":
 			return readSome(d, &t.Ignore)
 		default:

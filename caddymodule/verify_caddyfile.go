@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -94,6 +96,11 @@ func (g *Guard) parseHeader(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 || args[0] == "" || args[1] == "" {
 		return d.Err("header takes two arguments: the header and the claim")
+	}
+	for _, h := range g.Headers {
+		if strings.EqualFold(h.Header, args[0]) {
+			return d.Errf("header %s is given twice", args[0])
+		}
 	}
 	g.Headers = append(g.Headers, ClaimHeader{Header: args[0], Claim: args[1]})
 	return nil
