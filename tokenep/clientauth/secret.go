@@ -20,7 +20,7 @@ import (
 // generated marks the hash of a secret that this server made: SHA-256 is enough for 256 random bits.
 const generated = "$sha256$"
 
-// Hash returns the hash of a secret that was generated with at least 256 bits of entropy.
+// Hash returns the hash of a client secret (RFC 6749 §2.3.1) that was generated with at least 256 bits of entropy.
 func Hash(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return generated + base64.RawURLEncoding.EncodeToString(sum[:])
@@ -100,31 +100,32 @@ func (s *Secrets) match(ctx context.Context, hash, secret string) (right, slow b
 		return subtle.ConstantTimeCompare([]byte(hash), []byte(Hash(secret))) == 1, false, nil
 	}
 	pair := s.pair(hash, secret)
-	s.mu.RLock()
-	_, right = s.proven[pair]
-	s.mu.RUnlock()
-	if right {
+	if s.isProven(pair) {
 		return true, false, nil
 	}
-	right, err = s.slow(ctx, hash, secret)
-	if right {
-		s.remember(pair)
-	}
+	right, err = s.slow(ctx, hash, secret, pair)
 	return right, true, err
 }
 
-// slow runs the slow comparison, as many at once as there are processors: a crowd of wrong secrets waits in line instead of taking all the memory.
-func (s *Secrets) slow(ctx context.Context, hash, secret string) (bool, error) {
+// slow runs the slow comparison, as many at once as there are processors: a crowd waits in line instead of taking all the memory, and of a crowd
+// with the same right secret the first pays for all.
+func (s *Secrets) slow(ctx context.Context, hash, secret string, pair [32]byte) (right bool, err error) {
 	if s.compare == nil {
-		return false, fmt.Errorf("no comparison for the hash of a client's secret is available")
+		return false, errors.New("no comparison for the hash of a client's secret is available")
 	}
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
-		return s.compare([]byte(hash), []byte(secret))
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
+	if s.isProven(pair) {
+		return true, nil
+	}
+	if right, err = s.compare([]byte(hash), []byte(secret)); right {
+		s.remember(pair)
+	}
+	return right, err
 }
 
 // equalize makes every failure cost one slow comparison where slow hashes are in use.
@@ -132,7 +133,7 @@ func (s *Secrets) equalize(ctx context.Context, secret string, paid bool) error 
 	if paid || s.decoy == nil {
 		return nil
 	}
-	_, err := s.slow(ctx, string(s.decoy), secret)
+	_, err := s.slow(ctx, string(s.decoy), secret, s.pair(string(s.decoy), secret))
 	return err
 }
 
@@ -144,6 +145,13 @@ func (s *Secrets) pair(hash, secret string) (id [32]byte) {
 	mac.Write([]byte(secret))
 	mac.Sum(id[:0])
 	return id
+}
+
+func (s *Secrets) isProven(pair [32]byte) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.proven[pair]
+	return ok
 }
 
 func (s *Secrets) remember(pair [32]byte) {
