@@ -44,9 +44,15 @@ type apiOwned struct {
 
 // counted is how many of the tokens count: those that are not dead, and that no other is about to replace.
 func (o *apiTokenOwner) counted() int {
+	replaced := make(map[string]bool)
+	for _, e := range o.Tokens {
+		if !e.Dead && e.Replaces != "" {
+			replaced[e.Replaces] = true
+		}
+	}
 	n := 0
 	for _, e := range o.Tokens {
-		if !e.Dead && o.successor(e.ID) < 0 {
+		if !e.Dead && !replaced[e.ID] {
 			n++
 		}
 	}
@@ -113,12 +119,18 @@ func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int
 	if owner.counted() > limit {
 		return fmt.Errorf("%w: %q has %d, the most that one may have; revoke one first", ErrTooMany, owner.Owner, limit)
 	}
-	for len(owner.Tokens) > maxEntries {
-		i := slices.IndexFunc(owner.Tokens, func(e apiOwned) bool { return e.Dead })
-		if i < 0 { // pairs that are being rotated count as one, but take the room of two
-			return fmt.Errorf("%w: %q has %d, with those that are being rotated; try again in a minute", ErrTooMany, owner.Owner, MaxOwned)
-		}
-		owner.Tokens = slices.Delete(owner.Tokens, i, i+1)
+	if len(owner.Tokens) > maxEntries {
+		drop := (maxEntries - MaxOwned) / 2 // the oldest, and some more at once, so that the next one need not look
+		owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool {
+			if !e.Dead || drop == 0 {
+				return false
+			}
+			drop--
+			return true
+		})
+	}
+	if len(owner.Tokens) > maxEntries { // a pair that is being rotated counts as one, but takes the room of two
+		return fmt.Errorf("%w: %q has %d, with those that are being rotated; try again in a minute", ErrTooMany, owner.Owner, maxEntries)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (s APITokens) Rotate(ctx context.Context, id string) (token string, made AP
 	if err := s.check(&next); err != nil {
 		return "", APIToken{}, err
 	}
-	token, made, err = s.make(ctx, next, id)
+	token, made, err = s.write(ctx, next, id)
 	if err != nil {
 		return "", APIToken{}, err
 	}

@@ -46,7 +46,7 @@ type APITokens struct {
 	Store       store.Store
 	Revocations *Revocations
 	Prefix      string           // begins each new token: [a-z][a-z0-9]{0,15}; tokens with an earlier prefix stay good
-	MaxPerUser  int              // live tokens of one owner; 0: MaxOwned
+	MaxPerUser  int              // live tokens of one owner, up to MaxOwned; 0: that
 	MaxAge      time.Duration    // a new token expires no later than this
 	TokenLife   time.Duration    // the longest life of an access token made from an API token
 	Now         func() time.Time // the clock
@@ -68,12 +68,12 @@ func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made A
 	if err := s.check(&made); err != nil {
 		return "", APIToken{}, err
 	}
-	return s.make(ctx, made, "")
+	return s.write(ctx, made, "")
 }
 
-// make writes a token that replaces another, or none. First it is counted, then it is made: dying in between leaves an id
+// write makes a token that replaces another, or none. First it is counted, then it is made: dying in between leaves an id
 // that is counted, but names no token, and reserve takes that for a token that was given up.
-func (s APITokens) make(ctx context.Context, t APIToken, replaces string) (string, APIToken, error) {
+func (s APITokens) write(ctx context.Context, t APIToken, replaces string) (string, APIToken, error) {
 	t.ID = randomBase62(idLength)
 	if err := s.reserve(ctx, t, replaces); err != nil {
 		return "", APIToken{}, err

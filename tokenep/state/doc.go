@@ -15,8 +15,8 @@
 //	apitoken_record.go  the record of an API token, and what may be in it
 //	apitoken_format.go  the text of an API token, and its checksum
 //	apitoken_owner.go   how many API tokens an owner has, exactly
-//	revocations.go      the log of revoked access tokens (RFC 7009 §2.1), from writing to Start
-//	revocation_log.go   its records, and how a node follows them
+//	revocations.go      the log of revoked access tokens (RFC 7009 §2.1): written to, and followed by each node
+//	revocation_log.go   its records, and catching up with them
 //	errors.go           what a caller can do something about
 //
 // No secret that a client could present is ever stored, only its SHA-256; that

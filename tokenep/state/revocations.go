@@ -61,7 +61,7 @@ func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	if err := checkRevocation(e); err != nil {
 		return err
 	}
-	n, err := r.append(ctx, e)
+	n, err := r.insert(ctx, e)
 	if err != nil {
 		return fmt.Errorf("revoking %s %.40q: %w", e.Claim, e.Value, err)
 	}
@@ -72,10 +72,10 @@ func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	return nil
 }
 
-// append stores e under the first number that is free after the head. The head has to be read anew: a number that this node
+// insert stores e under the first number that is free after the head. The head has to be read anew: a number that this node
 // last saw free may have been used by others, who went on, and have expired. The same holds when this very call stood still
 // for long, so then e is stored once more.
-func (r *Revocations) append(ctx context.Context, e verify.Revocation) (uint64, error) {
+func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, error) {
 	for {
 		began := r.now()
 		head, _, err := r.loadHead(ctx)
