@@ -73,7 +73,7 @@ func failed(err error) (int, error) { return caddy.ExitCodeFailedStartup, err }
 func callAdmin(fl caddycmd.Flags, method string, segments []string, query url.Values, body, answer any) error {
 	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
 	if err != nil {
-		return fmt.Errorf("couldn't determine admin API address: %v", err)
+		return fmt.Errorf("couldn't determine admin API address: %w", err)
 	}
 	uri := strings.TrimSuffix(adminBase, "/")
 	for _, segment := range append([]string{fl.String("server")}, segments...) {

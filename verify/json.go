@@ -217,8 +217,8 @@ func (r *jsonReader) number() (json.Number, error) {
 	return json.Number(r.text[start:r.at]), nil
 }
 
-func (r *jsonReader) skip(any string) bool {
-	if r.at < len(r.text) && strings.IndexByte(any, r.text[r.at]) >= 0 {
+func (r *jsonReader) skip(chars string) bool {
+	if r.at < len(r.text) && strings.IndexByte(chars, r.text[r.at]) >= 0 {
 		r.at++
 		return true
 	}

@@ -1,11 +1,3 @@
-// Package grant is the ways to get a token at the token endpoint: one file for each grant, which is one section of one RFC.
-//
-//	all.go                 the list
-//	client_credentials.go  a client acts for itself (RFC 6749 §4.4)
-//	token_exchange.go      one token for another (RFC 8693)
-//
-// A grant reads its own parameters and says what may be issued. It writes no response, signs nothing and authenticates no client: the phases
-// of tokenep.Handler do that, in an order that no grant can change.
 package grant
 
 import "github.com/tokenep/caddy-tokenep/tokenep"

@@ -1,0 +1,11 @@
+// Package clientauth is the ways in which a client can authenticate at the token endpoint and its siblings: one file for each
+// token_endpoint_auth_method (RFC 7591 §2).
+//
+//	all.go     the list
+//	basic.go   client_secret_basic: the Authorization header (RFC 6749 §2.3.1)
+//	post.go    client_secret_post: the body (RFC 6749 §2.3.1)
+//	none.go    none: a public client names itself (RFC 6749 §3.2.1)
+//	secret.go  how a secret is compared with its hash
+//
+// It does not decide which method a request uses, nor count failures: tokenep.Authenticator does, the same for every endpoint.
+package clientauth
