@@ -102,10 +102,12 @@ func (l *Limiter) makeRoom(now time.Time) {
 	if len(l.addresses) < maxAddresses {
 		return
 	}
-	examined := 0
+	examined, freed := 0, false
 	for key, f := range l.addresses {
-		if examined++; f.decayed(now) == 0 || examined == 64 {
+		examined++
+		if f.decayed(now) == 0 || examined == 64 && !freed {
 			delete(l.addresses, key)
+			freed = true
 		}
 		if examined == 64 {
 			return
