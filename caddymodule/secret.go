@@ -20,7 +20,7 @@ var (
 	// The numbers of an argon2id hash are bounded, since argon2 panics without a round or a thread, and takes all the memory it is told to.
 	argon2idHash = regexp.MustCompile(`^\$argon2id\$v=19\$m=[1-9][0-9]{0,6},t=[1-9][0-9]{0,2},p=[1-9][0-9]{0,2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$`)
 	bcryptHash   = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
-	// What clientauth.Hash makes of a generated secret.
+	// What tokenep.HashSecret makes of a generated secret.
 	sha256Hash = regexp.MustCompile(`^\$sha256\$[A-Za-z0-9_-]{43}$`)
 )
 

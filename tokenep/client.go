@@ -2,6 +2,8 @@ package tokenep
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +47,15 @@ type Client struct {
 type Secret struct {
 	Hash    string    `json:"hash"`             // $sha256$… for generated secrets; argon2id or bcrypt for those that people chose
 	Expires time.Time `json:"expires,omitzero"` // refused from then on; zero: never
+}
+
+// GeneratedHash begins the hash of a secret that this server made.
+const GeneratedHash = "$sha256$"
+
+// HashSecret returns what is kept of a generated secret: SHA-256 is enough for 256 random bits. It is not for secrets that people choose.
+func HashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return GeneratedHash + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // Public reports whether the client has no secret to authenticate with (RFC 6749 §2.1).

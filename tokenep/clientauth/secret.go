@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
@@ -16,15 +15,6 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
-
-// generated marks the hash of a secret that this server made: SHA-256 is enough for 256 random bits.
-const generated = "$sha256$"
-
-// Hash returns the hash of a client secret (RFC 6749 §2.3.1) that was generated with at least 256 bits of entropy.
-func Hash(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return generated + base64.RawURLEncoding.EncodeToString(sum[:])
-}
 
 // Secrets compares client secrets with their hashes. Secrets that people chose are under a slow hash; a secret that was once found
 // right is remembered, under a key that lives and dies with the process, so that the slow hash is paid for once and not on every request.
@@ -96,8 +86,8 @@ func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Cre
 
 // match compares one secret with one hash.
 func (s *Secrets) match(ctx context.Context, hash, secret string) (right, slow bool, err error) {
-	if strings.HasPrefix(hash, generated) {
-		return subtle.ConstantTimeCompare([]byte(hash), []byte(Hash(secret))) == 1, false, nil
+	if strings.HasPrefix(hash, tokenep.GeneratedHash) {
+		return subtle.ConstantTimeCompare([]byte(hash), []byte(tokenep.HashSecret(secret))) == 1, false, nil
 	}
 	pair := s.pair(hash, secret)
 	if s.isProven(pair) {

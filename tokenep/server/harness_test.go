@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -56,7 +55,7 @@ var clients = []tokenep.Client{
 	{ID: "odd:% id", Secrets: secrets("odd"), Grants: []string{cc}},
 	{ID: "odd", Secrets: secrets(oddSecret), Grants: []string{cc}},
 	{ID: "turning", Grants: []string{cc}, Secrets: []tokenep.Secret{
-		{Hash: clientauth.Hash("old-secret"), Expires: start}, {Hash: clientauth.Hash("this-secret"), Expires: start.Add(time.Hour)}, {Hash: clientauth.Hash("next-secret")},
+		{Hash: tokenep.HashSecret("old-secret"), Expires: start}, {Hash: tokenep.HashSecret("this-secret"), Expires: start.Add(time.Hour)}, {Hash: tokenep.HashSecret("next-secret")},
 	}},
 	{ID: "gateway", Secrets: secrets("gateway-secret"), Grants: []string{cc, exchange}, From: []string{"billing"},
 		Scope: verify.Scope{"orders:read", "invoices"}, Audience: []string{orders}},
@@ -69,7 +68,7 @@ const oddSecret = `p%ä:s +w"ö`
 
 func secrets(all ...string) (s []tokenep.Secret) {
 	for _, secret := range all {
-		s = append(s, tokenep.Secret{Hash: clientauth.Hash(secret)})
+		s = append(s, tokenep.Secret{Hash: tokenep.HashSecret(secret)})
 	}
 	return s
 }

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -39,7 +38,7 @@ func oracleServer(t *testing.T) (issuer string) {
 		Issuer: listening.URL + "/tenant",
 		Store:  state,
 		Clients: []tokenep.Client{{
-			ID: "billing", Secrets: []tokenep.Secret{{Hash: clientauth.Hash(oracleSecret)}},
+			ID: "billing", Secrets: []tokenep.Secret{{Hash: tokenep.HashSecret(oracleSecret)}},
 			Grants: []string{"client_credentials"}, Scope: verify.Scope{"orders:read", "orders:write"}, Audience: []string{"orders"},
 		}},
 	})

@@ -2,8 +2,6 @@ package state
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,7 +35,7 @@ func (s Clients) Add(ctx context.Context, c tokenep.Client) (secret string, err 
 	}
 	if c.AuthMethod != tokenep.AuthNone {
 		secret = GenerateSecret()
-		c.Secrets = []tokenep.Secret{{Hash: HashSecret(secret)}}
+		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
 	}
 	if err := c.Validate(); err != nil {
 		return "", invalid(err.Error())
@@ -135,10 +133,3 @@ func decodeClient(record store.Record) (*tokenep.Client, error) {
 
 // GenerateSecret returns a new secret of 256 bits, letters and digits only (RFC 6749 §10.10).
 func GenerateSecret() string { return randomBase62(secretLength) }
-
-// HashSecret returns what is kept of a generated secret: $sha256$ and the base64url of its SHA-256. It is not for secrets
-// that people choose.
-func HashSecret(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return "$sha256$" + base64.RawURLEncoding.EncodeToString(sum[:])
-}

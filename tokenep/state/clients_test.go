@@ -38,7 +38,7 @@ func TestAddedClientIsLoaded(t *testing.T) {
 			!slices.Equal(got.Scope, want.Scope) || !slices.Equal(got.Audience, want.Audience) || !got.Created.Equal(c.Now()) {
 			t.Errorf("loaded %+v", got)
 		}
-		if len(got.Secrets) != 1 || got.Secrets[0].Hash != state.HashSecret(secret) {
+		if len(got.Secrets) != 1 || got.Secrets[0].Hash != tokenep.HashSecret(secret) {
 			t.Errorf("secrets %v, want the hash of the one that was returned", got.Secrets)
 		}
 		record, err := s.Load(t.Context(), "client", "billing")
@@ -108,7 +108,7 @@ func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
 			t.Fatalf("%d were added, want 1", len(secrets))
 		}
 		got, err := clients.Load(t.Context(), "billing")
-		if err != nil || got.Secrets[0].Hash != state.HashSecret(<-secrets) {
+		if err != nil || got.Secrets[0].Hash != tokenep.HashSecret(<-secrets) {
 			t.Errorf("%v; the secret that was returned is not the one that is kept", err)
 		}
 	})
@@ -197,7 +197,7 @@ func TestGeneratedSecretIsLongAndPlain(t *testing.T) {
 		t.Errorf("secrets %q and %q", a, b)
 	}
 	// Computed with openssl.
-	if got, want := state.HashSecret("secret"), "$sha256$K7gNU3sdo-OL0wNhqoVWhr3g6s1xYv72ol_pe_Unols"; got != want {
+	if got, want := tokenep.HashSecret("secret"), "$sha256$K7gNU3sdo-OL0wNhqoVWhr3g6s1xYv72ol_pe_Unols"; got != want {
 		t.Errorf("hash %s, want %s", got, want)
 	}
 }
