@@ -26,7 +26,7 @@ func Methods(origins CORS, next http.HandlerFunc, methods ...string) http.Handle
 			w.Header().Set("Allow", allow)
 			e := InvalidRequest.Describe("this endpoint does not know the method")
 			e.Status = http.StatusMethodNotAllowed
-			WriteError(w, r, e)
+			_ = WriteError(w, r, e)
 		}
 	})
 }
