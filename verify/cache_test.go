@@ -227,3 +227,25 @@ func TestConcurrently(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// A hit costs the state of one verification and a copy of the token for
+// SHA-256, and nothing that grows with what the token says.
+func TestHitAllocations(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })
+	raw := issuer.Sign(verifytest.Claims{"scope": strings.Repeat("scope ", 50) + "x"})
+	expect(t, v, raw, "ok")
+	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), raw) }); n > 2 {
+		t.Errorf("%v allocations, want at most 2", n)
+	}
+}
+
+// T12: of a token that is too long not a byte is copied.
+func TestTooLongAllocations(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })
+	raw := strings.Repeat("a", 1<<20)
+	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), raw) }); n > 2 {
+		t.Errorf("%v allocations, want the state and the error", n)
+	}
+}
