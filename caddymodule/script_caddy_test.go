@@ -14,6 +14,8 @@ import (
 type caddyProcess struct {
 	cmd  *exec.Cmd     // nil: none
 	done chan struct{} // closed when it has ended
+
+	calls []func() error // wait for the requests in the background
 }
 
 type caddyKey struct{}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,26 +11,74 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptHTTP makes one request. Redirects are answers like others.
+// call is one use of the command http: a request, how often it is made, and what is wanted of the answer.
+type call struct {
+	request    *http.Request
+	body       string
+	status     int // 0: any 2xx
+	neg        bool
+	times      int
+	eventually bool
+	background bool
+}
+
+// answer is what came of a request.
+type answer struct {
+	line, body string
+	status     int
+	header     http.Header
+}
+
+// scriptHTTP makes requests. Redirects are answers like others.
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	c := parseCall(ts, args)
+	c.neg = neg
+	if !c.background {
+		ts.Check(c.finish(ts, c.make()))
+		return
+	}
+	pending := make(chan []answer, 1)
+	go func() { pending <- c.make() }()
+	process := scriptCaddy(ts)
+	process.calls = append(process.calls, func() error { return c.finish(ts, <-pending) })
+}
+
+// scriptHTTPWait waits for the requests that were made in the background.
+func scriptHTTPWait(ts *testscript.TestScript, neg bool, args []string) {
+	process := scriptCaddy(ts)
+	if neg || len(args) > 0 || len(process.calls) == 0 {
+		ts.Fatalf("usage: http-wait, after http -background")
+	}
+	for _, finish := range process.calls {
+		ts.Check(finish())
+	}
+	process.calls = nil
+}
+
+func parseCall(ts *testscript.TestScript, args []string) *call {
 	if len(args) < 2 {
-		ts.Fatalf("usage: [!] http METHOD URL [-H 'Name: value']… [-u user:password] [-d body | -json body] [-status code]")
+		ts.Fatalf("usage: [!] http METHOD URL [flags]; see TestScript")
 	}
 	request, err := http.NewRequest(args[0], args[1], nil)
 	ts.Check(err)
-	status := 0
+	c := &call{request: request}
 	flags := flag.NewFlagSet("http", flag.ContinueOnError)
 	flags.SetOutput(ts.Stderr())
-	flags.Func("d", "", requestBody(request, "application/x-www-form-urlencoded"))
-	flags.Func("json", "", requestBody(request, "application/json"))
-	flags.IntVar(&status, "status", 0, "")
+	flags.Func("d", "", c.setBody("application/x-www-form-urlencoded"))
+	flags.Func("json", "", c.setBody("application/json"))
+	flags.IntVar(&c.status, "status", 0, "")
+	flags.IntVar(&c.times, "n", 1, "")
+	flags.BoolVar(&c.eventually, "eventually", false, "")
+	flags.BoolVar(&c.background, "background", false, "")
 	flags.Func("H", "", headerLine(request))
 	flags.Func("u", "", func(pair string) error {
 		request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
@@ -39,22 +88,65 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if flags.NArg() > 0 {
 		ts.Fatalf("http: what is %q?", flags.Args())
 	}
+	return c
+}
 
+// make makes the requests, all at once, and again while one of the answers is not the wanted one, if that is what is asked for.
+func (c *call) make() []answer {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		answers := make([]answer, c.times)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = c.once() })
+		}
+		all.Wait()
+		if !c.eventually || !slices.ContainsFunc(answers, func(a answer) bool { return !c.wanted(a) }) || time.Now().After(deadline) {
+			return answers
+		}
+	}
+}
+
+// once makes one request. What goes wrong with it is an answer of status 0.
+func (c *call) once() answer {
+	request := c.request.Clone(context.Background())
+	if c.body != "" {
+		request.Body, request.ContentLength = io.NopCloser(strings.NewReader(c.body)), int64(len(c.body))
+	}
 	response, err := scriptClient.Do(request)
-	ts.Check(err)
+	if err != nil {
+		return answer{line: err.Error()}
+	}
 	defer func() { _ = response.Body.Close() }()
-	_, _ = fmt.Fprintln(ts.Stderr(), response.Proto, response.Status)
-	ts.Check(response.Header.Write(ts.Stderr()))
-	_, err = io.Copy(ts.Stdout(), response.Body)
-	ts.Check(err)
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{line: err.Error()}
+	}
+	return answer{line: response.Proto + " " + response.Status, status: response.StatusCode, header: response.Header, body: string(body)}
+}
 
-	good := response.StatusCode/100 == 2
-	if status != 0 {
-		good = response.StatusCode == status
+func (c *call) wanted(a answer) bool {
+	good := a.status/100 == 2
+	if c.status != 0 {
+		good = a.status == c.status
 	}
-	if good == neg {
-		ts.Fatalf("unexpected status %s", response.Status)
+	return good != c.neg && a.status != 0
+}
+
+// finish prints the answers, each different one once, and complains about those that are not as wanted.
+func (c *call) finish(ts *testscript.TestScript, answers []answer) error {
+	var bad error
+	for i, a := range answers {
+		if i > 0 && a.body == answers[i-1].body && a.line == answers[i-1].line {
+			continue
+		}
+		_, _ = fmt.Fprintln(ts.Stderr(), a.line)
+		_ = a.header.Write(ts.Stderr())
+		_, _ = io.WriteString(ts.Stdout(), a.body)
+		if !c.wanted(a) {
+			bad = fmt.Errorf("%s %s: unexpected answer %s", c.request.Method, c.request.URL, a.line)
+		}
 	}
+	return bad
 }
 
 var scriptClient = http.Client{
@@ -83,12 +175,12 @@ func headerLine(r *http.Request) func(string) error {
 	}
 }
 
-// requestBody returns a flag that sets the body of r.
-func requestBody(r *http.Request, contentType string) func(string) error {
+// setBody returns a flag that sets the body.
+func (c *call) setBody(contentType string) func(string) error {
 	return func(text string) error {
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
-		if r.Header.Get("Content-Type") == "" {
-			r.Header.Set("Content-Type", contentType)
+		c.body = text
+		if c.request.Header.Get("Content-Type") == "" {
+			c.request.Header.Set("Content-Type", contentType)
 		}
 		return nil
 	}

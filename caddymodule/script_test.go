@@ -27,7 +27,12 @@ import (
 //	caddy-kill               ends Caddy as kill -9 does
 //	http METHOD URL [-H 'Name: value']… [-u user:password] [-d body | -json body] [-status code]
 //	                         makes a request: stdout is the body, stderr the status line and the header. A body is a form
-//	                         unless it is -json. Without -status it wants 2xx, and with ! anything else.
+//	                         unless it is -json. Without -status it wants 2xx, and with ! anything else. With
+//	                         -n COUNT it makes as many at once, all of which must be as wanted; with -eventually it asks again
+//	                         until they are, for some seconds; with -background it goes on, and http-wait waits for the answer.
+//	raw ADDRESS FILE         sends the bytes of a file, with variables replaced and lines ended by CRLF: stdout is what comes back
+//	upstream NAME            starts an API that answers with the request it got: its lines, its body, its trailers. A request for
+//	                         /hold is answered after one for /release. $NAME is its address.
 //	jwt TOKEN                prints the header and the claims of a JWT as indented JSON, members sorted; it verifies nothing
 //	save NAME [PATH]         sets a variable to the last stdout without its line end, or to a member of it as JSON: a.b.0
 //
@@ -49,6 +54,9 @@ func TestScript(t *testing.T) {
 			"caddy-stop":   scriptCaddyStop,
 			"caddy-kill":   scriptCaddyKill,
 			"http":         scriptHTTP,
+			"http-wait":    scriptHTTPWait,
+			"raw":          scriptRaw,
+			"upstream":     scriptUpstream,
 			"jwt":          scriptJWT,
 			"save":         scriptSave,
 		},

@@ -1,0 +1,64 @@
+package caddymodule
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptUpstream starts an API that knows nothing of OAuth, and tells what reaches it.
+func scriptUpstream(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: upstream NAME")
+	}
+	held := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" || r.URL.Path == "/release" {
+			select { // the two wait for each other
+			case held <- struct{}{}:
+			case <-held:
+			case <-r.Context().Done():
+			}
+		}
+		echo(w, r)
+	}))
+	ts.Setenv(args[0], server.Listener.Addr().String())
+	ts.Defer(server.Close)
+}
+
+// echo writes the request as it came.
+func echo(w io.Writer, r *http.Request) {
+	body, err := io.ReadAll(r.Body) // the trailers come after it
+	_, _ = fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
+	_ = r.Header.Write(w)
+	_, _ = fmt.Fprintf(w, "\nbody %s\n", body)
+	for name, values := range r.Trailer {
+		_, _ = fmt.Fprintf(w, "trailer %s: %s\n", name, strings.Join(values, ", "))
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(w, "error %v\n", err)
+	}
+}
+
+// scriptRaw sends what no HTTP client would. The message has to ask for the connection to be closed.
+func scriptRaw(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: raw ADDRESS FILE")
+	}
+	conn, err := net.Dial("tcp", args[0])
+	ts.Check(err)
+	defer func() { _ = conn.Close() }()
+	ts.Check(conn.SetDeadline(time.Now().Add(30 * time.Second)))
+	message := os.Expand(ts.ReadFile(args[1]), ts.Getenv)
+	_, err = io.WriteString(conn, strings.ReplaceAll(message, "\n", "\r\n"))
+	ts.Check(err)
+	_, err = io.Copy(ts.Stdout(), conn)
+	ts.Check(err)
+}
