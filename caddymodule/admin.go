@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -34,7 +32,7 @@ import (
 //	POST   /oauth_server/<server>/revocations                revoke access tokens by jti, grant_id, client_id or sub
 //	POST   /oauth_server/<server>/inspect                    what a token says, and which check it would not pass
 type adminAPI struct {
-	app *App // nil when there is no oauth_server in the configuration
+	running func() (*App, error)
 }
 
 const adminBase = "/oauth_server/"
@@ -43,16 +41,22 @@ const adminBase = "/oauth_server/"
 func (*adminAPI) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "admin.api.oauth_server",
-		New: func() caddy.Module { return new(adminAPI) },
+		New: func() caddy.Module { return &adminAPI{running: runningApp} },
 	}
 }
 
-// Provision remembers the app and nothing else: an admin router is never cleaned up.
-func (a *adminAPI) Provision(ctx caddy.Context) error {
-	if app, err := ctx.AppIfConfigured("oauth_server"); err == nil {
-		a.app = app.(*App)
+// runningApp returns the app of the configuration that is running, which need not be the one that this module was loaded with: after a reload that
+// failed, Caddy goes on with the old configuration, but with the admin routers of the new one.
+func runningApp() (*App, error) {
+	active := caddy.ActiveContext()
+	if active.Context == nil {
+		return nil, refuse(http.StatusServiceUnavailable, "Caddy has not started yet")
 	}
-	return nil
+	app, err := active.AppIfConfigured("oauth_server")
+	if err != nil {
+		return nil, refuse(http.StatusNotFound, "there is no oauth_server in the running configuration")
+	}
+	return app.(*App), nil
 }
 
 // Routes returns the one route below which everything is.
@@ -88,9 +92,6 @@ type adminRequest struct {
 	id     string // what stands for the * of the route
 }
 
-// startWait is how long a request waits for a server that is starting.
-const startWait = 10 * time.Second
-
 func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store") // some answers have secrets, and the others change
 	if err := a.answer(w, r); err != nil {
@@ -105,24 +106,20 @@ func (a *adminAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refuse(http.StatusBadRequest, "path: %w", err)
 	}
-	if a.app == nil {
-		return refuse(http.StatusNotFound, "there is no oauth_server in the configuration")
+	app, err := a.running()
+	if err != nil {
+		return err
 	}
 	if len(segments) == 0 {
-		return a.listServers(w, r)
+		return listServers(w, r, app)
 	}
-	server, err := a.app.server(segments[0])
+	server, err := app.server(segments[0])
 	if err != nil {
 		return refuse(http.StatusNotFound, "%w", err)
 	}
 	handle, id, status, err := findRoute(w, r, segments[1:])
 	if err != nil {
 		return err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), startWait)
-	defer cancel()
-	if server.core.Wait(ctx) != nil {
-		return refuse(http.StatusServiceUnavailable, "oauth_server %s has not started yet", server.name)
 	}
 	answer, err := handle(&adminRequest{Request: r, server: server, id: id})
 	if err != nil {
@@ -205,14 +202,14 @@ func describeServer(s *Server) adminServer {
 
 func showServer(r *adminRequest) (any, error) { return describeServer(r.server), nil }
 
-func (a *adminAPI) listServers(w http.ResponseWriter, r *http.Request) error {
+func listServers(w http.ResponseWriter, r *http.Request, app *App) error {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		return refuse(http.StatusMethodNotAllowed, "method %s is not allowed here", r.Method)
 	}
-	servers := make([]adminServer, 0, len(a.app.Servers))
-	for _, name := range slices.Sorted(maps.Keys(a.app.Servers)) {
-		servers = append(servers, describeServer(a.app.Servers[name]))
+	servers := make([]adminServer, 0, len(app.Servers))
+	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
+		servers = append(servers, describeServer(app.Servers[name]))
 	}
 	return writeAnswer(w, http.StatusOK, map[string]any{"servers": servers})
 }
@@ -260,8 +257,5 @@ func writeAnswer(w http.ResponseWriter, status int, answer any) error {
 	return nil
 }
 
-// Interface guards
-var (
-	_ caddy.AdminRouter = (*adminAPI)(nil)
-	_ caddy.Provisioner = (*adminAPI)(nil)
-)
+// Interface guard
+var _ caddy.AdminRouter = (*adminAPI)(nil)
