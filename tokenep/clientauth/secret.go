@@ -16,7 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// Secrets compares client secrets with their hashes. Secrets that people chose are under a slow hash; a secret that was once found
+// Secrets compares client secrets (RFC 6749 §2.3.1) with their hashes. Secrets that people chose are under a slow hash; a secret that was once found
 // right is remembered, under a key that lives and dies with the process, so that the slow hash is paid for once and not on every request.
 type Secrets struct {
 	compare func(hash, secret []byte) (bool, error)
