@@ -72,3 +72,39 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+// FuzzKeySet: a key that is taken serves exactly one algorithm, and a set that
+// is taken holds no secret.
+func FuzzKeySet(f *testing.F) {
+	for _, seed := range []string{
+		`{"keys":[]}`, `{"keys":[{` + p256Point + `}]}`, `{"keys":[{` + ed25519X + `,"kid":"a"}]}`, `{"keys":[{` + rsaMembers(2048) + `,"alg":"PS256"}]}`,
+		`{"keys":[{"kty":"oct","k":"AAAA"}]}`, `{"keys":[{` + p256Point + `,"d":"AAAA"}]}`, `{"keys":[{"kty":"EC","crv":"P-521","x":"","y":1}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		keys, dropped, err := verify.ParseKeySet(text)
+		if err != nil {
+			return
+		}
+		if keys.Len() == 1 && strings.Contains(boundTo(t, keys), " ") {
+			t.Fatalf("%q: one key for %s", text, boundTo(t, keys))
+		}
+		var set map[string]json.RawMessage // a struct would take KEYS for keys
+		var list []map[string]any
+		if err := json.Unmarshal(text, &set); err != nil {
+			t.Fatalf("%q: taken, but encoding/json says %v", text, err)
+		}
+		if err := json.Unmarshal(set["keys"], &list); err != nil {
+			t.Fatalf("%q: taken, but encoding/json says %v", text, err)
+		}
+		if len(list) != keys.Len()+len(dropped) {
+			t.Fatalf("%q: %d keys and %d dropped, of %d", text, keys.Len(), len(dropped), len(list))
+		}
+		for _, key := range list {
+			if _, secret := key["d"]; secret || key["kty"] == "oct" {
+				t.Fatalf("%q: holds a secret", text)
+			}
+		}
+	})
+}
