@@ -25,6 +25,7 @@
 // # The path of a token
 //
 //	guard.go      a request: strip headers · extract · verify · scope · set headers · next
+//	headers.go    what a client must not send, under any spelling
 //	bearer.go     where in the request the token is (RFC 6750 §2)
 //	cache.go      seen before? then its bytes, signature and claims are proven
 //	checks.go     the list of checks, in order, one a line: start reading here
@@ -33,6 +34,7 @@
 //	claims.go     payload to Token (RFC 7519)
 //	signature.go  ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
 //	revoked.go    tokens taken back
+//	headerclaim.go claims on their way to the upstream
 //	error.go      the answer: 400, 401, 403 or 503, and its challenge
 //
 // Beside it: verifier.go has the configuration, token.go and scope.go what a
