@@ -1,0 +1,144 @@
+package caddymodule
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+const runSite = `
+%SITE% {
+	oauth_token
+	handle /orders* {
+		oauth_verify {
+			audience orders
+			%GUARD%
+		}
+		test_whoami
+	}
+	respond "passed through"
+}
+`
+
+func runServer(store, more string) string {
+	return `oauth_server {
+		issuer %SITE%
+		store ` + store + `
+		client billing {
+			secret ` + marker + `
+			grants client_credentials
+			scope orders:read
+			audience orders
+		}
+		` + more + `
+	}`
+}
+
+func site(guard string) string { return strings.Replace(runSite, "%GUARD%", guard, 1) }
+
+// Keys, revocations and proven tokens outlive a configuration, whichever the store.
+func TestReloadKeepsState(t *testing.T) {
+	for _, store := range []string{"memory", "bolt", "bolt %DIR%/state.db"} {
+		t.Run(strings.Fields(store)[0], func(t *testing.T) {
+			c := newCaddy(t)
+			c.mustLoad(runServer(store, ""), site(""))
+			live, revoked := c.token(marker), c.token(marker)
+			c.get(c.site+"/orders", live).want(t, "live", http.StatusOK)
+			c.get(c.site+"/orders", revoked).want(t, "not yet revoked", http.StatusOK)
+			c.post("/oauth/revoke", marker, "token", revoked).want(t, "revoke", http.StatusOK)
+			keys := c.get(c.site+"/oauth/jwks", "").body
+
+			c.mustLoad(runServer(store, "access_token_ttl 10m"), site("scope orders:read"))
+
+			c.get(c.site+"/orders", live).want(t, "live after reload", http.StatusOK)
+			c.get(c.site+"/orders", revoked).want(t, "revoked after reload", http.StatusUnauthorized)
+			if got := c.get(c.site+"/oauth/jwks", "").body; got != keys {
+				t.Errorf("the keys changed from %s to %s", keys, got)
+			}
+			c.get(c.site+"/orders", c.token(marker)).want(t, "a new token", http.StatusOK)
+		})
+	}
+}
+
+// What the bolt store keeps is there after the process.
+func TestRestartKeepsBoltStore(t *testing.T) {
+	c := newCaddy(t)
+	c.mustLoad(runServer("bolt", ""), site(""))
+	live := c.token(marker)
+	c.mustLoad("", "") // lets go of the store
+	c.mustLoad(runServer("bolt", ""), site(""))
+	c.get(c.site+"/orders", live).want(t, "live after restart", http.StatusOK)
+	if _, err := os.Stat(filepath.Join(c.dir, "data", "caddy", "oauth_server", "default.db")); err != nil {
+		t.Errorf("the default file: %v", err)
+	}
+}
+
+// A configuration that is refused or does not start leaves the one before as it was.
+func TestReloadThatFails(t *testing.T) {
+	c := newCaddy(t)
+	c.mustLoad(runServer("bolt", ""), site(""))
+	live := c.token(marker)
+	for name, global := range map[string]string{
+		"provision": runServer("bolt", "client broken {\ngrants client_credentials\nscope a\ndefault_scope b\n}"),
+		"start":     runServer("bolt", "") + "\noauth_server second {\nissuer %SITE%\nstore bolt %DIR%\n}",
+	} {
+		if err := c.load(global, site("")); err == nil {
+			t.Errorf("%s: loaded", name)
+		}
+		c.get(c.site+"/orders", live).want(t, "after a failure in "+name, http.StatusOK)
+		c.token(marker)
+	}
+}
+
+// "caddy validate" reads the configuration and leaves nothing behind.
+func TestValidateTouchesNothing(t *testing.T) {
+	c := newCaddy(t)
+	if err := c.validate(c.config(runServer("bolt %DIR%/new/state.db", ""), site(""))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, "new")); !os.IsNotExist(err) {
+		t.Errorf("the store was created: %v", err)
+	}
+	if n, used := pool.References("oauth_server.stores.bolt " + filepath.Join(c.dir, "new", "state.db")); used {
+		t.Errorf("%d references are left in the pool", n)
+	}
+}
+
+// Reloads leave no goroutine behind.
+func TestReloadKeepsGoroutinesLevel(t *testing.T) {
+	c := newCaddy(t)
+	reload := func(i int) {
+		c.mustLoad(runServer("bolt", ""), site("leeway "+time.Duration(i+1).String()))
+		c.get(c.site+"/orders", c.token(marker)).want(t, "token", http.StatusOK)
+	}
+	for i := range 3 {
+		reload(i)
+	}
+	level := settledGoroutines(0)
+	for i := range 20 {
+		reload(3 + i)
+	}
+	const slack = 5 // of Caddy's own servers, which close in the background
+	if now := settledGoroutines(level + slack); now > level+slack {
+		buf := make([]byte, 1<<20)
+		t.Errorf("%d goroutines before 20 reloads, %d after\n%s", level, now, buf[:runtime.Stack(buf, true)])
+	}
+}
+
+// settledGoroutines waits a while for their number to fall to enough, or to stay the same.
+func settledGoroutines(enough int) int {
+	n := runtime.NumGoroutine()
+	for still := 0; still < 20 && n > enough; {
+		time.Sleep(10 * time.Millisecond)
+		if now := runtime.NumGoroutine(); now == n {
+			still++
+		} else {
+			n, still = now, 0
+		}
+	}
+	return n
+}
