@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Revocation is the endpoint of RFC 7009.
 //
-//	token            REQUIRED
+//	token            REQUIRED; an access token
 //	token_type_hint  OPTIONAL; the token shows what it is, so no hint is needed, and a wrong one does no harm
 //
 // An access token is revoked by its jti until it expires, in this process from the very next request on. A client revokes its own tokens only (§2.1). A token
@@ -58,6 +59,10 @@ func (e *Revocation) revoke(r *http.Request) (*verify.Token, error) {
 	token, err := req.Form.Require("token", "token is missing")
 	if err != nil {
 		return nil, err
+	}
+	if state.IsAPIToken(token) {
+		// As an unknown token it would be answered with 200, and its holder would believe that it is dead (§2.2.1).
+		return nil, tokenep.UnsupportedTokenType.Describe("API tokens are revoked by those who manage them, not here")
 	}
 	t, err := e.Verifier.Verify(ctx, token)
 	switch unavailable := tokenep.AsUnavailable(err); {

@@ -29,6 +29,7 @@ func TestRevoke(t *testing.T) {
 		return a.json["access_token"].(string)
 	}
 	mine := issued(plain.by("billing"))
+	text, _ := f.apiToken(t, anyToken)
 	f.hold(t, []rule{
 		{"2.1: no token", revoke().by("billing"), 400, tokenep.InvalidRequest},
 		{"2.1: an empty token", revoke("token", "").by("billing"), 400, tokenep.InvalidRequest},
@@ -41,6 +42,8 @@ func TestRevoke(t *testing.T) {
 		{"2.1: another client, public", revoke("token", mine, "client_id", "app"), 400, tokenep.InvalidGrant},
 		{"junk from nobody", revoke("token", "x"), 401, tokenep.InvalidClient},
 		{"JSON", revoke("token", mine).by("billing").with("Content-Type", "application/json"), 400, tokenep.InvalidRequest},
+		{"2.2.1: an API token", revoke("token", text).by("billing"), 400, tokenep.UnsupportedTokenType},
+		{"2.2.1: an API token from nobody", revoke("token", text), 400, tokenep.UnsupportedTokenType},
 		{"the token in the URL", revoke().by("billing").at(revokePath + "?token=" + mine), 400, tokenep.InvalidRequest},
 	})
 	if _, err := f.verify(t, mine); err != nil {
@@ -72,6 +75,7 @@ func TestRevoke(t *testing.T) {
 	hinted = issued(plain.by("billing"))
 	done("2.1: an unknown hint, and parameters of other endpoints", revoke("token", hinted, "token_type_hint", "x", "scope", "\"", "resource", "#").by("billing"), hinted)
 	public := f.mint(t, tokenep.Claims{ClientID: "app"})
+	done("a mistyped API token is unknown", revoke("token", text+"x").by("billing"), text+"x")
 	done("2.1: a public client", revoke("token", public, "client_id", "app"), public)
 }
 

@@ -42,6 +42,12 @@ func parseAPIToken(token string) (prefix, id, secret string, ok bool) {
 	return prefix, id, secret, true
 }
 
+// IsAPIToken reports whether text is an API token that was not mistyped, of whatever server, good or not.
+func IsAPIToken(text string) bool {
+	_, _, _, ok := parseAPIToken(text)
+	return ok
+}
+
 // checksum returns the CRC-32 (IEEE) of s as six base62 digits, the most significant first.
 func checksum(s string) string {
 	sum := crc32.ChecksumIEEE([]byte(s))
