@@ -2,6 +2,7 @@ package tokenep
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -213,7 +214,7 @@ func (h *Handler) log(ctx context.Context, o *Outcome) {
 	}
 	if o.Err != nil {
 		level := slog.LevelInfo
-		if o.Err.Status >= http.StatusInternalServerError {
+		if o.Err.Status >= http.StatusInternalServerError && !errors.Is(o.Err, context.Canceled) { // a client that hangs up is nobody's error
 			level = slog.LevelError
 		}
 		attrs = append(attrs, slog.String("error", string(o.Err.Code)), slog.Int("status", o.Err.Status), slog.String("reason", o.Err.Error()))

@@ -35,6 +35,9 @@ type Claims struct {
 // Minted is a new token, and its jti for the log.
 type Minted struct{ Token, ID string }
 
+// maxToken is the length that verify.Config accepts by default: a longer token would be good nowhere.
+const maxToken = 8 << 10
+
 // Mint signs a token. It makes one allocation for the text; its cost is the signature's.
 func (i *Issuer) Mint(c *Claims) (Minted, error) {
 	key, err := i.Keys.Active()
@@ -55,6 +58,9 @@ func (i *Issuer) Mint(c *Claims) (Minted, error) {
 	token = append(token, '.')
 	if token, err = key.AppendSignature(token, token[:signed]); err != nil {
 		return Minted{}, err
+	}
+	if len(token) > maxToken {
+		return Minted{}, InvalidRequest.Describe("the token would be longer than verifiers accept; ask for less scope or fewer audiences")
 	}
 	raw := string(token)
 	if i.Cache != nil {

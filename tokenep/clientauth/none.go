@@ -19,7 +19,10 @@ func (None) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	readings := []tokenep.Reading{{ID: r.Form.Get("client_id")}}
 	if encoded, ok := basicCredentials(r); ok {
 		var err error
-		if readings, err = parseBasic(encoded); err != nil || readings[0].Secret != "" {
+		if readings, err = parseBasic(encoded); err == nil {
+			readings, err = sameClient(r, readings)
+		}
+		if err != nil || readings[0].Secret != "" {
 			return nil, nil // for Basic to judge
 		}
 	}

@@ -75,6 +75,7 @@ func TestClientAuthBasic(t *testing.T) {
 		{"encoded twice", plain.rawBasic("odd%253A%2525%2520id:odd"), 401, tokenep.InvalidClient},
 		{"confidential, with an empty password", plain.rawBasic("billing:"), 401, tokenep.InvalidClient},
 		{"confidential, with an empty password and the id in the body", post("grant_type", cc, "client_id", "billing").rawBasic("billing:"), 401, tokenep.InvalidClient},
+		{"empty password, and the id in one reading", post("grant_type", cc, "client_id", "app").rawBasic("a%70p:"), 400, tokenep.UnauthorizedClient},
 		{"empty password, and another id in the body", post("grant_type", cc, "client_id", "billing").rawBasic("app:"), 400, tokenep.InvalidRequest},
 		{"empty password, and a secret in the body", body("billing", "billing-secret").rawBasic("billing:"), 400, tokenep.InvalidRequest},
 	})

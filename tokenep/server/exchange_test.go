@@ -214,6 +214,7 @@ func TestExchangeActor(t *testing.T) {
 		{"4.4: no actor_token, and the client may not act", swap(subject(nil, object{"sub": "agent"})).by("billing"), 400, tokenep.InvalidRequest},
 		{"4.4: a user who is called as the client", swap(subject(nil, object{"sub": "billing"})).by("billing"), 400, tokenep.InvalidRequest},
 		{"4.1: too many have acted for each other", acts(subject(chain(8), nil)), 400, tokenep.InvalidRequest},
+		{"a token that no verifier would take", acts(subject(object{"sub": strings.Repeat("x", 5800)}, nil)), 400, tokenep.InvalidRequest},
 		{"4.1: the same by may_act", swap(subject(chain(8), client)).by("billing"), 400, tokenep.InvalidRequest},
 	})
 	for _, row := range []struct {
@@ -225,6 +226,7 @@ func TestExchangeActor(t *testing.T) {
 		{"1.1: an actor acts", acts(subject(nil, nil)), object{"sub": "agent", "client_id": "billing"}},
 		{"4.1: act survives an exchange without actor", swap(subject(act, nil)).by("billing"), act},
 		{"4.1: the new actor is the outer one", acts(subject(act, nil)), object{"sub": "agent", "client_id": "billing", "act": act}},
+		{"a long token", acts(subject(object{"sub": strings.Repeat("x", 5400)}, nil)), object{"sub": "agent", "client_id": "billing", "act": object{"sub": strings.Repeat("x", 5400)}}},
 		{"4.1: as many as may be", acts(subject(chain(7), nil)), object{"sub": "agent", "client_id": "billing", "act": chain(7)}},
 		{"4.1: a long chain is copied as it is", swap(subject(chain(8), nil)).by("billing"), chain(8)},
 		{"4.4: the actor may", acts(subject(nil, object{"sub": "agent"})), object{"sub": "agent", "client_id": "billing"}},
@@ -248,6 +250,11 @@ func TestExchangeActor(t *testing.T) {
 func TestExchangeClaims(t *testing.T) {
 	f := newFixture(t)
 	text, made := f.apiToken(t, anyToken)
+	const zoe = `Zoë "Z" \\ <zoe@example>`
+	other, _ := f.apiToken(t, state.APIToken{Owner: zoe, Service: "https://api.example/ä"})
+	if _, token := f.granted(t, redeem(other)); token.Subject != zoe || token.Claims["aud"] != "https://api.example/ä" {
+		t.Errorf("claims: %v", token.Claims)
+	}
 	a, token := f.granted(t, redeem(text))
 	if got := members(a); !slices.Equal(got, []string{"access_token", "expires_in", "issued_token_type", "token_type"}) {
 		t.Errorf("members: %q", got)
