@@ -72,6 +72,12 @@ func (c *Client) DefaultScope() verify.Scope {
 	return c.Scope
 }
 
+// What a client may ask for must fit into one token: verifiers take 8 KiB, and 64 audiences, at the most.
+const (
+	maxReach    = 4096
+	maxAudience = 64
+)
+
 // Validate reports what is wrong with a client as it was configured or submitted.
 func (c *Client) Validate() error {
 	switch {
@@ -83,6 +89,8 @@ func (c *Client) Validate() error {
 		return fmt.Errorf("client %q: an id is made of visible ASCII characters and spaces (RFC 6749 appendix A.1)", c.ID)
 	case strings.HasPrefix(c.ID, APITokenClientPrefix):
 		return fmt.Errorf("client %q: ids that begin with %s are reserved", c.ID, APITokenClientPrefix)
+	case len(c.Scope.String())+len(strings.Join(c.Audience, " ")) > maxReach || len(c.Audience) > maxAudience:
+		return fmt.Errorf("client %q: its scope and audience do not fit into a token: %d audiences and %d bytes are the most", c.ID, maxAudience, maxReach)
 	case !c.Scope.Includes(c.Default):
 		return fmt.Errorf("client %q: default_scope %q is not within scope %q", c.ID, c.Default, c.Scope)
 	case c.Public() && c.AuthMethod != "" && c.AuthMethod != AuthNone:
