@@ -31,6 +31,7 @@ type running struct {
 // runGlobal begins every Caddyfile of these tests.
 const runGlobal = `{
 	admin %ADMIN%
+	default_bind 127.0.0.1
 	storage file_system %DIR%/storage
 	log {
 		output file %DIR%/log

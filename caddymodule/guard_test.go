@@ -1,0 +1,181 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// trusting runs a site that trusts an issuer whose key set is a file.
+func trusting(t *testing.T, guard, more string) (*running, *verifytest.Issuer) {
+	t.Helper()
+	idp := verifytest.New("https://idp.example", "orders")
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(idp.JWKS()))
+	c.mustLoad("", `
+%SITE% {
+	oauth_verify {
+		issuer https://idp.example {
+			jwks_file %DIR%/jwks.json
+			audience orders
+		}
+		`+guard+`
+	}
+	`+more+`
+	test_whoami
+}
+`)
+	return c, idp
+}
+
+// seen is what test_whoami was told.
+func seen(t *testing.T, a response) (told map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), &told); err != nil {
+		t.Fatalf("%v: %d %s", err, a.status, a.body)
+	}
+	return told
+}
+
+// The identity is in placeholders, in headers and in the context; a claim is a value, which nothing expands.
+func TestGuardIdentity(t *testing.T) {
+	t.Setenv("RUN_SECRET", marker)
+	c, idp := trusting(t, "header X-User-Id sub\nheader X-Name name\nstrip X-Remote-User", "")
+	token := idp.Sign(verifytest.Claims{
+		"sub": "alice", "id": "root", "name": "{env.RUN_SECRET}{http.request.uri}", "level": 7, "staff": true, "roles": []string{"a"},
+	})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.site, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Authorization": {"Bearer " + token}, "X_User_Id": {"root"}, "X-User-Id": {"root"}, "X-Remote-User": {"root"}}
+	told := seen(t, c.send(r).want(t, "good token", http.StatusOK))
+
+	for name, want := range map[string]any{
+		"context": "alice", "id": "alice", "sub": "alice", "name": "{env.RUN_SECRET}{http.request.uri}", "level": "7", "staff": true, "roles": nil,
+	} {
+		if told[name] != want {
+			t.Errorf("%s is %v, want %v", name, told[name], want)
+		}
+	}
+	headers := told["headers"].(map[string]any)
+	for name, want := range map[string]string{"X-User-Id": "alice", "X-Name": "{env.RUN_SECRET}{http.request.uri}"} {
+		if got, _ := headers[name].([]any); len(got) != 1 || got[0] != want {
+			t.Errorf("header %s is %v, want %s", name, got, want)
+		}
+	}
+	for _, name := range []string{"Authorization", "X_User_Id", "X-Remote-User"} {
+		if headers[name] != nil {
+			t.Errorf("header %s is %v, want none", name, headers[name])
+		}
+	}
+}
+
+// What an earlier handler said about the user does not mix with the token's claims.
+func TestIdentifyReplacesAnother(t *testing.T) {
+	repl := caddy.NewReplacer()
+	repl.Set("http.auth.user.id", "root")
+	repl.Set("http.auth.user.email", "root@example.com")
+	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), caddy.ReplacerCtxKey, repl), http.MethodGet, "/", nil)
+	identify(r, &verify.Token{Subject: "alice", Claims: map[string]any{"sub": "alice", "id": "root", "act": map[string]any{"sub": "root"}}})
+	for name, want := range map[string]any{"id": "alice", "sub": "alice", "email": nil, "act": nil} {
+		if got, _ := repl.Get("http.auth.user." + name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// RFC 6750 §3: the refusal is an error of Caddy with its challenge, and what handle_errors can show of it is constant text.
+func TestGuardRefusal(t *testing.T) {
+	c, idp := trusting(t, "scope orders:write\nany_scope staff admin\nrealm shop", `
+	handle_errors {
+		header X-Handled yes
+		respond "{err.status_code} {err.message}" {err.status_code}
+	}`)
+	write := verifytest.Claims{"scope": "orders:write staff"}
+	c.get(c.site, idp.Sign(write)).want(t, "all of scope, one of any_scope", http.StatusOK)
+	for _, row := range []struct {
+		name, token string
+		status      int
+		challenge   string
+	}{
+		{"no token", "", http.StatusUnauthorized, `Bearer realm="shop", scope=`},
+		{"junk", "junk", http.StatusUnauthorized, `error="invalid_token"`},
+		{"forged", idp.Sign(write, verifytest.SignedBy(verifytest.New("https://idp.example", "orders"))), http.StatusUnauthorized, `error="invalid_token"`},
+		{"another audience", idp.Sign(verifytest.Claims{"aud": "bills", "scope": "orders:write staff"}), http.StatusUnauthorized, `error="invalid_token"`},
+		{"another issuer", verifytest.New("https://evil.example", "orders").Sign(write), http.StatusUnauthorized, `error="invalid_token"`},
+		{"without scope", idp.Sign(verifytest.Claims{"scope": "orders:read"}), http.StatusForbidden, `error="insufficient_scope"`},
+		{"none of any_scope", idp.Sign(verifytest.Claims{"scope": "orders:write"}), http.StatusForbidden, `error="insufficient_scope"`},
+		{"malformed header", "a b", http.StatusBadRequest, `error="invalid_request"`},
+	} {
+		a := c.get(c.site, row.token).want(t, row.name, row.status)
+		if got := a.header.Get("WWW-Authenticate"); !strings.Contains(got, row.challenge) || !strings.Contains(got, `scope="orders:write staff admin"`) {
+			t.Errorf("%s: challenge %s", row.name, got)
+		}
+		if a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Handled") != "yes" {
+			t.Errorf("%s: header %v", row.name, a.header)
+		}
+		if strings.Contains(a.body, "kid") || strings.Count(a.body, ":") > 1 {
+			t.Errorf("%s: the cause is shown: %s", row.name, a.body)
+		}
+	}
+	log := readFile(t, filepath.Join(c.dir, "log"))
+	if got := strings.Count(log, `"msg":"request denied"`); got != 8 {
+		t.Errorf("%d lines about denied requests, want 8", got)
+	}
+	if !strings.Contains(log, `"error":"insufficient_scope","status":403,"client":"client"`) {
+		t.Errorf("the line about a known client does not name it")
+	}
+}
+
+// A missing token passes where it is optional; a bad one never does.
+func TestGuardOptional(t *testing.T) {
+	c, idp := trusting(t, "optional", "")
+	if told := seen(t, c.get(c.site, "").want(t, "no token", http.StatusOK)); told["id"] != nil || told["context"] != nil {
+		t.Errorf("nobody has the identity %v", told)
+	}
+	c.get(c.site, idp.Sign(nil)).want(t, "good token", http.StatusOK)
+	c.get(c.site, "junk").want(t, "bad token", http.StatusUnauthorized)
+}
+
+// RFC 6750 §2.3: a token in the query, where that was allowed, goes no further, and the answer is private.
+func TestGuardQueryToken(t *testing.T) {
+	c, idp := trusting(t, "insecure_query_token", "")
+	a := c.get(c.site+"/?page=2&access_token="+idp.Sign(nil), "").want(t, "in the query", http.StatusOK)
+	if told := seen(t, a); told["query"] != "page=2" {
+		t.Errorf("the query goes on as %v", told["query"])
+	}
+	if got := a.header.Get("Cache-Control"); !strings.Contains(got, "private") {
+		t.Errorf("Cache-Control: %s", got)
+	}
+	if !strings.Contains(readFile(t, filepath.Join(c.dir, "log")), "insecure_query_token") {
+		t.Error("no warning in the log")
+	}
+}
+
+// A guard may trust the server of this process and issuers elsewhere at once, each with its own audience.
+func TestGuardTrustsBoth(t *testing.T) {
+	idp := verifytest.New("https://idp.example", "their-orders")
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(idp.JWKS()))
+	c.mustLoad(runServer("memory", ""), site(`server default
+			issuer https://idp.example {
+				jwks_file %DIR%/jwks.json
+				audience their-orders
+			}`))
+	c.get(c.site+"/orders", c.token(marker)).want(t, "own", http.StatusOK)
+	c.get(c.site+"/orders", idp.Sign(nil)).want(t, "theirs", http.StatusOK)
+	c.get(c.site+"/orders", idp.Sign(verifytest.Claims{"aud": "orders"})).want(t, "theirs for our audience", http.StatusUnauthorized)
+	if a := c.get(c.site+"/elsewhere", "").want(t, "pass through", http.StatusOK); a.body != "passed through" {
+		t.Errorf("body %q", a.body)
+	}
+}

@@ -1,0 +1,161 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// What a Caddyfile's grammar cannot know is refused when the configuration is loaded, by an error that says where and what.
+func TestProvisionErrors(t *testing.T) {
+	t.Setenv("EMPTY", "")
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "empty.json"), `{"keys":[]}`)
+	const good = "oauth_server {\nissuer https://auth.example\nstore memory\n}\n"
+	server := func(block string) string { return "oauth_server {\nstore memory\n" + block + "\n}\n" }
+	client := func(block string) string {
+		return server("issuer https://auth.example\nclient billing {\n" + block + "\n}")
+	}
+	guard := func(block string) string { return "%SITE% {\noauth_verify {\n" + block + "\n}\n}\n" }
+	for _, row := range []struct{ name, global, sites, want string }{
+		{"issuer missing", server(""), "", `server "default": issuer is missing`},
+		{"issuer placeholder", server("issuer {env.NO_SUCH_VARIABLE}"), "", "{env.NO_SUCH_VARIABLE}"},
+		{"issuer over http", server("issuer http://auth.example"), "", "https"},
+		{"origin with a path", server("issuer https://auth.example\ncors_origins https://app.example/"), "", "cors_origins"},
+		{"API token prefix", server("issuer https://auth.example\ntoken_exchange {\napi_tokens {\nprefix De_mo\n}\n}"), "", "prefix"},
+		{"secret unset", client("secret {env.NO_SUCH_VARIABLE}"), "", `client "billing": secret:`},
+		{"secret empty", client("secret {env.EMPTY}"), "", `client "billing": secret:`},
+		{"secret file", client("secret {file.%DIR%/none}"), "", `client "billing": secret:`},
+		{"secret and none", client("secret a\nauth_method none"), "", "auth_method none"},
+		{"default scope", client("scope a\ndefault_scope b"), "", "default_scope"},
+		{"scope", client("scope a\\b"), "", "scope"},
+		{"one file for two", "oauth_server {\nissuer https://a.example\nstore bolt %DIR%/x\n}\noauth_server b {\nissuer https://b.example\nstore bolt %DIR%/./x\n}", "", "the same store"},
+		{"no app for oauth_token", "", "%SITE% {\noauth_token\n}\n", "the global option oauth_server"},
+		{"no such server", good, "%SITE% {\noauth_token {\nserver other\n}\n}\n", `no oauth_server "other"`},
+		{"endpoint path", good, "%SITE% {\noauth_token {\njwks keys\n}\n}\n", "begins with a slash"},
+		{"shared path", good, "%SITE% {\noauth_token {\njwks /a\nrevocation /a\n}\n}\n", "share a path"},
+		{"nobody to trust", "", guard("audience a"), "no issuer is trusted"},
+		{"server to trust", good, guard("server other\naudience a"), `no oauth_server "other"`},
+		{"no audience", good, guard("realm a"), "an audience is required"},
+		{"no audience of an issuer", "", guard("issuer https://idp.example {\njwks_file a.json\n}"), "an audience is required"},
+		{"no key file", "", guard("audience a\nissuer https://idp.example"), "jwks_file is missing"},
+		{"key file", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/none.json\n}"), "none.json"},
+		{"no usable key", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/empty.json\n}"), "no key that can be used"},
+		{"header", good, guard("audience a\nheader Host sub"), "Host"},
+		{"scope token", good, guard("audience a\nscope a\\b"), "scope-token"},
+		{"leeway", good, guard("audience a\nleeway 1h"), "leeway"},
+		{"realm", good, guard("audience a\nrealm {env.EMPTY}"), "realm"},
+	} {
+		err := c.validate(c.config(row.global, row.sites))
+		if err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: %v; want %s", row.name, err, row.want)
+		}
+	}
+}
+
+// The same for what can be said in JSON alone.
+func TestProvisionErrorsOfJSON(t *testing.T) {
+	c := newCaddy(t)
+	app := func(text string) string { return `"oauth_server":{"servers":{` + text + `}}` }
+	handler := func(text string) string {
+		return `"http":{"servers":{"a":{"listen":["127.0.0.1:0"],"routes":[{"handle":[` + text + `]}]}}},` +
+			app(`"default":{"issuer":"https://a.example","store":{"module":"memory"}}`)
+	}
+	for _, row := range []struct{ name, apps, want string }{
+		{"literal secret", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","secrets":[{"value":"` + marker + `"}]}]}`),
+			`client "billing": secrets in JSON are hashes or placeholders`},
+		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","grants":["password"]}]}`), `unknown grant "password"`},
+		{"no client", app(`"default":{"issuer":"https://a.example","clients":[null]}`), "without configuration"},
+		{"no server", app(`"default":null`), "no configuration"},
+		{"name", app(`"../etc":{"issuer":"https://a.example"}`), "a name is made of"},
+		{"memory", app(`"default":{"issuer":"https://a.example","store":{"module":"memory","max_records":-1}}`), "max_records"},
+		{"member", app(`"default":{"issuer":"https://a.example","isuer":""}`), "isuer"},
+		{"subject token error", handler(`{"handler":"oauth_token","token_endpoints":[{"path":"/t","subject_token_error":"x"}]}`), "subject_token_error"},
+		{"endpoint without path", handler(`{"handler":"oauth_token","token_endpoints":[{}]}`), "token_endpoint is missing"},
+		{"no issuer", handler(`{"handler":"oauth_verify","audience":["a"],"issuers":[null]}`), "without configuration"},
+		{"token size", handler(`{"handler":"oauth_verify","audience":["a"],"max_token_size":-1}`), "token size"},
+	} {
+		err := c.validate([]byte(`{"storage":{"module":"file_system","root":"` + c.dir + `"},"apps":{` + row.apps + `}}`))
+		if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), marker) {
+			t.Errorf("%s: %v; want %s", row.name, err, row.want)
+		}
+	}
+	if left := len(poolKeys()); left != 0 {
+		t.Errorf("refused configurations left %d references: %v", left, poolKeys())
+	}
+}
+
+func poolKeys() (keys []any) {
+	pool.Range(func(key, _ any) bool { keys = append(keys, key); return true })
+	return keys
+}
+
+// A request that comes before Start waits for it, but not for ever: not beyond the request, the configuration, or a failure.
+func TestReady(t *testing.T) {
+	failure := errors.New("the disk is full")
+	stopped := errors.New("stopped")
+	for _, row := range []struct {
+		name string
+		end  func(a *App, stop, leave context.CancelCauseFunc)
+		want error
+	}{
+		{"started", func(a *App, _, _ context.CancelCauseFunc) { close(a.settled) }, nil},
+		{"failed", func(a *App, _, _ context.CancelCauseFunc) { a.failure = failure; close(a.settled) }, failure},
+		{"stopped", func(_ *App, stop, _ context.CancelCauseFunc) { stop(stopped) }, stopped},
+		{"left", func(_ *App, _, leave context.CancelCauseFunc) { leave(nil) }, context.Canceled},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			config, stop := context.WithCancelCause(t.Context())
+			defer stop(nil)
+			request, leave := context.WithCancelCause(t.Context())
+			defer leave(nil)
+			a := &App{ctx: caddy.Context{Context: config}, settled: make(chan struct{})}
+			result := make(chan error, 1)
+			go func() { result <- a.ready(request) }()
+			select {
+			case err := <-result:
+				t.Fatalf("did not wait: %v", err)
+			case <-time.After(time.Millisecond):
+			}
+			row.end(a, stop, leave)
+			if err := <-result; !errors.Is(err, row.want) {
+				t.Errorf("%v, want %v", err, row.want)
+			}
+		})
+	}
+}
+
+// Counters go on over a reload, and have no label for users, clients or tokens.
+func TestMetrics(t *testing.T) {
+	c := newCaddy(t)
+	c.mustLoad(runServer("memory", ""), site(""))
+	c.token(marker)
+	c.mustLoad(runServer("memory", "access_token_ttl 5m"), site(""))
+	c.get(c.site+"/orders", c.token(marker)).want(t, "good", http.StatusOK)
+	c.get(c.site+"/orders", "junk").want(t, "bad", http.StatusUnauthorized)
+	c.get(c.site+"/orders", "").want(t, "none", http.StatusUnauthorized)
+	c.post("/oauth/token", marker, "grant_type", "strange-grant").want(t, "unknown grant", http.StatusBadRequest)
+	text := c.get("http://"+c.admin+"/metrics", "").want(t, "metrics", http.StatusOK).body
+	for _, want := range []string{
+		`caddy_oauth_token_requests_total{error="",grant="client_credentials",server="default"} `,
+		`caddy_oauth_token_requests_total{error="unsupported_grant_type",grant="",server="default"} `,
+		`caddy_oauth_token_duration_seconds_count{grant="client_credentials",server="default"} `,
+		`caddy_oauth_verify_requests_total{result="ok",server="default"} `,
+		`caddy_oauth_verify_requests_total{result="no_token",server="default"} `,
+		`caddy_oauth_verify_requests_total{result="invalid_token",server="default"} `,
+		`caddy_oauth_verify_duration_seconds_count{server="default"} `,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(text, "billing") || strings.Contains(text, "strange") {
+		t.Errorf("a label shows what a request said")
+	}
+}
