@@ -140,7 +140,7 @@ func (c *call) finish(ts *testscript.TestScript, answers []answer) error {
 			continue
 		}
 		_, _ = fmt.Fprintln(ts.Stderr(), a.line)
-		_ = a.header.Write(ts.Stderr())
+		printHeader(ts.Stderr(), a.header)
 		_, _ = io.WriteString(ts.Stdout(), a.body)
 		if !c.wanted(a) {
 			bad = fmt.Errorf("%s %s: unexpected answer %s", c.request.Method, c.request.URL, a.line)

@@ -3,10 +3,12 @@ package caddymodule
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,13 +39,22 @@ func scriptUpstream(ts *testscript.TestScript, neg bool, args []string) {
 func echo(w io.Writer, r *http.Request) {
 	body, err := io.ReadAll(r.Body) // the trailers come after it
 	_, _ = fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
-	_ = r.Header.Write(w)
+	printHeader(w, r.Header)
 	_, _ = fmt.Fprintf(w, "\nbody %s\n", body)
 	for name, values := range r.Trailer {
 		_, _ = fmt.Fprintf(w, "trailer %s: %s\n", name, strings.Join(values, ", "))
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(w, "error %v\n", err)
+	}
+}
+
+// printHeader writes a header in lines that a regular expression can match to their end, sorted by name.
+func printHeader(w io.Writer, h http.Header) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[name] {
+			_, _ = fmt.Fprintf(w, "%s: %s\n", name, value)
+		}
 	}
 }
 
@@ -59,6 +70,7 @@ func scriptRaw(ts *testscript.TestScript, neg bool, args []string) {
 	message := os.Expand(ts.ReadFile(args[1]), ts.Getenv)
 	_, err = io.WriteString(conn, strings.ReplaceAll(message, "\n", "\r\n"))
 	ts.Check(err)
-	_, err = io.Copy(ts.Stdout(), conn)
+	answer, err := io.ReadAll(conn)
 	ts.Check(err)
+	_, _ = io.WriteString(ts.Stdout(), strings.ReplaceAll(string(answer), "\r\n", "\n"))
 }
