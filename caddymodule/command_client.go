@@ -48,7 +48,8 @@ Removes a client. It authenticates no more, and its access tokens are refused
 at once. A client of the configuration is removed there.`
 	remove.Example = `  $ caddy oauth client remove billing`
 	return family("client", "Adds, lists and removes clients", `
-Manages the clients (RFC 6749 section 2) that are made at run time, beside those of the configuration.`, add, list, remove)
+Manages the clients (RFC 6749 section 2) that are made at run time, beside those
+of the configuration.`, add, list, remove)
 }
 
 func cmdClientAdd(fl caddycmd.Flags) (int, error) {
