@@ -18,7 +18,8 @@ import (
 //
 // Beside the commands of testscript (exec, stdin, stdout, stderr, grep, cmp, env, …) there are:
 //
-//	caddy ARGS…              the binary under test, with a home and an admin address ($CADDY_ADMIN) of the script's own
+//	caddy ARGS…              the binary under test, with a home and an admin address ($CADDY_ADMIN) of the script's own; the
+//	                         repository is $REPOSITORY
 //	freeport NAME…           sets each variable to a free loopback port; a Caddyfile reads it as {$NAME}
 //	caddy-run CADDYFILE      starts Caddy; returns once the configuration is loaded. Its log is added to caddy.log.
 //	! caddy-run CADDYFILE    the configuration must be refused; the log is what stderr looks at
@@ -74,7 +75,12 @@ func setUpScript(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	repository, err := filepath.Abs("..")
+	if err != nil {
+		return err
+	}
 	for name, value := range map[string]string{
+		"REPOSITORY":      repository,
 		"HOME":            filepath.Join(env.WorkDir, "home"),
 		"XDG_DATA_HOME":   filepath.Join(env.WorkDir, "home", "data"),
 		"XDG_CONFIG_HOME": filepath.Join(env.WorkDir, "home", "config"),
