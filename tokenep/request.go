@@ -159,7 +159,7 @@ var errJSON = errors.New("not an object of strings")
 // parseJSON parses a JSON object whose members are strings. encoding/json would keep the last of repeated members, so the tokens are read one by one.
 func parseJSON(body []byte) (Form, error) {
 	form, err := readObject(json.NewDecoder(bytes.NewReader(body)))
-	if err != nil || !utf8.Valid(body) {
+	if err != nil {
 		return nil, InvalidRequest.Describe("the body is not a JSON object of strings, each member once").Because(err)
 	}
 	return form, nil
@@ -193,7 +193,7 @@ func readObject(d *json.Decoder) (Form, error) {
 	return form, nil
 }
 
-// readString reads one string. The decoder puts U+FFFD where an escape names half a character, so that one is refused with NUL.
+// readString reads one string. The decoder puts U+FFFD where bytes are not UTF-8 or an escape names half a character, so that one is refused with NUL.
 func readString(d *json.Decoder) (string, error) {
 	t, err := d.Token()
 	if err != nil {

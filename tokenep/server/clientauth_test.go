@@ -72,6 +72,7 @@ func TestClientAuthBasic(t *testing.T) {
 		{"unknown id", plain.basic("nobody", "x"), 401, tokenep.InvalidClient},
 		{"an id of a kilobyte", plain.basic(strings.Repeat("x", 1<<10), "x"), 401, tokenep.InvalidClient},
 		{"an id that is not UTF-8", plain.rawBasic("\xff%ff:%ff"), 401, tokenep.InvalidClient},
+		{"the id of one reading and the secret of another", plain.rawBasic("two%20readings:x%20y"), 401, tokenep.InvalidClient},
 		{"encoded twice", plain.rawBasic("odd%253A%2525%2520id:odd"), 401, tokenep.InvalidClient},
 		{"confidential, with an empty password", plain.rawBasic("billing:"), 401, tokenep.InvalidClient},
 		{"confidential, with an empty password and the id in the body", post("grant_type", cc, "client_id", "billing").rawBasic("billing:"), 401, tokenep.InvalidClient},
@@ -97,6 +98,7 @@ func TestClientAuthBody(t *testing.T) {
 		{"2.3: client_assertion beside it", post("grant_type", cc, "client_id", "billing", "client_secret", "billing-secret", "client_assertion", "x"), 400, tokenep.InvalidRequest},
 		{"7521 4.2: an assertion, which is not built", post("grant_type", cc, "client_assertion", "x", "client_assertion_type", "x"), 401, tokenep.InvalidClient},
 		{"7521 4.2: the same, of a public client", post("grant_type", cc, "client_id", "app", "client_assertion", "x"), 401, tokenep.InvalidClient},
+		{"7521 4.2: half an assertion", post("grant_type", cc, "client_id", "app", "client_assertion_type", "x"), 401, tokenep.InvalidClient},
 		{"5.2: no client at all", plain, 401, tokenep.InvalidClient},
 		{"5.2: nothing but a Bearer header", plain.with("Authorization", "Bearer x"), 401, tokenep.InvalidClient},
 		{"3.2.1: confidential, with client_id alone", post("grant_type", cc, "client_id", "billing"), 401, tokenep.InvalidClient},
@@ -180,6 +182,7 @@ func TestClientAuthSlowHash(t *testing.T) {
 	costs("a right secret", plain.basic("chosen", "hunter2"), "$slow$hunter2")
 	costs("the same again", plain.basic("chosen", "hunter2"))
 	costs("a wrong secret", plain.basic("chosen", "hunter3"), "$slow$hunter2")
+	costs("a secret that reads in two ways", plain.rawBasic("chosen:a+b"), "$slow$hunter2", "$slow$hunter2")
 	costs("an unknown client", plain.basic("nobody", "x"), "$slow$decoy")
 	costs("a wrong secret where a generated one is due", plain.basic("billing", "x"), "$slow$decoy")
 	costs("a right generated secret", plain.by("billing"))
@@ -192,7 +195,7 @@ func TestClientAuthSlowHash(t *testing.T) {
 // Clients made at run time authenticate beside the configured ones, until they are removed, and their tokens die with them.
 func TestClientAuthStored(t *testing.T) {
 	f := newFixture(t)
-	secret, err := f.Clients.Add(t.Context(), tokenep.Client{ID: "made", Grants: []string{cc}, Scope: verify.Scope{"a"}})
+	secret, err := f.Clients.Add(t.Context(), tokenep.Client{ID: "made", Grants: []string{cc}, Scope: verify.Scope{"a"}, TokenTTL: 1000 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +205,10 @@ func TestClientAuthStored(t *testing.T) {
 		{"a wrong secret", plain.basic("made", "x"), 401, tokenep.InvalidClient},
 		{"no secret", plain.rawBasic("made:"), 401, tokenep.InvalidClient},
 	})
-	a, _ := f.granted(t, plain.basic("made", secret))
+	a, token := f.granted(t, plain.basic("made", secret))
+	if life := token.Expires.Sub(token.IssuedAt); life != 4*time.Hour {
+		t.Errorf("a token lives %s; keys and revocations are kept for 4 h", life)
+	}
 	if err := f.Clients.Remove(t.Context(), "made"); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +240,11 @@ func TestClientAuthLimit(t *testing.T) {
 		}
 	}
 	f.granted(t, post("grant_type", exchange, "subject_token", first(f.apiToken(t, anyToken)), "subject_token_type", apiToken)) // has no client to guess
-	f.clock.Advance(110 * time.Second)                                                                                          // eleven are forgotten
+	f.clock.Advance(4500 * time.Millisecond)
+	if a := f.do(t, wrong); a.header.Get("Retry-After") != "16" {
+		t.Errorf("Retry-After of 15.5 s: %s", a.header.Get("Retry-After"))
+	}
+	f.clock.Advance(110 * time.Second) // eleven are forgotten
 	f.granted(t, plain.by("billing"))
 }
 

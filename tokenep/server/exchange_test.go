@@ -119,6 +119,7 @@ func TestExchangeNarrows(t *testing.T) {
 		{"target: more than the token has", swap(plain, "audience", invoices).by("billing"), 400, tokenep.InvalidTarget},
 		{"target: more than the token has, in part", swap(plain, "resource", orders, "audience", invoices).by("billing"), 400, tokenep.InvalidTarget},
 		{"target: more than the client has", swap(wide, "audience", invoices).by("gateway"), 400, tokenep.InvalidTarget},
+		{"target: not the client's comes before the token is looked at", swap("x", "audience", "y").by("billing"), 400, tokenep.InvalidTarget},
 		{"target: none asked, and none in common", swap(elsewhere).by("billing"), 400, tokenep.InvalidTarget},
 		{"target: none asked, and none in common with the API token's service", redeem(service).by("billing"), 400, tokenep.InvalidTarget},
 		{"target: another service than the API token's", redeem(text, "audience", invoices), 400, tokenep.InvalidTarget},
@@ -250,10 +251,11 @@ func TestExchangeActor(t *testing.T) {
 func TestExchangeClaims(t *testing.T) {
 	f := newFixture(t)
 	text, made := f.apiToken(t, anyToken)
-	const zoe = `Zoë "Z" \\ <zoe@example>`
-	other, _ := f.apiToken(t, state.APIToken{Owner: zoe, Service: "https://api.example/ä"})
-	if _, token := f.granted(t, redeem(other)); token.Subject != zoe || token.Claims["aud"] != "https://api.example/ä" {
-		t.Errorf("claims: %v", token.Claims)
+	for _, name := range []string{`a"b`, `a\b`, "<a&b>", "Zoë", `","sub":"admin`} {
+		other, _ := f.apiToken(t, state.APIToken{Owner: name, Service: "urn:" + name})
+		if _, token := f.granted(t, redeem(other)); token.Subject != name || token.Claims["aud"] != "urn:"+name {
+			t.Errorf("claims: %v", token.Claims)
+		}
 	}
 	a, token := f.granted(t, redeem(text))
 	if got := members(a); !slices.Equal(got, []string{"access_token", "expires_in", "issued_token_type", "token_type"}) {

@@ -54,6 +54,8 @@ var clients = []tokenep.Client{
 	{ID: "app", Grants: []string{cc, exchange}, AuthMethod: tokenep.AuthNone}, // public
 	{ID: "odd:% id", Secrets: secrets("odd"), Grants: []string{cc}},
 	{ID: "odd", Secrets: secrets(oddSecret), Grants: []string{cc}},
+	{ID: "two%20readings", Secrets: secrets("x y"), Grants: []string{cc}},
+	{ID: "fragment", Secrets: secrets("fragment-secret"), Grants: []string{cc}, Audience: []string{orders + "#a"}},
 	{ID: "turning", Grants: []string{cc}, Secrets: []tokenep.Secret{
 		{Hash: tokenep.HashSecret("old-secret"), Expires: start}, {Hash: tokenep.HashSecret("this-secret"), Expires: start.Add(time.Hour)}, {Hash: tokenep.HashSecret("next-secret")},
 	}},

@@ -72,6 +72,8 @@ func TestScopeTarget(t *testing.T) {
 		{"8707 2: without a scheme", asks("resource", "//api.example/orders"), 400, tokenep.InvalidTarget},
 		{"8707 2: a fragment", asks("resource", orders+"#a"), 400, tokenep.InvalidTarget},
 		{"8707 2: an empty fragment", asks("resource", orders+"#"), 400, tokenep.InvalidTarget},
+		{"8707 2: a fragment that is configured", post("grant_type", cc, "resource", orders+"#a").by("fragment"), 400, tokenep.InvalidTarget},
+		{"8693 2.1: as an audience it may have one", post("grant_type", cc, "audience", orders+"#a").by("fragment"), 200, ""},
 		{"8707 2: no URI", asks("resource", "https://api.example/%zz"), 400, tokenep.InvalidTarget},
 		{"8707 2: one of them not absolute", asks("resource", orders, "resource", "orders"), 400, tokenep.InvalidTarget},
 		{"8707 2: unknown", asks("resource", "https://other.example/"), 400, tokenep.InvalidTarget},
