@@ -35,7 +35,7 @@ func rotateKeys(r *adminRequest) (any, error) {
 
 // revocation names the access tokens to revoke: one of its members is set.
 type revocation struct {
-	JTI      string `json:"jti,omitempty"`       // one token
+	JTI      string `json:"jti,omitempty"`       // one token, and what it was exchanged for
 	GrantID  string `json:"grant_id,omitempty"`  // all that came of one authorization: for an API token, its id
 	ClientID string `json:"client_id,omitempty"` // all that a client has got so far
 	Subject  string `json:"sub,omitempty"`       // all that are about a subject so far
@@ -64,6 +64,13 @@ func revokeTokens(r *adminRequest) (any, error) {
 	}
 	if members != 1 {
 		return nil, refuse(http.StatusBadRequest, "exactly one of jti, grant_id, client_id and sub is required")
+	}
+	if in.JTI != "" {
+		derived := entry
+		derived.Claim = "grant_id"
+		if err := r.server.core.Revoke(r.Context(), derived); err != nil {
+			return nil, err
+		}
 	}
 	return nil, r.server.core.Revoke(r.Context(), entry)
 }
