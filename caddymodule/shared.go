@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +48,7 @@ func (s *Server) acquireStore(ctx caddy.Context) error {
 		return err
 	}
 	id := loaded.(caddy.Module).CaddyModule().ID
-	logger := slog.New(ctx.Slogger().Handler()).With("server", s.name)
+	logger := ctx.Slogger().With("server", s.name)
 	s.poolKey = string(id) + " " + location
 	value, _, err := pool.LoadOrNew(s.poolKey, func() (caddy.Destructor, error) {
 		return &shared{
