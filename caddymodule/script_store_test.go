@@ -1,0 +1,53 @@
+package caddymodule_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+)
+
+func init() { caddy.RegisterModule(new(failingStore)) }
+
+// failingStore is a store of somebody else's, for the scripts: a memory in which the client "away" cannot be looked up, because the engine is
+// away, and the client "broken" neither, for a reason that no one foresaw.
+type failingStore struct{ store.Store }
+
+func (*failingStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "oauth_server.stores.failing", New: func() caddy.Module { return new(failingStore) }}
+}
+
+func (*failingStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (*failingStore) Locate(server string) (string, error) { return server, nil }
+
+func (*failingStore) Open(string, *slog.Logger) (store.Store, error) {
+	return &failingStore{memory.New(memory.Options{})}, nil
+}
+
+func (f *failingStore) Load(ctx context.Context, kind, id string) (store.Record, error) {
+	switch id {
+	case "away":
+		return store.Record{}, store.ErrUnavailable
+	case "broken":
+		return store.Record{}, errors.New("disk is on fire")
+	}
+	return f.Store.Load(ctx, kind, id)
+}
+
+var (
+	_ caddymodule.StoreOpener = (*failingStore)(nil)
+	_ caddyfile.Unmarshaler   = (*failingStore)(nil)
+)
