@@ -78,7 +78,7 @@ func parseBasic(encoded string) ([]tokenep.Reading, error) {
 	if utf8.Valid(raw) {
 		add(tokenep.Reading{ID: id, Secret: secret})
 	}
-	if l := (tokenep.Reading{ID: latin1(id), Secret: latin1(secret)}); l.ID != id || l.Secret != secret || len(readings) == 0 {
+	if l := (tokenep.Reading{ID: latin1(id), Secret: latin1(secret)}); l.ID != id || l.Secret != secret {
 		add(l)
 	}
 	return readings, nil
