@@ -270,3 +270,30 @@ func TestTransportBeforeStart(t *testing.T) {
 		t.Errorf("who waits gets %d %s", w.Code, w.Body)
 	}
 }
+
+// What requests share (limiter, caches, log, keys) is shared safely; the race detector looks on.
+func TestTransportConcurrent(t *testing.T) {
+	f := newFixture(t, limited)
+	text, _ := f.apiToken(t, anyToken)
+	own := f.mint(t, tokenep.Claims{})
+	for i := range 40 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			switch i % 5 {
+			case 0:
+				f.granted(t, plain.by("billing"))
+			case 1:
+				f.granted(t, redeem(text))
+			case 2:
+				f.granted(t, swap(own).by("billing"))
+			case 3:
+				refused(t, f.do(t, plain.basic("billing", "x")), 401, tokenep.InvalidClient)
+			case 4:
+				a, _ := f.granted(t, body("reports", "reports-secret"))
+				if a := f.do(t, post("token", a.json["access_token"].(string)).by("reports").at(revokePath)); a.status != http.StatusOK {
+					t.Errorf("revocation: %d %s", a.status, a.body)
+				}
+			}
+		})
+	}
+}
