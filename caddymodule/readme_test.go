@@ -1,0 +1,162 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+// What the README promises.
+
+// readmeBlocks returns the fenced blocks of a language, in their order.
+func readmeBlocks(t *testing.T, language string) []string {
+	t.Helper()
+	var blocks []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+		blocks = append(blocks, m[1])
+	}
+	if len(blocks) == 0 {
+		t.Fatalf("README.md has no block of %s", language)
+	}
+	return blocks
+}
+
+// readFile returns the text of a file of the repository.
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestReadmeCaddyfilesAdapt(t *testing.T) {
+	alignment := regexp.MustCompile(` +#`) // which caddy fmt takes out, and which reads well in a README
+	for i, block := range readmeBlocks(t, "caddyfile") {
+		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+			block := alignment.ReplaceAllString(block, " #")
+			_, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(block), map[string]any{"filename": "README.md"})
+			if err != nil || len(warnings) > 0 {
+				t.Errorf("%v %v\n%s", err, warnings, block)
+			}
+		})
+	}
+}
+
+func TestReadmeLinksLeadSomewhere(t *testing.T) {
+	for _, m := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+		target := m[1]
+		if strings.Contains(target, "://") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(target))); err != nil {
+			// Within a cell of the table of RFCs the folder of the first file is meant.
+			if _, err := os.Stat(filepath.Join(root, "tokenep", filepath.FromSlash(target))); err != nil {
+				t.Errorf("README.md links to %s, which is not there", target)
+			}
+		}
+	}
+}
+
+// TestReadmeQuickStart runs the first block of shell as a newcomer does, on free ports and in a home of its own.
+func TestReadmeQuickStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a Caddy")
+	}
+	t.Parallel()
+	for _, command := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(command); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+	block, dir := readmeBlocks(t, "bash")[0], t.TempDir()
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m) # (\d{3})$`).FindAllStringSubmatch(block, -1) {
+		want = append(want, m[1])
+	}
+	if promised := strings.Fields("200 401 200 403 401"); !slices.Equal(want, promised) {
+		t.Fatalf("the block promises %v; it is to show %v", want, promised)
+	}
+
+	example := filepath.Join(dir, "Caddyfile.example")
+	ports := strings.NewReplacer("8080", freePort(t), "9080", freePort(t))
+	block = ports.Replace(block)
+	for _, file := range []string{"Caddyfile.example", "caddy.log"} {
+		if !strings.Contains(block, file) {
+			t.Fatalf("the block has no %s", file)
+		}
+		block = strings.ReplaceAll(block, file, filepath.Join(dir, file))
+	}
+	if err := os.WriteFile(example, []byte(ports.Replace(readFile(t, "Caddyfile.example"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	bash := exec.CommandContext(t.Context(), "bash", "-e", "-c", block)
+	bash.Dir, bash.Env = root, quickStartEnvironment(t, dir)
+	bash.Cancel = func() error { return bash.Process.Signal(os.Interrupt) } // so that it stops its Caddy
+	bash.WaitDelay = 10 * time.Second
+	var messages strings.Builder
+	bash.Stderr = &messages
+	out, err := bash.Output()
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(dir, "caddy.log"))
+		t.Fatalf("%v\n%s\n%s\n%s", err, out, &messages, log)
+	}
+	if got := regexp.MustCompile(`(?m)^\d{3}$`).FindAllString(string(out), -1); !slices.Equal(got, want) {
+		t.Errorf("it prints %v, and promises %v\n%s\n%s", got, want, out, &messages)
+	}
+	if !strings.Contains(string(out), "orders for client:billing, through billing") {
+		t.Errorf("the API does not tell who called\n%s", out)
+	}
+}
+
+// quickStartEnvironment keeps what Caddy writes, and its admin API, apart from others, but shares the caches of the go command. It has the tags of
+// the tests, so that little is left to build.
+func quickStartEnvironment(t *testing.T, dir string) []string {
+	t.Helper()
+	flags := os.Getenv("GOFLAGS")
+	if !strings.Contains(flags, "-tags") {
+		flags += " -tags=nobadger,nomysql,nopgx"
+	}
+	inherited := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BILLING_SECRET=") })
+	environment := append(inherited,
+		"HOME="+dir, "XDG_DATA_HOME="+filepath.Join(dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
+		"CADDY_ADMIN=127.0.0.1:"+freePort(t), "GOFLAGS="+strings.TrimSpace(flags))
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOTOOLCHAIN"} {
+		value, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		environment = append(environment, name+"="+strings.TrimSpace(string(value)))
+	}
+	return environment
+}
+
+// freePort returns a loopback port that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
