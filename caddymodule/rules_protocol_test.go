@@ -1,0 +1,161 @@
+package caddymodule_test
+
+import (
+	"encoding/json"
+	"go/ast"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+)
+
+// The rules that tie code, scripts and metadata together.
+
+// TestEachErrorCodeOccursInAScript reads the codes out of the source, so that a new one is not forgotten.
+func TestEachErrorCodeOccursInAScript(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts: %v", len(scripts), err)
+	}
+	var all strings.Builder
+	for _, script := range scripts {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	codes := errorCodes(t)
+	if len(codes) < 7 { // RFC 6749 §5.2 has six, RFC 8707 one
+		t.Fatalf("tokenep has the codes %v, and these are too few", codes)
+	}
+	for _, code := range codes {
+		if !strings.Contains(all.String(), `"error":"`+code+`"`) {
+			t.Errorf("no script under testdata/script has an answer with %s", code)
+		}
+	}
+}
+
+// errorCodes returns the values of the constants of type tokenep.Code.
+func errorCodes(t *testing.T) (codes []string) {
+	t.Helper()
+	for _, s := range sources(t) {
+		if s.file.Name.Name != "tokenep" || s.isTest() {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "Code" {
+				return true
+			}
+			for _, value := range spec.Values {
+				if literal, ok := value.(*ast.BasicLit); ok {
+					code, err := strconv.Unquote(literal.Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					codes = append(codes, code)
+				}
+			}
+			return true
+		})
+	}
+	return codes
+}
+
+// TestMetadataListsExactlyWhatIsThere holds the metadata (RFC 8414 §2) against the files that implement a grant or a method, and against what the
+// token endpoint does.
+func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
+	const exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	for _, tc := range []struct {
+		name    string
+		offered bool
+		grants  []string
+	}{
+		{"without token exchange", false, []string{"client_credentials"}},
+		{"with token exchange", true, []string{"client_credentials", exchange}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			routes := mounted(t, server.Exchange{Enabled: tc.offered})
+			var metadata struct {
+				Grants  []string `json:"grant_types_supported"`
+				Methods []string `json:"token_endpoint_auth_methods_supported"`
+			}
+			answer := httptest.NewRecorder()
+			routes["/.well-known/oauth-authorization-server"].ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+			if err := json.Unmarshal(answer.Body.Bytes(), &metadata); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(metadata.Grants, tc.grants) {
+				t.Errorf("grant_types_supported %v, want %v", metadata.Grants, tc.grants)
+			}
+			if n := implementations(t, "tokenep/grant", "all.go"); tc.offered && len(metadata.Grants) != n {
+				t.Errorf("grant_types_supported %v, but tokenep/grant has %d files with a grant", metadata.Grants, n)
+			}
+			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go"); len(metadata.Methods) != n {
+				t.Errorf("token_endpoint_auth_methods_supported %v, but tokenep/clientauth has %d files with a method", metadata.Methods, n)
+			}
+			for _, grantType := range []string{"client_credentials", exchange, "authorization_code", "refresh_token", "password", "implicit",
+				"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code"} {
+				if listed, found := slices.Contains(metadata.Grants, grantType), offers(t, routes, grantType); listed != found {
+					t.Errorf("%s: listed %t, offered %t", grantType, listed, found)
+				}
+			}
+		})
+	}
+}
+
+// mounted returns the endpoints of a server without clients.
+func mounted(t *testing.T, exchange server.Exchange) server.Routes {
+	t.Helper()
+	s, err := server.New(server.Config{Issuer: "https://id.example", Store: memory.New(memory.Options{}), Exchange: exchange, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	routes, err := s.Mount(server.Paths{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return routes
+}
+
+// offers reports whether the token endpoint has a grant: it says so before it asks who wants it.
+func offers(t *testing.T, routes server.Routes, grantType string) bool {
+	t.Helper()
+	form := url.Values{"grant_type": {grantType}}
+	request := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(form.Encode()))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := httptest.NewRecorder()
+	routes["/oauth/token"].ServeHTTP(answer, request)
+	var refused struct{ Error string }
+	if err := json.Unmarshal(answer.Body.Bytes(), &refused); err != nil || refused.Error == "" {
+		t.Fatalf("%s: %s %v", grantType, answer.Body, err)
+	}
+	return refused.Error != "unsupported_grant_type"
+}
+
+// implementations counts the source files of a folder, but for some.
+func implementations(t *testing.T, folder string, others ...string) (n int) {
+	t.Helper()
+	for _, s := range sources(t) {
+		if name := strings.TrimPrefix(s.path, folder+"/"); s.under(folder) && !s.isTest() && name != "doc.go" && !slices.Contains(others, name) {
+			n++
+		}
+	}
+	return n
+}
