@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// RFC 6750 §2.1, and the rows T01–T06 of the transport cases.
+// RFC 6750 §2.1: the header Authorization.
 func TestHeaderToken(t *testing.T) {
 	const none, bad = 0, http.StatusBadRequest
 	for _, c := range []struct {
@@ -18,35 +18,35 @@ func TestHeaderToken(t *testing.T) {
 		token  string
 		status int
 	}{
-		{"T01 no Authorization", nil, "", none},
+		{"RFC 6750 §3.1 no Authorization", nil, "", none},
 		{"one token", []string{"Bearer a.b.c"}, "a.b.c", none},
 		{"RFC 9110 §11.1 scheme in lower case", []string{"bearer a"}, "a", none},
 		{"RFC 9110 §11.1 scheme in mixed case", []string{"bEaReR a"}, "a", none},
 		{"b64token: every character", []string{"Bearer aZ09-._~+/=="}, "aZ09-._~+/==", none},
-		{"T03 no token", []string{"Bearer"}, "", bad},
-		{"T03 no token but a space", []string{"Bearer "}, "", bad},
-		{"T03 two spaces", []string{"Bearer  a"}, "", bad},
-		{"T03 tab", []string{"Bearer\ta"}, "", bad},
-		{"T03 space and tab", []string{"Bearer \ta"}, "", bad},
-		{"T03 trailing space", []string{"Bearer a "}, "", bad},
-		{"T03 trailing tab", []string{"Bearer a\t"}, "", bad},
-		{"T03 two words", []string{"Bearer a b"}, "", bad},
+		{"RFC 6750 §2.1 no token", []string{"Bearer"}, "", bad},
+		{"RFC 6750 §2.1 no token but a space", []string{"Bearer "}, "", bad},
+		{"RFC 6750 §2.1 two spaces", []string{"Bearer  a"}, "", bad},
+		{"RFC 6750 §2.1 tab", []string{"Bearer\ta"}, "", bad},
+		{"RFC 6750 §2.1 space and tab", []string{"Bearer \ta"}, "", bad},
+		{"RFC 6750 §2.1 trailing space", []string{"Bearer a "}, "", bad},
+		{"RFC 6750 §2.1 trailing tab", []string{"Bearer a\t"}, "", bad},
+		{"RFC 6750 §2.1 two words", []string{"Bearer a b"}, "", bad},
 		{"b64token: only padding", []string{"Bearer =="}, "", bad},
 		{"b64token: padding inside", []string{"Bearer a=b"}, "", bad},
 		{"b64token: quotes", []string{`Bearer "a"`}, "", bad},
 		{"b64token: NUL", []string{"Bearer a\x00"}, "", bad},
 		{"b64token: line feed", []string{"Bearer a\nX: y"}, "", bad},
 		{"b64token: not ASCII", []string{"Bearer é"}, "", bad},
-		{"S16 JSON serialization", []string{`Bearer {"payload":"a"}`}, "", bad},
+		{"RFC 7515 §7.2 JSON serialization", []string{`Bearer {"payload":"a"}`}, "", bad},
 		{"auth-param instead of a token", []string{`Bearer token="a"`}, "", bad},
-		{"T04 colon", []string{"Bearer: a"}, "", none},
-		{"T04 Token", []string{"Token a"}, "", none},
-		{"T04 Basic", []string{"Basic YTpi"}, "", none},
-		{"T04 BearerX", []string{"BearerX a"}, "", none},
+		{"RFC 6750 §2.1 colon", []string{"Bearer: a"}, "", none},
+		{"RFC 6750 §2.1 Token", []string{"Token a"}, "", none},
+		{"RFC 6750 §2.1 Basic", []string{"Basic YTpi"}, "", none},
+		{"RFC 6750 §2.1 BearerX", []string{"BearerX a"}, "", none},
 		{"leading space", []string{" Bearer a"}, "", none},
 		{"empty", []string{""}, "", none},
-		{"T06 comma list", []string{"Bearer a, Bearer b"}, "", bad},
-		{"T06 comma without space", []string{"Bearer a,Bearer"}, "", bad},
+		{"RFC 6750 §2.1 comma list", []string{"Bearer a, Bearer b"}, "", bad},
+		{"RFC 6750 §2.1 comma without space", []string{"Bearer a,Bearer"}, "", bad},
 		{"two headers", []string{"Bearer a", "Bearer a"}, "", bad},
 		{"two headers, one of another scheme", []string{"Basic YTpi", "Bearer a"}, "", bad},
 	} {
@@ -66,7 +66,7 @@ func TestHeaderToken(t *testing.T) {
 	}
 }
 
-// RFC 6750 §2.3 and row T09.
+// RFC 6750 §2.3: the parameter, in whatever way its name is written.
 func TestFindToken(t *testing.T) {
 	for _, c := range []struct {
 		name, encoded string
@@ -77,15 +77,15 @@ func TestFindToken(t *testing.T) {
 		{"empty string", "", 0, ""},
 		{"alone", "access_token=a.b.c", 1, "a.b.c"},
 		{"among others", "x=1&access_token=a&y=2", 1, "a"},
-		{"T09 encoded name", "%61ccess_token=a", 1, "a"},
-		{"T09 wholly encoded name", "%61%63%63%65%73%73%5F%74%6f%6B%65%6E=a", 1, "a"},
+		{"RFC 6750 §2.3 encoded name", "%61ccess_token=a", 1, "a"},
+		{"RFC 6750 §2.3 wholly encoded name", "%61%63%63%65%73%73%5F%74%6f%6B%65%6E=a", 1, "a"},
 		{"encoded value", "access_token=%61%2Eb", 1, "a.b"},
-		{"T09 repeated", "access_token=a&access_token=b", 2, ""},
-		{"T09 repeated, equal", "access_token=a&access_token=a", 2, ""},
-		{"T09 repeated, once encoded", "access_token=a&%61ccess_token=a", 2, ""},
-		{"T09 brackets are another name", "access_token[]=a", 0, ""},
-		{"T09 semicolon before", "x=1;access_token=a", 1, ""},
-		{"T09 semicolon after", "access_token=a;x=1", 1, ""},
+		{"RFC 6750 §2.3 repeated", "access_token=a&access_token=b", 2, ""},
+		{"RFC 6750 §2.3 repeated, equal", "access_token=a&access_token=a", 2, ""},
+		{"RFC 6750 §2.3 repeated, once encoded", "access_token=a&%61ccess_token=a", 2, ""},
+		{"RFC 6750 §2.3 brackets are another name", "access_token[]=a", 0, ""},
+		{"RFC 6750 §2.3 semicolon before", "x=1;access_token=a", 1, ""},
+		{"RFC 6750 §2.3 semicolon after", "access_token=a;x=1", 1, ""},
 		{"semicolon elsewhere", "x=1;y=2&access_token=a", 1, "a"},
 		{"RFC 6749 §1.3 names are case-sensitive", "Access_Token=a", 0, ""},
 		{"broken encoding of the name", "%zzaccess_token=a", 0, ""},
@@ -93,7 +93,7 @@ func TestFindToken(t *testing.T) {
 		{"plus is a space", "access_token=a+b", 1, ""},
 		{"empty value", "access_token=", 1, ""},
 		{"no value", "access_token", 1, ""},
-		{"S13 encoded line feed", "access_token=a%0A", 1, ""},
+		{"RFC 7515 §2 encoded line feed", "access_token=a%0A", 1, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := findToken(c.encoded)

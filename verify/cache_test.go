@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// K09, C31: what is revoked is refused at once, cached or not.
+// RFC 7009 §2.2: what is revoked is refused at once, cached or not.
 func TestRevokedWhileCached(t *testing.T) {
 	a, b := verifytest.New("https://a.example", testAPI), verifytest.New("https://b.example", testAPI)
 	revocations := new(verify.Revocations)
@@ -27,12 +27,12 @@ func TestRevokedWhileCached(t *testing.T) {
 	expect(t, v, cached, "ok")
 	revocations.Add(verify.Revocation{Claim: "jti", Value: "1"})
 	expect(t, v, cached, verify.InvalidToken)
-	expect(t, v, cached+"=", verify.InvalidToken) // C31: spelt another way
+	expect(t, v, cached+"=", verify.InvalidToken) // spelt another way
 	expect(t, v, a.Sign(jti), verify.InvalidToken)
-	expect(t, v, b.Sign(jti), "ok") // C31: the same jti of another issuer
+	expect(t, v, b.Sign(jti), "ok") // the same jti of another issuer
 }
 
-// K10: a cached token ends with its exp and the leeway, not with its entry.
+// A cached token ends with its exp and the leeway, not with its entry.
 func TestExpiresWhileCached(t *testing.T) {
 	clock := newClock()
 	issuer := verifytest.New(testIssuer, testAPI)
@@ -48,7 +48,7 @@ func TestExpiresWhileCached(t *testing.T) {
 	expect(t, v, raw, verify.InvalidToken)
 }
 
-// C13: one cache serves routes with other rules, and decides for none.
+// One cache serves routes with other rules, and decides for none.
 func TestSharedCache(t *testing.T) {
 	cache := verify.NewCache(10, nil)
 	issuer := verifytest.New(testIssuer, testAPI)
@@ -88,7 +88,7 @@ func tokenOf(client string, expires time.Time) *verify.Token {
 	return &verify.Token{Issuer: testIssuer, ClientID: client, Expires: expires}
 }
 
-// K16: what has no time left is not stored; go-cache would keep it for ever.
+// What has no time left is not stored; go-cache would keep it for ever.
 func TestCacheStoresNothingDead(t *testing.T) {
 	clock := newClock()
 	cache := verify.NewCache(10, clock.now)
@@ -120,7 +120,7 @@ func TestRefusedIsNotCached(t *testing.T) {
 	}
 }
 
-// K12: the limit holds, and who fills the cache displaces itself.
+// The limit holds, and who fills the cache displaces itself.
 func TestCacheFull(t *testing.T) {
 	for _, limit := range []int{0, 1, 7, 64, 200, 1000} {
 		clock := newClock()
@@ -151,7 +151,7 @@ func TestCacheFull(t *testing.T) {
 	}
 }
 
-// K12: nothing is left of clients whose tokens are gone.
+// Nothing is left of clients whose tokens are gone.
 func TestCacheForgetsClients(t *testing.T) {
 	clock := newClock()
 	cache := verify.NewCache(64, clock.now)
@@ -207,7 +207,7 @@ func TestInsertMinted(t *testing.T) {
 	}
 }
 
-// K13: many at once with the same cold token, and with a cache too small.
+// Many at once with the same cold token, and with a cache too small.
 func TestConcurrently(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(4, nil) })
@@ -240,7 +240,7 @@ func TestHitAllocations(t *testing.T) {
 	}
 }
 
-// T12: of a token that is too long not a byte is copied.
+// Of a token that is too long not a byte is copied.
 func TestTooLongAllocations(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })

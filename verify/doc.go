@@ -24,21 +24,23 @@
 //
 // # The path of a token
 //
-//	guard.go      a request: strip headers · extract · verify · scope · set headers · next
-//	headers.go    what a client must not send, under any spelling
-//	bearer.go     where in the request the token is (RFC 6750 §2)
-//	cache.go      seen before? then its bytes, signature and claims are proven
-//	checks.go     the list of checks, in order, one a line: start reading here
-//	compact.go    three parts, canonical base64url, header (RFC 7515)
-//	json.go       JSON that can be read in one way only
-//	claims.go     payload to Token (RFC 7519)
-//	signature.go  ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
-//	revoked.go    tokens taken back
-//	headerclaim.go claims on their way to the upstream
-//	error.go      the answer: 400, 401, 403 or 503, and its challenge
+//	guard.go        a request: strip headers · extract · verify · scope · set headers · next
+//	headers.go      what a client must not send, under any spelling
+//	bearer.go       where in the request the token is (RFC 6750 §2)
+//	verifier.go     the configuration, and the run over the checks
+//	cache.go        seen before? then its bytes, signature and claims are proven
+//	checks.go       the list of checks, in order, one a line: start reading here
+//	compact.go      three parts, canonical base64url, header (RFC 7515)
+//	json.go         JSON that can be read in one way only
+//	claims.go       payload to Token (RFC 7519)
+//	signature.go    ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
+//	revoked.go      tokens taken back
+//	headerclaim.go  claims on their way to the upstream
+//	error.go        the answer: 400, 401, 403 or 503, and its challenge
 //
-// Beside it: verifier.go has the configuration, token.go and scope.go what a
-// verified token says, keyset.go, jwk.go, filekeys.go and ed25519.go the keys.
+// Beside it: token.go and scope.go say what a verified token is; keyset.go,
+// jwk.go, filekeys.go and ed25519.go are the keys; private.go marks responses to
+// tokens in the query (RFC 6750 §2.3).
 // Package verifytest is an issuer for tests of programs that verify.
 //
 // # What holds

@@ -20,10 +20,10 @@ func TestChallenge(t *testing.T) {
 			`Bearer realm="orders", error="invalid_token", error_description="the token has expired"`},
 		{"too little scope", "", verify.Error{Status: 403, Code: verify.InsufficientScope, Scope: verify.Scope{"a", "b"}},
 			`Bearer error="insufficient_scope", scope="a b"`},
-		{"T34 realm with a quote", `a", error="x`, verify.Error{}, `Bearer realm="a\", error=\"x"`},
-		{"T34 realm with a backslash", `a\`, verify.Error{}, `Bearer realm="a\\"`},
-		{"T34 realm with a line end", "a\r\nSet-Cookie: x", verify.Error{}, `Bearer realm="a??Set-Cookie: x"`},
-		{"T34 realm beyond ASCII", "é", verify.Error{}, `Bearer realm="??"`},
+		{"RFC 9110 §5.6.4 realm with a quote", `a", error="x`, verify.Error{}, `Bearer realm="a\", error=\"x"`},
+		{"RFC 9110 §5.6.4 realm with a backslash", `a\`, verify.Error{}, `Bearer realm="a\\"`},
+		{"RFC 9110 §5.6.4 realm with a line end", "a\r\nSet-Cookie: x", verify.Error{}, `Bearer realm="a??Set-Cookie: x"`},
+		{"RFC 9110 §5.6.4 realm beyond ASCII", "é", verify.Error{}, `Bearer realm="??"`},
 		{"the cause is not for the client", "", verify.Error{Code: verify.InvalidToken, Cause: errors.New("secret")}, `Bearer error="invalid_token"`},
 	}
 	for _, test := range tests {

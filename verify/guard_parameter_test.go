@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RFC 6750 §2 and §2.3; rows T07, T09, 165.
+// RFC 6750 §2.3, and §2: a token is in one place.
 func TestGuardQueryToken(t *testing.T) {
 	issuer := newIssuer()
 	off := newFront(t, issuer, &verify.Guard{})
@@ -31,17 +31,17 @@ func TestGuardQueryToken(t *testing.T) {
 		{"165 in header and encoded query, query off", off, "?x&%61ccess_token=TOKEN", header, 400, verify.InvalidRequest, ""},
 		{"165 in header and behind a semicolon, query off", off, "?x;access_token=TOKEN", header, 400, verify.InvalidRequest, ""},
 		{"another query beside the header", off, "?a=1;b&c=%zz", header, 200, "", "/orders?a=1;b&c=%zz"},
-		{"T09 brackets are another name", off, "?access_token[]=x", header, 200, "", "/orders?access_token[]=x"},
+		{"RFC 6750 §2.3 brackets are another name", off, "?access_token[]=x", header, 200, "", "/orders?access_token[]=x"},
 
 		{"on", on, "?access_token=TOKEN", "", 200, "", "/orders"},
 		{"the rest of the query stays", on, "?a=%20b&access_token=TOKEN&c;d", "", 200, "", "/orders?a=%20b&c;d"},
-		{"T09 encoded name", on, "?%61ccess_token=TOKEN", "", 200, "", "/orders"},
-		{"T07 header and query", on, "?access_token=TOKEN", header, 400, verify.InvalidRequest, ""},
-		{"T09 repeated", on, "?access_token=TOKEN&access_token=TOKEN", "", 400, verify.InvalidRequest, ""},
-		{"T09 brackets", on, "?access_token[]=TOKEN", "", 401, "", ""},
-		{"T09 semicolon", on, "?a=b;access_token=TOKEN", "", 400, verify.InvalidRequest, ""},
-		{"T09 semicolon after", on, "?access_token=TOKEN;a=b", "", 400, verify.InvalidRequest, ""},
-		{"S13 line feed in the token", on, "?access_token=TOKEN%0A", "", 400, verify.InvalidRequest, ""},
+		{"RFC 6750 §2.3 encoded name", on, "?%61ccess_token=TOKEN", "", 200, "", "/orders"},
+		{"RFC 6750 §2 header and query", on, "?access_token=TOKEN", header, 400, verify.InvalidRequest, ""},
+		{"RFC 6750 §2.3 repeated", on, "?access_token=TOKEN&access_token=TOKEN", "", 400, verify.InvalidRequest, ""},
+		{"RFC 6750 §2.3 brackets", on, "?access_token[]=TOKEN", "", 401, "", ""},
+		{"RFC 6750 §2.3 semicolon", on, "?a=b;access_token=TOKEN", "", 400, verify.InvalidRequest, ""},
+		{"RFC 6750 §2.3 semicolon after", on, "?access_token=TOKEN;a=b", "", 400, verify.InvalidRequest, ""},
+		{"RFC 7515 §2 line feed in the token", on, "?access_token=TOKEN%0A", "", 400, verify.InvalidRequest, ""},
 		{"empty", on, "?access_token=", "", 400, verify.InvalidRequest, ""},
 		{"bad token", on, "?access_token=junk", "", 401, verify.InvalidToken, ""},
 		{"header still works", on, "?a=b", header, 200, "", "/orders?a=b"},
@@ -121,7 +121,7 @@ func TestGuardPrivateWithoutWriteHeader(t *testing.T) {
 	}
 }
 
-// RFC 6750 §2.2; rows T07 and T10. The body reaches the upstream byte by byte.
+// RFC 6750 §2.2: the form. The body reaches the upstream byte by byte.
 func TestGuardFormToken(t *testing.T) {
 	const form = "application/x-www-form-urlencoded"
 	issuer := newIssuer()
@@ -135,23 +135,23 @@ func TestGuardFormToken(t *testing.T) {
 		status               int
 		code                 string
 	}{
-		{"T10 off by default", off, "POST", form, "", "access_token=TOKEN", 401, ""},
+		{"RFC 6750 §2.2 off by default", off, "POST", form, "", "access_token=TOKEN", 401, ""},
 		{"off, header token", off, "POST", form, "Authorization: Bearer TOKEN\n", "access_token=x", 200, ""},
-		{"T10 on", on, "POST", form, "", "a=%20+b&access_token=TOKEN&c", 200, ""},
-		{"T10 media type with charset, in capitals", on, "POST", "Application/X-WWW-Form-urlencoded; charset=utf-8", "", "access_token=TOKEN", 200, ""},
-		{"T10 encoded name", on, "POST", form, "", "%61ccess_token=TOKEN", 200, ""},
-		{"T10 GET", on, "GET", form, "", "access_token=TOKEN", 401, ""},
-		{"T10 PUT", on, "PUT", form, "", "access_token=TOKEN", 401, ""},
-		{"T10 PATCH", on, "PATCH", form, "", "access_token=TOKEN", 401, ""},
-		{"T10 text", on, "POST", "text/plain", "", "access_token=TOKEN", 401, ""},
-		{"T10 JSON", on, "POST", "application/json", "", `{"access_token":"TOKEN"}`, 401, ""},
-		{"T10 multipart", on, "POST", "multipart/form-data; boundary=b", "",
+		{"RFC 6750 §2.2 on", on, "POST", form, "", "a=%20+b&access_token=TOKEN&c", 200, ""},
+		{"RFC 6750 §2.2 media type with charset, in capitals", on, "POST", "Application/X-WWW-Form-urlencoded; charset=utf-8", "", "access_token=TOKEN", 200, ""},
+		{"RFC 6750 §2.2 encoded name", on, "POST", form, "", "%61ccess_token=TOKEN", 200, ""},
+		{"RFC 6750 §2.2 GET", on, "GET", form, "", "access_token=TOKEN", 401, ""},
+		{"RFC 6750 §2.2 PUT", on, "PUT", form, "", "access_token=TOKEN", 401, ""},
+		{"RFC 6750 §2.2 PATCH", on, "PATCH", form, "", "access_token=TOKEN", 401, ""},
+		{"RFC 6750 §2.2 text", on, "POST", "text/plain", "", "access_token=TOKEN", 401, ""},
+		{"RFC 6750 §2.2 JSON", on, "POST", "application/json", "", `{"access_token":"TOKEN"}`, 401, ""},
+		{"RFC 6750 §2.2 multipart", on, "POST", "multipart/form-data; boundary=b", "",
 			"--b\nContent-Disposition: form-data; name=access_token\n\nTOKEN\n--b--\n", 401, ""},
-		{"T10 multipart goes on", on, "POST", "multipart/form-data; boundary=b", "Authorization: Bearer TOKEN\n",
+		{"RFC 6750 §2.2 multipart goes on", on, "POST", "multipart/form-data; boundary=b", "Authorization: Bearer TOKEN\n",
 			"--b--", 200, ""},
 		{"two media types", on, "POST", form, "Content-Type: text/plain\n", "access_token=TOKEN", 400, verify.InvalidRequest},
 		{"content coding", on, "POST", form, "Content-Encoding: gzip\n", "access_token=TOKEN", 401, ""},
-		{"T07 header and form", on, "POST", form, "Authorization: Bearer TOKEN\n", "access_token=TOKEN", 400, verify.InvalidRequest},
+		{"RFC 6750 §2 header and form", on, "POST", form, "Authorization: Bearer TOKEN\n", "access_token=TOKEN", 400, verify.InvalidRequest},
 		{"header, form without token", on, "POST", form, "Authorization: Bearer TOKEN\n", "a=b", 200, ""},
 		{"repeated", on, "POST", form, "", "access_token=TOKEN&access_token=TOKEN", 400, verify.InvalidRequest},
 		{"semicolon", on, "POST", form, "", "a;access_token=TOKEN", 400, verify.InvalidRequest},
@@ -160,7 +160,7 @@ func TestGuardFormToken(t *testing.T) {
 		{"no token", on, "POST", form, "", "a=b", 401, ""},
 		{"empty form", on, "POST", form, "", "", 401, ""},
 		{"just as large as may be", on, "POST", form, "Authorization: Bearer TOKEN\n", strings.Repeat("a", 64<<10), 200, ""},
-		{"T10 too large", on, "POST", form, "Authorization: Bearer TOKEN\n", strings.Repeat("a", 64<<10+1), 400, verify.InvalidRequest},
+		{"RFC 6750 §2.2 too large", on, "POST", form, "Authorization: Bearer TOKEN\n", strings.Repeat("a", 64<<10+1), 400, verify.InvalidRequest},
 	} {
 		for _, chunked := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, chunked %t", c.name, chunked), func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestGuardFormToken(t *testing.T) {
 	}
 }
 
-// Header, query and form at once, with all methods on (T07).
+// RFC 6750 §2: header, query and form at once, with all methods on.
 func TestGuardThreePlaces(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{FormToken: true, InsecureQueryToken: true})
 	for _, places := range []string{"hq", "hf", "qf", "hqf"} {

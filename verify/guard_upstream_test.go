@@ -25,18 +25,18 @@ func newServer(tb testing.TB, h http.Handler) *httptest.Server {
 
 var identity = []verify.HeaderClaim{{Header: "x-user-id", Claim: "sub"}, {Header: "X-Roles", Claim: "realm.roles"}}
 
-// Rows T15, T16, T22: the client can't say who it is.
+// The client can't say who it is.
 func TestGuardProtectedHeaders(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{Headers: identity, Strip: []string{"X-Internal"}})
 	for _, c := range []struct{ name, lines, user string }{
 		{"nothing sent", "", "alice"},
-		{"T22 one line", "X-User-Id: admin\n", "alice"},
-		{"T22 many lines", "X-User-Id: a\nx-user-id: b\nX-USER-ID: c\n", "alice"},
-		{"T15 a claim that the token lacks", "X-Roles: admin\n", "alice"},
-		{"T16 underscore", "X_User_Id: admin\nX_Roles: admin\n", "alice"},
-		{"T16 dot", "X.User.Id: admin\nX.Roles: admin\n", "alice"},
-		{"T16 case", "x-user-ID: admin\nx-rOLES: admin\n", "alice"},
-		{"T16 mixed and doubled", "X_User.Id: admin\nX--Roles: admin\n_X-Roles: admin\n", "alice"},
+		{"one line", "X-User-Id: admin\n", "alice"},
+		{"many lines", "X-User-Id: a\nx-user-id: b\nX-USER-ID: c\n", "alice"},
+		{"a claim that the token lacks", "X-Roles: admin\n", "alice"},
+		{"RFC 3875 §4.1.18 underscore", "X_User_Id: admin\nX_Roles: admin\n", "alice"},
+		{"RFC 3875 §4.1.18 dot", "X.User.Id: admin\nX.Roles: admin\n", "alice"},
+		{"RFC 3875 §4.1.18 case", "x-user-ID: admin\nx-rOLES: admin\n", "alice"},
+		{"RFC 3875 §4.1.18 mixed and doubled", "X_User.Id: admin\nX--Roles: admin\n_X-Roles: admin\n", "alice"},
 		{"other characters of a token", "X!User~Id: admin\nX*Roles: admin\n", "alice"},
 		{"listed in Strip", "X_Internal: admin\n", "alice"},
 		{"named by Connection", "Connection: X-User-Id, X-Roles, close\n", "alice"},
@@ -62,7 +62,7 @@ func TestGuardProtectedHeaders(t *testing.T) {
 	}
 }
 
-// Row T21: whoever handles the refusal gets neither forged headers nor the token.
+// Whoever handles the refusal gets neither forged headers nor the token.
 func TestGuardStrippedOnRefusal(t *testing.T) {
 	issuer := newIssuer()
 	g := &verify.Guard{Verifier: issuer.Verifier(), Headers: identity, InsecureQueryToken: true, KeepAuthorization: true,
@@ -92,7 +92,7 @@ func TestGuardStrippedOnRefusal(t *testing.T) {
 	}
 }
 
-// Rows T19 and C21: a claim that can't be carried is refused, nothing is split or dropped.
+// RFC 9110 §5.5: a claim that can't be carried is refused, nothing is split or dropped.
 func TestGuardUnfitClaims(t *testing.T) {
 	issuer := newIssuer()
 	f := newFront(t, issuer, &verify.Guard{Headers: []verify.HeaderClaim{{Header: "X-Name", Claim: "name"}, {Header: "X-Roles", Claim: "realm.roles"}}})
@@ -104,12 +104,12 @@ func TestGuardUnfitClaims(t *testing.T) {
 		{"both", verifytest.Claims{"name": "a", "realm": map[string]any{"roles": []any{"x", 7, true}}}, []string{"a", "x,7,true"}},
 		{"neither", nil, []string{"", ""}},
 		{"realm is no object", verifytest.Claims{"realm": "roles"}, []string{"", ""}},
-		{"T19 CR LF", verifytest.Claims{"name": "a\r\nX-Roles: admin"}, nil},
-		{"T19 NUL", verifytest.Claims{"name": "a\x00"}, nil},
-		{"T19 DEL", verifytest.Claims{"name": "a\x7f"}, nil},
-		{"T19 not ASCII", verifytest.Claims{"name": "Zoë"}, nil},
-		{"T19 trailing space", verifytest.Claims{"name": "a "}, nil},
-		{"T19 too long", verifytest.Claims{"name": strings.Repeat("a", 5000)}, nil},
+		{"RFC 9110 §5.5 CR LF", verifytest.Claims{"name": "a\r\nX-Roles: admin"}, nil},
+		{"RFC 9110 §5.5 NUL", verifytest.Claims{"name": "a\x00"}, nil},
+		{"RFC 9110 §5.5 DEL", verifytest.Claims{"name": "a\x7f"}, nil},
+		{"RFC 9110 §5.5 not ASCII", verifytest.Claims{"name": "Zoë"}, nil},
+		{"RFC 9110 §5.5 trailing space", verifytest.Claims{"name": "a "}, nil},
+		{"RFC 9110 §5.5 too long", verifytest.Claims{"name": strings.Repeat("a", 5000)}, nil},
 		{"second claim unfit", verifytest.Claims{"name": "a", "realm": map[string]any{"roles": map[string]any{}}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestGuardUnfitClaims(t *testing.T) {
 	}
 }
 
-// Row T18: trailers, announced or not, over both versions of HTTP.
+// RFC 9110 §6.5: trailers, announced or not, over both versions of HTTP.
 func TestGuardTrailers(t *testing.T) {
 	issuer := newIssuer()
 	g := &verify.Guard{Verifier: issuer.Verifier(), Headers: identity}
@@ -188,7 +188,7 @@ func TestGuardTrailers(t *testing.T) {
 	})
 }
 
-// Row T28: the refusal comes before the body, which the client was never told to send (RFC 9110 §10.1.1).
+// RFC 9110 §10.1.1: the refusal comes before the body, which the client was never told to send.
 func TestGuardRefusedBeforeBody(t *testing.T) {
 	issuer := newIssuer()
 	guard := &verify.Guard{Verifier: issuer.Verifier()}
@@ -206,7 +206,7 @@ func TestGuardRefusedBeforeBody(t *testing.T) {
 	}
 }
 
-// Row T30: a WebSocket needs a token as everything else does; the offer of h2c (RFC 7540 §3.2) is not forwarded.
+// RFC 9110 §7.8: a WebSocket needs a token as everything else does; the offer of h2c (RFC 7540 §3.2) is not forwarded.
 func TestGuardUpgrade(t *testing.T) {
 	issuer := newIssuer()
 	f := newFront(t, issuer, &verify.Guard{})
@@ -244,7 +244,7 @@ func TestGuardUpgrade(t *testing.T) {
 	}
 }
 
-// Invariant 13: a guard that is not set up well says so, and lets nobody in.
+// A guard that is not set up well says so, and lets nobody in.
 func TestGuardValidate(t *testing.T) {
 	issuer := newIssuer()
 	v := issuer.Verifier()

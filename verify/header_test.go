@@ -57,77 +57,77 @@ func TestHeader(t *testing.T) {
 		{"EdDSA", options{algorithm("EdDSA")}, "ok"},
 		{"RFC 9864 §2.2 EdDSA by its other name", options{algorithm("EdDSA"), header("alg", "Ed25519")}, "ok"},
 
-		{"A01 alg none without signature", options{verifytest.Unsigned()}, verify.InvalidToken},
-		{"A03 alg none with a good signature", options{header("alg", "none")}, verify.InvalidToken},
-		{"A03 alg None", options{header("alg", "None")}, verify.InvalidToken},
-		{"A04 alg missing", options{header("alg", nil)}, verify.InvalidToken},
-		{"A04 alg null", options{raw(`{"alg":null,"kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
-		{"A04 alg a number", options{header("alg", 256)}, verify.InvalidToken},
-		{"A04 alg a list", options{header("alg", []string{"ES256"})}, verify.InvalidToken},
-		{"A04 alg empty", options{header("alg", "")}, verify.InvalidToken},
+		{"RFC 8725 §3.2 alg none without signature", options{verifytest.Unsigned()}, verify.InvalidToken},
+		{"RFC 8725 §3.2 alg none with a good signature", options{header("alg", "none")}, verify.InvalidToken},
+		{"RFC 8725 §3.2 alg None", options{header("alg", "None")}, verify.InvalidToken},
+		{"RFC 7515 §4.1.1 alg missing", options{header("alg", nil)}, verify.InvalidToken},
+		{"RFC 7515 §4.1.1 alg null", options{raw(`{"alg":null,"kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"RFC 7515 §4.1.1 alg a number", options{header("alg", 256)}, verify.InvalidToken},
+		{"RFC 7515 §4.1.1 alg a list", options{header("alg", []string{"ES256"})}, verify.InvalidToken},
+		{"RFC 7515 §4.1.1 alg empty", options{header("alg", "")}, verify.InvalidToken},
 		{"alg in lower case", options{header("alg", "es256")}, verify.InvalidToken},
 		{"alg with a space", options{header("alg", "ES256 ")}, verify.InvalidToken},
-		{"A06 HMAC under the public key", options{header("alg", "HS256"), hmacWithPublicKey(t, issuer)}, verify.InvalidToken},
-		{"A07 PS256 with a key for RS256", options{algorithm("RS256"), verifytest.As("PS256")}, verify.InvalidToken},
-		{"A07 RS256 with a key for PS256", options{algorithm("PS256"), verifytest.As("RS256")}, verify.InvalidToken},
-		{"A07 RS512 with a key for RS256", options{algorithm("RS256"), verifytest.As("RS512")}, verify.InvalidToken},
-		{"A10 ES256 on P-384", options{algorithm("ES384"), verifytest.As("ES256")}, verify.InvalidToken},
-		{"A10 ES384 on P-256", options{verifytest.As("ES384")}, verify.InvalidToken},
-		{"A10 ES256K", options{header("alg", "ES256K")}, verify.InvalidToken},
+		{"RFC 8725 §3.1 HMAC under the public key", options{header("alg", "HS256"), hmacWithPublicKey(t, issuer)}, verify.InvalidToken},
+		{"RFC 8725 §3.1 PS256 with a key for RS256", options{algorithm("RS256"), verifytest.As("PS256")}, verify.InvalidToken},
+		{"RFC 8725 §3.1 RS256 with a key for PS256", options{algorithm("PS256"), verifytest.As("RS256")}, verify.InvalidToken},
+		{"RFC 8725 §3.1 RS512 with a key for RS256", options{algorithm("RS256"), verifytest.As("RS512")}, verify.InvalidToken},
+		{"RFC 7518 §3.4 ES256 on P-384", options{algorithm("ES384"), verifytest.As("ES256")}, verify.InvalidToken},
+		{"RFC 7518 §3.4 ES384 on P-256", options{verifytest.As("ES384")}, verify.InvalidToken},
+		{"RFC 8725 §3.1 ES256K", options{header("alg", "ES256K")}, verify.InvalidToken},
 		{"the key of another alg by its kid", options{header("kid", "EdDSA")}, verify.InvalidToken},
 
-		{"A12 embedded jwk of the attacker", options{verifytest.SignedBy(attacker), header("jwk", map[string]any{"kty": "EC"})}, verify.InvalidToken},
-		{"A12 embedded jwk under a good signature", options{header("jwk", map[string]any{"kty": "EC"})}, verify.InvalidToken},
-		{"A13 jku", options{header("jku", "https://attacker.example/jwks")}, verify.InvalidToken},
-		{"A13 x5u", options{header("x5u", "https://attacker.example/cert")}, verify.InvalidToken},
+		{"RFC 7515 §4.1.3 embedded jwk of the attacker", options{verifytest.SignedBy(attacker), header("jwk", map[string]any{"kty": "EC"})}, verify.InvalidToken},
+		{"RFC 7515 §4.1.3 embedded jwk under a good signature", options{header("jwk", map[string]any{"kty": "EC"})}, verify.InvalidToken},
+		{"RFC 8725 §3.10 jku", options{header("jku", "https://attacker.example/jwks")}, verify.InvalidToken},
+		{"RFC 8725 §3.10 x5u", options{header("x5u", "https://attacker.example/cert")}, verify.InvalidToken},
 		{"x5c", options{header("x5c", []string{"MIIB"})}, verify.InvalidToken},
 		{"a thumbprint is only a hint", options{header("x5t#S256", "AAAA")}, "ok"},
 
-		{"A15 kid with a path", options{header("kid", "../../../../dev/null")}, verify.InvalidToken},
-		{"A15 kid with SQL", options{header("kid", "' OR 1=1 --")}, verify.InvalidToken},
-		{"A15 kid with LDAP", options{header("kid", "*)(uid=*))(|(uid=*")}, verify.InvalidToken},
-		{"A15 kid with NUL", options{header("kid", "ES256\x00")}, verify.InvalidToken},
-		{"A15 kid of 257 bytes", options{header("kid", strings.Repeat("k", 257))}, verify.InvalidToken},
-		{"A15 kid of 10 KB", options{header("kid", strings.Repeat("k", 10_000))}, verify.InvalidToken},
-		{"A15 kid an object", options{header("kid", map[string]any{"$ne": ""})}, verify.InvalidToken},
-		{"A15 kid a number", options{header("kid", 1)}, verify.InvalidToken},
-		{"A16 kid empty", options{header("kid", "")}, verify.InvalidToken},
-		{"A16 kid absent", options{header("kid", nil)}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid with a path", options{header("kid", "../../../../dev/null")}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid with SQL", options{header("kid", "' OR 1=1 --")}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid with LDAP", options{header("kid", "*)(uid=*))(|(uid=*")}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid with NUL", options{header("kid", "ES256\x00")}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid of 257 bytes", options{header("kid", strings.Repeat("k", 257))}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid of 10 KB", options{header("kid", strings.Repeat("k", 10_000))}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid an object", options{header("kid", map[string]any{"$ne": ""})}, verify.InvalidToken},
+		{"RFC 8725 §3.10 kid a number", options{header("kid", 1)}, verify.InvalidToken},
+		{"RFC 7515 §4.1.4 kid empty", options{header("kid", "")}, verify.InvalidToken},
+		{"RFC 7515 §4.1.4 kid absent", options{header("kid", nil)}, verify.InvalidToken},
 
-		{"A18 b64 false", options{header("b64", false)}, verify.InvalidToken},
-		{"A18 b64 false and critical", options{header("b64", false), header("crit", []string{"b64"})}, verify.InvalidToken},
-		{"A18 b64 a string", options{header("b64", "true")}, verify.InvalidToken},
-		{"A19 zip", options{header("zip", "DEF")}, verify.InvalidToken},
+		{"RFC 7797 §3 b64 false", options{header("b64", false)}, verify.InvalidToken},
+		{"RFC 7797 §3 b64 false and critical", options{header("b64", false), header("crit", []string{"b64"})}, verify.InvalidToken},
+		{"RFC 7797 §3 b64 a string", options{header("b64", "true")}, verify.InvalidToken},
+		{"RFC 7516 §4.1.3 zip", options{header("zip", "DEF")}, verify.InvalidToken},
 		{"RFC 7515 §4.1.11 unknown crit", options{header("crit", []string{"exp"}), header("exp", 1)}, verify.InvalidToken},
 		{"RFC 7515 §4.1.11 empty crit", options{header("crit", []string{})}, verify.InvalidToken},
 		{"crit null", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt","crit":null}`)}, verify.InvalidToken},
 
-		{"A24 Alg for alg", options{raw(`{"Alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
-		{"A24 ALG for alg", options{raw(`{"ALG":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"RFC 7515 §4 Alg for alg", options{raw(`{"Alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"RFC 7515 §4 ALG for alg", options{raw(`{"ALG":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
 		{"ALG beside alg is some other member", options{raw(`{"alg":"ES256","ALG":"none","kid":"ES256","typ":"at+jwt"}`)}, "ok"},
 		{"RFC 7515 §4 alg twice", options{raw(`{"alg":"none","alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
 		{"RFC 7515 §4 alg twice, once escaped", options{raw(`{"alg":"ES256","\u0061lg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
-		{"A25 byte order mark", options{raw("\ufeff" + `{"alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
-		{"A25 trailing object", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}{}`)}, verify.InvalidToken},
-		{"A25 trailing letter", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}x`)}, verify.InvalidToken},
-		{"A25 comment", options{raw(`{"alg":"ES256",/**/"kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
-		{"A25 NaN", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt","x":NaN}`)}, verify.InvalidToken},
-		{"A25 raw control character", options{raw("{\"alg\":\"ES256\",\"kid\":\"ES256\",\"typ\":\"at+jwt\",\"x\":\"\n\"}")}, verify.InvalidToken},
+		{"RFC 8259 §2 byte order mark", options{raw("\ufeff" + `{"alg":"ES256","kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"RFC 8259 §2 trailing object", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}{}`)}, verify.InvalidToken},
+		{"RFC 8259 §2 trailing letter", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}x`)}, verify.InvalidToken},
+		{"RFC 8259 §2 comment", options{raw(`{"alg":"ES256",/**/"kid":"ES256","typ":"at+jwt"}`)}, verify.InvalidToken},
+		{"RFC 8259 §2 NaN", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt","x":NaN}`)}, verify.InvalidToken},
+		{"RFC 8259 §2 raw control character", options{raw("{\"alg\":\"ES256\",\"kid\":\"ES256\",\"typ\":\"at+jwt\",\"x\":\"\n\"}")}, verify.InvalidToken},
 		{"white space is JSON", options{raw(" {\"alg\" :\t\"ES256\",\r\n\"kid\":\"ES256\",\"typ\":\"at+jwt\"}\n")}, "ok"},
 		{"longer than 2048 characters", options{raw(`{"alg":"ES256","kid":"ES256","typ":"at+jwt"}` + strings.Repeat(" ", 1500))}, verify.InvalidToken},
 		{"not an object", options{raw(`["ES256"]`)}, verify.InvalidToken},
 		{"empty object", options{raw(`{}`)}, verify.InvalidToken},
 
-		{"A27 dpop+jwt", options{header("typ", "dpop+jwt")}, verify.InvalidToken},
-		{"A27 logout+jwt", options{header("typ", "logout+jwt")}, verify.InvalidToken},
-		{"A27 JWT", options{header("typ", "JWT")}, verify.InvalidToken},
-		{"A27 typ missing", options{header("typ", nil)}, verify.InvalidToken},
+		{"RFC 9068 §4 dpop+jwt", options{header("typ", "dpop+jwt")}, verify.InvalidToken},
+		{"RFC 9068 §4 logout+jwt", options{header("typ", "logout+jwt")}, verify.InvalidToken},
+		{"RFC 9068 §4 JWT", options{header("typ", "JWT")}, verify.InvalidToken},
+		{"RFC 9068 §4 typ missing", options{header("typ", nil)}, verify.InvalidToken},
 		{"typ a list", options{header("typ", []string{"at+jwt"})}, verify.InvalidToken},
 		{"typ with a parameter", options{header("typ", "at+jwt;v=1")}, verify.InvalidToken},
 		{"typ of another tree", options{header("typ", "text/at+jwt")}, verify.InvalidToken},
-		{"A28 application/at+jwt", options{header("typ", "application/at+jwt")}, "ok"},
-		{"A28 AT+JWT", options{header("typ", "AT+JWT")}, "ok"},
-		{"A28 Application/AT+jwt", options{header("typ", "Application/AT+jwt")}, "ok"},
+		{"RFC 7515 §4.1.9 application/at+jwt", options{header("typ", "application/at+jwt")}, "ok"},
+		{"RFC 7515 §4.1.9 AT+JWT", options{header("typ", "AT+JWT")}, "ok"},
+		{"RFC 7515 §4.1.9 Application/AT+jwt", options{header("typ", "Application/AT+jwt")}, "ok"},
 	}
 	v := newVerifier(t, issuer, nil)
 	for _, test := range tests {
@@ -137,7 +137,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// A09, and RFC 8725 §3.1: what the key set would allow the issuer may narrow.
+// RFC 8725 §3.1: what the key set would allow the issuer may narrow.
 func TestAlgorithmNotAllowed(t *testing.T) {
 	issuer := everyKey()
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"RS256", "Ed25519"} })
@@ -150,7 +150,7 @@ func TestAlgorithmNotAllowed(t *testing.T) {
 	}
 }
 
-// A16: without kid, the only key will do, if that is allowed.
+// RFC 7515 §4.1.4: without kid, the only key will do, if that is allowed.
 func TestMissingKeyID(t *testing.T) {
 	allow := func(c *verify.Config) { c.Issuers[0].AllowMissingKeyID = true }
 	one, many := verifytest.New(testIssuer, testAPI), everyKey()
@@ -175,7 +175,7 @@ func TestMissingKeyID(t *testing.T) {
 	}
 }
 
-// A27: Types replaces at+jwt, and still tells other kinds of JWT apart (C18).
+// RFC 8725 §3.12: Types replaces at+jwt, and still tells other kinds of JWT apart.
 func TestTypes(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Types = []string{"application/JWT", ""} })

@@ -57,13 +57,13 @@ func TestParseKeySetKeys(t *testing.T) {
 		{"members that are not understood", p256Point + `,"x5t":"AAAA","nbf":1,"custom":{}`, "ES256"},
 		{"use sig", p256Point + `,"use":"sig","key_ops":["verify"]`, "ES256"},
 
-		{"S18 use enc", p256Point + `,"use":"enc"`, "dropped"},
-		{"S18 key_ops encrypt", p256Point + `,"key_ops":["encrypt"]`, "dropped"},
-		{"S18 key_ops sign", p256Point + `,"key_ops":["sign"]`, "dropped"},
+		{"RFC 7517 §4.2 use enc", p256Point + `,"use":"enc"`, "dropped"},
+		{"RFC 7517 §4.3 key_ops encrypt", p256Point + `,"key_ops":["encrypt"]`, "dropped"},
+		{"RFC 7517 §4.3 key_ops sign", p256Point + `,"key_ops":["sign"]`, "dropped"},
 		{"key_ops a string", p256Point + `,"key_ops":"verify"`, "dropped"},
-		{"S18 alg of another curve", p256Point + `,"alg":"ES384"`, "dropped"},
-		{"S18 alg of another type", p256Point + `,"alg":"RS256"`, "dropped"},
-		{"S18 alg for encryption", rsaMembers(2048) + `,"alg":"RSA-OAEP"`, "dropped"},
+		{"RFC 7517 §4.4 alg of another curve", p256Point + `,"alg":"ES384"`, "dropped"},
+		{"RFC 7517 §4.4 alg of another type", p256Point + `,"alg":"RS256"`, "dropped"},
+		{"RFC 7517 §4.4 alg for encryption", rsaMembers(2048) + `,"alg":"RSA-OAEP"`, "dropped"},
 		{"alg HS256 on a public key", p256Point + `,"alg":"HS256"`, "dropped"},
 		{"alg none", p256Point + `,"alg":"none"`, "dropped"},
 		{"alg a number", p256Point + `,"alg":7`, "dropped"},
@@ -79,27 +79,27 @@ func TestParseKeySetKeys(t *testing.T) {
 		{"RSA of 8193 bits", rsaMembers(8193), "dropped"},
 		{"RSA with exponent 1", strings.Replace(rsaMembers(2048), "AQAB", "AQ", 1), "dropped"},
 		{"RSA with an even exponent", strings.Replace(rsaMembers(2048), "AQAB", "Ag", 1), "dropped"},
-		{"S19 point off the curve", strings.Replace(p256Point, "MKBC", "MKBD", 1), "dropped"},
-		{"S19 point at zero", `"kty":"EC","crv":"P-256","x":"AA","y":"AA"`, "dropped"},
+		{"RFC 8725 §3.4 point off the curve", strings.Replace(p256Point, "MKBC", "MKBD", 1), "dropped"},
+		{"RFC 8725 §3.4 point at zero", `"kty":"EC","crv":"P-256","x":"AA","y":"AA"`, "dropped"},
 
-		{"S07 order 1", okp("0100000000000000000000000000000000000000000000000000000000000000"), "dropped"},
-		{"S07 order 1, x negative", okp("0100000000000000000000000000000000000000000000000000000000000080"), "dropped"},
-		{"S07 order 2", okp("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
-		{"S07 order 4", okp("0000000000000000000000000000000000000000000000000000000000000000"), "dropped"},
-		{"S07 order 4, x negative", okp("0000000000000000000000000000000000000000000000000000000000000080"), "dropped"},
-		{"S07 order 8", okp("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "dropped"},
-		{"S07 order 8, x negative", okp("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"), "dropped"},
-		{"S07 the other order 8", okp("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "dropped"},
-		{"S07 order 2, y not reduced", okp("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
-		{"S07 y = p", okp("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
-		{"S07 y = 2^255 - 1", okp("ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
-		{"S07 y of no point", okp("0200000000000000000000000000000000000000000000000000000000000000"), "dropped"},
+		{"RFC 8725 §3.4 order 1", okp("0100000000000000000000000000000000000000000000000000000000000000"), "dropped"},
+		{"RFC 8725 §3.4 order 1, x negative", okp("0100000000000000000000000000000000000000000000000000000000000080"), "dropped"},
+		{"RFC 8725 §3.4 order 2", okp("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"RFC 8725 §3.4 order 4", okp("0000000000000000000000000000000000000000000000000000000000000000"), "dropped"},
+		{"RFC 8725 §3.4 order 4, x negative", okp("0000000000000000000000000000000000000000000000000000000000000080"), "dropped"},
+		{"RFC 8725 §3.4 order 8", okp("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "dropped"},
+		{"RFC 8725 §3.4 order 8, x negative", okp("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"), "dropped"},
+		{"RFC 8725 §3.4 the other order 8", okp("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "dropped"},
+		{"RFC 8725 §3.4 order 2, y not reduced", okp("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"RFC 8725 §3.4 y = p", okp("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"RFC 8725 §3.4 y = 2^255 - 1", okp("ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), "dropped"},
+		{"RFC 8725 §3.4 y of no point", okp("0200000000000000000000000000000000000000000000000000000000000000"), "dropped"},
 
-		{"S12 symmetric", `"kty":"oct","k":"c2VjcmV0"`, "refused"},
-		{"S12 symmetric and empty", `"kty":"oct","k":""`, "refused"},
-		{"S19 private EC", p256Point + `,"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"`, "refused"},
-		{"S19 private RSA", rsaMembers(2048) + `,"dp":"AAAA"`, "refused"},
-		{"S19 private, and for another use", p256Point + `,"use":"enc","d":"AAAA"`, "refused"},
+		{"RFC 7518 §6.4 symmetric", `"kty":"oct","k":"c2VjcmV0"`, "refused"},
+		{"RFC 7518 §6.4 symmetric and empty", `"kty":"oct","k":""`, "refused"},
+		{"RFC 7517 §9.2 private EC", p256Point + `,"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"`, "refused"},
+		{"RFC 7517 §9.2 private RSA", rsaMembers(2048) + `,"dp":"AAAA"`, "refused"},
+		{"RFC 7517 §9.2 private, and for another use", p256Point + `,"use":"enc","d":"AAAA"`, "refused"},
 		{"member twice", p256Point + `,"alg":"ES256","alg":"ES256"`, "refused"},
 	}
 	for _, test := range tests {
@@ -143,8 +143,8 @@ func TestParseKeySet(t *testing.T) {
 		{"keys without kid", `{"keys":[{` + p256Point + `},{` + ed25519X + `}]}`, 2},
 		{"one of two dropped", `{"keys":[` + a + `,{"kid":"b","kty":"PQC"}]}`, 1},
 		{"no keys", `{"keys":[]}`, 0},
-		{"S19 kid twice", `{"keys":[` + a + `,` + b + `]}`, -1},
-		{"S19 kid twice, one of them for encryption", `{"keys":[` + a + `,{"kid":"a","use":"enc",` + p256Point + `}]}`, 1},
+		{"RFC 7517 §4.5 kid twice", `{"keys":[` + a + `,` + b + `]}`, -1},
+		{"RFC 7517 §4.5 kid twice, one of them for encryption", `{"keys":[` + a + `,{"kid":"a","use":"enc",` + p256Point + `}]}`, 1},
 		{"keys twice", `{"keys":[` + a + `],"keys":[]}`, -1},
 		{"Keys for keys", `{"Keys":[` + a + `]}`, -1},
 		{"a lone key", a, -1},
@@ -168,7 +168,7 @@ func TestParseKeySet(t *testing.T) {
 	}
 	keys, _, _ := verify.ParseKeySet([]byte(tests[1].set))
 	if _, err := keys.Key(t.Context(), "", "ES256"); !errors.Is(err, verify.ErrUnknownKey) {
-		t.Errorf("A16: no kid and two keys: %v", err)
+		t.Errorf("no kid and two keys: %v", err)
 	}
 }
 
@@ -226,10 +226,10 @@ func keySetOf(kids ...string) string {
 	return `{"keys":[` + strings.Join(kids, ",") + `]}`
 }
 
-// K06 and K07, for keys in a file.
+// Keys in a file that is not there yet, changes, breaks and goes away.
 func TestFileKeys(t *testing.T) {
 	f := newKeyFile(t)
-	f.expect(t, "a", verify.ErrUnavailable) // K06: not there yet
+	f.expect(t, "a", verify.ErrUnavailable) // not there yet
 	if err := f.Load(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Load of nothing: %v", err)
 	}
@@ -248,7 +248,7 @@ func TestFileKeys(t *testing.T) {
 	for _, broken := range []string{"", "{", `{"keys":[{"kty":"oct","k":"AA"}]}`, keySetOf("c", "c"), keySetOf("c") + strings.Repeat(" ", 1<<20)} {
 		f.write(t, broken)
 		f.clock.advance(5 * time.Second)
-		f.expect(t, "b", nil) // K07: the last good version stands
+		f.expect(t, "b", nil) // the last good version stands
 	}
 	before := strings.Count(f.log.String(), "level=ERROR")
 	for range 3 {

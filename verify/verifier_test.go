@@ -96,7 +96,7 @@ func TestKeySetUnavailable(t *testing.T) {
 	expect(t, v, cached, "ok")
 }
 
-// A KeySet may be anybody's: what it gives is checked before use (S18, A10).
+// A KeySet may be anybody's: what it gives is checked before use.
 func TestKeySetGivesNonsense(t *testing.T) {
 	issuer := everyKey()
 	for _, key := range []crypto.PublicKey{nil, "key", []byte("secret"), struct{}{}} {
