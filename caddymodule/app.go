@@ -74,6 +74,11 @@ func (a *App) Start() error {
 // to a configuration that fails to start: they must not be held for ever, since Caddy then waits for them.
 func (a *App) ready(ctx context.Context) error {
 	select {
+	case <-a.settled: // nearly always, and then whoever has left meanwhile is no matter for here
+		return a.failure
+	default:
+	}
+	select {
 	case <-a.settled:
 		return a.failure
 	case <-a.ctx.Done():

@@ -1,10 +1,12 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -69,23 +71,42 @@ func public(err error) error {
 	return &shown
 }
 
-// identify sets {http.auth.user.*} from the token. Claims go in as values: they are never themselves expanded. Whatever an
-// earlier handler said about the user is gone, so that no two identities mix.
-func identify(r *http.Request, t *verify.Token) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return
-	}
-	repl.DeleteByPrefix("http.auth.user.")
-	for name, claim := range t.Claims {
-		switch value := claim.(type) {
-		case string:
-			repl.Set("http.auth.user."+name, value)
-		case json.Number:
-			repl.Set("http.auth.user."+name, value.String())
-		case bool:
-			repl.Set("http.auth.user."+name, value)
+// identify returns the request with the identity of the token: in its context, and in {http.auth.user.*}. Whatever an earlier
+// handler said about the user is gone, so that no two identities mix.
+func identify(r *http.Request, t *verify.Token) *http.Request {
+	ctx := r.Context()
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.DeleteByPrefix(userPlaceholder)
+		repl.Set(userPlaceholder+"id", t.Subject) // and not a claim of that name
+		if earlier, ok := ctx.Value(identityKey{}).(*identity); ok {
+			earlier.claims = t.Claims
+		} else {
+			user := &identity{t.Claims}
+			repl.Map(user.placeholder)
+			ctx = context.WithValue(ctx, identityKey{}, user)
 		}
 	}
-	repl.Set("http.auth.user.id", t.Subject) // and not a claim of that name
+	return r.WithContext(verify.NewContext(ctx, t))
+}
+
+const userPlaceholder = "http.auth.user."
+
+// identity is the claims of the last guard that a request has passed. They are looked up as they are asked for, since most never are.
+type identity struct{ claims map[string]any }
+
+type identityKey struct{}
+
+// placeholder gives {http.auth.user.<claim>}. A claim is a value, which is never itself expanded.
+func (i *identity) placeholder(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, userPlaceholder)
+	if !ok {
+		return nil, false
+	}
+	switch value := i.claims[name].(type) {
+	case string, bool:
+		return value, true
+	case json.Number:
+		return value.String(), true
+	}
+	return nil, false
 }

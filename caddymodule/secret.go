@@ -85,12 +85,15 @@ func asHash(value string) (string, error) {
 	return "", nil
 }
 
-// hashSecret hashes with argon2id, at the cost that caddy hash-password has by default. The salt comes from the names of server and client, so
+// argon2idCost is what caddy hash-password spends by default: 46 MiB, one pass, one thread.
+var argon2idCost = "m=47104,t=1,p=1"
+
+// hashSecret hashes with argon2id. The salt comes from the names of server and client, so
 // that adapting a Caddyfile twice gives the same JSON and a reload that changes nothing is seen to change nothing.
 func hashSecret(server, client, secret string) (string, error) {
 	salt := sha256.Sum256([]byte("oauth_server\x00" + server + "\x00" + client))
 	// Decoding a hash is the one way to tell Caddy's module which salt and cost to use.
-	pattern := fmt.Sprintf("$argon2id$v=19$m=47104,t=1,p=1$%s$%s",
+	pattern := fmt.Sprintf("$argon2id$v=19$%s$%s$%s", argon2idCost,
 		base64.RawStdEncoding.EncodeToString(salt[:16]), base64.RawStdEncoding.EncodeToString(make([]byte, 32)))
 	argon2id, _, err := caddyauth.DecodeHash([]byte(pattern))
 	if err != nil {

@@ -24,6 +24,7 @@ type StoreOpener interface {
 // It is for trying things out.
 type MemoryStore struct {
 	// How many records it holds. Default: 1048576. When it is full new ones are refused; what lives is never dropped.
+	// A change takes effect with the next start of Caddy, since a reload keeps the memory.
 	MaxRecords int `json:"max_records,omitempty"`
 }
 

@@ -163,8 +163,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return caddyhttp.Error(status, public(err))
 	}
 	if token != nil {
-		identify(r, token)
-		r = r.WithContext(verify.NewContext(r.Context(), token))
+		r = identify(r, token)
 	}
 	return next.ServeHTTP(w, r)
 }
