@@ -8,4 +8,7 @@
 //	secret.go  how a secret is compared with its hash
 //
 // It does not decide which method a request uses, nor count failures: tokenep.Authenticator does, the same for every endpoint.
+//
+// That asks each method for Credentials, of which one may find any; loads the client that they name; and has the same method Verify them. The
+// two methods with a secret meet in Secrets.verify.
 package clientauth

@@ -6,4 +6,7 @@
 //
 // A grant reads its own parameters and says what may be issued. It writes no response, signs nothing and authenticates no client: the phases
 // of tokenep.Handler do that, in an order that no grant can change.
+//
+// Authorize is phase 5. ClientCredentials.Authorize is the shortest; TokenExchange.Authorize asks package subject what a token stands for, and
+// combine makes one authorization of subject and actor.
 package grant

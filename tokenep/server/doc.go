@@ -3,5 +3,7 @@
 //	server.go  what an issuer is made of, and its start
 //	mount.go   which path leads to which endpoint
 //
-// There is no protocol here. A program without Caddy needs this package, a store, and http.ListenAndServe.
+// There is no protocol here. A program without Caddy needs this package, a store, and http.ListenAndServe; the example is one.
+//
+// New checks a Config and does no I/O, Mount says which handler is at which path, Start loads the keys; requests that come before wait for it.
 package server

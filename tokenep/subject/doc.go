@@ -3,6 +3,9 @@
 //	apitoken.go  the API tokens that people make for themselves: the legacy credential that becomes an OAuth token
 //	own.go       the access tokens of this server, for narrower ones
 //
-// A kind says whom a token speaks for, and the most that may be issued for it. What is issued in the end is for grant.TokenExchange and
-// the phases of tokenep.Handler to say.
+// A kind says whom a token speaks for, and the most that may be issued for it. It does not say what is issued in the end: grant.TokenExchange
+// and the phases of tokenep.Handler do.
+//
+// The path is Validate: a token is looked up (apitoken.go, in package state) or verified (own.go, by package verify), and what is found becomes
+// an Authorization.
 package subject
