@@ -118,7 +118,7 @@ func (c *adminClient) client(s *Server) (client tokenep.Client, err error) {
 		ID: c.ID, Name: c.Name, AuthMethod: c.AuthMethod, Audience: c.Audience,
 		TokenTTL: time.Duration(c.AccessTokenTTL), From: c.ExchangeFrom,
 	}
-	switch longest := s.longestTTL(); {
+	switch longest := s.core.Config.LongestTTL(); {
 	case c.ID == "":
 		return client, refuse(http.StatusBadRequest, "id: it is required")
 	case len(c.Grants) == 0:
@@ -147,15 +147,6 @@ func (c *adminClient) client(s *Server) (client tokenep.Client, err error) {
 		return client, refuse(http.StatusBadRequest, "default_scope: %w", err)
 	}
 	return client, nil
-}
-
-// longestTTL is how long an access token of this server can live.
-func (s *Server) longestTTL() time.Duration {
-	longest := s.core.Config.TokenTTL
-	for i := range s.core.Config.Clients {
-		longest = max(longest, s.core.Config.Clients[i].TokenTTL)
-	}
-	return longest
 }
 
 func showClient(c *tokenep.Client, configured bool) adminClient {

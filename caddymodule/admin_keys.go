@@ -41,9 +41,6 @@ type revocation struct {
 	Subject  string `json:"sub,omitempty"`       // all that are about a subject so far
 }
 
-// revocationSlack is how much longer an entry is kept than the tokens live: for the leeway of verifiers and clocks that differ.
-const revocationSlack = 5 * time.Minute
-
 // revokeTokens revokes access tokens (RFC 7009 §2.1): this process refuses them when it has answered.
 func revokeTokens(r *adminRequest) (any, error) {
 	var in revocation
@@ -51,7 +48,7 @@ func revokeTokens(r *adminRequest) (any, error) {
 		return nil, err
 	}
 	now := r.server.core.Config.Now()
-	entry := verify.Revocation{Expires: now.Add(r.server.longestTTL() + revocationSlack)}
+	entry := verify.Revocation{Expires: now.Add(r.server.core.Config.LongestTTL() + verify.MaxLeeway)}
 	members := 0
 	for _, m := range []struct {
 		claim, value string

@@ -18,7 +18,7 @@ type Config struct {
 	Cache *Cache
 
 	// Leeway is how far the clocks of issuer and verifier may be apart, for
-	// exp, nbf and iat. 30 s is a good value; more than 5 min is refused.
+	// exp, nbf and iat. 30 s is a good value; more than MaxLeeway is refused.
 	Leeway time.Duration
 
 	// MaxTokenSize is the length in bytes above which a token is not looked
@@ -68,18 +68,19 @@ type Verifier struct {
 	now     func() time.Time
 }
 
-const (
-	defaultTokenSize = 8192
-	maxLeeway        = 5 * time.Minute
-)
+// MaxLeeway is the most that Config.Leeway can be. A token may be taken for that
+// long after its expiry, so keys and revocations are kept for longer by as much.
+const MaxLeeway = 5 * time.Minute
+
+const defaultTokenSize = 8192
 
 // New gives a Verifier for c, or says what is wrong with it.
 func New(c Config) (*Verifier, error) {
 	if len(c.Issuers) == 0 {
 		return nil, errors.New("verify: no issuer")
 	}
-	if c.Leeway < 0 || c.Leeway > maxLeeway {
-		return nil, fmt.Errorf("verify: leeway %s is not between 0 and %s", c.Leeway, maxLeeway)
+	if c.Leeway < 0 || c.Leeway > MaxLeeway {
+		return nil, fmt.Errorf("verify: leeway %s is not between 0 and %s", c.Leeway, MaxLeeway)
 	}
 	if c.MaxTokenSize < 0 {
 		return nil, errors.New("verify: negative token size")

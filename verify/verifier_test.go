@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
@@ -31,7 +30,7 @@ func TestNew(t *testing.T) {
 		{"HS256", func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"HS256"} }, `"HS256" is not`},
 		{"none", func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"none"} }, `"none" is not`},
 		{"negative leeway", func(c *verify.Config) { c.Leeway = -1 }, "leeway"},
-		{"long leeway", func(c *verify.Config) { c.Leeway = 5*time.Minute + 1 }, "leeway"},
+		{"long leeway", func(c *verify.Config) { c.Leeway = verify.MaxLeeway + 1 }, "leeway"},
 		{"negative size", func(c *verify.Config) { c.MaxTokenSize = -1 }, "size"},
 	}
 	for _, test := range tests {

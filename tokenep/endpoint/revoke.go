@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -40,9 +39,6 @@ func (e *Revocation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	tokenep.WriteJSON(w, http.StatusOK, struct{}{}) // §2.2 leaves the body open; some clients insist on JSON
 }
 
-// leeway is how long after its expiry a verifier may still take a token: verify.Config allows no more.
-const leeway = 5 * time.Minute
-
 // revocationDialect leaves out the parameters of the token endpoint, which mean nothing here.
 var revocationDialect = &tokenep.Dialect{Ignore: []string{"scope", "audience", "resource"}}
 
@@ -76,7 +72,7 @@ func (e *Revocation) revoke(r *http.Request) (*verify.Token, error) {
 		return nil, tokenep.InvalidGrant.Describe("the token was issued to another client")
 	}
 	for _, claim := range []string{"jti", "grant_id"} { // the token, and what it was exchanged for
-		if err := e.Revoke(ctx, verify.Revocation{Claim: claim, Value: t.ID, Expires: t.Expires.Add(leeway)}); err != nil {
+		if err := e.Revoke(ctx, verify.Revocation{Claim: claim, Value: t.ID, Expires: t.Expires.Add(verify.MaxLeeway)}); err != nil {
 			return nil, err
 		}
 	}

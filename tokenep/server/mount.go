@@ -60,7 +60,7 @@ func (s *Server) Mount(p Paths) (Routes, error) {
 func (s *Server) token(d *tokenep.Dialect) *tokenep.Handler {
 	return &tokenep.Handler{
 		Issuer: s.issuer, Clients: s.auth, Grants: s.grants, Dialect: d,
-		TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.longestTTL(), Audience: s.Config.Audience, Anonymous: s.anonymous,
+		TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience, Anonymous: s.anonymous,
 		Logger: s.Config.Logger, Observe: s.Config.Observe,
 	}
 }

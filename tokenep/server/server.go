@@ -115,14 +115,14 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{Config: c, ready: make(chan struct{})}
 	ring, err := keys.New(keys.Options{
-		Store: c.Store, Algorithm: c.Algorithm, MaxAge: jwksMaxAge, Retain: c.longestTTL() + 5*time.Minute + jwksMaxAge, Now: c.Now, Logger: c.Logger,
+		Store: c.Store, Algorithm: c.Algorithm, MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.Keys = ring
 	s.log = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
-	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: c.longestTTL()}
+	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: c.LongestTTL()}
 	s.issuer = &tokenep.Issuer{URL: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
 	s.auth = &tokenep.Authenticator{
 		Methods: clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Now)),
@@ -208,8 +208,8 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// longestTTL is how long a token of this issuer can live: revocations and keys are kept for as long.
-func (c *Config) longestTTL() time.Duration {
+// LongestTTL is how long a token of this issuer can live: revocations and keys are kept for as long.
+func (c *Config) LongestTTL() time.Duration {
 	ttl := c.TokenTTL
 	for i := range c.Clients {
 		ttl = max(ttl, c.Clients[i].TokenTTL)
@@ -236,7 +236,7 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.log, Now: s.Config.Now,
-			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.Config.longestTTL(),
+			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.Config.LongestTTL(),
 		}
 		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
 	}

@@ -46,7 +46,7 @@ const (
 
 	// revocationSlack is how much longer than the tokens it names an entry lives: for tokens that are being issued at this
 	// moment, for the leeway of verifiers, and for clocks that differ.
-	revocationSlack = 5 * time.Minute
+	revocationSlack = verify.MaxLeeway
 )
 
 // NewRevocations returns the log of s, whose entries it puts into set.
