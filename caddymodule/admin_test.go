@@ -96,7 +96,7 @@ func (away) List(context.Context, string, string, string, int) ([]store.Record, 
 	return nil, store.ErrUnavailable
 }
 
-// ARCHITECTURE: a store that is away means 503, whatever is asked.
+// A store that is away means 503, whatever is asked.
 func TestAdminStoreAway(t *testing.T) {
 	a := newAdmin(t, away{})
 	for _, c := range [][3]string{

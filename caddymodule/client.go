@@ -47,7 +47,7 @@ type Client struct {
 
 // Secret is a client secret (RFC 6749 §2.3.1): its hash, or where to find it.
 type Secret struct {
-	// A hash as "caddy hash-password" makes it (argon2id or bcrypt), or one placeholder, {env.NAME} or {file./path}, for the secret or its hash.
+	// A hash as "caddy hash-password" makes it (argon2id or bcrypt), or one placeholder, {env.NAME} or {file./path}, for the secret or its hash. Required.
 	// A literal secret is refused here; in a Caddyfile it becomes a hash when that is adapted.
 	Value string `json:"value"`
 

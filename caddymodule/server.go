@@ -67,7 +67,7 @@ type APITokens struct {
 	// What the tokens begin with, so that people and secret scanners know them: a lower-case letter and up to 15 more letters or digits. Default: api.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How many live tokens one owner may have. Default: 0, as many as the store bears.
+	// How many live tokens one owner may have, up to 500. Default: 500.
 	MaxPerUser int `json:"max_per_user,omitempty"`
 
 	// The longest life of a token, which is also its life when none is asked for. Default: 730d.

@@ -77,10 +77,10 @@ type Guard struct {
 
 // ClaimHeader hands a claim on as a request header.
 type ClaimHeader struct {
-	// The header. What the client sends under this name is removed.
+	// The name of the header. What the client sends under it is removed, in any spelling. Required.
 	Header string `json:"header"`
 
-	// The claim, or a path of names joined with dots into nested objects. Of a list the elements are joined with commas.
+	// The claim, or a path of names joined with dots into nested objects. Of a list the elements are joined with commas. Required.
 	Claim string `json:"claim"`
 }
 

@@ -212,7 +212,7 @@ func TestTransportNoEcho(t *testing.T) {
 	}
 }
 
-// RFC 6585 §4 and the architecture's rule for state that is away: try later, and never a code that makes a client throw credentials away.
+// State that is away is 503 with Retry-After (RFC 9110 §15.6.4): try later, and never a code that makes a client throw credentials away.
 func TestTransportStoreAway(t *testing.T) {
 	f := newFixture(t)
 	token, _ := f.apiToken(t, anyToken)
