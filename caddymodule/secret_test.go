@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -70,7 +71,7 @@ func TestAdaptSecret(t *testing.T) {
 		{"argon2i", "$argon2i$v=19$m=47104,t=1,p=1$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg", "", errBrokenHash},
 		{"bcrypt cut short", bcryptOfAntitiming[:40], "", errBrokenHash},
 	} {
-		if got, err := adaptSecret("default", "billing", c.value); got != c.want || err != c.err {
+		if got, err := adaptSecret("default", "billing", c.value); got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		}
 	}
