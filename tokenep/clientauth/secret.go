@@ -21,6 +21,7 @@ import (
 type Secrets struct {
 	compare func(hash, secret []byte) (bool, error)
 	decoy   []byte // a slow hash of nothing
+	most    int    // slow hashes that one client has
 	now     func() time.Time
 
 	slots chan struct{} // how many slow comparisons may run at once
@@ -33,10 +34,20 @@ type Secrets struct {
 // maxProven bounds the memory of proven pairs: 32 bytes each.
 const maxProven = 1 << 14
 
-// NewSecrets returns the comparer. compare judges a slow hash and decoy is one of them, compared with when there is no client, so that an
-// unknown id takes as long as a wrong secret. Both may be nil where only generated secrets are in use.
-func NewSecrets(compare func(hash, secret []byte) (bool, error), decoy []byte, now func() time.Time) *Secrets {
-	s := &Secrets{compare: compare, decoy: decoy, now: now,
+// NewSecrets returns the comparer for these clients and for those that have generated secrets only. compare judges a slow hash and decoy is one of
+// them, compared with when there is no client, so that an unknown id takes as long as a wrong secret. Both may be nil where there are no slow hashes.
+func NewSecrets(compare func(hash, secret []byte) (bool, error), decoy []byte, clients []tokenep.Client, now func() time.Time) *Secrets {
+	most := 1
+	for i := range clients {
+		n := 0
+		for _, secret := range clients[i].Secrets {
+			if isSlow(secret.Hash) {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	s := &Secrets{compare: compare, decoy: decoy, most: most, now: now,
 		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), proven: make(map[[32]byte]struct{})}
 	_, _ = rand.Read(s.key[:]) // never fails
 	return s
@@ -48,15 +59,30 @@ var (
 	errMethod  = errors.New("the client is registered for another authentication method")
 )
 
-// verify compares every reading with every live secret of the client, in a time that depends on neither.
+// verify compares every reading with every live secret of the client. A failure takes as many slow comparisons for one client as for any other, and
+// for none: how many depends on the number of readings, which is the sender's choice, and on nothing else.
 func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) error {
 	failed := func(cause error) error {
 		return tokenep.InvalidClient.Describe("").Because(fmt.Errorf("client %.128q: %w", cr.Readings[0].ID, cause))
 	}
 	if c == nil {
-		return errors.Join(failed(errUnknown), s.equalize(ctx, cr.Readings[0].Secret, false))
+		return errors.Join(failed(errUnknown), s.equalize(ctx, cr, 0))
 	}
-	now, right, slow := s.now(), false, false
+	right, paid, err := s.search(ctx, c, cr)
+	switch {
+	case err != nil:
+		return err
+	case !right:
+		return errors.Join(failed(errWrong), s.equalize(ctx, cr, paid))
+	case c.AuthMethod != "" && c.AuthMethod != cr.Method:
+		return failed(errMethod)
+	}
+	return nil
+}
+
+// search looks for a reading and a live secret that fit, and counts the slow comparisons that this took.
+func (s *Secrets) search(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) (right bool, paid int, err error) {
+	now := s.now()
 	for _, secret := range c.Secrets {
 		if !secret.Expires.IsZero() && !now.Before(secret.Expires) {
 			continue
@@ -65,66 +91,78 @@ func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Cre
 			if reading.ID != c.ID {
 				continue
 			}
-			ok, wasSlow, err := s.match(ctx, secret.Hash, reading.Secret)
+			ok, slow, err := s.match(ctx, secret.Hash, reading.Secret)
 			if err != nil {
-				return err
+				return false, paid, err
 			}
-			right, slow = right || ok, slow || wasSlow
+			if slow {
+				paid++
+			}
+			right = right || ok
 		}
 		if right {
 			break
 		}
 	}
-	switch {
-	case !right:
-		return errors.Join(failed(errWrong), s.equalize(ctx, cr.Readings[0].Secret, slow))
-	case c.AuthMethod != "" && c.AuthMethod != cr.Method:
-		return failed(errMethod)
-	}
-	return nil
+	return right, paid, nil
 }
+
+// isSlow tells the hashes of secrets that people chose from those of generated ones.
+func isSlow(hash string) bool { return !strings.HasPrefix(hash, tokenep.GeneratedHash) }
 
 // match compares one secret with one hash.
 func (s *Secrets) match(ctx context.Context, hash, secret string) (right, slow bool, err error) {
-	if strings.HasPrefix(hash, tokenep.GeneratedHash) {
+	if !isSlow(hash) {
 		return subtle.ConstantTimeCompare([]byte(hash), []byte(tokenep.HashSecret(secret))) == 1, false, nil
 	}
 	pair := s.pair(hash, secret)
 	if s.isProven(pair) {
 		return true, false, nil
 	}
-	right, err = s.slow(ctx, hash, secret, pair)
-	return right, true, err
-}
-
-// slow runs the slow comparison, as many at once as there are processors: a crowd waits in line instead of taking all the memory, and of a crowd
-// with the same right secret the first pays for all.
-func (s *Secrets) slow(ctx context.Context, hash, secret string, pair [32]byte) (right bool, err error) {
-	if s.compare == nil {
-		return false, errors.New("no comparison for the hash of a client's secret is available")
+	release, err := s.slot(ctx)
+	if err != nil {
+		return false, false, err
 	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	if s.isProven(pair) {
-		return true, nil
+	defer release()
+	if s.isProven(pair) { // of a crowd with the same right secret the first pays for all
+		return true, true, nil
 	}
 	if right, err = s.compare([]byte(hash), []byte(secret)); right {
 		s.remember(pair)
 	}
-	return right, err
+	return right, true, err
 }
 
-// equalize makes every failure cost one slow comparison where slow hashes are in use.
-func (s *Secrets) equalize(ctx context.Context, secret string, paid bool) error {
-	if paid || s.decoy == nil {
+// slot lets as many slow comparisons run at once as there are processors: a crowd waits in line instead of taking all the memory.
+func (s *Secrets) slot(ctx context.Context) (release func(), err error) {
+	if s.compare == nil {
+		return nil, errors.New("no comparison for the hash of a client's secret is available")
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// equalize makes up for the slow comparisons that a failure was spared. What the decoy hashes may be known: nobody is remembered for it.
+func (s *Secrets) equalize(ctx context.Context, cr *tokenep.Credentials, paid int) error {
+	if s.decoy == nil {
 		return nil
 	}
-	_, err := s.slow(ctx, string(s.decoy), secret, s.pair(string(s.decoy), secret))
-	return err
+	for ; paid < s.most*len(cr.Readings); paid++ {
+		release, err := s.slot(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = s.compare(s.decoy, []byte(cr.Readings[0].Secret))
+		release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pair identifies a hash and a secret without showing either.

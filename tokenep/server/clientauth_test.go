@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,16 +121,16 @@ func TestClientAuthBody(t *testing.T) {
 func TestClientAuthRotation(t *testing.T) {
 	f := newFixture(t)
 	f.hold(t, []rule{
-		{"expired at this moment", plain.basic("turning", "old-secret"), 401, tokenep.InvalidClient},
-		{"the one in use", plain.basic("turning", "this-secret"), 200, ""},
-		{"the next one", plain.basic("turning", "next-secret"), 200, ""},
+		{"expired at this moment", plain.basic("chosen2", "old-secret"), 401, tokenep.InvalidClient},
+		{"the one in use", plain.basic("chosen2", "this-secret"), 200, ""},
+		{"the next one", plain.basic("chosen2", "next-secret"), 200, ""},
 	})
 	f.clock.Advance(time.Hour - 1)
-	f.hold(t, []rule{{"the last moment", plain.basic("turning", "this-secret"), 200, ""}})
+	f.hold(t, []rule{{"the last moment", plain.basic("chosen2", "this-secret"), 200, ""}})
 	f.clock.Advance(1)
 	f.hold(t, []rule{
-		{"an hour later", plain.basic("turning", "this-secret"), 401, tokenep.InvalidClient},
-		{"the next one stays", plain.basic("turning", "next-secret"), 200, ""},
+		{"an hour later", plain.basic("chosen2", "this-secret"), 401, tokenep.InvalidClient},
+		{"the next one stays", plain.basic("chosen2", "next-secret"), 200, ""},
 	})
 }
 
@@ -146,14 +147,14 @@ func TestClientAuthUnknownLooksWrong(t *testing.T) {
 	}
 	same("by Basic", plain.basic("billing", "x"), plain.basic("nobody", "x"))
 	same("by body", body("billing", "x"), body("nobody", "x"))
-	same("an expired secret", plain.basic("turning", "old-secret"), plain.basic("nobody", "x"))
+	same("an expired secret", plain.basic("chosen2", "old-secret"), plain.basic("nobody", "x"))
 	same("another method", plain.by("bodies"), plain.basic("nobody", "x"))
 	same("a public client", body("app", "x"), body("nobody", "x"))
 	same("client_id alone", post("grant_type", cc, "client_id", "billing"), post("grant_type", cc, "client_id", "nobody"))
 	same("an unreadable header", plain.with("Authorization", "Basic !"), plain.basic("nobody", "x"))
 }
 
-// A slow hash is compared once for each failure, whether there is such a client or not, and once in all for a secret that is right.
+// A failure costs as many slow comparisons whether there is such a client or not, and a secret that is right costs one in all.
 func TestClientAuthSlowHash(t *testing.T) {
 	var mu sync.Mutex
 	var compared []string
@@ -184,12 +185,44 @@ func TestClientAuthSlowHash(t *testing.T) {
 	costs("a wrong secret", plain.basic("chosen", "hunter3"), "$slow$hunter2")
 	costs("a secret that reads in two ways", plain.rawBasic("chosen:a+b"), "$slow$hunter2", "$slow$hunter2")
 	costs("an unknown client", plain.basic("nobody", "x"), "$slow$decoy")
+	costs("an unknown client, in two readings", plain.rawBasic("nobody:a+b"), "$slow$decoy", "$slow$decoy")
+	costs("an unknown client with the secret of the decoy", plain.basic("nobody", "decoy"), "$slow$decoy")
+	costs("the same, which is not remembered", plain.basic("nobody", "decoy"), "$slow$decoy")
 	costs("a wrong secret where a generated one is due", plain.basic("billing", "x"), "$slow$decoy")
 	costs("a right generated secret", plain.by("billing"))
 	f.hold(t, []rule{{"a comparison that fails is not a wrong secret", plain.basic("chosen", "broken"), 500, tokenep.ServerError}})
 	f.clock.Advance(time.Hour)
 	costs("an expired secret", plain.basic("chosen", "hunter2"), "$slow$decoy")
 	f.hold(t, []rule{{"what was once right does not outlive its expiry", plain.basic("chosen", "hunter2"), 401, tokenep.InvalidClient}})
+}
+
+// While one client has two secrets, every failure costs as much as its own: the time does not tell which clients exist.
+func TestClientAuthSlowHashRotation(t *testing.T) {
+	var compared atomic.Int32
+	f := newFixture(t, func(c *server.Config) {
+		c.Clients = append(c.Clients, tokenep.Client{ID: "chosen2", Grants: []string{cc},
+			Secrets: []tokenep.Secret{{Hash: "$slow$old", Expires: start.Add(time.Hour)}, {Hash: "$slow$new"}}})
+		c.DecoyHash = []byte("$slow$decoy")
+		c.CompareHash = func(hash, secret []byte) (bool, error) {
+			compared.Add(1)
+			return string(hash) == "$slow$"+string(secret), nil
+		}
+	})
+	for _, userPass := range []string{"x", "a+b", "a+\xff"} {
+		var counts []int32
+		for _, id := range []string{"chosen2", "billing", "nobody"} {
+			before := compared.Load()
+			f.do(t, plain.rawBasic(id+":"+userPass))
+			counts = append(counts, compared.Load()-before)
+		}
+		if counts[0] == 0 || counts[0] != counts[1] || counts[0] != counts[2] {
+			t.Errorf("secret %q: %d comparisons for a client with two secrets, %d for one with a generated secret, %d for none", userPass, counts[0], counts[1], counts[2])
+		}
+	}
+	f.hold(t, []rule{
+		{"the old one", plain.basic("chosen2", "old"), 200, ""},
+		{"the new one", plain.basic("chosen2", "new"), 200, ""},
+	})
 }
 
 // Clients made at run time authenticate beside the configured ones, until they are removed, and their tokens die with them.

@@ -125,7 +125,7 @@ func New(c Config) (*Server, error) {
 	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: c.LongestTTL()}
 	s.issuer = &tokenep.Issuer{URL: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
 	s.auth = &tokenep.Authenticator{
-		Methods: clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Now)),
+		Methods: clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Clients, c.Now)),
 		Clients: s.clients(static), Limiter: c.Memory.Limiter, Address: c.ClientAddress,
 	}
 	trusted := s.Trusted()
