@@ -121,16 +121,16 @@ func TestClientAuthBody(t *testing.T) {
 func TestClientAuthRotation(t *testing.T) {
 	f := newFixture(t)
 	f.hold(t, []rule{
-		{"expired at this moment", plain.basic("chosen2", "old-secret"), 401, tokenep.InvalidClient},
-		{"the one in use", plain.basic("chosen2", "this-secret"), 200, ""},
-		{"the next one", plain.basic("chosen2", "next-secret"), 200, ""},
+		{"expired at this moment", plain.basic("turning", "old-secret"), 401, tokenep.InvalidClient},
+		{"the one in use", plain.basic("turning", "this-secret"), 200, ""},
+		{"the next one", plain.basic("turning", "next-secret"), 200, ""},
 	})
 	f.clock.Advance(time.Hour - 1)
-	f.hold(t, []rule{{"the last moment", plain.basic("chosen2", "this-secret"), 200, ""}})
+	f.hold(t, []rule{{"the last moment", plain.basic("turning", "this-secret"), 200, ""}})
 	f.clock.Advance(1)
 	f.hold(t, []rule{
-		{"an hour later", plain.basic("chosen2", "this-secret"), 401, tokenep.InvalidClient},
-		{"the next one stays", plain.basic("chosen2", "next-secret"), 200, ""},
+		{"an hour later", plain.basic("turning", "this-secret"), 401, tokenep.InvalidClient},
+		{"the next one stays", plain.basic("turning", "next-secret"), 200, ""},
 	})
 }
 
@@ -147,7 +147,7 @@ func TestClientAuthUnknownLooksWrong(t *testing.T) {
 	}
 	same("by Basic", plain.basic("billing", "x"), plain.basic("nobody", "x"))
 	same("by body", body("billing", "x"), body("nobody", "x"))
-	same("an expired secret", plain.basic("chosen2", "old-secret"), plain.basic("nobody", "x"))
+	same("an expired secret", plain.basic("turning", "old-secret"), plain.basic("nobody", "x"))
 	same("another method", plain.by("bodies"), plain.basic("nobody", "x"))
 	same("a public client", body("app", "x"), body("nobody", "x"))
 	same("client_id alone", post("grant_type", cc, "client_id", "billing"), post("grant_type", cc, "client_id", "nobody"))
