@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule"
 )
 
 // What the README promises.
@@ -146,15 +147,9 @@ func quickStartEnvironment(t *testing.T, dir string) []string {
 	return environment
 }
 
-// freePort returns a loopback port that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
+	port, err := caddymodule.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

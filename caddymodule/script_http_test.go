@@ -9,12 +9,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -254,12 +257,26 @@ func scriptFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// freePort returns a loopback port that nobody listens on.
+// lastPort is the port that freePort gave out last. The kernel takes ports for connections that go out from 32768 up, so those below stay free
+// until Caddy listens.
+var lastPort atomic.Uint32
+
+func init() { lastPort.Store(rand.Uint32N(10_000)) }
+
+// freePort returns a loopback port that nobody listens on, and that it returns to no one else.
 func freePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		port := strconv.Itoa(20_000 + int(lastPort.Add(1)%12_000))
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return port, listener.Close()
 	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, errors.Join(err, listener.Close())
 }
+
+// FreePort is freePort for the tests outside of the package.
+var FreePort = freePort
