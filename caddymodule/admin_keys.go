@@ -48,7 +48,7 @@ func revokeTokens(r *adminRequest) (any, error) {
 		return nil, err
 	}
 	now := r.server.core.Config.Now()
-	entry := verify.Revocation{Expires: now.Add(r.server.core.Config.LongestTTL() + verify.MaxLeeway)}
+	entry := verify.Revocation{Expires: now.Add(r.server.core.TokenLife() + verify.MaxLeeway)}
 	members := 0
 	for _, m := range []struct {
 		claim, value string

@@ -20,7 +20,7 @@ import (
 // that was had for an API token, with no client in play, is revoked by whoever holds it.
 type Revocation struct {
 	Clients  *tokenep.Authenticator
-	Verifier *verify.Verifier // trusts this issuer alone, for any audience
+	Verifier *verify.Verifier // trusts this issuer alone, for any audience, and for as long after its expiry as any verifier may
 	Revoke   func(ctx context.Context, e verify.Revocation) error
 	Logger   *slog.Logger
 }

@@ -107,6 +107,26 @@ func (r *Ring) List() []Info {
 	return out
 }
 
+// TokenLife is for how long at most a token that was signed until now is good:
+// the configuration of before may have promised more than that of now. Zero
+// before Start.
+func (r *Ring) TokenLife() time.Duration {
+	s := r.now.Load()
+	if s == nil {
+		return 0
+	}
+	life := time.Duration(0)
+	for _, e := range s.keys {
+		switch e.state() {
+		case Active:
+			life = max(life, e.retain)
+		case Retired:
+			life = max(life, e.gone().Sub(r.clock()))
+		}
+	}
+	return life
+}
+
 // newSnapshot computes all that requests will ask.
 func newSnapshot(rec store.Record, keys []entry) (*snapshot, error) {
 	keys = slices.SortedStableFunc(slices.Values(keys), byRank)

@@ -144,6 +144,67 @@ func TestRevokeOutlivesLeeway(t *testing.T) {
 	}
 }
 
+// What a verifier still takes, for the sake of clocks that differ, can still be revoked.
+func TestRevokeWithinLeeway(t *testing.T) {
+	f := newFixture(t)
+	trusted := f.Trusted()
+	trusted.InsecureAnyAudience = true
+	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := f.mint(t, tokenep.Claims{})
+	f.clock.Advance(time.Hour + 4*time.Minute)
+	if _, err := v.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	f.do(t, post("token", token).by("billing").at(revokePath))
+	if _, err := v.Verify(t.Context(), token); err == nil {
+		t.Error("a token that was revoked after its expiry is still taken")
+	}
+}
+
+// After a reload that shortens the life of tokens, those of before live on for as long as they were promised. When they are revoked they stay revoked.
+func TestRevokeOutlivesShorterLife(t *testing.T) {
+	f := newFixture(t)
+	text, made := f.apiToken(t, anyToken)
+	a, _ := f.granted(t, post("grant_type", exchange, "subject_token", text, "subject_token_type", apiToken))
+	bare := a.json["access_token"].(string)
+	client := tokenep.Client{ID: "passing", Grants: []string{cc}}
+	secret, err := f.Clients.Add(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ = f.granted(t, plain.basic("passing", secret))
+	passing := a.json["access_token"].(string)
+
+	c := f.Config
+	c.TokenTTL, c.Clients = time.Minute, nil
+	reloaded, err := server.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reloaded.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if life := reloaded.TokenLife(); life < 4*time.Hour {
+		t.Errorf("tokens are taken to live %s", life)
+	}
+	if err := reloaded.APITokens.Revoke(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := reloaded.Clients.Remove(t.Context(), "passing"); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Advance(3 * time.Hour)
+	c.Memory.Revocations.Sweep(f.clock.Now())
+	for name, token := range map[string]string{"what came of a revoked API token": bare, "the token of a removed client": passing} {
+		if _, err := f.verify(t, token); err == nil {
+			t.Errorf("%s is good again", name)
+		}
+	}
+}
+
 // RFC 8414 §3, OpenID Connect Discovery 1.0 §4: where the document is, and that issuer is what was asked for.
 func TestDiscovery(t *testing.T) {
 	f := newFixture(t)

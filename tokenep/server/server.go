@@ -93,6 +93,7 @@ type Server struct {
 	issuer   *tokenep.Issuer
 	auth     *tokenep.Authenticator
 	verifier *verify.Verifier // of this issuer's tokens, for any audience
+	lenient  *verify.Verifier // likewise, of all that any verifier would take
 	grants   []tokenep.Grant
 	ready    chan struct{}
 }
@@ -130,7 +131,12 @@ func New(c Config) (*Server, error) {
 	}
 	trusted := s.Trusted()
 	trusted.InsecureAnyAudience = true // whom a token is for is judged by whoever asks
-	if s.verifier, err = verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: c.Memory.Cache, Now: c.Now}); err != nil {
+	own := verify.Config{Issuers: []verify.Issuer{trusted}, Cache: c.Memory.Cache, Now: c.Now}
+	if s.verifier, err = verify.New(own); err != nil {
+		return nil, err
+	}
+	own.Leeway = verify.MaxLeeway
+	if s.lenient, err = verify.New(own); err != nil {
 		return nil, err
 	}
 	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects()})
@@ -217,6 +223,10 @@ func (c *Config) LongestTTL() time.Duration {
 	return ttl
 }
 
+// TokenLife is how long an access token that was issued until now can live: longer than LongestTTL where an earlier configuration gave more. It is known
+// from Start on.
+func (s *Server) TokenLife() time.Duration { return max(s.Config.LongestTTL(), s.Keys.TokenLife()) }
+
 // clients finds configured clients first, and then those of the store.
 func (s *Server) clients(static map[string]*tokenep.Client) tokenep.Clients {
 	return func(ctx context.Context, id string) (*tokenep.Client, error) {
@@ -252,6 +262,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.log.Start(ctx); err != nil {
 		return err
 	}
+	s.Clients.TokenLife, s.APITokens.TokenLife = s.TokenLife(), s.TokenLife()
 	close(s.ready)
 	return nil
 }
