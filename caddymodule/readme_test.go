@@ -55,16 +55,13 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 }
 
-func TestReadmeLinksLeadSomewhere(t *testing.T) {
-	for _, m := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(readFile(t, "README.md"), -1) {
-		target := m[1]
-		if strings.Contains(target, "://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(target))); err != nil {
-			// Within a cell of the table of RFCs the folder of the first file is meant.
-			if _, err := os.Stat(filepath.Join(root, "tokenep", filepath.FromSlash(target))); err != nil {
-				t.Errorf("README.md links to %s, which is not there", target)
+// TestReadmeGoIsAnExample holds the Go of the README, line by line, against the examples that are compiled and run.
+func TestReadmeGoIsAnExample(t *testing.T) {
+	examples := readFile(t, "tokenep/server/example_test.go")
+	for _, block := range readmeBlocks(t, "go") {
+		for line := range strings.Lines(block) {
+			if !strings.Contains(examples, "\t"+line) && strings.TrimSpace(line) != "" {
+				t.Errorf("no example has %q", line)
 			}
 		}
 	}

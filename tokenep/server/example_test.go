@@ -60,13 +60,15 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	guard := &verify.Guard{Verifier: verifier, Scope: verify.Scope{"orders:read"}}
-	mux.Handle("/orders", guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	orders := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := verify.FromContext(r.Context())
 		fmt.Fprintf(w, "orders, for %s", token.ClientID)
-	})))
+	})
+	guard := &verify.Guard{Verifier: verifier, Scope: verify.Scope{"orders:read"}}
+	mux.Handle("/orders", guard.Handler(orders))
 
-	if err := issuer.Start(ctx); err != nil {
+	err = issuer.Start(ctx)
+	if err != nil {
 		panic(err)
 	}
 	program := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
