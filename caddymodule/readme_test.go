@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
@@ -42,14 +44,34 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
+// TestReadmeCaddyfilesAdapt also wants that they load: placeholders are resolved, and everything is put together.
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"gateway":       "secret of the gateway",
+		"idp.jwks.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`, // RFC 8037 appendix A.2
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("XDG_DATA_HOME", dir)
+	t.Setenv("BILLING_SECRET", "secret of billing")
+	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
 	alignment := regexp.MustCompile(` +#`) // which caddy fmt takes out, and which reads well in a README
 	for i, block := range readmeBlocks(t, "caddyfile") {
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
-			block := alignment.ReplaceAllString(block, " #")
-			_, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(block), map[string]any{"filename": "README.md"})
+			block := alignment.ReplaceAllString(files.Replace(block), " #")
+			adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(block), map[string]any{"filename": "README.md"})
 			if err != nil || len(warnings) > 0 {
-				t.Errorf("%v %v\n%s", err, warnings, block)
+				t.Fatalf("%v %v\n%s", err, warnings, block)
+			}
+			var config caddy.Config
+			if err := json.Unmarshal(adapted, &config); err != nil {
+				t.Fatal(err)
+			}
+			if err := caddy.Validate(&config); err != nil {
+				t.Errorf("%v\n%s", err, block)
 			}
 		})
 	}
