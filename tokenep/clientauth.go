@@ -51,10 +51,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, 
 	c, err := a.verify(ctx, method, credentials)
 	switch {
 	case err == nil:
-		a.Limiter.Succeeded(address, id)
+		if err := a.Limiter.Succeeded(address, id); err != nil {
+			return nil, err
+		}
 		return c, nil
 	case errors.Is(err, InvalidClient):
-		a.Limiter.Failed(address, id)
+		if err := a.Limiter.Failed(address, id); err != nil {
+			return nil, err
+		}
 		return nil, InvalidClient.Describe("client authentication failed").Because(err)
 	default:
 		return nil, err

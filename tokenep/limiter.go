@@ -47,27 +47,34 @@ func (l *Limiter) Allow(ctx context.Context, address netip.Addr) error {
 	if !known {
 		return nil
 	}
-	switch level := f.decayed(l.Now()); {
-	case level <= freeFailures:
-		return nil
-	case level > mostFailures:
-		e := TemporarilyUnavailable.Describe("too many failed attempts at client authentication")
-		e.Status = http.StatusTooManyRequests
-		e.RetryAfter = time.Duration((level - mostFailures + 1) * float64(forgetFailure))
-		return e
-	default:
-		return sleep(ctx, time.Duration((level-freeFailures)*float64(slowDown)))
+	level := f.decayed(l.Now())
+	if err := tooMany(level); err != nil || level <= freeFailures {
+		return err
 	}
+	return sleep(ctx, time.Duration((level-freeFailures)*float64(slowDown)))
 }
 
-// Failed counts a failure against the address.
-func (l *Limiter) Failed(address netip.Addr, client string) {
-	l.update(address, func(f failures) failures { return failures{level: f.level + 1, at: f.at, client: client} })
+// tooMany is the answer of status 429 to an address at this level, or nil.
+func tooMany(level float64) error {
+	if level <= mostFailures {
+		return nil
+	}
+	e := TemporarilyUnavailable.Describe("too many failed attempts at client authentication")
+	e.Status = http.StatusTooManyRequests
+	e.RetryAfter = time.Duration((level - mostFailures + 1) * float64(forgetFailure))
+	return e
 }
 
-// Succeeded forgives the last failure if it was the same client's: a library that tries two methods in turn fails once each time.
-func (l *Limiter) Succeeded(address netip.Addr, client string) {
-	l.update(address, func(f failures) failures {
+// Failed counts a failure against the address. Of attempts that were allowed side by side, those that come to their end when there have been too many
+// get the same error as from Allow, right or wrong: so a crowd learns no more than one after the other would, and nobody is sent away for longer.
+func (l *Limiter) Failed(address netip.Addr, client string) error {
+	return l.update(address, func(f failures) failures { return failures{level: f.level + 1, at: f.at, client: client} })
+}
+
+// Succeeded forgives the last failure if it was the same client's: a library that tries two methods in turn fails once each time. Its error is that of
+// Failed.
+func (l *Limiter) Succeeded(address netip.Addr, client string) error {
+	return l.update(address, func(f failures) failures {
 		if f.client == client {
 			f.level, f.client = max(0, f.level-1), ""
 		}
@@ -75,16 +82,20 @@ func (l *Limiter) Succeeded(address netip.Addr, client string) {
 	})
 }
 
-func (l *Limiter) update(address netip.Addr, change func(failures) failures) {
+func (l *Limiter) update(address netip.Addr, change func(failures) failures) error {
 	if l == nil {
-		return
+		return nil
 	}
 	key := network(address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old, known := l.addresses[key]
 	now := l.Now()
-	f := change(failures{level: old.decayed(now), at: now, client: old.client})
+	level := old.decayed(now)
+	if err := tooMany(level); err != nil {
+		return err
+	}
+	f := change(failures{level: level, at: now, client: old.client})
 	switch {
 	case f.level <= 0 && known:
 		delete(l.addresses, key)
@@ -92,6 +103,7 @@ func (l *Limiter) update(address netip.Addr, change func(failures) failures) {
 		l.makeRoom(now)
 		l.addresses[key] = f
 	}
+	return nil
 }
 
 // makeRoom bounds the memory that strangers can use up. When every address is one that failed lately, any of them is forgotten.

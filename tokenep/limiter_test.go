@@ -1,6 +1,7 @@
 package tokenep
 
 import (
+	"net/http"
 	"net/netip"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ func TestLimiterBounded(t *testing.T) {
 	l := &Limiter{Now: func() time.Time { return now }}
 	fill := func(from, n int) {
 		for i := from; i < from+n; i++ {
-			l.Failed(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), "x")
+			_ = l.Failed(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), "x")
 		}
 	}
 	fill(0, maxAddresses+1000)
@@ -33,12 +34,49 @@ func TestLimiterBounded(t *testing.T) {
 	if lately != 5000 {
 		t.Errorf("%d of 5000 addresses that failed just now are kept, although the others have been quiet for a minute", lately)
 	}
-	l.Succeeded(netip.AddrFrom4([4]byte{192, 0, 2, 1}), "x")
-	l.Failed(netip.AddrFrom4([4]byte{192, 0, 2, 2}), "x")
-	l.Succeeded(netip.AddrFrom4([4]byte{192, 0, 2, 2}), "x")
+	_ = l.Succeeded(netip.AddrFrom4([4]byte{192, 0, 2, 1}), "x")
+	_ = l.Failed(netip.AddrFrom4([4]byte{192, 0, 2, 2}), "x")
+	_ = l.Succeeded(netip.AddrFrom4([4]byte{192, 0, 2, 2}), "x")
 	for _, quiet := range []string{"192.0.2.1/32", "192.0.2.2/32"} {
 		if _, kept := l.addresses[netip.MustParsePrefix(quiet)]; kept {
 			t.Errorf("%s has done nothing wrong, and is kept", quiet)
 		}
+	}
+}
+
+// A crowd of guesses that were all allowed before the first one failed gets as many answers as a queue would, and the address is back as soon.
+func TestLimiterCrowd(t *testing.T) {
+	now := time.Now()
+	l := &Limiter{Now: func() time.Time { return now }}
+	address := netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	const crowd = 1000
+	for range crowd {
+		if err := l.Allow(t.Context(), address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	judged := 0
+	for range crowd {
+		err := l.Failed(address, "x")
+		if err == nil {
+			judged++
+		} else if AsError(err).Status != http.StatusTooManyRequests {
+			t.Fatal(err)
+		}
+	}
+	if judged > mostFailures+1 {
+		t.Errorf("%d guesses of a crowd are answered, one after the other it would be %d", judged, mostFailures+1)
+	}
+	err := l.Succeeded(address, "x")
+	if err == nil {
+		t.Fatal("the guess that was right is told")
+	}
+	wait := AsError(err).RetryAfter
+	if wait > 3*forgetFailure {
+		t.Errorf("the address is sent away for %s", wait)
+	}
+	now = now.Add(wait)
+	if err := tooMany(l.addresses[network(address)].decayed(now)); err != nil {
+		t.Errorf("it came back when it was told to: %v", err)
 	}
 }

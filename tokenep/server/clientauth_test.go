@@ -261,7 +261,7 @@ func TestClientAuthLimit(t *testing.T) {
 	f.granted(t, plain.by("billing")) // ten failures cost nothing
 	limiter := f.Config.Memory.Limiter
 	for range 12 {
-		limiter.Failed(netip.MustParseAddr("192.0.2.1"), "billing")
+		_ = limiter.Failed(netip.MustParseAddr("192.0.2.1"), "billing")
 	}
 	for name, r := range map[string]request{
 		"a wrong secret": wrong, "a right secret": plain.by("billing"), "the body": body("reports", "reports-secret"), "revocation": post("token", "x").by("billing").at(revokePath),
@@ -292,8 +292,8 @@ func TestClientAuthLimitProbe(t *testing.T) {
 	limiter := f.Config.Memory.Limiter
 	address := netip.MustParseAddr("192.0.2.1")
 	for range 22 {
-		limiter.Failed(address, "billing")
-		limiter.Succeeded(address, "reports")
+		_ = limiter.Failed(address, "billing")
+		_ = limiter.Succeeded(address, "reports")
 	}
 	refused(t, f.do(t, plain.by("reports")), 429, tokenep.TemporarilyUnavailable)
 }
