@@ -164,15 +164,24 @@ func (p parameter) token() (string, error) {
 	return token, nil
 }
 
-// withoutToken gives the query without access_token; the rest keeps its order and spelling.
+// withoutToken gives the query without access_token, also where findToken finds it behind a ";"; the rest keeps its
+// order and spelling.
 func withoutToken(query string) string {
-	var kept []string
-	for piece := range strings.SplitSeq(query, "&") {
+	var kept strings.Builder
+	separator := ""
+	for query != "" {
+		piece, after := query, ""
+		if i := strings.IndexAny(query, "&;"); i >= 0 {
+			piece, after, query = query[:i], query[i:i+1], query[i+1:]
+		} else {
+			query = ""
+		}
 		if name, _, _ := strings.Cut(piece, "="); !namesToken(name) {
-			kept = append(kept, piece)
+			kept.WriteString(separator + piece)
+			separator = after
 		}
 	}
-	return strings.Join(kept, "&")
+	return kept.String()
 }
 
 // carriesForm says whether RFC 6750 §2.2 lets the body carry a token: a single-part form, by POST. A body under a

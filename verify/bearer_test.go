@@ -117,6 +117,9 @@ func TestWithoutToken(t *testing.T) {
 		{"x=%20+1&access_token=a&y;z", "x=%20+1&y;z"},
 		{"%61ccess_token=a&x", "x"},
 		{"access_token[]=a", "access_token[]=a"},
+		{"x=1;access_token=a", "x=1"},
+		{"access_token=a;x=1&y", "x=1&y"},
+		{"x;%61ccess_token=a&access_token=b;y", "x;y"},
 	} {
 		if got := withoutToken(c.query); got != c.want {
 			t.Errorf("%q: got %q, want %q", c.query, got, c.want)

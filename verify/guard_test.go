@@ -186,6 +186,7 @@ func TestGuardPreflight(t *testing.T) {
 		{"preflight", "OPTIONS / HTTP/1.1\nHost: x\n" + preflight + "\n", on, true},
 		{"a token is ignored, whatever it is", "OPTIONS / HTTP/1.1\nHost: x\nAuthorization: Bearer junk\n" + preflight + "\n", on, true},
 		{"a good token is ignored too", "OPTIONS /?access_token=TOKEN&a=b HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\nX-User-Id: bob\n" + preflight + "\n", on, true},
+		{"a token behind a semicolon", "OPTIONS /?a=b;access_token=TOKEN HTTP/1.1\nHost: x\n" + preflight + "\n", on, true},
 		{"a body goes on", "OPTIONS / HTTP/1.1\nHost: x\nContent-Length: 2\n" + preflight + "\nhi", on, true},
 		{"no Origin", "OPTIONS / HTTP/1.1\nHost: x\nAccess-Control-Request-Method: GET\n\n", on, false},
 		{"no Access-Control-Request-Method", "OPTIONS / HTTP/1.1\nHost: x\nOrigin: https://app.example\n\n", on, false},
