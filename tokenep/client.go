@@ -78,6 +78,11 @@ const (
 	maxAudience = 64
 )
 
+// FitsToken reports whether a token can be good for all of this.
+func FitsToken(scope verify.Scope, audience []string) bool {
+	return len(scope.String())+len(strings.Join(audience, " ")) <= maxReach && len(audience) <= maxAudience
+}
+
 // Validate reports what is wrong with a client as it was configured or submitted.
 func (c *Client) Validate() error {
 	switch {
@@ -89,7 +94,7 @@ func (c *Client) Validate() error {
 		return fmt.Errorf("client %q: an id is made of visible ASCII characters and spaces (RFC 6749 appendix A.1)", c.ID)
 	case strings.HasPrefix(c.ID, APITokenClientPrefix):
 		return fmt.Errorf("client %q: ids that begin with %s are reserved", c.ID, APITokenClientPrefix)
-	case len(c.Scope.String())+len(strings.Join(c.Audience, " ")) > maxReach || len(c.Audience) > maxAudience:
+	case !FitsToken(c.Scope, c.Audience):
 		return fmt.Errorf("client %q: its scope and audience do not fit into a token: %d audiences and %d bytes are the most", c.ID, maxAudience, maxReach)
 	case !c.Scope.Includes(c.Default):
 		return fmt.Errorf("client %q: default_scope %q is not within scope %q", c.ID, c.Default, c.Scope)
@@ -101,6 +106,8 @@ func (c *Client) Validate() error {
 		return fmt.Errorf("client %q: unknown auth_method %q; it is %s, %s or %s", c.ID, c.AuthMethod, AuthBasic, AuthPost, AuthNone)
 	case c.TokenTTL < 0:
 		return fmt.Errorf("client %q: the life of a token cannot be negative", c.ID)
+	case c.TokenTTL != 0 && c.TokenTTL < time.Second:
+		return fmt.Errorf("client %q: access token life %s: it is at least a second", c.ID, c.TokenTTL) // exp has whole seconds
 	}
 	return nil
 }

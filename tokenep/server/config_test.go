@@ -32,6 +32,8 @@ func TestConfig(t *testing.T) {
 		{"an unknown algorithm", func(c *server.Config) { c.Algorithm = "HS256" }, "HS256"},
 		{"a life of no second", func(c *server.Config) { c.TokenTTL = time.Millisecond }, "at least a second"},
 		{"a negative life", func(c *server.Config) { c.TokenTTL = -time.Hour }, "at least a second"},
+		{"more audiences than a verifier reads", func(c *server.Config) { c.Audience = slices.Repeat([]string{"a"}, 65) }, "audience"},
+		{"access tokens for API tokens", tokens(server.APITokens{Types: []string{apiToken, accessToken}}), "never API tokens"},
 		{"a client that cannot be", func(c *server.Config) { c.Clients = []tokenep.Client{{}} }, "without an id"},
 		{"a client twice", func(c *server.Config) { c.Clients = []tokenep.Client{{ID: "a"}, {ID: "a"}} }, "twice"},
 		{"a prefix with an underscore", tokens(server.APITokens{Prefix: "a_b"}), "prefix"},

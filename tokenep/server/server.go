@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,6 +181,9 @@ func (c *Config) complete() error {
 	if len(c.Audience) == 0 {
 		c.Audience = []string{c.Issuer}
 	}
+	if !tokenep.FitsToken(nil, c.Audience) {
+		return errors.New("audience: a token cannot be for so many at once; give each client its own")
+	}
 	return c.Exchange.APITokens.complete()
 }
 
@@ -199,6 +203,8 @@ func (t *APITokens) complete() error {
 		t.MaxAge = 2 * 365 * 24 * time.Hour
 	}
 	switch {
+	case slices.Contains(t.Types, grant.AccessTokenType), slices.Contains(t.Types, grant.JWTType):
+		return errors.New("API token types: access_token and jwt of RFC 8693 §3 are access tokens, never API tokens")
 	case !apiTokenPrefix.MatchString(t.Prefix):
 		return fmt.Errorf("API token prefix %q: it is a lower-case letter and up to 15 lower-case letters and digits", t.Prefix)
 	case t.MaxAge < time.Second:
