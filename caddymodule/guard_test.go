@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -158,8 +159,16 @@ func TestGuardQueryToken(t *testing.T) {
 	if got := a.header.Get("Cache-Control"); !strings.Contains(got, "private") {
 		t.Errorf("Cache-Control: %s", got)
 	}
-	if !strings.Contains(readFile(t, filepath.Join(c.dir, "log")), "insecure_query_token") {
-		t.Error("no warning in the log")
+}
+
+// What loosens a guard is warned about when it is loaded, and a strict one warns of nothing.
+func TestGuardWarns(t *testing.T) {
+	for _, option := range []string{"insecure_query_token", "insecure_any_audience", "optional"} {
+		c, _ := trusting(t, option, "")
+		warned := regexp.MustCompile(`"level":"warn".*"msg":"` + option + ":").MatchString(readFile(t, filepath.Join(c.dir, "log")))
+		if warned != strings.HasPrefix(option, "insecure_") {
+			t.Errorf("%s: warned: %v", option, warned)
+		}
 	}
 }
 

@@ -3,13 +3,20 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // What a Caddyfile's grammar cannot know is refused when the configuration is loaded, by an error that says where and what.
@@ -128,6 +135,28 @@ func TestReady(t *testing.T) {
 				t.Errorf("%v, want %v", err, row.want)
 			}
 		})
+	}
+}
+
+// Where the server has not started, both handlers answer 503 with Retry-After, so that no client throws anything away.
+func TestNotStarted(t *testing.T) {
+	a := &App{settled: make(chan struct{}), failure: errors.New("the disk is full")}
+	close(a.settled)
+	s := &Server{app: a}
+	e := &Endpoints{server: s, routes: server.Routes{"/oauth/token": http.NotFoundHandler()}}
+	g := &Guard{server: s, logger: slog.New(slog.DiscardHandler), guard: &verify.Guard{Verifier: verifytest.New("https://idp.example", "orders").Verifier()}}
+	passed := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return errors.New("it passed") })
+	for name, handler := range map[string]caddyhttp.MiddlewareHandler{"oauth_token": e, "oauth_verify": g} {
+		w := httptest.NewRecorder()
+		status := http.StatusOK
+		if err := handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/oauth/token", nil), passed); err == nil {
+			status = w.Code
+		} else if refusal, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+			status = refusal.StatusCode
+		}
+		if status != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" {
+			t.Errorf("%s: %d, Retry-After %q", name, status, w.Header().Get("Retry-After"))
+		}
 	}
 }
 

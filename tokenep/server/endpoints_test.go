@@ -348,6 +348,28 @@ func TestJWKS(t *testing.T) {
 	}
 }
 
+// A retired key stays published for as long as a verifier may take the last token that it signed.
+func TestJWKSOutlivesTokens(t *testing.T) {
+	f := newFixture(t)
+	trusted := f.Trusted()
+	trusted.InsecureAnyAudience = true
+	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, _ := f.granted(t, plain.by("billing"))
+	if err := f.Keys.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Advance(4*time.Hour + verify.MaxLeeway - time.Second)
+	if err := f.Keys.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Verify(t.Context(), last.json["access_token"].(string)); err != nil {
+		t.Error(err)
+	}
+}
+
 // CORS: an origin that is listed may read answers and errors, and nobody else's browser does.
 func TestOrigins(t *testing.T) {
 	const page = "https://app.example"
