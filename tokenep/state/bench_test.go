@@ -5,9 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
-	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 // ofThousand measures what a look-up costs among many, and reports it as a multiple of the same among a thousand
@@ -95,6 +93,3 @@ func BenchmarkFollow(b *testing.B) {
 		}
 	}
 }
-
-var _ store.Store = (*faulty)(nil)
-var _ tokenep.Clients = state.Clients{}.Load
