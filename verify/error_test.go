@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"errors"
+	"regexp"
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -33,6 +34,37 @@ func TestChallenge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever is in them, the attributes of a challenge stay in their quoted-strings (RFC 9110 §5.6.4), on one line of ASCII: a client
+// reads back what was meant.
+func FuzzChallenge(f *testing.F) {
+	f.Add("api", "the token has expired")
+	f.Add(`a", error="x\`, "\r\nSet-Cookie: x")
+	f.Add("é", `\"`)
+	quoted := regexp.MustCompile(`^Bearer realm="((?:[^"\\]|\\.)*)", error_description="((?:[^"\\]|\\.)*)"$`)
+	escape := regexp.MustCompile(`\\(.)`)
+	f.Fuzz(func(t *testing.T, realm, description string) {
+		if realm == "" || description == "" {
+			t.Skip("what is empty is left out")
+		}
+		got := (&verify.Error{Description: description}).Challenge(realm)
+		parts := quoted.FindStringSubmatch(got)
+		if parts == nil {
+			t.Fatalf("%q", got)
+		}
+		for i, want := range []string{realm, description} {
+			ascii := []byte(want)
+			for j, c := range ascii {
+				if c < ' ' || c > '~' {
+					ascii[j] = '?'
+				}
+			}
+			if read := escape.ReplaceAllString(parts[i+1], "$1"); read != string(ascii) {
+				t.Errorf("%q reads as %q", want, read)
+			}
+		}
+	})
 }
 
 func TestErrorText(t *testing.T) {
