@@ -33,7 +33,8 @@ import (
 //	                         until they are, for some seconds; with -background it goes on, and http-wait waits for the answer.
 //	raw ADDRESS FILE         sends the bytes of a file, with variables replaced and lines ended by CRLF: stdout is what comes back
 //	upstream NAME            starts an API that answers with the request it got: its lines, its body, its trailers. A request for
-//	                         /hold is answered after one for /release. $NAME is its address.
+//	                         /hold is answered after one for /held, which is answered when there is one that is held, and one for
+//	                         /release. $NAME is its address.
 //	jwt TOKEN                prints the header and the claims of a JWT as indented JSON, members sorted; it verifies nothing
 //	save NAME [PATH]         sets a variable to the last stdout without its line end, or to a member of it as JSON: a.b.0
 //

@@ -20,19 +20,30 @@ func scriptUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: upstream NAME")
 	}
-	held := make(chan struct{})
+	held, released := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/hold" || r.URL.Path == "/release" {
-			select { // the two wait for each other
-			case held <- struct{}{}:
-			case <-held:
-			case <-r.Context().Done():
-			}
+		switch r.URL.Path {
+		case "/hold":
+			meet(r, held)
+			meet(r, released)
+		case "/held":
+			meet(r, held)
+		case "/release":
+			meet(r, released)
 		}
 		echo(w, r)
 	}))
 	ts.Setenv(args[0], server.Listener.Addr().String())
 	ts.Defer(server.Close)
+}
+
+// meet returns when another request meets this one.
+func meet(r *http.Request, where chan struct{}) {
+	select {
+	case where <- struct{}{}:
+	case <-where:
+	case <-r.Context().Done():
+	}
 }
 
 // echo writes the request as it came.
