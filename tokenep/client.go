@@ -72,6 +72,9 @@ func (c *Client) DefaultScope() verify.Scope {
 	return c.Scope
 }
 
+// maxID is the longest client_id, in bytes.
+const maxID = 128
+
 // What a client may ask for must fit into one token: verifiers take 8 KiB, and 64 audiences, at the most.
 const (
 	maxReach    = 4096
@@ -88,8 +91,8 @@ func (c *Client) Validate() error {
 	switch {
 	case c.ID == "":
 		return errors.New("client without an id")
-	case len(c.ID) > 128:
-		return fmt.Errorf("client %.20s…: the id has %d bytes; at most 128 are allowed", c.ID, len(c.ID))
+	case len(c.ID) > maxID:
+		return fmt.Errorf("client %.20s…: the id has %d bytes; at most %d are allowed", c.ID, len(c.ID), maxID)
 	case strings.ContainsFunc(c.ID, func(r rune) bool { return r < 0x20 || r > 0x7e }):
 		return fmt.Errorf("client %q: an id is made of visible ASCII characters and spaces (RFC 6749 appendix A.1)", c.ID)
 	case strings.HasPrefix(c.ID, APITokenClientPrefix):

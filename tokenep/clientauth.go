@@ -43,20 +43,20 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, 
 	if err != nil || credentials == nil {
 		return nil, err
 	}
+	r.Claimed = credentials.Readings[0].ID
 	address := a.address(r.Request)
 	if err := a.Limiter.Allow(ctx, address); err != nil {
 		return nil, err
 	}
-	id := credentials.Readings[0].ID
 	c, err := a.verify(ctx, method, credentials)
 	switch {
 	case err == nil:
-		if err := a.Limiter.Succeeded(address, id); err != nil {
+		if err := a.Limiter.Succeeded(address, r.Claimed); err != nil {
 			return nil, err
 		}
 		return c, nil
 	case errors.Is(err, InvalidClient):
-		if err := a.Limiter.Failed(address, id); err != nil {
+		if err := a.Limiter.Failed(address, r.Claimed); err != nil {
 			return nil, err
 		}
 		return nil, InvalidClient.Describe("client authentication failed").Because(err)

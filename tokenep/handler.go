@@ -29,6 +29,7 @@ type Handler struct {
 type Outcome struct {
 	Grant    string  // grant_type, if the server has it; else ""
 	Client   *Client // nil when none was authenticated
+	Claimed  string  // the client_id that credentials were presented for, good or not
 	Err      *Error  // nil when a token was issued
 	Claims   *Claims // what the token says
 	ID       string  // its jti
@@ -63,7 +64,9 @@ func (h *Handler) issue(r *http.Request, o *Outcome) (*Response, error) {
 	}
 
 	// 2. Authenticate the client, before anything is said about the grant (RFC 6749 §3.2.1).
-	if req.Client, err = h.Clients.Authenticate(ctx, req); err != nil {
+	req.Client, err = h.Clients.Authenticate(ctx, req)
+	o.Claimed = req.Claimed
+	if err != nil {
 		return nil, err
 	}
 	o.Client = req.Client
@@ -209,8 +212,11 @@ func common(a, b []string) []string {
 func (h *Handler) log(ctx context.Context, o *Outcome) {
 	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs, slog.String("grant", o.Grant))
-	if o.Client != nil {
+	switch {
+	case o.Client != nil:
 		attrs = append(attrs, slog.String("client", o.Client.ID))
+	case o.Claimed != "": // and not proven: the error says invalid_client
+		attrs = append(attrs, slog.String("client", o.Claimed[:min(len(o.Claimed), maxID)]))
 	}
 	if o.Err != nil {
 		level := slog.LevelInfo

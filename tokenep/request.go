@@ -23,6 +23,7 @@ type Request struct {
 	*http.Request
 	Form    Form
 	Client  *Client  // who was authenticated in phase 2; nil when nobody presented credentials
+	Claimed string   // the client_id that credentials were presented for, good or not: for the log
 	Dialect *Dialect // how this path of the endpoint differs from the RFCs; never nil
 
 	Scope    verify.Scope // the scope asked for; nil when none was

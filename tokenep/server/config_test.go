@@ -111,7 +111,11 @@ func TestConfigObserve(t *testing.T) {
 			t.Errorf("%s: jti %q", row.name, o.ID)
 		}
 	}
-	for _, want := range []string{"token issued", "client=billing", "client=api_token:" + made.ID, "token refused", "error=invalid_client", "wrong or expired secret"} {
+	f.do(t, plain.basic(strings.Repeat("y", 500), "x"))
+	for _, want := range []string{
+		"token issued", "client=billing", "client=api_token:" + made.ID, "token refused", "wrong or expired secret",
+		"client=" + strings.Repeat("y", 128) + " error=invalid_client",
+	} {
 		if !strings.Contains(f.log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, f.log)
 		}
