@@ -154,7 +154,7 @@ func (c *call) finish(ts *testscript.TestScript, answers []answer) error {
 
 var scriptClient = http.Client{
 	Timeout:       30 * time.Second,
-	Transport:     &http.Transport{DisableKeepAlives: true}, // a script may have stopped and started Caddy in between
+	Transport:     &http.Transport{MaxIdleConnsPerHost: -1}, // a script may have stopped and started Caddy in between
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
