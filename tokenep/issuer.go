@@ -50,7 +50,7 @@ func (i *Issuer) Mint(c *Claims) (Minted, error) {
 		return Minted{}, err
 	}
 	header := key.Header()
-	token := make([]byte, 0, len(header)+base64.RawURLEncoding.EncodedLen(len(payload))+1024)
+	token := make([]byte, 0, len(header)+base64.RawURLEncoding.EncodedLen(len(payload))+128) // room for an ES256 signature; another grows it
 	token = append(token, header...)
 	token = append(token, '.')
 	token = base64.RawURLEncoding.AppendEncode(token, payload)

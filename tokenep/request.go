@@ -107,18 +107,21 @@ func readBody(r *http.Request) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, InvalidRequest.Describe("the request body must not be compressed")
 	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	var body []byte
+	var err error
+	if r.ContentLength >= 0 { // net/http ends the body there
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	}
-	n, err := buf.ReadFrom(io.LimitReader(r.Body, maxBody+1))
 	switch {
 	case err != nil:
 		return nil, InvalidRequest.Describe("the request body could not be read").Because(err)
-	case n > maxBody:
+	case len(body) > maxBody:
 		return nil, tooLarge()
 	}
-	return buf.Bytes(), nil
+	return body, nil
 }
 
 // parseBody chooses the parser by the media type.
@@ -146,14 +149,14 @@ func parseForm(body []byte) (Form, error) {
 		return nil, InvalidRequest.Describe("the body is not application/x-www-form-urlencoded").Because(err)
 	}
 	for name, values := range form {
-		for _, s := range append(values[:len(values):len(values)], name) {
-			if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
-				return nil, InvalidRequest.Describe("a parameter is not UTF-8 text")
-			}
+		if !isText(name) || slices.ContainsFunc(values, func(v string) bool { return !isText(v) }) {
+			return nil, InvalidRequest.Describe("a parameter is not UTF-8 text")
 		}
 	}
 	return Form(form), nil
 }
+
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 var errJSON = errors.New("not an object of strings")
 

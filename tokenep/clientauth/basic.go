@@ -37,14 +37,21 @@ func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	if readings, err = sameClient(r, readings); err != nil {
 		return nil, err
 	}
-	if readings[0].Secret == "" {
+	credentials := &tokenep.Credentials{Method: tokenep.AuthBasic, Readings: readings}
+	switch first := readings[0]; {
+	case first.Secret == "" && first.ID == "":
 		return nil, nil
+	case first.Secret == "":
+		credentials.Method = tokenep.AuthNone
 	}
-	return &tokenep.Credentials{Method: tokenep.AuthBasic, Readings: readings}, nil
+	return credentials, nil
 }
 
 // Verify compares the secret.
 func (b Basic) Verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) error {
+	if cr.Method == tokenep.AuthNone {
+		return None{}.Verify(ctx, c, cr)
+	}
 	return b.Secrets.verify(ctx, c, cr)
 }
 
@@ -56,11 +63,12 @@ func basicCredentials(r *tokenep.Request) (encoded string, ok bool) {
 
 // parseBasic returns the readings of a token68, at least one.
 func parseBasic(encoded string) ([]tokenep.Reading, error) {
-	raw, err := base64.StdEncoding.DecodeString(encoded)
+	bytes, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return nil, errors.Join(errBasic, err)
 	}
-	id, secret, ok := strings.Cut(string(raw), ":")
+	raw := string(bytes)
+	id, secret, ok := strings.Cut(raw, ":")
 	if !ok {
 		return nil, errBasic
 	}
@@ -75,11 +83,11 @@ func parseBasic(encoded string) ([]tokenep.Reading, error) {
 	if err1 == nil && err2 == nil {
 		add(tokenep.Reading{ID: decodedID, Secret: decodedSecret})
 	}
-	if utf8.Valid(raw) {
+	if utf8.ValidString(raw) {
 		add(tokenep.Reading{ID: id, Secret: secret})
 	}
-	if l := (tokenep.Reading{ID: latin1(id), Secret: latin1(secret)}); l.ID != id || l.Secret != secret {
-		add(l)
+	if strings.ContainsFunc(raw, func(c rune) bool { return c >= utf8.RuneSelf }) {
+		add(tokenep.Reading{ID: latin1(id), Secret: latin1(secret)}) // ASCII reads the same in both
 	}
 	return readings, nil
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// None is the method of public clients (RFC 6749 §2.1), which have nothing to prove themselves with: client_id in the
-// body (RFC 6749 §3.2.1), or Basic with an empty password.
+// None is the method of public clients (RFC 6749 §2.1), which have nothing to prove themselves with: client_id in the body (RFC 6749 §3.2.1).
+// A client that says the same by Basic with an empty password is found by Basic, and verified here.
 type None struct{}
 
 // Method returns none.
@@ -16,20 +16,11 @@ func (None) Method() string { return tokenep.AuthNone }
 
 // Credentials finds a client that names itself and shows nothing else.
 func (None) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
-	readings := []tokenep.Reading{{ID: r.Form.Get("client_id")}}
-	if encoded, ok := basicCredentials(r); ok {
-		var err error
-		if readings, err = parseBasic(encoded); err == nil {
-			readings, err = sameClient(r, readings)
-		}
-		if err != nil || readings[0].Secret != "" {
-			return nil, nil // for Basic to judge
-		}
-	}
-	if readings[0].ID == "" || r.Form.Get("client_secret") != "" || r.Form.Get("client_assertion") != "" {
+	id := r.Form.Get("client_id")
+	if id == "" || hasBasic(r) || r.Form.Get("client_secret") != "" || r.Form.Get("client_assertion") != "" {
 		return nil, nil
 	}
-	return &tokenep.Credentials{Method: tokenep.AuthNone, Readings: readings}, nil
+	return &tokenep.Credentials{Method: tokenep.AuthNone, Readings: []tokenep.Reading{{ID: id}}}, nil
 }
 
 var errConfidential = errors.New("a confidential client sent no secret")
