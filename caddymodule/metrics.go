@@ -52,7 +52,7 @@ func registerMetrics(ctx *caddy.Context) error {
 
 // grantLabels are the grants as labels.
 var grantLabels = map[string]string{
-	"":                          "", // refused before the grant was known, or for want of such a grant
+	"":                          "", // refused for want of such a grant, or of a form
 	grant.ClientCredentialsType: "client_credentials",
 	grant.TokenExchangeType:     "token_exchange",
 }

@@ -63,6 +63,11 @@ func (h *Handler) issue(r *http.Request, o *Outcome) (*Response, error) {
 		return nil, err
 	}
 
+	grant, unsupported := h.find(req)
+	if unsupported == nil {
+		o.Grant = grant.Type()
+	}
+
 	// 2. Authenticate the client, before anything is said about the grant (RFC 6749 §3.2.1).
 	req.Client, err = h.Clients.Authenticate(ctx, req)
 	o.Claimed = req.Claimed
@@ -71,12 +76,10 @@ func (h *Handler) issue(r *http.Request, o *Outcome) (*Response, error) {
 	}
 	o.Client = req.Client
 
-	// 3. Find the grant.
-	grant, err := h.find(req)
-	if err != nil {
-		return nil, err
+	// 3. Is there such a grant?
+	if unsupported != nil {
+		return nil, unsupported
 	}
-	o.Grant = grant.Type()
 
 	// 4. May this client use it, and ask for this scope and target?
 	if err := h.permit(req, grant); err != nil {

@@ -85,7 +85,7 @@ func TestConfigObserve(t *testing.T) {
 	}{
 		{"a token", plain.by("billing"), cc, "billing", ""},
 		{"a token without a client", redeem(text), exchange, "", ""},
-		{"a wrong secret", plain.basic("billing", "x"), "", "", tokenep.InvalidClient},
+		{"a wrong secret", plain.basic("billing", "x"), cc, "", tokenep.InvalidClient},
 		{"a grant that there is not", post("grant_type", "x").by("billing"), "", "billing", tokenep.UnsupportedGrantType},
 		{"a wrong scope", post("grant_type", cc, "scope", "x").by("billing"), cc, "billing", tokenep.InvalidScope},
 		{"no form", raw("%zz"), "", "", tokenep.InvalidRequest},
