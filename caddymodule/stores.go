@@ -23,7 +23,7 @@ type StoreOpener interface {
 // MemoryStore keeps everything in this process: keys, API tokens and run-time clients are gone when it ends, but survive a reload.
 // It is for trying things out.
 type MemoryStore struct {
-	// How many records it holds. Default: 1048576. When it is full new ones are refused; what lives is never dropped.
+	// How many records it holds. Default: 2097152. When it is full new ones are refused; what lives is never dropped.
 	// A change takes effect with the next start of Caddy, since a reload keeps the memory.
 	MaxRecords int `json:"max_records,omitempty"`
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // DefaultMax is how many records a Store holds if Options.Max is 0.
-const DefaultMax = 1 << 20
+const DefaultMax = 1 << 21
 
 // Options are the settings of a Store; the zero value is usable.
 type Options struct {
