@@ -20,7 +20,8 @@ import (
 // that was had for an API token, with no client in play, is revoked by whoever holds it.
 type Revocation struct {
 	Clients  *tokenep.Authenticator
-	Verifier *verify.Verifier // trusts this issuer alone, for any audience, and for as long after its expiry as any verifier may
+	Verifier *verify.Verifier // trusts this issuer alone, for any audience, for as long after its expiry as any verifier may, and whether revoked or not
+	Revoked  func(t *verify.Token) bool
 	Revoke   func(ctx context.Context, e verify.Revocation) error
 	Logger   *slog.Logger
 }
@@ -67,9 +68,11 @@ func (e *Revocation) revoke(r *http.Request) (*verify.Token, error) {
 	case client == nil && (err != nil || !strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix)):
 		return nil, tokenep.InvalidClient.Describe("client authentication is required")
 	case err != nil:
-		return nil, nil // unknown, expired or revoked already: what the client wants is so (§2.2)
+		return nil, nil // unknown or expired: what the client wants is so (§2.2)
 	case client != nil && client.ID != t.ClientID:
 		return nil, tokenep.InvalidGrant.Describe("the token was issued to another client")
+	case e.Revoked(t):
+		return nil, nil
 	}
 	for _, claim := range []string{"jti", "grant_id"} { // the token, and what it was exchanged for
 		if err := e.Revoke(ctx, verify.Revocation{Claim: claim, Value: t.ID, Expires: t.Expires.Add(verify.MaxLeeway)}); err != nil {

@@ -38,7 +38,9 @@ func (s *Server) Mount(p Paths) (Routes, error) {
 	if err != nil {
 		return nil, err
 	}
-	revocation := &endpoint.Revocation{Clients: s.auth, Verifier: s.lenient, Revoke: s.Revoke, Logger: s.Config.Logger}
+	revocation := &endpoint.Revocation{
+		Clients: s.auth, Verifier: s.lenient, Revoked: s.Config.Memory.Revocations.Revoked, Revoke: s.Revoke, Logger: s.Config.Logger,
+	}
 
 	routes := Routes{
 		p.JWKS:       s.whenReady(endpoint.JWKS(s.Keys, jwksMaxAge)),

@@ -94,7 +94,7 @@ type Server struct {
 	issuer   *tokenep.Issuer
 	auth     *tokenep.Authenticator
 	verifier *verify.Verifier // of this issuer's tokens, for any audience
-	lenient  *verify.Verifier // likewise, of all that any verifier would take
+	lenient  *verify.Verifier // likewise, of all that any verifier would take, and of those that were revoked
 	grants   []tokenep.Grant
 	ready    chan struct{}
 }
@@ -137,6 +137,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	own.Leeway = verify.MaxLeeway
+	own.Issuers[0].Revocations = nil
 	if s.lenient, err = verify.New(own); err != nil {
 		return nil, err
 	}
