@@ -64,7 +64,7 @@ func (i *Issuer) Mint(c *Claims) (Minted, error) {
 	}
 	raw := string(token)
 	if i.Cache != nil {
-		i.Cache.Insert(raw, key.Public(), c.token(i.URL, id, key))
+		i.Cache.Insert(raw, key.Public(), i.URL, c.ClientID, c.Expires)
 	}
 	return Minted{raw, id}, nil
 }
@@ -142,38 +142,4 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
-}
-
-// token is what a verifier would read out of the text.
-func (c *Claims) token(issuer, id string, key *keys.Key) *verify.Token {
-	var audience any = c.Audience[0]
-	if len(c.Audience) > 1 {
-		list := make([]any, len(c.Audience))
-		for i, a := range c.Audience {
-			list[i] = a
-		}
-		audience = list
-	}
-	claims := map[string]any{
-		"iss": issuer, "sub": c.Subject, "aud": audience, "jti": id, "client_id": c.ClientID,
-		"exp": json.Number(strconv.FormatInt(c.Expires.Unix(), 10)),
-		"iat": json.Number(strconv.FormatInt(c.IssuedAt.Unix(), 10)),
-	}
-	if len(c.Scope) > 0 {
-		claims["scope"] = c.Scope.String()
-	}
-	if c.GrantID != "" {
-		claims["grant_id"] = c.GrantID
-	}
-	if c.Act != nil {
-		claims["act"] = c.Act
-	}
-	if c.MayAct != nil {
-		claims["may_act"] = c.MayAct
-	}
-	return &verify.Token{
-		Header: verify.Header{Algorithm: key.Algorithm, KeyID: key.ID, Type: "at+jwt"},
-		Issuer: issuer, Subject: c.Subject, ClientID: c.ClientID, ID: id,
-		Audience: c.Audience, Scope: c.Scope, Expires: c.Expires, IssuedAt: c.IssuedAt, Claims: claims,
-	}
 }

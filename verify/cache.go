@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gocache "github.com/patrickmn/go-cache"
@@ -26,13 +27,16 @@ type Cache struct {
 	now    func() time.Time
 }
 
-// fact is an entry. client and slot belong to the bookkeeping of its shard.
+// fact is an entry: key signed the bytes that have this sum. What they say is
+// read when they first come, so that a token which never does costs little.
+// client and slot belong to the bookkeeping of its shard.
 type fact struct {
-	sum    [sha256.Size]byte
-	key    crypto.PublicKey
-	token  *Token
-	client uint64 // hash of issuer and client
-	slot   int
+	sum     [sha256.Size]byte
+	key     crypto.PublicKey
+	token   atomic.Pointer[Token] // nil until read
+	expires time.Time
+	client  uint64 // hash of issuer and client
+	slot    int
 }
 
 // cacheShard holds at most limit facts. proven is read without mu.
@@ -78,26 +82,22 @@ func NewCache(limit int, now func() time.Time) *Cache {
 	return c
 }
 
-// Insert stores that raw is token and signed by key, until the token expires.
-// It is for who minted or verified raw; a token that has expired, or has no
-// expiry, is not stored. The token must be what parsing raw would give, and
-// must not be changed any more.
-func (c *Cache) Insert(raw string, key crypto.PublicKey, token *Token) {
-	life := token.Expires.Sub(c.now())
-	if token.Expires.IsZero() || life <= 0 {
-		return
-	}
-	f := &fact{sum: sha256.Sum256([]byte(raw)), key: key, token: token, client: c.client(token)}
-	c.shard(&f.sum).insert(f, min(life, maxLife), c.now())
+// Insert stores that key signed raw, until it expires: the signature need not
+// be verified again. It is for who has just signed raw. Nothing is stored that
+// has expired, or never does. Issuer and client are who the token is from and
+// who it is for: whoever has most in a full cache makes room first.
+func (c *Cache) Insert(raw string, key crypto.PublicKey, issuer, client string, expires time.Time) {
+	c.insert(raw, key, issuer, client, expires, nil)
 }
 
-// client hashes who the token was made for; a collision costs some fairness.
-func (c *Cache) client(t *Token) uint64 {
-	client := t.ClientID
-	if client == "" {
-		client = t.Subject
+func (c *Cache) insert(raw string, key crypto.PublicKey, issuer, client string, expires time.Time, token *Token) {
+	life := expires.Sub(c.now())
+	if expires.IsZero() || life <= 0 {
+		return
 	}
-	return maphash.Comparable(c.seed, [2]string{t.Issuer, client})
+	f := &fact{sum: sha256.Sum256([]byte(raw)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client})}
+	f.token.Store(token)
+	c.shard(&f.sum).insert(f, min(life, maxLife), c.now())
 }
 
 func (c *Cache) shard(sum *[sha256.Size]byte) *cacheShard {
@@ -148,7 +148,7 @@ func (s *cacheShard) sweep(now time.Time) {
 			return
 		}
 		s.hand %= len(s.facts)
-		if f := s.facts[s.hand]; !now.Before(f.token.Expires) {
+		if f := s.facts[s.hand]; !now.Before(f.expires) {
 			s.evict(f)
 		}
 		s.hand++
@@ -179,18 +179,29 @@ func (s *cacheShard) evict(f *fact) {
 	}
 }
 
-// recall looks raw up; remember stores it when it has passed every check.
+// recall looks raw up. When the run is over and every check was passed, remember
+// stores what was not known.
 func (s *verification) recall() {
 	if s.cache == nil || len(s.raw) > s.maxSize {
 		return
 	}
-	if f := s.cache.find(s.raw); f != nil {
-		s.proven, s.token, s.key = true, f.token, f.key
+	if s.fact = s.cache.find(s.raw); s.fact != nil {
+		s.key = s.fact.key
+		s.token = s.fact.token.Load()
+		s.read = s.token != nil
 	}
 }
 
 func (s *verification) remember() {
-	if s.cache != nil && !s.proven {
-		s.cache.Insert(s.raw, s.key, s.token)
+	switch t := s.token; {
+	case s.cache == nil || s.read:
+	case s.fact != nil:
+		s.fact.token.Store(t)
+	default:
+		client := t.ClientID
+		if client == "" {
+			client = t.Subject
+		}
+		s.cache.insert(s.raw, s.key, t.Issuer, client, t.Expires, t)
 	}
 }

@@ -83,11 +83,6 @@ func TestSharedCache(t *testing.T) {
 	expect(t, with(issuer, nil), raw, "ok")
 }
 
-// tokenOf is a token that some client got.
-func tokenOf(client string, expires time.Time) *verify.Token {
-	return &verify.Token{Issuer: testIssuer, ClientID: client, Expires: expires}
-}
-
 // What has no time left is not stored; go-cache would keep it for ever.
 func TestCacheStoresNothingDead(t *testing.T) {
 	clock := newClock()
@@ -95,12 +90,12 @@ func TestCacheStoresNothingDead(t *testing.T) {
 	for name, expires := range map[string]time.Time{
 		"expired": clock.at.Add(-time.Second), "expires now": clock.at, "never expires": {},
 	} {
-		if cache.Insert(name, nil, tokenOf("c", expires)); cache.Len() != 0 {
+		if cache.Insert(name, nil, testIssuer, "c", expires); cache.Len() != 0 {
 			t.Errorf("%s: stored", name)
 		}
 	}
-	cache.Insert("lives", nil, tokenOf("c", clock.at.Add(time.Second)))
-	cache.Insert("lives long", nil, tokenOf("c", time.Unix(253402300799, 0)))
+	cache.Insert("lives", nil, testIssuer, "c", clock.at.Add(time.Second))
+	cache.Insert("lives long", nil, testIssuer, "c", time.Unix(253402300799, 0))
 	if cache.Len() != 2 || cache.Undying() != 0 {
 		t.Errorf("%d stored, %d of them for ever; want 2 and 0", cache.Len(), cache.Undying())
 	}
@@ -128,10 +123,10 @@ func TestCacheFull(t *testing.T) {
 		expires := clock.at.Add(time.Hour)
 		honest := max(limit/10, 1)
 		for i := range honest {
-			cache.Insert(fmt.Sprint("honest ", i), nil, tokenOf(fmt.Sprint("client ", i), expires))
+			cache.Insert(fmt.Sprint("honest ", i), nil, testIssuer, fmt.Sprint("client ", i), expires)
 		}
 		for i := range 20 * max(limit, 1) {
-			cache.Insert(fmt.Sprint("greedy ", i), nil, tokenOf("greedy", expires))
+			cache.Insert(fmt.Sprint("greedy ", i), nil, testIssuer, "greedy", expires)
 		}
 		if n := cache.Len(); n > max(limit, 1) {
 			t.Errorf("limit %d: holds %d", limit, n)
@@ -156,7 +151,7 @@ func TestCacheForgetsClients(t *testing.T) {
 	clock := newClock()
 	cache := verify.NewCache(64, clock.now)
 	for i := range 1000 {
-		cache.Insert(fmt.Sprint(i), nil, tokenOf(fmt.Sprint("client ", i), clock.at.Add(time.Hour)))
+		cache.Insert(fmt.Sprint(i), nil, testIssuer, fmt.Sprint("client ", i), clock.at.Add(time.Hour))
 	}
 	if n := cache.Clients(); n != 64 {
 		t.Errorf("remembers %d clients, want 64", n)
@@ -168,11 +163,11 @@ func TestCacheSweeps(t *testing.T) {
 	clock := newClock()
 	cache := verify.NewCache(100, clock.now)
 	for i := range 100 {
-		cache.Insert(fmt.Sprint("old ", i), nil, tokenOf("c", clock.at.Add(time.Minute)))
+		cache.Insert(fmt.Sprint("old ", i), nil, testIssuer, "c", clock.at.Add(time.Minute))
 	}
 	clock.advance(time.Hour)
 	for i := range 90 {
-		cache.Insert(fmt.Sprint("new ", i), nil, tokenOf("c", clock.at.Add(time.Minute)))
+		cache.Insert(fmt.Sprint("new ", i), nil, testIssuer, "c", clock.at.Add(time.Minute))
 	}
 	if n := cache.Len(); n != 90 {
 		t.Errorf("holds %d, want 90", n)
@@ -184,26 +179,32 @@ func TestCacheSweeps(t *testing.T) {
 	}
 }
 
-// The issuer inserts what it mints: the first request is a hit, and is decided
-// like any other.
+// The issuer inserts what it mints. Its signature is not verified again, which a
+// forged one shows; it is read with the first request, and decided like any other.
 func TestInsertMinted(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	cache := verify.NewCache(10, nil)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = cache })
-	raw := issuer.Sign(nil)
-	token, report := issuer.Verifier().Inspect(t.Context(), raw)
-	for _, check := range report {
-		if check.Err != nil || check.Skipped {
-			t.Fatal(check)
-		}
+	forged := func(claims verifytest.Claims) string {
+		return issuer.Sign(claims, verifytest.Signature(func(string, []byte) []byte { return make([]byte, 64) }))
 	}
-	key, err := v.KeyOf(t.Context(), token)
+	good, elsewhere := forged(nil), forged(verifytest.Claims{"aud": "https://elsewhere.example"})
+	expect(t, v, good, verify.InvalidToken)
+	key, err := issuer.KeySet().Key(t.Context(), "ES256", "ES256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache.Insert(raw, key, token)
-	if got := expect(t, v, raw, "ok"); got != token {
-		t.Error("not the token that was inserted")
+	for _, raw := range []string{good, elsewhere, "not.a.token"} {
+		cache.Insert(raw, key, testIssuer, "client", time.Now().Add(time.Hour))
+	}
+	first := expect(t, v, good, "ok")
+	if again := expect(t, v, good, "ok"); again != first {
+		t.Error("it was read twice")
+	}
+	expect(t, v, elsewhere, verify.InvalidToken)
+	expect(t, v, "not.a.token", verify.InvalidToken)
+	if n := cache.Len(); n != 3 {
+		t.Errorf("%d entries", n)
 	}
 }
 

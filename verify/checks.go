@@ -13,23 +13,24 @@ import (
 // checks is what a token must pass, in this order. Up to the signature nothing
 // that the token says is believed: iss chooses the key set, no more.
 //
-// Checks marked once are about the bytes alone, so they are not repeated for
-// bytes that the cache has proven. All others run on every request.
+// Those about the bytes alone are not repeated for bytes that the cache knows:
+// reading, if what they say is there, and proof, since it is there by proof.
+// All others run on every request.
 var checks = [...]struct {
 	name  string
 	needs knowledge
-	once  bool
+	once  once
 	run   func(*verification) *Error
 }{
 	{name: "size", run: (*verification).checkSize},
-	{name: "form", once: true, needs: theSize, run: (*verification).checkForm},
-	{name: "header", once: true, needs: theForm, run: (*verification).checkHeader},
-	{name: "claims", once: true, needs: theForm | theHeader, run: (*verification).checkClaims},
+	{name: "form", once: reading, needs: theSize, run: (*verification).checkForm},
+	{name: "header", once: reading, needs: theForm, run: (*verification).checkHeader},
+	{name: "claims", once: reading, needs: theForm | theHeader, run: (*verification).checkClaims},
 	{name: "issuer", needs: theToken, run: (*verification).checkIssuer},
 	{name: "type", needs: theToken | theIssuer, run: (*verification).checkType},
 	{name: "algorithm", needs: theToken | theIssuer, run: (*verification).checkAlgorithm},
 	{name: "key", needs: theToken | theIssuer | theAlgorithm, run: (*verification).checkKey},
-	{name: "signature", once: true, needs: theToken | theKey, run: (*verification).checkSignature},
+	{name: "signature", once: proof, needs: theToken | theKey, run: (*verification).checkSignature},
 	{name: "purpose", needs: theToken, run: (*verification).checkPurpose},
 	{name: "expiry", needs: theToken, run: (*verification).checkExpiry},
 	{name: "not before", needs: theToken, run: (*verification).checkNotBefore},
@@ -37,6 +38,19 @@ var checks = [...]struct {
 	{name: "audience", needs: theToken | theIssuer, run: (*verification).checkAudience},
 	{name: "confirmation", needs: theToken, run: (*verification).checkConfirmation},
 	{name: "revocation", needs: theToken | theIssuer, run: (*verification).checkRevocation},
+}
+
+// once says what the cache can spare a token.
+type once uint8
+
+const (
+	reading once = iota + 1
+	proof
+)
+
+// spared reports whether the cache has done the check.
+func (s *verification) spared(o once) bool {
+	return o == reading && s.read || o == proof && s.fact != nil
 }
 
 // knowledge is what earlier checks have found; without it a later one has
@@ -61,11 +75,12 @@ var (
 // verification is one run over the checks.
 type verification struct {
 	*Verifier
-	ctx    context.Context
-	raw    string
-	now    time.Time
-	known  knowledge
-	proven bool // the cache holds raw: token is filled, and key is the key that signed it
+	ctx   context.Context
+	raw   string
+	now   time.Time
+	known knowledge
+	fact  *fact // what the cache knows of raw, or nil: key is then the key that signed it
+	read  bool  // and token is filled
 
 	parts     compact
 	token     *Token
@@ -160,7 +175,7 @@ func (s *verification) checkKey() *Error {
 	if err != nil {
 		return unavailable(err)
 	}
-	if s.proven && !sameKey(s.key, key) {
+	if s.fact != nil && !sameKey(s.fact.key, key) {
 		return invalid("the key of the token is not known", errKeyReplaced)
 	}
 	s.key = key

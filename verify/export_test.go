@@ -1,9 +1,6 @@
 package verify
 
-import (
-	"context"
-	"crypto"
-)
+import "crypto"
 
 // VerifySignature lets tests in with signatures that no issuer would make.
 func VerifySignature(name string, key crypto.PublicKey, input string, signature []byte) error {
@@ -35,11 +32,6 @@ func (c *Cache) Clients() (n int) {
 		n += len(c.shards[i].clients)
 	}
 	return n
-}
-
-// KeyOf gives the key that signed t.
-func (v *Verifier) KeyOf(ctx context.Context, t *Token) (crypto.PublicKey, error) {
-	return v.issuers[t.Issuer].Keys.Key(ctx, t.Header.KeyID, t.Header.Algorithm)
 }
 
 // ParseObject is the strict JSON reader.

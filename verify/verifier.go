@@ -142,7 +142,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	s := verification{Verifier: v, ctx: ctx, raw: raw, now: v.now()}
 	s.recall()
 	for i := range checks {
-		if checks[i].once && s.proven {
+		if s.spared(checks[i].once) {
 			continue
 		}
 		if err := checks[i].run(&s); err != nil {
