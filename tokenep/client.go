@@ -98,7 +98,7 @@ func (c *Client) Validate() error {
 	case strings.HasPrefix(c.ID, APITokenClientPrefix):
 		return fmt.Errorf("client %q: ids that begin with %s are reserved", c.ID, APITokenClientPrefix)
 	case !FitsToken(c.Scope, c.Audience):
-		return fmt.Errorf("client %q: its scope and audience do not fit into a token: %d audiences and %d bytes are the most", c.ID, maxAudience, maxReach)
+		return fmt.Errorf("client %q: its scope and audience do not fit into a token; %d audiences and %d bytes are the most", c.ID, maxAudience, maxReach)
 	case !c.Scope.Includes(c.Default):
 		return fmt.Errorf("client %q: default_scope %q is not within scope %q", c.ID, c.Default, c.Scope)
 	case c.Public() && c.AuthMethod != "" && c.AuthMethod != AuthNone:
@@ -107,10 +107,20 @@ func (c *Client) Validate() error {
 		return fmt.Errorf("client %q: auth_method none and a secret exclude each other", c.ID)
 	case !slices.Contains([]string{"", AuthBasic, AuthPost, AuthNone}, c.AuthMethod):
 		return fmt.Errorf("client %q: unknown auth_method %q; it is %s, %s or %s", c.ID, c.AuthMethod, AuthBasic, AuthPost, AuthNone)
-	case c.TokenTTL < 0:
-		return fmt.Errorf("client %q: the life of a token cannot be negative", c.ID)
-	case c.TokenTTL != 0 && c.TokenTTL < time.Second:
-		return fmt.Errorf("client %q: access token life %s: it is at least a second", c.ID, c.TokenTTL) // exp has whole seconds
+	}
+	if c.TokenTTL == 0 {
+		return nil
+	}
+	if err := CheckLife(c.TokenTTL); err != nil {
+		return fmt.Errorf("client %q: access tokens: %w", c.ID, err)
+	}
+	return nil
+}
+
+// CheckLife refuses a life that is over when it begins: exp has whole seconds here.
+func CheckLife(life time.Duration) error {
+	if life < time.Second {
+		return fmt.Errorf("a life of %s; it is at least a second", life)
 	}
 	return nil
 }

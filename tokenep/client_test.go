@@ -32,7 +32,7 @@ func TestClientValidate(t *testing.T) {
 		{"2.1: public, and a method with a secret", tokenep.Client{ID: "a", AuthMethod: tokenep.AuthBasic}, "needs a secret"},
 		{"2.1: confidential, and method none", tokenep.Client{ID: "a", Secrets: secret, AuthMethod: tokenep.AuthNone}, "exclude"},
 		{"an unknown method", tokenep.Client{ID: "a", Secrets: secret, AuthMethod: "x"}, "unknown auth_method"},
-		{"a negative life", tokenep.Client{ID: "a", TokenTTL: -time.Second}, "negative"},
+		{"a negative life", tokenep.Client{ID: "a", TokenTTL: -time.Second}, "at least a second"},
 		{"a life that is over when it begins", tokenep.Client{ID: "a", TokenTTL: 999 * time.Millisecond}, "at least a second"},
 	} {
 		err := row.client.Validate()

@@ -75,7 +75,7 @@ func TestSharedCache(t *testing.T) {
 		{"another algorithm", with(issuer, func(i *verify.Issuer) { i.Algorithms = []string{"RS256"} })},
 		{"another type", with(issuer, func(i *verify.Issuer) { i.Types = []string{"JWT"} })},
 		{"other keys with the same kid", with(issuer, func(i *verify.Issuer) { i.Keys = other.KeySet() })},
-		{"shorter tokens", newVerifier(t, issuer, func(c *verify.Config) { c.Cache, c.MaxTokenSize = cache, 100 })},
+		{"shorter tokens", newVerifier(t, issuer, func(c *verify.Config) { c.Cache, c.MaxTokenSize = cache, 256 })},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { expect(t, test.v, raw, verify.InvalidToken) })

@@ -52,6 +52,15 @@ func canonicalAlgorithm(name string) string {
 	return name
 }
 
+// algorithmNames lists what findAlgorithm finds.
+func algorithmNames() []string {
+	names := make([]string, len(algorithms))
+	for i, a := range algorithms {
+		names[i] = a.name
+	}
+	return names
+}
+
 // findAlgorithm knows asymmetric signatures only: with "none" and the HMACs
 // out of the table there is no public key that could be taken for a secret.
 func findAlgorithm(name string) (*algorithm, error) {

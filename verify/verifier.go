@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,7 +23,7 @@ type Config struct {
 	Leeway time.Duration
 
 	// MaxTokenSize is the length in bytes above which a token is not looked
-	// at; 0 stands for 8192.
+	// at; 0 stands for 8192. Less than 256 is refused.
 	MaxTokenSize int
 
 	// Now is the clock; nil for time.Now.
@@ -74,6 +75,9 @@ const MaxLeeway = 5 * time.Minute
 
 const defaultTokenSize = 8192
 
+// minTokenSize is less than any token has, with the claims that RFC 9068 §2.2 wants and a signature.
+const minTokenSize = 256
+
 // New gives a Verifier for c, or says what is wrong with it.
 func New(c Config) (*Verifier, error) {
 	if len(c.Issuers) == 0 {
@@ -82,8 +86,8 @@ func New(c Config) (*Verifier, error) {
 	if c.Leeway < 0 || c.Leeway > MaxLeeway {
 		return nil, fmt.Errorf("verify: leeway %s is not between 0 and %s", c.Leeway, MaxLeeway)
 	}
-	if c.MaxTokenSize < 0 {
-		return nil, errors.New("verify: negative token size")
+	if c.MaxTokenSize != 0 && c.MaxTokenSize < minTokenSize {
+		return nil, fmt.Errorf("verify: no token fits into %d bytes; the greatest token size is %d at least", c.MaxTokenSize, minTokenSize)
 	}
 	v := &Verifier{issuers: make(map[string]*Issuer, len(c.Issuers)), cache: c.Cache, leeway: c.Leeway,
 		maxSize: c.MaxTokenSize, now: c.Now}
@@ -122,7 +126,7 @@ func (i *Issuer) normalize() error {
 	i.Algorithms = slices.Clone(i.Algorithms)
 	for n, name := range i.Algorithms {
 		if _, err := findAlgorithm(name); err != nil {
-			return fmt.Errorf("%q is %w", name, err)
+			return fmt.Errorf("%q is %w; there are %s", name, err, strings.Join(algorithmNames(), ", "))
 		}
 		i.Algorithms[n] = canonicalAlgorithm(name)
 	}

@@ -32,6 +32,7 @@ func TestNew(t *testing.T) {
 		{"negative leeway", func(c *verify.Config) { c.Leeway = -1 }, "leeway"},
 		{"long leeway", func(c *verify.Config) { c.Leeway = verify.MaxLeeway + 1 }, "leeway"},
 		{"negative size", func(c *verify.Config) { c.MaxTokenSize = -1 }, "size"},
+		{"a size that no token has", func(c *verify.Config) { c.MaxTokenSize = 255 }, "size"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

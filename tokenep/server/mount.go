@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -51,9 +50,6 @@ func (s *Server) Mount(p Paths) (Routes, error) {
 	}
 	for i := range p.Token {
 		routes[p.Token[i].Path] = s.whenReady(tokenep.Methods(s.Config.Origins, s.token(&p.Token[i].Dialect).ServeHTTP, http.MethodPost))
-	}
-	if want := 2 + len(p.Metadata) + len(p.Token); len(routes) != want {
-		return nil, fmt.Errorf("two endpoints share a path")
 	}
 	return routes, nil
 }
@@ -110,16 +106,7 @@ func (p *Paths) complete(issuer string) error {
 		slices.Sort(p.Metadata)
 		p.Metadata = slices.Compact(p.Metadata)
 	}
-	all := append([]string{p.JWKS, p.Revocation}, p.Metadata...)
-	for _, t := range p.Token {
-		all = append(all, t.Path)
-	}
-	for _, path := range all {
-		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#*") {
-			return fmt.Errorf("endpoint path %q: it begins with a slash and has no query, fragment or wildcard", path)
-		}
-	}
-	return nil
+	return p.Validate()
 }
 
 // metadata describes the server as it is configured.

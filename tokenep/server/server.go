@@ -5,13 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -150,15 +145,10 @@ const jwksMaxAge = 5 * time.Minute
 
 // complete fills in the defaults and checks what is left.
 func (c *Config) complete() error {
-	u, err := url.Parse(c.Issuer)
-	switch {
-	case err != nil:
-		return fmt.Errorf("issuer: %w", err)
-	case u.Host == "" || strings.ContainsAny(c.Issuer, "?#") || u.User != nil:
-		return fmt.Errorf("issuer %q: it is an absolute URL without query and fragment (RFC 8414 §2)", c.Issuer)
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return fmt.Errorf("issuer %q: the scheme is https; http is for loopback hosts alone", c.Issuer)
-	case c.Store == nil:
+	if err := CheckIssuer(c.Issuer); err != nil {
+		return err
+	}
+	if c.Store == nil {
 		return errors.New("a store is required")
 	}
 	if c.Now == nil {
@@ -173,8 +163,8 @@ func (c *Config) complete() error {
 	if c.TokenTTL == 0 {
 		c.TokenTTL = time.Hour
 	}
-	if c.TokenTTL < time.Second {
-		return fmt.Errorf("access token life %s: it is at least a second", c.TokenTTL)
+	if err := tokenep.CheckLife(c.TokenTTL); err != nil {
+		return fmt.Errorf("access tokens: %w", err)
 	}
 	if c.Algorithm == "" {
 		c.Algorithm = "ES256"
@@ -182,43 +172,10 @@ func (c *Config) complete() error {
 	if len(c.Audience) == 0 {
 		c.Audience = []string{c.Issuer}
 	}
-	if !tokenep.FitsToken(nil, c.Audience) {
-		return errors.New("audience: a token cannot be for so many at once; give each client its own")
+	if err := CheckAudience(c.Audience); err != nil {
+		return err
 	}
 	return c.Exchange.APITokens.complete()
-}
-
-var apiTokenPrefix = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
-
-func (t *APITokens) complete() error {
-	if t == nil {
-		return nil
-	}
-	if len(t.Types) == 0 {
-		t.Types = []string{APITokenType}
-	}
-	if t.Prefix == "" {
-		t.Prefix = "api"
-	}
-	if t.MaxAge == 0 {
-		t.MaxAge = 2 * 365 * 24 * time.Hour
-	}
-	switch {
-	case slices.Contains(t.Types, grant.AccessTokenType), slices.Contains(t.Types, grant.JWTType):
-		return errors.New("API token types: access_token and jwt of RFC 8693 §3 are access tokens, never API tokens")
-	case !apiTokenPrefix.MatchString(t.Prefix):
-		return fmt.Errorf("API token prefix %q: it is a lower-case letter and up to 15 lower-case letters and digits", t.Prefix)
-	case t.MaxAge < time.Second:
-		return fmt.Errorf("API token age %s: it is at least a second", t.MaxAge)
-	case t.MaxPerUser < 0 || t.MaxPerUser > state.MaxOwned:
-		return fmt.Errorf("API tokens of one user: %d is not between 1 and %d", t.MaxPerUser, state.MaxOwned)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // LongestTTL is how long a token of this issuer can live: revocations and keys are kept for as long.
