@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 // ofThousand measures what a look-up costs among many, and reports it as a multiple of the same among a thousand
@@ -34,32 +37,56 @@ func ofThousand(b *testing.B, many, thousand func(i int)) {
 
 // BenchmarkRedeem redeems API tokens among 1,000,000, and among 1,000.
 func BenchmarkRedeem(b *testing.B) {
-	redeem := func(count int) func(int) {
+	b.Run("memory", func(b *testing.B) {
 		c := newClock()
-		s := newMemory(b, c.Now)
-		tokens, _ := newAPITokens(s, c)
-		tokens.MaxPerUser = 20
-		sample := make([]string, 0, 100_000) // as many as do not fit into the processor's caches
-		for i := range count {
-			token, _, err := tokens.Create(b.Context(), ask(fmt.Sprint("user ", i/20)))
-			if err != nil {
-				b.Fatal(err)
+		ofThousand(b, redeemer(b, newMemory(b, c.Now), c, 1_000_000), redeemer(b, newMemory(b, c.Now), c, 1_000))
+	})
+	b.Run("bolt", func(b *testing.B) {
+		c := newClock()
+		ofThousand(b, redeemer(b, newBolt(b, c.Now), c, 1_000_000), redeemer(b, newBolt(b, c.Now), c, 1_000))
+	})
+}
+
+// redeemer makes API tokens, twenty for each of many owners, and redeems them.
+func redeemer(b *testing.B, s store.Store, c *clock, count int) func(i int) {
+	tokens, _ := newAPITokens(s, c)
+	tokens.MaxPerUser = 20
+	sample := make([]string, min(count, 100_000)) // as many as do not fit into the processor's caches
+	each := count / len(sample)
+	var owners errgroup.Group
+	owners.SetLimit(256)
+	for first := 0; first < count; first += 20 {
+		owners.Go(func() error {
+			for i := first; i < first+20; i++ {
+				token, _, err := tokens.Create(b.Context(), ask(fmt.Sprint("user ", first)))
+				if err != nil {
+					return err
+				}
+				if i%each == 0 {
+					sample[i/each] = token
+				}
 			}
-			if count <= cap(sample) || i%(count/cap(sample)) == 0 {
-				sample = append(sample, token)
-			}
-		}
-		use := func(i int) {
-			if _, err := tokens.Redeem(b.Context(), sample[i*7919%len(sample)]); err != nil {
-				b.Fatal(err)
-			}
-		}
-		for i := range sample { // the use of this minute is written down
-			use(i)
-		}
-		return use
+			return nil
+		})
 	}
-	ofThousand(b, redeem(1_000_000), redeem(1_000))
+	use := func(i int) error {
+		_, err := tokens.Redeem(b.Context(), sample[i*7919%len(sample)])
+		return err
+	}
+	if err := owners.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	for i := range sample { // the use of this minute is written down
+		owners.Go(func() error { return use(i) })
+	}
+	if err := owners.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return func(i int) {
+		if err := use(i); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkClientsLoad loads clients among 100,000, and among 1,000.

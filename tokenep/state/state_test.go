@@ -91,6 +91,15 @@ func newMemory(t testing.TB, now func() time.Time) store.Store {
 	return s
 }
 
+func newBolt(t testing.TB, now func() time.Time) store.Store {
+	s, err := bolt.Open(filepath.Join(t.TempDir(), "state.db"), bolt.Options{Now: now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
 // onEachStore runs a test over every engine.
 func onEachStore(t *testing.T, test func(t *testing.T, s store.Store, c *clock)) {
 	t.Run("memory", func(t *testing.T) {
@@ -99,12 +108,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, s store.Store, c *clock))
 	})
 	t.Run("bolt", func(t *testing.T) {
 		c := newClock()
-		s, err := bolt.Open(filepath.Join(t.TempDir(), "state.db"), bolt.Options{Now: c.Now, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		test(t, s, c)
+		test(t, newBolt(t, c.Now), c)
 	})
 }
 
