@@ -1,0 +1,71 @@
+package redis
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// A kind is spread over this many slots of a cluster. It is a part of where
+// records are, and can never change.
+const shards = 16
+
+// slack is how long after its time Redis drops a record: Redis goes by its own
+// clock, which may be ahead of the callers'.
+const slack = time.Minute
+
+// The value of a record is its version and when it expires (Unix milliseconds,
+// 0 is never), each as 8 bytes with the highest first, and its data.
+const head = 16
+
+var errDamaged = errors.New("a value is too short to be a record")
+
+// shard is one slot of a kind: what is in braces decides where a key lies, so
+// that records and their indexes are together.
+type shard string
+
+func (s *Store) shard(kind string, number uint32) shard {
+	return shard(fmt.Sprintf("oauth:{%s:%s:%x}", s.namespace, kind, number))
+}
+
+// place returns where a record is.
+func (s *Store) place(kind, id string) shard {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id))
+	return s.shard(kind, h.Sum32()%shards)
+}
+
+func (s shard) record(id string) string { return string(s) + ":" + id }
+func (s shard) ids() string             { return string(s) + "ids" }     // a sorted set with all scores 0, so ordered by id
+func (s shard) expiry() string          { return string(s) + "expires" } // a sorted set: by when Redis drops the record
+
+func encode(r store.Record, version uint64) []byte {
+	value := make([]byte, 0, head+len(r.Data))
+	value = binary.BigEndian.AppendUint64(value, version)
+	value = binary.BigEndian.AppendUint64(value, uint64(r.Millis())) //nolint:gosec // CheckRecord lets no time before 1970 pass
+	return append(value, r.Data...)
+}
+
+func decode(kind, id, value string) (store.Record, error) {
+	if len(value) < head {
+		return store.Record{}, errDamaged
+	}
+	version := binary.BigEndian.Uint64([]byte(value[:8]))
+	millis := binary.BigEndian.Uint64([]byte(value[8:head]))
+	return store.Record{
+		Kind: kind, ID: id, Version: version, Data: []byte(value[head:]),
+		Expires: store.At(int64(millis)), //nolint:gosec // as it was written
+	}, nil
+}
+
+// dropAt returns when Redis drops the record, in Unix milliseconds; 0 means never.
+func dropAt(r store.Record) int64 {
+	if at := r.Millis(); at != 0 {
+		return at + slack.Milliseconds()
+	}
+	return 0
+}

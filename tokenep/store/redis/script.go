@@ -1,0 +1,107 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Each script gets the keys of a record, its index of ids and its index of
+// times. A script runs by itself on the node that has these keys, and happens
+// as a whole: that is the compare-and-swap, and why an index tells the truth.
+var (
+	// sweep takes out of the indexes up to limit of what Redis has dropped. It
+	// need not look at the records: their times are those in the index.
+	sweep = `
+local function sweep(ids, expires, limit)
+	local now = tonumber(redis.call("TIME")[1]) * 1000
+	local gone = redis.call("ZRANGE", expires, "-inf", "(" .. string.format("%.0f", now), "BYSCORE", "LIMIT", 0, limit)
+	if #gone > 0 then
+		redis.call("ZREM", ids, unpack(gone))
+		redis.call("ZREM", expires, unpack(gone))
+	end
+end
+`
+
+	// KEYS: record, ids, expires. ARGV: id, value, when to drop it or 0.
+	// Returns 1, or 0 if there is a record.
+	insert = newScript(sweep + `
+sweep(KEYS[2], KEYS[3], 8)
+if ARGV[3] == "0" then
+	if not redis.call("SET", KEYS[1], ARGV[2], "NX") then return 0 end
+	redis.call("ZREM", KEYS[3], ARGV[1])
+else
+	if not redis.call("SET", KEYS[1], ARGV[2], "NX", "PXAT", ARGV[3]) then return 0 end
+	redis.call("ZADD", KEYS[3], ARGV[3], ARGV[1])
+end
+redis.call("ZADD", KEYS[2], 0, ARGV[1])
+return 1
+`)
+
+	// KEYS: record, ids, expires. ARGV: id, value, when to drop it or 0, the
+	// version to replace as 8 bytes. Returns 1, or 0 on a conflict.
+	swap = newScript(`
+local was = redis.call("GETRANGE", KEYS[1], 0, 15)
+if string.sub(was, 1, 8) ~= ARGV[4] then return 0 end
+local moved = string.sub(was, 9) ~= string.sub(ARGV[2], 9, 16)
+if ARGV[3] == "0" then
+	redis.call("SET", KEYS[1], ARGV[2])
+	if moved then redis.call("ZREM", KEYS[3], ARGV[1]) end
+else
+	redis.call("SET", KEYS[1], ARGV[2], "PXAT", ARGV[3])
+	if moved then redis.call("ZADD", KEYS[3], ARGV[3], ARGV[1]) end
+end
+return 1
+`)
+
+	// KEYS: record, ids, expires. ARGV: id.
+	remove = newScript(`
+redis.call("DEL", KEYS[1])
+redis.call("ZREM", KEYS[2], ARGV[1])
+redis.call("ZREM", KEYS[3], ARGV[1])
+return 1
+`)
+
+	// KEYS: ids, expires. ARGV: from and to as ZRANGE BYLEX has them, how many.
+	list = newScript(sweep + `
+sweep(KEYS[1], KEYS[2], 1000)
+return redis.call("ZRANGE", KEYS[1], ARGV[1], ARGV[2], "BYLEX", "LIMIT", 0, ARGV[3])
+`)
+)
+
+// A script is known to a node by the hash of its text, once it has run there.
+type script struct{ text, hash string }
+
+func newScript(text string) script { return script{text, redis.NewScript(text).Hash()} }
+
+// once is a command that is sent once. A write whose answer was lost may have
+// happened: sent again, an Insert would find its own record and report that
+// somebody else had been first.
+type once struct{ *redis.Cmd }
+
+// NoRetry is what the client asks a command before it sends it again.
+func (once) NoRetry() bool { return true }
+
+// write runs a script, and reports whether it wrote. A node that does not know
+// the script has run nothing, and is sent the text.
+func (s *Store) write(ctx context.Context, script script, keys []string, args ...any) (bool, error) {
+	cmd := once{call(ctx, "evalsha", script.hash, keys, args)}
+	err := s.client.Process(ctx, cmd)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		cmd = once{call(ctx, "eval", script.text, keys, args)}
+		err = s.client.Process(ctx, cmd)
+	}
+	if err != nil {
+		return false, err
+	}
+	return cmd.Bool()
+}
+
+func call(ctx context.Context, verb, script string, keys []string, args []any) *redis.Cmd {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, verb, script, len(keys))
+	for _, key := range keys {
+		all = append(all, key)
+	}
+	return redis.NewCmd(ctx, append(all, args...)...)
+}

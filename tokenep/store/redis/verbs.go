@@ -1,0 +1,174 @@
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// Insert implements store.Store.
+func (s *Store) Insert(ctx context.Context, r store.Record) error {
+	if err := store.CheckRecord(r); err != nil {
+		return err
+	}
+	return s.do(ctx, func(ctx context.Context) error {
+		at := s.place(r.Kind, r.ID)
+		wrote, err := s.write(ctx, insert, []string{at.record(r.ID), at.ids(), at.expiry()}, r.ID, encode(r, 1), dropAt(r))
+		if err == nil && !wrote {
+			return store.ErrExists
+		}
+		return err
+	})
+}
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, kind, id string) (r store.Record, err error) {
+	if err := store.CheckKey(kind, id); err != nil {
+		return store.Record{}, err
+	}
+	err = s.do(ctx, func(ctx context.Context) error {
+		value, err := s.client.Get(ctx, s.place(kind, id).record(id)).Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			return store.ErrNotFound
+		case err == nil:
+			r, err = decode(kind, id, value)
+		}
+		return err
+	})
+	return r, err
+}
+
+// Swap implements store.Store.
+func (s *Store) Swap(ctx context.Context, old, next store.Record) error {
+	if err := store.CheckSwap(old, next); err != nil {
+		return err
+	}
+	return s.do(ctx, func(ctx context.Context) error {
+		at := s.place(old.Kind, old.ID)
+		version := binary.BigEndian.AppendUint64(nil, old.Version)
+		wrote, err := s.write(ctx, swap, []string{at.record(old.ID), at.ids(), at.expiry()},
+			old.ID, encode(next, old.Version+1), dropAt(next), version)
+		if err == nil && !wrote {
+			return store.ErrConflict
+		}
+		return err
+	})
+}
+
+// Delete implements store.Store.
+func (s *Store) Delete(ctx context.Context, kind, id string) error {
+	if err := store.CheckKey(kind, id); err != nil {
+		return err
+	}
+	return s.do(ctx, func(ctx context.Context) error {
+		at := s.place(kind, id)
+		_, err := s.write(ctx, remove, []string{at.record(id), at.ids(), at.expiry()}, id)
+		return err
+	})
+}
+
+// List implements store.Store. It asks each shard for the page that it would
+// have, and loads the first of what they say. What is gone by then is not of
+// the page; if that is all of it, the page after it is.
+func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) (page []store.Record, err error) {
+	if err := store.CheckList(kind, prefix, after, limit); err != nil {
+		return nil, err
+	}
+	err = s.do(ctx, func(ctx context.Context) error {
+		for len(page) == 0 {
+			ids, err := s.ids(ctx, kind, prefix, after, limit)
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			if page, err = s.loadAll(ctx, kind, ids); err != nil {
+				return err
+			}
+			after = ids[len(ids)-1]
+		}
+		return nil
+	})
+	return page, err
+}
+
+// ids merges the indexes of the shards.
+func (s *Store) ids(ctx context.Context, kind, prefix, after string, limit int) ([]string, error) {
+	from, to := between(prefix, after)
+	ask := func(verb, script string) (ids []string, err error) {
+		cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for n := range uint32(shards) {
+				at := s.shard(kind, n)
+				_ = p.Process(ctx, call(ctx, verb, script, []string{at.ids(), at.expiry()}, []any{from, to, limit}))
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, cmd := range cmds {
+			some, err := cmd.(*redis.Cmd).StringSlice()
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, some...)
+		}
+		slices.Sort(ids)
+		return ids[:min(limit, len(ids))], nil
+	}
+	ids, err := ask("evalsha", list.hash)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		ids, err = ask("eval", list.text)
+	}
+	return ids, err
+}
+
+// between returns what ZRANGE BYLEX calls from and to for the ids that begin
+// with prefix and are greater than after: ( is without the bound, [ with it.
+func between(prefix, after string) (from, to string) {
+	from, to = "("+after, "+"
+	if after < prefix {
+		from = "[" + prefix
+	}
+	// Ids with the prefix end before the prefix with its last byte one higher.
+	for end := []byte(prefix); len(end) > 0; end = end[:len(end)-1] {
+		if last := len(end) - 1; end[last] < 0xff {
+			end[last]++
+			to = "(" + string(end)
+			break
+		}
+	}
+	return from, to
+}
+
+func (s *Store) loadAll(ctx context.Context, kind string, ids []string) ([]store.Record, error) {
+	values := make([]*redis.StringCmd, len(ids))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			values[i] = p.Get(ctx, s.place(kind, id).record(id))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	records := make([]store.Record, 0, len(ids))
+	for i, value := range values {
+		switch text, err := value.Result(); {
+		case errors.Is(err, redis.Nil):
+		case err != nil:
+			return nil, err
+		default:
+			r, err := decode(kind, ids[i], text)
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, r)
+		}
+	}
+	return records, nil
+}

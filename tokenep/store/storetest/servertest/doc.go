@@ -1,0 +1,12 @@
+// Package servertest starts private database servers for tests: on a free port
+// of the loopback interface, with their files in a temporary folder, and gone
+// with the test.
+//
+// It is for tests that must see the real thing: what a server does when it is
+// killed, or away, no imitation tells. Who runs the tests has to have
+// the servers' binaries; without them a test is skipped, and with CI=true fails.
+//
+//	server.go    Server: start, stop, kill, start again
+//	redis.go     Redis
+//	postgres.go  PostgreSQL
+package servertest

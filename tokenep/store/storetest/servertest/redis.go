@@ -1,0 +1,42 @@
+package servertest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis starts a Redis, or a Valkey, that has each write on disk before it
+// answers. Settings are those of redis-server: "--maxmemory", "10mb".
+func Redis(settings ...string) (*Server, error) {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		if binary, err = exec.LookPath("valkey-server"); err != nil {
+			return nil, fmt.Errorf("redis-server is %w: apt-get install redis-server", ErrMissing)
+		}
+	}
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		return nil, err
+	}
+	return launch(dir, func(port string) *Server {
+		args := append([]string{
+			"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "",
+			"--appendonly", "yes", "--appendfsync", "always", "--requirepass", Password,
+		}, settings...)
+		u := url.URL{Scheme: "redis", User: url.UserPassword("", Password), Host: "127.0.0.1:" + port}
+		return &Server{
+			URL:     u.String(),
+			command: func() *exec.Cmd { return exec.Command(binary, args...) },
+			ping: func(ctx context.Context) error {
+				c := redis.NewClient(&redis.Options{Addr: u.Host, Password: Password, DialerRetries: 1, MaxRetries: -1})
+				defer func() { _ = c.Close() }()
+				return c.Ping(ctx).Err()
+			},
+		}
+	})
+}

@@ -1,0 +1,19 @@
+//go:build !unix
+
+package servertest
+
+import (
+	"os"
+	"os/exec"
+)
+
+// There are no such signals here: what is paused is interrupted.
+var pause, resume = os.Interrupt, os.Interrupt
+
+type account struct{}
+
+func unprivileged() *account { return nil }
+
+func (*account) own(string) error { return nil }
+
+func (*account) as(cmd *exec.Cmd) *exec.Cmd { return cmd }

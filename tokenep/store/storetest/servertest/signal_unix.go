@@ -1,0 +1,57 @@
+//go:build unix
+
+package servertest
+
+import (
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+const (
+	pause  = syscall.SIGSTOP
+	resume = syscall.SIGCONT
+)
+
+// An account is whom a server runs as that refuses to run as root; nil is who
+// runs the tests.
+type account struct{ uid, gid int }
+
+// unprivileged returns nil unless this is root.
+func unprivileged() *account {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err := strconv.Atoi(u.Uid)
+		if err != nil {
+			continue
+		}
+		if gid, err := strconv.Atoi(u.Gid); err == nil {
+			return &account{uid, gid}
+		}
+	}
+	return nil
+}
+
+func (a *account) own(dir string) error {
+	if a == nil {
+		return nil
+	}
+	return os.Chown(dir, a.uid, a.gid)
+}
+
+func (a *account) as(cmd *exec.Cmd) *exec.Cmd {
+	if a != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}, //nolint:gosec // ids are small
+		}
+	}
+	return cmd
+}
