@@ -20,10 +20,13 @@
 //	ring.go       Options, New, Start, Refresh, Rotate
 //	read.go       Active, Key, JWKS, List: what a request reads
 //	turn.go       the transitions, as functions of the clock alone
-//	record.go     the stored form; the only place that sees private keys as bytes
+//	given.go      keys of the configuration, in the place of a ring of its own
+//	file.go       reading one of those from PEM or a JWK
+//	record.go     the stored form
+//	seal.go       its encryption (AES-256-GCM)
 //	key.go        one key: id, JOSE header, signature
 //	algorithm.go  the algorithms, a line each
 //	ecdsa.go      ASN.1 signatures to the fixed width that JOSE wants
 //
-// It is not a verifier of tokens (package verify), and holds no symmetric key.
+// It is not a verifier of tokens (package verify), and signs with no symmetric key.
 package keys

@@ -11,7 +11,7 @@ import (
 
 // Key is one signing key. It never changes, and may be used concurrently.
 type Key struct {
-	ID        string // the JWK thumbprint of the public key: RFC 7638, SHA-256, base64url
+	ID        string // the JWK thumbprint of the public key (RFC 7638, SHA-256, base64url), or what its file says
 	Algorithm string // the "alg" of RFC 7518 §3.1 it is bound to
 
 	private crypto.Signer
@@ -46,11 +46,12 @@ func generate(name string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: generate %s: %w", name, err)
 	}
-	return newKey(name, private)
+	return newKey(name, private, "")
 }
 
-// newKey binds a private key to an algorithm, and computes once what each token needs.
-func newKey(name string, private crypto.Signer) (*Key, error) {
+// newKey binds a private key to an algorithm, and computes once what each token
+// needs. Its id is the thumbprint of its public key unless another is given.
+func newKey(name string, private crypto.Signer, id string) (*Key, error) {
 	a, ok := algorithms[name]
 	if !ok {
 		return nil, fmt.Errorf("keys: unknown algorithm %q", name)
@@ -62,12 +63,15 @@ func newKey(name string, private crypto.Signer) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: public JWK: %w", err)
 	}
-	thumbprint, err := public.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("keys: thumbprint: %w", err)
+	if id == "" {
+		thumbprint, err := public.Thumbprint(crypto.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("keys: thumbprint: %w", err)
+		}
+		id = base64.RawURLEncoding.EncodeToString(thumbprint)
 	}
 	k := &Key{
-		ID:        base64.RawURLEncoding.EncodeToString(thumbprint),
+		ID:        id,
 		Algorithm: name,
 		private:   private,
 		public:    private.Public(),

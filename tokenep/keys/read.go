@@ -24,6 +24,7 @@ var ErrNotStarted = errors.New("keys: the ring has not been started")
 // snapshot is the ring as requests see it: immutable, and replaced as a whole.
 type snapshot struct {
 	record store.Record // what it was read from
+	sealed bool         // the record is stored as it would be stored now
 	keys   []entry
 	byID   map[string]*Key
 	active *Key
@@ -42,8 +43,8 @@ func (r *Ring) Active() (*Key, error) {
 
 // Key makes the ring a verify.KeySet over every published key: next, active and
 // retired. A key answers to its own algorithm only, where EdDSA and Ed25519 are
-// one algorithm under two names (RFC 9864 §2.2). There are always two keys at
-// least, so an empty kid never names one. The context is not used: nothing is
+// one algorithm under two names (RFC 9864 §2.2). Every key has an id, so an
+// empty kid never names one. The context is not used: nothing is
 // fetched.
 func (r *Ring) Key(_ context.Context, kid, alg string) (crypto.PublicKey, error) {
 	s := r.now.Load()
@@ -80,14 +81,14 @@ type Info struct {
 	ID        string    `json:"kid"`
 	Algorithm string    `json:"alg"`
 	State     State     `json:"state"`
-	Created   time.Time `json:"created"`            // published since
+	Created   time.Time `json:"created,omitzero"`   // published since; of a given key nobody knows
 	Activated time.Time `json:"activated,omitzero"` // signed from then on
 	Retired   time.Time `json:"retired,omitzero"`   // signed until then
 	Expires   time.Time `json:"expires,omitzero"`   // of a retired key: when it leaves the key set
 }
 
-// List returns every published key: the active one, the next one, then the
-// retired ones, newest first. It is the order of the key set too, for verifiers
+// List returns every published key: the active one, the next or standby ones, then
+// the retired ones, newest first. It is the order of the key set too, for verifiers
 // that look no further than its first key.
 func (r *Ring) List() []Info {
 	s := r.now.Load()
@@ -121,16 +122,16 @@ func (r *Ring) TokenLife() time.Duration {
 		case Active:
 			life = max(life, e.retain)
 		case Retired:
-			life = max(life, e.gone().Sub(r.clock()))
+			life = max(life, min(e.gone().Sub(r.clock()), e.retain))
 		}
 	}
 	return life
 }
 
 // newSnapshot computes all that requests will ask.
-func newSnapshot(rec store.Record, keys []entry) (*snapshot, error) {
+func newSnapshot(rec store.Record, sealed bool, keys []entry) (*snapshot, error) {
 	keys = slices.SortedStableFunc(slices.Values(keys), byRank)
-	s := &snapshot{record: rec, keys: keys, byID: make(map[string]*Key, len(keys)), active: keys[0].key}
+	s := &snapshot{record: rec, sealed: sealed, keys: keys, byID: make(map[string]*Key, len(keys)), active: keys[0].key}
 	set := jwk.NewSet()
 	for _, e := range keys {
 		s.byID[e.key.ID] = e.key
@@ -149,7 +150,7 @@ func newSnapshot(rec store.Record, keys []entry) (*snapshot, error) {
 
 // byRank orders keys as List promises.
 func byRank(a, b entry) int {
-	rank := map[State]int{Active: 0, Next: 1, Retired: 2}
+	rank := map[State]int{Active: 0, Next: 1, Standby: 1, Retired: 2}
 	if d := rank[a.state()] - rank[b.state()]; d != 0 {
 		return d
 	}

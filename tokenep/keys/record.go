@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 // The ring is one record, which never expires.
@@ -28,8 +26,8 @@ type stored struct {
 	Private   []byte        `json:"private"`         // PKCS #8, RFC 5958
 }
 
-// encodeRing gives the record's data. Private keys leave the process here and
-// nowhere else.
+// encodeRing gives the record's data, before seal. Private keys leave the process
+// here and nowhere else.
 func encodeRing(keys []entry) ([]byte, error) {
 	out := make([]stored, len(keys))
 	for i, e := range keys {
@@ -50,11 +48,11 @@ func encodeRing(keys []entry) ([]byte, error) {
 
 // decodeRing reads what encodeRing wrote. Keys that are known already are taken
 // over, so that a key stays one pointer for as long as it is in the ring.
-func decodeRing(rec store.Record, known map[string]*Key) ([]entry, error) {
+func decodeRing(data []byte, known map[string]*Key) ([]entry, error) {
 	var in struct {
 		Keys []stored `json:"keys"`
 	}
-	if err := json.Unmarshal(rec.Data, &in); err != nil {
+	if err := json.Unmarshal(data, &in); err != nil {
 		return nil, fmt.Errorf("keys: the stored ring is unreadable: %w", err)
 	}
 	out := make([]entry, len(in.Keys))
@@ -87,7 +85,7 @@ func decodeKey(s stored) (*Key, error) {
 	if !ok {
 		return nil, fmt.Errorf("keys: stored key %s is a %T, which cannot sign", s.ID, parsed)
 	}
-	key, err := newKey(s.Algorithm, private)
+	key, err := newKey(s.Algorithm, private, "")
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,21 @@ const (
 type Options struct {
 	Store store.Store
 
+	// Given keys, read by ReadFile, sign and verify instead of keys that the ring
+	// makes: the first one signs, and all are published. They turn over when the
+	// next configuration gives others. Keys that an earlier configuration left in
+	// the store are published beside them until their tokens are dead.
+	Given []*Key
+
+	// EncryptionKeys, of EncryptionKeySize random bytes each, protect the stored
+	// ring (see ErrSealed): the first encrypts, all decrypt, so that one can be
+	// replaced by another. Without any, private keys are stored in clear.
+	EncryptionKeys [][]byte
+
+	// Server is the name of the server that the ring belongs to, if there are
+	// several. An encrypted ring can be read under the same name alone.
+	Server string
+
 	// Algorithm of the keys made from now on; one of Algorithms, ES256 by default.
 	// When it is not that of the active key, a key of this algorithm becomes next
 	// and takes over as soon as it has been published for Publish.
@@ -52,6 +67,7 @@ type Options struct {
 // Ring is the set of signing keys. Its methods may be called concurrently.
 type Ring struct {
 	o   Options
+	s   seals
 	mu  sync.Mutex // one turn at a time; readers never take it
 	now atomic.Pointer[snapshot]
 }
@@ -87,20 +103,37 @@ func New(o Options) (*Ring, error) {
 	case o.Retain <= 0:
 		return nil, errors.New("keys: Retain is required: the longest life of a token + MaxAge + 5 minutes")
 	}
+	if err := checkGiven(o.Given); err != nil {
+		return nil, err
+	}
+	s, err := newSeals(o.EncryptionKeys, o.Server)
+	if err != nil {
+		return nil, err
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Ring{o: o}, nil
+	return &Ring{o: o, s: s}, nil
 }
 
 // Start loads the ring, or makes the first one, and keeps it fresh in a goroutine
 // until ctx is done. Without a ring nothing can be signed or verified, so it
-// fails when the store does. Call it once.
+// fails when the store does. A ring that is stored in clear, or under an older
+// encryption key, is written anew: not on each Refresh, or two processes that do
+// not agree on the newest key yet would undo each other's work for ever. Call it
+// once.
 func (r *Ring) Start(ctx context.Context) error {
-	if err := r.Refresh(ctx); err != nil {
+	err := r.refresh(ctx, func(keys []entry, now time.Time) ([]entry, error) {
+		turned, err := r.o.due(keys, now)
+		if turned == nil && !r.now.Load().sealed {
+			turned = keys
+		}
+		return turned, err
+	})
+	if err != nil {
 		return fmt.Errorf("keys: start: %w", err)
 	}
 	go r.keepFresh(ctx)
@@ -131,15 +164,25 @@ func (r *Ring) refreshWithin(ctx context.Context, limit time.Duration) error {
 // Refresh takes one step: it loads the ring, rotates what is due by the clock and
 // drops what is dead. Whatever fails, the ring in memory stays in use.
 func (r *Ring) Refresh(ctx context.Context) error {
-	return r.turn(ctx, r.o.due)
+	return r.refresh(ctx, r.o.due)
+}
+
+func (r *Ring) refresh(ctx context.Context, step func([]entry, time.Time) ([]entry, error)) error {
+	if len(r.o.Given) > 0 {
+		return r.give(ctx)
+	}
+	return r.turn(ctx, step)
 }
 
 // Rotate makes the next key the active one now, and publishes a new next key.
 // It fails with ErrTooEarly while the next key has been published for less than
 // Options.Publish, unless force is set: then verifiers that cached an older key
 // set refuse new tokens until they fetch it again. The retired key stays
-// published, for its tokens are still good.
+// published, for its tokens are still good. Given keys it cannot turn: ErrGiven.
 func (r *Ring) Rotate(ctx context.Context, force bool) error {
+	if len(r.o.Given) > 0 {
+		return ErrGiven
+	}
 	replaced := ""
 	return r.turn(ctx, func(keys []entry, now time.Time) ([]entry, error) {
 		active := keys[find(keys, Active)].key.ID
@@ -199,11 +242,15 @@ func (r *Ring) load(ctx context.Context) error {
 	if held != nil {
 		known = held.byID
 	}
-	keys, err := decodeRing(rec, known)
+	data, sealed, err := r.s.open(rec.Data)
 	if err != nil {
 		return err
 	}
-	return r.publish(rec, keys)
+	keys, err := decodeRing(data, known)
+	if err != nil {
+		return err
+	}
+	return r.publish(rec, sealed, keys)
 }
 
 func (r *Ring) insert(ctx context.Context, held *snapshot) error {
@@ -229,17 +276,17 @@ func (r *Ring) write(ctx context.Context, keys []entry, put func(store.Record) e
 	if err != nil {
 		return err
 	}
-	rec := store.Record{Kind: recordKind, ID: recordID, Data: data}
+	rec := store.Record{Kind: recordKind, ID: recordID, Data: r.s.seal(data)}
 	if err := put(rec); err != nil {
 		return fmt.Errorf("keys: store the ring: %w", err)
 	}
 	rec.Version = version
-	return r.publish(rec, keys)
+	return r.publish(rec, true, keys)
 }
 
 // publish hands the ring to readers.
-func (r *Ring) publish(rec store.Record, keys []entry) error {
-	s, err := newSnapshot(rec, keys)
+func (r *Ring) publish(rec store.Record, sealed bool, keys []entry) error {
+	s, err := newSnapshot(rec, sealed, keys)
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,12 @@ import (
 // State is where a key is in its life.
 type State string
 
-// The states of a key, in the order it goes through them.
+// The states of a key: those of the ring's own keys in the order they go through them, and Standby.
 const (
 	Next    State = "next"    // published, has signed nothing
 	Active  State = "active"  // signs; there is exactly one
 	Retired State = "retired" // published until every token it signed is dead
+	Standby State = "standby" // given by the configuration: published for as long as it is, signs nothing
 )
 
 // entry is a key and its history. Times are UTC, in whole seconds.
@@ -24,10 +25,13 @@ type entry struct {
 	activated time.Time     // zero: it is next
 	retired   time.Time     // zero: it is not retired yet
 	retain    time.Duration // how long it stays after it retires
+	given     State         // of a key that the configuration gives, and that has no times
 }
 
 func (e entry) state() State {
 	switch {
+	case e.given != "":
+		return e.given
 	case !e.retired.IsZero():
 		return Retired
 	case !e.activated.IsZero():

@@ -21,6 +21,7 @@ import (
 
 // Config describes an issuer.
 type Config struct {
+	Name      string           // tells the servers of one process apart; may be empty
 	Issuer    string           // the URL that is iss; https, or http on a loopback host
 	Store     store.Store      // what must outlive the process
 	Memory    *Memory          // what must outlive a change of configuration; nil: new
@@ -30,6 +31,12 @@ type Config struct {
 	Algorithm string           // of new signing keys; default: ES256
 	Exchange  Exchange         // RFC 8693
 	Origins   tokenep.CORS     // web origins that may call the token and revocation endpoints
+
+	// SigningKeys are signing keys that somebody else looks after: the first one signs, all are published. None: the server makes keys and turns them over.
+	SigningKeys []*keys.Key
+
+	// EncryptionKeys protect signing keys in the store: the first one encrypts, each decrypts. None: they are stored in clear. See keys.Options.
+	EncryptionKeys [][]byte
 
 	// CompareHash judges the hash of a secret that a person chose, and DecoyHash is one; nil where there are none.
 	CompareHash func(hash, secret []byte) (bool, error)
@@ -112,7 +119,8 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{Config: c, ready: make(chan struct{})}
 	ring, err := keys.New(keys.Options{
-		Store: c.Store, Algorithm: c.Algorithm, MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Now: c.Now, Logger: c.Logger,
+		Store: c.Store, Server: c.Name, Given: c.SigningKeys, EncryptionKeys: c.EncryptionKeys, Algorithm: c.Algorithm,
+		MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -165,6 +173,9 @@ func (c *Config) complete() error {
 	}
 	if err := tokenep.CheckLife(c.TokenTTL); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
+	}
+	if len(c.SigningKeys) > 0 && c.SigningKeys[0] != nil {
+		c.Algorithm = c.SigningKeys[0].Algorithm
 	}
 	if c.Algorithm == "" {
 		c.Algorithm = "ES256"

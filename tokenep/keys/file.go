@@ -1,0 +1,190 @@
+package keys
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+const (
+	maxKeyFile = 1 << 16 // bytes; the largest RSA key takes a tenth
+	maxKeyID   = 256     // bytes; verifiers take no longer kid
+	minRSABits = 2048    // RFC 7518 §3.3
+)
+
+// ReadFile reads a private key: PEM (PKCS #8, PKCS #1 or SEC 1, not encrypted) or one private JWK (RFC 7517 §4).
+//
+// The key is bound to one algorithm: to the alg of a JWK that has one, else to the given algorithm where it fits, else to
+// what is usual for its kind (ES256, ES384 or ES512 by its curve, RS256, EdDSA). The id of a JWK is its kid, so that tokens
+// that another issuer has signed with it stay good; every other id is the thumbprint. No error shows the content.
+func ReadFile(path, algorithm string) (*Key, error) {
+	content, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err) // the path is in it
+	}
+	var key *Key
+	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")) {
+		key, err = fromJWK(content, algorithm)
+	} else {
+		key, err = fromPEM(content, algorithm)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", path, err)
+	}
+	return key, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	if err == nil && len(content) > maxKeyFile {
+		err = fmt.Errorf("%s is larger than %d bytes, so it is no key", path, maxKeyFile)
+	}
+	return content, err
+}
+
+var (
+	errNoKey     = errors.New("want a private key, in PEM (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256) or as a JWK")
+	errEncrypted = errors.New("the key is encrypted; decrypt it with openssl pkey, and let nobody but Caddy read the file")
+	errTwoKeys   = errors.New("there are two keys; put each into a file of its own")
+)
+
+// fromPEM reads the one private key among the blocks of a PEM file (RFC 7468).
+func fromPEM(content []byte, algorithm string) (*Key, error) {
+	var private any
+	for {
+		var block *pem.Block
+		if block, content = pem.Decode(content); block == nil {
+			break
+		}
+		var key any
+		var err error
+		switch block.Type {
+		case "PRIVATE KEY":
+			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		case "EC PRIVATE KEY":
+			key, err = x509.ParseECPrivateKey(block.Bytes)
+		case "RSA PRIVATE KEY":
+			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+		case "EC PARAMETERS", "CERTIFICATE": // often beside the key
+			continue
+		case "ENCRYPTED PRIVATE KEY":
+			return nil, errEncrypted
+		default:
+			return nil, fmt.Errorf("it has a PEM block %.40q; %w", block.Type, errNoKey)
+		}
+		switch {
+		case block.Headers["DEK-Info"] != "":
+			return nil, errEncrypted
+		case err != nil:
+			return nil, fmt.Errorf("the %s in it cannot be parsed: %w", block.Type, err)
+		case private != nil:
+			return nil, errTwoKeys
+		}
+		private = key
+	}
+	if private == nil {
+		return nil, errNoKey
+	}
+	return bind(private, "", algorithm, "")
+}
+
+// fromJWK reads a private JWK. Its use and key_ops (RFC 7517 §4.2, §4.3) must allow for signatures.
+func fromJWK(content []byte, algorithm string) (*Key, error) {
+	parsed, err := jwk.ParseKey(content)
+	if err != nil {
+		return nil, errors.New("it is no JWK (RFC 7517 §4); a key set is none, put each of its keys into a file of its own")
+	}
+	if use := parsed.KeyUsage(); use != "" && use != "sig" {
+		return nil, fmt.Errorf("its use is %.40q, want sig", use)
+	}
+	if operations := parsed.KeyOps(); len(operations) > 0 && !slices.Contains(operations, jwk.KeyOpSign) {
+		return nil, errors.New(`its key_ops lack "sign"`)
+	}
+	if len(parsed.KeyID()) > maxKeyID {
+		return nil, fmt.Errorf("its kid is longer than %d bytes", maxKeyID)
+	}
+	var own struct { // which jwx reads as none where it does not know it: Ed25519 (RFC 9864)
+		Algorithm string `json:"alg"`
+	}
+	if err := json.Unmarshal(content, &own); err != nil {
+		return nil, errors.New("its alg is no string")
+	}
+	var raw any
+	if err := parsed.Raw(&raw); err != nil {
+		return nil, errors.New("its members make no key")
+	}
+	return bind(raw, own.Algorithm, algorithm, parsed.KeyID())
+}
+
+// bind makes a Key of what a file has: own is the algorithm that the file names, preferred that of the configuration.
+func bind(raw any, own, preferred, id string) (*Key, error) {
+	private, ok := raw.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("it is a %T, which cannot sign; %w", raw, errNoKey)
+	}
+	if err := check(private); err != nil {
+		return nil, err
+	}
+	name := own
+	if a, known := algorithms[preferred]; name == "" && known && a.fits(private) {
+		name = preferred
+	}
+	if name == "" {
+		name = usual(private)
+	}
+	return newKey(name, private, id)
+}
+
+// check refuses a weak RSA key, and one whose private and public halves do not belong together: what it signs nobody could verify.
+func check(private crypto.Signer) error {
+	if k, ok := private.(*rsa.PrivateKey); ok && k.N.BitLen() < minRSABits {
+		return fmt.Errorf("its RSA modulus has %d bits, want %d at least (RFC 7518 §3.3)", k.N.BitLen(), minRSABits)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return fmt.Errorf("a %T is no key for signatures here", private)
+	}
+	again, err := x509.ParsePKCS8PrivateKey(encoded) // which derives the public half
+	if err != nil {
+		return errors.New("its numbers make no key")
+	}
+	public, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if signer, is := again.(crypto.Signer); !ok || !is || !public.Equal(signer.Public()) {
+		return errors.New("its public members belong to another key than its private ones")
+	}
+	return nil
+}
+
+// usual is the algorithm of a key that comes without one; "" is none, and refused by newKey.
+func usual(private crypto.Signer) string {
+	switch private.(type) {
+	case *ecdsa.PrivateKey:
+		for _, name := range []string{"ES256", "ES384", "ES512"} {
+			if algorithms[name].fits(private) {
+				return name
+			}
+		}
+	case *rsa.PrivateKey:
+		return "RS256"
+	case ed25519.PrivateKey:
+		return "EdDSA"
+	}
+	return ""
+}
