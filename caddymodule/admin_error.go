@@ -31,6 +31,7 @@ var adminStatuses = []struct {
 	{state.ErrRotating, http.StatusConflict},
 	{state.ErrBadAPIToken, http.StatusConflict}, // rotating what has expired or was revoked
 	{keys.ErrTooEarly, http.StatusConflict},
+	{keys.ErrGiven, http.StatusConflict},
 	{state.ErrInvalid, http.StatusBadRequest},
 	{store.ErrInvalid, http.StatusBadRequest},
 }

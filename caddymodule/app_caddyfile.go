@@ -17,6 +17,8 @@ import (
 //	    store            memory [<max_records>] | bolt [<path>] | <module> …
 //	    access_token_ttl <duration>
 //	    signing_alg      <alg>
+//	    signing_key      <path> [active]
+//	    encryption_key   {env.<name>} | {file.<path>}
 //	    audience         <values…>
 //	    cors_origins     <origins…>
 //	    client <id> { … }
@@ -63,6 +65,10 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return readDuration(d, &s.AccessTokenTTL)
 		case "signing_alg":
 			return readChoice(d, &s.SigningAlg, keys.Algorithms()...)
+		case "signing_key":
+			return s.parseSigningKey(d)
+		case "encryption_key":
+			return s.parseEncryptionKey(d)
 		case "audience":
 			return readSome(d, &s.Audience)
 		case "cors_origins":
@@ -74,7 +80,7 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		default:
 			return unknown(d)
 		}
-	}, "client")
+	}, "client", "signing_key", "encryption_key")
 }
 
 // parseTokenExchange reads what may be exchanged. Syntax:

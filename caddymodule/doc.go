@@ -2,7 +2,8 @@
 //
 //	directive       module ID                    files                     does what
 //	oauth_server    oauth_server                 app.go, server.go,        an issuer, over tokenep/server
-//	(global)                                     client.go, secret.go
+//	(global)                                     client.go, secret.go,
+//	                                             signing.go
 //	oauth_token     http.handlers.oauth_token    token.go                  serves the endpoints of an issuer
 //	oauth_verify    http.handlers.oauth_verify   verify.go, trust.go,      lets pass who has a good token, over verify.Guard
 //	                                             decide.go

@@ -34,6 +34,15 @@ type Server struct {
 	// After a change the old key goes on verifying until the last token it signed is dead.
 	SigningAlg string `json:"signing_alg,omitempty"`
 
+	// Signing keys in files, instead of keys that the server makes: one signs, all are published, and they turn over by loading a configuration with
+	// others. Keys that the server made before stay published until their tokens are dead.
+	SigningKeys []SigningKey `json:"signing_keys,omitempty"`
+
+	// What signing keys are encrypted under in the store (AES-256-GCM): placeholders, {env.…} or {file.…}, for 32 random bytes in base64 or hex.
+	// The first one encrypts, each decrypts. To replace one, add the new one last on all machines, then put it first, then drop the old one. What is
+	// stored in clear is encrypted at the next start. Default: none, and signing keys are in clear.
+	EncryptionKeys []string `json:"encryption_keys,omitempty"`
+
 	// The aud of a token that was asked for no resource in particular (RFC 9068 §3). Default: the issuer. Better give each client an audience.
 	Audience []string `json:"audience,omitempty"`
 
@@ -51,6 +60,8 @@ type Server struct {
 	poolKey string
 	shared  *shared // nil until provisioned, and after cleanup
 	core    *server.Server
+
+	forgetful bool // the store is in memory, and nobody else can read it
 }
 
 // TokenExchange is which tokens the server takes in exchange for an access token (RFC 8693). Its own access tokens it always takes, from clients only.
@@ -81,6 +92,7 @@ type APITokens struct {
 func (s *Server) provision(ctx caddy.Context, app *App, name string) error {
 	s.app, s.name = app, name
 	config := server.Config{
+		Name:          name,
 		TokenTTL:      time.Duration(s.AccessTokenTTL),
 		Algorithm:     s.SigningAlg,
 		Exchange:      s.TokenExchange.config(),
@@ -102,6 +114,12 @@ func (s *Server) provision(ctx caddy.Context, app *App, name string) error {
 	if config.Clients, err = s.clients(); err != nil {
 		return err
 	}
+	if config.SigningKeys, err = s.signingKeys(); err != nil {
+		return err
+	}
+	if config.EncryptionKeys, err = s.encryptionKeys(); err != nil {
+		return err
+	}
 	config.CompareHash, config.DecoyHash = comparison(config.Clients)
 	if err := s.acquireStore(ctx); err != nil {
 		return err
@@ -116,6 +134,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.shared.open(); err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
+	s.warnOfClearKeys()
 	return s.core.Start(ctx)
 }
 

@@ -43,6 +43,7 @@ func (s *Server) acquireStore(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("module %T is no store", loaded)
 	}
+	_, s.forgetful = loaded.(*MemoryStore)
 	location, err := module.Locate(s.name)
 	if err != nil {
 		return err
