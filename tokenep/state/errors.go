@@ -25,6 +25,25 @@ var (
 	ErrUnknownAPIToken   = fmt.Errorf("%w: unknown", ErrBadAPIToken)               // no such id, or not its secret
 	ErrExpiredAPIToken   = fmt.Errorf("%w: expired", ErrBadAPIToken)
 	ErrRevokedAPIToken   = fmt.Errorf("%w: revoked", ErrBadAPIToken)
+
+	// ErrRefused: a refresh token, code, device code or id is no good, for one of the reasons below. The text goes on with
+	// what it is.
+	ErrRefused = errors.New("refused")
+
+	ErrMalformed = fmt.Errorf("%w: malformed", ErrRefused) // found without any look-up
+	ErrUnknown   = fmt.Errorf("%w: unknown", ErrRefused)   // nobody has it, or nobody has any more
+	ErrExpired   = fmt.Errorf("%w: expired", ErrRefused)
+	ErrSpent     = fmt.Errorf("%w: used before", ErrRefused)            // it was good for one use
+	ErrReused    = fmt.Errorf("%w: rotated and used again", ErrRefused) // somebody has a copy
+	ErrRevoked   = fmt.Errorf("%w: revoked", ErrRefused)
+
+	// What a device is told while the user has not allowed it (RFC 8628 §3.5).
+	ErrPending  = errors.New("the user has not decided")
+	ErrSlowDown = errors.New("the device asks too often")
+	ErrDenied   = errors.New("the user said no")
+
+	// ErrDecided: the user has already allowed or denied the device.
+	ErrDecided = errors.New("the user has decided before")
 )
 
 // swapAttempts bounds how often a change is tried again because somebody else changed the record first. Each round that

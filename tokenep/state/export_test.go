@@ -9,3 +9,17 @@ const (
 
 // FormatAPIToken lets tests write tokens that no server ever made.
 var FormatAPIToken = formatAPIToken
+
+// ForgeRefreshToken writes the token of another generation, as one could who has a token of the family, and the key.
+func ForgeRefreshToken(key []byte, token string, generation uint64) string {
+	t, _ := parseRefreshToken(key, token)
+	t.generation = generation
+	return t.format(key)
+}
+
+// ForgeSecret writes a token of the same family and generation with another secret.
+func ForgeSecret(key []byte, token string) string {
+	t, _ := parseRefreshToken(key, token)
+	t.secret[0] ^= 1
+	return t.format(key)
+}

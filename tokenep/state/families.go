@@ -1,0 +1,284 @@
+package state
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+const kindFamily = "family" // id: the family's; expires when it has not been used for too long
+
+// Defaults of Families.
+const (
+	DefaultGrace    = 30 * time.Second
+	DefaultIdle     = 14 * 24 * time.Hour
+	DefaultAbsolute = 90 * 24 * time.Hour
+)
+
+const (
+	// tombstoneLife is how long a family that was revoked before it started cannot start. The request that would have
+	// started it is running at that moment; the day is for clocks that jump.
+	tombstoneLife = 24 * time.Hour
+
+	// endingLife is how long ending a family may take after the client that caused it has gone.
+	endingLife = 10 * time.Second
+)
+
+// Family is what one sign-in allowed a client: the refresh token that came of it, and all those that it was exchanged for
+// (RFC 6749 §6, RFC 9700 §4.14.2). All times are whole milliseconds, in UTC.
+type Family struct {
+	ID            string       `json:"id"` // grant_id of the access tokens
+	ClientID      string       `json:"client_id"`
+	Subject       string       `json:"sub"`
+	Scope         verify.Scope `json:"scope,omitempty"`     // at most
+	Audience      []string     `json:"aud,omitempty"`       // at most
+	KeyThumbprint string       `json:"jkt,omitempty"`       // the key to which the tokens are bound (RFC 9449 §5)
+	AuthTime      time.Time    `json:"auth_time,omitzero"`  // when the user signed in
+	Started       time.Time    `json:"started,omitzero"`    // set by Start
+	Rotated       time.Time    `json:"rotated,omitzero"`    // when the newest token was made, if it is not the first
+	Expires       time.Time    `json:"expires,omitzero"`    // unless it is used before; never after Ends
+	Ends          time.Time    `json:"ends,omitzero"`       // however often it is used
+	Revoked       time.Time    `json:"revoked_at,omitzero"` // zero: it is not
+}
+
+// storedFamily is the record of a family: the one record on which everything about it is decided.
+type storedFamily struct {
+	Family
+	Generation uint64 `json:"generation"`     // of the newest token
+	Hash       []byte `json:"hash,omitempty"` // SHA-256 of the family's secret; empty: revoked before it started
+}
+
+// Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange, and the old one coming back is the proof
+// that somebody has a copy, upon which the whole family ends, with its access tokens.
+//
+// But clients lose answers, and have several windows open. So for a while the token that was exchanged last gets the same
+// successor again, until that has been used itself: the session goes on, and there is still one line of tokens.
+//
+// Store, Revocations, Key, TokenLife and Now are required.
+type Families struct {
+	Store       store.Store
+	Revocations *Revocations
+	Key         []byte           // of the MACs: 32 bytes or more, the same on all nodes; RefreshKey has one
+	Grace       time.Duration    // how long the token before is answered; 0: DefaultGrace; negative: never
+	Idle        time.Duration    // how long a family lives from one use to the next; 0: DefaultIdle
+	Absolute    time.Duration    // how long it lives at all; 0: DefaultAbsolute
+	TokenLife   time.Duration    // the longest life of an access token made in a family
+	Now         func() time.Time // the clock
+}
+
+// Start begins a family and returns its first refresh token. Of f it uses what is not said to be set by Start; an empty ID
+// means a new one. The error Is ErrRevoked when the family was revoked before it started (see Codes.Redeem), store.ErrExists
+// when it was started already, and ErrInvalid when something is wrong with f.
+func (s Families) Start(ctx context.Context, f Family) (token string, made Family, err error) {
+	if err := s.check(f); err != nil {
+		return "", Family{}, err
+	}
+	if f.ID == "" {
+		f.ID = newFamilyID()
+	}
+	t := refreshToken{generation: 1}
+	if t.family, err = parseFamilyID(f.ID); err != nil {
+		return "", Family{}, err
+	}
+	rand.Read(t.secret[:])
+	now := moment(s.Now)
+	f.Started, f.Rotated, f.Revoked = now, time.Time{}, time.Time{}
+	f.Ends = now.Add(orDefault(s.Absolute, DefaultAbsolute))
+	f.Expires = s.idleEnd(f, now)
+	err = insert(ctx, s.Store, kindFamily, f.ID, storedFamily{Family: f, Generation: 1, Hash: t.secretHash()}, f.Expires)
+	if errors.Is(err, store.ErrExists) {
+		if there, _, loadErr := load[storedFamily](ctx, s.Store, kindFamily, f.ID); loadErr == nil && !there.Revoked.IsZero() {
+			err = fmt.Errorf("%w before it started", ErrRevoked)
+		}
+	}
+	if err != nil {
+		return "", Family{}, fmt.Errorf("starting family %s: %w", f.ID, err)
+	}
+	return t.format(s.Key), f, nil
+}
+
+// check holds what a family is started with to its limits.
+func (s Families) check(f Family) error {
+	switch {
+	case len(s.Key) < minRefreshKey:
+		return invalidf("a key of %d bytes for refresh tokens, want %d", len(s.Key), minRefreshKey)
+	case s.Idle < 0 || s.Absolute < 0:
+		return invalidf("a family that lives for %v, or %v without use", s.Absolute, s.Idle)
+	case f.ClientID == "" || f.Subject == "":
+		return invalidf("a family has a client and a subject")
+	}
+	if err := checkText("the subject", f.Subject, maxOwner); err != nil {
+		return err
+	}
+	return checkScope(f.Scope)
+}
+
+// idleEnd is when a family that is used now expires.
+func (s Families) idleEnd(f Family, now time.Time) time.Time {
+	end := now.Add(orDefault(s.Idle, DefaultIdle))
+	if end.After(f.Ends) {
+		return f.Ends
+	}
+	return end
+}
+
+// Rotate exchanges a refresh token for its successor (RFC 6749 §6). check decides whether whoever presents it may: it runs on
+// exactly the version that is replaced, and if it returns an error, that is what Rotate returns, and nothing has happened.
+//
+// The other errors that Is ErrRefused say why the token is no good; with ErrReused the family has just been revoked. Any other
+// error means that the answer is not known, and the same token can be presented again. The family is returned with errors as
+// well, once it is known, for the log.
+func (s Families) Rotate(ctx context.Context, token string, check func(Family) error) (next string, f Family, err error) {
+	t, ok := parseRefreshToken(s.Key, token)
+	if !ok {
+		return "", Family{}, fmt.Errorf("%w refresh token", ErrMalformed)
+	}
+	stored, err := change(ctx, s.Store, kindFamily, t.familyID(), func(f *storedFamily, expires *time.Time) (bool, error) {
+		now := moment(s.Now)
+		if err := f.live(t, now); err != nil {
+			return false, err
+		}
+		if err := check(f.Family); err != nil {
+			return false, err
+		}
+		if newest, err := s.position(f, t, now); err != nil || !newest {
+			return false, err
+		}
+		f.Generation, f.Rotated = t.generation+1, now
+		f.Expires = s.idleEnd(f.Family, now)
+		*expires = f.Expires
+		return true, nil
+	})
+	if errors.Is(err, ErrReused) {
+		err = s.end(ctx, stored.ID, err)
+	}
+	if err != nil {
+		return "", stored.Family, err
+	}
+	t.generation++
+	return t.format(s.Key), stored.Family, nil
+}
+
+// live reports whether the family lets any of its tokens be used, and whether this is one.
+func (f *storedFamily) live(t refreshToken, now time.Time) error {
+	switch {
+	case !f.Revoked.IsZero():
+		return fmt.Errorf("%w family", ErrRevoked)
+	case subtle.ConstantTimeCompare(f.Hash, t.secretHash()) != 1:
+		return fmt.Errorf("%w secret of family %s", ErrUnknown, f.ID)
+	case !now.Before(f.Ends) || !now.Before(f.Expires):
+		return fmt.Errorf("%w family", ErrExpired)
+	}
+	return nil
+}
+
+// position says where the token stands in its family: it is the newest; or the one before, in its grace; or ErrReused.
+//
+// A token can be newer than the record when the store was set back, as by a backup. It is genuine, and proves that
+// the one that the record takes for the newest was spent: the record follows it.
+func (s Families) position(f *storedFamily, t refreshToken, now time.Time) (newest bool, err error) {
+	if t.generation >= f.Generation {
+		return true, nil
+	}
+	grace := orDefault(s.Grace, DefaultGrace)
+	// The age may be negative: another node, whose clock is ahead, was first. But not by more, or a clock that is set back
+	// would make the grace as long as the jump.
+	if age := now.Sub(f.Rotated); t.generation+1 == f.Generation && max(age, -age) <= grace {
+		return false, nil
+	}
+	return false, fmt.Errorf("%w: refresh token %d of a family that is at %d", ErrReused, t.generation, f.Generation)
+}
+
+// Inspect returns the family of a refresh token that Rotate would accept, and changes nothing (RFC 7662 §2.2). Else the error
+// Is ErrRefused, or that of the store.
+func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
+	t, ok := parseRefreshToken(s.Key, token)
+	if !ok {
+		return Family{}, fmt.Errorf("%w refresh token", ErrMalformed)
+	}
+	f, _, err := load[storedFamily](ctx, s.Store, kindFamily, t.familyID())
+	if err != nil {
+		return Family{}, err
+	}
+	now := moment(s.Now)
+	if err := f.live(t, now); err != nil {
+		return f.Family, err
+	}
+	_, err = s.position(&f, t, now)
+	return f.Family, err
+}
+
+// RevokeToken revokes the family of a refresh token, of whatever generation (RFC 7009 §2.1), if check lets whoever presents it.
+// An error that Is ErrRefused means that there was nothing to revoke, which to a client is no error (§2.2).
+func (s Families) RevokeToken(ctx context.Context, token string, check func(Family) error) error {
+	t, ok := parseRefreshToken(s.Key, token)
+	if !ok {
+		return fmt.Errorf("%w refresh token", ErrMalformed)
+	}
+	f, _, err := load[storedFamily](ctx, s.Store, kindFamily, t.familyID())
+	if err != nil {
+		return err
+	}
+	if subtle.ConstantTimeCompare(f.Hash, t.secretHash()) != 1 {
+		return fmt.Errorf("%w secret of family %s", ErrUnknown, f.ID)
+	}
+	if err := check(f.Family); err != nil || !f.Revoked.IsZero() {
+		return err
+	}
+	return s.Revoke(ctx, f.ID)
+}
+
+// Revoke ends a family and its access tokens. That it was revoked before is no error, and does it all again, so that a call
+// that failed can be repeated. One that has not started will not: Start fails.
+//
+// The access tokens end first: what is revoked is so in all its parts, and access tokens that are made between the two writes
+// carry the same grant_id, and end as well.
+func (s Families) Revoke(ctx context.Context, id string) error {
+	if _, err := parseFamilyID(id); err != nil {
+		return err
+	}
+	if s.Revocations == nil || s.TokenLife <= 0 {
+		return errors.New("without Revocations and TokenLife no family can be revoked: its access tokens would live on")
+	}
+	err := s.Revocations.Add(ctx, verify.Revocation{
+		Claim: "grant_id", Value: id, Expires: s.Now().Add(s.TokenLife + revocationSlack),
+	})
+	if err != nil {
+		return err
+	}
+	for range swapAttempts {
+		now := moment(s.Now)
+		_, err = change(ctx, s.Store, kindFamily, id, func(f *storedFamily, _ *time.Time) (bool, error) {
+			changed := f.Revoked.IsZero()
+			if changed {
+				f.Revoked = now
+			}
+			return changed, nil
+		})
+		if !errors.Is(err, ErrUnknown) {
+			return err
+		}
+		err = insert(ctx, s.Store, kindFamily, id, storedFamily{Family: Family{ID: id, Revoked: now}}, now.Add(tombstoneLife))
+		if !errors.Is(err, store.ErrExists) {
+			return err
+		}
+	}
+	return fmt.Errorf("revoking family %s: %w", id, err)
+}
+
+// end revokes a family because of what was presented, and returns why, or the error because of which it could not. It does
+// not end with the request: whoever presents something stolen could hang up.
+func (s Families) end(ctx context.Context, id string, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endingLife)
+	defer cancel()
+	if err := s.Revoke(ctx, id); err != nil {
+		return fmt.Errorf("revoking family %s (%v): %w", id, why, err)
+	}
+	return why
+}

@@ -1,0 +1,138 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// A replay that races with the legitimate refresh: whatever the order, the family ends.
+func TestReplayRacingARefreshEndsTheFamily(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		families, set := newFamilies(s, c)
+		for range 20 {
+			stolen, f := mustStart(t, families)
+			token := mustRotate(t, families, mustRotate(t, families, stolen))
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					_, _, err := families.Rotate(t.Context(), stolen, anyone)
+					if !errors.Is(err, state.ErrReused) && !errors.Is(err, state.ErrRevoked) {
+						t.Errorf("replay: %v", err)
+					}
+				})
+				wg.Go(func() {
+					next, _, err := families.Rotate(t.Context(), token, anyone)
+					if err == nil {
+						_, _, err = families.Rotate(t.Context(), next, anyone)
+					}
+					if err != nil && !errors.Is(err, state.ErrRevoked) && !errors.Is(err, state.ErrReused) {
+						t.Errorf("refresh: %v", err)
+					}
+				})
+			}
+			wg.Wait()
+			for n := range 5 {
+				wantRotate(t, families, state.ForgeRefreshToken(testKey(), stolen, uint64(n+1)), state.ErrRevoked)
+			}
+			if !set.Revoked(accessToken(f.ID)) {
+				t.Error("its access tokens live on")
+			}
+		}
+	})
+}
+
+func TestRevokeEndsAFamilyAndItsAccessTokens(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		families, set := newFamilies(s, c)
+		for name, revoke := range map[string]func(token string, f state.Family) error{
+			"by id":              func(_ string, f state.Family) error { return families.Revoke(t.Context(), f.ID) },
+			"by token, RFC 7009": func(token string, _ state.Family) error { return families.RevokeToken(t.Context(), token, anyone) },
+		} {
+			old, f := mustStart(t, families)
+			token := mustRotate(t, families, old)
+			if _, err := families.Inspect(t.Context(), token); err != nil {
+				t.Errorf("%s: Inspect: %v", name, err)
+			}
+			for range 2 { // the second changes nothing, and is no error
+				if err := revoke(old, f); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			wantRotate(t, families, token, state.ErrRevoked)
+			if _, err := families.Inspect(t.Context(), token); !errors.Is(err, state.ErrRevoked) {
+				t.Errorf("%s: Inspect: %v, want ErrRevoked", name, err)
+			}
+			if !set.Revoked(accessToken(f.ID)) {
+				t.Errorf("%s: the access tokens live on", name)
+			}
+		}
+	})
+}
+
+// A replay of a code can come before the winner has started the family.
+func TestFamilyRevokedBeforeItStartsCannotStart(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		families, set := newFamilies(s, c)
+		f := aFamily()
+		f.ID = strings.Repeat("f", 24)
+		if err := families.Revoke(t.Context(), f.ID); err != nil {
+			t.Fatal(err)
+		}
+		if token, _, err := families.Start(t.Context(), f); !errors.Is(err, state.ErrRevoked) || token != "" {
+			t.Errorf("Start: %v, want ErrRevoked", err)
+		}
+		if !set.Revoked(accessToken(f.ID)) {
+			t.Error("access tokens that were made meanwhile live")
+		}
+		f.ID = strings.Repeat("g", 24)
+		if _, _, err := families.Start(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := families.Start(t.Context(), f); !errors.Is(err, store.ErrExists) {
+			t.Errorf("Start again: %v, want store.ErrExists", err)
+		}
+	})
+}
+
+func TestStartRacingRevokeLeavesNothingAlive(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		families, _ := newFamilies(s, c)
+		for i := range 50 {
+			f := aFamily()
+			f.ID = strings.Repeat("f", 22) + string(rune('a'+i/26)) + string(rune('a'+i%26))
+			var token string
+			var wg sync.WaitGroup
+			wg.Go(func() { token, _, _ = families.Start(t.Context(), f) })
+			wg.Go(func() {
+				if err := families.Revoke(t.Context(), f.ID); err != nil {
+					t.Errorf("Revoke: %v", err)
+				}
+			})
+			wg.Wait()
+			if token != "" {
+				wantRotate(t, families, token, state.ErrRevoked)
+			}
+		}
+	})
+}
+
+// Whoever hangs up does not keep the family alive.
+func TestReuseEndsTheFamilyAlthoughTheClientHasGone(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		families, set := newFamilies(s, c)
+		old, f := mustStart(t, families)
+		token := mustRotate(t, families, mustRotate(t, families, old))
+		ctx, hangUp := context.WithCancel(t.Context())
+		_, _, err := families.Rotate(ctx, old, func(state.Family) error { hangUp(); return nil })
+		if !errors.Is(err, state.ErrReused) || !set.Revoked(accessToken(f.ID)) {
+			t.Errorf("%v, want ErrReused", err)
+		}
+		wantRotate(t, families, token, state.ErrRevoked)
+	})
+}

@@ -1,0 +1,99 @@
+package state_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// A token that is no token costs no store access; a forged one that has the key's MAC costs one, and no more.
+func TestJunkCostsNoStoreAccess(t *testing.T) {
+	c := newClock()
+	f := &faulty{Store: newMemory(t, c.Now)}
+	families, _ := newFamilies(f, c)
+	token, _ := mustStart(t, families)
+	f.set(func(verb string, _ store.Record) error { t.Errorf("junk: %s", verb); return nil })
+	for name, junk := range map[string]string{
+		"empty": "", "a prefix": "rt_", "cut short": token[:len(token)-1], "too long": token + "A", "another prefix": "at_" + token[3:],
+		"another character": token[:50] + string(token[50]^1) + token[51:], "a line end": token[:60] + "\n" + token[61:],
+		"zeros": "rt_" + strings.Repeat("A", len(token)-3), "an API token": state.FormatAPIToken("demo", "0123456789AB", strings.Repeat("s", 43)),
+	} {
+		if _, _, err := families.Rotate(t.Context(), junk, anyone); !errors.Is(err, state.ErrMalformed) {
+			t.Errorf("%s: %v, want ErrMalformed", name, err)
+		}
+		if err := families.RevokeToken(t.Context(), junk, anyone); !errors.Is(err, state.ErrMalformed) {
+			t.Errorf("%s: RevokeToken: %v, want ErrMalformed", name, err)
+		}
+	}
+	f.set(func(verb string, _ store.Record) error {
+		if verb != "load" {
+			t.Errorf("without the secret: %s", verb)
+		}
+		return nil
+	})
+	forged := state.ForgeSecret(testKey(), token)
+	wantRotate(t, families, forged, state.ErrUnknown)
+	if err := families.RevokeToken(t.Context(), forged, anyone); !errors.Is(err, state.ErrUnknown) {
+		t.Errorf("RevokeToken: %v, want ErrUnknown", err)
+	}
+}
+
+func TestNoRefreshTokenIsStored(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		families, _ := newFamilies(s, c)
+		token, f := mustStart(t, families)
+		next := mustRotate(t, families, token)
+		record, err := s.Load(t.Context(), "family", f.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{token, next, token[3+24+12 : 3+24+44]} {
+			if strings.Contains(string(record.Data), secret) {
+				t.Errorf("the record has a secret: %s", record.Data)
+			}
+		}
+	})
+}
+
+// A store that is away is never an answer about the token: the client keeps it, and comes again.
+func TestOutageIsNoRefusal(t *testing.T) {
+	c := newClock()
+	f := &faulty{Store: newMemory(t, c.Now)}
+	families, _ := newFamilies(f, c)
+	old, made := mustStart(t, families)
+	newest := mustRotate(t, families, mustRotate(t, families, old))
+	rotate := func(token string) error { _, _, err := families.Rotate(t.Context(), token, anyone); return err }
+	revoke := func(string) error { return families.Revoke(t.Context(), made.ID) }
+	start := func(string) error { _, _, err := families.Start(t.Context(), aFamily()); return err }
+	for _, test := range []struct {
+		name, away string
+		call       func(token string) error
+		token      string
+	}{
+		{"rotate", "load", rotate, newest},
+		{"rotate", "swap", rotate, newest},
+		{"reuse", "load", rotate, old},
+		{"reuse", "swap", rotate, old},
+		{"reuse", "insert", rotate, old},
+		{"revoke", "load", revoke, ""},
+		{"revoke", "swap", revoke, ""},
+		{"revoke", "insert", revoke, ""},
+		{"start", "insert", start, ""},
+	} {
+		f.set(func(verb string, _ store.Record) error {
+			if verb == test.away {
+				return store.ErrUnavailable
+			}
+			return nil
+		})
+		if err := test.call(test.token); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
+			t.Errorf("%s while %s fails: %v, want store.ErrUnavailable alone", test.name, test.away, err)
+		}
+	}
+	f.set(nil)
+	wantRotate(t, families, newest, nil)
+	wantRotate(t, families, old, state.ErrReused)
+}
