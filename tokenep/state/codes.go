@@ -1,0 +1,103 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+const kindCode = "code" // id: the SHA-256 of the code; expires MaxCodeLife after it
+
+const (
+	DefaultCodeLife = time.Minute
+	MaxCodeLife     = 10 * time.Minute // RFC 6749 §4.1.2: a maximum of 10 minutes is RECOMMENDED
+)
+
+// Code is what an authorization code stands for (RFC 6749 §4.1.2). Its text is not among it: that is in the redirect, and
+// nowhere else. All times are whole milliseconds, in UTC.
+type Code struct {
+	ClientID        string       `json:"client_id"`
+	RedirectURI     string       `json:"redirect_uri,omitempty"`          // as the request had it; empty: it had none
+	Challenge       string       `json:"code_challenge,omitempty"`        // RFC 7636 §4.3
+	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
+	Subject         string       `json:"sub"`
+	Scope           verify.Scope `json:"scope,omitempty"`    // what the user allowed
+	Audience        []string     `json:"aud,omitempty"`      // RFC 8707 §2
+	KeyThumbprint   string       `json:"jkt,omitempty"`      // dpop_jkt (RFC 9449 §10)
+	Nonce           string       `json:"nonce,omitempty"`    // of the ID token (OpenID Connect Core §3.1.2.1)
+	AuthTime        time.Time    `json:"auth_time,omitzero"` // when the user signed in
+	Family          string       `json:"family"`             // set by Issue: the ID of the Family to Start, and grant_id of all tokens
+	Created         time.Time    `json:"created,omitzero"`   // set by Issue
+	Expires         time.Time    `json:"expires,omitzero"`   // set by Issue
+	Spent           time.Time    `json:"spent_at,omitzero"`  // zero: it is not
+}
+
+// Codes issues authorization codes, and redeems each once (RFC 6749 §4.1.2, §10.5).
+//
+// A spent code stays for a while, so that a replay is told from a code that nobody has; and it names, from the beginning, the
+// family that its redemption starts, so that a replay ends what the first redemption gave, or is about to give.
+type Codes struct {
+	Store    store.Store
+	Families Families
+	Life     time.Duration    // from Issue to Redeem; 0: DefaultCodeLife; at most MaxCodeLife
+	Now      func() time.Time // the clock
+}
+
+// Issue makes a code. Of c it uses what is not said to be set by Issue. The error Is ErrInvalid when something is wrong with c.
+func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err error) {
+	life := orDefault(s.Life, DefaultCodeLife)
+	switch {
+	case life < 0 || life > MaxCodeLife:
+		return "", Code{}, invalidf("a code that lives for %v, at most %v are allowed", life, MaxCodeLife)
+	case c.ClientID == "" || c.Subject == "":
+		return "", Code{}, invalidf("a code has a client and a subject")
+	case (c.Challenge == "") != (c.ChallengeMethod == ""):
+		return "", Code{}, invalidf("a challenge has a method, and a method a challenge")
+	}
+	if err := checkScope(c.Scope); err != nil {
+		return "", Code{}, err
+	}
+	now := moment(s.Now)
+	c.Family, c.Created, c.Expires, c.Spent = newFamilyID(), now, now.Add(life), time.Time{}
+	code = GenerateSecret()
+	// A replay that comes late is a replay still.
+	if err := insert(ctx, s.Store, kindCode, hashID(code), c, c.Expires.Add(MaxCodeLife)); err != nil {
+		return "", Code{}, err
+	}
+	return code, c, nil
+}
+
+// Redeem spends a code. check compares client, redirect_uri, verifier and key with the code (RFC 6749 §4.1.3, RFC 7636 §4.6): it
+// runs on exactly the version that is spent, and if it returns an error, that is what Redeem returns, and the code is as good
+// as before. So a code is of use to its own client alone, whoever else has seen it.
+//
+// The other errors that Is ErrRefused say why the code is no good. With ErrSpent the family of the code has just been revoked
+// (RFC 6749 §4.1.2): if the first redemption has not started it yet, Families.Start will fail. Any other error means that the
+// answer is not known. The code is returned with errors as well, once it is known, for the log.
+func (s Codes) Redeem(ctx context.Context, code string, check func(Code) error) (Code, error) {
+	if !isBase62(code, secretLength) {
+		return Code{}, fmt.Errorf("%w code", ErrMalformed)
+	}
+	c, err := change(ctx, s.Store, kindCode, hashID(code), func(c *Code, _ *time.Time) (bool, error) {
+		if err := check(*c); err != nil {
+			return false, err
+		}
+		now := moment(s.Now)
+		switch {
+		case !c.Spent.IsZero(): // before it expired or after
+			return false, fmt.Errorf("%w: code", ErrSpent)
+		case !now.Before(c.Expires):
+			return false, fmt.Errorf("%w code", ErrExpired)
+		}
+		c.Spent = now
+		return true, nil
+	})
+	if errors.Is(err, ErrSpent) {
+		err = s.Families.end(ctx, c.Family, err)
+	}
+	return c, err
+}
