@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// migrations are the steps from an empty database to the schema of today, in
+// the order of their names. A step that was released never changes, and one that
+// is added must leave what servers of the version before can go on with.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// migrationLock is a number that no other user of the database should
+	// have for an advisory lock: the bytes of "oauthrec".
+	migrationLock = 0x6f61757468726563
+
+	undefinedTable = "42P01" // SQLSTATE
+)
+
+// prepare brings the schema up to date before the first verb, and tries again
+// with the next if it could not.
+func (s *Store) prepare(ctx context.Context) error {
+	if s.prepared.Load() {
+		return nil
+	}
+	select {
+	case s.preparing <- struct{}{}:
+		defer func() { <-s.preparing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if s.prepared.Load() {
+		return nil
+	}
+	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	// Where there is nothing to do no right to do it is needed, nor a lock.
+	version, err := schemaVersion(ctx, s.pool)
+	if err == nil && version < len(steps) {
+		version, err = s.migrate(ctx, steps)
+	}
+	switch {
+	case err != nil:
+		return err
+	case version > len(steps):
+		return fmt.Errorf("the schema has version %d, and this program knows %d: it is too old", version, len(steps))
+	}
+	s.prepared.Store(true)
+	return nil
+}
+
+// migrate does the steps that are missing in one transaction, while others wait.
+func (s *Store) migrate(ctx context.Context, steps []string) (version int, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS oauth_schema (version int NOT NULL)"); err != nil {
+			return err
+		}
+		if version, err = schemaVersion(ctx, tx); err != nil || version >= len(steps) {
+			return err
+		}
+		for _, step := range steps[version:] {
+			text, err := migrations.ReadFile(step)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, string(text)); err != nil {
+				return fmt.Errorf("%s: %w", step, err)
+			}
+		}
+		version = len(steps)
+		if _, err := tx.Exec(ctx, "DELETE FROM oauth_schema"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO oauth_schema VALUES ($1)", version)
+		return err
+	})
+	return version, err
+}
+
+type queryer interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// schemaVersion is how many steps were done: 0 in a database without the schema.
+func schemaVersion(ctx context.Context, q queryer) (version int, err error) {
+	err = q.QueryRow(ctx, "SELECT version FROM oauth_schema").Scan(&version)
+	var refused *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows), errors.As(err, &refused) && refused.Code == undefinedTable:
+		return 0, nil
+	}
+	return version, err
+}

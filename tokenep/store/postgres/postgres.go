@@ -1,0 +1,145 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// Options are the settings of a Store; the zero value is usable.
+type Options struct {
+	// Namespace keeps the records of one server from those of others in the
+	// same table; "" means "default". It is 64 bytes of text at most.
+	Namespace string
+
+	// Timeout bounds each verb, with all that it waits for; 0 means 3 seconds.
+	Timeout time.Duration
+
+	// Logger is told of a sweep that failed. nil means slog.Default().
+	Logger *slog.Logger
+
+	// SweepInterval is how often expired records are deleted: 0 means each
+	// minute, and less than 0 only when Sweep is called.
+	SweepInterval time.Duration
+}
+
+// A Store is a store.Store in PostgreSQL. Make one with Open.
+type Store struct {
+	pool      *pgxpool.Pool
+	namespace string
+	timeout   time.Duration
+	logger    *slog.Logger
+
+	prepared  atomic.Bool
+	preparing chan struct{} // holds one value while the schema is looked at
+
+	stop    context.CancelFunc // ends the sweeps
+	running sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// errDSN does not show the connection string, nor any part of it: what is
+// malformed may have a piece of the password anywhere.
+var errDSN = errors.New("postgres: malformed connection string: want postgres://user:password@host:port/database?sslmode=verify-full, " +
+	"with other characters than letters and digits in the password percent-encoded, or host=… user=… password='…' dbname=…")
+
+// Open returns the store at a connection string as libpq has it, and makes no
+// connection before the first verb needs one: while PostgreSQL is away the
+// verbs, and not Open, return store.ErrUnavailable. It fails if the string or the
+// options are wrong. No error shows the string.
+//
+// pool_max_conns in the string is how many connections there are at most, by
+// default 16.
+func Open(_ context.Context, dsn string, o Options) (*Store, error) {
+	o.Namespace = cmp.Or(o.Namespace, "default")
+	if len(o.Namespace) > 64 || strings.Contains(o.Namespace, "\x00") || strings.ToValidUTF8(o.Namespace, "") != o.Namespace {
+		return nil, fmt.Errorf("postgres: namespace %q is no text of at most 64 bytes", o.Namespace)
+	}
+	config, err := parse(dsn)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, o.Timeout)
+	ctx, stop := context.WithCancel(context.Background())
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		stop()
+		return nil, errDSN
+	}
+	s := &Store{
+		pool: pool, namespace: o.Namespace, timeout: o.Timeout, logger: o.Logger,
+		preparing: make(chan struct{}, 1), stop: stop,
+	}
+	if o.SweepInterval >= 0 {
+		s.running.Go(func() { s.sweepEach(ctx, o.SweepInterval) })
+	}
+	return s, nil
+}
+
+func parse(dsn string) (*pgxpool.Config, error) {
+	if strings.TrimSpace(dsn) == "" {
+		return nil, errDSN
+	}
+	config, err := pgxpool.ParseConfig(dsn)
+	var file *fs.PathError // of a certificate
+	switch {
+	case errors.As(err, &file):
+		return nil, fmt.Errorf("postgres: the connection string names a file: %w", file)
+	case err != nil:
+		return nil, errDSN
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		config.MaxConns = 16
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "oauth_server"
+	}
+	return config, nil
+}
+
+// Close waits for the verbs that are being served, and ends the connections.
+// Every later verb returns store.ErrUnavailable.
+func (s *Store) Close() error {
+	s.stop()
+	s.running.Wait()
+	s.pool.Close()
+	return nil
+}
+
+// do runs a verb within the time-out, and makes its error one of the contract.
+func (s *Store) do(ctx context.Context, verb func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	err := s.prepare(bounded)
+	if err == nil {
+		err = verb(bounded)
+	}
+	switch {
+	case err == nil, errors.Is(err, store.ErrExists), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	// Which errors err wraps is hidden: a time-out of ours must not pass for one
+	// of the caller's context.
+	return fmt.Errorf("%w: postgres: %s", store.ErrUnavailable, err)
+}
