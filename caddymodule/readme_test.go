@@ -57,6 +57,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 	t.Setenv("XDG_DATA_HOME", dir)
 	t.Setenv("BILLING_SECRET", "secret of billing")
+	t.Setenv("OAUTH_KEY", strings.Repeat("00", 32))
 	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
 	alignment := regexp.MustCompile(` +#`) // which caddy fmt takes out, and which reads well in a README
 	for i, block := range readmeBlocks(t, "caddyfile") {
