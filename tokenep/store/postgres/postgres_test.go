@@ -70,3 +70,11 @@ func TestContract(t *testing.T) {
 		return open(t, url, Options{Namespace: namespace()})
 	})
 }
+
+func TestShared(t *testing.T) {
+	url := server(t).URL
+	storetest.RunShared(t, func(t *testing.T) (a, b store.Store) {
+		o := Options{Namespace: namespace()}
+		return open(t, url, o), open(t, url, o)
+	})
+}

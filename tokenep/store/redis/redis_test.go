@@ -78,6 +78,14 @@ func TestContract(t *testing.T) {
 	})
 }
 
+func TestShared(t *testing.T) {
+	url := server(t).URL
+	storetest.RunShared(t, func(t *testing.T) (a, b store.Store) {
+		o := Options{Namespace: namespace()}
+		return open(t, url, o), open(t, url, o)
+	})
+}
+
 // sound reports where an index and the records of a namespace differ.
 func sound(t testing.TB, s *Store) {
 	t.Helper()

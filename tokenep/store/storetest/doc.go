@@ -1,7 +1,7 @@
 // Package storetest is the contract of store.Store as a test: what passes it
 // may be used as a store.
 //
-// An engine calls Run from a test of its own. Each rule is a sentence of the
+// An engine calls Run from a test of its own, and RunShared if several processes can use it. Each rule is a sentence of the
 // contract, and a failure prints it. What is an engine's own promise, such as
 // what survives a crash, is tested beside the engine.
 //
@@ -11,4 +11,8 @@
 //	concurrent.go  many callers
 //	expiry.go      records that end
 //	model.go       random sequences of verbs against a plain map
+//	shared.go      RunShared: two handles on one database, as two machines have them
+//	killed.go      RunKilled: what a server's kill -9 leaves
+//	faulty.go      Faulty: a store that fails as engines do, for those who use one
+//	servertest/    real servers for such tests
 package storetest

@@ -1,0 +1,182 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// KillRounds is the variable of the environment that says how many rounds the
+// tests do which kill an engine's server. With CI=true they are 20, else 5.
+const KillRounds = "STORE_KILL_ROUNDS"
+
+// A Killable is the server of an engine, in the hands of a test.
+type Killable struct {
+	Open  func(t *testing.T) store.Store // opens the same records each time
+	Kill  func()                         // ends the server as kill -9 does
+	Start func() error                   // starts it again, and returns when it answers
+}
+
+// RunKilled kills the server of an engine at random moments while two handles
+// spend codes, and looks what is left: nothing that was acknowledged is lost,
+// nothing is spent twice, and whoever was told that nothing was written has
+// written nothing. The handles stay open, and find the server again.
+func RunKilled(t *testing.T, k Killable) {
+	n := 5
+	if os.Getenv("CI") == "true" {
+		n = 20
+	}
+	if more := os.Getenv(KillRounds); more != "" {
+		var err error
+		n, err = strconv.Atoi(more)
+		must(t, err)
+	} else if testing.Short() {
+		n = 2
+	}
+	handles := [2]store.Store{k.Open(t), k.Open(t)}
+	var all []*spending
+	for round := range n {
+		codes := spendUntilKilled(t, k, handles, fmt.Sprint("round-", round))
+		must(t, k.Start())
+		answers(t, handles)
+		all = append(all, codes...)
+		for _, c := range all {
+			c.check(t, handles[round%2])
+		}
+		if t.Failed() {
+			t.Fatalf("round %d of %d", round+1, n)
+		}
+		t.Logf("round %d: %d codes, none lost or spent twice", round+1, len(codes))
+	}
+	if len(all) == 0 {
+		t.Error("no round spent anything")
+	}
+}
+
+// A spending is a code, and what those were told who inserted and spent it.
+type spending struct {
+	id       string
+	inserted error
+	spent    [2]error
+	settled  string // what a check has found in it
+}
+
+// spendUntilKilled has many insert a code, and two at once spend each, until the
+// server is gone.
+func spendUntilKilled(t *testing.T, k Killable, handles [2]store.Store, round string) []*spending {
+	t.Helper()
+	const workers = 16
+	codes := make([][]*spending, workers)
+	var first sync.Once
+	var working sync.WaitGroup
+	for w := range workers {
+		working.Go(func() {
+			for i := 0; ; i++ {
+				c := &spending{id: fmt.Sprint(round, "-", w, "-", i)}
+				codes[w] = append(codes[w], c)
+				c.inserted = handles[i%2].Insert(t.Context(), store.Record{
+					Kind: kind, ID: c.id, Data: []byte("fresh"), Expires: time.Now().Add(time.Hour),
+				})
+				if c.inserted != nil {
+					return
+				}
+				c.spend(t, handles)
+				first.Do(func() { // the clock starts when there is something to lose
+					working.Go(func() {
+						time.Sleep(time.Duration(rand.IntN(100_000)) * time.Microsecond) //nolint:gosec // any moment will do
+						k.Kill()
+					})
+				})
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() {
+		working.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		k.Kill()
+		t.Fatal("a verb has been waiting for a minute, for a server that is gone")
+	}
+	var flat []*spending
+	for _, some := range codes {
+		flat = append(flat, some...)
+	}
+	return flat
+}
+
+func (c *spending) spend(t *testing.T, handles [2]store.Store) {
+	fresh := store.Record{Kind: kind, ID: c.id, Version: 1}
+	together(2, func(i int) {
+		next := fresh
+		next.Data, next.Expires = fmt.Append(nil, "spent by ", i), time.Now().Add(time.Hour)
+		c.spent[i] = handles[i].Swap(t.Context(), fresh, next)
+	})
+}
+
+// answers waits until both handles have found the server again.
+func answers(t *testing.T, handles [2]store.Store) {
+	t.Helper()
+	for _, s := range handles {
+		var err error
+		for range 100 {
+			if _, err = s.Load(t.Context(), kind, "none"); errors.Is(err, store.ErrNotFound) {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		want(t, "Load when the server is back", err, store.ErrNotFound)
+	}
+}
+
+// check compares what is stored with what was answered, and spends what is
+// still fresh, so that it can be spent no more.
+func (c *spending) check(t *testing.T, s store.Store) {
+	t.Helper()
+	r, err := s.Load(t.Context(), kind, c.id)
+	if c.inserted != nil && errors.Is(err, store.ErrNotFound) && c.settled == "" {
+		want(t, "Insert when the server was killed", c.inserted, store.ErrUnavailable)
+		return
+	}
+	if err != nil {
+		t.Errorf("%s was acknowledged, and is lost: %v", c.id, err)
+		return
+	}
+	found := string(r.Data)
+	if c.settled != "" && found != c.settled {
+		t.Errorf("%s was %q, and is %q", c.id, c.settled, found)
+	}
+	if c.settled == "" && c.inserted == nil {
+		for i, err := range c.spent {
+			mine := found == fmt.Sprint("spent by ", i)
+			switch {
+			case err == nil && !mine:
+				t.Errorf("%s was spent by %d, and is %q", c.id, i, found)
+			case errors.Is(err, store.ErrConflict) && mine:
+				t.Errorf("%s: a conflict for %d, whose write happened", c.id, i)
+			case err != nil && !errors.Is(err, store.ErrConflict):
+				want(t, "Swap when the server was killed", err, store.ErrUnavailable)
+			}
+		}
+	}
+	again := r
+	again.Data, again.Version = []byte("spent after all"), 1
+	switch err := s.Swap(t.Context(), again, again); {
+	case found == "fresh":
+		want(t, "Swap of a fresh code", err, nil)
+		found = string(again.Data)
+	default:
+		want(t, "Swap of a spent code", err, store.ErrConflict)
+	}
+	c.settled = found
+}
