@@ -1,0 +1,224 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+const kindDevice = "device" // id: the user code's letters; expires a little after it
+
+const (
+	DefaultDeviceLife = 10 * time.Minute
+	MaxDeviceLife     = time.Hour
+
+	DefaultPollInterval = 5 * time.Second // RFC 8628 §3.2
+	slowDownStep        = 5 * time.Second // RFC 8628 §3.5
+	maxPollInterval     = time.Minute     // a device that never slows down causes no more writes from here on
+	pollSlack           = time.Second     // what a network may take from an interval
+
+	// deviceTail is how long a device that still asks is told that its code has expired.
+	deviceTail = 5 * time.Minute
+)
+
+// Device is what a device has asked for, and what the user said (RFC 8628 §3). All times are whole milliseconds, in UTC.
+type Device struct {
+	UserCode string       `json:"user_code"` // set by Start; as it is shown: XXXX-XXXX
+	ClientID string       `json:"client_id"`
+	Scope    verify.Scope `json:"scope,omitempty"` // asked for; from Allow on, what the user allowed
+	Audience []string     `json:"aud,omitempty"`   // RFC 8707 §2
+
+	Subject  string    `json:"sub,omitempty"`       // who allowed it
+	AuthTime time.Time `json:"auth_time,omitzero"`  // when that user signed in
+	Allowed  time.Time `json:"allowed_at,omitzero"` // zero: it is not
+	Denied   time.Time `json:"denied_at,omitzero"`  // zero: it is not
+	Spent    time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: it did not
+
+	Family   string        `json:"family"`               // set by Start: the ID of the Family to Start, and grant_id of all tokens
+	Interval time.Duration `json:"interval"`             // set by Start: how long the device has to wait between two polls
+	Created  time.Time     `json:"created,omitzero"`     // set by Start
+	Expires  time.Time     `json:"expires,omitzero"`     // set by Start
+	Polled   time.Time     `json:"last_polled,omitzero"` // the last poll that was not too early
+}
+
+// storedDevice is the record of a device.
+type storedDevice struct {
+	Device
+	Hash []byte `json:"hash"` // SHA-256 of the device code
+}
+
+// Devices is the device authorization grant (RFC 8628).
+//
+// The user finds the record by the user code, the device by the device code. It is one record, and one conditional write
+// decides, because the device code begins with the letters of the user code: the device gets the two together, so the
+// one tells it nothing that the other does not. What keeps a device code secret is the rest of it.
+//
+// The user code is no secret of a client: it is shown on a screen, and whoever types it has to sign in. So it is stored as it is.
+type Devices struct {
+	Store    store.Store
+	Life     time.Duration    // from Start to the device's last poll; 0: DefaultDeviceLife; at most MaxDeviceLife
+	Interval time.Duration    // between polls, at the beginning; 0: DefaultPollInterval
+	Now      func() time.Time // the clock
+}
+
+// Start makes a device code and a user code (RFC 8628 §3.2). Of d it uses ClientID, Scope and Audience. The error Is ErrInvalid
+// when something is wrong with d.
+func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made Device, err error) {
+	life, interval := orDefault(s.Life, DefaultDeviceLife), orDefault(s.Interval, DefaultPollInterval)
+	switch {
+	case life < 0 || life > MaxDeviceLife:
+		return "", Device{}, invalidf("a device code that lives for %v, at most %v are allowed", life, MaxDeviceLife)
+	case interval < 0 || interval > maxPollInterval:
+		return "", Device{}, invalidf("an interval of %v, at most %v are allowed", interval, maxPollInterval)
+	case d.ClientID == "":
+		return "", Device{}, invalidf("a device has a client")
+	}
+	if err := checkScope(d.Scope); err != nil {
+		return "", Device{}, err
+	}
+	now := moment(s.Now)
+	made = Device{
+		ClientID: d.ClientID, Scope: d.Scope, Audience: d.Audience,
+		Family: newFamilyID(), Interval: interval, Created: now, Expires: now.Add(life),
+	}
+	for range swapAttempts {
+		letters := randomUserCode()
+		made.UserCode = formatUserCode(letters)
+		deviceCode = letters + GenerateSecret()
+		err = insert(ctx, s.Store, kindDevice, letters, storedDevice{made, deviceHash(deviceCode)}, made.Expires.Add(deviceTail))
+		if !errors.Is(err, store.ErrExists) { // else another device has this user code
+			break
+		}
+	}
+	if err != nil {
+		return "", Device{}, err
+	}
+	return deviceCode, made, nil
+}
+
+// Lookup returns the device whose code a user has typed, in whatever way, for the user to decide on (RFC 8628 §3.3). The error
+// Is ErrMalformed, ErrUnknown, ErrExpired or ErrDecided when there is nothing to decide.
+func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
+	letters, err := parseUserCode(userCode)
+	if err != nil {
+		return Device{}, err
+	}
+	d, _, err := load[storedDevice](ctx, s.Store, kindDevice, letters)
+	if err == nil {
+		err = d.open(moment(s.Now))
+	}
+	return d.Device, err
+}
+
+// Allow lets the device have tokens for a user, who signed in at authTime, within scope. Its errors are those of Lookup.
+func (s Devices) Allow(ctx context.Context, userCode, subject string, scope verify.Scope, authTime time.Time) (Device, error) {
+	if subject == "" {
+		return Device{}, invalidf("a device is allowed by a user")
+	}
+	if err := checkText("the subject", subject, maxOwner); err != nil {
+		return Device{}, err
+	}
+	if err := checkScope(scope); err != nil {
+		return Device{}, err
+	}
+	return s.decide(ctx, userCode, func(d *Device, now time.Time) {
+		d.Allowed, d.Subject, d.Scope, d.AuthTime = now, subject, scope, authTime.UTC()
+	})
+}
+
+// Deny refuses the device. Its errors are those of Lookup.
+func (s Devices) Deny(ctx context.Context, userCode string) (Device, error) {
+	return s.decide(ctx, userCode, func(d *Device, now time.Time) { d.Denied = now })
+}
+
+func (s Devices) decide(ctx context.Context, userCode string, edit func(d *Device, now time.Time)) (Device, error) {
+	letters, err := parseUserCode(userCode)
+	if err != nil {
+		return Device{}, err
+	}
+	d, err := change(ctx, s.Store, kindDevice, letters, func(d *storedDevice, _ *time.Time) (bool, error) {
+		now := moment(s.Now)
+		if err := d.open(now); err != nil {
+			return false, err
+		}
+		edit(&d.Device, now)
+		return true, nil
+	})
+	return d.Device, err
+}
+
+// open reports whether the user can decide.
+func (d *Device) open(now time.Time) error {
+	switch {
+	case !now.Before(d.Expires):
+		return fmt.Errorf("%w user code", ErrExpired)
+	case !d.Allowed.IsZero() || !d.Denied.IsZero():
+		return ErrDecided
+	}
+	return nil
+}
+
+// Poll is the device asking whether it is allowed, and spends the device code if it is (RFC 8628 §3.4). check runs on exactly
+// the version that is replaced; if it returns an error, that is what Poll returns, and nothing has happened.
+//
+// ErrPending, ErrSlowDown and ErrDenied say what the device is to be told (§3.5), and so does ErrExpired; the other errors that
+// Is ErrRefused, that the code is none of that client's. After ErrSlowDown the device has to wait for the Interval of the
+// device that is returned.
+//
+// A spent code that is presented again ends nothing: it was never in a browser, and a device that asks again, because its
+// time-out was short, would end the tokens that are on their way to it.
+func (s Devices) Poll(ctx context.Context, deviceCode string, check func(Device) error) (Device, error) {
+	if len(deviceCode) != userCodeLength+secretLength || !isUserCode(deviceCode[:userCodeLength]) || !isBase62(deviceCode[userCodeLength:], secretLength) {
+		return Device{}, fmt.Errorf("%w device code", ErrMalformed)
+	}
+	var answer error
+	d, err := change(ctx, s.Store, kindDevice, deviceCode[:userCodeLength], func(d *storedDevice, _ *time.Time) (write bool, err error) {
+		if subtle.ConstantTimeCompare(d.Hash, deviceHash(deviceCode)) != 1 {
+			return false, fmt.Errorf("%w device code", ErrUnknown)
+		}
+		if err := check(d.Device); err != nil {
+			return false, err
+		}
+		write, answer = d.poll(moment(s.Now))
+		return write, nil
+	})
+	if err == nil {
+		err = answer
+	}
+	return d.Device, err
+}
+
+// poll says what the device is told, and whether that changes the record.
+func (d *Device) poll(now time.Time) (changed bool, answer error) {
+	switch {
+	case !d.Spent.IsZero():
+		return false, fmt.Errorf("%w: device code", ErrSpent)
+	case !now.Before(d.Expires):
+		return false, fmt.Errorf("%w device code", ErrExpired)
+	case !d.Denied.IsZero():
+		return false, ErrDenied
+	case !d.Allowed.IsZero():
+		d.Spent = now
+		return true, nil
+	}
+	// After a clock was set back the last poll lies ahead, and does not count.
+	if since := now.Sub(d.Polled); since >= 0 && since < d.Interval-pollSlack {
+		slower := min(d.Interval+slowDownStep, maxPollInterval)
+		changed = slower != d.Interval
+		d.Interval = slower
+		return changed, ErrSlowDown
+	}
+	d.Polled = now
+	return true, ErrPending
+}
+
+func deviceHash(deviceCode string) []byte {
+	sum := sha256.Sum256([]byte(deviceCode))
+	return sum[:]
+}
