@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -256,6 +257,25 @@ func TestOutageBurnsNoCode(t *testing.T) {
 	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) || !set.Revoked(accessToken(made.Family)) {
 		t.Errorf("the replay again: %v, want ErrSpent", err)
 	}
+}
+
+// A code whose answer was lost is spent: nobody knows who has the answer.
+func TestCodeWhoseAnswerIsLostIsSpent(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		lossy := storetest.NewFaulty(s)
+		codes, _ := newCodes(lossy, c)
+		code, made := mustIssue(t, codes)
+		lossy.FailNext(1, "Swap", storetest.Lost)
+		if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Redeem: %v, want store.ErrUnavailable", err)
+		}
+		if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) {
+			t.Errorf("Redeem again: %v, want ErrSpent", err)
+		}
+		if _, _, err := codes.Families.Start(t.Context(), fromCode(made)); !errors.Is(err, state.ErrRevoked) {
+			t.Errorf("Start: %v, want ErrRevoked", err)
+		}
+	})
 }
 
 func TestIssueHoldsTheCodeToItsLimits(t *testing.T) {

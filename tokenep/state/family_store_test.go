@@ -1,12 +1,15 @@
 package state_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
 // A token that is no token costs no store access; a forged one that has the key's MAC costs one, and no more.
@@ -96,4 +99,35 @@ func TestOutageIsNoRefusal(t *testing.T) {
 	f.set(nil)
 	wantRotate(t, families, newest, nil)
 	wantRotate(t, families, old, state.ErrReused)
+}
+
+// RFC 9700 §4.14.2 asks for rotation, networks lose answers: who comes again within the grace gets what was lost.
+func TestRotationWhoseAnswerIsLostIsRepeated(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		lossy := storetest.NewFaulty(s)
+		families, _ := newFamilies(lossy, c)
+		token, _ := mustStart(t, families)
+		lossy.FailNext(1, "Swap", storetest.Lost)
+		wantRotate(t, families, token, store.ErrUnavailable)
+		c.pass(state.DefaultGrace)
+		mustRotate(t, families, mustRotate(t, families, token))
+	})
+}
+
+// A request that cannot wait any longer is told so, and not that its token is no good.
+func TestRotationEndsWithItsContext(t *testing.T) {
+	c := newClock()
+	hanging := storetest.NewFaulty(newMemory(t, c.Now))
+	families, _ := newFamilies(hanging, c)
+	token, _ := mustStart(t, families)
+	for _, fault := range []storetest.Fault{storetest.Hang, storetest.LateHang} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		hanging.FailNext(1, "Swap", fault)
+		_, _, err := families.Rotate(ctx, token, anyone)
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, state.ErrRefused) {
+			t.Errorf("%v, want the context's error alone", err)
+		}
+		cancel()
+	}
+	mustRotate(t, families, mustRotate(t, families, token))
 }
