@@ -274,5 +274,8 @@ func (s *verification) checkRevocation() *Error {
 	if s.issuer.Revocations.Revoked(s.token) {
 		return invalid("the token has been revoked", nil)
 	}
+	if s.issuer.Revocations.stale(s.now, s.issuer.RevocationMaxAge) {
+		return unavailable(ErrStale)
+	}
 	return nil
 }

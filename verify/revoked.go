@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,8 @@ type Revocations struct {
 	mu      sync.RWMutex
 	size    atomic.Int64 // the number of entries, so that nobody locks while there are none
 	entries map[revocable][]Revocation
+
+	followed atomic.Pointer[time.Time] // when the set was complete last; nil: never
 }
 
 // revocable is a structure and not a joined string: no value can pose as
@@ -56,6 +59,25 @@ func (e Revocation) within(other Revocation) bool {
 	covers := other.Before.IsZero() || !e.Before.IsZero() && !e.Before.After(other.Before)
 	lasts := other.Expires.IsZero() || !e.Expires.IsZero() && !e.Expires.After(other.Expires)
 	return covers && lasts
+}
+
+// Followed says that the set had every revocation there was at that time. Whoever
+// fills the set from elsewhere calls it each time that is done, with a time of a
+// monotonic clock if there is one, so that a clock that jumps changes no age.
+func (r *Revocations) Followed(at time.Time) { r.followed.Store(&at) }
+
+// ErrStale is the cause of a 503: the revocations of the issuer have not been
+// followed for longer than its RevocationMaxAge.
+var ErrStale = errors.New("revocations have not been followed for too long")
+
+// stale reports whether the set may lack revocations that are older than maxAge:
+// never, if that is zero. A nil set lacks nothing.
+func (r *Revocations) stale(now time.Time, maxAge time.Duration) bool {
+	if r == nil || maxAge == 0 {
+		return false
+	}
+	followed := r.followed.Load()
+	return followed == nil || now.Sub(*followed) > maxAge
 }
 
 // Len is the number of entries.

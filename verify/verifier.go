@@ -58,6 +58,11 @@ type Issuer struct {
 
 	// Revocations lists what is no longer good before it expires; nil for none.
 	Revocations *Revocations
+
+	// RevocationMaxAge is for how long Revocations may go without being followed;
+	// after that every token is answered with 503, since nobody can tell whether
+	// it has been revoked. Zero: for ever.
+	RevocationMaxAge time.Duration
 }
 
 // Verifier checks access tokens. It is safe for concurrent use.
@@ -119,6 +124,8 @@ func (i *Issuer) normalize() error {
 		return errors.New("no keys")
 	case len(i.Audience) == 0 && !i.InsecureAnyAudience:
 		return errors.New("no audience: a token for any other server would do")
+	case i.RevocationMaxAge < 0:
+		return errors.New("the greatest age of revocations is negative")
 	case slices.Contains(i.Audience, ""):
 		return errors.New("an empty audience")
 	}

@@ -1,0 +1,63 @@
+package verify_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// Nobody can tell whether a token has been revoked when revocations were not followed for too long: that is a 503, also for a token that was good a moment
+// ago, and no 401, which would make its client throw it away. One that is known to be revoked stays revoked.
+func TestRevocationsThatAreNotFollowed(t *testing.T) {
+	const maxAge = time.Minute
+	c := newClock()
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = c.now
+	var set verify.Revocations
+	v := newVerifier(t, issuer, func(config *verify.Config) {
+		config.Cache = verify.NewCache(10, c.now)
+		config.Issuers[0].Revocations, config.Issuers[0].RevocationMaxAge = &set, maxAge
+	})
+	unbounded := newVerifier(t, issuer, func(config *verify.Config) { config.Issuers[0].Revocations = &set })
+	token, bad := issuer.Sign(nil), issuer.Sign(map[string]any{"jti": "bad"})
+
+	expect(t, v, token, "Service Unavailable") // nobody has followed yet
+	expect(t, unbounded, token, "ok")
+	set.Followed(c.now())
+	set.Add(verify.Revocation{Claim: "jti", Value: "bad"})
+	expect(t, v, token, "ok")
+	c.advance(maxAge)
+	expect(t, v, token, "ok")
+	c.advance(1)
+	expect(t, v, token, "Service Unavailable")
+	expect(t, v, bad, verify.InvalidToken)
+	expect(t, unbounded, token, "ok")
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, verify.ErrStale) {
+		t.Errorf("got %v, want ErrStale", err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	(&verify.Guard{Verifier: v}).Handler(http.NotFoundHandler()).ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("got %d %v, want 503 with Retry-After (RFC 9110 §10.2.3)", w.Code, w.Header())
+	}
+	set.Followed(c.now())
+	expect(t, v, token, "ok")
+}
+
+// Where revocations come from nowhere, there is nothing to be late with.
+func TestRevocationMaxAgeWithoutRevocations(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	expect(t, newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].RevocationMaxAge = time.Minute }), issuer.Sign(nil), "ok")
+	trusted := issuer.Trust()
+	trusted.RevocationMaxAge = -1
+	if _, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}}); err == nil {
+		t.Error("a negative age is taken")
+	}
+}
