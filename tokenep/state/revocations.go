@@ -106,11 +106,13 @@ func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revoca
 // the error because of which it cannot be; then it follows nothing.
 func (r *Revocations) Start(ctx context.Context) error {
 	r.mu.Lock()
+	began := r.now()
 	err := r.catchUp(ctx, "")
 	r.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("reading the log of revocations: %w", err)
 	}
+	r.set.Followed(began)
 	go r.follow(ctx)
 	return nil
 }
@@ -142,6 +144,15 @@ func (r *Revocations) follow(ctx context.Context) {
 func (r *Revocations) Follow(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	began := r.now()
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	r.set.Followed(began)
+	return nil
+}
+
+func (r *Revocations) take(ctx context.Context) error {
 	for {
 		e, err := r.loadEntry(ctx, r.last+1)
 		if errors.Is(err, store.ErrNotFound) {
