@@ -38,6 +38,10 @@ type Config struct {
 	// EncryptionKeys protect signing keys in the store: the first one encrypts, each decrypts. None: they are stored in clear. See keys.Options.
 	EncryptionKeys [][]byte
 
+	// RevocationMaxAge is for how long verifiers of this process take tokens when revocations could not be read from the store: longer, and they answer 503
+	// until they can be. At least MinRevocationMaxAge; 0: for ever, so that verification goes on while the store is away.
+	RevocationMaxAge time.Duration
+
 	// CompareHash judges the hash of a secret that a person chose, and DecoyHash is one; nil where there are none.
 	CompareHash func(hash, secret []byte) (bool, error)
 	DecoyHash   []byte
@@ -151,6 +155,9 @@ func New(c Config) (*Server, error) {
 // jwksMaxAge is how long other verifiers may cache the key set.
 const jwksMaxAge = 5 * time.Minute
 
+// MinRevocationMaxAge leaves room for a few tries to read revocations, each of which may take a second.
+const MinRevocationMaxAge = 5 * time.Second
+
 // complete fills in the defaults and checks what is left.
 func (c *Config) complete() error {
 	if err := CheckIssuer(c.Issuer); err != nil {
@@ -173,6 +180,9 @@ func (c *Config) complete() error {
 	}
 	if err := tokenep.CheckLife(c.TokenTTL); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
+	}
+	if age := c.RevocationMaxAge; age != 0 && age < MinRevocationMaxAge {
+		return fmt.Errorf("revocations may not be older than %s, want %s at least: they are read four times a second, unless the store is slow", age, MinRevocationMaxAge)
 	}
 	if len(c.SigningKeys) > 0 && c.SigningKeys[0] != nil {
 		c.Algorithm = c.SigningKeys[0].Algorithm
@@ -254,7 +264,9 @@ func (s *Server) Wait(ctx context.Context) error {
 
 // Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for the caller to set.
 func (s *Server) Trusted() verify.Issuer {
-	return verify.Issuer{Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations}
+	return verify.Issuer{
+		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,
+	}
 }
 
 // Revoke makes every verifier refuse what e names: those of this process from the next request on.

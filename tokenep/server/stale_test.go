@@ -1,0 +1,45 @@
+package server_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// With the store away verification goes on: for ever, or for as long as the configuration says.
+func TestStoreThatIsAwayForLongerThanRevocationsMayAge(t *testing.T) {
+	bounded := newFixture(t, func(c *server.Config) { c.RevocationMaxAge = time.Minute })
+	unbounded := newFixture(t)
+	for _, f := range []*fixture{bounded, unbounded} {
+		token := f.mint(t, tokenep.Claims{})
+		f.store.away.Store(true)
+		f.clock.Advance(50 * time.Second)
+		if _, err := f.verify(t, token); err != nil {
+			t.Fatalf("within the bound: %v", err)
+		}
+		f.clock.Advance(9 * time.Minute)
+		if _, err := f.verify(t, token); (f == bounded) != errors.Is(err, verify.ErrStale) {
+			t.Errorf("after ten minutes, bounded %t: %v", f == bounded, err)
+		}
+	}
+	// What is exchanged is verified too, and refused as what nobody can tell.
+	request := post("grant_type", exchange, "subject_token", bounded.mint(t, tokenep.Claims{}), "subject_token_type", accessToken).by("billing")
+	if a := bounded.do(t, request); a.status != http.StatusServiceUnavailable {
+		t.Errorf("an exchange: status %d, want 503", a.status)
+	}
+}
+
+func TestRevocationMaxAgeLeavesRoomToReadThem(t *testing.T) {
+	for age, ok := range map[time.Duration]bool{0: true, server.MinRevocationMaxAge: true, server.MinRevocationMaxAge - 1: false, -time.Hour: false} {
+		_, err := server.New(server.Config{Issuer: issuer, Store: memory.New(memory.Options{}), RevocationMaxAge: age})
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", age, err)
+		}
+	}
+}
