@@ -13,14 +13,15 @@ import (
 // parseServer reads the global option oauth_server, which may be repeated with another name. Syntax:
 //
 //	oauth_server [<name>] {
-//	    issuer           <url>
-//	    store            memory [<max_records>] | bolt [<path>] | <module> …
-//	    access_token_ttl <duration>
-//	    signing_alg      <alg>
-//	    signing_key      <path> [active]
-//	    encryption_key   {env.<name>} | {file.<path>}
-//	    audience         <values…>
-//	    cors_origins     <origins…>
+//	    issuer             <url>
+//	    store              bolt [<path>] | redis <url> | postgres <dsn> | memory [<max_records>] | <module> …
+//	    access_token_ttl   <duration>
+//	    signing_alg        <alg>
+//	    signing_key        <path> [active]
+//	    encryption_key     {env.<name>} | {file.<path>}
+//	    revocation_max_age <duration>
+//	    audience           <values…>
+//	    cors_origins       <origins…>
 //	    client <id> { … }
 //	    token_exchange { … }
 //	}
@@ -69,6 +70,8 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return s.parseSigningKey(d)
 		case "encryption_key":
 			return s.parseEncryptionKey(d)
+		case "revocation_max_age":
+			return readDuration(d, &s.RevocationMaxAge)
 		case "audience":
 			return readSome(d, &s.Audience)
 		case "cors_origins":

@@ -43,6 +43,10 @@ type Server struct {
 	// stored in clear is encrypted at the next start. Default: none, and signing keys are in clear.
 	EncryptionKeys []string `json:"encryption_keys,omitempty"`
 
+	// For how long oauth_verify takes this server's tokens when revocations cannot be read from the store: after that it answers 503 until they can be.
+	// At least 5s. Default: for ever, with an error in the log, so that an outage of the store does not become one of everything behind oauth_verify.
+	RevocationMaxAge caddy.Duration `json:"revocation_max_age,omitempty"`
+
 	// The aud of a token that was asked for no resource in particular (RFC 9068 §3). Default: the issuer. Better give each client an audience.
 	Audience []string `json:"audience,omitempty"`
 
@@ -92,14 +96,15 @@ type APITokens struct {
 func (s *Server) provision(ctx caddy.Context, app *App, name string) error {
 	s.app, s.name = app, name
 	config := server.Config{
-		Name:          name,
-		TokenTTL:      time.Duration(s.AccessTokenTTL),
-		Algorithm:     s.SigningAlg,
-		Exchange:      s.TokenExchange.config(),
-		Origins:       tokenep.CORS(s.CORSOrigins),
-		ClientAddress: clientAddress,
-		Observe:       s.observe,
-		Logger:        ctx.Slogger().With("server", name),
+		Name:             name,
+		TokenTTL:         time.Duration(s.AccessTokenTTL),
+		Algorithm:        s.SigningAlg,
+		RevocationMaxAge: time.Duration(s.RevocationMaxAge),
+		Exchange:         s.TokenExchange.config(),
+		Origins:          tokenep.CORS(s.CORSOrigins),
+		ClientAddress:    clientAddress,
+		Observe:          s.observe,
+		Logger:           ctx.Slogger().With("server", name),
 	}
 	var err error
 	if config.Issuer, err = resolve("issuer", s.Issuer); err != nil {
