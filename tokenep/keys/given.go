@@ -39,10 +39,10 @@ func (r *Ring) give(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys := make([]entry, len(r.o.Given))
-	given := make(map[string]bool, len(keys))
-	for i, k := range r.o.Given {
-		keys[i] = entry{key: k, given: Standby, retain: r.o.Retain}
+	var keys []entry
+	given := make(map[string]bool, len(r.o.Given))
+	for _, k := range r.o.Given {
+		keys = append(keys, entry{key: k, given: Standby, retain: r.o.Retain})
 		given[k.ID] = true
 	}
 	keys[0].given = Active

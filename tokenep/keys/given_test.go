@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,23 +99,13 @@ func TestFileIsBoundToOneAlgorithm(t *testing.T) {
 			if got.Algorithm != tc.want {
 				t.Errorf("bound to %s, want %s", got.Algorithm, tc.want)
 			}
-			if same := slices.ContainsFunc(slices.Collect(mapValues(k)), func(o *Key) bool { return o.ID == got.ID }); tc.kid == "" && !same {
+			if same := slices.ContainsFunc(slices.Collect(maps.Values(k)), func(o *Key) bool { return o.ID == got.ID }); tc.kid == "" && !same {
 				t.Errorf("the kid %s is no thumbprint of ours", got.ID)
 			}
 			if tc.kid != "" && got.ID != tc.kid {
 				t.Errorf("the kid is %s, want %s", got.ID, tc.kid)
 			}
 		})
-	}
-}
-
-func mapValues(m map[string]*Key) func(func(*Key) bool) {
-	return func(yield func(*Key) bool) {
-		for _, k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 
@@ -131,8 +122,8 @@ func TestFileThatHoldsNoSigningKeyIsRefused(t *testing.T) {
 	block := func(kind string, headers map[string]string, der []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Headers: headers, Bytes: der}))
 	}
-	other := k["ES256"]
-	if other, err = generate("ES256"); err != nil {
+	other, err := generate("ES256")
+	if err != nil {
 		t.Fatal(err)
 	}
 	var foreign map[string]any
