@@ -12,6 +12,8 @@ func init() {
 	caddy.RegisterModule(new(Guard))
 	caddy.RegisterModule(new(MemoryStore))
 	caddy.RegisterModule(new(BoltStore))
+	caddy.RegisterModule(new(RedisStore))
+	caddy.RegisterModule(new(PostgresStore))
 	caddy.RegisterModule(new(adminAPI))
 
 	caddycmd.RegisterCommand(oauthCommand())

@@ -9,6 +9,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
 // The scripts under testdata/script drive a real Caddy process, one script for each feature, and read as the manual: a comment
@@ -35,6 +37,9 @@ import (
 //	upstream NAME            starts an API that answers with the request it got: its lines, its body, its trailers. A request for
 //	                         /hold is answered after one for /held, which is answered when there is one that is held, and one for
 //	                         /release. $NAME is its address.
+//	database NAME            starts a private redis or postgres; its address is in $DATABASE_URL, $DATABASE_PORT and $DATABASE_PASSWORD.
+//	                         database-kill ends it as kill -9 does, and database-start starts it again. [redis] and [postgres] are
+//	                         whether it is installed.
 //	jwt TOKEN                prints the header and the claims of a JWT as indented JSON, members sorted; it verifies nothing
 //	save NAME [PATH]         sets a variable to the last stdout without its line end, or to a member of it as JSON: a.b.0
 //
@@ -48,6 +53,7 @@ func TestScript(t *testing.T) {
 		Dir:                "testdata/script",
 		Setup:              setUpScript,
 		RequireUniqueNames: true,
+		Condition:          scriptCondition,
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport":     scriptFreePort,
@@ -61,6 +67,10 @@ func TestScript(t *testing.T) {
 			"upstream":     scriptUpstream,
 			"jwt":          scriptJWT,
 			"save":         scriptSave,
+
+			"database":       scriptDatabase,
+			"database-kill":  scriptDatabaseKill,
+			"database-start": scriptDatabaseStart,
 		},
 	})
 }
@@ -95,5 +105,6 @@ func setUpScript(env *testscript.Env) error {
 		}
 	}
 	env.Values[caddyKey{}] = new(caddyProcess)
+	env.Values[databaseKey{}] = new(*servertest.Server)
 	return nil
 }

@@ -40,8 +40,36 @@ func (b *BoltStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// UnmarshalCaddyfile reads a store. Syntax:
+//
+//	store redis <url>
+func (r *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	return readAddress(d, &r.URL)
+}
+
+// UnmarshalCaddyfile reads a store. Syntax:
+//
+//	store postgres <dsn>
+func (p *PostgresStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	return readAddress(d, &p.DSN)
+}
+
+// readAddress reads where a database is, and refuses a password that everyone could read in the adapted configuration.
+func readAddress(d *caddyfile.Dispenser, into *string) error {
+	d.Next() // consume the name of the store
+	if err := readOne(d, into); err != nil {
+		return err
+	}
+	if err := checkPassword(*into); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
 // Interface guards
 var (
 	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
 	_ caddyfile.Unmarshaler = (*BoltStore)(nil)
+	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
+	_ caddyfile.Unmarshaler = (*PostgresStore)(nil)
 )

@@ -16,6 +16,8 @@
 //	storetest/  the contract as a test, which each engine runs
 //	memory/     in this process, gone with it: tests, and servers that may forget
 //	bolt/       one file on a local disk, durable at each answer: the default
+//	redis/      Redis or Valkey, alone or a cluster, for several processes
+//	postgres/   a table of PostgreSQL, for several processes
 //
 // Read [Store] first, then the engine memory, which does the same in the fewest
 // lines.

@@ -1,9 +1,9 @@
 // Package storetest is the contract of store.Store as a test: what passes it
 // may be used as a store.
 //
-// An engine calls Run from a test of its own, and RunShared if several processes can use it. Each rule is a sentence of the
-// contract, and a failure prints it. What is an engine's own promise, such as
-// what survives a crash, is tested beside the engine.
+// An engine calls Run from a test of its own, and RunShared if several processes
+// can use it. Each rule is a sentence of the contract, and a failure prints it.
+// What is an engine's own promise is tested beside the engine.
 //
 //	storetest.go   Run and the list of rules
 //	verbs.go       one caller: what each verb answers

@@ -13,11 +13,9 @@ import (
 // Redis starts a Redis, or a Valkey, that has each write on disk before it
 // answers. Settings are those of redis-server: "--maxmemory", "10mb".
 func Redis(settings ...string) (*Server, error) {
-	binary, err := exec.LookPath("redis-server")
+	binary, err := findRedis()
 	if err != nil {
-		if binary, err = exec.LookPath("valkey-server"); err != nil {
-			return nil, fmt.Errorf("redis-server is %w: apt-get install redis-server", ErrMissing)
-		}
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "redis")
 	if err != nil {
@@ -39,4 +37,13 @@ func Redis(settings ...string) (*Server, error) {
 			},
 		}
 	})
+}
+
+func findRedis() (string, error) {
+	for _, name := range []string{"redis-server", "valkey-server"} {
+		if binary, err := exec.LookPath(name); err == nil {
+			return binary, nil
+		}
+	}
+	return "", fmt.Errorf("redis-server is %w: apt-get install redis-server", ErrMissing)
 }

@@ -38,6 +38,18 @@ type Server struct {
 // Password is that of each server; tests look for it where it must not be.
 const Password = "pass/word-of@the:server"
 
+// Installed reports whether the server, redis or postgres, could be started here.
+func Installed(name string) bool {
+	var err error
+	switch name {
+	case "redis":
+		_, err = findRedis()
+	case "postgres":
+		_, _, err = findPostgres()
+	}
+	return err == nil
+}
+
 // Start starts the process, again after Stop or Kill, and returns when it answers.
 func (s *Server) Start() error {
 	s.mu.Lock()

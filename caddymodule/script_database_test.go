@@ -1,0 +1,48 @@
+package caddymodule
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+)
+
+type databaseKey struct{}
+
+var databases = map[string]func(...string) (*servertest.Server, error){
+	"redis": servertest.Redis, "postgres": servertest.Postgres,
+}
+
+// scriptCondition is [redis] and [postgres]: whether the script can have one. With CI set it is not asked: what is missing is a failure.
+func scriptCondition(name string) (bool, error) {
+	if databases[name] == nil {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	return os.Getenv("CI") == "true" || servertest.Installed(name), nil
+}
+
+// scriptDatabase starts a server, and ends it with the script.
+func scriptDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 || databases[args[0]] == nil {
+		ts.Fatalf("usage: database redis|postgres")
+	}
+	s, err := databases[args[0]]()
+	ts.Check(err)
+	ts.Defer(s.Close)
+	ts.Setenv("DATABASE_URL", s.URL)
+	ts.Setenv("DATABASE_PORT", s.Port)
+	ts.Setenv("DATABASE_PASSWORD", servertest.Password)
+	*ts.Value(databaseKey{}).(**servertest.Server) = s
+}
+
+// scriptDatabaseKill ends the server as kill -9 does.
+func scriptDatabaseKill(ts *testscript.TestScript, _ bool, _ []string) {
+	(*ts.Value(databaseKey{}).(**servertest.Server)).Kill()
+}
+
+// scriptDatabaseStart starts it again.
+func scriptDatabaseStart(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check((*ts.Value(databaseKey{}).(**servertest.Server)).Start())
+}

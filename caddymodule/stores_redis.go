@@ -1,0 +1,46 @@
+package caddymodule
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/redis"
+)
+
+// RedisStore keeps everything in Redis 7 or Valkey, which any number of machines can share. The records of each server have keys of their own, by its name.
+// Set appendonly yes, appendfsync always and maxmemory-policy noeviction: with less, Redis may forget what was answered to a client.
+type RedisStore struct {
+	// Where it is: redis://user:password@host:port/database, rediss:// for TLS, or unix://path/to/socket; with ?addr=host:port for further nodes of a
+	// cluster. Placeholders are resolved when the configuration is loaded, and the password must be one: {env.REDIS_PASSWORD}, or {file./run/secrets/redis}.
+	// It is encoded as a URL wants it; when a placeholder is all of the URL, the password in it is encoded already.
+	URL string `json:"url,omitempty"`
+
+	resolved string
+	server   string
+}
+
+// CaddyModule returns the Caddy module information.
+func (*RedisStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "oauth_server.stores.redis",
+		New: func() caddy.Module { return new(RedisStore) },
+	}
+}
+
+// Locate resolves the URL, and returns a digest of it.
+func (r *RedisStore) Locate(server string) (location string, err error) {
+	r.server = server
+	r.resolved, location, err = locateDatabase("url of the store", r.URL, server)
+	return location, err
+}
+
+// Open makes no connection yet: Redis may be away when Caddy starts.
+func (r *RedisStore) Open(string, *slog.Logger) (store.Store, error) {
+	return redis.Open(context.Background(), r.resolved, redis.Options{Namespace: r.server})
+}
+
+// Interface guards
+var _ StoreOpener = (*RedisStore)(nil)
