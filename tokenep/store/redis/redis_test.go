@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -84,6 +85,18 @@ func TestShared(t *testing.T) {
 		o := Options{Namespace: namespace()}
 		return open(t, url, o), open(t, url, o)
 	})
+}
+
+// A cluster refuses scripts whose keys are not of one slot, also if it is one node.
+func TestCluster(t *testing.T) {
+	server := servertest.For(t, servertest.Redis, "--cluster-enabled", "yes", "--appendfsync", "no")
+	one := open(t, server.URL, Options{}).client
+	must(t, one.(*redis.Client).ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
+	for !errors.Is(one.Get(t.Context(), "none").Err(), redis.Nil) { // it takes a moment to be up
+		time.Sleep(10 * time.Millisecond)
+	}
+	url := server.URL + "?addr=127.0.0.1:" + server.Port
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, url, Options{Namespace: namespace()}) })
 }
 
 // sound reports where an index and the records of a namespace differ.
