@@ -122,7 +122,7 @@ func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() {
-					for { // as a device does, while the user decides
+					for !t.Failed() { // as a device does, while the user decides
 						_, err := devices.Poll(t.Context(), code, anyDevice)
 						switch {
 						case err == nil:

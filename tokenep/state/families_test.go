@@ -83,6 +83,9 @@ func TestRotateGivesAnotherTokenOfTheSameFamily(t *testing.T) {
 			if !f.Ends.Equal(made.Ends) || !f.Expires.Equal(c.Now().Add(time.Hour)) || !f.Rotated.Equal(c.Now()) {
 				t.Errorf("ends %v, expires %v, rotated %v", f.Ends, f.Expires, f.Rotated)
 			}
+			if record, err := s.Load(t.Context(), "family", f.ID); err != nil || !record.Expires.Equal(f.Expires) {
+				t.Errorf("the engine may drop it at %v, %v, want %v", record.Expires, err, f.Expires)
+			}
 			seen[next], token = true, next
 		}
 	})
