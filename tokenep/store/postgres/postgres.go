@@ -62,7 +62,7 @@ var errDSN = errors.New("postgres: malformed connection string: want postgres://
 //
 // pool_max_conns in the string is how many connections there are at most, by
 // default 16.
-func Open(_ context.Context, dsn string, o Options) (*Store, error) {
+func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	o.Namespace = cmp.Or(o.Namespace, "default")
 	if len(o.Namespace) > 64 || strings.Contains(o.Namespace, "\x00") || strings.ToValidUTF8(o.Namespace, "") != o.Namespace {
 		return nil, fmt.Errorf("postgres: namespace %q is no text of at most 64 bytes", o.Namespace)
@@ -76,7 +76,7 @@ func Open(_ context.Context, dsn string, o Options) (*Store, error) {
 	}
 	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
 	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, o.Timeout)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		stop()

@@ -51,7 +51,7 @@ func (s *Store) Swap(ctx context.Context, old, next store.Record) error {
 	if err := store.CheckSwap(old, next); err != nil {
 		return err
 	}
-	version := int64(old.Version) //nolint:gosec // a version that does not fit becomes negative, as none is
+	version := int64(old.Version) // a version that does not fit becomes negative, as none is
 	return s.write(ctx, store.ErrConflict, swapSQL, s.namespace, old.Kind, []byte(old.ID), version, data(next), expiry(next))
 }
 
@@ -98,7 +98,7 @@ func scan(kind string, row pgx.Row) (store.Record, error) {
 	if err := row.Scan(&id, &version, &r.Data, &expires); err != nil {
 		return store.Record{}, err
 	}
-	r.ID, r.Version = string(id), uint64(version) //nolint:gosec // it begins at 1 and goes up
+	r.ID, r.Version = string(id), uint64(version)
 	if expires != nil {
 		r.Expires = expires.UTC()
 	}

@@ -46,7 +46,7 @@ func (s shard) expiry() string          { return string(s) + "expires" } // a so
 func encode(r store.Record, version uint64) []byte {
 	value := make([]byte, 0, head+len(r.Data))
 	value = binary.BigEndian.AppendUint64(value, version)
-	value = binary.BigEndian.AppendUint64(value, uint64(r.Millis())) //nolint:gosec // CheckRecord lets no time before 1970 pass
+	value = binary.BigEndian.AppendUint64(value, uint64(r.Millis()))
 	return append(value, r.Data...)
 }
 
@@ -58,7 +58,7 @@ func decode(kind, id, value string) (store.Record, error) {
 	millis := binary.BigEndian.Uint64([]byte(value[8:head]))
 	return store.Record{
 		Kind: kind, ID: id, Version: version, Data: []byte(value[head:]),
-		Expires: store.At(int64(millis)), //nolint:gosec // as it was written
+		Expires: store.At(int64(millis)),
 	}, nil
 }
 

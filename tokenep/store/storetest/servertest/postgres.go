@@ -36,7 +36,7 @@ func Postgres(settings ...string) (*Server, error) {
 		return &Server{
 			URL: u.String(),
 			command: func() *exec.Cmd {
-				cmd := who.as(exec.Command(postgres, args...))
+				cmd := who.as(exec.Command(postgres, args...)) //nolint:gosec // as found in PATH
 				cmd.Dir = dir
 				return cmd
 			},
@@ -82,8 +82,11 @@ func initialize(who *account, initdb, dir, data string) error {
 	if err := who.own(password); err != nil {
 		return err
 	}
-	cmd := who.as(exec.Command(initdb, "-D", data, "-U", "oauth", "--pwfile", password, "--auth", "scram-sha-256",
-		"--encoding", "UTF8", "--locale", "C", "--no-sync"))
+	args := []string{
+		"-D", data, "-U", "oauth", "--pwfile", password, "--auth", "scram-sha-256",
+		"--encoding", "UTF8", "--locale", "C", "--no-sync",
+	}
+	cmd := who.as(exec.Command(initdb, args...)) //nolint:gosec // as found in PATH
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)

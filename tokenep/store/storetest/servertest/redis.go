@@ -29,7 +29,7 @@ func Redis(settings ...string) (*Server, error) {
 		u := url.URL{Scheme: "redis", User: url.UserPassword("", Password), Host: "127.0.0.1:" + port}
 		return &Server{
 			URL:     u.String(),
-			command: func() *exec.Cmd { return exec.Command(binary, args...) },
+			command: func() *exec.Cmd { return exec.Command(binary, args...) }, //nolint:gosec // as found in PATH
 			ping: func(ctx context.Context) error {
 				c := redis.NewClient(&redis.Options{Addr: u.Host, Password: Password, DialerRetries: 1, MaxRetries: -1})
 				defer func() { _ = c.Close() }()

@@ -50,7 +50,7 @@ func (a *account) own(dir string) error {
 func (a *account) as(cmd *exec.Cmd) *exec.Cmd {
 	if a != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}, //nolint:gosec // ids are small
+			Credential: &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)},
 		}
 	}
 	return cmd
