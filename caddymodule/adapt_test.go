@@ -118,7 +118,9 @@ func FuzzCaddyfile(f *testing.F) {
 				token_type urn:example:token-type:api
 			}
 		}`, "")
-	f.Add(`store memory 1000
+	f.Add(`issuer {env.ISSUER}
+		store memory 1000
+		token_exchange
 		client billing {
 			secret {env.BILLING_SECRET} expires 2030-01-31T00:00:00Z
 			auth_method client_secret_post

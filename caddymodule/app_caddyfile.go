@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
 // parseServer reads the global option oauth_server, which may be repeated with another name. Syntax:
@@ -56,14 +57,15 @@ func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 
 // UnmarshalCaddyfile reads the block of one server; see parseServer for the syntax.
 func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return readBlock(d, func(option string) error {
+	block := *d // stays where the block begins
+	err := readBlock(d, func(option string) error {
 		switch option {
 		case "issuer":
-			return readOne(d, &s.Issuer)
+			return readOne(d, &s.Issuer, server.CheckIssuer)
 		case "store":
 			return s.parseStore(d)
 		case "access_token_ttl":
-			return readDuration(d, &s.AccessTokenTTL)
+			return readLife(d, &s.AccessTokenTTL)
 		case "signing_alg":
 			return readChoice(d, &s.SigningAlg, keys.Algorithms()...)
 		case "signing_key":
@@ -73,9 +75,12 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "revocation_max_age":
 			return readDuration(d, &s.RevocationMaxAge)
 		case "audience":
-			return readSome(d, &s.Audience)
+			return readSome(d, &s.Audience, server.CheckAudience)
 		case "cors_origins":
-			return readSome(d, &s.CORSOrigins)
+			if err := readSome(d, &s.CORSOrigins); err != nil {
+				return err
+			}
+			return located(d, checkOrigins(s.CORSOrigins)) // no placeholder is resolved there
 		case "client":
 			return s.parseClient(d)
 		case "token_exchange":
@@ -84,6 +89,10 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return unknown(d)
 		}
 	}, "client", "signing_key", "encryption_key")
+	if err != nil {
+		return err
+	}
+	return located(&block, s.check())
 }
 
 // parseTokenExchange reads what may be exchanged. Syntax:
@@ -121,19 +130,26 @@ func (t *APITokens) parse(d *caddyfile.Dispenser) error {
 		return d.Err("api_tokens takes no argument")
 	}
 	return readBlock(d, func(option string) error {
-		switch option {
-		case "prefix":
-			return readOne(d, &t.Prefix)
-		case "max_per_user":
-			return readCount(d, &t.MaxPerUser)
-		case "max_age":
-			return readDuration(d, &t.MaxAge)
-		case "token_type":
-			return readSome(d, &t.TokenTypes)
-		default:
-			return unknown(d)
+		if err := t.parseOption(d, option); err != nil {
+			return err
 		}
+		return located(d, t.config().Validate())
 	})
+}
+
+func (t *APITokens) parseOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "prefix":
+		return readOne(d, &t.Prefix)
+	case "max_per_user":
+		return readCount(d, &t.MaxPerUser)
+	case "max_age":
+		return readLife(d, &t.MaxAge)
+	case "token_type":
+		return readSome(d, &t.TokenTypes)
+	default:
+		return unknown(d)
+	}
 }
 
 // Interface guard

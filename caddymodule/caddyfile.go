@@ -4,9 +4,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 // readBlock calls set for each line of the block that begins at d, with d at its first word. Words beyond the repeatable ones may occur once.
@@ -41,26 +44,51 @@ func readFlag(d *caddyfile.Dispenser, into *bool) error {
 	return nil
 }
 
-// readOne reads an option that has one argument.
-func readOne(d *caddyfile.Dispenser, into *string) error {
+// readOne reads an option that has one argument, and checks it if it is a literal.
+func readOne(d *caddyfile.Dispenser, into *string, checks ...func(string) error) error {
 	option := d.Val()
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
 		return d.Errf("%s takes one argument", option)
 	}
 	*into = args[0]
+	for _, check := range checks {
+		if err := check(args[0]); err != nil && isLiteral(args[0]) {
+			return d.WrapErr(err)
+		}
+	}
 	return nil
 }
 
-// readSome reads an option that has one or more arguments.
-func readSome(d *caddyfile.Dispenser, into *[]string) error {
+// readSome reads an option that has one or more arguments, and checks the literals among them.
+func readSome(d *caddyfile.Dispenser, into *[]string, checks ...func([]string) error) error {
 	option := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 0 || slices.Contains(args, "") {
 		return d.Errf("%s takes one or more arguments", option)
 	}
 	*into = args
+	for _, check := range checks {
+		if err := check(literals(args)); err != nil {
+			return d.WrapErr(err)
+		}
+	}
 	return nil
+}
+
+// isLiteral tells what is known now from what a placeholder stands for when the configuration is loaded.
+func isLiteral(value string) bool { return !strings.Contains(value, "{") }
+
+func literals(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(value string) bool { return !isLiteral(value) })
+}
+
+// located adds file and line to an error, if there is one.
+func located(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
 }
 
 // readChoice reads an option whose argument is one of a few.
@@ -89,15 +117,27 @@ func readDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
 	return nil
 }
 
-// readCount reads an option whose argument is a whole number that is not negative.
+// readLife reads how long tokens live. JSON has no place for 0s, which is the default there.
+func readLife(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	option := d.Val()
+	if err := readDuration(d, into); err != nil {
+		return err
+	}
+	if err := tokenep.CheckLife(time.Duration(*into)); err != nil {
+		return d.Errf("%s: %w", option, err)
+	}
+	return nil
+}
+
+// readCount reads an option whose argument is a whole number. JSON has no place for 0, which is the default there.
 func readCount(d *caddyfile.Dispenser, into *int) error {
 	option, text := d.Val(), ""
 	if err := readOne(d, &text); err != nil {
 		return err
 	}
 	n, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
-		return d.Errf("%s: %q is no whole number", option, text)
+	if err != nil || n == 0 {
+		return d.Errf("%s: %q is no whole number from 1 on", option, text)
 	}
 	*into = int(n)
 	return nil

@@ -66,7 +66,7 @@ func (s *Server) clients() ([]tokenep.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("client %q: %w", c.ID, err)
 		}
-		if err := client.Validate(); err != nil {
+		if err := checkClient(&client); err != nil {
 			return nil, err
 		}
 		clients = append(clients, client)
@@ -74,9 +74,37 @@ func (s *Server) clients() ([]tokenep.Client, error) {
 	return clients, nil
 }
 
+// checkClient holds a configured client to more than a client can be held to that somebody registers: what can never work was not meant.
+func checkClient(c *tokenep.Client) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if c.Public() && c.May(grant.ClientCredentialsType) {
+		return fmt.Errorf("client %q: the grant client_credentials needs a secret (RFC 6749 §4.4): add one, or take the grant away", c.ID)
+	}
+	return nil
+}
+
+// resolve returns the client with what its placeholders stand for.
 func (c *Client) resolve(serverName string) (client tokenep.Client, err error) {
+	if client, err = c.literal(); err != nil {
+		return client, err
+	}
+	if client.Audience, err = resolveAll("audience", c.Audience); err != nil {
+		return client, err
+	}
+	for i, secret := range c.Secrets {
+		if client.Secrets[i].Hash, err = secret.resolve(serverName, c.ID); err != nil {
+			return client, err
+		}
+	}
+	return client, nil
+}
+
+// literal returns the client as far as it is known without resolving placeholders: without the hashes of its secrets.
+func (c *Client) literal() (client tokenep.Client, err error) {
 	client = tokenep.Client{
-		ID: c.ID, AuthMethod: c.AuthMethod, TokenTTL: time.Duration(c.AccessTokenTTL), From: c.ExchangeFrom,
+		ID: c.ID, AuthMethod: c.AuthMethod, TokenTTL: time.Duration(c.AccessTokenTTL), From: c.ExchangeFrom, Audience: literals(c.Audience),
 	}
 	for _, name := range c.Grants {
 		grantType, ok := grantTypes[name]
@@ -87,23 +115,24 @@ func (c *Client) resolve(serverName string) (client tokenep.Client, err error) {
 			client.Grants = append(client.Grants, grantType)
 		}
 	}
-	if client.Scope, err = verify.ParseScope(strings.Join(c.Scope, " ")); err != nil {
+	if client.Scope, err = parseScope("scope", c.Scope); err != nil {
 		return client, err
 	}
-	if client.Default, err = verify.ParseScope(strings.Join(c.DefaultScope, " ")); err != nil {
-		return client, err
-	}
-	if client.Audience, err = resolveAll("audience", c.Audience); err != nil {
+	if client.Default, err = parseScope("default_scope", c.DefaultScope); err != nil {
 		return client, err
 	}
 	for _, secret := range c.Secrets {
-		hash, err := secret.resolve(serverName, c.ID)
-		if err != nil {
-			return client, err
-		}
-		client.Secrets = append(client.Secrets, tokenep.Secret{Hash: hash, Expires: secret.Expires})
+		client.Secrets = append(client.Secrets, tokenep.Secret{Expires: secret.Expires})
 	}
-	return client, nil
+	return client, refusePlaceholders("exchange_from", c.ExchangeFrom)
+}
+
+func parseScope(option string, tokens []string) (verify.Scope, error) {
+	scope, err := verify.ParseScope(strings.Join(tokens, " "))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	return scope, refusePlaceholders(option, tokens)
 }
 
 // grantTypes are the grants by the names that a configuration may use.

@@ -35,28 +35,45 @@ func (s *Server) parseClient(d *caddyfile.Dispenser) error {
 		}
 	}
 	s.Clients = append(s.Clients, c)
-	return readBlock(d, func(option string) error {
-		switch option {
-		case "secret":
-			return c.parseSecret(d, s.name)
-		case "auth_method":
-			return readChoice(d, &c.AuthMethod, tokenep.AuthBasic, tokenep.AuthPost, tokenep.AuthNone)
-		case "grants":
-			return c.parseGrants(d)
-		case "scope":
-			return readSome(d, &c.Scope)
-		case "default_scope":
-			return readSome(d, &c.DefaultScope)
-		case "audience":
-			return readSome(d, &c.Audience)
-		case "access_token_ttl":
-			return readDuration(d, &c.AccessTokenTTL)
-		case "exchange_from":
-			return readSome(d, &c.ExchangeFrom)
-		default:
-			return unknown(d)
+	block := *d // stays where the block begins
+	err := readBlock(d, func(option string) error {
+		if err := c.parseOption(d, option, s.name); err != nil {
+			return err
 		}
+		_, err := c.literal()
+		return located(d, err)
 	}, "secret")
+	if err != nil {
+		return err
+	}
+	client, err := c.literal()
+	if err == nil {
+		err = checkClient(&client)
+	}
+	return located(&block, err)
+}
+
+func (c *Client) parseOption(d *caddyfile.Dispenser, option, server string) error {
+	switch option {
+	case "secret":
+		return c.parseSecret(d, server)
+	case "auth_method":
+		return readChoice(d, &c.AuthMethod, tokenep.AuthBasic, tokenep.AuthPost, tokenep.AuthNone)
+	case "grants":
+		return readSome(d, &c.Grants)
+	case "scope":
+		return readSome(d, &c.Scope)
+	case "default_scope":
+		return readSome(d, &c.DefaultScope)
+	case "audience":
+		return readSome(d, &c.Audience)
+	case "access_token_ttl":
+		return readLife(d, &c.AccessTokenTTL)
+	case "exchange_from":
+		return readSome(d, &c.ExchangeFrom)
+	default:
+		return unknown(d)
+	}
 }
 
 // parseSecret never puts a word of its line into an error.
@@ -79,17 +96,5 @@ func (c *Client) parseSecret(d *caddyfile.Dispenser, server string) error {
 		return d.WrapErr(err)
 	}
 	c.Secrets = append(c.Secrets, secret)
-	return nil
-}
-
-func (c *Client) parseGrants(d *caddyfile.Dispenser) error {
-	if err := readSome(d, &c.Grants); err != nil {
-		return err
-	}
-	for _, name := range c.Grants {
-		if grantTypes[name] == "" {
-			return d.Errf("unknown grant '%s'; there are client_credentials and token_exchange", name)
-		}
-	}
 	return nil
 }

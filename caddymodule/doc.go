@@ -12,7 +12,7 @@
 //	                admin.api.oauth_server       admin.go, admin_*.go      management while the server runs
 //	                (caddy oauth …)              command.go, command_*.go  the same, from the command line
 //
-// Beside each x.go that is configured stands x_caddyfile.go, with the grammar; caddyfile.go is how a line of it is read. register.go has every
+// Beside each x.go that is configured stands x_caddyfile.go, with the grammar; caddyfile.go is how a line of it is read, check.go what the libraries do not check. register.go has every
 // registration, shared.go what outlives a reload, metrics.go the counters.
 //
 // There is no protocol here: configuration comes in, an http.Handler goes out. RFC sections are named in packages tokenep and verify.

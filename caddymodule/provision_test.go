@@ -19,9 +19,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// What a Caddyfile's grammar cannot know is refused when the configuration is loaded, by an error that says where and what.
+// What cannot be known when a Caddyfile is adapted is refused when the configuration is loaded, by an error that says where and what.
 func TestProvisionErrors(t *testing.T) {
 	t.Setenv("EMPTY", "")
+	t.Setenv("WRONG", "http://ü")
 	c := newCaddy(t)
 	writeFile(t, filepath.Join(c.dir, "empty.json"), `{"keys":[]}`)
 	const good = "oauth_server {\nissuer https://auth.example\nstore memory\n}\n"
@@ -31,32 +32,21 @@ func TestProvisionErrors(t *testing.T) {
 	}
 	guard := func(block string) string { return "%SITE% {\noauth_verify {\n" + block + "\n}\n}\n" }
 	for _, row := range []struct{ name, global, sites, want string }{
-		{"issuer missing", server(""), "", `server "default": issuer is missing`},
 		{"issuer placeholder", server("issuer {env.NO_SUCH_VARIABLE}"), "", "{env.NO_SUCH_VARIABLE}"},
-		{"issuer over http", server("issuer http://auth.example"), "", "https"},
-		{"origin with a path", server("issuer https://auth.example\ncors_origins https://app.example/"), "", "cors_origins"},
-		{"API token prefix", server("issuer https://auth.example\ntoken_exchange {\napi_tokens {\nprefix De_mo\n}\n}"), "", "prefix"},
+		{"issuer over http", server("issuer {env.WRONG}"), "", `issuer {env.WRONG}: issuer "http://ü": the scheme is https`},
 		{"secret unset", client("secret {env.NO_SUCH_VARIABLE}"), "", `client "billing": secret:`},
 		{"secret empty", client("secret {env.EMPTY}"), "", `client "billing": secret:`},
 		{"secret file", client("secret {file.%DIR%/none}"), "", `client "billing": secret:`},
-		{"secret and none", client("secret a\nauth_method none"), "", "auth_method none"},
-		{"default scope", client("scope a\ndefault_scope b"), "", "default_scope"},
-		{"scope", client("scope a\\b"), "", "scope"},
 		{"one file for two", "oauth_server {\nissuer https://a.example\nstore bolt %DIR%/x\n}\noauth_server b {\nissuer https://b.example\nstore bolt %DIR%/./x\n}", "", "the same store"},
 		{"no app for oauth_token", "", "%SITE% {\noauth_token\n}\n", "the global option oauth_server"},
 		{"no such server", good, "%SITE% {\noauth_token {\nserver other\n}\n}\n", `no oauth_server "other"`},
-		{"endpoint path", good, "%SITE% {\noauth_token {\njwks keys\n}\n}\n", "begins with a slash"},
-		{"shared path", good, "%SITE% {\noauth_token {\njwks /a\nrevocation /a\n}\n}\n", "share a path"},
+		{"endpoint path", good, "%SITE% {\noauth_token {\njwks {env.WRONG}\n}\n}\n", "jwks {env.WRONG}: endpoint path"},
+		{"path of another endpoint", good, "%SITE% {\noauth_token {\njwks /oauth/token\n}\n}\n", "share a path"},
 		{"nobody to trust", "", guard("audience a"), "no issuer is trusted"},
 		{"server to trust", good, guard("server other\naudience a"), `no oauth_server "other"`},
-		{"no audience", good, guard("realm a"), "an audience is required"},
-		{"no audience of an issuer", "", guard("issuer https://idp.example {\njwks_file a.json\n}"), "an audience is required"},
-		{"no key file", "", guard("audience a\nissuer https://idp.example"), "jwks_file is missing"},
 		{"key file", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/none.json\n}"), "none.json"},
 		{"no usable key", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/empty.json\n}"), "no key that can be used"},
-		{"header", good, guard("audience a\nheader Host sub"), "Host"},
-		{"scope token", good, guard("audience a\nscope a\\b"), "scope-token"},
-		{"leeway", good, guard("audience a\nleeway 1h"), "leeway"},
+		{"wrong realm", good, guard("audience a\nrealm {env.WRONG}"), "realm {env.WRONG}: the realm"},
 		{"realm", good, guard("audience a\nrealm {env.EMPTY}"), "realm"},
 	} {
 		err := c.validate(c.config(row.global, row.sites))
@@ -74,7 +64,42 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		return `"http":{"servers":{"a":{"listen":["127.0.0.1:0"],"routes":[{"handle":[` + text + `]}]}}},` +
 			app(`"default":{"issuer":"https://a.example","store":{"module":"memory"}}`)
 	}
+	server := func(more string) string {
+		return app(`"default":{"issuer":"https://a.example","store":{"module":"memory"},` + more + `}`)
+	}
+	client := func(more string) string { return server(`"clients":[{"id":"billing",` + more + `}]`) }
+	token := func(more string) string { return handler(`{"handler":"oauth_token",` + more + `}`) }
+	guard := func(more string) string { return handler(`{"handler":"oauth_verify",` + more + `}`) }
+	const hash = `"secrets":[{"value":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}]`
 	for _, row := range []struct{ name, apps, want string }{
+		{"issuer missing", app(`"default":{}`), `server "default": issuer is missing`},
+		{"issuer over http", app(`"default":{"issuer":"http://a.example"}`), `server "default": issuer "http://a.example": the scheme is https`},
+		{"algorithm", server(`"signing_alg":"HS256"`), "HS256"},
+		{"life", server(`"access_token_ttl":"500ms"`), "at least a second"},
+		{"audience", server(`"audience":["a"` + strings.Repeat(`,"a"`, 64) + `]`), "audience"},
+		{"origin with a path", server(`"cors_origins":["https://app.example/"]`), "cors_origins"},
+		{"API token prefix", server(`"token_exchange":{"api_tokens":{"prefix":"De_mo"}}`), "prefix"},
+		{"API tokens of one user", server(`"token_exchange":{"api_tokens":{"max_per_user":501}}`), "501 is not between 1 and 500"},
+		{"API token type", server(`"token_exchange":{"api_tokens":{"token_types":["urn:ietf:params:oauth:token-type:jwt"]}}`), "never API tokens"},
+		{"default scope", client(`"scope":["a"],"default_scope":["b"]`), "default_scope"},
+		{"scope", client(`"scope":["a\\b"]`), `client "billing": scope:`},
+		{"scope by placeholder", client(`"scope":["{env.SCOPE}"]`), "{env.SCOPE} would not be resolved"},
+		{"method without secret", client(`"auth_method":"client_secret_basic"`), "needs a secret"},
+		{"secret and none", client(hash + `,"auth_method":"none"`), "auth_method none"},
+		{"life of a client", client(`"access_token_ttl":"500ms"`), "at least a second"},
+		{"grant without secret", client(`"grants":["client_credentials"]`), "needs a secret"},
+		{"grant without exchange", client(hash + `,"grants":["urn:ietf:params:oauth:grant-type:token-exchange"]`), "has no token_exchange"},
+		{"endpoint path", token(`"jwks":"keys"`), "begins with a slash"},
+		{"shared path", token(`"jwks":"/a","revocation":"/a"`), "share a path"},
+		{"no audience", guard(`"realm":"a"`), "an audience is required"},
+		{"no audience of an issuer", guard(`"issuers":[{"issuer":"https://idp.example","jwks_file":"a.json"}]`), "issuer https://idp.example: an audience is required"},
+		{"no key file", guard(`"audience":["a"],"issuers":[{"issuer":"https://idp.example"}]`), "jwks_file is missing"},
+		{"reserved header", guard(`"audience":["a"],"headers":[{"header":"Host","claim":"sub"}]`), "Host"},
+		{"header twice", guard(`"audience":["a"],"headers":[{"header":"X-A","claim":"sub"},{"header":"x_a","claim":"sub"}]`), "set twice"},
+		{"scope token", guard(`"audience":["a"],"scope":["a\\b"]`), "scope-token"},
+		{"scope of a guard by placeholder", guard(`"audience":["a"],"any_scope":["{env.SCOPE}"]`), "{env.SCOPE} would not be resolved"},
+		{"leeway", guard(`"audience":["a"],"leeway":"1h"`), "leeway"},
+		{"small tokens", guard(`"audience":["a"],"max_token_size":100`), "100 bytes"},
 		{"literal secret", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","secrets":[{"value":"` + marker + `"}]}]}`),
 			`client "billing": secrets in JSON are hashes or placeholders`},
 		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","grants":["password"]}]}`), `unknown grant "password"`},

@@ -83,7 +83,7 @@ func TestReloadThatFails(t *testing.T) {
 	c.mustLoad(runServer("bolt", ""), site(""))
 	live := c.token(marker)
 	for name, global := range map[string]string{
-		"provision": runServer("bolt", "client broken {\ngrants client_credentials\nscope a\ndefault_scope b\n}"),
+		"provision": runServer("bolt", "client broken {\nsecret {env.NO_SUCH_VARIABLE}\n}"),
 		"start":     runServer("bolt", "") + "\noauth_server second {\nissuer %SITE%\nstore bolt %DIR%\n}",
 	} {
 		if err := c.load(global, site("")); err == nil {

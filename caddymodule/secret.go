@@ -54,8 +54,11 @@ func (s *Secret) resolve(server, client string) (string, error) {
 			return "", err
 		}
 		hash, err := asHash(value)
-		if hash != "" || err != nil {
-			return hash, err
+		if err != nil {
+			return "", fmt.Errorf("secret %s: %w", s.Value, err)
+		}
+		if hash != "" {
+			return hash, nil
 		}
 		return hashSecret(server, client, value)
 	}

@@ -3,11 +3,9 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -107,7 +105,10 @@ func (s *Server) provision(ctx caddy.Context, app *App, name string) error {
 		Logger:           ctx.Slogger().With("server", name),
 	}
 	var err error
-	if config.Issuer, err = resolve("issuer", s.Issuer); err != nil {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if config.Issuer, err = resolve("issuer", s.Issuer, server.CheckIssuer); err != nil {
 		return err
 	}
 	if config.Audience, err = resolveAll("audience", s.Audience); err != nil {
@@ -125,6 +126,7 @@ func (s *Server) provision(ctx caddy.Context, app *App, name string) error {
 	if config.EncryptionKeys, err = s.encryptionKeys(); err != nil {
 		return err
 	}
+	warnClients(config.Logger, config.Clients, time.Now())
 	config.CompareHash, config.DecoyHash = comparison(config.Clients)
 	if err := s.acquireStore(ctx); err != nil {
 		return err
@@ -157,11 +159,14 @@ func (e *TokenExchange) config() server.Exchange {
 	if e == nil {
 		return server.Exchange{}
 	}
-	exchange := server.Exchange{Enabled: true, Anonymous: e.Anonymous}
-	if t := e.APITokens; t != nil {
-		exchange.APITokens = &server.APITokens{Types: t.TokenTypes, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: time.Duration(t.MaxAge)}
+	return server.Exchange{Enabled: true, Anonymous: e.Anonymous, APITokens: e.APITokens.config()}
+}
+
+func (t *APITokens) config() *server.APITokens {
+	if t == nil {
+		return nil
 	}
-	return exchange
+	return &server.APITokens{Types: t.TokenTypes, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: time.Duration(t.MaxAge)}
 }
 
 // clientAddress is whom Caddy takes for the client, which the trusted_proxies of the configuration decide: never X-Forwarded-For alone.
@@ -173,39 +178,4 @@ func clientAddress(r *http.Request) netip.Addr {
 	}
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr()
-}
-
-// checkOrigins refuses what no browser would ever send as Origin (RFC 6454 §7): a slash at the end is the usual mistake.
-func checkOrigins(origins []string) error {
-	for _, origin := range origins {
-		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
-			return fmt.Errorf("cors_origins: %q is neither * nor an origin such as https://app.example.com", origin)
-		}
-	}
-	return nil
-}
-
-// resolve expands the placeholders of a configured value, which may not come out empty.
-func resolve(option, value string) (string, error) {
-	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%s: %w", option, err)
-	case resolved == "":
-		return "", errors.New(option + " is missing")
-	}
-	return resolved, nil
-}
-
-// resolveAll expands the placeholders of each value.
-func resolveAll(option string, values []string) ([]string, error) {
-	resolved := make([]string, len(values))
-	for i, value := range values {
-		var err error
-		if resolved[i], err = resolve(option, value); err != nil {
-			return nil, err
-		}
-	}
-	return resolved, nil
 }

@@ -99,7 +99,7 @@ func (e *Endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 // paths resolves placeholders and checks the options.
 func (e *Endpoints) paths() (p server.Paths, err error) {
 	for _, t := range e.TokenEndpoints {
-		path, err := resolve("token_endpoint", t.Path)
+		path, err := resolve("token_endpoint", t.Path, server.CheckPath)
 		if err != nil {
 			return p, err
 		}
@@ -112,16 +112,16 @@ func (e *Endpoints) paths() (p server.Paths, err error) {
 		}})
 	}
 	if e.JWKS != "" {
-		if p.JWKS, err = resolve("jwks", e.JWKS); err != nil {
+		if p.JWKS, err = resolve("jwks", e.JWKS, server.CheckPath); err != nil {
 			return p, err
 		}
 	}
 	if e.Revocation != "" {
-		if p.Revocation, err = resolve("revocation", e.Revocation); err != nil {
+		if p.Revocation, err = resolve("revocation", e.Revocation, server.CheckPath); err != nil {
 			return p, err
 		}
 	}
-	p.Metadata, err = resolveAll("metadata", e.Metadata)
+	p.Metadata, err = resolveAll("metadata", e.Metadata, server.CheckPath)
 	return p, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
 func parseEndpoints(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -35,21 +36,46 @@ func (e *Endpoints) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("oauth_token takes no argument; name the server in its block")
 	}
 	return readBlock(d, func(option string) error {
-		switch option {
-		case "server":
-			return readOne(d, &e.Server)
-		case "token_endpoint":
-			return e.parseTokenEndpoint(d)
-		case "jwks":
-			return readOne(d, &e.JWKS)
-		case "revocation":
-			return readOne(d, &e.Revocation)
-		case "metadata":
-			return readSome(d, &e.Metadata)
-		default:
-			return unknown(d)
+		line := *d // stays where the option is
+		if err := e.parseOption(d, option); err != nil {
+			return err
 		}
+		return located(&line, e.literal().Validate())
 	}, "token_endpoint")
+}
+
+func (e *Endpoints) parseOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "server":
+		return readOne(d, &e.Server)
+	case "token_endpoint":
+		return e.parseTokenEndpoint(d)
+	case "jwks":
+		return readOne(d, &e.JWKS)
+	case "revocation":
+		return readOne(d, &e.Revocation)
+	case "metadata":
+		return readSome(d, &e.Metadata)
+	default:
+		return unknown(d)
+	}
+}
+
+// literal returns the paths that are known without resolving placeholders.
+func (e *Endpoints) literal() server.Paths {
+	p := server.Paths{Metadata: literals(e.Metadata)}
+	for _, t := range e.TokenEndpoints {
+		if isLiteral(t.Path) {
+			p.Token = append(p.Token, server.TokenPath{Path: t.Path})
+		}
+	}
+	if isLiteral(e.JWKS) {
+		p.JWKS = e.JWKS
+	}
+	if isLiteral(e.Revocation) {
+		p.Revocation = e.Revocation
+	}
+	return p
 }
 
 func (e *Endpoints) parseTokenEndpoint(d *caddyfile.Dispenser) error {

@@ -51,9 +51,6 @@ func (g *Guard) trusted(ctx caddy.Context) ([]verify.Issuer, error) {
 		}
 		own := s.core.Trusted()
 		own.Audience, own.InsecureAnyAudience = audience, g.InsecureAnyAudience
-		if err := g.requireAudience(own); err != nil {
-			return nil, err
-		}
 		issuers = append(issuers, own)
 		g.server, g.label = s, s.name
 	}
@@ -72,10 +69,8 @@ func (g *Guard) trusted(ctx caddy.Context) ([]verify.Issuer, error) {
 
 // foreign reads the keys of an issuer, so that a wrong file is known at once and not with the first request.
 func (g *Guard) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.Issuer, err error) {
-	issuer = verify.Issuer{
-		Audience: audience, InsecureAnyAudience: g.InsecureAnyAudience,
-		Algorithms: t.Algorithms, Types: t.Types, AllowMissingKeyID: t.AllowMissingKID,
-	}
+	issuer = t.trust()
+	issuer.Audience, issuer.InsecureAnyAudience = audience, g.InsecureAnyAudience
 	if issuer.Name, err = resolve("issuer", t.Issuer); err != nil {
 		return issuer, err
 	}
@@ -84,9 +79,6 @@ func (g *Guard) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) 
 		if issuer.Audience, err = resolveAll("audience", t.Audience); err != nil {
 			return issuer, err
 		}
-	}
-	if err := g.requireAudience(issuer); err != nil {
-		return issuer, err
 	}
 	path, err := resolve("jwks_file", t.JWKSFile)
 	if err == nil {
@@ -103,9 +95,26 @@ func (g *Guard) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) 
 	return issuer, nil
 }
 
-func (g *Guard) requireAudience(issuer verify.Issuer) error {
-	if len(issuer.Audience) == 0 && !g.InsecureAnyAudience {
-		return fmt.Errorf("issuer %s: an audience is required, so that tokens for other resources are not taken here", issuer.Name)
+// trust returns what is known of the issuer without resolving placeholders, and without reading its keys.
+func (t *TrustedIssuer) trust() verify.Issuer {
+	return verify.Issuer{Name: t.Issuer, Algorithms: t.Algorithms, Types: t.Types, AllowMissingKeyID: t.AllowMissingKID}
+}
+
+var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not taken here: " +
+	"what this API is called in aud, such as https://api.example.com/orders")
+
+// checkAudience wants each issuer to have an audience, its own or that of the handler.
+func (g *Guard) checkAudience() error {
+	if len(g.Audience) > 0 || g.InsecureAnyAudience {
+		return nil
+	}
+	if g.Server != "" || len(g.Issuers) == 0 {
+		return errNoAudience
+	}
+	for _, t := range g.Issuers {
+		if t != nil && len(t.Audience) == 0 {
+			return fmt.Errorf("issuer %s: %w", t.Issuer, errNoAudience)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -100,36 +101,50 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	if err := registerMetrics(&ctx); err != nil {
 		return err
 	}
-	issuers, err := g.trusted(ctx)
-	if err != nil {
+	if err := g.checkAudience(); err != nil {
 		return err
 	}
-	leeway := defaultLeeway
-	if g.Leeway != nil {
-		leeway = time.Duration(*g.Leeway)
-	}
-	verifier, err := verify.New(verify.Config{
-		Issuers: issuers, Cache: g.cache(), Leeway: leeway, MaxTokenSize: g.MaxTokenSize,
-	})
+	issuers, err := g.trusted(ctx)
 	if err != nil {
 		return err
 	}
 	realm := ""
 	if g.Realm != "" {
-		if realm, err = resolve("realm", g.Realm); err != nil {
+		if realm, err = resolve("realm", g.Realm, checkRealm); err != nil {
 			return err
 		}
 	}
-	g.guard = &verify.Guard{
+	g.guard, err = g.assemble(verify.Config{Issuers: issuers, Cache: g.cache()}, realm)
+	g.warn()
+	return err
+}
+
+// assemble puts the guard together, or says what is wrong with it.
+func (g *Guard) assemble(config verify.Config, realm string) (*verify.Guard, error) {
+	config.Leeway, config.MaxTokenSize = defaultLeeway, g.MaxTokenSize
+	if g.Leeway != nil {
+		config.Leeway = time.Duration(*g.Leeway)
+	}
+	verifier, err := verify.New(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := refusePlaceholders("scope", slices.Concat(g.Scope, g.AnyScope)); err != nil {
+		return nil, err
+	}
+	guard := &verify.Guard{
 		Verifier: verifier, Scope: g.Scope, AnyScope: g.AnyScope, Realm: realm,
 		Optional: g.Optional, KeepAuthorization: g.KeepAuthorization, Preflight: g.AllowPreflight,
 		FormToken: g.FormToken, InsecureQueryToken: g.InsecureQueryToken, Strip: g.Strip,
 	}
 	for _, h := range g.Headers {
-		g.guard.Headers = append(g.guard.Headers, verify.HeaderClaim{Header: h.Header, Claim: h.Claim})
+		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: h.Header, Claim: h.Claim})
 	}
-	g.warn()
-	return g.guard.Validate()
+	return guard, guard.Validate()
+}
+
+func checkRealm(realm string) error {
+	return (&verify.Guard{Verifier: new(verify.Verifier), Realm: realm}).Validate()
 }
 
 // warn tells the operator what was loosened.

@@ -1,12 +1,12 @@
 package caddymodule
 
 import (
-	"strings"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 func parseGuard(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -41,36 +41,64 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("oauth_verify takes no argument; its options go into its block")
 	}
-	return readBlock(d, func(option string) error {
-		if flag := g.flag(option); flag != nil {
-			return readFlag(d, flag)
+	block := *d // stays where the block begins
+	err := readBlock(d, func(option string) error {
+		if err := g.parseOption(d, option); err != nil {
+			return err
 		}
-		switch option {
-		case "server":
-			return readOne(d, &g.Server)
-		case "issuer":
-			return g.parseIssuer(d)
-		case "audience":
-			return readSome(d, &g.Audience)
-		case "scope":
-			return readSome(d, &g.Scope)
-		case "any_scope":
-			return readSome(d, &g.AnyScope)
-		case "header":
-			return g.parseHeader(d)
-		case "strip":
-			return readSome(d, &g.Strip)
-		case "realm":
-			return readOne(d, &g.Realm)
-		case "leeway":
-			g.Leeway = new(caddy.Duration)
-			return readDuration(d, g.Leeway)
-		case "max_token_size":
-			return readCount(d, &g.MaxTokenSize)
-		default:
-			return unknown(d)
-		}
+		return located(d, g.check())
 	}, "issuer", "header")
+	if err != nil {
+		return err
+	}
+	return located(&block, g.checkAudience())
+}
+
+func (g *Guard) parseOption(d *caddyfile.Dispenser, option string) error {
+	if flag := g.flag(option); flag != nil {
+		return readFlag(d, flag)
+	}
+	switch option {
+	case "server":
+		return readOne(d, &g.Server)
+	case "issuer":
+		return g.parseIssuer(d)
+	case "audience":
+		return readSome(d, &g.Audience)
+	case "scope":
+		return readSome(d, &g.Scope)
+	case "any_scope":
+		return readSome(d, &g.AnyScope)
+	case "header":
+		return g.parseHeader(d)
+	case "strip":
+		return readSome(d, &g.Strip)
+	case "realm":
+		return readOne(d, &g.Realm)
+	case "leeway":
+		g.Leeway = new(caddy.Duration)
+		return readDuration(d, g.Leeway)
+	case "max_token_size":
+		return readCount(d, &g.MaxTokenSize)
+	default:
+		return unknown(d)
+	}
+}
+
+// check puts together what is known so far, with an issuer in the place of those that are known later.
+func (g *Guard) check() error {
+	realm := ""
+	if isLiteral(g.Realm) {
+		realm = g.Realm
+	}
+	_, err := g.assemble(anyIssuer(verify.Issuer{Name: "any"}), realm)
+	return err
+}
+
+// anyIssuer completes an issuer whose keys and audience are not known yet.
+func anyIssuer(issuer verify.Issuer) verify.Config {
+	issuer.Keys, issuer.InsecureAnyAudience = new(verify.StaticKeys), true
+	return verify.Config{Issuers: []verify.Issuer{issuer}}
 }
 
 // flag returns the option of that name which has no arguments, or nil.
@@ -97,11 +125,6 @@ func (g *Guard) parseHeader(d *caddyfile.Dispenser) error {
 	if len(args) != 2 || args[0] == "" || args[1] == "" {
 		return d.Err("header takes two arguments: the header and the claim")
 	}
-	for _, h := range g.Headers {
-		if strings.EqualFold(h.Header, args[0]) {
-			return d.Errf("header %s is given twice", args[0])
-		}
-	}
 	g.Headers = append(g.Headers, ClaimHeader{Header: args[0], Claim: args[1]})
 	return nil
 }
@@ -126,22 +149,35 @@ func (g *Guard) parseIssuer(d *caddyfile.Dispenser) error {
 		}
 	}
 	g.Issuers = append(g.Issuers, t)
-	return readBlock(d, func(option string) error {
-		switch option {
-		case "jwks_file":
-			return readOne(d, &t.JWKSFile)
-		case "audience":
-			return readSome(d, &t.Audience)
-		case "algorithms":
-			return readSome(d, &t.Algorithms)
-		case "types":
-			return readSome(d, &t.Types)
-		case "allow_missing_kid":
-			return readFlag(d, &t.AllowMissingKID)
-		default:
-			return unknown(d)
+	block := *d // stays where the block begins
+	err := readBlock(d, func(option string) error {
+		if err := t.parseOption(d, option); err != nil {
+			return err
 		}
+		_, err := verify.New(anyIssuer(t.trust()))
+		return located(d, err)
 	})
+	if err == nil && t.JWKSFile == "" {
+		err = block.Errf("issuer %s: jwks_file is missing: the file with its public keys", t.Issuer)
+	}
+	return err
+}
+
+func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "jwks_file":
+		return readOne(d, &t.JWKSFile)
+	case "audience":
+		return readSome(d, &t.Audience)
+	case "algorithms":
+		return readSome(d, &t.Algorithms)
+	case "types":
+		return readSome(d, &t.Types)
+	case "allow_missing_kid":
+		return readFlag(d, &t.AllowMissingKID)
+	default:
+		return unknown(d)
+	}
 }
 
 // Interface guard

@@ -82,7 +82,8 @@ func TestXcaddyJSONTellsTheTruth(t *testing.T) {
 		}
 		for _, directive := range x.Metadata.Directives {
 			// An unknown directive and one without a place in the order do not adapt.
-			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("http://localhost {\n\t"+directive+"\n}\n"), nil)
+			required := map[string]string{"oauth_verify": " {\n\t\taudience orders\n\t}"}[directive]
+			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("http://localhost {\n\t"+directive+required+"\n}\n"), nil)
 			if err != nil {
 				t.Errorf("%s: %v", directive, err)
 			}

@@ -1,7 +1,7 @@
 // Package server puts an authorization server together out of its parts: keys, state, client authentication, grants and endpoints.
 //
 //	server.go  what an issuer is made of, and its start
-//	check.go   rules of a configuration that a reader of files can ask for one by one
+//	check.go   what a configuration is held to, part by part
 //	mount.go   which path leads to which endpoint
 //
 // There is no protocol here. A program without Caddy needs this package, a store, and http.ListenAndServe; the example is one.
