@@ -9,6 +9,10 @@
 //	                                             decide.go
 //	store memory    oauth_server.stores.memory   stores.go                 tokenep/store/memory
 //	store bolt      oauth_server.stores.bolt     stores.go                 tokenep/store/bolt
+//	store redis     oauth_server.stores.redis    stores_redis.go,          tokenep/store/redis
+//	                                             stores_secret.go
+//	store postgres  oauth_server.stores.postgres stores_postgres.go,       tokenep/store/postgres
+//	                                             stores_secret.go
 //	                admin.api.oauth_server       admin.go, admin_*.go      management while the server runs
 //	                (caddy oauth …)              command.go, command_*.go  the same, from the command line
 //

@@ -6,7 +6,9 @@
 // killed, or away, no imitation tells. Who runs the tests has to have
 // the servers' binaries; without them a test is skipped, and with CI=true fails.
 //
-//	server.go    Server: start, stop, kill, start again
-//	redis.go     Redis
-//	postgres.go  PostgreSQL
+//	server.go        Server: start, stop, kill, start again
+//	redis.go         Redis
+//	postgres.go      PostgreSQL
+//	signal_unix.go   processes, where they can be stopped and run as another user
+//	signal_other.go  and where they cannot
 package servertest
