@@ -141,9 +141,10 @@ func (c *running) post(path, secret string, form ...string) response {
 func (c *running) send(r *http.Request) response {
 	c.t.Helper()
 	answered, err := scriptClient.Do(r)
-	// Over a reload there are two listeners for a moment, and what waits in the queue of the old one is reset when that closes.
+	// Over a reload there are two listeners for a moment, and what waits in the queue of the old one is reset when that closes; a connection that was
+	// kept alive ends with it too, and a client cannot tell before it has sent (RFC 9112 §9.3.1).
 	for range 10 {
-		if !errors.Is(err, syscall.ECONNRESET) {
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 			break
 		}
 		if r.GetBody != nil {
