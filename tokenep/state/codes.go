@@ -12,6 +12,7 @@ import (
 
 const kindCode = "code" // id: the SHA-256 of the code; expires MaxCodeLife after it
 
+// How long a code is good.
 const (
 	DefaultCodeLife = time.Minute
 	MaxCodeLife     = 10 * time.Minute // RFC 6749 §4.1.2: a maximum of 10 minutes is RECOMMENDED

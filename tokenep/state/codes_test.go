@@ -83,7 +83,7 @@ func TestRedeemRules(t *testing.T) {
 							t.Errorf("Start: %v", err)
 						}
 					}
-					replayed = replayed || step.want == state.ErrSpent
+					replayed = replayed || errors.Is(step.want, state.ErrSpent)
 				}
 				if got := set.Revoked(accessToken(made.Family)); got != replayed {
 					t.Errorf("tokens of the code revoked: %v, want %v", got, replayed)
@@ -213,7 +213,7 @@ func TestCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 		strings.Repeat("a", 44): state.ErrMalformed, strings.Repeat("a", 43): state.ErrUnknown,
 	} {
 		f.set(func(verb string, _ store.Record) error {
-			if want == state.ErrMalformed || verb != "load" {
+			if errors.Is(want, state.ErrMalformed) || verb != "load" {
 				t.Errorf("%q: %s", text, verb)
 			}
 			return nil

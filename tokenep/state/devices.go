@@ -14,6 +14,7 @@ import (
 
 const kindDevice = "device" // id: the user code's letters; expires a little after it
 
+// How long a device code is good, and how often a device may ask.
 const (
 	DefaultDeviceLife = 10 * time.Minute
 	MaxDeviceLife     = time.Hour

@@ -123,7 +123,7 @@ func TestRotationRules(t *testing.T) {
 					if step.want == nil && next != token(step.token+1) {
 						t.Error("not the successor of what was presented")
 					}
-					reused = reused || step.want == state.ErrReused
+					reused = reused || errors.Is(step.want, state.ErrReused)
 				}
 				if got := set.Revoked(accessToken(f.ID)); got != reused {
 					t.Errorf("access tokens revoked: %v, want %v", got, reused)
@@ -175,10 +175,10 @@ func TestRefusedCheckSpendsAndRevokesNothing(t *testing.T) {
 		}
 		for name, token := range map[string]string{"old": old, "before": before, "newest": newest} {
 			next, got, err := families.Rotate(t.Context(), token, nobody)
-			if err != errCheck || next != "" || got.ID != f.ID {
+			if !errors.Is(err, errCheck) || next != "" || got.ID != f.ID {
 				t.Errorf("%s: %q, %v, want the check's own error", name, next, err)
 			}
-			if err := families.RevokeToken(t.Context(), token, nobody); err != errCheck {
+			if err := families.RevokeToken(t.Context(), token, nobody); !errors.Is(err, errCheck) {
 				t.Errorf("%s: RevokeToken: %v, want the check's own error", name, err)
 			}
 		}
