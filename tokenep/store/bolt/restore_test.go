@@ -174,6 +174,33 @@ func TestRestoreLocksOutWhoStartsMeanwhile(t *testing.T) {
 	}
 }
 
+// At no moment is there no file: a server that starts at it would make new keys.
+func TestRestoreReplacesAtOnce(t *testing.T) {
+	path := closedStore(t, "new")
+	backup := backupOf(t, "old")
+	done, looked := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			if _, err := os.Lstat(path); err != nil {
+				looked <- err
+				return
+			}
+			select {
+			case <-done:
+				looked <- nil
+				return
+			default:
+			}
+		}
+	}()
+	for i := range 5 {
+		_, err := Restore(backup, path, time.Unix(int64(i), 0), anyOrigin)
+		must(t, err)
+	}
+	close(done)
+	must(t, <-looked)
+}
+
 // The test runs itself again as the process to kill, told so by these.
 const (
 	restoreFrom = "STORE_RESTORE_FROM"
