@@ -2,11 +2,11 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,18 +42,10 @@ func takeBackup(r *adminRequest) (any, error) {
 	}
 	file, ok := engine.(*bolt.Store)
 	if !ok {
-		return nil, refuse(http.StatusConflict, "%s", otherBackup(storeName(r.server.StoreRaw)))
+		id, _, _ := strings.Cut(r.server.poolKey, " ") // of the module; the configuration of a module is not kept once it is loaded
+		return nil, refuse(http.StatusConflict, "%s", otherBackup(strings.TrimPrefix(id, "oauth_server.stores.")))
 	}
 	return &backup{r.server, file}, nil
-}
-
-// storeName is the name of a store in a configuration.
-func storeName(raw json.RawMessage) string {
-	named := struct {
-		Module string `json:"module"`
-	}{"bolt"}
-	_ = json.Unmarshal(raw, &named) // what is no object was refused when it was loaded
-	return named.Module
 }
 
 // otherBackup says how the store of that name is backed up, which is not bolt.

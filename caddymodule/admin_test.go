@@ -67,6 +67,7 @@ func TestAdminStatus(t *testing.T) {
 		{state.ErrRotating, http.StatusConflict},
 		{state.ErrExpiredAPIToken, http.StatusConflict},
 		{keys.ErrTooEarly, http.StatusConflict},
+		{keys.ErrUnknown, http.StatusNotFound},
 		{state.ErrInvalid, http.StatusBadRequest},
 		{store.ErrInvalid, http.StatusBadRequest},
 		{refuse(http.StatusMethodNotAllowed, "no"), http.StatusMethodNotAllowed},
@@ -110,7 +111,10 @@ func TestAdminStoreAway(t *testing.T) {
 		{"POST", "api_tokens/AAAAAAAAAAAA/revoke"},
 		{"POST", "api_tokens/AAAAAAAAAAAA/rotate"},
 		{"POST", "keys/rotate?force=true"},
+		{"POST", "keys/a/withdraw"},
+		{"DELETE", "keys/a"},
 		{"POST", "revocations", `{"jti":"a"}`},
+		{"POST", "revocations", `{"sub":"a"}`},
 	} {
 		status, text, header := a.ask(c[0], c[1], c[2])
 		if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
@@ -158,6 +162,8 @@ func TestAdminRefusals(t *testing.T) {
 		{"force", "POST", "keys/rotate?force=maybe", "", 400, "force:"},
 		{"nothing to revoke", "POST", "revocations", `{}`, 400, "exactly one"},
 		{"two to revoke", "POST", "revocations", `{"jti":"a","sub":"b"}`, 400, "exactly one"},
+		{"no access token", "POST", "revocations", `{"token":"a"}`, 400, "no access token of this server"},
+		{"a token, and whose", "POST", "revocations", `{"token":"a","sub":"b"}`, 400, "exactly one"},
 		{"no token", "POST", "inspect", `{}`, 400, "token:"},
 		{"empty audience", "POST", "inspect", `{"token":"a","audience":[""]}`, 400, "audience:"},
 	} {

@@ -134,7 +134,7 @@ WHAT IT MEANS. All that was done since the backup is undone:
   those made since are gone. Do that again: 'caddy oauth api-token revoke',
   'caddy oauth client remove'.
 - Access tokens that were revoked since are good again until they expire. To end
-  all at once: 'caddy oauth key withdraw' for each key of 'caddy oauth key list'.
+  all at once, 'caddy oauth key withdraw' each key of 'caddy oauth key list'.
 - Signing keys made since are gone, and the tokens they signed are refused; clients
   get new ones. One rotation is no loss: the key that took over had been
   made before. Keys that were withdrawn since are back: withdraw them again.

@@ -59,3 +59,12 @@ func configuredIn(text []byte, name string) (*Server, error) {
 	}
 	return config.Apps.OAuth.server(name)
 }
+
+// storeName is the name of a store in a configuration.
+func storeName(raw json.RawMessage) string {
+	named := struct {
+		Module string `json:"module"`
+	}{"bolt"}
+	_ = json.Unmarshal(raw, &named) // what is no object is refused by Caddy
+	return named.Module
+}

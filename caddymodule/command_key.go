@@ -38,8 +38,8 @@ Other machines with the same store follow within a minute; until then they take
 its tokens, and sign with it if it was active. Verifiers elsewhere believe in it
 for as long as they cache the key set: five minutes, if they do as they are told.
 
-Whoever has read a store in clear has the active key and the next one: withdraw
-both, the active one last.`
+Whoever has read a store in clear has all keys that were in it: withdraw each, the
+active one last. An id that begins with a dash stands behind two: withdraw -- -Yyr.`
 	withdraw.Example = `  $ caddy oauth key withdraw 3Yyr3vNBaXk5b9oLgQ3mJ2iPjvVdzVJQmRaxR1C8hJM`
 	return family("key", "Lists, rotates and withdraws signing keys", `
 Shows, rotates and withdraws the keys that sign access tokens.`, list, rotate, withdraw)
