@@ -24,7 +24,8 @@ Copies the store of a server to a file, or to standard output with -, while the
 server goes on. It is for the store bolt: redis and postgres have their own means.
 
 The file is complete or not there: it gets its name once it has been checked. A
-file of that name is not replaced unless --force says so.
+file of that name is not replaced unless --force says so. Whoever is killed in
+the middle leaves a file that ends in .part, and nothing else.
 
 A backup holds what the store holds: the private signing keys, in clear unless
 encryption_key is set. The file is for its owner alone (mode 0600); guard it as
@@ -126,7 +127,8 @@ or the Caddyfile in this directory, or else where a server without 'store' has
 it. Or it is given: --path.
 
 The backup is checked, and has to be one of this server, by name and issuer;
---force takes another's. The file that was there is kept beside the new one.
+--force takes another's. The file that was there is kept beside the new one, and
+stays in place to the last: a restore that fails, or is killed, changes nothing.
 
 WHAT IT MEANS. All that was done since the backup is undone:
 

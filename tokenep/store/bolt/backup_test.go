@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,7 +119,7 @@ func TestBackupReadSlowly(t *testing.T) {
 	rest, err := io.ReadAll(b)
 	must(t, err)
 	copied := filepath.Join(t.TempDir(), "backup.db")
-	must(t, os.WriteFile(copied, append(first, rest...), 0o600))
+	must(t, os.WriteFile(copied, slices.Concat(first, rest), 0o600))
 	_, err = CheckBackup(copied)
 	must(t, err)
 }
