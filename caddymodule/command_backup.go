@@ -187,6 +187,8 @@ func cmdRestore(fl caddycmd.Flags) (int, error) {
 	say("%s is as it was at %s, when oauth_server %s (%s) was backed up.", path, printTime(done.Backup.Taken), done.Backup.Server, done.Backup.Issuer)
 	if done.Kept != "" {
 		say("The file that was there is kept: %s", done.Kept)
+	} else {
+		say("There was no file before: is this where the server has its store?")
 	}
 	say("What was revoked since then is good again; see caddy oauth restore --help.")
 	return caddy.ExitCodeSuccess, nil

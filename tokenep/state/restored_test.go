@@ -188,7 +188,7 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 		}
 	}
 	back, err := state.Clients{Store: s, Now: c.Now}.Load(t.Context(), "nightly")
-	if err != nil || len(back.Secrets) != 1 || string(back.Secrets[0].Hash) != tokenep.HashSecret(secret) {
+	if err != nil || len(back.Secrets) != 1 || back.Secrets[0].Hash != tokenep.HashSecret(secret) {
 		t.Errorf("the client that was removed: %+v, %v", back, err)
 	}
 	// They count as ever, and can be revoked again.

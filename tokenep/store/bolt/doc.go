@@ -11,7 +11,7 @@
 //	sweep.go   finding and deleting what has expired
 //	layout.go  how records and their expiry lie in the file
 //	backup.go  a copy of the file while it is in use
-//	restore.go putting one in its place
+//	restore.go putting one in its place; owner_*.go lets it have the same owner
 //
 // A write goes from its verb to commit.go, where one goroutine owns the
 // writing, and comes back after the fsync; a read goes to the file directly,

@@ -17,7 +17,8 @@ import (
 var errInUse = errors.New("the file is in use: one process can have it open, once")
 
 // Restore puts a backup in the place of the file at path, and returns where the file that was there is kept: beside it, under
-// its name and the time now, or nowhere if there was none. It fails if a process has the file open.
+// its name and the time now, or nowhere if there was none. The new file has the owner of the old one, and mode 0600. It fails if
+// a process has the file open.
 //
 // Before anything is replaced accept is asked about the origin of the backup, and the backup is copied and checked as CheckBackup does.
 // Then one rename replaces the file: whoever is killed in the middle, or has no room on the disk, leaves the file as it was,
@@ -72,7 +73,7 @@ func (t *trailer) writePages(backup, path string) (part string, err error) {
 	if err := t.copyPages(backup, file); err != nil {
 		return "", err
 	}
-	if err := file.Sync(); err != nil {
+	if err := errors.Join(keepOwner(file, path), file.Sync()); err != nil {
 		return "", err
 	}
 	return file.Name(), checkFile(file.Name())
