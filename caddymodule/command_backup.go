@@ -140,9 +140,10 @@ WHAT IT MEANS. All that was done since the backup is undone:
 - Signing keys made since are gone, and the tokens they signed are refused; clients
   get new ones. One rotation is no loss: the key that took over had been
   made before. Keys that were withdrawn since are back: withdraw them again.
-- A sign-in since is gone. Of an older one the newest refresh token goes on; an
-  older token that was stolen may work again, until it meets the newer one
-  and ends them both. A sign-in that was revoked since is good again.
+- A sign-in since is gone. Of an older one the newest refresh token is taken, unless
+  the sign-in would have ended had it not been used since. A token that was spent
+  since works again, until it turns out that two have tokens of one sign-in: then
+  it ends. A sign-in that was revoked since is good again.
 - Codes and ids that were used up since can be used once more, as long as they
   live: some minutes.
 - The encryption key of that time is needed; give it as a second one.`
