@@ -29,7 +29,9 @@ import (
 //	POST   /oauth_server/<server>/api_tokens/<id>/revoke     revoke it, and the access tokens made from it; DELETE …/<id> is the same
 //	GET    /oauth_server/<server>/keys                       signing keys
 //	POST   /oauth_server/<server>/keys/rotate                sign with the next key from now on: ?force=true, even if verifiers may not know it
-//	POST   /oauth_server/<server>/revocations                revoke access tokens by jti, grant_id, client_id or sub
+//	POST   /oauth_server/<server>/keys/<kid>/withdraw        refuse all that a key has signed, from now on; DELETE …/<kid> is the same
+//	POST   /oauth_server/<server>/revocations                revoke access tokens by token, jti, grant_id, client_id or sub
+//	GET    /oauth_server/<server>/backup                     a copy of the store, if it is bolt: not JSON, and it holds the private keys
 //	POST   /oauth_server/<server>/inspect                    what a token says, and which check it would not pass
 type adminAPI struct {
 	running func() (*App, error)
@@ -81,7 +83,10 @@ var adminRoutes = []struct {
 	{http.MethodPost, "api_tokens/*/rotate", http.StatusCreated, rotateAPIToken},
 	{http.MethodGet, "keys", http.StatusOK, listKeys},
 	{http.MethodPost, "keys/rotate", http.StatusOK, rotateKeys},
+	{http.MethodPost, "keys/*/withdraw", http.StatusOK, withdrawKey},
+	{http.MethodDelete, "keys/*", http.StatusOK, withdrawKey},
 	{http.MethodPost, "revocations", http.StatusNoContent, revokeTokens},
+	{http.MethodGet, "backup", http.StatusOK, takeBackup},
 	{http.MethodPost, "inspect", http.StatusOK, inspectToken},
 }
 
@@ -124,6 +129,9 @@ func (a *adminAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	answer, err := handle(&adminRequest{Request: r, server: server, id: id})
 	if err != nil {
 		return err
+	}
+	if file, ok := answer.(*backup); ok {
+		return file.send(w, r)
 	}
 	return writeAnswer(w, status, answer)
 }

@@ -32,6 +32,7 @@ var adminStatuses = []struct {
 	{state.ErrBadAPIToken, http.StatusConflict}, // rotating what has expired or was revoked
 	{keys.ErrTooEarly, http.StatusConflict},
 	{keys.ErrGiven, http.StatusConflict},
+	{keys.ErrUnknown, http.StatusNotFound},
 	{state.ErrInvalid, http.StatusBadRequest},
 	{store.ErrInvalid, http.StatusBadRequest},
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // newAdmin returns the admin API of one server, "default", over the store.
@@ -67,6 +69,7 @@ func TestAdminStatus(t *testing.T) {
 		{state.ErrRotating, http.StatusConflict},
 		{state.ErrExpiredAPIToken, http.StatusConflict},
 		{keys.ErrTooEarly, http.StatusConflict},
+		{keys.ErrUnknown, http.StatusNotFound},
 		{state.ErrInvalid, http.StatusBadRequest},
 		{store.ErrInvalid, http.StatusBadRequest},
 		{refuse(http.StatusMethodNotAllowed, "no"), http.StatusMethodNotAllowed},
@@ -110,7 +113,10 @@ func TestAdminStoreAway(t *testing.T) {
 		{"POST", "api_tokens/AAAAAAAAAAAA/revoke"},
 		{"POST", "api_tokens/AAAAAAAAAAAA/rotate"},
 		{"POST", "keys/rotate?force=true"},
+		{"POST", "keys/a/withdraw"},
+		{"DELETE", "keys/a"},
 		{"POST", "revocations", `{"jti":"a"}`},
+		{"POST", "revocations", `{"sub":"a"}`},
 	} {
 		status, text, header := a.ask(c[0], c[1], c[2])
 		if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
@@ -158,6 +164,8 @@ func TestAdminRefusals(t *testing.T) {
 		{"force", "POST", "keys/rotate?force=maybe", "", 400, "force:"},
 		{"nothing to revoke", "POST", "revocations", `{}`, 400, "exactly one"},
 		{"two to revoke", "POST", "revocations", `{"jti":"a","sub":"b"}`, 400, "exactly one"},
+		{"no access token", "POST", "revocations", `{"token":"a"}`, 400, "no access token of this server"},
+		{"a token, and whose", "POST", "revocations", `{"token":"a","sub":"b"}`, 400, "exactly one"},
 		{"no token", "POST", "inspect", `{}`, 400, "token:"},
 		{"empty audience", "POST", "inspect", `{"token":"a","audience":[""]}`, 400, "audience:"},
 	} {
@@ -212,6 +220,36 @@ func TestAdminPathSegments(t *testing.T) {
 		escaped := strings.NewReplacer("%", "%25", " ", "%20", "/", "%2F", "?", "%3F", "#", "%23").Replace(id)
 		if status, text, _ := a.ask("DELETE", "clients/"+escaped, ""); status != http.StatusNoContent {
 			t.Errorf("%q: %d %s", id, status, text)
+		}
+	}
+}
+
+// What is revoked by client or by user spares what is issued later: they may go on. A token and an authorization do not come back.
+func TestAdminRevocationsUntilNow(t *testing.T) {
+	a := newAdmin(t, memory.New(memory.Options{}))
+	app, _ := a.running()
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	core := app.Servers[defaultServer].core
+	core.Config.Now = func() time.Time { return now }
+	r := &adminRequest{server: app.Servers[defaultServer]}
+	for _, c := range []struct {
+		in     revocation
+		claims []string
+		before time.Time
+	}{
+		{revocation{JTI: "a"}, []string{"grant_id", "jti"}, time.Time{}},
+		{revocation{GrantID: "a"}, []string{"grant_id"}, time.Time{}},
+		{revocation{ClientID: "a"}, []string{"client_id"}, now},
+		{revocation{Subject: "a"}, []string{"sub"}, now},
+	} {
+		entries, err := r.revocations(&c.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range entries {
+			if len(entries) != len(c.claims) || e.Claim != c.claims[i] || e.Value != "a" || !e.Before.Equal(c.before) || !e.Expires.Equal(now.Add(core.TokenLife()+verify.MaxLeeway)) {
+				t.Errorf("%+v: %+v", c.in, entries)
+			}
 		}
 	}
 }

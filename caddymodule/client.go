@@ -38,7 +38,7 @@ type Client struct {
 	// The resources its tokens may be for (RFC 8707), which is their aud. Default: the server's audience.
 	Audience []string `json:"audience,omitempty"`
 
-	// The life of its access tokens. Default: the server's.
+	// The life of its access tokens. Default: the server's, also for 0.
 	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"`
 
 	// The clients whose access tokens it may exchange beside its own (RFC 8693), or "*" for all. Default: none.

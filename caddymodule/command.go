@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// oauthCommand is `caddy oauth`. All that it does, it does over the admin API of a running Caddy.
+// oauthCommand is `caddy oauth`. All that it does, but for restore, it does over the admin API of a running Caddy.
 func oauthCommand() caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "oauth",
@@ -26,10 +26,11 @@ func oauthCommand() caddycmd.Command {
 		Short: "Manages the OAuth 2.0 authorization server of a running Caddy",
 		Long: `
 Manages an oauth_server: the clients and API tokens that were made at run
-time, and the signing keys. It can also get a token, to try things, and say
-what a token says and whether it would be accepted.
+time, the signing keys, and which access tokens are revoked. It can also get a
+token, to try things, say what a token says and whether it would be accepted,
+and back the store up.
 
-These commands connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Give
+These commands, but for restore, connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Give
 another --address, or a --config to read the address from. Where there is more
 than one oauth_server, --server says which.
 
@@ -43,7 +44,7 @@ is no flag for one, for flags can be seen by others and are kept in histories.`,
 			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 			flags.StringP("server", "s", defaultServer, "Name of the oauth_server")
 			flags.Bool("json", false, "Print the answer as JSON")
-			cmd.AddCommand(clientCommand(), apiTokenCommand(), keyCommand(), tokenCommand(), inspectCommand())
+			cmd.AddCommand(clientCommand(), apiTokenCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), backupCommand(), restoreCommand())
 		},
 	}
 }
@@ -69,30 +70,10 @@ func family(use, short, long string, commands ...*cobra.Command) *cobra.Command 
 func failed(err error) (int, error) { return caddy.ExitCodeFailedStartup, err }
 
 // callAdmin makes a request to the admin API for a resource of the server that the flags name, and decodes the answer into answer, unless that is nil.
-// Each segment of the path is escaped.
 func callAdmin(fl caddycmd.Flags, method string, segments []string, query url.Values, body, answer any) error {
-	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	response, err := requestAdmin(fl, method, segments, query, body)
 	if err != nil {
-		return fmt.Errorf("couldn't determine admin API address: %w", err)
-	}
-	uri := strings.TrimSuffix(adminBase, "/")
-	for _, segment := range append([]string{fl.String("server")}, segments...) {
-		uri += "/" + url.PathEscape(segment)
-	}
-	if len(query) > 0 {
-		uri += "?" + query.Encode()
-	}
-	var content io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		content = bytes.NewReader(text)
-	}
-	response, err := caddycmd.AdminAPIRequest(address, method, uri, http.Header{}, content)
-	if err != nil {
-		return adminFailure(err)
+		return err
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
@@ -105,6 +86,34 @@ func callAdmin(fl caddycmd.Flags, method string, segments []string, query url.Va
 		}
 	}
 	return nil
+}
+
+// requestAdmin makes a request to the admin API, and returns an answer that is no error. Each segment of the path is escaped.
+func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url.Values, body any) (*http.Response, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	if err != nil {
+		return nil, fmt.Errorf("couldn't determine admin API address: %w", err)
+	}
+	uri := strings.TrimSuffix(adminBase, "/")
+	for _, segment := range append([]string{fl.String("server")}, segments...) {
+		uri += "/" + url.PathEscape(segment)
+	}
+	if len(query) > 0 {
+		uri += "?" + query.Encode()
+	}
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(text)
+	}
+	response, err := caddycmd.AdminAPIRequest(address, method, uri, http.Header{}, content)
+	if err != nil {
+		return nil, adminFailure(err)
+	}
+	return response, nil
 }
 
 // adminFailure takes the message out of what AdminAPIRequest says, which has it as the JSON of the API.

@@ -18,18 +18,31 @@ retired, which stay published until the last token they signed is dead.`
 	rotate := leaf("rotate", "Signs with the next key from now on", cmdKeyRotate)
 	rotate.Long = `
 Makes the next key the active one, and publishes a new next key. Keys rotate by
-themselves; do this when a key may have been seen by others.
+themselves; do this for a change, and 'withdraw' when others may have a key.
 
 It is refused while the next key has not been published for long enough for
 every verifier to know it. With --force it is done nevertheless: verifiers that
 hold an older key set refuse new tokens until they fetch it again.
 
-The old key stays published, for its tokens are still good.`
+The old key stays published, for its tokens are still good: see withdraw.`
 	rotate.Example = `  $ caddy oauth key rotate
   $ caddy oauth key rotate --force`
 	rotate.Flags().Bool("force", false, "Even if verifiers may not know the next key yet")
-	return family("key", "Lists and rotates signing keys", `
-Shows and rotates the keys that sign access tokens.`, list, rotate)
+	withdraw := leaf("withdraw <kid>", "Refuses all that a key has signed", cmdKeyWithdraw)
+	withdraw.Long = `
+Withdraws a signing key that others may have: the tokens that it has signed are
+refused from the next request on, good and forged ones alike, and clients have to
+get new ones. If it was the active key, the next one takes its place at once.
+
+Other machines with the same store follow within a minute; until then they take
+its tokens, and sign with it if it was active. Verifiers elsewhere believe in it
+for as long as they cache the key set: five minutes, if they do as they are told.
+
+Whoever has read a store in clear has all keys that were in it: withdraw each, the
+active one last. An id that begins with a dash stands behind two: withdraw -- -Yyr.`
+	withdraw.Example = `  $ caddy oauth key withdraw 3Yyr3vNBaXk5b9oLgQ3mJ2iPjvVdzVJQmRaxR1C8hJM`
+	return family("key", "Lists, rotates and withdraws signing keys", `
+Shows, rotates and withdraws the keys that sign access tokens.`, list, rotate, withdraw)
 }
 
 func cmdKeyList(fl caddycmd.Flags) (int, error) {
@@ -42,6 +55,10 @@ func cmdKeyRotate(fl caddycmd.Flags) (int, error) {
 		query.Set("force", "true")
 	}
 	return printKeys(fl, http.MethodPost, []string{"keys", "rotate"}, query)
+}
+
+func cmdKeyWithdraw(fl caddycmd.Flags) (int, error) {
+	return printKeys(fl, http.MethodPost, []string{"keys", fl.Arg(0), "withdraw"}, nil)
 }
 
 func printKeys(fl caddycmd.Flags, method string, path []string, query url.Values) (int, error) {

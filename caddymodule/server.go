@@ -25,7 +25,7 @@ type Server struct {
 	// Where keys, run-time clients, API tokens and revocations are kept. Default: bolt, a file under Caddy's data directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=oauth_server.stores inline_key=module"`
 
-	// The life of an access token. Default: 1h. Short lives bound what a stolen token is good for.
+	// The life of an access token. Default: 1h, also for 0. Short lives bound what a stolen token is good for.
 	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"`
 
 	// The algorithm (RFC 7518 §3.1, RFC 8037) of new signing keys: ES256, ES384, ES512, EdDSA, RS256, PS256 and their larger kin. Default: ES256.

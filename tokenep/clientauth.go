@@ -43,20 +43,20 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, 
 	if err != nil || credentials == nil {
 		return nil, err
 	}
-	r.Claimed = credentials.Readings[0].ID
+	claimed := credentials.Readings[0].ID
 	address := a.address(r.Request)
 	if err := a.Limiter.Allow(ctx, address); err != nil {
 		return nil, err
 	}
-	c, err := a.verify(ctx, method, credentials)
+	c, err := a.verify(ctx, r, method, credentials)
 	switch {
 	case err == nil:
-		if err := a.Limiter.Succeeded(address, r.Claimed); err != nil {
+		if err := a.Limiter.Succeeded(address, claimed); err != nil {
 			return nil, err
 		}
 		return c, nil
 	case errors.Is(err, InvalidClient):
-		if err := a.Limiter.Failed(address, r.Claimed); err != nil {
+		if err := a.Limiter.Failed(address, claimed); err != nil {
 			return nil, err
 		}
 		return nil, InvalidClient.Describe("client authentication failed").Because(err)
@@ -66,7 +66,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, 
 }
 
 // verify tries the readings in turn and returns the first client that one of them is right for.
-func (a *Authenticator) verify(ctx context.Context, method ClientAuth, cr *Credentials) (*Client, error) {
+func (a *Authenticator) verify(ctx context.Context, r *Request, method ClientAuth, cr *Credentials) (*Client, error) {
 	var failure error
 	for i, reading := range cr.Readings {
 		if slices.ContainsFunc(cr.Readings[:i], func(earlier Reading) bool { return earlier.ID == reading.ID }) {
@@ -77,6 +77,7 @@ func (a *Authenticator) verify(ctx context.Context, method ClientAuth, cr *Crede
 			continue
 		}
 		if err == nil {
+			r.Claimed = c.ID
 			if err = method.Verify(ctx, c, cr); err == nil {
 				return c, nil
 			}

@@ -29,7 +29,7 @@ type Handler struct {
 type Outcome struct {
 	Grant    string  // grant_type, if the server has it; else ""
 	Client   *Client // nil when none was authenticated
-	Claimed  string  // the client_id that credentials were presented for, good or not
+	Claimed  string  // the client that credentials were presented for, good or not; empty if there is none of that id
 	Err      *Error  // nil when a token was issued
 	Claims   *Claims // what the token says
 	ID       string  // its jti
@@ -219,7 +219,7 @@ func (h *Handler) log(ctx context.Context, o *Outcome) {
 	case o.Client != nil:
 		attrs = append(attrs, slog.String("client", o.Client.ID))
 	case o.Claimed != "": // and not proven: the error says invalid_client
-		attrs = append(attrs, slog.String("client", o.Claimed[:min(len(o.Claimed), maxID)]))
+		attrs = append(attrs, slog.String("client", o.Claimed))
 	}
 	if o.Err != nil {
 		level := slog.LevelInfo

@@ -23,7 +23,7 @@ type Request struct {
 	*http.Request
 	Form    Form
 	Client  *Client  // who was authenticated in phase 2; nil when nobody presented credentials
-	Claimed string   // the client_id that credentials were presented for, good or not: for the log
+	Claimed string   // the client that credentials were presented for, good or not: for the log, so an id that nobody has is left out, as it may be a secret
 	Dialect *Dialect // how this path of the endpoint differs from the RFCs; never nil
 
 	Scope    verify.Scope // the scope asked for; nil when none was

@@ -61,11 +61,11 @@ var (
 // verify compares every reading with every live secret of the client. A failure takes as many slow comparisons for one client as for any other, and
 // for none: how many depends on the number of readings, which is the sender's choice, and on nothing else.
 func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) error {
-	failed := func(cause error) error {
-		return tokenep.InvalidClient.Describe("").Because(fmt.Errorf("client %.128q: %w", cr.Readings[0].ID, cause))
+	if c == nil { // the id that was sent stays out of the log: some swap it with the secret
+		return errors.Join(tokenep.InvalidClient.Describe("").Because(errUnknown), s.equalize(ctx, cr, 0))
 	}
-	if c == nil {
-		return errors.Join(failed(errUnknown), s.equalize(ctx, cr, 0))
+	failed := func(cause error) error {
+		return tokenep.InvalidClient.Describe("").Because(fmt.Errorf("client %q: %w", c.ID, cause))
 	}
 	right, paid, err := s.search(ctx, c, cr)
 	switch {

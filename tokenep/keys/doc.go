@@ -20,6 +20,7 @@
 //	ring.go       Options, New, Start, Refresh, Rotate
 //	read.go       Active, Key, JWKS, List: what a request reads
 //	turn.go       the transitions, as functions of the clock alone
+//	withdraw.go   dropping a key that others may have
 //	given.go      keys of the configuration, in the place of a ring of its own
 //	file.go       reading one of those from PEM or a JWK
 //	record.go     the stored form

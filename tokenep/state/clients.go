@@ -68,7 +68,7 @@ func (s Clients) Load(ctx context.Context, id string) (*tokenep.Client, error) {
 		return nil, fmt.Errorf("no client %q in the store: %w", id, tokenep.InvalidClient)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loading client %q: %w", id, err)
+		return nil, fmt.Errorf("loading a client: %w", err) // without the id, which some confuse with the secret
 	}
 	return decodeClient(record)
 }

@@ -10,6 +10,8 @@
 //	commit.go  one transaction, and one fsync, for all who write at the same time
 //	sweep.go   finding and deleting what has expired
 //	layout.go  how records and their expiry lie in the file
+//	backup.go  a copy of the file while it is in use
+//	restore.go putting one in its place; owner_*.go lets it have the same owner
 //
 // A write goes from its verb to commit.go, where one goroutine owns the
 // writing, and comes back after the fsync; a read goes to the file directly,
@@ -17,6 +19,6 @@
 //
 // The file does not shrink: pages that become free are used again, and each
 // commit writes the list of them, 8 bytes a page, so that opening need not look
-// for them. To copy the file, stop the process; to inspect it, use the bbolt command
-// on a copy.
+// for them. To copy the file, use Backup, or stop the process; to inspect it, use the
+// bbolt command on a copy.
 package bolt

@@ -1,0 +1,112 @@
+package keys
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+func withdraw(t *testing.T, r *Ring, kid string) {
+	t.Helper()
+	if err := r.Withdraw(t.Context(), kid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Key(t.Context(), kid, "ES256"); !errors.Is(err, verify.ErrUnknownKey) {
+		t.Errorf("the withdrawn key still verifies: %v", err)
+	}
+	if published(r, kid) {
+		t.Error("the withdrawn key is still published")
+	}
+	only(t, r, Active) // and one of each, whatever was withdrawn
+	only(t, r, Next)
+}
+
+func TestWithdrawnKeyVerifiesNoMoreWhateverItsState(t *testing.T) {
+	for _, state := range []State{Active, Next, Retired} {
+		t.Run(string(state), func(t *testing.T) {
+			c := newClock()
+			s := newStore(t, c)
+			r := start(t, s, c)
+			if err := r.Rotate(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			before := r.List()
+			kid := only(t, r, state).ID
+			withdraw(t, r, kid)
+			for _, k := range before { // the others are as they were, but for the next one, which may have moved up
+				i := slices.IndexFunc(r.List(), func(now Info) bool { return now.ID == k.ID })
+				switch {
+				case k.ID == kid:
+				case i < 0:
+					t.Errorf("key %s, which was %s, is gone too", k.ID, k.State)
+				case r.List()[i].State != k.State && (state != Active || k.State != Next || r.List()[i].State != Active):
+					t.Errorf("key %s, which was %s, is %s", k.ID, k.State, r.List()[i].State)
+				}
+			}
+			again := start(t, s, c)
+			if published(again, kid) || activeID(t, again) != activeID(t, r) {
+				t.Error("after a restart the ring is another one")
+			}
+		})
+	}
+}
+
+// All keys of a store that others have read can be withdrawn, one after the other and in any order.
+func TestAllKeysCanBeWithdrawn(t *testing.T) {
+	c := newClock()
+	r := start(t, newStore(t, c), c)
+	before := r.List()
+	for _, k := range before {
+		withdraw(t, r, k.ID)
+	}
+	if len(before) != 2 || len(r.List()) != 2 {
+		t.Errorf("%d keys have become %d", len(before), len(r.List()))
+	}
+}
+
+func TestOtherNodesFollowAWithdrawalWhenTheyRefresh(t *testing.T) {
+	c := newClock()
+	s := newStore(t, c)
+	a, b := start(t, s, c), start(t, s, c)
+	kid := activeID(t, a)
+	withdraw(t, a, kid)
+	if !published(b, kid) {
+		t.Error("nobody has told the other node yet")
+	}
+	refresh(t, b)
+	if published(b, kid) || activeID(t, b) != activeID(t, a) {
+		t.Error("the other node goes on with the withdrawn key")
+	}
+	if err := b.Withdraw(t.Context(), kid); !errors.Is(err, ErrUnknown) {
+		t.Errorf("withdrawn twice: %v", err)
+	}
+}
+
+func TestWithdrawalDuringARotationDropsTheKeyThatWasNamed(t *testing.T) {
+	c := newClock()
+	s := newStore(t, c)
+	o := &overtaken{Store: s}
+	r := start(t, o, c)
+	kid := activeID(t, r)
+	other := start(t, s, c)
+	o.first = func() {
+		if err := other.Rotate(t.Context(), true); err != nil {
+			t.Error(err)
+		}
+	}
+	withdraw(t, r, kid)
+	if got := activeID(t, r); got != activeID(t, other) {
+		t.Errorf("%s is active, want the key that the other node rotated to", got)
+	}
+}
+
+func TestGivenKeysAreNotWithdrawn(t *testing.T) {
+	c := newClock()
+	key, _ := pair(t)
+	r := start(t, newStore(t, c), c, given(key))
+	if err := r.Withdraw(t.Context(), key.ID); !errors.Is(err, ErrGiven) {
+		t.Errorf("%v, want %v", err, ErrGiven)
+	}
+}

@@ -1,0 +1,29 @@
+//go:build unix
+
+package bolt
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Who restores may be root, and whoever runs the server not: the store is the server's.
+func TestRestoreKeepsTheOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files to others")
+	}
+	path := closedStore(t, "new")
+	const nobody = 65534
+	if err := os.Chown(path, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Restore(backupOf(t, "old"), path, time.Now(), anyOrigin)
+	must(t, err)
+	info, err := os.Stat(path)
+	must(t, err)
+	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != nobody || owner.Gid != nobody || info.Mode().Perm() != 0o600 {
+		t.Errorf("it belongs to %d:%d, with mode %v", owner.Uid, owner.Gid, info.Mode())
+	}
+}
