@@ -26,6 +26,9 @@ const secret = "word-of" // a part of each password
 
 func TestAway(t *testing.T) { storetest.RunAway(t, durable(t)) }
 
+// A server that hangs is no reason for requests to pile up.
+func TestHangs(t *testing.T) { storetest.RunSilent(t, durable(t)) }
+
 // What Redis acknowledged is there after a kill -9, with appendfsync always.
 func TestKilled(t *testing.T) { storetest.RunKilled(t, durable(t)) }
 
