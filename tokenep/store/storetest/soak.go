@@ -110,7 +110,7 @@ func RunSoak(t *testing.T, soak Soak) {
 	if s.Size != nil {
 		end := s.Size(t)
 		t.Logf("%d bytes at the end of the day, %d at noon", end, half)
-		if end > half*5/4 {
+		if end > half*3/2 {
 			t.Errorf("the file has %d bytes at the end of the day, and had %d at noon", end, half)
 		}
 	}
