@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/url"
 	"os"
 	"regexp"
@@ -40,6 +42,12 @@ func TestTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Unavailable(t, open(t, address, Options{Timeout: time.Second}), secret, 15*time.Second)
 		})
+	}
+	var log bytes.Buffer
+	s = open(t, address("localhost", "skip_verify=true"), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	must(t, s.Delete(t.Context(), kind, "a"))
+	if !strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), secret) {
+		t.Errorf("no warning of skip_verify: %q", log.String())
 	}
 	storetest.RunMalformed(t, func(address string) (store.Store, error) { return Open(t.Context(), address, Options{}) }, "hunter",
 		"rediss://user:hunter2@localhost?ca_file=/none", "rediss://user:hunter2@localhost?ca_file="+ours.Key,

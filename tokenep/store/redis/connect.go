@@ -38,16 +38,17 @@ func connect(address string, timeout time.Duration) (redis.UniversalClient, erro
 		}
 		query.Del("ca_file")
 		u.RawQuery = query.Encode()
+		address = u.String()
 	}
 	if query.Has("addr") {
-		c, err := redis.ParseClusterURL(u.String())
+		c, err := redis.ParseClusterURL(address)
 		if err != nil {
 			return nil, errURL
 		}
 		trust(c.TLSConfig, trusted)
 		return redis.NewClusterClient(clusterSettings(c, timeout)), nil
 	}
-	c, err := redis.ParseURL(u.String())
+	c, err := redis.ParseURL(address)
 	if err != nil {
 		return nil, errURL
 	}
@@ -73,6 +74,18 @@ func trust(c *tls.Config, authorities *x509.CertPool) {
 	if c != nil {
 		c.RootCAs = authorities
 	}
+}
+
+// insecure reports whether a certificate would be taken without a look.
+func insecure(client redis.UniversalClient) bool {
+	var c *tls.Config
+	switch client := client.(type) {
+	case *redis.Client:
+		c = client.Options().TLSConfig
+	case *redis.ClusterClient:
+		c = client.Options().TLSConfig
+	}
+	return c != nil && c.InsecureSkipVerify
 }
 
 // settings keeps what the URL says, and fits the rest to the time-out of a verb.

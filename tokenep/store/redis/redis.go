@@ -31,7 +31,8 @@ type Options struct {
 	// caller's deadline does too; a cancel is noticed when Redis answers.
 	Timeout time.Duration
 
-	// Logger is told of a sweep that failed. nil means slog.Default().
+	// Logger is told of a sweep that failed, and of a URL that loosens TLS. nil
+	// means slog.Default().
 	Logger *slog.Logger
 
 	// SweepInterval is how often the indexes are cleaned of what Redis has
@@ -76,6 +77,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
+	logger := cmp.Or(o.Logger, slog.Default())
 	client, err := connect(address, o.Timeout)
 	if err != nil {
 		return nil, err
@@ -84,8 +86,11 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		client: client, namespace: o.Namespace, slack: cmp.Or(o.slack, time.Minute),
 		line: &engine.Line{Name: "redis", Timeout: o.Timeout, Answer: answer},
 	}
+	if insecure(client) {
+		logger.Warn("store: the certificate of Redis is not verified, since its URL says skip_verify")
+	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, cmp.Or(o.Logger, slog.Default()), s.Sweep) })
+	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, logger, s.Sweep) })
 	return s, nil
 }
 
