@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,9 +42,9 @@ func RedisCluster(tb testing.TB, n int, settings ...string) (nodes []*Server, ur
 	}
 	for _, client := range clients {
 		for {
-			slots, err := client.ClusterSlots(ctx).Result()
+			info, err := client.ClusterInfo(ctx).Result()
 			check(tb, err)
-			if err := client.Get(ctx, "none").Err(); len(slots) == n && !redis.HasErrorPrefix(err, "CLUSTERDOWN") {
+			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") {
 				break
 			}
 			time.Sleep(20 * time.Millisecond)
