@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +43,42 @@ func bench(b *testing.B) storetest.Bench {
 			return nil
 		})
 	}}
+}
+
+// BenchmarkWriters measures an insert among 64 writers (ns/op). of-one-writer is
+// how many times as many they insert in a second as one alone, each durable.
+func BenchmarkWriters(b *testing.B) {
+	s := open(b, file(b), Options{})
+	next := uint64(0)
+	insert := func(writers, each int) time.Duration {
+		start := time.Now()
+		var wait sync.WaitGroup
+		for range writers {
+			first := next
+			next += uint64(each)
+			wait.Go(func() {
+				for i := range each {
+					r := store.Record{Kind: kind, ID: id(first + uint64(i)), Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}
+					if err := s.Insert(context.Background(), r); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		return time.Since(start) / time.Duration(writers*each)
+	}
+	const writers, turn = 64, 50
+	insert(writers, turn) // the file grows to its first size
+	var alone, shared time.Duration
+	turns := 0
+	for b.Loop() {
+		shared += insert(writers, turn)
+		alone += insert(1, turn)
+		turns++
+	}
+	b.ReportMetric(float64(shared.Nanoseconds())/float64(turns), "ns/op")
+	b.ReportMetric(float64(alone)/float64(shared), "of-one-writer")
 }
 
 // BenchmarkLoadMillion measures a load of a random record among a million (ns/op).

@@ -140,18 +140,14 @@ func TestSchemaOfLater(t *testing.T) {
 // Behind a pooler that gives each transaction another connection, nothing may
 // be prepared; all the rest is in one transaction each.
 func TestNothingPrepared(t *testing.T) {
-	for _, mode := range []string{"exec", "simple_protocol"} {
-		t.Run(mode, func(t *testing.T) {
-			address := shared.URL(t) + "?default_query_exec_mode=" + mode
-			storetest.Run(t, func(t *testing.T) store.Store { return open(t, address, Options{Namespace: servertest.Namespace()}) })
-			s := open(t, address, Options{})
-			_, err := s.Sweep(t.Context())
-			must(t, err)
-			var n int
-			must(t, s.pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements").Scan(&n))
-			if n != 0 {
-				t.Errorf("%d statements are prepared", n)
-			}
-		})
+	address := shared.URL(t) + "?default_query_exec_mode=exec"
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, address, Options{Namespace: servertest.Namespace()}) })
+	s := open(t, address, Options{})
+	_, err := s.Sweep(t.Context())
+	must(t, err)
+	var n int
+	must(t, s.pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements").Scan(&n))
+	if n != 0 {
+		t.Errorf("%d statements are prepared", n)
 	}
 }

@@ -40,7 +40,7 @@ func TestTLS(t *testing.T) {
 		"TLS at another":      strings.Replace(address("127.0.0.1", "ca_file="+url.QueryEscape(ours.CA)), port, server.Port, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			storetest.Unavailable(t, open(t, address, Options{Timeout: time.Second}), secret, 15*time.Second)
+			storetest.Unavailable(t, open(t, address, Options{Timeout: 500 * time.Millisecond}), secret, 15*time.Second)
 		})
 	}
 	var log bytes.Buffer
