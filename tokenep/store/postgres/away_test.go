@@ -54,6 +54,29 @@ func TestCallerLeaves(t *testing.T) {
 	}
 }
 
+// A reload is not kept by a server that hangs.
+func TestCloseWhileItHangs(t *testing.T) {
+	server := servertest.For(t, servertest.Postgres, "fsync=off")
+	const timeout = 300 * time.Millisecond
+	s := open(t, server.URL, Options{Timeout: timeout})
+	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "a"}))
+	server.Pause()
+	defer server.Resume()
+	_, err := s.Load(t.Context(), kind, "a")
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Load while the server hangs: %v", err)
+	}
+	start := time.Now()
+	must(t, s.Close())
+	if took := time.Since(start); took > 10*timeout {
+		t.Errorf("Close took %v, with a time-out of %v", took, timeout)
+	}
+	_, err = s.Load(t.Context(), kind, "a")
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Load after Close: %v", err)
+	}
+}
+
 // A server that accepts connections and says nothing is away too.
 func TestSilent(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

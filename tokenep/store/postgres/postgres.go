@@ -118,12 +118,21 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// Close waits for the verbs that are being served, and ends the connections.
-// Every later verb returns store.ErrUnavailable.
+// Close waits for the verbs that are being served, and ends the connections, but
+// no longer than the time-out of a verb: pgx takes its time to tell a server that
+// does not answer. Every later verb returns store.ErrUnavailable.
 func (s *Store) Close() error {
 	s.stop()
 	s.running.Wait()
-	s.pool.Close()
+	closed := make(chan struct{})
+	go func() {
+		s.pool.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(s.line.Timeout):
+	}
 	return nil
 }
 
