@@ -12,9 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
 // Options are the settings of a Store; the zero value is usable.
@@ -32,14 +34,18 @@ type Options struct {
 	// SweepInterval is how often expired records are deleted: 0 means each
 	// minute, and less than 0 only when Sweep is called.
 	SweepInterval time.Duration
+
+	// slack is how long after its time a record is deleted, a minute: PostgreSQL
+	// goes by its own clock, which may be ahead of the callers'.
+	slack time.Duration
 }
 
 // A Store is a store.Store in PostgreSQL. Make one with Open.
 type Store struct {
 	pool      *pgxpool.Pool
 	namespace string
-	timeout   time.Duration
-	logger    *slog.Logger
+	line      *engine.Line
+	slack     time.Duration
 
 	prepared  atomic.Bool
 	preparing chan struct{} // holds one value while the schema is looked at
@@ -83,12 +89,11 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		return nil, errDSN
 	}
 	s := &Store{
-		pool: pool, namespace: o.Namespace, timeout: o.Timeout, logger: o.Logger,
+		pool: pool, namespace: o.Namespace, slack: cmp.Or(o.slack, time.Minute),
+		line:      &engine.Line{Name: "postgres", Timeout: o.Timeout, Answer: answer},
 		preparing: make(chan struct{}, 1), stop: stop,
 	}
-	if o.SweepInterval >= 0 {
-		s.running.Go(func() { s.sweepEach(ctx, o.SweepInterval) })
-	}
+	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, o.Logger, s.Sweep) })
 	return s, nil
 }
 
@@ -113,33 +118,37 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// Close waits for the verbs that are being served, and ends the connections.
-// Every later verb returns store.ErrUnavailable.
+// Close waits for the verbs that are being served, and ends the connections, but
+// no longer than the time-out of a verb: pgx takes its time to tell a server that
+// does not answer. Every later verb returns store.ErrUnavailable.
 func (s *Store) Close() error {
 	s.stop()
 	s.running.Wait()
-	s.pool.Close()
+	closed := make(chan struct{})
+	go func() {
+		s.pool.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(s.line.Timeout):
+	}
 	return nil
 }
 
-// do runs a verb within the time-out, and makes its error one of the contract.
-func (s *Store) do(ctx context.Context, verb func(context.Context) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	err := s.prepare(bounded)
-	if err == nil {
-		err = verb(bounded)
-	}
-	switch {
-	case err == nil, errors.Is(err, store.ErrExists), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict):
-		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	// Which errors err wraps is hidden: a time-out of ours must not pass for one
-	// of the caller's context.
-	return fmt.Errorf("%w: postgres: %s", store.ErrUnavailable, err)
+// do runs a verb on a schema that is up to date, within the time-out, and makes
+// its error one of the contract.
+func do[T any](ctx context.Context, s *Store, verb func(context.Context) (T, error)) (T, error) {
+	return engine.Do(ctx, s.line, func(ctx context.Context) (none T, _ error) {
+		if err := s.prepare(ctx); err != nil {
+			return none, err
+		}
+		return verb(ctx)
+	})
+}
+
+// answer reports whether PostgreSQL has sent an error.
+func answer(err error) bool {
+	var sent *pgconn.PgError
+	return errors.As(err, &sent)
 }

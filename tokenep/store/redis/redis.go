@@ -5,16 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"runtime"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
 // What go-redis would write to the standard error is told by the errors of the
@@ -27,24 +27,36 @@ type Options struct {
 	// same database; "" means "default". It is 64 bytes at most, and has no braces.
 	Namespace string
 
-	// Timeout bounds each verb, with all that it waits for; 0 means 3 seconds.
+	// Timeout bounds each verb, with all that it waits for; 0 means 3 seconds. A
+	// caller's deadline does too; a cancel is noticed when Redis answers.
 	Timeout time.Duration
+
+	// Logger is told of a sweep that failed, and of a URL that loosens TLS. nil
+	// means slog.Default().
+	Logger *slog.Logger
+
+	// SweepInterval is how often the indexes are cleaned of what Redis has
+	// dropped: 0 means each minute, and less than 0 only when Sweep is called.
+	SweepInterval time.Duration
+
+	// slack is how long after its time Redis drops a record, a minute: Redis goes
+	// by its own clock, which may be ahead of the callers'.
+	slack time.Duration
 }
 
 // A Store is a store.Store in Redis. Make one with Open.
 type Store struct {
 	client    redis.UniversalClient
 	namespace string
-	timeout   time.Duration
+	line      *engine.Line
+	slack     time.Duration
+	known     sync.Map // the kinds that Redis was told of
+
+	stop    context.CancelFunc // ends the sweeps
+	running sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
-
-// errURL does not show the URL, nor any part of it: what is malformed may have
-// a piece of the password where a port or a path should be.
-var errURL = errors.New("redis: malformed URL: want redis://user:password@host:port/database, or rediss:// for TLS, " +
-	"or unix://path/to/socket; a cluster has further nodes in ?addr=host:port; " +
-	"a password with other than letters and digits is percent-encoded")
 
 // Open returns the store at a URL as go-redis reads it, and makes no connection
 // before the first verb needs one: while Redis is away the verbs, and not Open,
@@ -52,8 +64,10 @@ var errURL = errors.New("redis: malformed URL: want redis://user:password@host:p
 // error shows the URL.
 //
 // The settings of go-redis may be parameters of the URL, such as pool_size. A
-// URL with a parameter addr, which may be repeated, is that of a cluster.
-func Open(_ context.Context, address string, o Options) (*Store, error) {
+// URL with a parameter addr, which may be repeated, is that of a cluster. With
+// rediss:// the parameter ca_file names a file of certificates, in PEM, of the
+// authorities that are trusted instead of the system's.
+func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if o.Namespace == "" {
 		o.Namespace = "default"
 	}
@@ -63,83 +77,36 @@ func Open(_ context.Context, address string, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
-	u, err := url.Parse(address)
+	logger := cmp.Or(o.Logger, slog.Default())
+	client, err := connect(address, o.Timeout)
 	if err != nil {
-		return nil, errURL
+		return nil, err
 	}
-	s := &Store{namespace: o.Namespace, timeout: o.Timeout}
-	if u.Query().Has("addr") {
-		c, err := redis.ParseClusterURL(address)
-		if err != nil {
-			return nil, errURL
-		}
-		s.client = redis.NewClusterClient(clusterSettings(c, o.Timeout))
-		return s, nil
+	s := &Store{
+		client: client, namespace: o.Namespace, slack: cmp.Or(o.slack, time.Minute),
+		line: &engine.Line{Name: "redis", Timeout: o.Timeout, Answer: answer},
 	}
-	c, err := redis.ParseURL(address)
-	if err != nil {
-		return nil, errURL
+	if insecure(client) {
+		logger.Warn("store: the certificate of Redis is not verified, since its URL says skip_verify")
 	}
-	s.client = redis.NewClient(settings(c, o.Timeout))
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, logger, s.Sweep) })
 	return s, nil
 }
 
-// settings keeps what the URL says, and fits the rest to the time-out of a verb.
-func settings(c *redis.Options, timeout time.Duration) *redis.Options {
-	c.PoolSize = cmp.Or(c.PoolSize, poolSize())
-	c.DialTimeout = cmp.Or(c.DialTimeout, timeout)
-	c.ReadTimeout = cmp.Or(c.ReadTimeout, timeout)
-	c.PoolTimeout = cmp.Or(c.PoolTimeout, timeout)
-	c.ContextTimeoutEnabled = true
-	c.MaxRetries, c.DialerRetries = -1, 1 // see once
-	// Nothing is asked for that a user of few rights might not be allowed.
-	c.DisableIdentity, c.MaintNotificationsConfig = true, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return c
-}
-
-func clusterSettings(c *redis.ClusterOptions, timeout time.Duration) *redis.ClusterOptions {
-	c.PoolSize = cmp.Or(c.PoolSize, poolSize())
-	c.DialTimeout = cmp.Or(c.DialTimeout, timeout)
-	c.ReadTimeout = cmp.Or(c.ReadTimeout, timeout)
-	c.PoolTimeout = cmp.Or(c.PoolTimeout, timeout)
-	c.ContextTimeoutEnabled = true
-	c.MaxRetries, c.DialerRetries = -1, 1
-	// Writes are not sent again, so that no failure tells of a fail-over.
-	c.ClusterStateReloadInterval = 5 * time.Second
-	c.DisableRoutingPolicies = true // each command has a key
-	c.DisableIdentity, c.MaintNotificationsConfig = true, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return c
-}
-
-func poolSize() int { return max(32, 10*runtime.GOMAXPROCS(0)) }
-
 // Close ends the connections. Every later verb returns store.ErrUnavailable.
 func (s *Store) Close() error {
-	if err := s.client.Close(); !errors.Is(err, redis.ErrClosed) {
-		return err
+	s.stop()
+	err := s.client.Close()
+	s.running.Wait()
+	if errors.Is(err, redis.ErrClosed) {
+		return nil
 	}
-	return nil
+	return err
 }
 
-// do runs a verb within the time-out, and makes its error one of the contract.
-func (s *Store) do(ctx context.Context, verb func(context.Context) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	err := verb(bounded)
-	switch {
-	case err == nil, errors.Is(err, store.ErrExists), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict):
-		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	return unavailable(err)
-}
-
-// unavailable hides which errors err wraps: a time-out of ours must not pass
-// for one of the caller's context.
-func unavailable(err error) error {
-	return fmt.Errorf("%w: redis: %s", store.ErrUnavailable, err)
+// answer reports whether Redis has sent an error.
+func answer(err error) bool {
+	var sent redis.Error
+	return errors.As(err, &sent)
 }
