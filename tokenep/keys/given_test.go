@@ -197,7 +197,7 @@ func TestGivenKeysSignAndArePublished(t *testing.T) {
 		t.Error("a given key is not published")
 	}
 	// They turn over by configuration alone, whatever the time.
-	c.pass(400 * day)
+	c.Advance(400 * day)
 	refresh(t, r)
 	if err := r.Rotate(t.Context(), true); !errors.Is(err, ErrGiven) {
 		t.Errorf("got %v, want ErrGiven", err)
@@ -258,7 +258,7 @@ func TestTokensOfTheRingOutliveTheChangeToGivenKeys(t *testing.T) {
 	if stringOf(t, s) != before {
 		t.Error("the stored ring was changed, which other processes may still use")
 	}
-	c.pass(30*day + retain)
+	c.Advance(30*day + retain)
 	refresh(t, r)
 	for _, kid := range signed {
 		if published(r, kid) {

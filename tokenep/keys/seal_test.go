@@ -121,7 +121,7 @@ func TestRingThatCannotBeDecryptedFailsTheStartAndIsLeftAlone(t *testing.T) {
 			s := newStore(t, c)
 			start(t, s, c, under("a"))
 			before := stringOf(t, s)
-			c.pass(60 * day) // a rotation is due
+			c.Advance(60 * day) // a rotation is due
 			if err := startErr(t, s, c, change); !errors.Is(err, ErrSealed) {
 				t.Errorf("got %v, want ErrSealed", err)
 			}
@@ -198,7 +198,7 @@ func TestProcessesThatDisagreeOnTheNewestKeyDoNotUndoEachOther(t *testing.T) {
 	a, b := start(t, s, c, under("ab")), start(t, s, c, under("ba"))
 	before := stringOf(t, s)
 	for range 5 {
-		c.pass(time.Minute)
+		c.Advance(time.Minute)
 		refresh(t, a)
 		refresh(t, b)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
 // A clock that is set an hour ahead or back makes no family immortal, and no spent token good.
@@ -21,19 +22,19 @@ func TestFamilyWhenTheClockJumps(t *testing.T) {
 				spent, f := mustStart(t, families)
 				token := mustRotate(t, families, mustRotate(t, families, spent))
 
-				c.pass(jump)
+				c.Advance(jump)
 				token = mustRotate(t, families, token)
-				c.pass(-jump)
+				c.Advance(-jump)
 				token = mustRotate(t, families, token)
 				for c.Now().Before(f.Ends) {
 					token = mustRotate(t, families, token)
-					c.pass(time.Hour)
+					c.Advance(time.Hour)
 				}
 				wantRotate(t, families, token, state.ErrExpired)
 
 				spent, _ = mustStart(t, families)
 				mustRotate(t, families, mustRotate(t, families, spent))
-				c.pass(jump)
+				c.Advance(jump)
 				wantRotate(t, families, spent, state.ErrReused)
 			})
 		})
@@ -57,7 +58,7 @@ func TestGraceWhenClocksDiffer(t *testing.T) {
 				families, _ := newFamilies(s, c)
 				token, _ := mustStart(t, families)
 				mustRotate(t, families, token)
-				c.pass(test.jump)
+				c.Advance(test.jump)
 				wantRotate(t, families, token, test.want)
 			})
 		})
@@ -73,7 +74,7 @@ func TestTombstoneOutlivesAJump(t *testing.T) {
 		if err := families.Revoke(t.Context(), f.ID); err != nil {
 			t.Fatal(err)
 		}
-		c.pass(time.Hour)
+		c.Advance(time.Hour)
 		record, err := s.Load(t.Context(), "family", f.ID)
 		if err != nil || !record.Expires.After(c.Now()) {
 			t.Errorf("kept until %v, %v", record.Expires, err)
@@ -107,12 +108,12 @@ func TestRefreshKeyIsMadeOnce(t *testing.T) {
 
 func TestRefreshKeyIsNotMadeDuringAnOutage(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
-	f.set(func(string, store.Record) error { return store.ErrUnavailable })
+	f := storetest.NewFaulty(newMemory(t, c.Now))
+	f.Fail(away())
 	if key, err := state.RefreshKey(t.Context(), f); !errors.Is(err, store.ErrUnavailable) || len(key) > 0 {
 		t.Errorf("%d bytes, %v, want store.ErrUnavailable", len(key), err)
 	}
-	f.set(nil)
+	f.Fail(nil)
 	damaged := store.Record{Kind: "secret", ID: "refresh_token_key", Data: []byte(`{"secret":"AAAA"}`)}
 	if err := f.Insert(t.Context(), damaged); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
-	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
@@ -15,7 +15,7 @@ import (
 // A set counts as followed from the moment at which the store was asked, and only if it answered.
 func TestSetIsFollowedWhenTheStoreAnswers(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	set := new(verify.Revocations)
 	node := state.NewRevocations(f, set, c.Now, slog.New(slog.DiscardHandler))
 	issuer := verifytest.New("https://as.example", "https://api.example")
@@ -36,12 +36,12 @@ func TestSetIsFollowedWhenTheStoreAnswers(t *testing.T) {
 	if err := node.Start(t.Context()); err != nil || stale() {
 		t.Errorf("not complete after the start: %v", err)
 	}
-	f.set(func(string, store.Record) error { return store.ErrUnavailable })
-	c.pass(2 * time.Minute)
+	f.Fail(away())
+	c.Advance(2 * time.Minute)
 	if err := node.Follow(t.Context()); err == nil || !stale() {
 		t.Errorf("complete though the store did not answer: %v", err)
 	}
-	f.set(nil)
+	f.Fail(nil)
 	if err := node.Follow(t.Context()); err != nil || stale() {
 		t.Errorf("not complete though the store answers again: %v", err)
 	}

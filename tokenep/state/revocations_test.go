@@ -14,6 +14,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -83,7 +84,7 @@ func TestRevocationComesOverWithAllItSays(t *testing.T) {
 			t.Errorf("issued at %v: revoked %v, want %v", issued, got, want)
 		}
 	}
-	c.pass(time.Hour)
+	c.Advance(time.Hour)
 	b.follow(t)
 	if n := b.set.Len(); n != 0 {
 		t.Errorf("%d entries after the last expired, want none", n)
@@ -155,14 +156,14 @@ func forget(t *testing.T, s store.Store, from, to int) {
 // would be given again, to an entry that this reader never sees.
 func TestHeadThatIsBehindHidesNothing(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		f := &faulty{Store: s}
+		f := storetest.NewFaulty(s)
 		a, reader := newNode(f, c), newNode(s, c)
 		mustRevoke(t, a, revokeJTI(c, "1", time.Minute))
-		f.set(func(_ string, r store.Record) error {
-			if r.Kind == "revocation_head" && r.Data != nil {
-				return errDied
+		f.Fail(func(call storetest.Call) storetest.Fault {
+			if call.Kind == "revocation_head" && call.Verb != "Load" {
+				return storetest.Away
 			}
-			return nil
+			return storetest.None
 		})
 		mustRevoke(t, a, revokeJTI(c, "2", time.Minute)) // stored and revoked here: that the head is behind is no failure
 		reader.follow(t)
@@ -182,13 +183,13 @@ func TestHeadThatIsBehindHidesNothing(t *testing.T) {
 func TestReaderDoesNotPassTheHead(t *testing.T) {
 	c := newClock()
 	s := newMemory(t, c.Now)
-	f := &faulty{Store: s}
+	f := storetest.NewFaulty(s)
 	a, reader := newNode(f, c), newNode(f, c)
-	f.set(func(verb string, r store.Record) error {
-		if r.Kind == "revocation_head" && verb != "load" {
-			return store.ErrUnavailable
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Kind == "revocation_head" && call.Verb != "Load" {
+			return storetest.Away
 		}
-		return nil
+		return storetest.None
 	})
 	mustRevoke(t, a, revokeJTI(c, "1", time.Minute))
 	if err := reader.Follow(t.Context()); !errors.Is(err, store.ErrUnavailable) {
@@ -197,7 +198,7 @@ func TestReaderDoesNotPassTheHead(t *testing.T) {
 	if !reader.revoked("1") {
 		t.Error("the entry that was read does not count")
 	}
-	f.set(nil)
+	f.Fail(nil)
 	forget(t, s, 1, 1)
 	mustRevoke(t, newNode(s, c), revokeJTI(c, "2", time.Hour))
 	reader.follow(t)
@@ -215,7 +216,7 @@ func TestNodeThatWasAwayCatchesUp(t *testing.T) {
 		for i := range 5 {
 			mustRevoke(t, a, revokeJTI(c, fmt.Sprint(i), time.Minute))
 		}
-		c.pass(2 * state.MinEntryLife)
+		c.Advance(2 * state.MinEntryLife)
 		forget(t, s, 1, 5)
 		mustRevoke(t, a, revokeJTI(c, "last", time.Hour))
 		b.follow(t)
@@ -234,20 +235,20 @@ func TestNodeThatWasAwayCatchesUp(t *testing.T) {
 func TestAddThatStoodStillIsSeenByAll(t *testing.T) {
 	c := newClock()
 	s := newMemory(t, c.Now)
-	f := &faulty{Store: s}
+	f := storetest.NewFaulty(s)
 	slow, quick, reader := newNode(f, c), newNode(s, c), newNode(s, c)
 	stood := false
-	f.set(func(verb string, r store.Record) error {
-		if verb == "insert" && r.Kind == "revocation" && !stood {
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Verb == "Insert" && call.Kind == "revocation" && !stood {
 			stood = true
 			for i := range 3 {
 				mustRevoke(t, quick, revokeJTI(c, fmt.Sprint(i), time.Minute))
 			}
 			reader.follow(t)
-			c.pass(2 * state.MinEntryLife)
+			c.Advance(2 * state.MinEntryLife)
 			forget(t, s, 1, 3)
 		}
-		return nil
+		return storetest.None
 	})
 	mustRevoke(t, slow, revokeJTI(c, "slow", 24*time.Hour))
 	reader.follow(t)
@@ -306,9 +307,9 @@ func TestAddRefusesWhatCannotBeRevoked(t *testing.T) {
 
 func TestAddFailsWhenNothingWasStored(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	n := newNode(f, c)
-	f.set(func(string, store.Record) error { return store.ErrUnavailable })
+	f.Fail(away())
 	if err := n.Add(t.Context(), revokeJTI(c, "1", time.Hour)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Add: %v, want store.ErrUnavailable", err)
 	}
@@ -319,18 +320,18 @@ func TestAddFailsWhenNothingWasStored(t *testing.T) {
 
 func TestFollowCostsOneLoad(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	n := newNode(f, c)
 	if err := n.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	verbs := map[string]int{}
-	f.set(func(verb string, _ store.Record) error { verbs[verb]++; return nil })
+	f.Fail(func(call storetest.Call) storetest.Fault { verbs[call.Verb]++; return storetest.None })
 	for range 240 {
-		c.pass(state.FollowInterval)
+		c.Advance(state.FollowInterval)
 		n.follow(t)
 	}
-	if verbs["load"] > 241 || len(verbs) > 1 {
+	if verbs["Load"] > 241 || len(verbs) > 1 {
 		t.Errorf("in a minute in which nothing is revoked: %v, want 241 loads at most", verbs)
 	}
 }
@@ -338,7 +339,7 @@ func TestFollowCostsOneLoad(t *testing.T) {
 func TestStartFollowsAndLogsAnOutageOnce(t *testing.T) {
 	var log bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		f := &faulty{Store: newMemory(t, time.Now)}
+		f := storetest.NewFaulty(newMemory(t, time.Now))
 		set := new(verify.Revocations)
 		here := state.NewRevocations(f, set, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
 		there := state.NewRevocations(f.Store, new(verify.Revocations), time.Now, slog.New(slog.DiscardHandler))
@@ -358,12 +359,12 @@ func TestStartFollowsAndLogsAnOutageOnce(t *testing.T) {
 		if !revokedHere("1") {
 			t.Error("not revoked here within an interval")
 		}
-		f.set(func(string, store.Record) error { return store.ErrUnavailable })
+		f.Fail(away())
 		if revokedHere("2") {
 			t.Error("revoked here although the store is away: this test tests nothing")
 		}
 		time.Sleep(10 * state.FollowInterval)
-		f.set(nil)
+		f.Fail(nil)
 		if !revokedHere("3") || !set.Revoked(&verify.Token{ID: "2"}) {
 			t.Error("not revoked here after the outage")
 		}

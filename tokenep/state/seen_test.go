@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -39,7 +40,7 @@ func TestSeenRules(t *testing.T) {
 			onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 				seen := state.Seen{Store: s, Now: c.Now}
 				for i, step := range steps {
-					c.pass(step.after)
+					c.Advance(step.after)
 					if err := seen.Add(t.Context(), step.space, step.id, c.Now().Add(step.life)); !errors.Is(err, step.want) {
 						t.Errorf("step %d: %v, want %v", i, err, step.want)
 					}
@@ -87,15 +88,15 @@ func TestOfEightThatAddAnIDOneSucceeds(t *testing.T) {
 			if won.Load() != 1 {
 				t.Fatalf("round %d: %d succeeded", round, won.Load())
 			}
-			c.pass(time.Minute + verify.MaxLeeway)
+			c.Advance(time.Minute + verify.MaxLeeway)
 		}
 	})
 }
 
 func TestSeenDuringAnOutageIsNotKnown(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
-	f.set(func(string, store.Record) error { return store.ErrUnavailable })
+	f := storetest.NewFaulty(newMemory(t, c.Now))
+	f.Fail(away())
 	err := state.Seen{Store: f, Now: c.Now}.Add(t.Context(), "a", "1", c.Now().Add(time.Minute))
 	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 		t.Errorf("Add: %v, want store.ErrUnavailable", err)

@@ -1,0 +1,137 @@
+package state_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/postgres"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/redis"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+)
+
+// engines are what every test of this package runs over that has to do with what engines differ in. Each makes a new
+// database, and a function that opens it once more for each node: of memory and bolt, which one process has for itself,
+// that is the same store again.
+//
+// Servers have a clock of their own. The tests' begins in 2030, so that nothing expires there before its time.
+var engines = []struct {
+	name string
+	make func(tb testing.TB, now func() time.Time) (node func() store.Store)
+}{
+	{"memory", func(tb testing.TB, now func() time.Time) func() store.Store { return the(newMemory(tb, now)) }},
+	{"bolt", func(tb testing.TB, now func() time.Time) func() store.Store { return the(newBolt(tb, now)) }},
+	{"redis", func(tb testing.TB, _ func() time.Time) func() store.Store { return redisServer.database(tb) }},
+	{"postgres", func(tb testing.TB, _ func() time.Time) func() store.Store { return postgresServer.database(tb) }},
+}
+
+func the(s store.Store) func() store.Store { return func() store.Store { return s } }
+
+// onEachStore runs a test over every engine.
+func onEachStore(t *testing.T, test func(t *testing.T, s store.Store, c *clock)) {
+	t.Helper()
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) { test(t, node(), c) })
+}
+
+// onEachDatabase runs a test over every engine that has several nodes on one database.
+func onEachDatabase(t *testing.T, test func(t *testing.T, node func() store.Store, c *clock)) {
+	t.Helper()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			c := newClock()
+			test(t, e.make(t, c.Now), c)
+		})
+	}
+}
+
+func newMemory(tb testing.TB, now func() time.Time) store.Store {
+	s := memory.New(memory.Options{Now: now, Max: 1 << 22})
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func newBolt(tb testing.TB, now func() time.Time) store.Store {
+	return openBolt(tb, filepath.Join(tb.TempDir(), "state.db"), now)
+}
+
+func openBolt(tb testing.TB, path string, now func() time.Time) *bolt.Store {
+	tb.Helper()
+	s, err := bolt.Open(path, bolt.Options{Now: now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// A server is one that the tests of the package share: started for the first that needs it, and ended by TestMain.
+type server struct {
+	start func() (*servertest.Server, error)
+	open  func(tb testing.TB, url, namespace string) (store.Store, error)
+
+	once    sync.Once
+	running *servertest.Server
+	err     error
+	used    atomic.Int32 // namespaces
+}
+
+// These need not survive anything; tests that kill a server have one of their own.
+var (
+	redisServer = &server{
+		start: func() (*servertest.Server, error) { return servertest.Redis("--appendfsync", "no") },
+		open:  openRedis,
+	}
+	postgresServer = &server{
+		start: func() (*servertest.Server, error) { return servertest.Postgres("fsync=off") },
+		open:  openPostgres,
+	}
+)
+
+// database returns how a new database is opened: a namespace that no test has used.
+func (s *server) database(tb testing.TB) func() store.Store {
+	tb.Helper()
+	s.once.Do(func() { s.running, s.err = s.start() })
+	servertest.Check(tb, s.err)
+	namespace := fmt.Sprint("test-", s.used.Add(1))
+	return func() store.Store {
+		opened, err := s.open(tb, s.running.URL, namespace)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return opened
+	}
+}
+
+func openRedis(tb testing.TB, url, namespace string) (store.Store, error) {
+	s, err := redis.Open(tb.Context(), url, redis.Options{Namespace: namespace})
+	if err == nil {
+		tb.Cleanup(func() { _ = s.Close() })
+	}
+	return s, err
+}
+
+func openPostgres(tb testing.TB, url, namespace string) (store.Store, error) {
+	s, err := postgres.Open(tb.Context(), url, postgres.Options{Namespace: namespace, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		tb.Cleanup(func() { _ = s.Close() })
+	}
+	return s, err
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, s := range []*server{redisServer, postgresServer} {
+		if s.running != nil {
+			s.running.Close()
+		}
+	}
+	os.Exit(code)
+}
