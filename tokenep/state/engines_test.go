@@ -62,9 +62,13 @@ func newBolt(tb testing.TB, now func() time.Time) store.Store {
 	return openBolt(tb, filepath.Join(tb.TempDir(), "state.db"), now)
 }
 
+func boltFile(path string, now func() time.Time) (*bolt.Store, error) {
+	return bolt.Open(path, bolt.Options{Now: now, Logger: slog.New(slog.DiscardHandler)})
+}
+
 func openBolt(tb testing.TB, path string, now func() time.Time) *bolt.Store {
 	tb.Helper()
-	s, err := bolt.Open(path, bolt.Options{Now: now, Logger: slog.New(slog.DiscardHandler)})
+	s, err := boltFile(path, now)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -126,7 +130,19 @@ func openPostgres(tb testing.TB, url, namespace string) (store.Store, error) {
 	return s, err
 }
 
+// childRole is the variable of the environment that has a process of this test do something else than run tests.
+const childRole = "STATE_TEST_ROLE"
+
 func TestMain(m *testing.M) {
+	switch role := os.Getenv(childRole); role {
+	case "":
+	case "sessions":
+		fmt.Fprintln(os.Stderr, sessionsUntilKilled(os.Args[1], os.Args[2]))
+		os.Exit(3)
+	default:
+		fmt.Fprintln(os.Stderr, "no role", role)
+		os.Exit(3)
+	}
 	code := m.Run()
 	for _, s := range []*server{redisServer, postgresServer} {
 		if s.running != nil {
