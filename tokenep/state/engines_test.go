@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -79,7 +80,7 @@ func openBolt(tb testing.TB, path string, now func() time.Time) *bolt.Store {
 // A server is one that the tests of the package share: started for the first that needs it, and ended by TestMain.
 type server struct {
 	start func() (*servertest.Server, error)
-	open  func(tb testing.TB, url, namespace string) (store.Store, error)
+	open  opener
 
 	once    sync.Once
 	running *servertest.Server
@@ -106,28 +107,37 @@ func (s *server) database(tb testing.TB) func() store.Store {
 	servertest.Check(tb, s.err)
 	namespace := fmt.Sprint("test-", s.used.Add(1))
 	return func() store.Store {
-		opened, err := s.open(tb, s.running.URL, namespace)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return opened
+		return s.open.forTest(tb, s.running.URL, namespace)
 	}
 }
 
-func openRedis(tb testing.TB, url, namespace string) (store.Store, error) {
-	s, err := redis.Open(tb.Context(), url, redis.Options{Namespace: namespace})
-	if err == nil {
-		tb.Cleanup(func() { _ = s.Close() })
+// An opener opens a database on a server, and returns how to close it.
+type opener func(url, namespace string) (store.Store, func() error, error)
+
+func (open opener) forTest(tb testing.TB, url, namespace string) store.Store {
+	tb.Helper()
+	s, end, err := open(url, namespace)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return s, err
+	tb.Cleanup(func() { _ = end() })
+	return s
 }
 
-func openPostgres(tb testing.TB, url, namespace string) (store.Store, error) {
-	s, err := postgres.Open(tb.Context(), url, postgres.Options{Namespace: namespace, Logger: slog.New(slog.DiscardHandler)})
-	if err == nil {
-		tb.Cleanup(func() { _ = s.Close() })
+func openRedis(url, namespace string) (store.Store, func() error, error) {
+	s, err := redis.Open(context.Background(), url, redis.Options{Namespace: namespace})
+	if err != nil {
+		return nil, nil, err
 	}
-	return s, err
+	return s, s.Close, nil
+}
+
+func openPostgres(url, namespace string) (store.Store, func() error, error) {
+	s, err := postgres.Open(context.Background(), url, postgres.Options{Namespace: namespace, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.Close, nil
 }
 
 // childRole is the variable of the environment that has a process of this test do something else than run tests.
@@ -139,6 +149,12 @@ func TestMain(m *testing.M) {
 	case "sessions":
 		fmt.Fprintln(os.Stderr, sessionsUntilKilled(os.Args[1], os.Args[2]))
 		os.Exit(3)
+	case "peer":
+		if err := peerProcess(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		os.Exit(0)
 	default:
 		fmt.Fprintln(os.Stderr, "no role", role)
 		os.Exit(3)

@@ -15,18 +15,10 @@ func BenchmarkRotate(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchmarkRotate(b, newMemory(b, time.Now)) })
 	b.Run("bolt", func(b *testing.B) { benchmarkRotate(b, newBolt(b, time.Now)) })
 	b.Run("redis", func(b *testing.B) {
-		s, err := openRedis(b, servertest.For(b, servertest.Redis).URL, "")
-		if err != nil {
-			b.Fatal(err)
-		}
-		benchmarkRotate(b, s)
+		benchmarkRotate(b, opener(openRedis).forTest(b, servertest.For(b, servertest.Redis).URL, ""))
 	})
 	b.Run("postgres", func(b *testing.B) {
-		s, err := openPostgres(b, servertest.For(b, servertest.Postgres).URL, "")
-		if err != nil {
-			b.Fatal(err)
-		}
-		benchmarkRotate(b, s)
+		benchmarkRotate(b, opener(openPostgres).forTest(b, servertest.For(b, servertest.Postgres).URL, ""))
 	})
 }
 

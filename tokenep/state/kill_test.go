@@ -37,7 +37,7 @@ func TestKilledProcessLosesAndRepeatsNothing(t *testing.T) {
 func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	for name, engine := range map[string]struct {
 		start func(...string) (*servertest.Server, error)
-		open  func(tb testing.TB, url, namespace string) (store.Store, error)
+		open  opener
 	}{
 		"redis":    {servertest.Redis, openRedis},
 		"postgres": {servertest.Postgres, openPostgres},
@@ -46,10 +46,7 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 			server := servertest.For(t, engine.start)
 			var nodes [2]store.Store
 			for i := range nodes {
-				var err error
-				if nodes[i], err = engine.open(t, server.URL, "killed"); err != nil {
-					t.Fatal(err)
-				}
+				nodes[i] = engine.open.forTest(t, server.URL, "killed")
 			}
 			for round := range storetest.Rounds(t, 2, 5) {
 				sessions := workUntilKilled(t, nodes, round, server.Kill)
