@@ -182,8 +182,14 @@ func TestOfManyThatRotateOneTokenOneGetsIt(t *testing.T) {
 	})
 }
 
-// One that is only slow must not end the old token when the new one is gone.
+// One that is only slow must not end the old token when the new one is gone, wherever its clock is set meanwhile.
 func TestRotateThatIsTooSlowChangesNothing(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"": 0, "and the clock is set back": -time.Hour, "and the clock is set ahead": time.Hour} {
+		t.Run(name, func(t *testing.T) { testSlowRotation(t, jump) })
+	}
+}
+
+func testSlowRotation(t *testing.T, jump time.Duration) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
 	tokens, _ := newAPITokens(f, c)
@@ -199,6 +205,7 @@ func TestRotateThatIsTooSlowChangesNothing(t *testing.T) {
 			if _, _, err := quick.Create(t.Context(), ask("ann")); !errors.Is(err, state.ErrTooMany) {
 				t.Errorf("one more: %v, want ErrTooMany", err)
 			}
+			c.Advance(jump)
 		}
 		return storetest.None
 	})

@@ -84,7 +84,7 @@ func TestRevocationComesOverWithAllItSays(t *testing.T) {
 			t.Errorf("issued at %v: revoked %v, want %v", issued, got, want)
 		}
 	}
-	c.Advance(time.Hour)
+	c.Advance(2 * time.Hour)
 	b.follow(t)
 	if n := b.set.Len(); n != 0 {
 		t.Errorf("%d entries after the last expired, want none", n)
