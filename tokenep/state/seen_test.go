@@ -68,6 +68,25 @@ func TestSeenIsKeptWhileTheClockIsAhead(t *testing.T) {
 	})
 }
 
+// An id whose time is over is another when it comes again, and the record of the first is kept for as long as that lives.
+func TestSeenAgainIsKeptForAsLong(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		seen := state.Seen{Store: s, Now: c.Now}
+		for range 2 {
+			exp := c.Now().Add(time.Minute)
+			must(t, seen.Add(t.Context(), "a", "1", exp))
+			records, err := s.List(t.Context(), "seen", "", "", 10)
+			if err != nil || len(records) != 1 {
+				t.Fatalf("%d records, %v", len(records), err)
+			}
+			if want := exp.Add(verify.MaxLeeway + time.Hour); !records[0].Expires.Equal(want) {
+				t.Errorf("kept until %v, want %v", records[0].Expires, want)
+			}
+			c.Advance(time.Minute + verify.MaxLeeway)
+		}
+	})
+}
+
 func TestOfEightThatAddAnIDOneSucceeds(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		seen := state.Seen{Store: s, Now: c.Now}
