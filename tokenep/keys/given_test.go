@@ -17,6 +17,7 @@ import (
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/keys/seal"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -265,7 +266,7 @@ func TestTokensOfTheRingOutliveTheChangeToGivenKeys(t *testing.T) {
 			t.Errorf("%s is published for ever", kid)
 		}
 	}
-	if err := startErr(t, s, c, given(a, b), under("b")); !errors.Is(err, ErrSealed) {
+	if err := startErr(t, s, c, given(a, b), under("b")); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("got %v, want ErrSealed", err)
 	}
 	// And back: the ring goes on where it was left.

@@ -1,15 +1,12 @@
 package state_test
 
 import (
-	"bytes"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
-	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
 // A clock that is set an hour ahead or back makes no family immortal, and no spent token good.
@@ -83,42 +80,4 @@ func TestTombstoneOutlivesAJump(t *testing.T) {
 			t.Errorf("Start: %v, want ErrRevoked", err)
 		}
 	})
-}
-
-func TestRefreshKeyIsMadeOnce(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, _ *clock) {
-		keys := make([][]byte, 20)
-		var wg sync.WaitGroup
-		for i := range keys {
-			wg.Go(func() {
-				var err error
-				if keys[i], err = state.RefreshKey(t.Context(), s); err != nil {
-					t.Errorf("RefreshKey: %v", err)
-				}
-			})
-		}
-		wg.Wait()
-		for _, key := range keys {
-			if len(key) != 32 || !bytes.Equal(key, keys[0]) {
-				t.Fatalf("keys differ, or one has %d bytes", len(key))
-			}
-		}
-	})
-}
-
-func TestRefreshKeyIsNotMadeDuringAnOutage(t *testing.T) {
-	c := newClock()
-	f := storetest.NewFaulty(newMemory(t, c.Now))
-	f.Fail(away())
-	if key, err := state.RefreshKey(t.Context(), f); !errors.Is(err, store.ErrUnavailable) || len(key) > 0 {
-		t.Errorf("%d bytes, %v, want store.ErrUnavailable", len(key), err)
-	}
-	f.Fail(nil)
-	damaged := store.Record{Kind: "secret", ID: "refresh_token_key", Data: []byte(`{"secret":"AAAA"}`)}
-	if err := f.Insert(t.Context(), damaged); err != nil {
-		t.Fatal(err)
-	}
-	if key, err := state.RefreshKey(t.Context(), f); err == nil {
-		t.Errorf("a damaged key of %d bytes is taken", len(key))
-	}
 }
