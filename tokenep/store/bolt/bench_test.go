@@ -30,7 +30,6 @@ func bench(b *testing.B) storetest.Bench {
 	must(b, err)
 	b.Cleanup(func() { must(b, bare.Close()) })
 	page := make([]byte, os.Getpagesize())
-	var out []byte
 	must(b, s.Insert(b.Context(), store.Record{Kind: "bare", ID: "a", Data: page[:200]}))
 	return storetest.Bench{Store: s, Alone: true, Write: func(int) error {
 		if _, err := bare.WriteAt(page, 0); err != nil {
@@ -39,7 +38,7 @@ func bench(b *testing.B) storetest.Bench {
 		return bare.Sync()
 	}, Read: func(int) error {
 		return s.db.View(func(tx *bbolt.Tx) error {
-			out = bytes.Clone(tx.Bucket([]byte("bare")).Get([]byte("a")))
+			_ = bytes.Clone(tx.Bucket([]byte("bare")).Get([]byte("a")))
 			return nil
 		})
 	}}
