@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,13 +26,26 @@ var engines = []struct {
 	name string
 	make func(tb testing.TB, now func() time.Time) (node func() store.Store)
 }{
-	{"memory", func(tb testing.TB, now func() time.Time) func() store.Store { return the(newMemory(tb, now)) }},
-	{"bolt", func(tb testing.TB, now func() time.Time) func() store.Store { return the(newBolt(tb, now)) }},
-	{"redis", func(tb testing.TB, _ func() time.Time) func() store.Store { return redisServer.database(tb) }},
-	{"postgres", func(tb testing.TB, _ func() time.Time) func() store.Store { return postgresServer.database(tb) }},
+	{"memory", alone(newMemory)},
+	{"bolt", alone(newBolt)},
+	{"redis", onServer(redisServer, openRedis)},
+	{"postgres", onServer(postgresServer, openPostgres)},
 }
 
-func the(s store.Store) func() store.Store { return func() store.Store { return s } }
+func alone(open func(testing.TB, func() time.Time) store.Store) func(testing.TB, func() time.Time) func() store.Store {
+	return func(tb testing.TB, now func() time.Time) func() store.Store {
+		s := open(tb, now)
+		return func() store.Store { return s }
+	}
+}
+
+func onServer(server *servertest.Shared, open opener) func(testing.TB, func() time.Time) func() store.Store {
+	return func(tb testing.TB, _ func() time.Time) func() store.Store {
+		tb.Helper()
+		url, namespace := server.URL(tb), servertest.Namespace()
+		return func() store.Store { return open.forTest(tb, url, namespace) }
+	}
+}
 
 // onEachStore runs a test over every engine.
 func onEachStore(t *testing.T, test func(t *testing.T, s store.Store, c *clock)) {
@@ -77,39 +88,11 @@ func openBolt(tb testing.TB, path string, now func() time.Time) *bolt.Store {
 	return s
 }
 
-// A server is one that the tests of the package share: started for the first that needs it, and ended by TestMain.
-type server struct {
-	start func() (*servertest.Server, error)
-	open  opener
-
-	once    sync.Once
-	running *servertest.Server
-	err     error
-	used    atomic.Int32 // namespaces
-}
-
 // These need not survive anything; tests that kill a server have one of their own.
 var (
-	redisServer = &server{
-		start: func() (*servertest.Server, error) { return servertest.Redis("--appendfsync", "no") },
-		open:  openRedis,
-	}
-	postgresServer = &server{
-		start: func() (*servertest.Server, error) { return servertest.Postgres("fsync=off") },
-		open:  openPostgres,
-	}
+	redisServer    = servertest.Share(servertest.Redis, "--appendfsync", "no")
+	postgresServer = servertest.Share(servertest.Postgres, "fsync=off")
 )
-
-// database returns how a new database is opened: a namespace that no test has used.
-func (s *server) database(tb testing.TB) func() store.Store {
-	tb.Helper()
-	s.once.Do(func() { s.running, s.err = s.start() })
-	servertest.Check(tb, s.err)
-	namespace := fmt.Sprint("test-", s.used.Add(1))
-	return func() store.Store {
-		return s.open.forTest(tb, s.running.URL, namespace)
-	}
-}
 
 // An opener opens a database on a server, and returns how to close it.
 type opener func(url, namespace string) (store.Store, func() error, error)
@@ -160,10 +143,7 @@ func TestMain(m *testing.M) {
 		os.Exit(3)
 	}
 	code := m.Run()
-	for _, s := range []*server{redisServer, postgresServer} {
-		if s.running != nil {
-			s.running.Close()
-		}
-	}
+	redisServer.Close()
+	postgresServer.Close()
 	os.Exit(code)
 }

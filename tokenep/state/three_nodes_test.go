@@ -13,6 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
 // cluster is processes on one store, and what the test knows of them.
@@ -28,11 +29,10 @@ type cluster struct {
 func TestThreeNodes(t *testing.T) {
 	for _, shared := range []struct {
 		name   string
-		server *server
+		server *servertest.Shared
 	}{{"redis", redisServer}, {"postgres", postgresServer}} {
 		t.Run(shared.name, func(t *testing.T) {
-			shared.server.database(t)() // is there a server, and does it answer
-			args := []string{shared.name, shared.server.running.URL, fmt.Sprint("peers-", shared.server.used.Add(1))}
+			args := []string{shared.name, shared.server.URL(t), servertest.Namespace()}
 			c := &cluster{}
 			for range 3 {
 				c.nodes = append(c.nodes, startPeer(t, append(args, "0")...))

@@ -27,13 +27,17 @@ func Share(start func(...string) (*Server, error), settings ...string) *Shared {
 
 // Main is for TestMain: it runs the tests, ends the server, and returns the exit code.
 func (s *Shared) Main(m *testing.M) int {
-	code := m.Run()
+	defer s.Close()
+	return m.Run()
+}
+
+// Close ends the server, if it was started: for a TestMain that has several.
+func (s *Shared) Close() {
 	if s.started.Load() {
 		if server, err := s.start(); err == nil {
 			server.Close()
 		}
 	}
-	return code
 }
 
 // URL returns how to connect to the server. Where it is not installed, the test
