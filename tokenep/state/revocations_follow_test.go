@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
@@ -31,6 +33,33 @@ func TestFollowCostsOneLoad(t *testing.T) {
 	}
 	if verbs["Load"] > 241 || len(verbs) > 1 {
 		t.Errorf("in a minute in which nothing is revoked: %v, want 241 loads at most", verbs)
+	}
+}
+
+// One that was away for a moment, in which much was revoked, reads pages and not entries, and goes on behind them.
+func TestBurstIsReadInPages(t *testing.T) {
+	c := newClock()
+	s := newMemory(t, c.Now)
+	f := storetest.NewFaulty(s)
+	a, b := newNode(s, c), newNode(f, c)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, burst := range []int{1, 5, 16, 100, store.MaxPage + 1} {
+		for i := range burst {
+			mustRevoke(t, a, revokeJTI(c, fmt.Sprint(burst, "-", i), time.Hour))
+		}
+		verbs := 0
+		f.Fail(func(storetest.Call) storetest.Fault { verbs++; return storetest.None })
+		b.follow(t)
+		for i := range burst {
+			if !b.revoked(fmt.Sprint(burst, "-", i)) {
+				t.Fatalf("%d of %d is missing", i, burst)
+			}
+		}
+		if most := min(burst+2, 20); verbs > most {
+			t.Errorf("%d verbs for %d entries, want %d at most", verbs, burst, most)
+		}
 	}
 }
 
