@@ -92,7 +92,7 @@ func runAndKill(t *testing.T, path string, round int) map[string]told {
 }
 
 // anyMoment is how long from its first answer on something may work until it is killed.
-func anyMoment() time.Duration { return time.Duration(rand.IntN(300_000)) * time.Microsecond } //nolint:gosec // any will do
+func anyMoment() time.Duration { return time.Duration(rand.IntN(300_000)) * time.Microsecond }
 
 func note(sessions map[string]told, said acknowledged) {
 	if sessions[said.Session] == nil {
@@ -125,7 +125,7 @@ func sessionsUntilKilled(path, round string) error {
 
 // manySessions does one session after the other, until one fails.
 func manySessions(i *issuer, name string, say func(acknowledged)) error {
-	for n := rand.IntN(100); ; n++ { //nolint:gosec // any will do
+	for n := rand.IntN(100); ; n++ {
 		if err := i.session(context.Background(), fmt.Sprint(name, "-", n), n, say); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func mustRefreshKey(t *testing.T, s store.Store, seals seal.Seals) []byte {
 }
 
 // storedKey is what the store has of a key, and whether the key can be read in it.
-func storedKey(t *testing.T, s store.Store, key []byte) (data string, clear bool) {
+func storedKey(t *testing.T, s store.Store, key []byte) (data string, inClear bool) {
 	t.Helper()
 	record, err := s.Load(t.Context(), "secret", "refresh_token_key")
 	must(t, err)
@@ -61,7 +61,7 @@ func TestRefreshKeyIsMadeOnce(t *testing.T) {
 				t.Fatalf("keys differ, or one has %d bytes", len(key))
 			}
 		}
-		if _, clear := storedKey(t, nodes[0], keys[0]); clear {
+		if _, inClear := storedKey(t, nodes[0], keys[0]); inClear {
 			t.Error("it is stored in clear")
 		}
 	})
@@ -70,7 +70,7 @@ func TestRefreshKeyIsMadeOnce(t *testing.T) {
 func TestClearRefreshKeyIsSealedByTheNextStart(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, _ *clock) {
 		key := mustRefreshKey(t, s, seal.Seals{})
-		if _, clear := storedKey(t, s, key); !clear {
+		if _, inClear := storedKey(t, s, key); !inClear {
 			t.Fatal("this test cannot see a key in clear")
 		}
 		var wg sync.WaitGroup
@@ -82,7 +82,7 @@ func TestClearRefreshKeyIsSealedByTheNextStart(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if _, clear := storedKey(t, s, key); clear {
+		if _, inClear := storedKey(t, s, key); inClear {
 			t.Error("it is still stored in clear")
 		}
 	})

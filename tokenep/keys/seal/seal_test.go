@@ -19,11 +19,11 @@ func seals(t *testing.T, server, keys string) Seals {
 	return s
 }
 
-var clear = []byte(`{"secret":"MDEyMw=="}`)
+var inClear = []byte(`{"secret":"MDEyMw=="}`)
 
 // Who opens a sealed record, and finds it as it would be sealed today.
 func TestOpen(t *testing.T) {
-	stored := seals(t, "main", "a").Seal("secret", "one", clear)
+	stored := seals(t, "main", "a").Seal("secret", "one", inClear)
 	if bytes.Contains(stored, []byte("MDEyMw")) {
 		t.Fatal("the secret is in clear")
 	}
@@ -45,7 +45,7 @@ func TestOpen(t *testing.T) {
 		if test.opens != (err == nil) || current != test.current || (!test.opens && !errors.Is(err, ErrSealed)) {
 			t.Errorf("%s: current %v, %v, want that it opens: %v, current: %v", test.name, current, err, test.opens, test.current)
 		}
-		if test.opens && !bytes.Equal(data, clear) {
+		if test.opens && !bytes.Equal(data, inClear) {
 			t.Errorf("%s: %q", test.name, data)
 		}
 	}
@@ -55,18 +55,18 @@ func TestOpen(t *testing.T) {
 func TestOpenInClear(t *testing.T) {
 	for keys, want := range map[string]bool{"": true, "a": false} {
 		s := seals(t, "main", keys)
-		if data, current, err := s.Open("secret", "one", clear); err != nil || current != want || !bytes.Equal(data, clear) {
+		if data, current, err := s.Open("secret", "one", inClear); err != nil || current != want || !bytes.Equal(data, inClear) {
 			t.Errorf("keys %q: %q, current %v, %v, want current %v", keys, data, current, err, want)
 		}
 	}
-	if none := (Seals{}); !bytes.Equal(none.Seal("secret", "one", clear), clear) {
+	if none := (Seals{}); !bytes.Equal(none.Seal("secret", "one", inClear), inClear) {
 		t.Error("sealed without a key")
 	}
 }
 
 func TestOpenRefusesDamage(t *testing.T) {
 	s := seals(t, "main", "a")
-	stored := s.Seal("secret", "one", clear)
+	stored := s.Seal("secret", "one", inClear)
 	for i := len(mark); i < len(stored); i++ {
 		damaged := bytes.Clone(stored)
 		damaged[i] ^= 1
