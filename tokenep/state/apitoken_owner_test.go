@@ -44,15 +44,17 @@ func live(t *testing.T, s state.APITokens, owner string) int {
 }
 
 func TestMaximumIsExactUnderRaces(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		tokens, _ := newAPITokens(s, c)
-		tokens.MaxPerUser = 7
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		tokens, _ := newAPITokens(node(), c)
+		other, _ := newAPITokens(node(), c)
+		tokens.MaxPerUser, other.MaxPerUser = 7, 7
+		nodes := []state.APITokens{tokens, other}
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		made := 0
-		for range 40 {
+		for i := range 40 {
 			wg.Go(func() {
-				_, _, err := tokens.Create(t.Context(), ask("ann"))
+				_, _, err := nodes[i%2].Create(t.Context(), ask("ann"))
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {

@@ -154,14 +154,16 @@ func TestRotateThatDiedIsRepeated(t *testing.T) {
 }
 
 func TestOfManyThatRotateOneTokenOneGetsIt(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		tokens, _ := newAPITokens(s, c)
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		tokens, _ := newAPITokens(node(), c)
+		other, _ := newAPITokens(node(), c)
+		nodes := []state.APITokens{tokens, other}
 		_, old := mustCreate(t, tokens, "ann")
 		var wg sync.WaitGroup
 		texts := make(chan string, 8)
-		for range 8 {
+		for i := range 8 {
 			wg.Go(func() {
-				text, _, err := tokens.Rotate(t.Context(), old.ID)
+				text, _, err := nodes[i%2].Rotate(t.Context(), old.ID)
 				if err == nil {
 					texts <- text
 				} else if !errors.Is(err, state.ErrRotating) && !errors.Is(err, state.ErrRevokedAPIToken) {

@@ -90,13 +90,14 @@ func TestAddRefusesWhatIsNoClient(t *testing.T) {
 }
 
 func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		clients := state.Clients{Store: s, Now: c.Now}
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		clients := state.Clients{Store: node(), Now: c.Now}
+		nodes := []state.Clients{clients, {Store: node(), Now: c.Now}}
 		var wg sync.WaitGroup
 		secrets := make(chan string, 8)
-		for range 8 {
+		for i := range 8 {
 			wg.Go(func() {
-				secret, err := clients.Add(t.Context(), billing())
+				secret, err := nodes[i%2].Add(t.Context(), billing())
 				if err == nil {
 					secrets <- secret
 				} else if !errors.Is(err, store.ErrExists) || !strings.Contains(err.Error(), `"billing"`) {

@@ -115,16 +115,16 @@ func TestSlowDownHasAnEnd(t *testing.T) {
 }
 
 func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		devices := state.Devices{Store: s, Now: c.Now}
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		nodes := []state.Devices{{Store: node(), Now: c.Now}, {Store: node(), Now: c.Now}}
 		for range 20 {
-			code, made := mustStartDevice(t, devices)
+			code, made := mustStartDevice(t, nodes[0])
 			var won atomic.Int32
 			var wg sync.WaitGroup
-			for range 8 {
+			for i := range 8 {
 				wg.Go(func() {
 					for !t.Failed() { // as a device does, while the user decides
-						_, err := devices.Poll(t.Context(), code, anyDevice)
+						_, err := nodes[i%2].Poll(t.Context(), code, anyDevice)
 						switch {
 						case err == nil:
 							won.Add(1)
@@ -137,7 +137,7 @@ func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 					}
 				})
 			}
-			if _, err := devices.Allow(t.Context(), made.UserCode, "ann", verify.Scope{"orders"}, c.Now()); err != nil {
+			if _, err := nodes[1].Allow(t.Context(), made.UserCode, "ann", verify.Scope{"orders"}, c.Now()); err != nil {
 				t.Errorf("Allow: %v", err)
 			}
 			wg.Wait()

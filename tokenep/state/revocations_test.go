@@ -123,8 +123,9 @@ func TestStartReadsMoreThanAPage(t *testing.T) {
 }
 
 func TestConcurrentAddsAreAllSeen(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		nodes := []node{newNode(s, c), newNode(s, c), newNode(s, c)}
+	onEachDatabase(t, func(t *testing.T, open func() store.Store, c *clock) {
+		s := open()
+		nodes := []node{newNode(s, c), newNode(open(), c), newNode(open(), c)}
 		var wg sync.WaitGroup
 		for i, n := range nodes {
 			for j := range 10 {

@@ -88,14 +88,14 @@ func TestSeenAgainIsKeptForAsLong(t *testing.T) {
 }
 
 func TestOfEightThatAddAnIDOneSucceeds(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		seen := state.Seen{Store: s, Now: c.Now}
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		nodes := []state.Seen{{Store: node(), Now: c.Now}, {Store: node(), Now: c.Now}}
 		for round := range 20 { // from the second on the record is there, and has expired
 			var won atomic.Int32
 			var wg sync.WaitGroup
-			for range 8 {
+			for i := range 8 {
 				wg.Go(func() {
-					err := seen.Add(t.Context(), "a", "1", c.Now().Add(time.Minute))
+					err := nodes[i%2].Add(t.Context(), "a", "1", c.Now().Add(time.Minute))
 					if err == nil {
 						won.Add(1)
 					} else if !errors.Is(err, state.ErrSpent) {
