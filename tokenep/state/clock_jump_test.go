@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
@@ -46,6 +48,14 @@ var perishable = []struct {
 	{"API token", false, day(1), func(t *testing.T, i *issuer) func() error {
 		token, _ := mustCreate(t, i.tokens, "ann")
 		return func() error { _, err := i.tokens.Redeem(t.Context(), token); return err }
+	}},
+	{"secret of a client", false, time.Hour, func(t *testing.T, i *issuer) func() error {
+		client := billing()
+		client.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret("s"), Expires: i.now().Add(time.Hour)}}
+		must(t, client.Validate())
+		basic := clientauth.All(clientauth.NewSecrets(nil, nil, nil, i.now))[0]
+		sent := &tokenep.Credentials{Method: basic.Method(), Readings: []tokenep.Reading{{ID: client.ID, Secret: "s"}}}
+		return func() error { return basic.Verify(t.Context(), &client, sent) }
 	}},
 	{"API token that is rotated", true, day(1), func(t *testing.T, i *issuer) func() error {
 		_, made := mustCreate(t, i.tokens, "ann")
@@ -120,6 +130,9 @@ func TestClockThatJumpsMakesNothingImmortal(t *testing.T) {
 				} {
 					c.Advance(steps[0])
 					use := p.make(t, i)
+					if !p.once {
+						must(t, use())
+					}
 					c.Advance(steps[1])
 					if !p.once {
 						_ = use()

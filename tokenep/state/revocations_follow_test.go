@@ -109,24 +109,63 @@ func TestStartFollowsAndLogsAnOutageOnce(t *testing.T) {
 	}
 }
 
+// A clock without a monotonic part, as tests have it, that is set ahead makes the set old until the next step, and one that is
+// set back hides how old it is for as long as the jump, and no longer.
+func TestClockThatJumpsMakesNoSetFreshForEver(t *testing.T) {
+	c := newClock()
+	f := storetest.NewFaulty(newMemory(t, c.Now))
+	n := newNode(f, c)
+	must(t, n.Start(t.Context()))
+	stale := staleness(t, n.set, c)
+	c.Advance(time.Hour)
+	if !stale() {
+		t.Error("the store was asked an hour ago, by this clock")
+	}
+	n.follow(t)
+	if stale() {
+		t.Error("a step does not help after a jump ahead")
+	}
+	c.Advance(-time.Hour)
+	f.Fail(away())
+	for range 2 {
+		if err := n.Follow(t.Context()); err == nil {
+			t.Fatal("the store is not away")
+		}
+		c.Advance(time.Hour)
+	}
+	if !stale() {
+		t.Error("the store has been away for two hours")
+	}
+	f.Fail(nil)
+	c.Advance(-time.Hour)
+	n.follow(t)
+	if stale() {
+		t.Error("a step does not help after a jump back")
+	}
+}
+
+// staleness asks a verifier that wants the set to be a minute old at most.
+func staleness(t *testing.T, set *verify.Revocations, c *clock) func() bool {
+	t.Helper()
+	issuer := verifytest.New("https://as.example", "https://api.example")
+	issuer.Now = c.Now
+	trusted := issuer.Trust()
+	trusted.Revocations, trusted.RevocationMaxAge = set, time.Minute
+	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Now: c.Now})
+	must(t, err)
+	return func() bool {
+		_, err := v.Verify(t.Context(), issuer.Sign(nil))
+		return errors.Is(err, verify.ErrStale)
+	}
+}
+
 // A set counts as followed from the moment at which the store was asked, and only if it answered.
 func TestSetIsFollowedWhenTheStoreAnswers(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
 	set := new(verify.Revocations)
 	node := state.NewRevocations(f, set, c.Now, slog.New(slog.DiscardHandler))
-	issuer := verifytest.New("https://as.example", "https://api.example")
-	issuer.Now = c.Now
-	trusted := issuer.Trust()
-	trusted.Revocations, trusted.RevocationMaxAge = set, time.Minute
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Now: c.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stale := func() bool {
-		_, err := v.Verify(t.Context(), issuer.Sign(nil))
-		return errors.Is(err, verify.ErrStale)
-	}
+	stale := staleness(t, set, c)
 	if !stale() {
 		t.Error("complete before the log was read")
 	}
