@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,9 +91,21 @@ func openBolt(tb testing.TB, path string, now func() time.Time) *bolt.Store {
 
 // These need not survive anything; tests that kill a server have one of their own.
 var (
-	redisServer    = servertest.Share(servertest.Redis, "--appendfsync", "no")
-	postgresServer = servertest.Share(servertest.Postgres, "fsync=off")
+	redisServer    = servertest.Share(ended(servertest.Redis), "--appendfsync", "no")
+	postgresServer = servertest.Share(ended(servertest.Postgres), "fsync=off")
+
+	running sync.Map // the servers of both that TestMain has to end
 )
+
+func ended(start func(...string) (*servertest.Server, error)) func(...string) (*servertest.Server, error) {
+	return func(settings ...string) (*servertest.Server, error) {
+		s, err := start(settings...)
+		if err == nil {
+			running.Store(s, true)
+		}
+		return s, err
+	}
+}
 
 // An opener opens a database on a server, and returns how to close it.
 type opener func(url, namespace string) (store.Store, func() error, error)
@@ -143,7 +156,8 @@ func TestMain(m *testing.M) {
 		os.Exit(3)
 	}
 	code := m.Run()
-	redisServer.Close()
-	postgresServer.Close()
+	for s := range running.Range {
+		s.(*servertest.Server).Close()
+	}
 	os.Exit(code)
 }
