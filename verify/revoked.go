@@ -107,11 +107,20 @@ func (r *Revocations) revoked(claim, value string, t *Token) bool {
 	return false
 }
 
-// Sweep forgets what has expired. It locks readers out for as long as it takes
-// to look at every entry: once a minute is often enough.
+// sweepStep is how many values are looked at before readers have their turn: that
+// is a wait of some tens of microseconds.
+const sweepStep = 256
+
+// Sweep forgets what has expired. It looks at every entry, in steps: between two
+// of them whoever waits to read or to add does so. What is added meanwhile may
+// have to wait for the next Sweep.
 func (r *Revocations) Sweep(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	seen := 0
+	// The lock is held whenever the map is looked at, and so when the loop goes
+	// on. That others change the map in between is no more to it than a change
+	// made in the loop.
 	for key, entries := range r.entries {
 		kept := slices.DeleteFunc(entries, func(e Revocation) bool {
 			return !e.Expires.IsZero() && !now.Before(e.Expires)
@@ -121,6 +130,10 @@ func (r *Revocations) Sweep(now time.Time) {
 			delete(r.entries, key)
 		} else {
 			r.entries[key] = kept
+		}
+		if seen++; seen%sweepStep == 0 {
+			r.mu.Unlock()
+			r.mu.Lock()
 		}
 	}
 }

@@ -90,6 +90,66 @@ func TestRevocationsOverlap(t *testing.T) {
 	}
 }
 
+// Readers do not wait for the end of a sweep: whoever was answered while some
+// entries were gone, and others not yet, was answered between two steps.
+func TestSweepLetsReadersIn(t *testing.T) {
+	const entries = 20_000
+	var r verify.Revocations
+	for i := range entries {
+		r.Add(verify.Revocation{Claim: "jti", Value: fmt.Sprint(i), Expires: time.Unix(1, 0)})
+	}
+	kept := verify.Revocation{Claim: "jti", Value: "kept", Expires: time.Unix(3, 0)}
+	r.Add(kept)
+	swept := make(chan struct{})
+	go func() {
+		r.Sweep(time.Unix(2, 0))
+		close(swept)
+	}()
+	between := 0
+	for left := r.Len(); left > 1; left = r.Len() {
+		if !r.Revoked(&verify.Token{ID: "kept"}) {
+			t.Fatal("an entry that has not expired is not in force during a sweep")
+		}
+		if left <= entries && r.Len() > 1 { // it had begun, and has not ended
+			between++
+		}
+	}
+	<-swept
+	if between == 0 {
+		t.Error("nobody could read before the sweep had ended")
+	}
+	t.Logf("%d reads during the sweep", between)
+}
+
+// What is added while a sweep goes on is neither lost nor kept for ever.
+func TestSweepBesideAdd(t *testing.T) {
+	var r verify.Revocations
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for n := range 5000 {
+				id := fmt.Sprint(i, "-", n)
+				r.Add(verify.Revocation{Claim: "jti", Value: id, Expires: time.Unix(int64(1+n%2*2), 0)})
+				if n%500 == 0 {
+					r.Sweep(time.Unix(2, 0))
+				}
+				if n%2 == 1 && !r.Revoked(&verify.Token{ID: id}) {
+					t.Error("lost:", id)
+				}
+			}
+		})
+	}
+	all.Wait()
+	r.Sweep(time.Unix(2, 0))
+	if r.Len() != 4*2500 {
+		t.Errorf("%d entries are left, want %d", r.Len(), 4*2500)
+	}
+	r.Sweep(time.Unix(3, 0))
+	if r.Len() != 0 {
+		t.Errorf("%d entries are left, want none", r.Len())
+	}
+}
+
 // Run with -race.
 func TestRevocationsConcurrently(t *testing.T) {
 	var r verify.Revocations

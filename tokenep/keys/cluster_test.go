@@ -28,7 +28,7 @@ func TestClusterRotatesOnce(t *testing.T) {
 	for month := range 12 {
 		next := only(t, rings[0], Next).ID
 		for _, c := range clocks {
-			c.pass(30 * day)
+			c.Advance(30 * day)
 		}
 		var all sync.WaitGroup
 		for _, r := range rings {
@@ -84,7 +84,7 @@ func TestKeysAreKnownBeforeAndAfterTheySign(t *testing.T) {
 				t.Fatalf("%s is not published %s after it signed", kid, now.Sub(last))
 			}
 		}
-		c.pass(time.Minute)
+		c.Advance(time.Minute)
 	}
 	if len(active) != 12 {
 		t.Errorf("%d keys signed in 72 hours, want 12", len(active))
@@ -108,9 +108,9 @@ func TestClockThatJumpsAnHourEitherWay(t *testing.T) {
 	for range 200 {
 		step := time.Duration(random.IntN(12*60)) * time.Minute
 		jump := []time.Duration{-time.Hour, 0, time.Hour}[random.IntN(3)]
-		truth.pass(step)
-		clocks[0].pass(step)
-		clocks[1].pass(step + jump - offset)
+		truth.Advance(step)
+		clocks[0].Advance(step)
+		clocks[1].Advance(step + jump - offset)
 		offset = jump
 		for _, r := range rings {
 			refresh(t, r)
@@ -147,20 +147,20 @@ func TestClockThatWentBackMakesNothingImmortal(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
 	old := activeID(t, r)
-	c.pass(30*day + time.Hour)
+	c.Advance(30*day + time.Hour)
 	refresh(t, r)
 	active := activeID(t, r)
-	c.pass(-time.Hour) // it was an hour fast
+	c.Advance(-time.Hour) // it was an hour fast
 	refresh(t, r)
 	if activeID(t, r) != active {
 		t.Fatal("the rotation was undone, or done again")
 	}
-	c.pass(retain + time.Hour)
+	c.Advance(retain + time.Hour)
 	refresh(t, r)
 	if published(r, old) {
 		t.Error("the retired key stays")
 	}
-	c.pass(30*day - retain)
+	c.Advance(30*day - retain)
 	refresh(t, r)
 	if activeID(t, r) == active {
 		t.Error("the active key goes on for ever")

@@ -24,7 +24,7 @@
 //	given.go      keys of the configuration, in the place of a ring of its own
 //	file.go       reading one of those from PEM or a JWK
 //	record.go     the stored form
-//	seal.go       its encryption (AES-256-GCM)
+//	seal/         its encryption (AES-256-GCM)
 //	key.go        one key: id, JOSE header, signature
 //	algorithm.go  the algorithms, a line each
 //	ecdsa.go      ASN.1 signatures to the fixed width that JOSE wants

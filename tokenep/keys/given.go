@@ -63,11 +63,7 @@ func (r *Ring) leftovers(ctx context.Context, known map[string]*Key) ([]entry, e
 	if err != nil {
 		return nil, fmt.Errorf("keys: load the ring: %w", err)
 	}
-	data, _, err := r.s.open(rec.Data)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := decodeRing(data, known)
+	keys, _, err := r.open(rec, known)
 	if err != nil {
 		return nil, err
 	}

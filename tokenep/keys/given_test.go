@@ -17,6 +17,7 @@ import (
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/keys/seal"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -197,7 +198,7 @@ func TestGivenKeysSignAndArePublished(t *testing.T) {
 		t.Error("a given key is not published")
 	}
 	// They turn over by configuration alone, whatever the time.
-	c.pass(400 * day)
+	c.Advance(400 * day)
 	refresh(t, r)
 	if err := r.Rotate(t.Context(), true); !errors.Is(err, ErrGiven) {
 		t.Errorf("got %v, want ErrGiven", err)
@@ -258,14 +259,14 @@ func TestTokensOfTheRingOutliveTheChangeToGivenKeys(t *testing.T) {
 	if stringOf(t, s) != before {
 		t.Error("the stored ring was changed, which other processes may still use")
 	}
-	c.pass(30*day + retain)
+	c.Advance(30*day + retain)
 	refresh(t, r)
 	for _, kid := range signed {
 		if published(r, kid) {
 			t.Errorf("%s is published for ever", kid)
 		}
 	}
-	if err := startErr(t, s, c, given(a, b), under("b")); !errors.Is(err, ErrSealed) {
+	if err := startErr(t, s, c, given(a, b), under("b")); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("got %v, want ErrSealed", err)
 	}
 	// And back: the ring goes on where it was left.

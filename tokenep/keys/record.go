@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 // The ring is one record, which never expires.
@@ -44,6 +46,16 @@ func encodeRing(keys []entry) ([]byte, error) {
 	return json.Marshal(struct {
 		Keys []stored `json:"keys"`
 	}{out})
+}
+
+// open reads a record, and reports whether it is stored as it would be stored now.
+func (r *Ring) open(rec store.Record, known map[string]*Key) (keys []entry, current bool, err error) {
+	data, current, err := r.s.Open(recordKind, recordID, rec.Data)
+	if err != nil {
+		return nil, false, fmt.Errorf("keys: the stored signing keys %w", err)
+	}
+	keys, err = decodeRing(data, known)
+	return keys, current, err
 }
 
 // decodeRing reads what encodeRing wrote. Keys that are known already are taken

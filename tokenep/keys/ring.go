@@ -11,8 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/keys/seal"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
+
+// EncryptionKeySize is the length in bytes of each of Options.EncryptionKeys: AES-256.
+const EncryptionKeySize = seal.KeySize
 
 const (
 	defaultMaxAge = 300 * time.Second
@@ -37,7 +41,7 @@ type Options struct {
 	Given []*Key
 
 	// EncryptionKeys, of EncryptionKeySize random bytes each, protect the stored
-	// ring (see ErrSealed): the first encrypts, all decrypt, so that one can be
+	// ring (package seal): the first encrypts, all decrypt, so that one can be
 	// replaced by another. Without any, private keys are stored in clear.
 	EncryptionKeys [][]byte
 
@@ -67,7 +71,7 @@ type Options struct {
 // Ring is the set of signing keys. Its methods may be called concurrently.
 type Ring struct {
 	o   Options
-	s   seals
+	s   seal.Seals
 	mu  sync.Mutex // one turn at a time; readers never take it
 	now atomic.Pointer[snapshot]
 }
@@ -106,9 +110,9 @@ func New(o Options) (*Ring, error) {
 	if err := checkGiven(o.Given); err != nil {
 		return nil, err
 	}
-	s, err := newSeals(o.EncryptionKeys, o.Server)
+	s, err := seal.New(o.EncryptionKeys, o.Server)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("keys: %w", err)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -242,11 +246,7 @@ func (r *Ring) load(ctx context.Context) error {
 	if held != nil {
 		known = held.byID
 	}
-	data, sealed, err := r.s.open(rec.Data)
-	if err != nil {
-		return err
-	}
-	keys, err := decodeRing(data, known)
+	keys, sealed, err := r.open(rec, known)
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func (r *Ring) write(ctx context.Context, keys []entry, put func(store.Record) e
 	if err != nil {
 		return err
 	}
-	rec := store.Record{Kind: recordKind, ID: recordID, Data: r.s.seal(data)}
+	rec := store.Record{Kind: recordKind, ID: recordID, Data: r.s.Seal(recordKind, recordID, data)}
 	if err := put(rec); err != nil {
 		return fmt.Errorf("keys: store the ring: %w", err)
 	}

@@ -13,27 +13,12 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// clock is a time that only tests move.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
+type clock = verifytest.Clock
 
-func newClock() *clock { return &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
+func newClock() *clock { return verifytest.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) }
 
 const (
 	day    = 24 * time.Hour
@@ -219,7 +204,7 @@ func TestStoreFailureIsLoggedAndTheRingGoesOn(t *testing.T) {
 		old := activeID(t, r)
 
 		s.set(true)
-		c.pass(30 * day)
+		c.Advance(30 * day)
 		time.Sleep(refreshEvery)
 		synctest.Wait()
 		if activeID(t, r) != old || !published(r, old) {

@@ -14,7 +14,7 @@ func TestNothingChangesBeforeItIsDue(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
 	_, before := r.JWKS()
-	c.pass(30*day - time.Second)
+	c.Advance(30*day - time.Second)
 	refresh(t, r)
 	if _, after := r.JWKS(); before != after {
 		t.Error("the key set changed a second before a rotation was due")
@@ -25,7 +25,7 @@ func TestActiveKeyHandsOverAfterItsTerm(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
 	old, next := activeID(t, r), only(t, r, Next).ID
-	c.pass(30 * day)
+	c.Advance(30 * day)
 	refresh(t, r)
 	if got := activeID(t, r); got != next {
 		t.Errorf("active is %s, want the key that was next, %s", got, next)
@@ -47,13 +47,13 @@ func TestNoKeySignsBeforeItWasPublishedLongEnough(t *testing.T) {
 	s := newStore(t, c)
 	r := start(t, s, c, func(o *Options) { o.Active = 2 * time.Hour; o.Publish = 2 * time.Hour })
 	// The next key is made late: by hand, an hour into the life of the active one.
-	c.pass(time.Hour)
+	c.Advance(time.Hour)
 	if err := r.Rotate(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	next := only(t, r, Next)
 	for range 300 {
-		c.pass(time.Minute)
+		c.Advance(time.Minute)
 		refresh(t, r)
 		if activeID(t, r) == next.ID {
 			if age := c.Now().Sub(next.Created); age < 2*time.Hour {
@@ -69,14 +69,14 @@ func TestRetiredKeyIsDroppedWhenItsLastTokenIsDead(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
 	old := activeID(t, r)
-	c.pass(30 * day)
+	c.Advance(30 * day)
 	refresh(t, r)
-	c.pass(retain - time.Second)
+	c.Advance(retain - time.Second)
 	refresh(t, r)
 	if !published(r, old) {
 		t.Fatal("dropped a second early")
 	}
-	c.pass(time.Second)
+	c.Advance(time.Second)
 	refresh(t, r)
 	if published(r, old) {
 		t.Error("still published after its last token is dead")
@@ -95,7 +95,7 @@ func TestShorterTokensDoNotShortenWhatWasPromised(t *testing.T) {
 	if err := short.Rotate(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	c.pass(47 * time.Hour)
+	c.Advance(47 * time.Hour)
 	refresh(t, short)
 	if !published(short, old) {
 		t.Error("a key that signed tokens of 48 h was dropped under them")
@@ -111,7 +111,7 @@ func TestLongerTokensKeepTheActiveKeyForLonger(t *testing.T) {
 	if err := long.Rotate(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	c.pass(47 * time.Hour)
+	c.Advance(47 * time.Hour)
 	refresh(t, long)
 	if !published(long, old) {
 		t.Error("a key that signed tokens of 48 h was dropped under them")
@@ -123,7 +123,7 @@ func TestTwoRingsOnOneStoreRotateOnce(t *testing.T) {
 	s := newStore(t, c)
 	a, b := start(t, s, c), start(t, s, c)
 	next := only(t, a, Next).ID
-	c.pass(30 * day)
+	c.Advance(30 * day)
 	var wg sync.WaitGroup
 	for range 4 {
 		for _, r := range []*Ring{a, b} {
@@ -157,12 +157,12 @@ func TestChangedAlgorithmTakesOverOncePublished(t *testing.T) {
 	if next.Algorithm != "EdDSA" {
 		t.Fatalf("next is for %s, want EdDSA", next.Algorithm)
 	}
-	c.pass(time.Hour - time.Second)
+	c.Advance(time.Hour - time.Second)
 	refresh(t, r)
 	if got := activeID(t, r); got != old {
 		t.Fatal("the new algorithm signs a second early")
 	}
-	c.pass(time.Second)
+	c.Advance(time.Second)
 	refresh(t, r)
 	if got := activeID(t, r); got != next.ID {
 		t.Error("the new algorithm does not sign after it was published long enough")
@@ -182,7 +182,7 @@ func TestRotateByHandWaitsForPublication(t *testing.T) {
 	if activeID(t, r) != old {
 		t.Fatal("refused, and rotated all the same")
 	}
-	c.pass(time.Hour)
+	c.Advance(time.Hour)
 	if err := r.Rotate(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}

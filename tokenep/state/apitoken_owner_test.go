@@ -11,20 +11,19 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-var errDied = errors.New("the process died")
-
-// dieAtWrite makes the n-th write from now on fail, and all after it.
-func dieAtWrite(f *faulty, n int) {
-	f.set(func(verb string, _ store.Record) error {
-		if verb != "insert" && verb != "swap" {
-			return nil
+// dieAtWrite makes the n-th write from now on fail before it happens, and all after it, as for a process that dies.
+func dieAtWrite(f *storetest.Faulty, n int) {
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Verb != "Insert" && call.Verb != "Swap" {
+			return storetest.None
 		}
 		if n--; n < 0 {
-			return errDied
+			return storetest.Away
 		}
-		return nil
+		return storetest.None
 	})
 }
 
@@ -45,15 +44,17 @@ func live(t *testing.T, s state.APITokens, owner string) int {
 }
 
 func TestMaximumIsExactUnderRaces(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		tokens, _ := newAPITokens(s, c)
-		tokens.MaxPerUser = 7
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		tokens, _ := newAPITokens(node(), c)
+		other, _ := newAPITokens(node(), c)
+		tokens.MaxPerUser, other.MaxPerUser = 7, 7
+		nodes := []state.APITokens{tokens, other}
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		made := 0
-		for range 40 {
+		for i := range 40 {
 			wg.Go(func() {
-				_, _, err := tokens.Create(t.Context(), ask("ann"))
+				_, _, err := nodes[i%2].Create(t.Context(), ask("ann"))
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
@@ -116,12 +117,12 @@ func TestDeadTokensMakeRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"expired": func(_ *testing.T, _ state.APITokens, _ string, c *clock) { c.pass(time.Hour) },
+		"expired": func(_ *testing.T, _ state.APITokens, _ string, c *clock) { c.Advance(time.Hour) },
 		"missing": func(t *testing.T, s state.APITokens, id string, c *clock) {
 			if err := s.Store.Delete(t.Context(), "api_token", id); err != nil {
 				t.Fatal(err)
 			}
-			c.pass(time.Minute)
+			c.Advance(time.Minute)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,15 +170,15 @@ func TestCreateThatDiesCountsForNobody(t *testing.T) {
 	for n := range 2 {
 		t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
 			c := newClock()
-			f := &faulty{Store: newMemory(t, c.Now)}
+			f := storetest.NewFaulty(newMemory(t, c.Now))
 			tokens, _ := newAPITokens(f, c)
 			mustCreate(t, tokens, "ann")
 			dieAtWrite(f, n)
-			if _, _, err := tokens.Create(t.Context(), ask("ann")); !errors.Is(err, errDied) {
-				t.Fatalf("error %v, want %v", err, errDied)
+			if _, _, err := tokens.Create(t.Context(), ask("ann")); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("error %v, want store.ErrUnavailable", err)
 			}
-			f.set(nil)
-			c.pass(time.Minute)
+			f.Fail(nil)
+			c.Advance(time.Minute)
 			mustCreate(t, tokens, "ann")
 			mustCreate(t, tokens, "ann")
 			if _, _, err := tokens.Create(t.Context(), ask("ann")); !errors.Is(err, state.ErrTooMany) {
@@ -193,17 +194,17 @@ func TestCreateThatDiesCountsForNobody(t *testing.T) {
 // One that is only slow must not come back when its place was given to another.
 func TestCreateThatIsTooSlowMakesNothing(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	tokens, _ := newAPITokens(f, c)
 	quick, _ := newAPITokens(f.Store, c)
-	f.set(func(verb string, r store.Record) error {
-		if verb == "insert" && r.Kind == "api_token" {
-			c.pass(2 * time.Minute)
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Verb == "Insert" && call.Kind == "api_token" {
+			c.Advance(2 * time.Minute)
 			for range tokens.MaxPerUser {
 				mustCreate(t, quick, "ann")
 			}
 		}
-		return nil
+		return storetest.None
 	})
 	if _, _, err := tokens.Create(t.Context(), ask("ann")); !errors.Is(err, store.ErrExists) {
 		t.Errorf("the slow one: %v, want store.ErrExists", err)

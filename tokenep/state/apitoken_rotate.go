@@ -58,12 +58,18 @@ func (s APITokens) replace(ctx context.Context, id string, made APIToken) error 
 		return err
 	}
 	changed, err := s.markRevoked(ctx, id, func() error {
-		if s.Now().Sub(made.Created) > rotationLimit {
+		// Negative is the age after the clock was set back, and then nobody knows what it is.
+		if age := s.Now().Sub(made.Created); max(age, -age) > rotationLimit {
 			return fmt.Errorf("%w: %s, but it took too long; try again in a minute", ErrRotating, id)
 		}
 		return nil
 	})
-	if err == nil && !changed {
+	switch {
+	case changed:
+		// It is gone for good, and so may be what a node whose clock is ahead has dated later. If this fails, what was
+		// revoked above is revoked.
+		_ = s.revokeAccessTokens(ctx, id, time.Time{})
+	case err == nil:
 		err = ErrRevokedAPIToken // by somebody else, who meant what has become of it too
 	}
 	if errors.Is(err, ErrRevokedAPIToken) || errors.Is(err, ErrRotating) {

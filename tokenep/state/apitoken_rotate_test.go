@@ -10,13 +10,14 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
 func TestRotateChangesTheSecretAndNothingElse(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		tokens, set := newAPITokens(s, c)
 		oldText, old := mustCreate(t, tokens, "ann")
-		c.pass(24 * time.Hour)
+		c.Advance(24 * time.Hour)
 		text, made, err := tokens.Rotate(t.Context(), old.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -52,7 +53,7 @@ func TestRotateProlongsNothing(t *testing.T) {
 	if want := c.Now().Add(time.Hour); err != nil || !made.Expires.Equal(want) {
 		t.Errorf("expires %v, %v, want %v, the maximum of today", made.Expires, err, want)
 	}
-	c.pass(time.Hour)
+	c.Advance(time.Hour)
 	if _, _, err := tokens.Rotate(t.Context(), made.ID); !errors.Is(err, state.ErrExpiredAPIToken) && !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("rotating an expired token: %v, want ErrExpiredAPIToken, or store.ErrNotFound once it is swept", err)
 	}
@@ -87,21 +88,21 @@ func TestRotateThatDiesLeavesATokenThatWorks(t *testing.T) {
 	for n := range 6 {
 		t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
 			c := newClock()
-			f := &faulty{Store: newMemory(t, c.Now)}
+			f := storetest.NewFaulty(newMemory(t, c.Now))
 			tokens, set := newAPITokens(f, c)
 			tokens.MaxPerUser = 2
 			mustCreate(t, tokens, "ann")
 			text, old := mustCreate(t, tokens, "ann")
 			dieAtWrite(f, n)
 			next, made, err := tokens.Rotate(t.Context(), old.ID)
-			f.set(nil)
+			f.Fail(nil)
 			if err == nil { // it had no more writes to die at
 				text, old = next, made
 			}
 			if _, err := tokens.Redeem(t.Context(), text); err != nil {
 				t.Fatalf("no token works: %v", err)
 			}
-			c.pass(time.Minute)
+			c.Advance(time.Minute)
 			if _, _, err := tokens.Create(t.Context(), ask("ann")); !errors.Is(err, state.ErrTooMany) {
 				t.Errorf("one more than the maximum: %v, want ErrTooMany", err)
 			}
@@ -124,17 +125,17 @@ func TestRotateThatDiedIsRepeated(t *testing.T) {
 	for n := range 5 {
 		t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
 			c := newClock()
-			f := &faulty{Store: newMemory(t, c.Now)}
+			f := storetest.NewFaulty(newMemory(t, c.Now))
 			tokens, _ := newAPITokens(f, c)
 			tokens.MaxPerUser = 1
 			oldText, old := mustCreate(t, tokens, "ann")
 			dieAtWrite(f, n)
 			_, _, err := tokens.Rotate(t.Context(), old.ID)
-			f.set(nil)
+			f.Fail(nil)
 			if err == nil {
 				return // it had no more writes to die at
 			}
-			c.pass(time.Minute)
+			c.Advance(time.Minute)
 			text, _, err := tokens.Rotate(t.Context(), old.ID)
 			if err != nil {
 				t.Fatalf("once more: %v", err)
@@ -153,14 +154,16 @@ func TestRotateThatDiedIsRepeated(t *testing.T) {
 }
 
 func TestOfManyThatRotateOneTokenOneGetsIt(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		tokens, _ := newAPITokens(s, c)
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		tokens, _ := newAPITokens(node(), c)
+		other, _ := newAPITokens(node(), c)
+		nodes := []state.APITokens{tokens, other}
 		_, old := mustCreate(t, tokens, "ann")
 		var wg sync.WaitGroup
 		texts := make(chan string, 8)
-		for range 8 {
+		for i := range 8 {
 			wg.Go(func() {
-				text, _, err := tokens.Rotate(t.Context(), old.ID)
+				text, _, err := nodes[i%2].Rotate(t.Context(), old.ID)
 				if err == nil {
 					texts <- text
 				} else if !errors.Is(err, state.ErrRotating) && !errors.Is(err, state.ErrRevokedAPIToken) {
@@ -181,25 +184,32 @@ func TestOfManyThatRotateOneTokenOneGetsIt(t *testing.T) {
 	})
 }
 
-// One that is only slow must not end the old token when the new one is gone.
+// One that is only slow must not end the old token when the new one is gone, wherever its clock is set meanwhile.
 func TestRotateThatIsTooSlowChangesNothing(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"": 0, "and the clock is set back": -time.Hour, "and the clock is set ahead": time.Hour} {
+		t.Run(name, func(t *testing.T) { testSlowRotation(t, jump) })
+	}
+}
+
+func testSlowRotation(t *testing.T, jump time.Duration) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	tokens, _ := newAPITokens(f, c)
 	tokens.MaxPerUser = 1
 	quick, _ := newAPITokens(f.Store, c)
 	quick.MaxPerUser = 1
 	text, old := mustCreate(t, tokens, "ann")
 	slept := false
-	f.set(func(verb string, r store.Record) error {
-		if verb == "swap" && r.ID == old.ID && !slept { // the write that would end the old one
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Verb == "Swap" && call.ID == old.ID && !slept { // the write that would end the old one
 			slept = true
-			c.pass(2 * time.Minute)
+			c.Advance(2 * time.Minute)
 			if _, _, err := quick.Create(t.Context(), ask("ann")); !errors.Is(err, state.ErrTooMany) {
 				t.Errorf("one more: %v, want ErrTooMany", err)
 			}
+			c.Advance(jump)
 		}
-		return nil
+		return storetest.None
 	})
 	if _, _, err := tokens.Rotate(t.Context(), old.ID); !errors.Is(err, state.ErrRotating) {
 		t.Errorf("Rotate: %v, want ErrRotating", err)
@@ -215,15 +225,17 @@ func TestRotateThatIsTooSlowChangesNothing(t *testing.T) {
 // Somebody who revokes a token means what it is about to become, too.
 func TestRevokeBeatsARotation(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	tokens, _ := newAPITokens(f, c)
 	other, _ := newAPITokens(f.Store, c)
 	_, old := mustCreate(t, tokens, "ann")
-	f.set(func(verb string, r store.Record) error {
-		if verb == "insert" && r.Kind == "api_token" {
-			return other.Revoke(t.Context(), old.ID)
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Verb == "Insert" && call.Kind == "api_token" {
+			if err := other.Revoke(t.Context(), old.ID); err != nil {
+				t.Error(err)
+			}
 		}
-		return nil
+		return storetest.None
 	})
 	if _, _, err := tokens.Rotate(t.Context(), old.ID); !errors.Is(err, state.ErrRevokedAPIToken) {
 		t.Errorf("Rotate: %v, want ErrRevokedAPIToken", err)

@@ -1,7 +1,6 @@
 package state_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -131,11 +131,11 @@ func TestRedeemRefuses(t *testing.T) {
 				t.Errorf("%s: error %v, want %v", row.name, err, row.want)
 			}
 		}
-		c.pass(tokens.MaxAge - time.Second)
+		c.Advance(tokens.MaxAge - time.Second)
 		if _, err := tokens.Redeem(t.Context(), token); err != nil {
 			t.Errorf("in its last second: %v", err)
 		}
-		c.pass(time.Second)
+		c.Advance(time.Second)
 		if _, err := tokens.Redeem(t.Context(), token); !errors.Is(err, state.ErrExpiredAPIToken) && !errors.Is(err, state.ErrUnknownAPIToken) {
 			t.Errorf("at its expiry: %v, want ErrExpiredAPIToken, or ErrUnknownAPIToken once it is swept", err)
 		}
@@ -144,10 +144,10 @@ func TestRedeemRefuses(t *testing.T) {
 
 func TestRedeemTellsAnOutageFromABadToken(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	tokens, _ := newAPITokens(f, c)
 	token, _ := mustCreate(t, tokens, "ann")
-	f.set(func(string, store.Record) error { return store.ErrUnavailable })
+	f.Fail(away())
 	if _, err := tokens.Redeem(t.Context(), token); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrBadAPIToken) {
 		t.Errorf("a good token: %v, want store.ErrUnavailable", err)
 	}
@@ -159,21 +159,21 @@ func TestRedeemTellsAnOutageFromABadToken(t *testing.T) {
 
 func TestLastUseIsWrittenOnceAMinute(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	tokens, _ := newAPITokens(f, c)
 	token, made := mustCreate(t, tokens, "ann")
 	writes := 0
-	f.set(func(verb string, _ store.Record) error {
-		if verb == "swap" {
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Verb == "Swap" {
 			writes++
 		}
-		return nil
+		return storetest.None
 	})
 	for range 150 {
 		if _, err := tokens.Redeem(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
-		c.pass(time.Second)
+		c.Advance(time.Second)
 	}
 	if writes != 3 {
 		t.Errorf("%d writes in 150 seconds, want 3", writes)
@@ -185,19 +185,14 @@ func TestLastUseIsWrittenOnceAMinute(t *testing.T) {
 }
 
 func TestRedeemSucceedsWhenLastUseCannotBeWritten(t *testing.T) {
-	for _, failure := range []error{store.ErrUnavailable, store.ErrConflict, context.DeadlineExceeded} {
+	for _, fault := range []storetest.Fault{storetest.Away, storetest.Conflict, storetest.Lost} {
 		c := newClock()
-		f := &faulty{Store: newMemory(t, c.Now)}
+		f := storetest.NewFaulty(newMemory(t, c.Now))
 		tokens, _ := newAPITokens(f, c)
 		token, _ := mustCreate(t, tokens, "ann")
-		f.set(func(verb string, _ store.Record) error {
-			if verb == "swap" {
-				return failure
-			}
-			return nil
-		})
+		f.FailNext(1, "Swap", fault)
 		if _, err := tokens.Redeem(t.Context(), token); err != nil {
-			t.Errorf("%v: Redeem fails: %v", failure, err)
+			t.Errorf("fault %v: Redeem fails: %v", fault, err)
 		}
 	}
 }
@@ -235,12 +230,12 @@ func TestRevokeEndsTheTokenAndItsAccessTokens(t *testing.T) {
 func TestRevokeThatDiesIsSeenToHaveDoneNothing(t *testing.T) {
 	for n := range 4 {
 		c := newClock()
-		f := &faulty{Store: newMemory(t, c.Now)}
+		f := storetest.NewFaulty(newMemory(t, c.Now))
 		tokens, set := newAPITokens(f, c)
 		token, made := mustCreate(t, tokens, "ann")
 		dieAtWrite(f, n)
 		err := tokens.Revoke(t.Context(), made.ID)
-		f.set(nil)
+		f.Fail(nil)
 		got, loadErr := tokens.Load(t.Context(), made.ID)
 		if loadErr != nil {
 			t.Fatal(loadErr)

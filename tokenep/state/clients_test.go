@@ -12,6 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -89,13 +90,14 @@ func TestAddRefusesWhatIsNoClient(t *testing.T) {
 }
 
 func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		clients := state.Clients{Store: s, Now: c.Now}
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		clients := state.Clients{Store: node(), Now: c.Now}
+		nodes := []state.Clients{clients, {Store: node(), Now: c.Now}}
 		var wg sync.WaitGroup
 		secrets := make(chan string, 8)
-		for range 8 {
+		for i := range 8 {
 			wg.Go(func() {
-				secret, err := clients.Add(t.Context(), billing())
+				secret, err := nodes[i%2].Add(t.Context(), billing())
 				if err == nil {
 					secrets <- secret
 				} else if !errors.Is(err, store.ErrExists) || !strings.Contains(err.Error(), `"billing"`) {
@@ -116,7 +118,7 @@ func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
 
 func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	clients := state.Clients{Store: f, Now: c.Now}
 	for _, id := range []string{"", "nobody", strings.Repeat("x", 129), "\x00"} {
 		if _, err := clients.Load(t.Context(), id); !errors.Is(err, tokenep.InvalidClient) {
@@ -126,7 +128,7 @@ func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
 			t.Errorf("Remove %.10q: %v, want invalid_client", id, err)
 		}
 	}
-	f.set(func(string, store.Record) error { return store.ErrUnavailable })
+	f.Fail(away())
 	_, err := clients.Load(t.Context(), "nobody")
 	if errors.Is(err, tokenep.InvalidClient) || !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("with the store away: %v, want store.ErrUnavailable", err)
@@ -150,7 +152,7 @@ func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
 		if !log.set.Revoked(issued) {
 			t.Error("its token lives")
 		}
-		c.pass(time.Second)
+		c.Advance(time.Second)
 		if _, err := clients.Add(t.Context(), billing()); err != nil {
 			t.Fatal(err)
 		}

@@ -70,7 +70,7 @@ func TestRedeemRules(t *testing.T) {
 				}
 				replayed := false
 				for _, step := range steps {
-					c.pass(step.after)
+					c.Advance(step.after)
 					got, err := codes.Redeem(t.Context(), code, check(step.check))
 					if !errors.Is(err, step.want) {
 						t.Errorf("Redeem: %v, want %v", err, step.want)
@@ -95,17 +95,17 @@ func TestRedeemRules(t *testing.T) {
 
 // The bug of 2026: read, decide, then write. All eight succeeded.
 func TestOfEightParallelRedemptionsOneWins(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		codes, set := newCodes(s, c)
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		nodes := []*issuer{newIssuer(node(), c.Now), newIssuer(node(), c.Now)}
 		for range 20 {
-			code, made := mustIssue(t, codes)
+			code, made := mustIssue(t, nodes[0].codes)
 			var won, spent atomic.Int32
 			var wg sync.WaitGroup
 			start := make(chan struct{})
-			for range 8 {
+			for i := range 8 {
 				wg.Go(func() {
 					<-start
-					switch _, err := codes.Redeem(t.Context(), code, anyCode); {
+					switch _, err := nodes[i%2].codes.Redeem(t.Context(), code, anyCode); {
 					case err == nil:
 						won.Add(1)
 					case errors.Is(err, state.ErrSpent):
@@ -120,7 +120,7 @@ func TestOfEightParallelRedemptionsOneWins(t *testing.T) {
 			if won.Load() != 1 || spent.Load() != 7 {
 				t.Fatalf("%d won and %d were refused, want 1 and 7", won.Load(), spent.Load())
 			}
-			if !set.Revoked(accessToken(made.Family)) {
+			if !nodes[0].grantRevoked(made.Family) && !nodes[1].grantRevoked(made.Family) {
 				t.Error("the tokens of a code that was replayed are good")
 			}
 		}
@@ -206,17 +206,17 @@ func TestCodeIsStoredAsAHash(t *testing.T) {
 
 func TestCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	codes, _ := newCodes(f, c)
 	for text, want := range map[string]error{
 		"": state.ErrMalformed, "short": state.ErrMalformed, strings.Repeat("-", 43): state.ErrMalformed,
 		strings.Repeat("a", 44): state.ErrMalformed, strings.Repeat("a", 43): state.ErrUnknown,
 	} {
-		f.set(func(verb string, _ store.Record) error {
-			if errors.Is(want, state.ErrMalformed) || verb != "load" {
-				t.Errorf("%q: %s", text, verb)
+		f.Fail(func(call storetest.Call) storetest.Fault {
+			if errors.Is(want, state.ErrMalformed) || call.Verb != "Load" {
+				t.Errorf("%q: %s", text, call.Verb)
 			}
-			return nil
+			return storetest.None
 		})
 		if _, err := codes.Redeem(t.Context(), text, anyCode); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", text, err, want)
@@ -227,33 +227,22 @@ func TestCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 // While the store is away nobody is told that the code is no good, and what failed can be tried again.
 func TestOutageBurnsNoCode(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	codes, set := newCodes(f, c)
 	code, made := mustIssue(t, codes)
-	away := func(verb string, _ store.Record) error {
-		if verb == "swap" {
-			return store.ErrUnavailable
-		}
-		return nil
-	}
-	f.set(away)
+	f.Fail(away("Swap"))
 	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 		t.Errorf("Redeem: %v, want store.ErrUnavailable", err)
 	}
-	f.set(nil)
+	f.Fail(nil)
 	if _, err := codes.Redeem(t.Context(), code, anyCode); err != nil {
 		t.Errorf("Redeem: %v", err)
 	}
-	f.set(func(verb string, r store.Record) error {
-		if verb == "insert" {
-			return store.ErrUnavailable
-		}
-		return nil
-	})
+	f.Fail(away("Insert"))
 	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 		t.Errorf("a replay that could not end the family: %v, want store.ErrUnavailable", err)
 	}
-	f.set(nil)
+	f.Fail(nil)
 	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) || !set.Revoked(accessToken(made.Family)) {
 		t.Errorf("the replay again: %v, want ErrSpent", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -64,7 +65,7 @@ func TestDeviceRules(t *testing.T) {
 					look: func() (state.Device, error) { return devices.Lookup(t.Context(), made.UserCode) },
 				}
 				for i, step := range steps {
-					c.pass(step.after)
+					c.Advance(step.after)
 					d, err := do[step.do]()
 					if !errors.Is(err, step.want) || d.Family != made.Family || d.ClientID != "tv" {
 						t.Errorf("step %d, %s: %+v, %v, want %v", i, step.do, d, err, step.want)
@@ -81,15 +82,15 @@ func TestDeviceRules(t *testing.T) {
 // RFC 8628 §3.5: five seconds more each time. A device that never learns does not make the store write for ever.
 func TestSlowDownHasAnEnd(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	devices := state.Devices{Store: f, Now: c.Now}
 	code, _ := mustStartDevice(t, devices)
 	writes := 0
-	f.set(func(verb string, _ store.Record) error {
-		if verb == "swap" {
+	f.Fail(func(call storetest.Call) storetest.Fault {
+		if call.Verb == "Swap" {
 			writes++
 		}
-		return nil
+		return storetest.None
 	})
 	interval := state.DefaultPollInterval
 	for i := range 100 {
@@ -107,23 +108,23 @@ func TestSlowDownHasAnEnd(t *testing.T) {
 	if writes != 12 {
 		t.Errorf("%d writes, want 12: the poll, and eleven times five seconds", writes)
 	}
-	c.pass(time.Minute)
+	c.Advance(time.Minute)
 	if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, state.ErrPending) {
 		t.Errorf("after the interval: %v, want ErrPending", err)
 	}
 }
 
 func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		devices := state.Devices{Store: s, Now: c.Now}
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		nodes := []state.Devices{{Store: node(), Now: c.Now}, {Store: node(), Now: c.Now}}
 		for range 20 {
-			code, made := mustStartDevice(t, devices)
+			code, made := mustStartDevice(t, nodes[0])
 			var won atomic.Int32
 			var wg sync.WaitGroup
-			for range 8 {
+			for i := range 8 {
 				wg.Go(func() {
 					for !t.Failed() { // as a device does, while the user decides
-						_, err := devices.Poll(t.Context(), code, anyDevice)
+						_, err := nodes[i%2].Poll(t.Context(), code, anyDevice)
 						switch {
 						case err == nil:
 							won.Add(1)
@@ -136,7 +137,7 @@ func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 					}
 				})
 			}
-			if _, err := devices.Allow(t.Context(), made.UserCode, "ann", verify.Scope{"orders"}, c.Now()); err != nil {
+			if _, err := nodes[1].Allow(t.Context(), made.UserCode, "ann", verify.Scope{"orders"}, c.Now()); err != nil {
 				t.Errorf("Allow: %v", err)
 			}
 			wg.Wait()
@@ -189,9 +190,9 @@ func TestDeviceCodeIsStoredAsAHash(t *testing.T) {
 
 func TestDeviceCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	devices := state.Devices{Store: f, Now: c.Now}
-	f.set(func(verb string, _ store.Record) error { t.Error(verb); return nil })
+	f.Fail(none(t))
 	secret := strings.Repeat("x", 43)
 	for _, code := range []string{"", "WDJBMJHT", secret, "wdjbmjht" + secret, "WDJB-MJH" + secret, "WDJBMJH0" + secret, "WDJBMJHT-" + secret[1:]} {
 		if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, state.ErrMalformed) {
@@ -205,15 +206,9 @@ func TestDeviceCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 
 func TestDevicesDrawAnotherUserCodeWhenOneIsTaken(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	devices := state.Devices{Store: f, Now: c.Now}
-	tries := 0
-	f.set(func(verb string, _ store.Record) error {
-		if tries++; verb == "insert" && tries < 3 {
-			return store.ErrExists
-		}
-		return nil
-	})
+	f.FailNext(2, "Insert", storetest.Conflict)
 	code, _ := mustStartDevice(t, devices)
 	if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, state.ErrPending) {
 		t.Errorf("Poll: %v, want ErrPending", err)
@@ -222,24 +217,19 @@ func TestDevicesDrawAnotherUserCodeWhenOneIsTaken(t *testing.T) {
 
 func TestOutageIsNoAnswerToADevice(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	devices := state.Devices{Store: f, Now: c.Now}
 	code, made := mustStartDevice(t, devices)
 	if _, err := devices.Allow(t.Context(), made.UserCode, "ann", nil, c.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for _, away := range []string{"load", "swap"} {
-		f.set(func(verb string, _ store.Record) error {
-			if verb == away {
-				return store.ErrUnavailable
-			}
-			return nil
-		})
+	for _, verb := range []string{"Load", "Swap"} {
+		f.Fail(away(verb))
 		if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
-			t.Errorf("while %s fails: %v, want store.ErrUnavailable", away, err)
+			t.Errorf("while %s fails: %v, want store.ErrUnavailable", verb, err)
 		}
 	}
-	f.set(nil)
+	f.Fail(nil)
 	if _, err := devices.Poll(t.Context(), code, anyDevice); err != nil {
 		t.Errorf("after the outage: %v", err)
 	}

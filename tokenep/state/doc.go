@@ -16,7 +16,8 @@
 //	apitoken_format.go  the text of an API token, and its checksum
 //	apitoken_owner.go   how many API tokens an owner has, exactly
 //	families.go         refresh tokens: started, rotated, reused, revoked (RFC 6749 §6, RFC 9700 §4.14.2)
-//	family_token.go     the text of a refresh token, its MAC, and the key of that
+//	family_token.go     the text of a refresh token, and its MAC
+//	refresh_key.go      the key of that MAC, made once and kept, sealed where the server has an encryption key
 //	codes.go            authorization codes: issued, redeemed once (RFC 6749 §4.1.2)
 //	devices.go          devices that wait for a user (RFC 8628)
 //	user_code.go        the text of a user code, and what people make of it
@@ -29,7 +30,8 @@
 // No secret that a client could present is ever stored, only its SHA-256; that
 // is enough, as secrets are generated here and have 256 bits, so that there is
 // nothing to guess. The key of the MACs of refresh tokens may be in the store,
-// and makes no token by itself. No row is kept for an access token.
+// sealed like the signing keys (package seal), and makes no token by itself. No
+// row is kept for an access token.
 //
 // The way through it: [Codes.Redeem] is what happens when a user has signed in,
 // [Families.Rotate] what happens from then on. Read them first, then

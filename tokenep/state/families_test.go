@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -69,7 +70,7 @@ func TestRotateGivesAnotherTokenOfTheSameFamily(t *testing.T) {
 		token, made := mustStart(t, families)
 		seen := map[string]bool{token: true}
 		for range 5 {
-			c.pass(minutes(1))
+			c.Advance(minutes(1))
 			next, f, err := families.Rotate(t.Context(), token, anyone)
 			if err != nil {
 				t.Fatal(err)
@@ -118,7 +119,7 @@ func TestRotationRules(t *testing.T) {
 				token := func(n int) string { return state.ForgeRefreshToken(testKey(), first, uint64(n+1)) }
 				reused := false
 				for _, step := range steps {
-					c.pass(step.after)
+					c.Advance(step.after)
 					next := wantRotate(t, families, token(step.token), step.want)
 					if step.want == nil && next != token(step.token+1) {
 						t.Error("not the successor of what was presented")
@@ -149,7 +150,7 @@ func TestAbsoluteLifetimeIsNotExtended(t *testing.T) {
 		token, made := mustStart(t, families)
 		for c.Now().Before(made.Ends) {
 			token = mustRotate(t, families, token)
-			c.pass(minutes(45))
+			c.Advance(minutes(45))
 		}
 		wantRotate(t, families, token, state.ErrExpired)
 		if lived := c.Now().Sub(made.Started); lived < day(1) || lived > day(1)+time.Hour {
@@ -225,11 +226,14 @@ func TestCheckRunsOnTheVersionThatIsReplaced(t *testing.T) {
 	})
 }
 
-// The windows of one browser all refresh at once, with one token.
+// The windows of one browser all refresh at once, with one token, and reach two nodes.
 func TestFiftyConcurrentRefreshesAllSucceed(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		families, set := newFamilies(s, c)
-		token, made := mustStart(t, families)
+	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+		s := node()
+		one, oneRevoked := newFamilies(s, c)
+		other, otherRevoked := newFamilies(node(), c)
+		nodes := []state.Families{one, other}
+		token, made := mustStart(t, one)
 		for range 3 {
 			next := make([]string, 50)
 			var wg sync.WaitGroup
@@ -237,7 +241,7 @@ func TestFiftyConcurrentRefreshesAllSucceed(t *testing.T) {
 				wg.Go(func() {
 					var err error
 					var f state.Family
-					if next[i], f, err = families.Rotate(t.Context(), token, anyone); err != nil || f.ID != made.ID {
+					if next[i], f, err = nodes[i%2].Rotate(t.Context(), token, anyone); err != nil || f.ID != made.ID {
 						t.Errorf("family %s, %v", f.ID, err)
 					}
 				})
@@ -250,8 +254,8 @@ func TestFiftyConcurrentRefreshesAllSucceed(t *testing.T) {
 			}
 			token = next[0]
 		}
-		mustRotate(t, families, token)
-		if set.Revoked(accessToken(made.ID)) {
+		mustRotate(t, other, token)
+		if oneRevoked.Len()+otherRevoked.Len() > 0 {
 			t.Error("the family is revoked")
 		}
 		if all, err := s.List(t.Context(), "family", "", "", 10); err != nil || len(all) != 1 || all[0].Version != 5 {
@@ -262,17 +266,12 @@ func TestFiftyConcurrentRefreshesAllSucceed(t *testing.T) {
 
 func TestInspectChangesNothing(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	families, _ := newFamilies(f, c)
 	old, made := mustStart(t, families)
 	before := mustRotate(t, families, old)
 	newest := mustRotate(t, families, before)
-	f.set(func(verb string, _ store.Record) error {
-		if verb != "load" {
-			t.Errorf("%s", verb)
-		}
-		return nil
-	})
+	f.Fail(none(t, "Load"))
 	for token, want := range map[string]error{old: state.ErrReused, before: nil, newest: nil, "rt_": state.ErrMalformed} {
 		if got, err := families.Inspect(t.Context(), token); !errors.Is(err, want) || (want == nil && got.ID != made.ID) {
 			t.Errorf("Inspect: %v, want %v", err, want)

@@ -6,14 +6,20 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
 // BenchmarkRotate rotates the refresh tokens of 64 callers at once, each in a family of its own, each answer durable.
 // of-one-caller is how many times as many they rotate in a second as one alone, measured in the same run and in turns.
 func BenchmarkRotate(b *testing.B) {
-	for name, open := range map[string]func(testing.TB, func() time.Time) store.Store{"memory": newMemory, "bolt": newBolt} {
-		b.Run(name, func(b *testing.B) { benchmarkRotate(b, open(b, time.Now)) })
-	}
+	b.Run("memory", func(b *testing.B) { benchmarkRotate(b, newMemory(b, time.Now)) })
+	b.Run("bolt", func(b *testing.B) { benchmarkRotate(b, newBolt(b, time.Now)) })
+	b.Run("redis", func(b *testing.B) {
+		benchmarkRotate(b, opener(openRedis).forTest(b, servertest.For(b, servertest.Redis).URL, ""))
+	})
+	b.Run("postgres", func(b *testing.B) {
+		benchmarkRotate(b, opener(openPostgres).forTest(b, servertest.For(b, servertest.Postgres).URL, ""))
+	})
 }
 
 func benchmarkRotate(b *testing.B, s store.Store) {

@@ -1,9 +1,7 @@
 package state_test
 
 import (
-	"bytes"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,19 +19,19 @@ func TestFamilyWhenTheClockJumps(t *testing.T) {
 				spent, f := mustStart(t, families)
 				token := mustRotate(t, families, mustRotate(t, families, spent))
 
-				c.pass(jump)
+				c.Advance(jump)
 				token = mustRotate(t, families, token)
-				c.pass(-jump)
+				c.Advance(-jump)
 				token = mustRotate(t, families, token)
 				for c.Now().Before(f.Ends) {
 					token = mustRotate(t, families, token)
-					c.pass(time.Hour)
+					c.Advance(time.Hour)
 				}
 				wantRotate(t, families, token, state.ErrExpired)
 
 				spent, _ = mustStart(t, families)
 				mustRotate(t, families, mustRotate(t, families, spent))
-				c.pass(jump)
+				c.Advance(jump)
 				wantRotate(t, families, spent, state.ErrReused)
 			})
 		})
@@ -57,7 +55,7 @@ func TestGraceWhenClocksDiffer(t *testing.T) {
 				families, _ := newFamilies(s, c)
 				token, _ := mustStart(t, families)
 				mustRotate(t, families, token)
-				c.pass(test.jump)
+				c.Advance(test.jump)
 				wantRotate(t, families, token, test.want)
 			})
 		})
@@ -73,7 +71,7 @@ func TestTombstoneOutlivesAJump(t *testing.T) {
 		if err := families.Revoke(t.Context(), f.ID); err != nil {
 			t.Fatal(err)
 		}
-		c.pass(time.Hour)
+		c.Advance(time.Hour)
 		record, err := s.Load(t.Context(), "family", f.ID)
 		if err != nil || !record.Expires.After(c.Now()) {
 			t.Errorf("kept until %v, %v", record.Expires, err)
@@ -82,42 +80,4 @@ func TestTombstoneOutlivesAJump(t *testing.T) {
 			t.Errorf("Start: %v, want ErrRevoked", err)
 		}
 	})
-}
-
-func TestRefreshKeyIsMadeOnce(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, _ *clock) {
-		keys := make([][]byte, 20)
-		var wg sync.WaitGroup
-		for i := range keys {
-			wg.Go(func() {
-				var err error
-				if keys[i], err = state.RefreshKey(t.Context(), s); err != nil {
-					t.Errorf("RefreshKey: %v", err)
-				}
-			})
-		}
-		wg.Wait()
-		for _, key := range keys {
-			if len(key) != 32 || !bytes.Equal(key, keys[0]) {
-				t.Fatalf("keys differ, or one has %d bytes", len(key))
-			}
-		}
-	})
-}
-
-func TestRefreshKeyIsNotMadeDuringAnOutage(t *testing.T) {
-	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
-	f.set(func(string, store.Record) error { return store.ErrUnavailable })
-	if key, err := state.RefreshKey(t.Context(), f); !errors.Is(err, store.ErrUnavailable) || len(key) > 0 {
-		t.Errorf("%d bytes, %v, want store.ErrUnavailable", len(key), err)
-	}
-	f.set(nil)
-	damaged := store.Record{Kind: "secret", ID: "refresh_token_key", Data: []byte(`{"secret":"AAAA"}`)}
-	if err := f.Insert(t.Context(), damaged); err != nil {
-		t.Fatal(err)
-	}
-	if key, err := state.RefreshKey(t.Context(), f); err == nil {
-		t.Errorf("a damaged key of %d bytes is taken", len(key))
-	}
 }

@@ -98,7 +98,7 @@ func TestFamilyDoesWhatItsModelDoes(t *testing.T) {
 				model.revoked = true
 			},
 			"pass": func(rt *rapid.T) {
-				c.pass(rapid.SampledFrom([]time.Duration{
+				c.Advance(rapid.SampledFrom([]time.Duration{
 					time.Millisecond, time.Second, state.DefaultGrace, state.DefaultGrace + time.Millisecond, 50 * time.Minute, time.Hour,
 					-time.Second, -time.Hour,
 				}).Draw(rt, "time"))

@@ -15,10 +15,10 @@ import (
 // A token that is no token costs no store access; a forged one that has the key's MAC costs one, and no more.
 func TestJunkCostsNoStoreAccess(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	families, _ := newFamilies(f, c)
 	token, _ := mustStart(t, families)
-	f.set(func(verb string, _ store.Record) error { t.Errorf("junk: %s", verb); return nil })
+	f.Fail(none(t))
 	for name, junk := range map[string]string{
 		"empty": "", "a prefix": "rt_", "cut short": token[:len(token)-1], "too long": token + "A", "another prefix": "at_" + token[3:],
 		"another character": token[:50] + string(token[50]^1) + token[51:], "a line end": token[:60] + "\n" + token[61:],
@@ -31,12 +31,7 @@ func TestJunkCostsNoStoreAccess(t *testing.T) {
 			t.Errorf("%s: RevokeToken: %v, want ErrMalformed", name, err)
 		}
 	}
-	f.set(func(verb string, _ store.Record) error {
-		if verb != "load" {
-			t.Errorf("without the secret: %s", verb)
-		}
-		return nil
-	})
+	f.Fail(none(t, "Load"))
 	forged := state.ForgeSecret(testKey(), token)
 	wantRotate(t, families, forged, state.ErrUnknown)
 	if err := families.RevokeToken(t.Context(), forged, anyone); !errors.Is(err, state.ErrUnknown) {
@@ -64,7 +59,7 @@ func TestNoRefreshTokenIsStored(t *testing.T) {
 // A store that is away is never an answer about the token: the client keeps it, and comes again.
 func TestOutageIsNoRefusal(t *testing.T) {
 	c := newClock()
-	f := &faulty{Store: newMemory(t, c.Now)}
+	f := storetest.NewFaulty(newMemory(t, c.Now))
 	families, _ := newFamilies(f, c)
 	old, made := mustStart(t, families)
 	newest := mustRotate(t, families, mustRotate(t, families, old))
@@ -76,27 +71,22 @@ func TestOutageIsNoRefusal(t *testing.T) {
 		call       func(token string) error
 		token      string
 	}{
-		{"rotate", "load", rotate, newest},
-		{"rotate", "swap", rotate, newest},
-		{"reuse", "load", rotate, old},
-		{"reuse", "swap", rotate, old},
-		{"reuse", "insert", rotate, old},
-		{"revoke", "load", revoke, ""},
-		{"revoke", "swap", revoke, ""},
-		{"revoke", "insert", revoke, ""},
-		{"start", "insert", start, ""},
+		{"rotate", "Load", rotate, newest},
+		{"rotate", "Swap", rotate, newest},
+		{"reuse", "Load", rotate, old},
+		{"reuse", "Swap", rotate, old},
+		{"reuse", "Insert", rotate, old},
+		{"revoke", "Load", revoke, ""},
+		{"revoke", "Swap", revoke, ""},
+		{"revoke", "Insert", revoke, ""},
+		{"start", "Insert", start, ""},
 	} {
-		f.set(func(verb string, _ store.Record) error {
-			if verb == test.away {
-				return store.ErrUnavailable
-			}
-			return nil
-		})
+		f.Fail(away(test.away))
 		if err := test.call(test.token); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 			t.Errorf("%s while %s fails: %v, want store.ErrUnavailable alone", test.name, test.away, err)
 		}
 	}
-	f.set(nil)
+	f.Fail(nil)
 	wantRotate(t, families, newest, nil)
 	wantRotate(t, families, old, state.ErrReused)
 }
@@ -109,7 +99,7 @@ func TestRotationWhoseAnswerIsLostIsRepeated(t *testing.T) {
 		token, _ := mustStart(t, families)
 		lossy.FailNext(1, "Swap", storetest.Lost)
 		wantRotate(t, families, token, store.ErrUnavailable)
-		c.pass(state.DefaultGrace)
+		c.Advance(state.DefaultGrace)
 		mustRotate(t, families, mustRotate(t, families, token))
 	})
 }

@@ -1,18 +1,12 @@
 package state
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"strings"
-	"time"
-
-	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 // The text of a refresh token is rt_ and, in base64url, the id of its family, its generation, the family's secret, and a MAC
@@ -107,36 +101,4 @@ func parseFamilyID(id string) (family [familyIDBytes]byte, err error) {
 	}
 	copy(family[:], b)
 	return family, nil
-}
-
-const (
-	kindSecret       = "secret" // id: what for; never expires
-	refreshKeyID     = "refresh_token_key"
-	minRefreshKey    = 32 // bytes
-	refreshKeyLength = 32 // bytes
-)
-
-type storedSecret struct {
-	Secret []byte `json:"secret"`
-}
-
-// RefreshKey returns the key of the MACs of refresh tokens for a server to which none is given: made once, and kept in the
-// store, so that all nodes have the same one. Of two that make one at the same time, one is refused and takes the other's.
-func RefreshKey(ctx context.Context, s store.Store) ([]byte, error) {
-	for range swapAttempts {
-		kept, _, err := load[storedSecret](ctx, s, kindSecret, refreshKeyID)
-		if err == nil && len(kept.Secret) < minRefreshKey {
-			return nil, fmt.Errorf("the key of refresh tokens in the store has %d bytes", len(kept.Secret))
-		}
-		if !errors.Is(err, ErrUnknown) {
-			return kept.Secret, err
-		}
-		made := storedSecret{make([]byte, refreshKeyLength)}
-		rand.Read(made.Secret)
-		err = insert(ctx, s, kindSecret, refreshKeyID, made, time.Time{})
-		if !errors.Is(err, store.ErrExists) {
-			return made.Secret, err
-		}
-	}
-	return nil, fmt.Errorf("the key of refresh tokens: %w", store.ErrConflict)
 }

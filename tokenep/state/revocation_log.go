@@ -56,7 +56,7 @@ func encodeRevocation(n uint64, e verify.Revocation, now time.Time) (store.Recor
 	if least := now.Add(minEntryLife); expires.Before(least) {
 		expires = least
 	}
-	return store.Record{Kind: kindRevocation, ID: entryID(n), Data: data, Expires: expires}, nil
+	return store.Record{Kind: kindRevocation, ID: entryID(n), Data: data, Expires: expires.Add(clockJump)}, nil
 }
 
 func decodeRevocation(record store.Record) (verify.Revocation, error) {
@@ -91,12 +91,13 @@ func (r *Revocations) loadHead(ctx context.Context) (uint64, store.Record, error
 	return head.Last, record, nil
 }
 
-// advance moves the head to n, unless it is there or further. A conflict means that somebody else moved it, perhaps not as far.
-func (r *Revocations) advance(ctx context.Context, n uint64) error {
+// advance moves the head to n, unless it is there or further, and returns where it is. A conflict means that somebody else
+// moved it, perhaps not as far.
+func (r *Revocations) advance(ctx context.Context, n uint64) (head uint64, err error) {
 	for {
 		last, old, err := r.loadHead(ctx)
 		if err != nil || last >= n {
-			return err
+			return last, err
 		}
 		data := []byte(`{"last":` + strconv.FormatUint(n, 10) + `}`)
 		next := store.Record{Kind: kindRevocationHead, ID: headID, Data: data}
@@ -106,7 +107,7 @@ func (r *Revocations) advance(ctx context.Context, n uint64) error {
 			err = r.store.Swap(ctx, old, next)
 		}
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
-			return err
+			return n, err
 		}
 	}
 }

@@ -41,6 +41,9 @@ const (
 	// a node that was away for that long asks before it believes that there is nothing new.
 	headInterval = time.Minute
 
+	// pageWorth is how many entries are new when they are no longer read one by one.
+	pageWorth = 16
+
 	// minEntryLife is how long an entry stays in the store, even if what it revokes expires sooner.
 	minEntryLife = time.Hour
 
@@ -56,7 +59,7 @@ func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time
 
 // Add revokes tokens: stored first, then in the set of this node before it returns, so that the very next request is
 // refused; other nodes refuse it within followInterval. e.Expires is required: when the last of the tokens that it names is
-// dead, leeway included. Adding an entry twice does no harm; after an error the entry may or may not have been added.
+// dead, leeway included; it is kept for an hour longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may or may not have been added.
 func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	if err := checkRevocation(e); err != nil {
 		return err
@@ -68,7 +71,7 @@ func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	r.set.Add(e)
 	// The next Add starts to count here. If this fails, it counts from the old head, and the first reader of the entry
 	// moves the head before it goes on.
-	_ = r.advance(ctx, n)
+	_, _ = r.advance(ctx, n)
 	return nil
 }
 
@@ -140,7 +143,8 @@ func (r *Revocations) follow(ctx context.Context) {
 	}
 }
 
-// Follow takes whatever is new in the log into the set. When there is nothing new it costs one Load, and once a minute two.
+// Follow takes whatever is new in the log into the set. When there is nothing new it costs one Load, and once a minute two;
+// an entry costs another, until there are so many that pages cost less.
 func (r *Revocations) Follow(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,7 +157,8 @@ func (r *Revocations) Follow(ctx context.Context) error {
 }
 
 func (r *Revocations) take(ctx context.Context) error {
-	for {
+	head := r.last // of which is known that it is as far, at least
+	for head-r.last < pageWorth {
 		e, err := r.loadEntry(ctx, r.last+1)
 		if errors.Is(err, store.ErrNotFound) {
 			break
@@ -162,14 +167,20 @@ func (r *Revocations) take(ctx context.Context) error {
 			return err
 		}
 		r.set.Add(e)
-		if err := r.advance(ctx, r.last+1); err != nil {
-			return err
+		if r.last+1 > head {
+			if head, err = r.advance(ctx, r.last+1); err != nil {
+				return err
+			}
 		}
 		r.last++
 	}
-	if age := r.now().Sub(r.headSeen); age >= 0 && age < headInterval {
-		return nil
+	age := r.now().Sub(r.headSeen)
+	due := age < 0 || age >= headInterval
+	if due {
+		r.set.Sweep(r.now().Add(-clockJump))
 	}
-	r.set.Sweep(r.now())
-	return r.catchUp(ctx, entryID(r.last))
+	if due || head > r.last {
+		return r.catchUp(ctx, entryID(r.last))
+	}
+	return nil
 }

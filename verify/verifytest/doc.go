@@ -15,4 +15,5 @@
 //	verifytest.go  the issuer: New, Sign, JWKS, Verifier
 //	options.go     ways to be dishonest
 //	key.go         keys and signatures
+//	clock.go       a clock that only tests move
 package verifytest
