@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
 // The test runs itself again as the process to kill, told so by these.
 const (
-	crashFile  = "STORE_CRASH_FILE"   // the file to open
-	crashRound = "STORE_CRASH_ROUND"  // makes the ids of a round its own
-	rounds     = "STORE_CRASH_ROUNDS" // how many rounds the test does
+	crashFile  = "STORE_CRASH_FILE"  // the file to open
+	crashRound = "STORE_CRASH_ROUND" // makes the ids of a round its own
 )
 
 func TestMain(m *testing.M) {
@@ -88,14 +88,7 @@ type acknowledged struct {
 
 // What was acknowledged before a kill -9 is in the file after it.
 func TestKill(t *testing.T) {
-	n := 10
-	if more := os.Getenv(rounds); more != "" {
-		var err error
-		n, err = strconv.Atoi(more)
-		must(t, err)
-	} else if testing.Short() {
-		n = 2
-	}
+	n := storetest.Rounds(t, 10, 200)
 	path := file(t)
 	said := map[string]acknowledged{}
 	for round := range n {

@@ -13,6 +13,7 @@
 //	model.go       random sequences of verbs against a plain map
 //	shared.go      RunShared: two handles on one database, as two machines have them
 //	killed.go      RunKilled: what a server's kill -9 leaves
+//	rounds.go      Rounds: how long a test goes on that never is long enough
 //	faulty.go      Faulty: a store that fails as engines do, for those who use one
 //	servertest/    real servers for such tests
 package storetest

@@ -4,18 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
-
-// KillRounds is the variable of the environment that says how many rounds the
-// tests do which kill an engine's server. With CI=true they are 20, else 5.
-const KillRounds = "STORE_KILL_ROUNDS"
 
 // A Killable is the server of an engine, in the hands of a test.
 type Killable struct {
@@ -29,17 +23,7 @@ type Killable struct {
 // nothing is spent twice, and whoever was told that nothing was written has
 // written nothing. The handles stay open, and find the server again.
 func RunKilled(t *testing.T, k Killable) {
-	n := 5
-	if os.Getenv("CI") == "true" {
-		n = 20
-	}
-	if more := os.Getenv(KillRounds); more != "" {
-		var err error
-		n, err = strconv.Atoi(more)
-		must(t, err)
-	} else if testing.Short() {
-		n = 2
-	}
+	n := Rounds(t, 5, 20)
 	handles := [2]store.Store{k.Open(t), k.Open(t)}
 	var all []*spending
 	for round := range n {
