@@ -18,8 +18,8 @@ type process struct {
 var errEnded = errors.New("Caddy has ended instead of starting")
 
 // startProcess starts Caddy in a directory and waits for its pingback, as `caddy start` does: it comes when the configuration is loaded. It closes log
-// when the process has ended.
-func startProcess(dir string, environment []string, log *os.File, caddyfile string) (*process, error) {
+// when the process has ended. Files are the descriptors of the process from 3 on.
+func startProcess(dir string, environment []string, log *os.File, caddyfile string, files ...*os.File) (*process, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -27,6 +27,7 @@ func startProcess(dir string, environment []string, log *os.File, caddyfile stri
 	defer func() { _ = listener.Close() }()
 	cmd := exec.Command("caddy", "run", "--config", caddyfile, "--adapter", "caddyfile", "--pingback", listener.Addr().String())
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, environment, log, log
+	cmd.ExtraFiles = files
 	cmd.Stdin = strings.NewReader("the pingback sends this back")
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,15 +20,17 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// proxy is a Caddy process that these tests load, break and kill. It serves on Unix sockets, which Caddy hands over from one configuration to the next
-// without losing a connection; of TCP listeners there are two for a moment, and what waits in the queue of the old one is reset when that closes.
+// proxy is a Caddy process that these tests load, break and kill. It serves on a socket that it is started with, as systemd's socket activation does it:
+// that socket stays when a configuration is replaced. Of sockets that Caddy opens itself there are two for a moment, and what waits in the queue of the
+// old one is reset when that closes.
 type proxy struct {
 	*process
-	t    *testing.T
-	dir  string
-	vars *strings.Replacer
-	site *http.Client // for http://localhost
-	ops  *http.Client // for the admin API, at http://localhost too
+	t      *testing.T
+	dir    string
+	vars   []string
+	socket *os.File
+	site   *http.Client // for http://localhost
+	ops    *http.Client // for the admin API, at http://localhost too
 }
 
 const (
@@ -41,6 +42,9 @@ const (
 	storage file_system %DIR%/storage
 	log {
 		level WARN
+	}
+	servers {
+		protocols h1 h2c
 	}
 	oauth_server {
 		issuer http://localhost
@@ -59,7 +63,7 @@ const (
 	}
 }
 http://localhost {
-	bind unix/%DIR%/site
+	bind fd/3
 	oauth_token
 	handle /orders* {
 		oauth_verify {
@@ -79,37 +83,57 @@ func newProxy(t *testing.T, store string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{t: t, dir: dir, vars: strings.NewReplacer("%DIR%", dir, "%STORE%", store), site: onSocket(dir + "/site"), ops: onSocket(dir + "/admin")}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{
+		t: t, dir: dir, vars: []string{"%DIR%", dir, "%STORE%", strings.ReplaceAll(store, "%DIR%", dir)},
+		site: clientFor(listener.Addr(), true), ops: clientFor(&net.UnixAddr{Name: dir + "/admin", Net: "unix"}, false),
+	}
+	if p.socket, err = listener.(*net.TCPListener).File(); err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close() // the file is another descriptor of the same socket
 	t.Cleanup(func() {
 		p.kill()
-		log, _ := os.ReadFile(p.path("log"))
-		if t.Failed() {
-			t.Logf("the log of %s:\n%s", dir, log[max(0, len(log)-8<<10):])
-		}
-		if bytes.Contains(log, []byte("DATA RACE")) || bytes.Contains(log, []byte("panic")) {
-			t.Errorf("the log has a race or a panic:\n%s", log)
-		}
+		_ = p.socket.Close()
+		p.checkLog()
 		_ = os.RemoveAll(dir)
 	})
 	return p
 }
 
-// onSocket returns a client that makes a new connection for each request: one that is kept alive may end just before it is used again, and nobody
-// can tell whether the request was served (RFC 9112 §9.3.1).
-func onSocket(path string) *http.Client {
-	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
+func (p *proxy) checkLog() {
+	log, _ := os.ReadFile(p.path("log"))
+	if bytes.Contains(log, []byte("DATA RACE")) || bytes.Contains(log, []byte("panic")) {
+		p.t.Error("the log has a race or a panic")
+	}
+	if p.t.Failed() {
+		p.t.Logf("the end of the log of %s:\n%s", p.dir, log[max(0, len(log)-8<<10):])
+	}
+}
+
+// clientFor returns a client for one address, which speaks HTTP/2 or HTTP/1.1. Of HTTP/1.1 requests those are lost, by every server made of net/http,
+// that come while a configuration is replaced; in HTTP/2 the server says which requests it has not looked at (RFC 9113 §6.8), and those are sent again.
+func clientFor(address net.Addr, http2 bool) *http.Client {
+	transport := &http.Transport{
+		DisableKeepAlives: !http2,
+		Protocols:         new(http.Protocols),
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
+			return new(net.Dialer).DialContext(ctx, address.Network(), address.String())
 		},
-	}}
+	}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetUnencryptedHTTP2(http2)
+	return &http.Client{Timeout: 30 * time.Second, Transport: transport}
 }
 
 func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
 
 // caddyfile is the configuration, with more options of the server and with what is behind oauth_verify.
 func (p *proxy) caddyfile(more, upstream string) string {
-	return p.vars.Replace(strings.NewReplacer("%MORE%", more, "%UPSTREAM%", upstream).Replace(proxyFile))
+	return strings.NewReplacer(append([]string{"%MORE%", more, "%UPSTREAM%", upstream}, p.vars...)...).Replace(proxyFile)
 }
 
 // start starts the process, and returns the error with which it has ended instead.
@@ -121,7 +145,7 @@ func (p *proxy) start(environment ...string) error {
 		p.t.Fatal(err)
 	}
 	environment = append(os.Environ(), append(environment, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)...)
-	p.process, err = startProcess(p.dir, environment, log, "Caddyfile")
+	p.process, err = startProcess(p.dir, environment, log, "Caddyfile", p.socket)
 	return err
 }
 
@@ -280,21 +304,4 @@ func database(t *testing.T, engine string) (s *servertest.Server, store, environ
 	t.Helper()
 	s = servertest.For(t, databases[engine])
 	return s, "store " + engine + " {env.DATABASE_URL}", "DATABASE_URL=" + s.URL
-}
-
-// rounds is how often a long test does what it does: so many times at a desk, more with CI set, and as the variable says where it is set.
-func rounds(t *testing.T, variable string, desk, ci int) int {
-	t.Helper()
-	n := desk
-	if os.Getenv("CI") == "true" {
-		n = ci
-	}
-	if text := os.Getenv(variable); text != "" {
-		more, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(errors.Join(fmt.Errorf("the variable %s", variable), err))
-		}
-		n = more
-	}
-	return n
 }
