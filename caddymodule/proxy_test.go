@@ -29,6 +29,7 @@ type proxy struct {
 	dir    string
 	vars   []string
 	socket *os.File
+	listen net.Addr
 	site   *http.Client // for http://localhost
 	ops    *http.Client // for the admin API, at http://localhost too
 }
@@ -89,8 +90,9 @@ func newProxy(t *testing.T, store string) *proxy {
 	}
 	p := &proxy{
 		t: t, dir: dir, vars: []string{"%DIR%", dir, "%STORE%", strings.ReplaceAll(store, "%DIR%", dir)},
-		site: clientFor(listener.Addr(), true), ops: clientFor(&net.UnixAddr{Name: dir + "/admin", Net: "unix"}, false),
+		listen: listener.Addr(), ops: clientFor(&net.UnixAddr{Name: dir + "/admin", Net: "unix"}, false),
 	}
+	p.site = p.newClient()
 	if p.socket, err = listener.(*net.TCPListener).File(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +105,9 @@ func newProxy(t *testing.T, store string) *proxy {
 	})
 	return p
 }
+
+// newClient returns a client with connections of its own.
+func (p *proxy) newClient() *http.Client { return clientFor(p.listen, true) }
 
 func (p *proxy) checkLog() {
 	log, _ := os.ReadFile(p.path("log"))
