@@ -1,65 +1,54 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-var record = store.Record{Kind: kind, Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}
+func BenchmarkInsert(b *testing.B) { bench(b).Insert(b) }
+func BenchmarkLoad(b *testing.B)   { bench(b).Load(b) }
+func BenchmarkSwap(b *testing.B)   { bench(b).Swap(b) }
 
-// BenchmarkInsert measures one insert among 64 writers. of-one-writer is how
-// many times as many they insert in a second as one alone, each durable.
-func BenchmarkInsert(b *testing.B) {
+// bench has for its floor one writer that waits for an fsync each time, on the
+// disk that the store is on, and a bare Get.
+func bench(b *testing.B) storetest.Bench {
+	b.Helper()
 	s := open(b, file(b), Options{})
-	next := uint64(0)
-	insert := func(writers, each int) time.Duration {
-		start := time.Now()
-		var wait sync.WaitGroup
-		for range writers {
-			first := next
-			next += uint64(each)
-			wait.Go(func() {
-				for i := range each {
-					r := record
-					r.ID = id(first + uint64(i))
-					r.Expires = time.Now().Add(time.Hour)
-					if err := s.Insert(context.Background(), r); err != nil {
-						b.Error(err)
-					}
-				}
-			})
+	bare, err := os.Create(filepath.Join(b.TempDir(), "bare"))
+	must(b, err)
+	b.Cleanup(func() { must(b, bare.Close()) })
+	page := make([]byte, os.Getpagesize())
+	must(b, s.Insert(b.Context(), store.Record{Kind: "bare", ID: "a", Data: page[:200]}))
+	return storetest.Bench{Store: s, Alone: true, Write: func(int) error {
+		if _, err := bare.WriteAt(page, 0); err != nil {
+			return err
 		}
-		wait.Wait()
-		return time.Since(start) / time.Duration(writers*each)
-	}
-	const writers, turn = 64, 50 // short turns, as the speed of a disk changes from second to second
-	insert(writers, turn)        // the file grows to its first size
-	var alone, shared time.Duration
-	turns := 0
-	for b.Loop() {
-		shared += insert(writers, turn)
-		alone += insert(1, turn)
-		turns++
-	}
-	b.ReportMetric(float64(shared.Nanoseconds())/float64(turns), "ns/op")
-	b.ReportMetric(float64(alone.Nanoseconds())/float64(turns), "ns-alone")
-	b.ReportMetric(float64(alone)/float64(shared), "of-one-writer")
+		return bare.Sync()
+	}, Read: func(int) error {
+		return s.db.View(func(tx *bbolt.Tx) error {
+			_ = bytes.Clone(tx.Bucket([]byte("bare")).Get([]byte("a")))
+			return nil
+		})
+	}}
 }
 
-// BenchmarkLoad measures a load of a random record among a million (ns/op).
+// BenchmarkLoadMillion measures a load of a random record among a million (ns/op).
 // of-thousand is its time as a multiple of the same among a thousand: what the
 // million costs more are two more levels of the tree, and pages that no cache
 // of the processor holds. ms-open is how long Open takes with the million.
-func BenchmarkLoad(b *testing.B) {
+func BenchmarkLoadMillion(b *testing.B) {
 	const thousand, million, turn = 1000, 1_000_000, 1000
 	few := open(b, file(b), Options{SweepInterval: -1})
 	path := file(b)
@@ -113,7 +102,7 @@ func fill(b *testing.B, s *Store, n int) {
 		ids[i] = id(uint64(i))
 	}
 	slices.Sort(ids)
-	value := encode(record, 1)
+	value := encode(store.Record{Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}, 1)
 	for some := range slices.Chunk(ids, 50_000) {
 		must(b, s.db.Update(func(tx *bbolt.Tx) error {
 			bucket, err := tx.CreateBucketIfNotExists([]byte(kind))

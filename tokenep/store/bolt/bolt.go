@@ -15,6 +15,7 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
 // Options are the settings of a Store; the zero value is usable.
@@ -36,12 +37,11 @@ const lockWait = 200 * time.Millisecond
 
 // A Store is a store.Store in a bbolt file. Make one with Open.
 type Store struct {
-	db     *bbolt.DB
-	now    func() time.Time
-	logger *slog.Logger
+	db  *bbolt.DB
+	now func() time.Time
 
-	ops     chan *op      // from the verbs to the committer, unbuffered: who is not taken can still leave
-	closing chan struct{} // closed by Close
+	ops     chan *op        // from the verbs to the committer, unbuffered: who is not taken can still leave
+	closing <-chan struct{} // closed by Close
 	running sync.WaitGroup
 	close   func() error
 }
@@ -62,19 +62,15 @@ func Open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bolt: opening %s: %w", path, err)
 	}
-	s := &Store{
-		db: db, now: o.Now, logger: o.Logger,
-		ops: make(chan *op), closing: make(chan struct{}),
-	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Store{db: db, now: o.Now, ops: make(chan *op), closing: ctx.Done()}
 	s.close = sync.OnceValue(func() error {
-		close(s.closing)
+		stop()
 		s.running.Wait()
 		return s.db.Close() // waits for those who read
 	})
 	s.running.Go(s.commitAll)
-	if o.SweepInterval >= 0 {
-		s.running.Go(func() { s.sweepEach(o.SweepInterval) })
-	}
+	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, o.Logger.With("path", path), s.Sweep) })
 	return s, nil
 }
 

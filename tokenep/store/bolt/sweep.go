@@ -2,8 +2,6 @@ package bolt
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -91,28 +89,4 @@ func remove(tx *bbolt.Tx, keys [][]byte) (removed int, err error) {
 		removed++
 	}
 	return removed, nil
-}
-
-// sweepEach sweeps at an interval, until Close.
-func (s *Store) sweepEach(interval time.Duration) {
-	if interval == 0 {
-		interval = time.Minute
-	}
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-s.closing:
-			return
-		case <-ticker.C:
-		}
-		switch n, err := s.Sweep(context.Background()); {
-		case errors.Is(err, errClosed):
-			return
-		case err != nil:
-			s.logger.Error("store: deleting expired records failed", "path", s.db.Path(), "error", err)
-		case n > 0:
-			s.logger.Debug("store: expired records deleted", "path", s.db.Path(), "records", n)
-		}
-	}
 }

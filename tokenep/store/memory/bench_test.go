@@ -1,21 +1,51 @@
 package memory_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// BenchmarkLoad measures a load of a random record among a million (ns/op).
+func BenchmarkInsert(b *testing.B) { bench(b).Insert(b) }
+func BenchmarkLoad(b *testing.B)   { bench(b).Load(b) }
+func BenchmarkSwap(b *testing.B)   { bench(b).Swap(b) }
+
+// bench has a map and a lock for its floor, with a copy in or out.
+func bench(b *testing.B) storetest.Bench {
+	b.Helper()
+	var mu sync.RWMutex
+	bare, data := map[int][]byte{}, make([]byte, 200)
+
+	s := memory.New(memory.Options{Max: 1 << 30})
+	b.Cleanup(func() { s.Close() })
+	return storetest.Bench{Store: s, Write: func(caller int) error {
+		value := bytes.Clone(data)
+		mu.Lock()
+		defer mu.Unlock()
+		bare[caller] = value
+		return nil
+	}, Read: func(caller int) error {
+		mu.RLock()
+		value := bare[caller]
+		mu.RUnlock()
+		_ = bytes.Clone(value)
+		return nil
+	}}
+}
+
+// BenchmarkLoadMillion measures a load of a random record among a million (ns/op).
 // of-thousand is its time as a multiple of the same among a thousand. Either is
 // one look in a map: what the million costs more is memory that no cache of the
 // processor holds, five times in turn.
-func BenchmarkLoad(b *testing.B) {
+func BenchmarkLoadMillion(b *testing.B) {
 	const turn = 1000
 	ids := make([]string, 1_000_000)
 	for i := range ids {
@@ -45,21 +75,6 @@ func BenchmarkLoad(b *testing.B) {
 	b.ReportMetric(float64(large.Nanoseconds())/float64(turns*turn), "ns/op")
 	b.ReportMetric(float64(small.Nanoseconds())/float64(turns*turn), "ns-of-thousand")
 	b.ReportMetric(float64(large)/float64(small), "of-thousand")
-}
-
-// BenchmarkInsert measures an insert into a store of a million records.
-func BenchmarkInsert(b *testing.B) {
-	ids := make([]string, 1_000_000)
-	for i := range ids {
-		ids[i] = id(i)
-	}
-	s := filled(b, ids)
-	for i := len(ids); b.Loop(); i++ {
-		r := store.Record{Kind: "thing", ID: id(i), Expires: time.Now()} // garbage: the next insert drops it
-		if err := s.Insert(context.Background(), r); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 // id spreads numbers over all ids, as random ids are.

@@ -2,124 +2,34 @@ package postgres
 
 import (
 	"context"
-	"fmt"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// against measures a verb in turns with the floor, each by 16 callers at once.
-// ns/op is the verb's, and of-floor is its rate as a part of the floor's.
-func against(b *testing.B, verb, floor func(caller int) error) {
-	const callers, turn = 16, 50
-	measure := func(f func(int) error) time.Duration {
-		start := time.Now()
-		var wait sync.WaitGroup
-		for c := range callers {
-			wait.Go(func() {
-				for range turn {
-					if err := f(c); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
-		}
-		wait.Wait()
-		return time.Since(start) / (callers * turn)
-	}
-	measure(verb) // connections, and their statements
-	measure(floor)
-	var ours, theirs time.Duration
-	turns := 0
-	for b.Loop() {
-		ours += measure(verb)
-		theirs += measure(floor)
-		turns++
-	}
-	b.ReportMetric(float64(ours.Nanoseconds())/float64(turns), "ns/op")
-	b.ReportMetric(float64(theirs)/float64(ours), "of-floor")
-}
+func BenchmarkInsert(b *testing.B) { bench(b).Insert(b) }
+func BenchmarkLoad(b *testing.B)   { bench(b).Load(b) }
+func BenchmarkSwap(b *testing.B)   { bench(b).Swap(b) }
 
-type bench struct {
-	s     *Store
-	count [16]int
-}
-
-func newBench(b *testing.B) *bench {
+// bench has a bare UPDATE of one row, and a bare SELECT, for its floor: a table
+// with a row for each caller. As in production each write is on disk before it
+// is answered.
+func bench(b *testing.B) storetest.Bench {
 	b.Helper()
-	// As in production: each write is on disk before it is answered.
-	server := servertest.For(b, servertest.Postgres)
-	s := open(b, server.URL, Options{})
-	return &bench{s: s}
-}
-
-var record = store.Record{Kind: kind, Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}
-
-func (x *bench) insert(caller int) error {
-	x.count[caller]++
-	r := record
-	r.ID = fmt.Sprint(caller, "-", x.count[caller])
-	return x.s.Insert(context.Background(), r)
-}
-
-// bare is a table of a row for each caller.
-func (x *bench) bare(b *testing.B) {
-	b.Helper()
+	s := open(b, servertest.For(b, servertest.Postgres).URL, Options{})
 	for _, sql := range []string{
 		"CREATE TABLE bare (id int PRIMARY KEY, data bytea) WITH (fillfactor = 80)",
 		"INSERT INTO bare SELECT i, '' FROM generate_series(0, 15) AS i",
 	} {
-		_, err := x.s.pool.Exec(b.Context(), sql)
+		_, err := s.pool.Exec(b.Context(), sql)
 		must(b, err)
 	}
-}
-
-func (x *bench) update(caller int) error {
-	_, err := x.s.pool.Exec(context.Background(), "UPDATE bare SET data = $2 WHERE id = $1", caller, make([]byte, 200))
-	return err
-}
-
-// BenchmarkInsert compares with a bare UPDATE of one row.
-func BenchmarkInsert(b *testing.B) {
-	x := newBench(b)
-	x.bare(b)
-	against(b, x.insert, x.update)
-}
-
-// BenchmarkLoad compares with a bare SELECT of one row.
-func BenchmarkLoad(b *testing.B) {
-	x := newBench(b)
-	x.bare(b)
-	for c := range x.count {
-		must(b, x.insert(c))
-	}
-	against(b, func(caller int) error {
-		_, err := x.s.Load(context.Background(), kind, fmt.Sprint(caller, "-1"))
+	return storetest.Bench{Store: s, Write: func(caller int) error {
+		_, err := s.pool.Exec(context.Background(), "UPDATE bare SET data = $2 WHERE id = $1", caller, make([]byte, 200))
 		return err
-	}, func(caller int) error {
+	}, Read: func(caller int) error {
 		var data []byte
-		return x.s.pool.QueryRow(context.Background(), "SELECT data FROM bare WHERE id = $1", caller).Scan(&data)
-	})
-}
-
-// BenchmarkSwap compares with a bare UPDATE of one row.
-func BenchmarkSwap(b *testing.B) {
-	x := newBench(b)
-	x.bare(b)
-	versions := [16]uint64{}
-	for c := range x.count {
-		must(b, x.insert(c))
-	}
-	against(b, func(caller int) error {
-		r := record
-		r.ID = fmt.Sprint(caller, "-1")
-		versions[caller]++
-		r.Version = versions[caller]
-		r.Expires = r.Expires.Add(time.Duration(r.Version) * time.Second) // as a rotation moves it
-		return x.s.Swap(context.Background(), r, r)
-	}, x.update)
+		return s.pool.QueryRow(context.Background(), "SELECT data FROM bare WHERE id = $1", caller).Scan(&data)
+	}}
 }

@@ -12,9 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
 // Options are the settings of a Store; the zero value is usable.
@@ -38,8 +40,7 @@ type Options struct {
 type Store struct {
 	pool      *pgxpool.Pool
 	namespace string
-	timeout   time.Duration
-	logger    *slog.Logger
+	line      *engine.Line
 
 	prepared  atomic.Bool
 	preparing chan struct{} // holds one value while the schema is looked at
@@ -83,12 +84,11 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		return nil, errDSN
 	}
 	s := &Store{
-		pool: pool, namespace: o.Namespace, timeout: o.Timeout, logger: o.Logger,
+		pool: pool, namespace: o.Namespace,
+		line:      &engine.Line{Name: "postgres", Timeout: o.Timeout, Answer: answer},
 		preparing: make(chan struct{}, 1), stop: stop,
 	}
-	if o.SweepInterval >= 0 {
-		s.running.Go(func() { s.sweepEach(ctx, o.SweepInterval) })
-	}
+	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, o.Logger, s.Sweep) })
 	return s, nil
 }
 
@@ -122,24 +122,19 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// do runs a verb within the time-out, and makes its error one of the contract.
-func (s *Store) do(ctx context.Context, verb func(context.Context) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	err := s.prepare(bounded)
-	if err == nil {
-		err = verb(bounded)
-	}
-	switch {
-	case err == nil, errors.Is(err, store.ErrExists), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict):
-		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	// Which errors err wraps is hidden: a time-out of ours must not pass for one
-	// of the caller's context.
-	return fmt.Errorf("%w: postgres: %s", store.ErrUnavailable, err)
+// do runs a verb on a schema that is up to date, within the time-out, and makes
+// its error one of the contract.
+func do[T any](ctx context.Context, s *Store, verb func(context.Context) (T, error)) (T, error) {
+	return engine.Do(ctx, s.line, func(ctx context.Context) (none T, _ error) {
+		if err := s.prepare(ctx); err != nil {
+			return none, err
+		}
+		return verb(ctx)
+	})
+}
+
+// answer reports whether PostgreSQL has sent an error.
+func answer(err error) bool {
+	var sent *pgconn.PgError
+	return errors.As(err, &sent)
 }

@@ -1,10 +1,7 @@
 package postgres
 
 import (
-	"fmt"
 	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -14,33 +11,10 @@ import (
 
 const kind = "thing"
 
-var (
-	// started is the server that most tests share; it ends in TestMain. It has
-	// no need to survive anything.
-	started = sync.OnceValues(func() (*servertest.Server, error) {
-		running.Store(true)
-		return servertest.Postgres("fsync=off")
-	})
-	running    atomic.Bool
-	namespaces atomic.Int32
-)
+// shared has no need to survive anything.
+var shared = servertest.Share(servertest.Postgres, "fsync=off")
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if running.Load() {
-		if s, err := started(); err == nil {
-			s.Close()
-		}
-	}
-	os.Exit(code)
-}
-
-func server(t testing.TB) *servertest.Server {
-	t.Helper()
-	s, err := started()
-	servertest.Check(t, err)
-	return s
-}
+func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
 
 func open(t testing.TB, url string, o Options) *Store {
 	t.Helper()
@@ -54,8 +28,11 @@ func open(t testing.TB, url string, o Options) *Store {
 	return s
 }
 
-// namespace returns one that no test has used.
-func namespace() string { return fmt.Sprint("test-", namespaces.Add(1)) }
+// one opens the shared server with a namespace of its own.
+func one(t testing.TB) *Store {
+	t.Helper()
+	return open(t, shared.URL(t), Options{Namespace: servertest.Namespace()})
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -65,16 +42,13 @@ func must(t testing.TB, err error) {
 }
 
 func TestContract(t *testing.T) {
-	url := server(t).URL
-	storetest.Run(t, func(t *testing.T) store.Store {
-		return open(t, url, Options{Namespace: namespace()})
-	})
+	storetest.Run(t, func(t *testing.T) store.Store { return one(t) })
 }
 
 func TestShared(t *testing.T) {
-	url := server(t).URL
+	url := shared.URL(t)
 	storetest.RunShared(t, func(t *testing.T) (a, b store.Store) {
-		o := Options{Namespace: namespace()}
+		o := Options{Namespace: servertest.Namespace()}
 		return open(t, url, o), open(t, url, o)
 	})
 }

@@ -1,9 +1,6 @@
 package postgres
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // sweepBatch is how many rows one statement deletes: few enough that it is done,
 // and its locks are gone, within milliseconds.
@@ -25,39 +22,13 @@ WHERE r.namespace = gone.namespace AND r.kind = gone.kind AND r.id = gone.id`
 func (s *Store) Sweep(ctx context.Context) (int, error) {
 	total := 0
 	for {
-		removed := 0
-		err := s.do(ctx, func(ctx context.Context) error {
+		removed, err := do(ctx, s, func(ctx context.Context) (int, error) {
 			tag, err := s.pool.Exec(ctx, sweepSQL, sweepBatch)
-			removed = int(tag.RowsAffected())
-			return err
+			return int(tag.RowsAffected()), err
 		})
 		total += removed
 		if err != nil || removed == 0 {
 			return total, err
-		}
-	}
-}
-
-// sweepEach sweeps at an interval, until Close.
-func (s *Store) sweepEach(ctx context.Context, interval time.Duration) {
-	if interval == 0 {
-		interval = time.Minute
-	}
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		switch n, err := s.Sweep(ctx); {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			s.logger.Error("store: deleting expired records failed", "error", err)
-		case n > 0:
-			s.logger.Debug("store: expired records deleted", "records", n)
 		}
 	}
 }

@@ -32,18 +32,17 @@ func (s *Store) Insert(ctx context.Context, r store.Record) error {
 }
 
 // Load implements store.Store.
-func (s *Store) Load(ctx context.Context, kind, id string) (r store.Record, err error) {
+func (s *Store) Load(ctx context.Context, kind, id string) (store.Record, error) {
 	if err := store.CheckKey(kind, id); err != nil {
 		return store.Record{}, err
 	}
-	err = s.do(ctx, func(ctx context.Context) error {
-		r, err = scan(kind, s.pool.QueryRow(ctx, loadSQL, s.namespace, kind, []byte(id)))
+	return do(ctx, s, func(ctx context.Context) (store.Record, error) {
+		r, err := scan(kind, s.pool.QueryRow(ctx, loadSQL, s.namespace, kind, []byte(id)))
 		if errors.Is(err, pgx.ErrNoRows) {
-			return store.ErrNotFound
+			err = store.ErrNotFound
 		}
-		return err
+		return r, err
 	})
-	return r, err
 }
 
 // Swap implements store.Store.
@@ -64,30 +63,29 @@ func (s *Store) Delete(ctx context.Context, kind, id string) error {
 }
 
 // List implements store.Store.
-func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) (page []store.Record, err error) {
+func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) ([]store.Record, error) {
 	if err := store.CheckList(kind, prefix, after, limit); err != nil {
 		return nil, err
 	}
-	err = s.do(ctx, func(ctx context.Context) error {
+	return do(ctx, s, func(ctx context.Context) ([]store.Record, error) {
 		rows, err := s.pool.Query(ctx, listSQL, s.namespace, kind, []byte(after), []byte(prefix), end(prefix), limit)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Record, error) { return scan(kind, row) })
-		return err
+		return pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Record, error) { return scan(kind, row) })
 	})
-	return page, err
 }
 
 // write runs a statement, and returns none as the error if it changed no row.
 func (s *Store) write(ctx context.Context, none error, sql string, args ...any) error {
-	return s.do(ctx, func(ctx context.Context) error {
+	_, err := do(ctx, s, func(ctx context.Context) (struct{}, error) {
 		tag, err := s.pool.Exec(ctx, sql, args...)
 		if err == nil && tag.RowsAffected() == 0 {
-			return none
+			err = none
 		}
-		return err
+		return struct{}{}, err
 	})
+	return err
 }
 
 func scan(kind string, row pgx.Row) (store.Record, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
 // What go-redis would write to the standard error is told by the errors of the
@@ -35,7 +36,7 @@ type Options struct {
 type Store struct {
 	client    redis.UniversalClient
 	namespace string
-	timeout   time.Duration
+	line      *engine.Line
 }
 
 var _ store.Store = (*Store)(nil)
@@ -67,7 +68,10 @@ func Open(_ context.Context, address string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errURL
 	}
-	s := &Store{namespace: o.Namespace, timeout: o.Timeout}
+	s := &Store{
+		namespace: o.Namespace,
+		line:      &engine.Line{Name: "redis", Timeout: o.Timeout, Answer: answer},
+	}
 	if u.Query().Has("addr") {
 		c, err := redis.ParseClusterURL(address)
 		if err != nil {
@@ -121,25 +125,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// do runs a verb within the time-out, and makes its error one of the contract.
-func (s *Store) do(ctx context.Context, verb func(context.Context) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	err := verb(bounded)
-	switch {
-	case err == nil, errors.Is(err, store.ErrExists), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict):
-		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	return unavailable(err)
-}
-
-// unavailable hides which errors err wraps: a time-out of ours must not pass
-// for one of the caller's context.
-func unavailable(err error) error {
-	return fmt.Errorf("%w: redis: %s", store.ErrUnavailable, err)
+// answer reports whether Redis has sent an error.
+func answer(err error) bool {
+	var sent redis.Error
+	return errors.As(err, &sent)
 }

@@ -3,11 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,33 +17,10 @@ import (
 
 const kind = "thing"
 
-var (
-	// started is the server that most tests share; it ends in TestMain. It has
-	// no need to survive anything.
-	started = sync.OnceValues(func() (*servertest.Server, error) {
-		running.Store(true)
-		return servertest.Redis("--appendfsync", "no")
-	})
-	running    atomic.Bool
-	namespaces atomic.Int32
-)
+// shared has no need to survive anything.
+var shared = servertest.Share(servertest.Redis, "--appendfsync", "no")
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if running.Load() {
-		if s, err := started(); err == nil {
-			s.Close()
-		}
-	}
-	os.Exit(code)
-}
-
-func server(t testing.TB) *servertest.Server {
-	t.Helper()
-	s, err := started()
-	servertest.Check(t, err)
-	return s
-}
+func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
 
 func open(t testing.TB, url string, o Options) *Store {
 	t.Helper()
@@ -60,8 +34,11 @@ func open(t testing.TB, url string, o Options) *Store {
 	return s
 }
 
-// namespace returns one that no test has used.
-func namespace() string { return fmt.Sprint("test-", namespaces.Add(1)) }
+// one opens the shared server with a namespace of its own.
+func one(t testing.TB) *Store {
+	t.Helper()
+	return open(t, shared.URL(t), Options{Namespace: servertest.Namespace()})
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -71,18 +48,17 @@ func must(t testing.TB, err error) {
 }
 
 func TestContract(t *testing.T) {
-	url := server(t).URL
 	storetest.Run(t, func(t *testing.T) store.Store {
-		s := open(t, url, Options{Namespace: namespace()})
+		s := one(t)
 		t.Cleanup(func() { sound(t, s) })
 		return s
 	})
 }
 
 func TestShared(t *testing.T) {
-	url := server(t).URL
+	url := shared.URL(t)
 	storetest.RunShared(t, func(t *testing.T) (a, b store.Store) {
-		o := Options{Namespace: namespace()}
+		o := Options{Namespace: servertest.Namespace()}
 		return open(t, url, o), open(t, url, o)
 	})
 }
@@ -90,13 +66,13 @@ func TestShared(t *testing.T) {
 // A cluster refuses scripts whose keys are not of one slot, also if it is one node.
 func TestCluster(t *testing.T) {
 	server := servertest.For(t, servertest.Redis, "--cluster-enabled", "yes", "--appendfsync", "no")
-	one := open(t, server.URL, Options{}).client
-	must(t, one.(*redis.Client).ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
-	for !errors.Is(one.Get(t.Context(), "none").Err(), redis.Nil) { // it takes a moment to be up
+	client := open(t, server.URL, Options{}).client
+	must(t, client.(*redis.Client).ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
+	for !errors.Is(client.Get(t.Context(), "none").Err(), redis.Nil) { // it takes a moment to be up
 		time.Sleep(10 * time.Millisecond)
 	}
 	url := server.URL + "?addr=127.0.0.1:" + server.Port
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, url, Options{Namespace: namespace()}) })
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, url, Options{Namespace: servertest.Namespace()}) })
 }
 
 // sound reports where an index and the records of a namespace differ.

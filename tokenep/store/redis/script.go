@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
 // Each script gets the keys of a record, its index of ids and its index of
@@ -82,9 +84,21 @@ type once struct{ *redis.Cmd }
 // NoRetry is what the client asks a command before it sends it again.
 func (once) NoRetry() bool { return true }
 
-// write runs a script, and reports whether it wrote. A node that does not know
+// write is a verb that is a script, and returns none as the error if it wrote nothing.
+func (s *Store) write(ctx context.Context, none error, script script, keys []string, args ...any) error {
+	_, err := engine.Do(ctx, s.line, func(ctx context.Context) (struct{}, error) {
+		wrote, err := s.run(ctx, script, keys, args)
+		if err == nil && !wrote {
+			err = none
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// run runs a script, and reports whether it wrote. A node that does not know
 // the script has run nothing, and is sent the text.
-func (s *Store) write(ctx context.Context, script script, keys []string, args ...any) (bool, error) {
+func (s *Store) run(ctx context.Context, script script, keys []string, args []any) (bool, error) {
 	cmd := once{call(ctx, "evalsha", script.hash, keys, args)}
 	err := s.client.Process(ctx, cmd)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
 // Insert implements store.Store.
@@ -16,32 +17,25 @@ func (s *Store) Insert(ctx context.Context, r store.Record) error {
 	if err := store.CheckRecord(r); err != nil {
 		return err
 	}
-	return s.do(ctx, func(ctx context.Context) error {
-		at := s.place(r.Kind, r.ID)
-		wrote, err := s.write(ctx, insert, []string{at.record(r.ID), at.ids(), at.expiry()}, r.ID, encode(r, 1), dropAt(r))
-		if err == nil && !wrote {
-			return store.ErrExists
-		}
-		return err
-	})
+	at := s.place(r.Kind, r.ID)
+	return s.write(ctx, store.ErrExists, insert, []string{at.record(r.ID), at.ids(), at.expiry()}, r.ID, encode(r, 1), dropAt(r))
 }
 
 // Load implements store.Store.
-func (s *Store) Load(ctx context.Context, kind, id string) (r store.Record, err error) {
+func (s *Store) Load(ctx context.Context, kind, id string) (store.Record, error) {
 	if err := store.CheckKey(kind, id); err != nil {
 		return store.Record{}, err
 	}
-	err = s.do(ctx, func(ctx context.Context) error {
+	return engine.Do(ctx, s.line, func(ctx context.Context) (store.Record, error) {
 		value, err := s.client.Get(ctx, s.place(kind, id).record(id)).Result()
 		switch {
 		case errors.Is(err, redis.Nil):
-			return store.ErrNotFound
-		case err == nil:
-			r, err = decode(kind, id, value)
+			return store.Record{}, store.ErrNotFound
+		case err != nil:
+			return store.Record{}, err
 		}
-		return err
+		return decode(kind, id, value)
 	})
-	return r, err
 }
 
 // Swap implements store.Store.
@@ -49,16 +43,10 @@ func (s *Store) Swap(ctx context.Context, old, next store.Record) error {
 	if err := store.CheckSwap(old, next); err != nil {
 		return err
 	}
-	return s.do(ctx, func(ctx context.Context) error {
-		at := s.place(old.Kind, old.ID)
-		version := binary.BigEndian.AppendUint64(nil, old.Version)
-		wrote, err := s.write(ctx, swap, []string{at.record(old.ID), at.ids(), at.expiry()},
-			old.ID, encode(next, old.Version+1), dropAt(next), version)
-		if err == nil && !wrote {
-			return store.ErrConflict
-		}
-		return err
-	})
+	at := s.place(old.Kind, old.ID)
+	version := binary.BigEndian.AppendUint64(nil, old.Version)
+	return s.write(ctx, store.ErrConflict, swap, []string{at.record(old.ID), at.ids(), at.expiry()},
+		old.ID, encode(next, old.Version+1), dropAt(next), version)
 }
 
 // Delete implements store.Store.
@@ -66,34 +54,29 @@ func (s *Store) Delete(ctx context.Context, kind, id string) error {
 	if err := store.CheckKey(kind, id); err != nil {
 		return err
 	}
-	return s.do(ctx, func(ctx context.Context) error {
-		at := s.place(kind, id)
-		_, err := s.write(ctx, remove, []string{at.record(id), at.ids(), at.expiry()}, id)
-		return err
-	})
+	at := s.place(kind, id)
+	return s.write(ctx, nil, remove, []string{at.record(id), at.ids(), at.expiry()}, id)
 }
 
 // List implements store.Store. It asks each shard for the page that it would
 // have, and loads the first of what they say. What is gone by then is not of
 // the page; if that is all of it, the page after it is.
-func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) (page []store.Record, err error) {
+func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) ([]store.Record, error) {
 	if err := store.CheckList(kind, prefix, after, limit); err != nil {
 		return nil, err
 	}
-	err = s.do(ctx, func(ctx context.Context) error {
-		for len(page) == 0 {
+	return engine.Do(ctx, s.line, func(ctx context.Context) ([]store.Record, error) {
+		for after := after; ; {
 			ids, err := s.ids(ctx, kind, prefix, after, limit)
 			if err != nil || len(ids) == 0 {
-				return err
+				return nil, err
 			}
-			if page, err = s.loadAll(ctx, kind, ids); err != nil {
-				return err
+			if page, err := s.loadAll(ctx, kind, ids); err != nil || len(page) > 0 {
+				return page, err
 			}
 			after = ids[len(ids)-1]
 		}
-		return nil
 	})
-	return page, err
 }
 
 // ids merges the indexes of the shards.

@@ -12,8 +12,12 @@
 //	expiry.go      records that end
 //	model.go       random sequences of verbs against a plain map
 //	shared.go      RunShared: two handles on one database, as two machines have them
-//	killed.go      RunKilled: what a server's kill -9 leaves
+//	server.go      Server: what the next three need of a database server
+//	away.go        RunAway: what verbs say while it is away; and other rules of engines that have one
+//	silent.go      RunSilent: what becomes of callers when it hangs
+//	killed.go      RunKilled: what its kill -9 leaves
 //	rounds.go      Rounds: how long a test goes on that never is long enough
+//	bench.go       Bench: the verbs in turns with what the engine can do at the most
 //	faulty.go      Faulty: a store that fails as engines do, for those who use one
 //	servertest/    real servers for such tests
 package storetest

@@ -11,25 +11,18 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A Killable is the server of an engine, in the hands of a test.
-type Killable struct {
-	Open  func(t *testing.T) store.Store // opens the same records each time
-	Kill  func()                         // ends the server as kill -9 does
-	Start func() error                   // starts it again, and returns when it answers
-}
-
 // RunKilled kills the server of an engine at random moments while two handles
 // spend codes, and looks what is left: nothing that was acknowledged is lost,
 // nothing is spent twice, and whoever was told that nothing was written has
 // written nothing. The handles stay open, and find the server again.
-func RunKilled(t *testing.T, k Killable) {
+func RunKilled(t *testing.T, k Server) {
 	n := Rounds(t, 5, 20)
-	handles := [2]store.Store{k.Open(t), k.Open(t)}
+	handles := [2]store.Store{k.Open(t, timeout), k.Open(t, timeout)}
 	var all []*spending
 	for round := range n {
 		codes := spendUntilKilled(t, k, handles, fmt.Sprint("round-", round))
 		must(t, k.Start())
-		answers(t, handles)
+		answers(t, handles[:]...)
 		all = append(all, codes...)
 		for _, c := range all {
 			c.check(t, handles[round%2])
@@ -54,7 +47,7 @@ type spending struct {
 
 // spendUntilKilled has many insert a code, and two at once spend each, until the
 // server is gone.
-func spendUntilKilled(t *testing.T, k Killable, handles [2]store.Store, round string) []*spending {
+func spendUntilKilled(t *testing.T, k Server, handles [2]store.Store, round string) []*spending {
 	t.Helper()
 	const workers = 16
 	codes := make([][]*spending, workers)
@@ -106,21 +99,6 @@ func (c *spending) spend(t *testing.T, handles [2]store.Store) {
 		next.Data, next.Expires = fmt.Append(nil, "spent by ", i), time.Now().Add(time.Hour)
 		c.spent[i] = handles[i].Swap(t.Context(), fresh, next)
 	})
-}
-
-// answers waits until both handles have found the server again.
-func answers(t *testing.T, handles [2]store.Store) {
-	t.Helper()
-	for _, s := range handles {
-		var err error
-		for range 100 {
-			if _, err = s.Load(t.Context(), kind, "none"); errors.Is(err, store.ErrNotFound) {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		want(t, "Load when the server is back", err, store.ErrNotFound)
-	}
 }
 
 // check compares what is stored with what was answered, and spends what is

@@ -7,6 +7,7 @@
 // the servers' binaries; without them a test is skipped, and with CI=true fails.
 //
 //	server.go        Server: start, stop, kill, start again
+//	shared.go        Shared: one for most tests of a package
 //	redis.go         Redis
 //	postgres.go      PostgreSQL
 //	signal_unix.go   processes, where they can be stopped and run as another user

@@ -96,8 +96,8 @@ func (s *Server) run(ctx context.Context) error {
 // Kill ends the process as kill -9 does.
 func (s *Server) Kill() { s.signal(syscall.SIGKILL) }
 
-// Pause stops the process where it is: it still accepts connections, and
-// answers nothing. Resume lets it go on.
+// Pause stops the process and its children where they are: connections are
+// still accepted, and nothing is answered. Resume lets them go on.
 func (s *Server) Pause() { s.send(pause) }
 
 // Resume ends a Pause.
@@ -106,8 +106,14 @@ func (s *Server) Resume() { s.send(resume) }
 func (s *Server) send(signal os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cmd != nil {
-		_ = s.cmd.Process.Signal(signal)
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(signal)
+	for _, pid := range children(s.cmd.Process.Pid) {
+		if child, err := os.FindProcess(pid); err == nil {
+			_ = child.Signal(signal)
+		}
 	}
 }
 
@@ -133,6 +139,7 @@ func (s *Server) end(signal os.Signal) {
 
 // Close ends the process and removes its files.
 func (s *Server) Close() {
+	s.Resume() // or children that are stopped would never see that it has gone
 	s.Kill()
 	_ = os.RemoveAll(s.dir)
 }

@@ -3,10 +3,12 @@
 package servertest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -14,6 +16,18 @@ const (
 	pause  = syscall.SIGSTOP
 	resume = syscall.SIGCONT
 )
+
+// children returns the processes that a process has started, where the system
+// says so as Linux does.
+func children(pid int) (pids []int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, field := range strings.Fields(string(text)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}
 
 // An account is whom a server runs as that refuses to run as root; nil is who
 // runs the tests.

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+var errSent = errors.New("sent by the server")
+
+// A server answers at once, or while it hangs never.
+type server struct {
+	hangs   atomic.Bool
+	deaf    bool // hangs also when the context ends, until it resumes
+	resumed chan struct{}
+	asked   atomic.Int32
+}
+
+func newServer() (*server, *Line) {
+	return &server{resumed: make(chan struct{})},
+		&Line{Name: "test", Timeout: 3 * time.Second, Answer: func(err error) bool { return errors.Is(err, errSent) }}
+}
+
+func (s *server) verb(answer error) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) {
+		s.asked.Add(1)
+		done := ctx.Done()
+		if s.deaf {
+			done = nil
+		}
+		if s.hangs.Load() {
+			select {
+			case <-done:
+				return 0, os.ErrDeadlineExceeded
+			case <-s.resumed:
+			}
+		}
+		return 7, answer
+	}
+}
+
+func fails(t *testing.T, name string, err, expected error, within time.Duration, since time.Time) {
+	t.Helper()
+	if !errors.Is(err, expected) || expected != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s: %v, want %v", name, err, expected)
+	}
+	if took := time.Since(since); took > within {
+		t.Errorf("%s: took %v, want at most %v", name, took, within)
+	}
+}
+
+// The first who meet a silent server wait, and then one at a time; its answer
+// opens the way.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, line := newServer()
+		s.hangs.Store(true)
+		began := time.Now()
+		var first sync.WaitGroup
+		for range 200 {
+			first.Go(func() {
+				_, err := Do(t.Context(), line, s.verb(nil))
+				fails(t, "the first wave", err, store.ErrUnavailable, line.Timeout, began)
+			})
+		}
+		first.Wait()
+		synctest.Wait()
+		s.asked.Store(0)
+		probe := make(chan error)
+		go func() {
+			_, err := Do(t.Context(), line, s.verb(nil))
+			probe <- err
+		}()
+		synctest.Wait()
+		for range 200 {
+			now := time.Now()
+			_, err := Do(t.Context(), line, s.verb(nil))
+			fails(t, "beside a probe", err, store.ErrUnavailable, 0, now)
+		}
+		if n := s.asked.Load(); n != 1 {
+			t.Errorf("the server was asked %d times, want by one probe", n)
+		}
+		s.hangs.Store(false)
+		close(s.resumed)
+		if err := <-probe; err != nil {
+			t.Errorf("the probe: %v", err)
+		}
+		n, err := Do(t.Context(), line, s.verb(nil))
+		if n != 7 || err != nil {
+			t.Errorf("after the probe's answer: %d, %v", n, err)
+		}
+	})
+}
+
+// What opens the way, what does not, and what leads to silence.
+func TestConclusions(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		was, expected bool
+		verb          error
+		hangs, other  bool // another has an answer meanwhile
+	}{
+		{"an answer", true, false, nil, false, false},
+		{"a conflict", true, false, store.ErrConflict, false, false},
+		{"an error of the server", true, false, errSent, false, false},
+		{"a refused connection while silent", true, true, io.EOF, false, false},
+		{"a refused connection", false, false, io.EOF, false, false},
+		{"no answer", false, true, nil, true, false},
+		{"no answer, but another has one", false, false, nil, true, true},
+		{"no answer to the probe", true, true, nil, true, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, line := newServer()
+			s.hangs.Store(test.hangs)
+			line.silent.Store(test.was)
+			if test.other {
+				go func() {
+					time.Sleep(time.Second)
+					_, _ = Do(t.Context(), line, func(context.Context) (int, error) { return 0, nil })
+				}()
+			}
+			_, _ = Do(t.Context(), line, s.verb(test.verb))
+			synctest.Wait()
+			if line.silent.Load() != test.expected || line.probing.Load() {
+				t.Errorf("%s: silent is %t, want %t; probing is %t, want false", test.name, line.silent.Load(), test.expected, line.probing.Load())
+			}
+		})
+	}
+}
+
+// A caller who leaves is answered at once, and is no sign of silence, with a
+// client that does not notice either.
+func TestCallerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, line := newServer()
+		s.deaf = true
+		s.hangs.Store(true)
+		now := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := Do(ctx, line, s.verb(nil))
+		fails(t, "a deadline", err, context.DeadlineExceeded, time.Second, now)
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		now = time.Now()
+		_, err = Do(ctx, line, s.verb(nil))
+		fails(t, "a cancel", err, context.Canceled, time.Second, now)
+		now = time.Now()
+		_, err = Do(ctx, line, s.verb(nil))
+		fails(t, "a context that is done", err, context.Canceled, 0, now)
+		if n := s.asked.Load(); n != 2 {
+			t.Errorf("the server was asked %d times, want 2", n)
+		}
+		now = time.Now()
+		_, err = Do(t.Context(), line, s.verb(nil))
+		fails(t, "a deaf client", err, store.ErrUnavailable, line.Timeout, now)
+		close(s.resumed)
+		synctest.Wait()
+		if line.silent.Load() {
+			t.Error("callers who left are taken for a silent server")
+		}
+	})
+}

@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Sweep calls sweep, which deletes what has expired and returns how much that
+// was, at an interval until ctx is done. 0 means each minute, and less than 0
+// never.
+func Sweep(ctx context.Context, interval time.Duration, logger *slog.Logger, sweep func(context.Context) (int, error)) {
+	if interval < 0 {
+		return
+	}
+	if interval == 0 {
+		interval = time.Minute
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		switch n, err := sweep(ctx); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			logger.Error("store: deleting expired records failed", "error", err)
+		case n > 0:
+			logger.Debug("store: expired records deleted", "records", n)
+		}
+	}
+}

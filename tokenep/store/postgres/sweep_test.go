@@ -1,0 +1,29 @@
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+)
+
+// A sweep deletes what expired more than a minute ago, and nothing else.
+func TestSweep(t *testing.T) {
+	s := open(t, shared.URL(t), Options{Namespace: servertest.Namespace(), SweepInterval: -1})
+	for id, expires := range map[string]time.Time{
+		"never": {}, "later": time.Now().Add(time.Hour), "just now": time.Now().Add(-30 * time.Second),
+	} {
+		must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: id, Expires: expires}))
+	}
+	for i := range sweepBatch + 1 {
+		must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "old" + string(rune(i)), Expires: time.Now().Add(-2 * time.Minute)}))
+	}
+	n, err := s.Sweep(t.Context())
+	must(t, err)
+	page, err := s.List(t.Context(), kind, "", "", store.MaxPage)
+	must(t, err)
+	if n < sweepBatch+1 || len(page) != 3 {
+		t.Errorf("a sweep deleted %d, and left %d, want %d and 3", n, len(page), sweepBatch+1)
+	}
+}

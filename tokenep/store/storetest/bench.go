@@ -1,0 +1,130 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// A Bench measures Insert, Load and Swap in turns with what the engine itself
+// can do at the most: its floor. A verb is called by 16 callers at once, with
+// records of their own.
+//
+// ns/op is the median of the verb's turns, and of-floor the median of its rate
+// as a part of the floor's in the turn beside it: so both see the same machine,
+// and a turn in which something else ran counts no more than any other.
+type Bench struct {
+	Store store.Store
+
+	// Write and Read are the floor: the smallest that is as durable as a verb,
+	// and the smallest that is as current, with no abstraction on top. Each is
+	// called by the callers 0 to Callers-1, or one at a time if Alone.
+	Write, Read func(caller int) error
+
+	// Alone: of the floor there is one caller. It is what the engine has to share.
+	Alone bool
+}
+
+// Callers is how many call a verb of a Bench at once.
+const Callers = 16
+
+// Insert is BenchmarkInsert of an engine, against Write.
+func (x Bench) Insert(b *testing.B) {
+	count := [Callers]int{}
+	x.against(b, x.Write, func(caller int) error {
+		count[caller]++
+		return x.insert(fmt.Sprint(caller, "-", count[caller]))
+	})
+}
+
+// Load is BenchmarkLoad of an engine, against Read.
+func (x Bench) Load(b *testing.B) {
+	ids := x.each(b)
+	x.against(b, x.Read, func(caller int) error {
+		_, err := x.Store.Load(context.Background(), kind, ids[caller])
+		return err
+	})
+}
+
+// Swap is BenchmarkSwap of an engine, against Write.
+func (x Bench) Swap(b *testing.B) {
+	ids := x.each(b)
+	versions := [Callers]uint64{}
+	x.against(b, x.Write, func(caller int) error {
+		versions[caller]++
+		r := benchRecord(ids[caller])
+		r.Version = versions[caller]
+		r.Expires = r.Expires.Add(time.Duration(r.Version) * time.Second) // as a rotation moves it
+		return x.Store.Swap(context.Background(), r, r)
+	})
+}
+
+// benchRecord is as large as a family of refresh tokens.
+func benchRecord(id string) store.Record {
+	return store.Record{Kind: kind, ID: id, Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}
+}
+
+func (x Bench) insert(id string) error { return x.Store.Insert(context.Background(), benchRecord(id)) }
+
+// each inserts a record for each caller.
+func (x Bench) each(b *testing.B) (ids [Callers]string) {
+	b.Helper()
+	for caller := range ids {
+		ids[caller] = fmt.Sprint("of-", caller)
+		must(b, x.insert(ids[caller]))
+	}
+	return ids
+}
+
+func (x Bench) against(b *testing.B, floor, verb func(caller int) error) {
+	b.Helper()
+	under := Callers
+	if x.Alone {
+		under = 1
+	}
+	// Turns are short, as the speed of a disk changes from second to second, but
+	// not so short that to start the callers is what is measured. The first make
+	// connections, scripts and statements, and a file's first size.
+	calls := 50
+	for turn(b, verb, Callers, calls)*time.Duration(Callers*calls) < 10*time.Millisecond {
+		calls *= 2
+	}
+	turn(b, floor, under, calls)
+	var took []time.Duration
+	var ratio []float64
+	for b.Loop() {
+		ours, theirs := turn(b, verb, Callers, calls), turn(b, floor, under, calls)
+		took, ratio = append(took, ours), append(ratio, float64(theirs)/float64(ours))
+	}
+	b.ReportMetric(float64(median(took).Nanoseconds()), "ns/op")
+	b.ReportMetric(median(ratio), "of-floor")
+}
+
+// turn has callers call f at once, so many times each, and returns the time for one.
+func turn(b *testing.B, f func(caller int) error, callers, calls int) time.Duration {
+	start := time.Now()
+	var wait sync.WaitGroup
+	for c := range callers {
+		wait.Go(func() {
+			for range calls {
+				if err := f(c); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return max(1, time.Since(start)/time.Duration(callers*calls))
+}
+
+func median[T cmp.Ordered](values []T) T {
+	slices.Sort(values)
+	return values[len(values)/2]
+}

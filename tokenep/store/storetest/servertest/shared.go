@@ -1,0 +1,51 @@
+package servertest
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Shared is a server that most tests of a package use, each with a namespace of
+// its own. It starts when the first asks for it, and ends in Main.
+type Shared struct {
+	start   func() (*Server, error)
+	started atomic.Bool
+}
+
+// Share returns a server for the tests of a package, not started yet. It need
+// not survive anything, and the settings should say so.
+func Share(start func(...string) (*Server, error), settings ...string) *Shared {
+	s := &Shared{}
+	s.start = sync.OnceValues(func() (*Server, error) {
+		s.started.Store(true)
+		return start(settings...)
+	})
+	return s
+}
+
+// Main is for TestMain: it runs the tests, ends the server, and returns the exit code.
+func (s *Shared) Main(m *testing.M) int {
+	code := m.Run()
+	if s.started.Load() {
+		if server, err := s.start(); err == nil {
+			server.Close()
+		}
+	}
+	return code
+}
+
+// URL returns how to connect to the server. Where it is not installed, the test
+// is skipped, or fails, as For says.
+func (s *Shared) URL(tb testing.TB) string {
+	tb.Helper()
+	server, err := s.start()
+	Check(tb, err)
+	return server.URL
+}
+
+var namespaces atomic.Int32
+
+// Namespace returns one that no other test of this process has.
+func Namespace() string { return fmt.Sprint("test-", namespaces.Add(1)) }

@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// RunSilent tests that a server that hangs keeps few: the first callers wait for
+// their time-out and those after them do not, but for one at a time; a caller
+// who leaves is let go at once; and when the server goes on all are served, and
+// nobody is left waiting.
+func RunSilent(t *testing.T, server Server) {
+	const timeout, callers = time.Second, 200
+	s := server.Open(t, timeout)
+	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "kept"}))
+	load := func(ctx context.Context) (time.Duration, error) {
+		start := time.Now()
+		_, err := s.Load(ctx, kind, "kept")
+		return time.Since(start), err
+	}
+	wave := func(name string, expected error) {
+		t.Helper()
+		var took [callers]time.Duration
+		var errs [callers]error
+		together(callers, func(i int) { took[i], errs[i] = load(t.Context()) })
+		for _, err := range errs {
+			if !errors.Is(err, expected) {
+				t.Fatalf("%s: error %v, want %v", name, err, expected)
+			}
+		}
+		if longest := slices.Max(took[:]); longest > timeout*3/2 {
+			t.Errorf("%s: took up to %v, with a time-out of %v", name, longest, timeout)
+		}
+	}
+	wave("Load before", nil)
+	before := runtime.NumGoroutine()
+
+	server.Pause()
+	leaving, leave := context.WithCancel(t.Context())
+	time.AfterFunc(timeout/10, leave)
+	took, err := load(leaving)
+	want(t, "Load whose caller leaves", err, context.Canceled)
+	if took > timeout/2 {
+		t.Errorf("Load returned %v after its caller left", took-timeout/10)
+	}
+	wave("Load of the first", store.ErrUnavailable)
+	stop := askOn(t, s)
+	waited := 0
+	for range callers { // one after another, and meanwhile somebody else is the one who waits
+		took, err := load(t.Context())
+		want(t, "Load while the server hangs", err, store.ErrUnavailable)
+		if took > timeout/2 {
+			waited++
+		}
+	}
+	if waited > 2 { // at the moment in which the other's time-out comes
+		t.Errorf("%d of %d verbs waited for a server that was known to hang", waited, callers)
+	}
+	server.Resume()
+	resumed := time.Now()
+	for err != nil && time.Since(resumed) < 10*timeout {
+		_, err = load(t.Context())
+	}
+	if back := time.Since(resumed); back > timeout {
+		t.Errorf("verbs were served %v after the server went on, with a time-out of %v", back, timeout)
+	}
+	stop()
+	wave("Load after", nil)
+	for range 100 { // what was given up ends when it is answered
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines are left, of %d before", runtime.NumGoroutine(), before)
+}
+
+// askOn has verbs come in all the while, as they do to a proxy, until stop.
+func askOn(t *testing.T, s store.Store) (stop func()) {
+	stopped := make(chan struct{})
+	var asking sync.WaitGroup
+	for range 2 {
+		asking.Go(func() {
+			for {
+				select {
+				case <-stopped:
+					return
+				case <-time.After(time.Millisecond):
+					_, _ = s.Load(t.Context(), kind, "kept")
+				}
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond) // one of them is the one who waits now
+	return func() {
+		close(stopped)
+		asking.Wait()
+	}
+}
