@@ -145,6 +145,15 @@ func (s *Server) start(ctx context.Context) error {
 	return s.core.Start(ctx)
 }
 
+// ready returns when the server can answer: at once when it takes over from an earlier configuration, which may fail to start without any request failing
+// for it, and else when the app has started.
+func (s *Server) ready(ctx context.Context) error {
+	if s.core.Ready() {
+		return nil
+	}
+	return s.app.ready(ctx)
+}
+
 // cleanup gives the store back, once, however far provision got.
 func (s *Server) cleanup() error {
 	if s.shared == nil {

@@ -21,6 +21,7 @@
 //	read.go       Active, Key, JWKS, List: what a request reads
 //	turn.go       the transitions, as functions of the clock alone
 //	given.go      keys of the configuration, in the place of a ring of its own
+//	inherit.go    keys of the configuration before, until the store is read
 //	file.go       reading one of those from PEM or a JWK
 //	record.go     the stored form
 //	seal.go       its encryption (AES-256-GCM)

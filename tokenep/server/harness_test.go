@@ -40,10 +40,11 @@ var start = time.Date(2026, 3, 4, 5, 6, 7, 900e6, time.UTC)
 // fixture is a server with everything that a test may want to turn.
 type fixture struct {
 	*server.Server
-	url   string
-	clock *clock
-	store *breakable
-	log   *log
+	url     string
+	handler http.Handler
+	clock   *clock
+	store   *breakable
+	log     *log
 }
 
 type clock struct{ passed atomic.Int64 }
@@ -82,6 +83,16 @@ func newFixture(t *testing.T, changes ...func(*server.Config)) *fixture {
 	for _, change := range changes {
 		change(&c)
 	}
+	f.serve(t, c)
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// serve mounts a server that has not been started.
+func (f *fixture) serve(t *testing.T, c server.Config) {
+	t.Helper()
 	var err error
 	if f.Server, err = server.New(c); err != nil {
 		t.Fatal(err)
@@ -101,13 +112,10 @@ func newFixture(t *testing.T, changes ...func(*server.Config)) *fixture {
 	for path, handler := range routes {
 		mux.Handle(path, handler)
 	}
-	if err := f.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.handler = mux
 	listener := httptest.NewServer(mux)
 	t.Cleanup(listener.Close)
 	f.url = listener.URL
-	return f
 }
 
 // limited gives a server a limiter that sees every request come from one address.

@@ -117,6 +117,9 @@ func (r *Revocations) Start(ctx context.Context) error {
 	return nil
 }
 
+// Resume is Start for a set that another log has filled until now, while the store is away: it reads what is new as soon as it can.
+func (r *Revocations) Resume(ctx context.Context) { go r.follow(ctx) }
+
 func (r *Revocations) follow(ctx context.Context) {
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
