@@ -251,16 +251,15 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.Keys.Start(ctx); err != nil {
 		return err
 	}
-	switch err := s.log.Start(ctx); {
-	case s.Keys.Inherited() && errors.Is(err, store.ErrUnavailable):
+	if s.Keys.Inherited() {
 		s.log.Resume(ctx)
-	case err != nil:
-		return err
-	}
-	s.Config.Memory.ring.Store(s.Keys)
-	if !s.Keys.Inherited() {
+	} else {
+		if err := s.log.Start(ctx); err != nil {
+			return err
+		}
 		s.open()
 	}
+	s.Config.Memory.ring.Store(s.Keys)
 	return nil
 }
 
