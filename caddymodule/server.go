@@ -160,6 +160,9 @@ func (s *Server) cleanup() error {
 		return nil
 	}
 	s.shared = nil
+	if s.core != nil {
+		s.core.Close()
+	}
 	_, err := pool.Delete(s.poolKey)
 	return err
 }

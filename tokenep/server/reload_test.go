@@ -48,3 +48,31 @@ func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
 		t.Error("without keys in memory or in the store it started")
 	}
 }
+
+// A configuration that was started and then given up, because of something else in it, is not whom the next one takes over from: nobody turns its keys.
+func TestConfigurationThatIsGivenUp(t *testing.T) {
+	running := newFixture(t)
+	begin := func() *server.Server {
+		s, err := server.New(running.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	begin().Close()
+	if err := running.Keys.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	running.store.away.Store(true)
+	next, err := server.New(running.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	active := func(s *server.Server) string { return s.Keys.List()[0].ID }
+	if active(next) != active(running.Server) {
+		t.Error("it has the keys of the one that was given up")
+	}
+}

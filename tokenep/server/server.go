@@ -99,6 +99,7 @@ type Server struct {
 	Clients   state.Clients
 	APITokens state.APITokens
 	log       *state.Revocations
+	before    *keys.Ring // of whom it took over
 
 	issuer   *tokenep.Issuer
 	auth     *tokenep.Authenticator
@@ -259,9 +260,12 @@ func (s *Server) Start(ctx context.Context) error {
 		}
 		s.open()
 	}
-	s.Config.Memory.ring.Store(s.Keys)
+	s.before = s.Config.Memory.ring.Swap(s.Keys)
 	return nil
 }
+
+// Close is for a server that was started and is not to be used after all: the next one takes over from the one before.
+func (s *Server) Close() { s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before) }
 
 // open lets requests in, once there are keys.
 func (s *Server) open() {
