@@ -46,7 +46,12 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	c := parseCall(ts, args)
 	c.neg = neg
 	if !c.background {
-		ts.Check(c.finish(ts, c.make()))
+		began := time.Now()
+		answers := c.make()
+		if c.within > 0 {
+			ts.Logf("after %s", time.Since(began).Round(time.Millisecond))
+		}
+		ts.Check(c.finish(ts, answers))
 		return
 	}
 	pending := make(chan []answer, 1)

@@ -52,10 +52,25 @@ import (
 //	exec echo $SECRET
 //	stdin stdout
 //	caddy oauth token --client billing
-func TestScript(t *testing.T) {
+func TestScript(t *testing.T) { runScripts(t, "testdata/script", "") }
+
+// TestClusterScript runs the scripts of testdata/cluster on each engine that several machines can share: its name is in $ENGINE.
+func TestClusterScript(t *testing.T) {
+	for _, engine := range []string{"redis", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			if installed, _ := scriptCondition(engine); !installed {
+				t.Skip(engine, " is not installed: apt-get install redis-server postgresql")
+			}
+			t.Parallel()
+			runScripts(t, "testdata/cluster", engine)
+		})
+	}
+}
+
+func runScripts(t *testing.T, dir, engine string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
-		Setup:              setUpScript,
+		Dir:                dir,
+		Setup:              func(env *testscript.Env) error { env.Setenv("ENGINE", engine); return setUpScript(env) },
 		RequireUniqueNames: true,
 		Condition:          scriptCondition,
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "",
