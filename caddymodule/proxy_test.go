@@ -26,6 +26,7 @@ import (
 type proxy struct {
 	*process
 	t      *testing.T
+	ctx    context.Context // of the requests
 	dir    string
 	vars   []string
 	socket *os.File
@@ -89,7 +90,7 @@ func newProxy(t *testing.T, store string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{
-		t: t, dir: dir, vars: []string{"%DIR%", dir, "%STORE%", strings.ReplaceAll(store, "%DIR%", dir)},
+		t: t, ctx: t.Context(), dir: dir, vars: []string{"%DIR%", dir, "%STORE%", strings.ReplaceAll(store, "%DIR%", dir)},
 		listen: listener.Addr(), ops: clientFor(&net.UnixAddr{Name: dir + "/admin", Net: "unix"}, false),
 	}
 	p.site = p.newClient()
@@ -176,7 +177,7 @@ func (p *proxy) load(config []byte) response {
 
 // do makes a request, once. An answer that does not come has status 0.
 func (p *proxy) do(client *http.Client, method, path, body string, header ...string) response {
-	r, err := http.NewRequestWithContext(p.t.Context(), method, proxyURL+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(p.ctx, method, proxyURL+path, strings.NewReader(body))
 	if err != nil {
 		return response{body: err.Error()}
 	}
@@ -245,11 +246,14 @@ func (p *proxy) makeAPIToken() response {
 	return p.manage(http.MethodPost, "/api_tokens", map[string]string{"owner": "ada", "service": "orders"})
 }
 
-// member is a member of an answer that is a JSON object, or "".
-func (a response) member(name string) string {
-	var object map[string]any
-	_ = json.Unmarshal([]byte(a.body), &object)
-	text, _ := object[name].(string)
+// member is a text in an answer that is a JSON object, or "".
+func (a response) member(path string) string {
+	var value any
+	_ = json.Unmarshal([]byte(a.body), &value)
+	for step := range strings.SplitSeq(path, ".") {
+		value = member(value, step)
+	}
+	text, _ := value.(string)
 	return text
 }
 
