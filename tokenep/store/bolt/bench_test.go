@@ -53,8 +53,8 @@ func BenchmarkLoadMillion(b *testing.B) {
 	few := open(b, file(b), Options{SweepInterval: -1})
 	path := file(b)
 	many := open(b, path, Options{SweepInterval: -1})
-	fill(b, few, thousand)
-	fill(b, many, million)
+	fill(b, few, thousand, time.Now().Add(time.Hour))
+	fill(b, many, million, time.Now().Add(time.Hour))
 	load := func(s *Store, among uint64) time.Duration {
 		ids := make([]string, turn) // as a request brings its id along
 		for i := range ids {
@@ -95,14 +95,14 @@ func id(i uint64) string { return fmt.Sprintf("%016x", i*0x9e3779b97f4a7c15) }
 
 // fill inserts n records in the order of their ids, in large transactions: in
 // any other it would take minutes. Pages are left as full as random inserts leave them.
-func fill(b *testing.B, s *Store, n int) {
+func fill(b testing.TB, s *Store, n int, expires time.Time) {
 	b.Helper()
 	ids := make([]string, n)
 	for i := range ids {
 		ids[i] = id(uint64(i))
 	}
 	slices.Sort(ids)
-	value := encode(store.Record{Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}, 1)
+	value := encode(store.Record{Data: make([]byte, 200), Expires: expires}, 1)
 	for some := range slices.Chunk(ids, 50_000) {
 		must(b, s.db.Update(func(tx *bbolt.Tx) error {
 			bucket, err := tx.CreateBucketIfNotExists([]byte(kind))

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
 func TestSweep(t *testing.T) {
@@ -97,4 +98,9 @@ func TestSweepBesideSwap(t *testing.T) {
 	must(t, err)
 	must(t, s.Close())
 	sound(t, path)
+}
+
+func TestSweepMuch(t *testing.T) {
+	s := open(t, file(t), Options{SweepInterval: -1})
+	storetest.RunSweep(t, s, func(t *testing.T, n int) { fill(t, s, n, time.Now().Add(-time.Hour)) }, s.Sweep)
 }

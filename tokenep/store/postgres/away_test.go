@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -32,6 +34,25 @@ func TestHangs(t *testing.T) { storetest.RunSilent(t, durable(t)) }
 
 // What PostgreSQL acknowledged is there after a kill -9.
 func TestKilled(t *testing.T) { storetest.RunKilled(t, durable(t)) }
+
+// A caller who leaves is let go at once.
+func TestCallerLeaves(t *testing.T) {
+	server := durable(t)
+	s := server.Open(t, time.Minute)
+	_, err := s.Load(t.Context(), kind, "none")
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	server.Pause()
+	defer server.Resume()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	start := time.Now()
+	_, err = s.Load(ctx, kind, "none")
+	if took := time.Since(start); !errors.Is(err, context.Canceled) || took > 10*time.Second {
+		t.Errorf("Load whose caller left: %v, after %v", err, took)
+	}
+}
 
 // A server that accepts connections and says nothing is away too.
 func TestSilent(t *testing.T) {

@@ -34,6 +34,10 @@ type Options struct {
 	// SweepInterval is how often expired records are deleted: 0 means each
 	// minute, and less than 0 only when Sweep is called.
 	SweepInterval time.Duration
+
+	// slack is how long after its time a record is deleted, a minute: PostgreSQL
+	// goes by its own clock, which may be ahead of the callers'.
+	slack time.Duration
 }
 
 // A Store is a store.Store in PostgreSQL. Make one with Open.
@@ -41,6 +45,7 @@ type Store struct {
 	pool      *pgxpool.Pool
 	namespace string
 	line      *engine.Line
+	slack     time.Duration
 
 	prepared  atomic.Bool
 	preparing chan struct{} // holds one value while the schema is looked at
@@ -84,7 +89,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		return nil, errDSN
 	}
 	s := &Store{
-		pool: pool, namespace: o.Namespace,
+		pool: pool, namespace: o.Namespace, slack: cmp.Or(o.slack, time.Minute),
 		line:      &engine.Line{Name: "postgres", Timeout: o.Timeout, Answer: answer},
 		preparing: make(chan struct{}, 1), stop: stop,
 	}

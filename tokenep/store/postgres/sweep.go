@@ -6,12 +6,11 @@ import "context"
 // and its locks are gone, within milliseconds.
 const sweepBatch = 200
 
-// A minute late, as the clock of the database may be ahead of the callers'.
 // What another server's sweep is deleting, or a Swap is changing, is skipped.
 const sweepSQL = `
 WITH gone AS MATERIALIZED (
 	SELECT namespace, kind, id FROM oauth_records
-	WHERE expires_at < now() - interval '1 minute'
+	WHERE expires_at < now() - $2::interval
 	ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 DELETE FROM oauth_records AS r USING gone
@@ -23,7 +22,7 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 	total := 0
 	for {
 		removed, err := do(ctx, s, func(ctx context.Context) (int, error) {
-			tag, err := s.pool.Exec(ctx, sweepSQL, sweepBatch)
+			tag, err := s.pool.Exec(ctx, sweepSQL, sweepBatch, s.slack)
 			return int(tag.RowsAffected()), err
 		})
 		total += removed

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
@@ -26,4 +27,15 @@ func TestSweep(t *testing.T) {
 	if n < sweepBatch+1 || len(page) != 3 {
 		t.Errorf("a sweep deleted %d, and left %d, want %d and 3", n, len(page), sweepBatch+1)
 	}
+}
+
+func TestSweepMuch(t *testing.T) {
+	s := open(t, servertest.For(t, servertest.Postgres, "fsync=off").URL, Options{SweepInterval: -1})
+	storetest.RunSweep(t, s, func(t *testing.T, n int) {
+		t.Helper()
+		_, err := s.pool.Exec(t.Context(), `INSERT INTO oauth_records
+			SELECT $1, 'thing', decode(md5(i::text), 'hex'), 1, repeat('x', 200)::bytea, now() - interval '1 hour'
+			FROM generate_series(1, $2) AS i`, s.namespace, n)
+		must(t, err)
+	}, s.Sweep)
 }

@@ -5,8 +5,8 @@
 // and replaces it, on the one node that has the key. Beside the records lie
 // indexes for List, each in the slot of the records that it names, and written
 // by the same script: an index is never behind. Redis drops what has expired
-// by itself, a minute late in case its clock is ahead, and the scripts take
-// some of it out of the indexes with each Insert.
+// by itself, a minute late in case its clock is ahead, and each process takes it
+// out of the indexes once a minute.
 //
 // What an answer is worth is a setting of Redis. It keeps every acknowledged
 // write through a crash only with "appendonly yes" and "appendfsync always";
@@ -17,6 +17,7 @@
 //
 //	redis.go    Open, Options, and how a verb fails
 //	verbs.go    the verbs
+//	sweep.go    cleaning the indexes
 //	script.go   the scripts, and how one is run
 //	layout.go   where a record is, and what its bytes are
 package redis

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
@@ -13,10 +12,6 @@ import (
 // A kind is spread over this many slots of a cluster. It is a part of where
 // records are, and can never change.
 const shards = 16
-
-// slack is how long after its time Redis drops a record: Redis goes by its own
-// clock, which may be ahead of the callers'.
-const slack = time.Minute
 
 // The value of a record is its version and when it expires (Unix milliseconds,
 // 0 is never), each as 8 bytes with the highest first, and its data.
@@ -38,6 +33,9 @@ func (s *Store) place(kind, id string) shard {
 	_, _ = h.Write([]byte(id))
 	return s.shard(kind, h.Sum32()%shards)
 }
+
+// kinds is where the names of all kinds are that there ever were.
+func (s *Store) kinds() string { return fmt.Sprintf("oauth:{%s}kinds", s.namespace) }
 
 func (s shard) record(id string) string { return string(s) + ":" + id }
 func (s shard) ids() string             { return string(s) + "ids" }     // a sorted set with all scores 0, so ordered by id
@@ -63,9 +61,9 @@ func decode(kind, id, value string) (store.Record, error) {
 }
 
 // dropAt returns when Redis drops the record, in Unix milliseconds; 0 means never.
-func dropAt(r store.Record) int64 {
+func (s *Store) dropAt(r store.Record) int64 {
 	if at := r.Millis(); at != 0 {
-		return at + slack.Milliseconds()
+		return at + s.slack.Milliseconds()
 	}
 	return 0
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,8 +30,20 @@ type Options struct {
 	// same database; "" means "default". It is 64 bytes at most, and has no braces.
 	Namespace string
 
-	// Timeout bounds each verb, with all that it waits for; 0 means 3 seconds.
+	// Timeout bounds each verb, with all that it waits for; 0 means 3 seconds. A
+	// caller's deadline does too; a cancel is noticed when Redis answers.
 	Timeout time.Duration
+
+	// Logger is told of a sweep that failed. nil means slog.Default().
+	Logger *slog.Logger
+
+	// SweepInterval is how often the indexes are cleaned of what Redis has
+	// dropped: 0 means each minute, and less than 0 only when Sweep is called.
+	SweepInterval time.Duration
+
+	// slack is how long after its time Redis drops a record, a minute: Redis goes
+	// by its own clock, which may be ahead of the callers'.
+	slack time.Duration
 }
 
 // A Store is a store.Store in Redis. Make one with Open.
@@ -37,6 +51,11 @@ type Store struct {
 	client    redis.UniversalClient
 	namespace string
 	line      *engine.Line
+	slack     time.Duration
+	known     sync.Map // the kinds that Redis was told of
+
+	stop    context.CancelFunc // ends the sweeps
+	running sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -54,7 +73,7 @@ var errURL = errors.New("redis: malformed URL: want redis://user:password@host:p
 //
 // The settings of go-redis may be parameters of the URL, such as pool_size. A
 // URL with a parameter addr, which may be repeated, is that of a cluster.
-func Open(_ context.Context, address string, o Options) (*Store, error) {
+func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if o.Namespace == "" {
 		o.Namespace = "default"
 	}
@@ -64,28 +83,36 @@ func Open(_ context.Context, address string, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
+	client, err := connect(address, o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		client: client, namespace: o.Namespace, slack: cmp.Or(o.slack, time.Minute),
+		line: &engine.Line{Name: "redis", Timeout: o.Timeout, Answer: answer},
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, cmp.Or(o.Logger, slog.Default()), s.Sweep) })
+	return s, nil
+}
+
+func connect(address string, timeout time.Duration) (redis.UniversalClient, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, errURL
-	}
-	s := &Store{
-		namespace: o.Namespace,
-		line:      &engine.Line{Name: "redis", Timeout: o.Timeout, Answer: answer},
 	}
 	if u.Query().Has("addr") {
 		c, err := redis.ParseClusterURL(address)
 		if err != nil {
 			return nil, errURL
 		}
-		s.client = redis.NewClusterClient(clusterSettings(c, o.Timeout))
-		return s, nil
+		return redis.NewClusterClient(clusterSettings(c, timeout)), nil
 	}
 	c, err := redis.ParseURL(address)
 	if err != nil {
 		return nil, errURL
 	}
-	s.client = redis.NewClient(settings(c, o.Timeout))
-	return s, nil
+	return redis.NewClient(settings(c, timeout)), nil
 }
 
 // settings keeps what the URL says, and fits the rest to the time-out of a verb.
@@ -119,10 +146,13 @@ func poolSize() int { return max(32, 10*runtime.GOMAXPROCS(0)) }
 
 // Close ends the connections. Every later verb returns store.ErrUnavailable.
 func (s *Store) Close() error {
-	if err := s.client.Close(); !errors.Is(err, redis.ErrClosed) {
-		return err
+	s.stop()
+	err := s.client.Close()
+	s.running.Wait()
+	if errors.Is(err, redis.ErrClosed) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // answer reports whether Redis has sent an error.

@@ -12,23 +12,9 @@ import (
 // times. A script runs by itself on the node that has these keys, and happens
 // as a whole: that is the compare-and-swap, and why an index tells the truth.
 var (
-	// sweep takes out of the indexes up to limit of what Redis has dropped. It
-	// need not look at the records: their times are those in the index.
-	sweep = `
-local function sweep(ids, expires, limit)
-	local now = tonumber(redis.call("TIME")[1]) * 1000
-	local gone = redis.call("ZRANGE", expires, "-inf", "(" .. string.format("%.0f", now), "BYSCORE", "LIMIT", 0, limit)
-	if #gone > 0 then
-		redis.call("ZREM", ids, unpack(gone))
-		redis.call("ZREM", expires, unpack(gone))
-	end
-end
-`
-
 	// KEYS: record, ids, expires. ARGV: id, value, when to drop it or 0.
 	// Returns 1, or 0 if there is a record.
-	insert = newScript(sweep + `
-sweep(KEYS[2], KEYS[3], 8)
+	insert = newScript(`
 if ARGV[3] == "0" then
 	if not redis.call("SET", KEYS[1], ARGV[2], "NX") then return 0 end
 	redis.call("ZREM", KEYS[3], ARGV[1])
@@ -56,7 +42,7 @@ end
 return 1
 `)
 
-	// KEYS: record, ids, expires. ARGV: id.
+	// KEYS: record, ids, expires. ARGV: id. Returns 1.
 	remove = newScript(`
 redis.call("DEL", KEYS[1])
 redis.call("ZREM", KEYS[2], ARGV[1])
@@ -64,10 +50,18 @@ redis.call("ZREM", KEYS[3], ARGV[1])
 return 1
 `)
 
-	// KEYS: ids, expires. ARGV: from and to as ZRANGE BYLEX has them, how many.
-	list = newScript(sweep + `
-sweep(KEYS[1], KEYS[2], 1000)
-return redis.call("ZRANGE", KEYS[1], ARGV[1], ARGV[2], "BYLEX", "LIMIT", 0, ARGV[3])
+	// KEYS: ids, expires. ARGV: how many at the most. Takes out of the indexes
+	// what Redis has dropped, and returns how many. It need not look at the
+	// records: their times are those in the index.
+	sweep = newScript(`
+local time = redis.call("TIME")
+local now = string.format("(%.0f", time[1] * 1000 + math.floor(time[2] / 1000))
+local gone = redis.call("ZRANGE", KEYS[2], "-inf", now, "BYSCORE", "LIMIT", 0, ARGV[1])
+if #gone > 0 then
+	redis.call("ZREM", KEYS[1], unpack(gone))
+	redis.call("ZREM", KEYS[2], unpack(gone))
+end
+return #gone
 `)
 )
 
@@ -86,19 +80,19 @@ func (once) NoRetry() bool { return true }
 
 // write is a verb that is a script, and returns none as the error if it wrote nothing.
 func (s *Store) write(ctx context.Context, none error, script script, keys []string, args ...any) error {
-	_, err := engine.Do(ctx, s.line, func(ctx context.Context) (struct{}, error) {
-		wrote, err := s.run(ctx, script, keys, args)
-		if err == nil && !wrote {
+	_, err := engine.Do(ctx, s.line, func(ctx context.Context) (int, error) {
+		n, err := s.run(ctx, script, keys, args...)
+		if err == nil && n == 0 {
 			err = none
 		}
-		return struct{}{}, err
+		return n, err
 	})
 	return err
 }
 
-// run runs a script, and reports whether it wrote. A node that does not know
-// the script has run nothing, and is sent the text.
-func (s *Store) run(ctx context.Context, script script, keys []string, args []any) (bool, error) {
+// run runs a script that returns a number. A node that does not know the script
+// has run nothing, and is sent the text.
+func (s *Store) run(ctx context.Context, script script, keys []string, args ...any) (int, error) {
 	cmd := once{call(ctx, "evalsha", script.hash, keys, args)}
 	err := s.client.Process(ctx, cmd)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -106,9 +100,9 @@ func (s *Store) run(ctx context.Context, script script, keys []string, args []an
 		err = s.client.Process(ctx, cmd)
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	return cmd.Bool()
+	return cmd.Int()
 }
 
 func call(ctx context.Context, verb, script string, keys []string, args []any) *redis.Cmd {

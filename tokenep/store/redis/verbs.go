@@ -17,8 +17,11 @@ func (s *Store) Insert(ctx context.Context, r store.Record) error {
 	if err := store.CheckRecord(r); err != nil {
 		return err
 	}
+	if err := s.know(ctx, r.Kind); err != nil {
+		return err
+	}
 	at := s.place(r.Kind, r.ID)
-	return s.write(ctx, store.ErrExists, insert, []string{at.record(r.ID), at.ids(), at.expiry()}, r.ID, encode(r, 1), dropAt(r))
+	return s.write(ctx, store.ErrExists, insert, []string{at.record(r.ID), at.ids(), at.expiry()}, r.ID, encode(r, 1), s.dropAt(r))
 }
 
 // Load implements store.Store.
@@ -46,7 +49,7 @@ func (s *Store) Swap(ctx context.Context, old, next store.Record) error {
 	at := s.place(old.Kind, old.ID)
 	version := binary.BigEndian.AppendUint64(nil, old.Version)
 	return s.write(ctx, store.ErrConflict, swap, []string{at.record(old.ID), at.ids(), at.expiry()},
-		old.ID, encode(next, old.Version+1), dropAt(next), version)
+		old.ID, encode(next, old.Version+1), s.dropAt(next), version)
 }
 
 // Delete implements store.Store.
@@ -80,34 +83,25 @@ func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int)
 }
 
 // ids merges the indexes of the shards.
-func (s *Store) ids(ctx context.Context, kind, prefix, after string, limit int) ([]string, error) {
+func (s *Store) ids(ctx context.Context, kind, prefix, after string, limit int) (ids []string, err error) {
 	from, to := between(prefix, after)
-	ask := func(verb, script string) (ids []string, err error) {
-		cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for n := range uint32(shards) {
-				at := s.shard(kind, n)
-				_ = p.Process(ctx, call(ctx, verb, script, []string{at.ids(), at.expiry()}, []any{from, to, limit}))
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+	some := make([]*redis.StringSliceCmd, shards)
+	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for n := range some {
+			some[n] = p.ZRangeArgs(ctx, redis.ZRangeArgs{
+				Key: s.shard(kind, uint32(n)).ids(), Start: from, Stop: to, ByLex: true, Count: int64(limit),
+			})
 		}
-		for _, cmd := range cmds {
-			some, err := cmd.(*redis.Cmd).StringSlice()
-			if err != nil {
-				return nil, err
-			}
-			ids = append(ids, some...)
-		}
-		slices.Sort(ids)
-		return ids[:min(limit, len(ids))], nil
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	ids, err := ask("evalsha", list.hash)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		ids, err = ask("eval", list.text)
+	for _, cmd := range some {
+		ids = append(ids, cmd.Val()...)
 	}
-	return ids, err
+	slices.Sort(ids)
+	return ids[:min(limit, len(ids))], nil
 }
 
 // between returns what ZRANGE BYLEX calls from and to for the ids that begin

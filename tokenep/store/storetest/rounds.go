@@ -23,7 +23,7 @@ func Rounds(t testing.TB, desk, ci int) int {
 		return n
 	case testing.Short():
 		return 2
-	case os.Getenv("CI") == "true":
+	case onCI():
 		return ci
 	}
 	return desk

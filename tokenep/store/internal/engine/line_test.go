@@ -19,7 +19,6 @@ var errSent = errors.New("sent by the server")
 // A server answers at once, or while it hangs never.
 type server struct {
 	hangs   atomic.Bool
-	deaf    bool // hangs also when the context ends, until it resumes
 	resumed chan struct{}
 	asked   atomic.Int32
 }
@@ -32,13 +31,9 @@ func newServer() (*server, *Line) {
 func (s *server) verb(answer error) func(context.Context) (int, error) {
 	return func(ctx context.Context) (int, error) {
 		s.asked.Add(1)
-		done := ctx.Done()
-		if s.deaf {
-			done = nil
-		}
 		if s.hangs.Load() {
 			select {
-			case <-done:
+			case <-ctx.Done():
 				return 0, os.ErrDeadlineExceeded
 			case <-s.resumed:
 			}
@@ -136,16 +131,14 @@ func TestConclusions(t *testing.T) {
 	}
 }
 
-// A caller who leaves is answered at once, and is no sign of silence, with a
-// client that does not notice either.
+// A caller who leaves gets the error of its context, and is no sign of silence.
 func TestCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, line := newServer()
-		s.deaf = true
 		s.hangs.Store(true)
-		now := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
+		now := time.Now()
 		_, err := Do(ctx, line, s.verb(nil))
 		fails(t, "a deadline", err, context.DeadlineExceeded, time.Second, now)
 		ctx, cancel = context.WithCancel(t.Context())
@@ -159,13 +152,31 @@ func TestCallerLeaves(t *testing.T) {
 		if n := s.asked.Load(); n != 2 {
 			t.Errorf("the server was asked %d times, want 2", n)
 		}
-		now = time.Now()
-		_, err = Do(t.Context(), line, s.verb(nil))
-		fails(t, "a deaf client", err, store.ErrUnavailable, line.Timeout, now)
-		close(s.resumed)
-		synctest.Wait()
 		if line.silent.Load() {
 			t.Error("callers who left are taken for a silent server")
+		}
+	})
+}
+
+// A connection has the caller's deadline too, and may notice it before the context.
+func TestDeadlineOfTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, line := newServer()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
+		defer cancel()
+		verb := func(ctx context.Context) (int, error) {
+			deadline, _ := ctx.Deadline()
+			for time.Now().Before(deadline) {
+				time.Sleep(time.Until(deadline))
+			}
+			return 0, os.ErrDeadlineExceeded
+		}
+		_, err := Do(ctx, line, verb)
+		fails(t, "the caller's", err, context.DeadlineExceeded, time.Second, time.Now())
+		_, err = Do(t.Context(), line, verb)
+		fails(t, "the line's", err, store.ErrUnavailable, line.Timeout, time.Now())
+		if !line.silent.Load() {
+			t.Error("the deadline of a connection is not taken for silence")
 		}
 	})
 }

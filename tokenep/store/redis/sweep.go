@@ -1,0 +1,61 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
+)
+
+// sweepStep is how many entries of an index one script takes out: Redis does
+// nothing else while a script runs.
+const sweepStep = 100
+
+// Sweep takes out of the indexes what Redis has dropped by itself, in small
+// steps, and returns how many entries that were. Any number of processes may
+// do it at once. It goes over all kinds that there ever were in the database, also
+// if this process knows none of them.
+func (s *Store) Sweep(ctx context.Context) (total int, err error) {
+	kinds, err := engine.Do(ctx, s.line, func(ctx context.Context) ([]string, error) {
+		return s.client.SMembers(ctx, s.kinds()).Result()
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, kind := range kinds {
+		for n := range uint32(shards) {
+			removed, failed := s.sweepShard(ctx, s.shard(kind, n))
+			total += removed
+			if err == nil {
+				err = failed // and the others may be on a node that is there
+			}
+		}
+	}
+	return total, err
+}
+
+func (s *Store) sweepShard(ctx context.Context, at shard) (total int, err error) {
+	for {
+		n, err := engine.Do(ctx, s.line, func(ctx context.Context) (int, error) {
+			return s.run(ctx, sweep, []string{at.ids(), at.expiry()}, sweepStep)
+		})
+		total += n
+		if err != nil || n < sweepStep {
+			return total, err
+		}
+	}
+}
+
+// know has the kind of a record that is about to be inserted among those that
+// are swept. A process says it once.
+func (s *Store) know(ctx context.Context, kind string) error {
+	if _, known := s.known.Load(kind); known {
+		return nil
+	}
+	_, err := engine.Do(ctx, s.line, func(ctx context.Context) (int64, error) {
+		return s.client.SAdd(ctx, s.kinds(), kind).Result()
+	})
+	if err == nil {
+		s.known.Store(kind, nil)
+	}
+	return err
+}

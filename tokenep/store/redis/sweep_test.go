@@ -1,0 +1,60 @@
+package redis
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+)
+
+// What Redis has dropped leaves the indexes, whoever inserted it; what lives stays.
+func TestSweep(t *testing.T) {
+	o := Options{Namespace: servertest.Namespace(), SweepInterval: -1, slack: time.Millisecond}
+	before := open(t, shared.URL(t), o)
+	soon := time.Now().Add(200 * time.Millisecond)
+	for id, expires := range map[string]time.Time{"never": {}, "later": time.Now().Add(time.Hour), "renewed": soon} {
+		r := store.Record{Kind: kind, ID: id, Version: 1, Expires: expires}
+		must(t, before.Insert(t.Context(), r))
+		if id == "renewed" {
+			r.Expires = time.Now().Add(time.Hour)
+			must(t, before.Swap(t.Context(), r, r))
+		}
+	}
+	const gone = 20 * shards
+	for i := range gone {
+		must(t, before.Insert(t.Context(), store.Record{Kind: kind, ID: fmt.Sprint("gone-", i), Expires: time.Now().Add(-time.Hour)}))
+	}
+	time.Sleep(time.Until(soon) + 10*time.Millisecond)
+
+	s := open(t, shared.URL(t), o) // it has never heard of the kind
+	n, err := s.Sweep(t.Context())
+	must(t, err)
+	ids, err := s.ids(t.Context(), kind, "", "", store.MaxPage)
+	must(t, err)
+	if n != gone || len(ids) != 3 {
+		t.Errorf("a sweep took out %d, and left %q, want %d and 3", n, ids, gone)
+	}
+	sound(t, s)
+}
+
+func TestSweepMuch(t *testing.T) {
+	s := open(t, shared.URL(t), Options{Namespace: servertest.Namespace(), SweepInterval: -1})
+	storetest.RunSweep(t, s, func(t *testing.T, n int) {
+		t.Helper()
+		must(t, s.know(t.Context(), kind))
+		_, err := s.client.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+			for i := range n {
+				id := fmt.Sprint("gone-", i)
+				p.ZAdd(t.Context(), s.place(kind, id).ids(), redis.Z{Member: id})
+				p.ZAdd(t.Context(), s.place(kind, id).expiry(), redis.Z{Member: id, Score: 1})
+			}
+			return nil
+		})
+		must(t, err)
+	}, s.Sweep)
+}
