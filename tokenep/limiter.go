@@ -42,12 +42,12 @@ func (l *Limiter) Allow(ctx context.Context, address netip.Addr) error {
 		return nil
 	}
 	l.mu.Lock()
-	f, known := l.addresses[network(address)]
+	f, known := l.failures(network(address), l.Now())
 	l.mu.Unlock()
 	if !known {
 		return nil
 	}
-	level := f.decayed(l.Now())
+	level := f.level
 	if err := tooMany(level); err != nil || level <= freeFailures {
 		return err
 	}
@@ -89,13 +89,12 @@ func (l *Limiter) update(address netip.Addr, change func(failures) failures) err
 	key := network(address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old, known := l.addresses[key]
 	now := l.Now()
-	level := old.decayed(now)
-	if err := tooMany(level); err != nil {
+	old, known := l.failures(key, now)
+	if err := tooMany(old.level); err != nil {
 		return err
 	}
-	f := change(failures{level: level, at: now, client: old.client})
+	f := change(old)
 	switch {
 	case f.level <= 0 && known:
 		delete(l.addresses, key)
@@ -104,6 +103,17 @@ func (l *Limiter) update(address netip.Addr, change func(failures) failures) err
 		l.addresses[key] = f
 	}
 	return nil
+}
+
+// failures returns those of an address as they are now. Where they were counted at a later time, because the clock has gone back, they are counted anew:
+// else nothing would be forgotten until that time has come again.
+func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known bool) {
+	f, known = l.addresses[key]
+	if known && f.at.After(now) {
+		f.at = now
+		l.addresses[key] = f
+	}
+	return failures{level: f.decayed(now), at: now, client: f.client}, known
 }
 
 // makeRoom bounds the memory that strangers can use up. When every address is one that failed lately, any of them is forgotten.
