@@ -46,8 +46,12 @@ const (
 
 	// revocationSlack is how much longer than the tokens it names an entry lives: for tokens that are being issued at this
 	// moment, for the leeway of verifiers, and for clocks that differ.
-	revocationSlack = verify.MaxLeeway
+	revocationSlack = verify.MaxLeeway + ClockJump
 )
+
+// ClockJump is how far ahead of the time a clock may be and go back again, without a revoked token being good after that:
+// its revocation is kept for so much longer than is needed otherwise.
+const ClockJump = time.Hour
 
 // NewRevocations returns the log of s, whose entries it puts into set.
 func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time, log *slog.Logger) *Revocations {
