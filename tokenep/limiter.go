@@ -116,25 +116,34 @@ func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known b
 	return failures{level: f.decayed(now), at: now, client: f.client}, known
 }
 
-// makeRoom bounds the memory that strangers can use up. When every address is one that failed lately, any of them is forgotten.
+// makeRoom bounds the memory that strangers can use up. Each failure looks at a few others and drops what is forgotten, so that there is never much of
+// that. When every address is one that failed lately, any of them is dropped.
 func (l *Limiter) makeRoom(now time.Time) {
 	if l.addresses == nil {
 		l.addresses = make(map[netip.Prefix]failures)
 	}
-	if len(l.addresses) < maxAddresses {
-		return
+	look, full := 2, len(l.addresses) >= maxAddresses
+	if full {
+		look = 64
 	}
-	examined, freed := 0, false
+	freed := false
 	for key, f := range l.addresses {
-		examined++
-		if f.decayed(now) == 0 || examined == 64 && !freed {
+		look--
+		if f.decayed(now) == 0 || full && look <= 0 && !freed {
 			delete(l.addresses, key)
 			freed = true
 		}
-		if examined == 64 {
+		if look <= 0 {
 			return
 		}
 	}
+}
+
+// Len is the number of addresses that it remembers.
+func (l *Limiter) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.addresses)
 }
 
 // network is what failures are counted by: an IPv4 address, or the /64 that one IPv6 host has to itself.
