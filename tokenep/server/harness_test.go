@@ -74,11 +74,7 @@ func newFixture(t *testing.T, changes ...func(*server.Config)) *fixture {
 	t.Helper()
 	f := &fixture{clock: new(clock), log: new(log)}
 	f.store = &breakable{Store: memory.New(memory.Options{Now: f.clock.Now})}
-	c := server.Config{
-		Issuer: issuer, Store: f.store, Memory: server.NewMemory(f.clock.Now), Clients: slices.Clone(clients), TokenTTL: 4 * time.Hour,
-		Exchange: server.Exchange{Enabled: true, Anonymous: true, APITokens: &server.APITokens{Prefix: "demo"}},
-		Logger:   slog.New(slog.NewTextHandler(f.log, nil)), Now: f.clock.Now,
-	}
+	c := f.config(f.clock.Now)
 	c.Memory.Limiter = nil
 	for _, change := range changes {
 		change(&c)
@@ -90,8 +86,25 @@ func newFixture(t *testing.T, changes ...func(*server.Config)) *fixture {
 	return f
 }
 
-// serve mounts a server that has not been started.
+func (f *fixture) config(now func() time.Time) server.Config {
+	return server.Config{
+		Issuer: issuer, Store: f.store, Memory: server.NewMemory(now), Clients: slices.Clone(clients), TokenTTL: 4 * time.Hour,
+		Exchange: server.Exchange{Enabled: true, Anonymous: true, APITokens: &server.APITokens{Prefix: "demo"}},
+		Logger:   slog.New(slog.NewTextHandler(f.log, nil)), Now: now,
+	}
+}
+
+// serve mounts a server that has not been started, and listens.
 func (f *fixture) serve(t *testing.T, c server.Config) {
+	t.Helper()
+	f.mount(t, c)
+	listener := httptest.NewServer(f.handler)
+	t.Cleanup(listener.Close)
+	f.url = listener.URL
+}
+
+// mount makes a server that is called without a connection in between.
+func (f *fixture) mount(t *testing.T, c server.Config) {
 	t.Helper()
 	var err error
 	if f.Server, err = server.New(c); err != nil {
@@ -113,9 +126,6 @@ func (f *fixture) serve(t *testing.T, c server.Config) {
 		mux.Handle(path, handler)
 	}
 	f.handler = mux
-	listener := httptest.NewServer(mux)
-	t.Cleanup(listener.Close)
-	f.url = listener.URL
 }
 
 // limited gives a server a limiter that sees every request come from one address.
