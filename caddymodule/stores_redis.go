@@ -16,6 +16,7 @@ type RedisStore struct {
 	// Where it is: redis://user:password@host:port/database, rediss:// for TLS, or unix://path/to/socket; with ?addr=host:port for further nodes of a
 	// cluster. Placeholders are resolved when the configuration is loaded, and the password must be one: {env.REDIS_PASSWORD}, or {file./run/secrets/redis}.
 	// It is encoded as a URL wants it; when a placeholder is all of the URL, the password in it is encoded already.
+	// With rediss:// the parameter ca_file=/path/to/ca.pem names the authorities to trust instead of the system's.
 	URL string `json:"url,omitempty"`
 
 	resolved string
@@ -38,8 +39,8 @@ func (r *RedisStore) Locate(server string) (location string, err error) {
 }
 
 // Open makes no connection yet: Redis may be away when Caddy starts.
-func (r *RedisStore) Open(string, *slog.Logger) (store.Store, error) {
-	return redis.Open(context.Background(), r.resolved, redis.Options{Namespace: r.server})
+func (r *RedisStore) Open(_ string, logger *slog.Logger) (store.Store, error) {
+	return redis.Open(context.Background(), r.resolved, redis.Options{Namespace: r.server, Logger: logger})
 }
 
 // Interface guards

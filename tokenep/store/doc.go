@@ -18,6 +18,7 @@
 //	bolt/       one file on a local disk, durable at each answer: the default
 //	redis/      Redis or Valkey, alone or a cluster, for several processes
 //	postgres/   a table of PostgreSQL, for several processes
+//	internal/   what engines have in common
 //
 // Read [Store] first, then the engine memory, which does the same in the fewest
 // lines.

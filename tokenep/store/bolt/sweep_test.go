@@ -104,3 +104,11 @@ func TestSweepMuch(t *testing.T) {
 	s := open(t, file(t), Options{SweepInterval: -1})
 	storetest.RunSweep(t, s, func(t *testing.T, n int) { fill(t, s, n, time.Now().Add(-time.Hour)) }, s.Sweep)
 }
+
+func TestSweepsItself(t *testing.T) {
+	s := open(t, file(t), Options{SweepInterval: 10 * time.Millisecond})
+	storetest.RunSweepsItself(t, s, func() (int, error) {
+		page, err := s.List(t.Context(), kind, "", "", store.MaxPage)
+		return len(page), err
+	})
+}

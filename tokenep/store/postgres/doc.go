@@ -12,9 +12,21 @@
 // The connection string may name several hosts, and with
 // target_session_attrs=read-write the one is used that takes writes.
 //
-// The table is made by the first verb of the first server, which needs the
-// right to do so, in the schema that is first in the search_path. Behind a pooler
-// that gives each transaction another connection, add default_query_exec_mode=exec.
+// The table is made by the first verb of the first server, in the schema that is
+// first in the search_path. A role that owns a schema of its own needs no more
+// than that; one that may make nothing finds the table of another who has been
+// there, and needs
+//
+//	GRANT SELECT ON oauth_schema TO oauth
+//	GRANT SELECT, INSERT, UPDATE, DELETE ON oauth_records TO oauth
+//
+// sslmode=verify-full and sslrootcert in the connection string have the server
+// show a certificate; what is less than verify-full believes anybody.
+//
+// Behind a pooler that gives each transaction another connection, such as
+// PgBouncer with pool_mode=transaction, add default_query_exec_mode=exec, so that
+// nothing is prepared. The rest fits: each verb is one statement, and the schema
+// is made in one transaction, whose lock ends with it.
 //
 //	postgres.go    Open, Options, and how a verb fails
 //	verbs.go       the verbs

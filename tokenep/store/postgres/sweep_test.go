@@ -39,3 +39,12 @@ func TestSweepMuch(t *testing.T) {
 		must(t, err)
 	}, s.Sweep)
 }
+
+func TestSweepsItself(t *testing.T) {
+	o := Options{Namespace: servertest.Namespace(), SweepInterval: 10 * time.Millisecond}
+	s := open(t, shared.URL(t), o)
+	storetest.RunSweepsItself(t, s, func() (int, error) {
+		page, err := s.List(t.Context(), kind, "", "", store.MaxPage)
+		return len(page), err
+	})
+}

@@ -15,7 +15,14 @@
 // min-replicas-to-write narrows that. And it must not evict: under any policy
 // but "maxmemory-policy noeviction" it throws sessions away when it is full.
 //
-//	redis.go    Open, Options, and how a verb fails
+// A user of its own needs no more than this, and in a cluster +cluster|slots:
+//
+//	ACL SETUSER oauth on >password ~oauth:{* +get +set +getrange +del +zadd +zrem +zrange +time +sadd +smembers +eval +evalsha
+//
+// The tests run against redis-server 7, or valkey-server where that is what is installed.
+//
+//	redis.go    Open, Options, Close
+//	connect.go  the client, and its settings
 //	verbs.go    the verbs
 //	sweep.go    cleaning the indexes
 //	script.go   the scripts, and how one is run

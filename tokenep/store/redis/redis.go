@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
@@ -34,7 +31,8 @@ type Options struct {
 	// caller's deadline does too; a cancel is noticed when Redis answers.
 	Timeout time.Duration
 
-	// Logger is told of a sweep that failed. nil means slog.Default().
+	// Logger is told of a sweep that failed, and of a URL that loosens TLS. nil
+	// means slog.Default().
 	Logger *slog.Logger
 
 	// SweepInterval is how often the indexes are cleaned of what Redis has
@@ -60,19 +58,15 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// errURL does not show the URL, nor any part of it: what is malformed may have
-// a piece of the password where a port or a path should be.
-var errURL = errors.New("redis: malformed URL: want redis://user:password@host:port/database, or rediss:// for TLS, " +
-	"or unix://path/to/socket; a cluster has further nodes in ?addr=host:port; " +
-	"a password with other than letters and digits is percent-encoded")
-
 // Open returns the store at a URL as go-redis reads it, and makes no connection
 // before the first verb needs one: while Redis is away the verbs, and not Open,
 // return store.ErrUnavailable. It fails if the URL or the options are wrong. No
 // error shows the URL.
 //
 // The settings of go-redis may be parameters of the URL, such as pool_size. A
-// URL with a parameter addr, which may be repeated, is that of a cluster.
+// URL with a parameter addr, which may be repeated, is that of a cluster. With
+// rediss:// the parameter ca_file names a file of certificates, in PEM, of the
+// authorities that are trusted instead of the system's.
 func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if o.Namespace == "" {
 		o.Namespace = "default"
@@ -83,6 +77,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
+	logger := cmp.Or(o.Logger, slog.Default())
 	client, err := connect(address, o.Timeout)
 	if err != nil {
 		return nil, err
@@ -91,58 +86,13 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		client: client, namespace: o.Namespace, slack: cmp.Or(o.slack, time.Minute),
 		line: &engine.Line{Name: "redis", Timeout: o.Timeout, Answer: answer},
 	}
+	if insecure(client) {
+		logger.Warn("store: the certificate of Redis is not verified, since its URL says skip_verify")
+	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, cmp.Or(o.Logger, slog.Default()), s.Sweep) })
+	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, logger, s.Sweep) })
 	return s, nil
 }
-
-func connect(address string, timeout time.Duration) (redis.UniversalClient, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, errURL
-	}
-	if u.Query().Has("addr") {
-		c, err := redis.ParseClusterURL(address)
-		if err != nil {
-			return nil, errURL
-		}
-		return redis.NewClusterClient(clusterSettings(c, timeout)), nil
-	}
-	c, err := redis.ParseURL(address)
-	if err != nil {
-		return nil, errURL
-	}
-	return redis.NewClient(settings(c, timeout)), nil
-}
-
-// settings keeps what the URL says, and fits the rest to the time-out of a verb.
-func settings(c *redis.Options, timeout time.Duration) *redis.Options {
-	c.PoolSize = cmp.Or(c.PoolSize, poolSize())
-	c.DialTimeout = cmp.Or(c.DialTimeout, timeout)
-	c.ReadTimeout = cmp.Or(c.ReadTimeout, timeout)
-	c.PoolTimeout = cmp.Or(c.PoolTimeout, timeout)
-	c.ContextTimeoutEnabled = true
-	c.MaxRetries, c.DialerRetries = -1, 1 // see once
-	// Nothing is asked for that a user of few rights might not be allowed.
-	c.DisableIdentity, c.MaintNotificationsConfig = true, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return c
-}
-
-func clusterSettings(c *redis.ClusterOptions, timeout time.Duration) *redis.ClusterOptions {
-	c.PoolSize = cmp.Or(c.PoolSize, poolSize())
-	c.DialTimeout = cmp.Or(c.DialTimeout, timeout)
-	c.ReadTimeout = cmp.Or(c.ReadTimeout, timeout)
-	c.PoolTimeout = cmp.Or(c.PoolTimeout, timeout)
-	c.ContextTimeoutEnabled = true
-	c.MaxRetries, c.DialerRetries = -1, 1
-	// Writes are not sent again, so that no failure tells of a fail-over.
-	c.ClusterStateReloadInterval = 5 * time.Second
-	c.DisableRoutingPolicies = true // each command has a key
-	c.DisableIdentity, c.MaintNotificationsConfig = true, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return c
-}
-
-func poolSize() int { return max(32, 10*runtime.GOMAXPROCS(0)) }
 
 // Close ends the connections. Every later verb returns store.ErrUnavailable.
 func (s *Store) Close() error {

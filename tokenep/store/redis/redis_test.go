@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -61,18 +60,6 @@ func TestShared(t *testing.T) {
 		o := Options{Namespace: servertest.Namespace()}
 		return open(t, url, o), open(t, url, o)
 	})
-}
-
-// A cluster refuses scripts whose keys are not of one slot, also if it is one node.
-func TestCluster(t *testing.T) {
-	server := servertest.For(t, servertest.Redis, "--cluster-enabled", "yes", "--appendfsync", "no")
-	client := open(t, server.URL, Options{}).client
-	must(t, client.(*redis.Client).ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
-	for !errors.Is(client.Get(t.Context(), "none").Err(), redis.Nil) { // it takes a moment to be up
-		time.Sleep(10 * time.Millisecond)
-	}
-	url := server.URL + "?addr=127.0.0.1:" + server.Port
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, url, Options{Namespace: servertest.Namespace()}) })
 }
 
 // sound reports where an index and the records of a namespace differ.

@@ -58,3 +58,12 @@ func TestSweepMuch(t *testing.T) {
 		must(t, err)
 	}, s.Sweep)
 }
+
+func TestSweepsItself(t *testing.T) {
+	o := Options{Namespace: servertest.Namespace(), SweepInterval: 10 * time.Millisecond, slack: time.Millisecond}
+	s := open(t, shared.URL(t), o)
+	storetest.RunSweepsItself(t, s, func() (int, error) {
+		ids, err := s.ids(t.Context(), kind, "", "", store.MaxPage)
+		return len(ids), err
+	})
+}

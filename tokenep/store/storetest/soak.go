@@ -194,7 +194,7 @@ func (s *soaking) rotate(r store.Record) error {
 		s.used = s.used[1:]
 	}
 	var some []store.Record
-	for _, i := range rand.Perm(len(s.used))[:min(4, len(s.used))] {
+	for _, i := range rand.Perm(len(s.used))[:min(4, len(s.used))] { //nolint:gosec // any will do
 		some = append(some, s.known[[2]string{r.Kind, s.used[i].ID}])
 	}
 	s.mu.Unlock()

@@ -9,7 +9,9 @@
 //	server.go        Server: start, stop, kill, start again
 //	shared.go        Shared: one for most tests of a package
 //	redis.go         Redis
+//	cluster.go       a cluster of Redis
 //	postgres.go      PostgreSQL
+//	tls.go           certificates for them
 //	signal_unix.go   processes, where they can be stopped and run as another user
 //	signal_other.go  and where they cannot
 package servertest

@@ -185,6 +185,15 @@ func launch(dir string, on func(port string) *Server) (*Server, error) {
 	return nil, err
 }
 
+// FreePort returns a port of 127.0.0.1 that nobody listens on, for a server that
+// needs a second one.
+func FreePort(tb testing.TB) string {
+	tb.Helper()
+	port, err := freePort()
+	check(tb, err)
+	return port
+}
+
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
