@@ -56,7 +56,7 @@ func encodeRevocation(n uint64, e verify.Revocation, now time.Time) (store.Recor
 	if least := now.Add(minEntryLife); expires.Before(least) {
 		expires = least
 	}
-	return store.Record{Kind: kindRevocation, ID: entryID(n), Data: data, Expires: expires.Add(clockJump)}, nil
+	return store.Record{Kind: kindRevocation, ID: entryID(n), Data: data, Expires: expires}, nil
 }
 
 func decodeRevocation(record store.Record) (verify.Revocation, error) {

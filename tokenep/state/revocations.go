@@ -56,7 +56,7 @@ func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time
 
 // Add revokes tokens: stored first, then in the set of this node before it returns, so that the very next request is
 // refused; other nodes refuse it within followInterval. e.Expires is required: when the last of the tokens that it names is
-// dead, leeway included; it is kept for an hour longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may or may not have been added.
+// dead, leeway included. Adding an entry twice does no harm; after an error the entry may or may not have been added.
 func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	if err := checkRevocation(e); err != nil {
 		return err
@@ -184,6 +184,6 @@ func (r *Revocations) take(ctx context.Context) error {
 	if age := r.now().Sub(r.headSeen); age >= 0 && age < headInterval {
 		return nil
 	}
-	r.set.Sweep(r.now().Add(-clockJump))
+	r.set.Sweep(r.now())
 	return r.catchUp(ctx, entryID(r.last))
 }

@@ -83,7 +83,7 @@ func TestRevocationComesOverWithAllItSays(t *testing.T) {
 			t.Errorf("issued at %v: revoked %v, want %v", issued, got, want)
 		}
 	}
-	c.pass(2 * time.Hour)
+	c.pass(time.Hour)
 	b.follow(t)
 	if n := b.set.Len(); n != 0 {
 		t.Errorf("%d entries after the last expired, want none", n)

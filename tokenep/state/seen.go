@@ -12,9 +12,15 @@ import (
 
 const kindSeen = "seen" // id: the SHA-256 of where the id is unique, and of the id
 
-// MaxSeenLife is how far ahead the exp of something that is good for one use may lie: what is kept is kept for so long,
-// and it is the client that says so.
-const MaxSeenLife = 24 * time.Hour
+const (
+	// MaxSeenLife is how far ahead the exp of something that is good for one use may lie: what is kept is kept for so long,
+	// and it is the client that says so.
+	MaxSeenLife = 24 * time.Hour
+
+	// clockJump is how much longer than necessary an id is kept: were it dropped while the clock is ahead, then what it
+	// belongs to would be good once more when the clock is set right.
+	clockJump = time.Hour
+)
 
 // storedSeen is the record of an id.
 type storedSeen struct {
