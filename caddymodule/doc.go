@@ -25,5 +25,6 @@
 //
 // The Caddyfile becomes JSON, in which literal secrets are hashes already. Provision resolves placeholders, reads key set files, checks
 // everything and puts the parts together, but writes nothing and makes no keys, since it runs for "caddy validate" and for reloads that fail.
-// Start opens the store and loads the keys, or makes them. A request that comes before that waits.
+// Start opens the store and loads the keys, or makes them. A request that comes before that waits; after a reload it need not, since the new configuration
+// has from the old one what that had in memory.
 package caddymodule

@@ -1,91 +1,110 @@
 package caddymodule
 
 import (
+	"errors"
 	"io"
-	"net"
+	"maps"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// caddyProcess is the Caddy that a script runs in the background.
-type caddyProcess struct {
-	cmd  *exec.Cmd     // nil: none
-	done chan struct{} // closed when it has ended
-
-	calls []func() error // wait for the requests in the background
+// scriptState is what a script has running in the background.
+type scriptState struct {
+	caddys map[string]*process // by name; "" is the one without
+	calls  []func() error      // wait for the requests in the background
 }
 
-type caddyKey struct{}
+type scriptStateKey struct{}
 
-func scriptCaddy(ts *testscript.TestScript) *caddyProcess {
-	return ts.Value(caddyKey{}).(*caddyProcess)
+func scriptBackground(ts *testscript.TestScript) *scriptState {
+	return ts.Value(scriptStateKey{}).(*scriptState)
 }
 
-// scriptCaddyRun starts Caddy and waits for its pingback, as `caddy start` does: it comes when the configuration is loaded.
+// scriptCaddyRun starts one Caddy, or all that are named at once.
 func scriptCaddyRun(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: [!] caddy-run CADDYFILE")
+	if len(args) < 1 {
+		ts.Fatalf("usage: [!] caddy-run CADDYFILE [NAME…]")
 	}
-	c := scriptCaddy(ts)
-	if c.cmd != nil {
-		ts.Fatalf("Caddy is running already")
+	names := args[1:]
+	if len(names) == 0 {
+		names = []string{""}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	defer func() { _ = listener.Close() }()
 	environment := scriptEnvironment(ts)
-	log, err := os.OpenFile(ts.MkAbs("caddy.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	ts.Check(err)
-	written, err := log.Seek(0, io.SeekEnd)
-	ts.Check(err)
-	c.start(ts, log, environment, "--config", args[0], "--adapter", "caddyfile", "--pingback", listener.Addr().String())
-
-	loaded := make(chan struct{})
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return // it ended instead
+	starts := make([]start, len(names))
+	for i, name := range names {
+		if scriptBackground(ts).caddys[name] != nil {
+			ts.Fatalf("Caddy %s is running already", name)
 		}
-		_, _ = io.Copy(io.Discard, conn)
-		_ = conn.Close()
-		close(loaded)
-	}()
-	select {
-	case <-loaded:
-	case <-c.done:
-		c.cmd = nil
+		starts[i] = prepare(ts, name, environment)
 	}
-	_, _ = io.WriteString(ts.Stderr(), ts.ReadFile("caddy.log")[written:])
-	if started := c.cmd != nil; started == neg {
-		ts.Fatalf("did Caddy start? %v", started)
+	var all sync.WaitGroup
+	for i := range starts {
+		all.Go(func() { starts[i].run(ts.MkAbs("."), args[0]) })
+	}
+	all.Wait()
+	ts.Defer(func() {
+		for _, s := range starts {
+			if s.process != nil {
+				s.process.end(os.Kill)
+			}
+		}
+	})
+	for _, s := range starts {
+		_, _ = io.WriteString(ts.Stderr(), ts.ReadFile(s.log.Name())[s.written:])
+		if started := s.err == nil; started == neg || s.err != nil && !errors.Is(s.err, errEnded) {
+			ts.Fatalf("did Caddy %s start? %v %v", s.name, started, s.err)
+		}
+		if s.err == nil {
+			scriptBackground(ts).caddys[s.name] = s.process
+		}
 	}
 }
 
-func (c *caddyProcess) start(ts *testscript.TestScript, log *os.File, environment []string, args ...string) {
-	c.cmd, c.done = exec.Command("caddy", append([]string{"run"}, args...)...), make(chan struct{})
-	c.cmd.Dir, c.cmd.Env = ts.MkAbs("."), environment
-	c.cmd.Stdin = strings.NewReader("the pingback sends this back")
-	c.cmd.Stdout, c.cmd.Stderr = log, log
-	ts.Check(c.cmd.Start())
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		_ = cmd.Wait()
-		_ = log.Close()
-		close(done)
-	}(c.cmd, c.done)
-	ts.Defer(func() { c.end(os.Kill) })
+// start is a Caddy that is being started.
+type start struct {
+	name        string
+	environment []string
+	log         *os.File
+	written     int64 // how long the log was before
+
+	process *process
+	err     error
 }
 
-// end sends the signal and waits for the process to be gone.
-func (c *caddyProcess) end(signal os.Signal) {
-	if c.cmd == nil {
-		return
+// prepare gives a Caddy that has a name a home, a site and an admin address of its own, and keeps them when it starts again.
+func prepare(ts *testscript.TestScript, name string, environment []string) start {
+	s := start{name: name, environment: environment}
+	log := "caddy.log"
+	if name != "" {
+		log = name + ".log"
+		s.environment = append(s.environment, "SITE="+scriptAddress(ts, name), "CADDY_ADMIN="+scriptAddress(ts, name+"_ADMIN"),
+			"XDG_DATA_HOME="+filepath.Join(ts.MkAbs("home"), name, "data"), "XDG_CONFIG_HOME="+filepath.Join(ts.MkAbs("home"), name, "config"))
 	}
-	_ = c.cmd.Process.Signal(signal)
-	<-c.done
-	c.cmd = nil
+	var err error
+	s.log, err = os.OpenFile(ts.MkAbs(log), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	s.written, err = s.log.Seek(0, io.SeekEnd)
+	ts.Check(err)
+	return s
+}
+
+func (s *start) run(dir, caddyfile string) {
+	s.process, s.err = startProcess(dir, s.environment, s.log, caddyfile)
+}
+
+// scriptAddress returns the address in a variable, which gets a free one if it is empty.
+func scriptAddress(ts *testscript.TestScript, variable string) string {
+	if ts.Getenv(variable) == "" {
+		port, err := freePort()
+		ts.Check(err)
+		ts.Setenv(variable, "127.0.0.1:"+port)
+	}
+	return ts.Getenv(variable)
 }
 
 // scriptEnvironment returns the script's variables, which testscript gives to none but the commands that it runs itself.
@@ -113,9 +132,16 @@ func scriptCaddyKill(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptCaddyEnd(ts *testscript.TestScript, neg bool, args []string, signal os.Signal) {
-	c := scriptCaddy(ts)
-	if neg || len(args) > 0 || c.cmd == nil {
-		ts.Fatalf("usage: caddy-stop or caddy-kill, after caddy-run")
+	if len(args) == 0 {
+		args = []string{""}
 	}
-	c.end(signal)
+	running := scriptBackground(ts).caddys
+	for _, name := range args {
+		p := running[name]
+		if neg || p == nil {
+			ts.Fatalf("usage: caddy-stop or caddy-kill [NAME…], after caddy-run; running are %q", slices.Sorted(maps.Keys(running)))
+		}
+		p.end(signal)
+		delete(running, name)
+	}
 }

@@ -30,7 +30,7 @@ type call struct {
 	status     int // 0: any 2xx
 	neg        bool
 	times      int
-	eventually bool
+	within     time.Duration // 0: ask once
 	background bool
 }
 
@@ -46,25 +46,30 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	c := parseCall(ts, args)
 	c.neg = neg
 	if !c.background {
-		ts.Check(c.finish(ts, c.make()))
+		began := time.Now()
+		answers := c.make()
+		if c.within > 0 {
+			ts.Logf("after %s", time.Since(began).Round(time.Millisecond))
+		}
+		ts.Check(c.finish(ts, answers))
 		return
 	}
 	pending := make(chan []answer, 1)
 	go func() { pending <- c.make() }()
-	process := scriptCaddy(ts)
-	process.calls = append(process.calls, func() error { return c.finish(ts, <-pending) })
+	background := scriptBackground(ts)
+	background.calls = append(background.calls, func() error { return c.finish(ts, <-pending) })
 }
 
 // scriptHTTPWait waits for the requests that were made in the background.
 func scriptHTTPWait(ts *testscript.TestScript, neg bool, args []string) {
-	process := scriptCaddy(ts)
-	if neg || len(args) > 0 || len(process.calls) == 0 {
+	background := scriptBackground(ts)
+	if neg || len(args) > 0 || len(background.calls) == 0 {
 		ts.Fatalf("usage: http-wait, after http -background")
 	}
-	for _, finish := range process.calls {
+	for _, finish := range background.calls {
 		ts.Check(finish())
 	}
-	process.calls = nil
+	background.calls = nil
 }
 
 func parseCall(ts *testscript.TestScript, args []string) *call {
@@ -80,7 +85,8 @@ func parseCall(ts *testscript.TestScript, args []string) *call {
 	flags.Func("json", "", c.setBody("application/json"))
 	flags.IntVar(&c.status, "status", 0, "")
 	flags.IntVar(&c.times, "n", 1, "")
-	flags.BoolVar(&c.eventually, "eventually", false, "")
+	flags.BoolFunc("eventually", "", func(string) error { c.within = 20 * time.Second; return nil })
+	flags.DurationVar(&c.within, "within", 0, "")
 	flags.BoolVar(&c.background, "background", false, "")
 	flags.Func("H", "", headerLine(request))
 	flags.Func("u", "", func(pair string) error {
@@ -96,14 +102,14 @@ func parseCall(ts *testscript.TestScript, args []string) *call {
 
 // make makes the requests, all at once, and again while one of the answers is not the wanted one, if that is what is asked for.
 func (c *call) make() []answer {
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(c.within); ; time.Sleep(20 * time.Millisecond) {
 		answers := make([]answer, c.times)
 		var all sync.WaitGroup
 		for i := range answers {
 			all.Go(func() { answers[i] = c.once() })
 		}
 		all.Wait()
-		if !c.eventually || !slices.ContainsFunc(answers, func(a answer) bool { return !c.wanted(a) }) || time.Now().After(deadline) {
+		if !slices.ContainsFunc(answers, func(a answer) bool { return !c.wanted(a) }) || time.Now().After(deadline) {
 			return answers
 		}
 	}

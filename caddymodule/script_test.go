@@ -28,11 +28,15 @@ import (
 //	caddy-reload CADDYFILE   loads a configuration into the running Caddy, even one that has not changed
 //	caddy-stop               asks Caddy to stop, and waits for it
 //	caddy-kill               ends Caddy as kill -9 does
+//	caddy-run CADDYFILE NAME…
+//	                         starts several at once. Each has an address of its own, which is $NAME in the script and {$SITE} in the Caddyfile, an admin
+//	                         address $NAME_ADMIN, a home, and a log NAME.log; and keeps them when it is started again, after caddy-kill NAME…
 //	http METHOD URL [-H 'Name: value']… [-u user:password] [-d body | -json body] [-status code]
 //	                         makes a request: stdout is the body, stderr the status line and the header. A body is a form
 //	                         unless it is -json. Without -status it wants 2xx, and with ! anything else. With
-//	                         -n COUNT it makes as many at once, all of which must be as wanted; with -eventually it asks again
-//	                         until they are, for some seconds; with -background it goes on, and http-wait waits for the answer.
+//	                         -n COUNT it makes as many at once, all of which must be as wanted; with -within DURATION it asks again
+//	                         until they are, for no longer, and with -eventually for some seconds; with -background it goes on, and
+//	                         http-wait waits for the answer.
 //	raw ADDRESS FILE         sends the bytes of a file, with variables replaced and lines ended by CRLF: stdout is what comes back
 //	upstream NAME            starts an API that answers with the request it got: its lines, its body, its trailers. A request for
 //	                         /hold is answered after one for /held, which is answered when there is one that is held, and one for
@@ -48,10 +52,25 @@ import (
 //	exec echo $SECRET
 //	stdin stdout
 //	caddy oauth token --client billing
-func TestScript(t *testing.T) {
+func TestScript(t *testing.T) { runScripts(t, "testdata/script", "") }
+
+// TestClusterScript runs the scripts of testdata/cluster on each engine that several machines can share: its name is in $ENGINE.
+func TestClusterScript(t *testing.T) {
+	for _, engine := range []string{"redis", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			if installed, _ := scriptCondition(engine); !installed {
+				t.Skip(engine, " is not installed: apt-get install redis-server postgresql")
+			}
+			t.Parallel()
+			runScripts(t, "testdata/cluster", engine)
+		})
+	}
+}
+
+func runScripts(t *testing.T, dir, engine string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
-		Setup:              setUpScript,
+		Dir:                dir,
+		Setup:              func(env *testscript.Env) error { env.Setenv("ENGINE", engine); return setUpScript(env) },
 		RequireUniqueNames: true,
 		Condition:          scriptCondition,
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "",
@@ -105,7 +124,7 @@ func setUpScript(env *testscript.Env) error {
 			}
 		}
 	}
-	env.Values[caddyKey{}] = new(caddyProcess)
+	env.Values[scriptStateKey{}] = &scriptState{caddys: make(map[string]*process)}
 	env.Values[databaseKey{}] = new(*servertest.Server)
 	return nil
 }

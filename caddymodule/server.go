@@ -63,6 +63,7 @@ type Server struct {
 	shared  *shared // nil until provisioned, and after cleanup
 	core    *server.Server
 
+	takesOver bool // it has what it needs from the configuration before
 	forgetful bool // the store is in memory, and nobody else can read it
 }
 
@@ -132,8 +133,11 @@ func (s *Server) provision(ctx caddy.Context, app *App, name string) error {
 		return err
 	}
 	config.Store, config.Memory = s.shared, s.shared.memory
-	s.core, err = server.New(config)
-	return err
+	if s.core, err = server.New(config); err != nil {
+		return err
+	}
+	s.takesOver = s.core.Ready()
+	return nil
 }
 
 // start opens the store and loads the keys; both outlive it until ctx is done.
@@ -145,12 +149,24 @@ func (s *Server) start(ctx context.Context) error {
 	return s.core.Start(ctx)
 }
 
+// ready returns when the server can answer: at once when it takes over from an earlier configuration, which may fail to start without any request failing
+// for it, and else when the app has started.
+func (s *Server) ready(ctx context.Context) error {
+	if s.takesOver {
+		return nil
+	}
+	return s.app.ready(ctx)
+}
+
 // cleanup gives the store back, once, however far provision got.
 func (s *Server) cleanup() error {
 	if s.shared == nil {
 		return nil
 	}
 	s.shared = nil
+	if s.core != nil {
+		s.core.Close()
+	}
 	_, err := pool.Delete(s.poolKey)
 	return err
 }

@@ -86,7 +86,7 @@ func (e *Endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if endpoint == nil {
 		return next.ServeHTTP(w, r)
 	}
-	if err := e.server.app.ready(r.Context()); err != nil {
+	if err := e.server.ready(r.Context()); err != nil {
 		refusal := tokenep.TemporarilyUnavailable.Describe("the server has not started").Because(err)
 		refusal.RetryAfter = retryStart
 		tokenep.WriteError(w, r, refusal)

@@ -191,7 +191,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // admit asks the guard, once the keys are there.
 func (g *Guard) admit(r *http.Request) (*verify.Token, error) {
 	if g.server != nil {
-		if err := g.server.app.ready(r.Context()); err != nil {
+		if err := g.server.ready(r.Context()); err != nil {
 			return nil, &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: retryStart, Cause: err}
 		}
 	}

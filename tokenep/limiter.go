@@ -42,12 +42,12 @@ func (l *Limiter) Allow(ctx context.Context, address netip.Addr) error {
 		return nil
 	}
 	l.mu.Lock()
-	f, known := l.addresses[network(address)]
+	f, known := l.failures(network(address), l.Now())
 	l.mu.Unlock()
 	if !known {
 		return nil
 	}
-	level := f.decayed(l.Now())
+	level := f.level
 	if err := tooMany(level); err != nil || level <= freeFailures {
 		return err
 	}
@@ -89,13 +89,12 @@ func (l *Limiter) update(address netip.Addr, change func(failures) failures) err
 	key := network(address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old, known := l.addresses[key]
 	now := l.Now()
-	level := old.decayed(now)
-	if err := tooMany(level); err != nil {
+	old, known := l.failures(key, now)
+	if err := tooMany(old.level); err != nil {
 		return err
 	}
-	f := change(failures{level: level, at: now, client: old.client})
+	f := change(old)
 	switch {
 	case f.level <= 0 && known:
 		delete(l.addresses, key)
@@ -106,25 +105,45 @@ func (l *Limiter) update(address netip.Addr, change func(failures) failures) err
 	return nil
 }
 
-// makeRoom bounds the memory that strangers can use up. When every address is one that failed lately, any of them is forgotten.
+// failures returns those of an address as they are now. Where they were counted at a later time, because the clock has gone back, they are counted anew:
+// else nothing would be forgotten until that time has come again.
+func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known bool) {
+	f, known = l.addresses[key]
+	if known && f.at.After(now) {
+		f.at = now
+		l.addresses[key] = f
+	}
+	return failures{level: f.decayed(now), at: now, client: f.client}, known
+}
+
+// makeRoom bounds the memory that strangers can use up. Each failure looks at a few others and drops what is forgotten, so that there is never much of
+// that. When every address is one that failed lately, any of them is dropped.
 func (l *Limiter) makeRoom(now time.Time) {
 	if l.addresses == nil {
 		l.addresses = make(map[netip.Prefix]failures)
 	}
-	if len(l.addresses) < maxAddresses {
-		return
+	look, full := 2, len(l.addresses) >= maxAddresses
+	if full {
+		look = 64
 	}
-	examined, freed := 0, false
+	freed := false
 	for key, f := range l.addresses {
-		examined++
-		if f.decayed(now) == 0 || examined == 64 && !freed {
+		look--
+		if f.decayed(now) == 0 || full && look <= 0 && !freed {
 			delete(l.addresses, key)
 			freed = true
 		}
-		if examined == 64 {
+		if look <= 0 {
 			return
 		}
 	}
+}
+
+// Len is the number of addresses that it remembers.
+func (l *Limiter) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.addresses)
 }
 
 // network is what failures are counted by: an IPv4 address, or the /64 that one IPv6 host has to itself.

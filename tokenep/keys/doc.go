@@ -22,6 +22,7 @@
 //	turn.go       the transitions, as functions of the clock alone
 //	withdraw.go   dropping a key that others may have
 //	given.go      keys of the configuration, in the place of a ring of its own
+//	inherit.go    keys of the configuration before, until the store is read
 //	file.go       reading one of those from PEM or a JWK
 //	record.go     the stored form
 //	seal/         its encryption (AES-256-GCM)

@@ -39,6 +39,11 @@ func (r *Ring) give(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return r.publish(store.Record{}, true, r.givenBefore(stored))
+}
+
+// givenBefore puts the given keys before others.
+func (r *Ring) givenBefore(others []entry) []entry {
 	var keys []entry
 	given := make(map[string]bool, len(r.o.Given))
 	for _, k := range r.o.Given {
@@ -46,12 +51,12 @@ func (r *Ring) give(ctx context.Context) error {
 		given[k.ID] = true
 	}
 	keys[0].given = Active
-	for _, e := range stored {
+	for _, e := range others {
 		if !given[e.key.ID] {
 			keys = append(keys, e)
 		}
 	}
-	return r.publish(store.Record{}, true, keys)
+	return keys
 }
 
 // leftovers gives those keys of the stored ring that may have signed tokens which are still good.

@@ -64,6 +64,11 @@ type Options struct {
 	// longest Retain that was in force while it signed.
 	Retain time.Duration
 
+	// Before is the ring of an earlier configuration of this process, on the same
+	// records. Its keys are in use until Start has read them, and after that
+	// where the store is away; see inherit. nil: there was none.
+	Before *Ring
+
 	Now    func() time.Time // time.Now by default
 	Logger *slog.Logger     // slog.Default by default
 }
@@ -74,9 +79,12 @@ type Ring struct {
 	s   seal.Seals
 	mu  sync.Mutex // one turn at a time; readers never take it
 	now atomic.Pointer[snapshot]
+
+	inherited bool // there are keys before Start
+	unproven  bool // and encryption keys that the ring before has not used
 }
 
-// New checks the options. It does no I/O: a ring is empty until Start.
+// New checks the options. It does no I/O: a ring is empty until Start, unless it has one Before.
 func New(o Options) (*Ring, error) {
 	if o.Store == nil {
 		return nil, errors.New("keys: a store is required")
@@ -120,12 +128,14 @@ func New(o Options) (*Ring, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Ring{o: o, s: s}, nil
+	r := &Ring{o: o, s: s}
+	r.o.Before = nil // or no ring would ever be let go
+	return r, r.inherit(o.Before)
 }
 
 // Start loads the ring, or makes the first one, and keeps it fresh in a goroutine
 // until ctx is done. Without a ring nothing can be signed or verified, so it
-// fails when the store does. A ring that is stored in clear, or under an older
+// fails when the store does, unless there is one Before. A ring that is stored in clear, or under an older
 // encryption key, is written anew: not on each Refresh, or two processes that do
 // not agree on the newest key yet would undo each other's work for ever. Call it
 // once.
@@ -137,7 +147,10 @@ func (r *Ring) Start(ctx context.Context) error {
 		}
 		return turned, err
 	})
-	if err != nil {
+	switch {
+	case r.inherited && !r.unproven && errors.Is(err, store.ErrUnavailable):
+		r.o.Logger.Error("signing keys not read; those of the configuration before stay in use", "error", err)
+	case err != nil:
 		return fmt.Errorf("keys: start: %w", err)
 	}
 	go r.keepFresh(ctx)

@@ -6,5 +6,6 @@
 //
 // There is no protocol here. A program without Caddy needs this package, a store, and http.ListenAndServe; the example is one.
 //
-// New checks a Config and does no I/O, Mount says which handler is at which path, Start loads the keys; requests that come before wait for it.
+// New checks a Config and does no I/O, Mount says which handler is at which path, Start loads the keys; requests that come before wait for it,
+// unless Memory has what an earlier configuration knew.
 package server

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -75,6 +76,8 @@ type Memory struct {
 	Revocations *verify.Revocations
 	Cache       *verify.Cache
 	Limiter     *tokenep.Limiter
+
+	ring atomic.Pointer[keys.Ring] // of the configuration that was started last
 }
 
 // CachedTokens is how many proven tokens a cache holds by default.
@@ -96,6 +99,7 @@ type Server struct {
 	Clients   state.Clients
 	APITokens state.APITokens
 	log       *state.Revocations
+	before    *keys.Ring // of whom it took over
 
 	issuer   *tokenep.Issuer
 	auth     *tokenep.Authenticator
@@ -124,7 +128,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{Config: c, ready: make(chan struct{})}
 	ring, err := keys.New(keys.Options{
 		Store: c.Store, Server: c.Name, Given: c.SigningKeys, EncryptionKeys: c.EncryptionKeys, Algorithm: c.Algorithm,
-		MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Now: c.Now, Logger: c.Logger,
+		MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Before: c.Memory.ring.Load(), Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +153,9 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects()})
+	if ring.Inherited() {
+		s.open()
+	}
 	return s, nil
 }
 
@@ -239,18 +246,35 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 }
 
 // Start loads the keys, making the first ones if there are none, and catches up with revocations; both go on until ctx is done. Requests that came before
-// are answered after it.
+// are answered after it. A configuration that takes over from another needs no store for that: its requests are answered at once, and while the store is
+// away it goes on with what is in Memory.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.Keys.Start(ctx); err != nil {
 		return err
 	}
-	if err := s.log.Start(ctx); err != nil {
-		return err
+	if s.Keys.Inherited() {
+		s.log.Resume(ctx)
+	} else {
+		if err := s.log.Start(ctx); err != nil {
+			return err
+		}
+		s.open()
 	}
-	s.Clients.TokenLife, s.APITokens.TokenLife = s.TokenLife(), s.TokenLife()
-	close(s.ready)
+	s.before = s.Config.Memory.ring.Swap(s.Keys)
 	return nil
 }
+
+// Close is for a server that was started and is not to be used after all: the next one takes over from the one before.
+func (s *Server) Close() { s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before) }
+
+// open lets requests in, once there are keys.
+func (s *Server) open() {
+	s.Clients.TokenLife, s.APITokens.TokenLife = s.TokenLife(), s.TokenLife()
+	close(s.ready)
+}
+
+// Ready reports whether requests are answered without waiting for Start.
+func (s *Server) Ready() bool { return s.Keys.Inherited() }
 
 // Wait returns when Start has the keys: what uses them is asked to wait rather than refused, since a new configuration may serve requests before it has quite started.
 func (s *Server) Wait(ctx context.Context) error {

@@ -108,15 +108,29 @@ func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revoca
 // Start puts the whole log into the set and then follows it until ctx is done. It returns when the set is complete, or with
 // the error because of which it cannot be; then it follows nothing.
 func (r *Revocations) Start(ctx context.Context) error {
-	r.mu.Lock()
-	began := r.now()
-	err := r.catchUp(ctx, "")
-	r.mu.Unlock()
-	if err != nil {
+	if err := r.readAll(ctx); err != nil {
 		return fmt.Errorf("reading the log of revocations: %w", err)
 	}
-	r.set.Followed(began)
 	go r.follow(ctx)
+	return nil
+}
+
+// Resume is Start for a set that another has kept complete until now, in this process: it waits for nothing.
+func (r *Revocations) Resume(ctx context.Context) {
+	go func() {
+		_ = r.readAll(ctx) // what it has not read, follow does
+		r.follow(ctx)
+	}()
+}
+
+func (r *Revocations) readAll(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	began := r.now()
+	if err := r.catchUp(ctx, ""); err != nil {
+		return err
+	}
+	r.set.Followed(began)
 	return nil
 }
 

@@ -1,0 +1,78 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// A configuration that takes over answers before it has started, even if it never does, and can be loaded while the store is away.
+func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
+	old := newFixture(t)
+	live, revoked := old.mint(t, tokenep.Claims{}), old.mint(t, tokenep.Claims{Subject: "bob"})
+	if err := old.Revoke(t.Context(), verify.Revocation{Claim: "sub", Value: "bob", Expires: old.clock.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	old.store.away.Store(true)
+	c := old.Config
+	c.TokenTTL /= 2
+	next := &fixture{clock: old.clock, store: old.store, log: old.log}
+	next.serve(t, c)
+	for _, when := range []string{"before its start", "after it"} {
+		if a := next.do(t, plain.by("billing")); a.status != http.StatusOK {
+			t.Errorf("%s: status %d %s", when, a.status, a.body)
+		}
+		if _, err := next.verify(t, live); err != nil {
+			t.Errorf("%s: %v", when, err)
+		}
+		if _, err := next.verify(t, revoked); err == nil {
+			t.Errorf("%s: a revoked token passes", when)
+		}
+		if when == "before its start" {
+			if err := next.Start(t.Context()); err != nil {
+				t.Fatalf("the start while the store is away: %v", err)
+			}
+		}
+	}
+	fresh := old.Config
+	fresh.Memory = server.NewMemory(old.clock.Now)
+	s, err := server.New(fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err == nil {
+		t.Error("without keys in memory or in the store it started")
+	}
+}
+
+// A configuration that was started and then given up, because of something else in it, is not whom the next one takes over from: nobody turns its keys.
+func TestConfigurationThatIsGivenUp(t *testing.T) {
+	running := newFixture(t)
+	begin := func() *server.Server {
+		s, err := server.New(running.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	begin().Close()
+	if err := running.Keys.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	running.store.away.Store(true)
+	next, err := server.New(running.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	active := func(s *server.Server) string { return s.Keys.List()[0].ID }
+	if active(next) != active(running.Server) {
+		t.Error("it has the keys of the one that was given up")
+	}
+}
