@@ -75,20 +75,20 @@ func TestRestoredFamily(t *testing.T) {
 				first, _ := mustStart(t, families)
 				tokens = append(tokens, first)
 				for range 2 {
-					c.pass(minutes(1))
+					c.Advance(minutes(1))
 					tokens = append(tokens, mustRotate(t, families, tokens[len(tokens)-1]))
 				}
 			}, func(s store.Store) {
 				families, _ := newFamilies(s, c)
 				for range 3 {
-					c.pass(minutes(1))
+					c.Advance(minutes(1))
 					tokens = append(tokens, mustRotate(t, families, tokens[len(tokens)-1]))
 				}
 			})
 			families, _ := newFamilies(s, c)
 			for _, step := range steps {
 				if name != "the client comes, and repeats in time" {
-					c.pass(minutes(1)) // beyond the grace
+					c.Advance(minutes(1)) // beyond the grace
 				}
 				next := wantRotate(t, families, tokens[step.generation], step.want)
 				if next != "" && step.generation+1 == len(tokens) {
@@ -115,7 +115,7 @@ func TestRestoredFamilies(t *testing.T) {
 		}
 		wantRotate(t, families, revoked, state.ErrRevoked)
 		lost, _ = mustStart(t, families)
-		c.pass(minutes(50))
+		c.Advance(minutes(50))
 		idle = mustRotate(t, families, idle)
 	})
 	families, set := newFamilies(s, c)
@@ -128,7 +128,7 @@ func TestRestoredFamilies(t *testing.T) {
 	wantRotate(t, families, revoked, nil)
 	wantRotate(t, families, lost, state.ErrUnknown)
 	// Idle since the backup, for all that the record says.
-	c.pass(minutes(10))
+	c.Advance(minutes(10))
 	wantRotate(t, families, idle, state.ErrExpired)
 }
 

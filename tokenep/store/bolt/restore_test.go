@@ -9,12 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
 // stored returns the data of the record a in a file that nobody has open.
@@ -215,15 +215,6 @@ func TestRestoreKilled(t *testing.T) {
 		fmt.Println("done", err)
 		return
 	}
-	n := 6
-	if os.Getenv("CI") == "true" {
-		n = 30
-	}
-	if more := os.Getenv(rounds); more != "" {
-		var err error
-		n, err = strconv.Atoi(more)
-		must(t, err)
-	}
 	large, err := Open(closedStore(t, "old"), Options{SweepInterval: -1})
 	must(t, err)
 	for i := range 100 {
@@ -232,6 +223,7 @@ func TestRestoreKilled(t *testing.T) {
 	backup := backUp(t, large)
 	must(t, large.Close())
 	was := map[string]int{}
+	n := storetest.Rounds(t, 6, 30)
 	for range n {
 		path := closedStore(t, "new")
 		child := exec.Command(os.Args[0], "-test.run=^TestRestoreKilled$", "-test.v")
