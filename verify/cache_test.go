@@ -36,15 +36,15 @@ func TestRevokedWhileCached(t *testing.T) {
 func TestExpiresWhileCached(t *testing.T) {
 	clock := newClock()
 	issuer := verifytest.New(testIssuer, testAPI)
-	issuer.Now = clock.now
+	issuer.Now = clock.Now
 	v := newVerifier(t, issuer, func(c *verify.Config) {
-		c.Cache, c.Leeway = verify.NewCache(10, clock.now), 30*time.Second
+		c.Cache, c.Leeway = verify.NewCache(10, clock.Now), 30*time.Second
 	})
 	raw := issuer.Sign(nil)
 	expect(t, v, raw, "ok")
-	clock.advance(time.Hour + 29*time.Second)
+	clock.Advance(time.Hour + 29*time.Second)
 	expect(t, v, raw, "ok")
-	clock.advance(time.Second)
+	clock.Advance(time.Second)
 	expect(t, v, raw, verify.InvalidToken)
 }
 
@@ -86,15 +86,15 @@ func TestSharedCache(t *testing.T) {
 // What has no time left is not stored; go-cache would keep it for ever.
 func TestCacheStoresNothingDead(t *testing.T) {
 	clock := newClock()
-	cache := verify.NewCache(10, clock.now)
+	cache := verify.NewCache(10, clock.Now)
 	for name, expires := range map[string]time.Time{
-		"expired": clock.at.Add(-time.Second), "expires now": clock.at, "never expires": {},
+		"expired": clock.Now().Add(-time.Second), "expires now": clock.Now(), "never expires": {},
 	} {
 		if cache.Insert(name, nil, testIssuer, "c", expires); cache.Len() != 0 {
 			t.Errorf("%s: stored", name)
 		}
 	}
-	cache.Insert("lives", nil, testIssuer, "c", clock.at.Add(time.Second))
+	cache.Insert("lives", nil, testIssuer, "c", clock.Now().Add(time.Second))
 	cache.Insert("lives long", nil, testIssuer, "c", time.Unix(253402300799, 0))
 	if cache.Len() != 2 || cache.Undying() != 0 {
 		t.Errorf("%d stored, %d of them for ever; want 2 and 0", cache.Len(), cache.Undying())
@@ -119,8 +119,8 @@ func TestRefusedIsNotCached(t *testing.T) {
 func TestCacheFull(t *testing.T) {
 	for _, limit := range []int{0, 1, 7, 64, 200, 1000} {
 		clock := newClock()
-		cache := verify.NewCache(limit, clock.now)
-		expires := clock.at.Add(time.Hour)
+		cache := verify.NewCache(limit, clock.Now)
+		expires := clock.Now().Add(time.Hour)
 		honest := max(limit/10, 1)
 		for i := range honest {
 			cache.Insert(fmt.Sprint("honest ", i), nil, testIssuer, fmt.Sprint("client ", i), expires)
@@ -149,9 +149,9 @@ func TestCacheFull(t *testing.T) {
 // Nothing is left of clients whose tokens are gone.
 func TestCacheForgetsClients(t *testing.T) {
 	clock := newClock()
-	cache := verify.NewCache(64, clock.now)
+	cache := verify.NewCache(64, clock.Now)
 	for i := range 1000 {
-		cache.Insert(fmt.Sprint(i), nil, testIssuer, fmt.Sprint("client ", i), clock.at.Add(time.Hour))
+		cache.Insert(fmt.Sprint(i), nil, testIssuer, fmt.Sprint("client ", i), clock.Now().Add(time.Hour))
 	}
 	if n := cache.Clients(); n != 64 {
 		t.Errorf("remembers %d clients, want 64", n)
@@ -161,13 +161,13 @@ func TestCacheForgetsClients(t *testing.T) {
 // What has expired makes room, so the limit is one of living tokens.
 func TestCacheSweeps(t *testing.T) {
 	clock := newClock()
-	cache := verify.NewCache(100, clock.now)
+	cache := verify.NewCache(100, clock.Now)
 	for i := range 100 {
-		cache.Insert(fmt.Sprint("old ", i), nil, testIssuer, "c", clock.at.Add(time.Minute))
+		cache.Insert(fmt.Sprint("old ", i), nil, testIssuer, "c", clock.Now().Add(time.Minute))
 	}
-	clock.advance(time.Hour)
+	clock.Advance(time.Hour)
 	for i := range 90 {
-		cache.Insert(fmt.Sprint("new ", i), nil, testIssuer, "c", clock.at.Add(time.Minute))
+		cache.Insert(fmt.Sprint("new ", i), nil, testIssuer, "c", clock.Now().Add(time.Minute))
 	}
 	if n := cache.Len(); n != 90 {
 		t.Errorf("holds %d, want 90", n)

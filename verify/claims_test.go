@@ -110,7 +110,7 @@ func TestClaims(t *testing.T) {
 		{"RFC 7800 §3.1 cnf empty", claims{"cnf": claims{}}, bad},
 	}
 	issuer := verifytest.New(testIssuer, testAPI)
-	issuer.Now = newClock().now
+	issuer.Now = newClock().Now
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Leeway = leeway * time.Second })
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestPayload(t *testing.T) {
 		{"1025 values", `"sub":"a","exp":1800000100,"x":[0` + strings.Repeat(",0", 1020) + `]`, bad},
 	}
 	issuer := verifytest.New(testIssuer, testAPI)
-	issuer.Now = newClock().now
+	issuer.Now = newClock().Now
 	v := newVerifier(t, issuer, nil)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestNumericDate(t *testing.T) {
 // RFC 8693 §4.1: the actor is told apart from the subject.
 func TestTokenFields(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
-	issuer.Now = newClock().now
+	issuer.Now = newClock().Now
 	raw := issuer.Sign(verifytest.Claims{
 		"scope": "b a b", "jti": "1", "nbf": json.Number("1799999999.9"), "aud": []string{testAPI, "x"},
 		"act": verifytest.Claims{"sub": "service"},

@@ -16,13 +16,7 @@ const (
 	testAPI    = "https://api.example"
 )
 
-// clock is a time that tests move by hand.
-type clock struct{ at time.Time }
-
-func (c *clock) now() time.Time          { return c.at }
-func (c *clock) advance(d time.Duration) { c.at = c.at.Add(d) }
-
-func newClock() *clock { return &clock{time.Unix(1_800_000_000, 0)} }
+func newClock() *verifytest.Clock { return verifytest.NewClock(time.Unix(1_800_000_000, 0)) }
 
 // refusal is how an error of Verify is told apart in a table: its status and
 // its code; "ok" for none.

@@ -16,7 +16,7 @@ import (
 // n-s for the s of an ECDSA signature, takes arithmetic to find.)
 func FuzzCompact(f *testing.F) {
 	issuer := verifytest.New(testIssuer, testAPI, "ES256", "EdDSA")
-	issuer.Now = newClock().now
+	issuer.Now = newClock().Now
 	good := []string{issuer.Sign(nil), issuer.Sign(nil, verifytest.Algorithm("EdDSA"))}
 	withCache := newVerifier(f, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(100, issuer.Now) })
 	plain := issuer.Verifier()

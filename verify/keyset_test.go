@@ -194,14 +194,14 @@ func TestShortRSAKey(t *testing.T) {
 type keyFile struct {
 	*verify.FileKeys
 	path  string
-	clock *clock
+	clock *verifytest.Clock
 	log   bytes.Buffer
 }
 
 func newKeyFile(t *testing.T) *keyFile {
 	f := &keyFile{path: filepath.Join(t.TempDir(), "jwks.json"), clock: newClock()}
 	logger := slog.New(slog.NewTextHandler(&f.log, nil))
-	f.FileKeys = verify.NewFileKeys(f.path, verify.FileKeysOptions{Now: f.clock.now, Logger: logger})
+	f.FileKeys = verify.NewFileKeys(f.path, verify.FileKeysOptions{Now: f.clock.Now, Logger: logger})
 	return f
 }
 
@@ -235,24 +235,24 @@ func TestFileKeys(t *testing.T) {
 	}
 	f.write(t, keySetOf("a"))
 	f.expect(t, "a", verify.ErrUnavailable)
-	f.clock.advance(5 * time.Second)
+	f.clock.Advance(5 * time.Second)
 	f.expect(t, "a", nil)
 
 	f.write(t, keySetOf("b"))
-	f.clock.advance(4 * time.Second)
+	f.clock.Advance(4 * time.Second)
 	f.expect(t, "a", nil) // not looked at yet
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	f.expect(t, "a", verify.ErrUnknownKey) // withdrawn
 	f.expect(t, "b", nil)
 
 	for _, broken := range []string{"", "{", `{"keys":[{"kty":"oct","k":"AA"}]}`, keySetOf("c", "c"), keySetOf("c") + strings.Repeat(" ", 1<<20)} {
 		f.write(t, broken)
-		f.clock.advance(5 * time.Second)
+		f.clock.Advance(5 * time.Second)
 		f.expect(t, "b", nil) // the last good version stands
 	}
 	before := strings.Count(f.log.String(), "level=ERROR")
 	for range 3 {
-		f.clock.advance(5 * time.Second)
+		f.clock.Advance(5 * time.Second)
 		f.expect(t, "b", nil)
 	}
 	if after := strings.Count(f.log.String(), "level=ERROR"); before == 0 || after != before {
@@ -261,10 +261,10 @@ func TestFileKeys(t *testing.T) {
 	if err := os.Remove(f.path); err != nil {
 		t.Fatal(err)
 	}
-	f.clock.advance(5 * time.Second)
+	f.clock.Advance(5 * time.Second)
 	f.expect(t, "b", nil)
 	f.write(t, `{"keys":[]}`)
-	f.clock.advance(5 * time.Second)
+	f.clock.Advance(5 * time.Second)
 	f.expect(t, "b", verify.ErrUnknownKey) // all withdrawn
 }
 
@@ -285,9 +285,9 @@ func TestFileKeysLoad(t *testing.T) {
 func TestKeyWithdrawn(t *testing.T) {
 	f := newKeyFile(t)
 	issuer, successor := verifytest.New(testIssuer, testAPI), verifytest.New(testIssuer, testAPI)
-	issuer.Now, successor.Now = f.clock.now, f.clock.now
+	issuer.Now, successor.Now = f.clock.Now, f.clock.Now
 	v := newVerifier(t, issuer, func(c *verify.Config) {
-		c.Cache = verify.NewCache(10, f.clock.now)
+		c.Cache = verify.NewCache(10, f.clock.Now)
 		c.Issuers[0].Keys = f
 	})
 	old := issuer.Sign(nil)
@@ -295,7 +295,7 @@ func TestKeyWithdrawn(t *testing.T) {
 	expect(t, v, old, "ok")
 	expect(t, v, old, "ok")
 	f.write(t, string(successor.JWKS())) // the same kid
-	f.clock.advance(5 * time.Second)
+	f.clock.Advance(5 * time.Second)
 	expect(t, v, old, verify.InvalidToken)
 	expect(t, v, successor.Sign(nil), "ok")
 }

@@ -17,10 +17,10 @@ func TestRevocationsThatAreNotFollowed(t *testing.T) {
 	const maxAge = time.Minute
 	c := newClock()
 	issuer := verifytest.New(testIssuer, testAPI)
-	issuer.Now = c.now
+	issuer.Now = c.Now
 	var set verify.Revocations
 	v := newVerifier(t, issuer, func(config *verify.Config) {
-		config.Cache = verify.NewCache(10, c.now)
+		config.Cache = verify.NewCache(10, c.Now)
 		config.Issuers[0].Revocations, config.Issuers[0].RevocationMaxAge = &set, maxAge
 	})
 	unbounded := newVerifier(t, issuer, func(config *verify.Config) { config.Issuers[0].Revocations = &set })
@@ -28,12 +28,12 @@ func TestRevocationsThatAreNotFollowed(t *testing.T) {
 
 	expect(t, v, token, "Service Unavailable") // nobody has followed yet
 	expect(t, unbounded, token, "ok")
-	set.Followed(c.now())
+	set.Followed(c.Now())
 	set.Add(verify.Revocation{Claim: "jti", Value: "bad"})
 	expect(t, v, token, "ok")
-	c.advance(maxAge)
+	c.Advance(maxAge)
 	expect(t, v, token, "ok")
-	c.advance(1)
+	c.Advance(1)
 	expect(t, v, token, "Service Unavailable")
 	expect(t, v, bad, verify.InvalidToken)
 	expect(t, unbounded, token, "ok")
@@ -47,7 +47,7 @@ func TestRevocationsThatAreNotFollowed(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("got %d %v, want 503 with Retry-After (RFC 9110 §10.2.3)", w.Code, w.Header())
 	}
-	set.Followed(c.now())
+	set.Followed(c.Now())
 	expect(t, v, token, "ok")
 }
 

@@ -119,10 +119,10 @@ func TestKeySetGivesNonsense(t *testing.T) {
 func TestInspect(t *testing.T) {
 	clock := newClock()
 	issuer := verifytest.New(testIssuer, testAPI)
-	issuer.Now = clock.now
+	issuer.Now = clock.Now
 	other := verifytest.New("https://other.example", testAPI)
-	other.Now = clock.now
-	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, clock.now) })
+	other.Now = clock.Now
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, clock.Now) })
 	expired := verifytest.Claims{"iat": 1_700_000_000, "exp": 1_700_000_100, "aud": "x", "cnf": verifytest.Claims{}}
 	tests := []struct {
 		name, raw       string

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 const (
@@ -42,15 +42,10 @@ type fixture struct {
 	*server.Server
 	url     string
 	handler http.Handler
-	clock   *clock
+	clock   *verifytest.Clock
 	store   *breakable
 	log     *log
 }
-
-type clock struct{ passed atomic.Int64 }
-
-func (c *clock) Now() time.Time          { return start.Add(time.Duration(c.passed.Load())) }
-func (c *clock) Advance(d time.Duration) { c.passed.Add(int64(d)) }
 
 type log struct {
 	mu sync.Mutex
@@ -72,7 +67,7 @@ func (l *log) String() string {
 // newFixture starts a server. Failures of client authentication are not limited, unless a change to the configuration says so.
 func newFixture(t *testing.T, changes ...func(*server.Config)) *fixture {
 	t.Helper()
-	f := &fixture{clock: new(clock), log: new(log)}
+	f := &fixture{clock: verifytest.NewClock(start), log: new(log)}
 	f.store = &breakable{Store: memory.New(memory.Options{Now: f.clock.Now})}
 	c := f.config(f.clock.Now)
 	c.Memory.Limiter = nil
