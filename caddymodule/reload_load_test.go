@@ -63,7 +63,7 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 		if i%10 == 0 {
 			want = http.StatusBadRequest // and the configuration of before goes on
 		}
-		p.vars[3] = stores[i%len(stores)]
+		p.store = stores[i%len(stores)]
 		p.reload(i, upstream.URL, want)
 		l.between()
 		if i == warm {
