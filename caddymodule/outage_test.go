@@ -190,7 +190,7 @@ func (o *outage) wave(t *testing.T, n int) (took []time.Duration, goroutines int
 func (o *outage) startWithout(t *testing.T, s *servertest.Server, environment string) {
 	for _, away := range []func(){s.Kill, func() { _ = s.Start(); s.Pause() }} {
 		away()
-		q := newProxy(t, o.vars[3])
+		q := newProxy(t, o.store)
 		began := time.Now()
 		err := q.start(environment)
 		log, _ := os.ReadFile(q.path("log"))

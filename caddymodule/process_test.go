@@ -15,7 +15,7 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-var errEnded = errors.New("Caddy has ended instead of starting")
+var errEnded = errors.New("the process has ended instead of starting")
 
 // startProcess starts Caddy in a directory and waits for its pingback, as `caddy start` does: it comes when the configuration is loaded. It closes log
 // when the process has ended. Files are the descriptors of the process from 3 on.

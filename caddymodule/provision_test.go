@@ -168,7 +168,7 @@ func TestNotStarted(t *testing.T) {
 	a := &App{settled: make(chan struct{}), failure: errors.New("the disk is full")}
 	close(a.settled)
 	s := &Server{app: a}
-	e := &Endpoints{server: s, routes: server.Routes{"/oauth/token": http.NotFoundHandler()}}
+	e := &Endpoints{server: s, shared: new(shared), routes: server.Routes{"/oauth/token": http.NotFoundHandler()}}
 	g := &Guard{server: s, logger: slog.New(slog.DiscardHandler), guard: &verify.Guard{Verifier: verifytest.New("https://idp.example", "orders").Verifier()}}
 	passed := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return errors.New("it passed") })
 	for name, handler := range map[string]caddyhttp.MiddlewareHandler{"oauth_token": e, "oauth_verify": g} {

@@ -28,7 +28,7 @@ type proxy struct {
 	t      *testing.T
 	ctx    context.Context // of the requests
 	dir    string
-	vars   []string
+	store  string // what a Caddyfile says of it
 	socket *os.File
 	listen net.Addr
 	site   *http.Client // for http://localhost
@@ -90,7 +90,7 @@ func newProxy(t *testing.T, store string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{
-		t: t, ctx: t.Context(), dir: dir, vars: []string{"%DIR%", dir, "%STORE%", strings.ReplaceAll(store, "%DIR%", dir)},
+		t: t, ctx: t.Context(), dir: dir, store: store,
 		listen: listener.Addr(), ops: clientFor(&net.UnixAddr{Name: dir + "/admin", Net: "unix"}, false),
 	}
 	p.site = p.newClient()
@@ -139,7 +139,8 @@ func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
 
 // caddyfile is the configuration, with more options of the server and with what is behind oauth_verify.
 func (p *proxy) caddyfile(more, upstream string) string {
-	return strings.NewReplacer(append([]string{"%MORE%", more, "%UPSTREAM%", upstream}, p.vars...)...).Replace(proxyFile)
+	text := strings.NewReplacer("%STORE%", p.store, "%MORE%", more, "%UPSTREAM%", upstream).Replace(proxyFile)
+	return strings.ReplaceAll(text, "%DIR%", p.dir)
 }
 
 // start starts the process, and returns the error with which it has ended instead.

@@ -26,6 +26,9 @@ type shared struct {
 	mu     sync.Mutex // held while opening
 	engine atomic.Pointer[engine]
 	opener func() (store.Store, error)
+
+	users atomic.Int64              // requests that are being served
+	used  atomic.Pointer[time.Time] // when the last one ended
 }
 
 type engine struct{ store.Store }
@@ -79,8 +82,35 @@ func (s *shared) open() error {
 	return nil
 }
 
+// use notes a request that may need the store, until it calls done.
+func (s *shared) use() (done func()) {
+	s.users.Add(1)
+	return func() {
+		now := time.Now()
+		s.used.Store(&now)
+		s.users.Add(-1)
+	}
+}
+
+const (
+	drainFor   = 5 * time.Second // a verb that waits for a database does so for three
+	drainQuiet = 100 * time.Millisecond
+)
+
+// drain waits until no request needs the store any more. When a configuration with another store takes over, Caddy lets go of the old one while it still
+// serves requests, and perhaps gets some that were on their way: so there has to have been none for a moment.
+func (s *shared) drain() {
+	for deadline := time.Now().Add(drainFor); time.Now().Before(deadline) && !caddy.Exiting(); time.Sleep(10 * time.Millisecond) {
+		used := s.used.Load()
+		if s.users.Load() == 0 && (used == nil || time.Since(*used) > drainQuiet) {
+			return
+		}
+	}
+}
+
 // Destruct closes the store when the last configuration has let go of it.
 func (s *shared) Destruct() error {
+	s.drain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.engine.Load(); e != nil {

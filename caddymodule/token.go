@@ -33,6 +33,7 @@ type Endpoints struct {
 	Metadata []string `json:"metadata,omitempty"`
 
 	server *Server
+	shared *shared // its store, also when the server has let go of it
 	routes server.Routes
 }
 
@@ -76,6 +77,7 @@ func (e *Endpoints) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	e.shared = e.server.shared
 	e.routes, err = e.server.core.Mount(paths)
 	return err
 }
@@ -86,6 +88,7 @@ func (e *Endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if endpoint == nil {
 		return next.ServeHTTP(w, r)
 	}
+	defer e.shared.use()()
 	if err := e.server.ready(r.Context()); err != nil {
 		refusal := tokenep.TemporarilyUnavailable.Describe("the server has not started").Because(err)
 		refusal.RetryAfter = retryStart
