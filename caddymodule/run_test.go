@@ -140,18 +140,7 @@ func (c *running) post(path, secret string, form ...string) response {
 
 func (c *running) send(r *http.Request) response {
 	c.t.Helper()
-	answered, err := scriptClient.Do(r)
-	// Over a reload there are two listeners for a moment, and what waits in the queue of the old one is reset when that closes; a connection that was
-	// kept alive ends with it too, and a client cannot tell before it has sent (RFC 9112 §9.3.1).
-	for range 10 {
-		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
-			break
-		}
-		if r.GetBody != nil {
-			r.Body, _ = r.GetBody()
-		}
-		answered, err = scriptClient.Do(r)
-	}
+	answered, err := sendAgain(r)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -161,6 +150,22 @@ func (c *running) send(r *http.Request) response {
 		c.t.Fatal(err)
 	}
 	return response{answered.StatusCode, answered.Header, string(body)}
+}
+
+// sendAgain sends a request until there is an answer, some times. Over a reload there are two listeners for a moment: what waits in the queue of the old
+// one is reset when that closes, and net/http ends without an answer what it has accepted just before. TestReloadUnderLoad shows that nothing else is lost.
+func sendAgain(r *http.Request) (*http.Response, error) {
+	answered, err := scriptClient.Do(r)
+	for range 10 {
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+			break
+		}
+		if r.GetBody != nil {
+			r.Body, _ = r.GetBody()
+		}
+		answered, err = scriptClient.Do(r)
+	}
+	return answered, err
 }
 
 // token gets an access token for client billing.

@@ -119,9 +119,11 @@ func (c *call) make() []answer {
 func (c *call) once() answer {
 	request := c.request.Clone(context.Background())
 	if c.body != "" {
-		request.Body, request.ContentLength = io.NopCloser(strings.NewReader(c.body)), int64(len(c.body))
+		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(c.body)), nil }
+		request.Body, _ = request.GetBody()
+		request.ContentLength = int64(len(c.body))
 	}
-	response, err := scriptClient.Do(request)
+	response, err := sendAgain(request)
 	if err != nil {
 		return answer{line: err.Error()}
 	}
