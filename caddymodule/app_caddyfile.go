@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
@@ -14,15 +15,16 @@ import (
 // parseServer reads the global option oauth_server, which may be repeated with another name. Syntax:
 //
 //	oauth_server [<name>] {
-//	    issuer             <url>
-//	    store              bolt [<path>] | redis <url> | postgres <dsn> | memory [<max_records>] | <module> …
-//	    access_token_ttl   <duration>
-//	    signing_alg        <alg>
-//	    signing_key        <path> [active]
-//	    encryption_key     {env.<name>} | {file.<path>}
-//	    revocation_max_age <duration>
-//	    audience           <values…>
-//	    cors_origins       <origins…>
+//	    issuer              <url>
+//	    store               bolt [<path>] | redis <url> | postgres <dsn> | memory [<max_records>] | <module> …
+//	    access_token_ttl    <duration>
+//	    signing_alg         <alg>
+//	    signing_key         <path> [active]
+//	    encryption_key       {env.<name>} | {file.<path>}
+//	    revocation_interval <duration>
+//	    revocation_max_age  <duration>
+//	    audience            <values…>
+//	    cors_origins        <origins…>
 //	    client <id> { … }
 //	    token_exchange { … }
 //	}
@@ -65,15 +67,17 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "store":
 			return s.parseStore(d)
 		case "access_token_ttl":
-			return readLife(d, &s.AccessTokenTTL)
+			return readDuration(d, &s.AccessTokenTTL, tokenep.CheckLife)
 		case "signing_alg":
 			return readChoice(d, &s.SigningAlg, keys.Algorithms()...)
 		case "signing_key":
 			return s.parseSigningKey(d)
 		case "encryption_key":
 			return s.parseEncryptionKey(d)
+		case "revocation_interval":
+			return readDuration(d, &s.RevocationInterval, server.CheckRevocationInterval)
 		case "revocation_max_age":
-			return readDuration(d, &s.RevocationMaxAge)
+			return readDuration(d, &s.RevocationMaxAge, server.CheckRevocationMaxAge)
 		case "audience":
 			return readSome(d, &s.Audience, server.CheckAudience)
 		case "cors_origins":
@@ -144,7 +148,7 @@ func (t *APITokens) parseOption(d *caddyfile.Dispenser, option string) error {
 	case "max_per_user":
 		return readCount(d, &t.MaxPerUser)
 	case "max_age":
-		return readLife(d, &t.MaxAge)
+		return readDuration(d, &t.MaxAge, tokenep.CheckLife)
 	case "token_type":
 		return readSome(d, &t.TokenTypes)
 	default:

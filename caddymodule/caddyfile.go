@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 // readBlock calls set for each line of the block that begins at d, with d at its first word. Words beyond the repeatable ones may occur once.
@@ -103,8 +102,9 @@ func readChoice(d *caddyfile.Dispenser, into *string, choices ...string) error {
 	return nil
 }
 
-// readDuration reads an option whose argument is a duration such as 30s, 4h or 730d.
-func readDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
+// readDuration reads an option whose argument is a duration such as 30s, 4h or 730d. JSON has no place for 0s where that is the default there; a check
+// refuses it.
+func readDuration(d *caddyfile.Dispenser, into *caddy.Duration, checks ...func(time.Duration) error) error {
 	option, text := d.Val(), ""
 	if err := readOne(d, &text); err != nil {
 		return err
@@ -113,19 +113,12 @@ func readDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
 	if err != nil || duration < 0 {
 		return d.Errf("%s: %q is no duration such as 30s, 4h or 730d", option, text)
 	}
+	for _, check := range checks {
+		if err := check(duration); err != nil {
+			return d.Errf("%s: %w", option, err)
+		}
+	}
 	*into = caddy.Duration(duration)
-	return nil
-}
-
-// readLife reads how long tokens live. JSON has no place for 0s, which is the default there.
-func readLife(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	option := d.Val()
-	if err := readDuration(d, into); err != nil {
-		return err
-	}
-	if err := tokenep.CheckLife(time.Duration(*into)); err != nil {
-		return d.Errf("%s: %w", option, err)
-	}
 	return nil
 }
 

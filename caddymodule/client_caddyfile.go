@@ -68,7 +68,7 @@ func (c *Client) parseOption(d *caddyfile.Dispenser, option, server string) erro
 	case "audience":
 		return readSome(d, &c.Audience)
 	case "access_token_ttl":
-		return readLife(d, &c.AccessTokenTTL)
+		return readDuration(d, &c.AccessTokenTTL, tokenep.CheckLife)
 	case "exchange_from":
 		return readSome(d, &c.ExchangeFrom)
 	default:

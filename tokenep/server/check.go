@@ -44,6 +44,22 @@ func CheckAudience(audience []string) error {
 	return nil
 }
 
+// CheckRevocationInterval says what is wrong with how often revocations are looked for. Within a second each is to be in force everywhere.
+func CheckRevocationInterval(d time.Duration) error {
+	if d < 10*time.Millisecond || d > time.Second {
+		return fmt.Errorf("looking for revocations each %s: want 10ms to 1s", d)
+	}
+	return nil
+}
+
+// CheckRevocationMaxAge says what is wrong with a bound on the age of revocations: it leaves room for a few tries to read them.
+func CheckRevocationMaxAge(d time.Duration) error {
+	if d < 5*time.Second {
+		return fmt.Errorf("refusing tokens when revocations are %s old: want 5s or more", d)
+	}
+	return nil
+}
+
 // Validate says what is wrong with the rules. What is left out is not wrong.
 func (t APITokens) Validate() error { return t.complete() }
 

@@ -39,8 +39,12 @@ type Config struct {
 	// EncryptionKeys protect signing keys in the store: the first one encrypts, each decrypts. None: they are stored in clear. See keys.Options.
 	EncryptionKeys [][]byte
 
+	// RevocationInterval is how often revocations made on other nodes are looked for, and so how long a token revoked there may still pass here: 10 ms to
+	// 1 s; 0: state.DefaultInterval. Each time costs the store one Load.
+	RevocationInterval time.Duration
+
 	// RevocationMaxAge is for how long verifiers of this process take tokens when revocations could not be read from the store: longer, and they answer 503
-	// until they can be. At least MinRevocationMaxAge; 0: for ever, so that verification goes on while the store is away.
+	// until they can be. At least 5 s; 0: for ever, so that verification goes on while the store is away.
 	RevocationMaxAge time.Duration
 
 	// CompareHash judges the hash of a secret that a person chose, and DecoyHash is one; nil where there are none.
@@ -135,6 +139,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.Keys = ring
 	s.log = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
+	s.log.Interval = c.RevocationInterval
 	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: c.LongestTTL()}
 	s.issuer = &tokenep.Issuer{URL: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
 	s.auth = &tokenep.Authenticator{
@@ -162,9 +167,6 @@ func New(c Config) (*Server, error) {
 // jwksMaxAge is how long other verifiers may cache the key set.
 const jwksMaxAge = 5 * time.Minute
 
-// MinRevocationMaxAge leaves room for a few tries to read revocations, each of which may take a second.
-const MinRevocationMaxAge = 5 * time.Second
-
 // complete fills in the defaults and checks what is left.
 func (c *Config) complete() error {
 	if err := CheckIssuer(c.Issuer); err != nil {
@@ -188,8 +190,16 @@ func (c *Config) complete() error {
 	if err := tokenep.CheckLife(c.TokenTTL); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
 	}
-	if age := c.RevocationMaxAge; age != 0 && age < MinRevocationMaxAge {
-		return fmt.Errorf("revocations may not be older than %s, want %s at least: they are read four times a second, unless the store is slow", age, MinRevocationMaxAge)
+	if c.RevocationInterval == 0 {
+		c.RevocationInterval = state.DefaultInterval
+	}
+	if err := CheckRevocationInterval(c.RevocationInterval); err != nil {
+		return err
+	}
+	if c.RevocationMaxAge != 0 {
+		if err := CheckRevocationMaxAge(c.RevocationMaxAge); err != nil {
+			return err
+		}
 	}
 	if len(c.SigningKeys) > 0 && c.SigningKeys[0] != nil {
 		c.Algorithm = c.SigningKeys[0].Algorithm

@@ -36,10 +36,18 @@ func TestStoreThatIsAwayForLongerThanRevocationsMayAge(t *testing.T) {
 }
 
 func TestRevocationMaxAgeLeavesRoomToReadThem(t *testing.T) {
-	for age, ok := range map[time.Duration]bool{0: true, server.MinRevocationMaxAge: true, server.MinRevocationMaxAge - 1: false, -time.Hour: false} {
+	for age, ok := range map[time.Duration]bool{0: true, 5 * time.Second: true, 5*time.Second - 1: false, -time.Hour: false} {
 		_, err := server.New(server.Config{Issuer: issuer, Store: memory.New(memory.Options{}), RevocationMaxAge: age})
 		if (err == nil) != ok {
 			t.Errorf("%s: %v", age, err)
+		}
+	}
+	for interval, ok := range map[time.Duration]bool{
+		0: true, 10 * time.Millisecond: true, 10*time.Millisecond - 1: false, time.Second: true, time.Second + 1: false, -time.Second: false,
+	} {
+		_, err := server.New(server.Config{Issuer: issuer, Store: memory.New(memory.Options{}), RevocationInterval: interval})
+		if (err == nil) != ok {
+			t.Errorf("each %s: %v", interval, err)
 		}
 	}
 }

@@ -2,9 +2,8 @@ package state
 
 // What the tests outside of the package measure themselves against.
 const (
-	MaxEntries     = maxEntries
-	FollowInterval = followInterval
-	MinEntryLife   = minEntryLife
+	MaxEntries   = maxEntries
+	MinEntryLife = minEntryLife
 )
 
 // FormatAPIToken lets tests write tokens that no server ever made.

@@ -23,6 +23,10 @@ import (
 //
 // Make one with NewRevocations, Start it, and share it. It is safe for concurrent use.
 type Revocations struct {
+	// Interval is how often this node looks for entries of others, and so how long a token that was revoked elsewhere may
+	// still pass here; 0: DefaultInterval. It is not changed after Start.
+	Interval time.Duration
+
 	store store.Store
 	set   *verify.Revocations
 	now   func() time.Time
@@ -33,10 +37,10 @@ type Revocations struct {
 	headSeen time.Time  // when last was held against the head; zero: never
 }
 
-const (
-	// followInterval is how often a node looks for entries of others, and so how long a revoked token may still pass there.
-	followInterval = 250 * time.Millisecond
+// DefaultInterval is that of Revocations.
+const DefaultInterval = 250 * time.Millisecond
 
+const (
 	// headInterval is how often a node asks whether it has missed something. It is far shorter than minEntryLife, so that
 	// a node that was away for that long asks before it believes that there is nothing new.
 	headInterval = time.Minute
@@ -58,7 +62,7 @@ func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time
 }
 
 // Add revokes tokens: stored first, then in the set of this node before it returns, so that the very next request is
-// refused; other nodes refuse it within followInterval. e.Expires is required: when the last of the tokens that it names is
+// refused; other nodes refuse it within their Interval. e.Expires is required: when the last of the tokens that it names is
 // dead, leeway included; it is kept for an hour longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may or may not have been added.
 func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	if err := checkRevocation(e); err != nil {
@@ -135,7 +139,7 @@ func (r *Revocations) readAll(ctx context.Context) error {
 }
 
 func (r *Revocations) follow(ctx context.Context) {
-	tick := time.NewTicker(followInterval)
+	tick := time.NewTicker(orDefault(r.Interval, DefaultInterval))
 	defer tick.Stop()
 	failing := false
 	for {

@@ -28,7 +28,7 @@ func TestFollowCostsOneLoad(t *testing.T) {
 	verbs := map[string]int{}
 	f.Fail(func(call storetest.Call) storetest.Fault { verbs[call.Verb]++; return storetest.None })
 	for range 240 {
-		c.Advance(state.FollowInterval)
+		c.Advance(state.DefaultInterval)
 		n.follow(t)
 	}
 	if verbs["Load"] > 241 || len(verbs) > 1 {
@@ -79,7 +79,7 @@ func TestStartFollowsAndLogsAnOutageOnce(t *testing.T) {
 			if err := there.Add(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(state.FollowInterval) // the bubble's time
+			time.Sleep(state.DefaultInterval) // the bubble's time
 			synctest.Wait()
 			return set.Revoked(&verify.Token{ID: jti})
 		}
@@ -90,7 +90,7 @@ func TestStartFollowsAndLogsAnOutageOnce(t *testing.T) {
 		if revokedHere("2") {
 			t.Error("revoked here although the store is away: this test tests nothing")
 		}
-		time.Sleep(10 * state.FollowInterval)
+		time.Sleep(10 * state.DefaultInterval)
 		f.Fail(nil)
 		if !revokedHere("3") || !set.Revoked(&verify.Token{ID: "2"}) {
 			t.Error("not revoked here after the outage")
@@ -180,5 +180,32 @@ func TestSetIsFollowedWhenTheStoreAnswers(t *testing.T) {
 	f.Fail(nil)
 	if err := node.Follow(t.Context()); err != nil || stale() {
 		t.Errorf("not complete though the store answers again: %v", err)
+	}
+}
+
+// Another interval is kept as exactly: a node has not looked before it is over, and has when it is.
+func TestFollowInterval(t *testing.T) {
+	for _, interval := range []time.Duration{10 * time.Millisecond, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newMemory(t, time.Now)
+			set := new(verify.Revocations)
+			here := state.NewRevocations(s, set, time.Now, slog.New(slog.DiscardHandler))
+			here.Interval = interval
+			there := state.NewRevocations(s, new(verify.Revocations), time.Now, slog.New(slog.DiscardHandler))
+			if err := here.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := there.Add(t.Context(), verify.Revocation{Claim: "jti", Value: "1", Expires: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(interval - 1) // the bubble's time
+			synctest.Wait()
+			before := set.Revoked(&verify.Token{ID: "1"})
+			time.Sleep(1)
+			synctest.Wait()
+			if after := set.Revoked(&verify.Token{ID: "1"}); before || !after {
+				t.Errorf("each %s: revoked here %t just before, %t after", interval, before, after)
+			}
+		})
 	}
 }
