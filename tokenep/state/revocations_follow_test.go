@@ -195,6 +195,7 @@ func TestStoreThatLostRevocations(t *testing.T) {
 		for i := range 8 {
 			mustRevoke(t, a, revokeJTI(c, fmt.Sprint("before-", i), 3*time.Hour))
 		}
+		a.follow(t)
 		b.follow(t)
 		loseEnd(t, s, 8, lost)
 		late := newNode(s, c)
