@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +25,8 @@ var adminStatuses = []struct {
 	status int
 }{
 	{store.ErrUnavailable, http.StatusServiceUnavailable},
+	{store.ErrConflict, http.StatusServiceUnavailable},        // others keep changing the same record
+	{context.DeadlineExceeded, http.StatusServiceUnavailable}, // the admin API gives a request ten seconds
 	{tokenep.InvalidClient, http.StatusNotFound},
 	{store.ErrNotFound, http.StatusNotFound},
 	{store.ErrExists, http.StatusConflict},

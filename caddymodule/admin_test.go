@@ -65,6 +65,8 @@ func TestAdminStatus(t *testing.T) {
 		{tokenep.InvalidClient, http.StatusNotFound},
 		{store.ErrNotFound, http.StatusNotFound},
 		{store.ErrExists, http.StatusConflict},
+		{store.ErrConflict, http.StatusServiceUnavailable},
+		{context.DeadlineExceeded, http.StatusServiceUnavailable},
 		{state.ErrTooMany, http.StatusConflict},
 		{state.ErrRotating, http.StatusConflict},
 		{state.ErrExpiredAPIToken, http.StatusConflict},

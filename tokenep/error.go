@@ -90,7 +90,7 @@ func (e *Error) Because(cause error) *Error {
 const retryLater = 5 * time.Second
 
 // AsError turns any error into the refusal that the client sees. An *Error or a Code anywhere in the chain speaks for itself; a store that is away, or
-// too slow to answer in time, is 503 with Retry-After, so that no client throws away credentials that are still good; everything else is 500 server_error.
+// too slow to answer in time, or a record that others change faster than it can be changed here, is 503 with Retry-After, so that no client throws away credentials that are still good; everything else is 500 server_error.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -98,7 +98,7 @@ func AsError(err error) *Error {
 	if c, ok := errors.AsType[Code](err); ok {
 		return c.Describe("").Because(err)
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrConflict) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		e := TemporarilyUnavailable.Describe("the server cannot reach its state; try again").Because(err)
 		e.RetryAfter = retryLater
 		return e

@@ -26,6 +26,7 @@ func TestAsError(t *testing.T) {
 		{fmt.Errorf("no such client: %w", tokenep.InvalidClient), tokenep.InvalidClient, http.StatusUnauthorized, 0},
 		{fmt.Errorf("in vain: %w", tokenep.InvalidScope.Describe("too much")), tokenep.InvalidScope, http.StatusBadRequest, 0},
 		{fmt.Errorf("loading: %w", store.ErrUnavailable), tokenep.TemporarilyUnavailable, http.StatusServiceUnavailable, away},
+		{fmt.Errorf("others keep changing it: %w", store.ErrConflict), tokenep.TemporarilyUnavailable, http.StatusServiceUnavailable, away},
 		{context.DeadlineExceeded, tokenep.TemporarilyUnavailable, http.StatusServiceUnavailable, away},
 		{context.Canceled, tokenep.TemporarilyUnavailable, http.StatusServiceUnavailable, away},
 		{errors.New("the disk is full"), tokenep.ServerError, http.StatusInternalServerError, 0},

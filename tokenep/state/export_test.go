@@ -4,7 +4,15 @@ package state
 const (
 	MaxEntries   = maxEntries
 	MinEntryLife = minEntryLife
+	HeadInterval = headInterval
+
+	KindRevocation     = kindRevocation
+	KindRevocationHead = kindRevocationHead
+	HeadID             = headID
 )
+
+// EntryID is the id of an entry of the log of revocations.
+func EntryID(n uint64) string { return entryID(n) }
 
 // FormatAPIToken lets tests write tokens that no server ever made.
 var FormatAPIToken = formatAPIToken

@@ -2,11 +2,11 @@ package state
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -28,8 +28,10 @@ type storedRevocation struct {
 	Expires time.Time `json:"expires"`
 }
 
+// revocationHead is the record of the head.
 type revocationHead struct {
 	Last uint64 `json:"last"`
+	Log  string `json:"log,omitempty"` // random; another one after the store has lost a part of the log
 }
 
 func checkRevocation(e verify.Revocation) error {
@@ -75,31 +77,38 @@ func (r *Revocations) loadEntry(ctx context.Context, n uint64) (verify.Revocatio
 	return decodeRevocation(record)
 }
 
-// loadHead returns the number of the head; 0 and a record of version 0 before the first entry.
-func (r *Revocations) loadHead(ctx context.Context) (uint64, store.Record, error) {
-	record, err := r.store.Load(ctx, kindRevocationHead, headID)
+// loadHead returns the head, of number 0 and with a record of version 0 before the first entry.
+func (r *Revocations) loadHead(ctx context.Context) (head revocationHead, record store.Record, err error) {
+	record, err = r.store.Load(ctx, kindRevocationHead, headID)
 	if errors.Is(err, store.ErrNotFound) {
-		return 0, store.Record{}, nil
+		return revocationHead{}, store.Record{}, nil
 	}
 	if err != nil {
-		return 0, store.Record{}, err
+		return revocationHead{}, store.Record{}, err
 	}
-	var head revocationHead
 	if err := json.Unmarshal(record.Data, &head); err != nil {
-		return 0, store.Record{}, fmt.Errorf("the head of the log of revocations is damaged: %w", err)
+		return revocationHead{}, store.Record{}, fmt.Errorf("the head of the log of revocations is damaged: %w", err)
 	}
-	return head.Last, record, nil
+	return head, record, nil
 }
 
-// advance moves the head to n, unless it is there or further, and returns where it is. A conflict means that somebody else
-// moved it, perhaps not as far.
-func (r *Revocations) advance(ctx context.Context, n uint64) (head uint64, err error) {
+// advance moves the head to n, unless it is there or further, and returns it. A conflict means that somebody else moved it,
+// perhaps not as far.
+func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, error) {
 	for {
-		last, old, err := r.loadHead(ctx)
-		if err != nil || last >= n {
-			return last, err
+		passed := r.last.Load() // before the head is read, which only moves on
+		head, old, err := r.loadHead(ctx)
+		if err != nil || head.Last >= n {
+			return head, err
 		}
-		data := []byte(`{"last":` + strconv.FormatUint(n, 10) + `}`)
+		if old.Version == 0 || head.Last < passed {
+			head.Log = rand.Text() // so that every node sees that something was lost, however far the head has come then
+		}
+		head.Last = n
+		data, err := json.Marshal(head)
+		if err != nil {
+			return head, err
+		}
 		next := store.Record{Kind: kindRevocationHead, ID: headID, Data: data}
 		if old.Version == 0 {
 			err = r.store.Insert(ctx, next)
@@ -107,26 +116,40 @@ func (r *Revocations) advance(ctx context.Context, n uint64) (head uint64, err e
 			err = r.store.Swap(ctx, old, next)
 		}
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
-			return n, err
+			return head, err
 		}
 	}
 }
 
-// catchUp takes every entry after the id into the set, and goes on from the head: entries before it that are missing have
+// catchUp takes every entry after the last into the set, and goes on from the head: entries before it that are missing have
 // expired. The head is read first, so that all entries up to it are there to be listed; one beyond it may be listed while
 // the one before it was missed, and so those are read once more, one by one.
-func (r *Revocations) catchUp(ctx context.Context, after string) error {
+//
+// A head that was passed, or that is of another log, says that the store has lost entries: it was emptied, or a standby took
+// over that had not got them. Numbers are used again then, so that all is read anew. What was lost stays in the set.
+func (r *Revocations) catchUp(ctx context.Context) error {
 	now := r.now()
 	head, _, err := r.loadHead(ctx)
 	if err != nil {
 		return err
 	}
-	if head > r.last || r.headSeen.IsZero() {
-		if err := r.listAll(ctx, after); err != nil {
+	after := r.last.Load()
+	if lost := head.Last < after || r.seenLog != "" && head.Log != r.seenLog; lost {
+		r.log.Error("the store has lost revocations; where they were known before, they stay in force until a restart")
+		if head, err = r.advance(ctx, after); err != nil {
 			return err
 		}
 	}
-	r.last, r.headSeen = max(r.last, head), now
+	if head.Log != r.seenLog || r.headSeen.IsZero() {
+		after = 0
+	}
+	if head.Last > after || r.headSeen.IsZero() {
+		if err := r.listAll(ctx, entryID(after)); err != nil {
+			return err
+		}
+	}
+	r.last.Store(max(r.last.Load(), head.Last))
+	r.seenLog, r.headSeen, r.doubt = head.Log, now, false
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -19,7 +20,8 @@ import (
 // Entries are numbered: 1, 2, 3 and so on without a gap, by Insert, which of two that want a number refuses one. To follow
 // the log is to Load the next number, again and again. A head record holds the last number, or one before it: entries
 // expire, and without it a log that is empty again would count from 1, past readers that are further on. So this holds
-// always, and every function below keeps it: no reader has passed a number that is beyond the head.
+// always, and every function below keeps it: no reader has passed a number that is beyond the head. Only a store that loses
+// entries breaks it, and that is how it is noticed.
 //
 // Make one with NewRevocations, Start it, and share it. It is safe for concurrent use.
 type Revocations struct {
@@ -32,9 +34,11 @@ type Revocations struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	mu       sync.Mutex // one step at a time
-	last     uint64     // every entry up to here is in the set
-	headSeen time.Time  // when last was held against the head; zero: never
+	mu       sync.Mutex    // one step at a time
+	last     atomic.Uint64 // every entry up to here is in the set; written by a step alone
+	seenLog  string        // the Log of the head
+	headSeen time.Time     // when last was held against the head; zero: never
+	doubt    bool          // the store was away since: it may have lost something
 }
 
 // DefaultInterval is that of Revocations.
@@ -89,7 +93,9 @@ func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, 
 		if err != nil {
 			return 0, err
 		}
-		n, err := r.insertAfter(ctx, head, e)
+		// Behind what this node has read, even if the head is not: then the store has lost entries, and the other nodes,
+		// which have read as much, find the entry at once.
+		n, err := r.insertAfter(ctx, max(head.Last, r.last.Load()), e)
 		if err != nil || r.now().Sub(began) < headInterval {
 			return n, err
 		}
@@ -131,7 +137,7 @@ func (r *Revocations) readAll(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	began := r.now()
-	if err := r.catchUp(ctx, ""); err != nil {
+	if err := r.catchUp(ctx); err != nil {
 		return err
 	}
 	r.set.Followed(began)
@@ -168,6 +174,7 @@ func (r *Revocations) Follow(ctx context.Context) error {
 	defer r.mu.Unlock()
 	began := r.now()
 	if err := r.take(ctx); err != nil {
+		r.doubt = true
 		return err
 	}
 	r.set.Followed(began)
@@ -175,9 +182,10 @@ func (r *Revocations) Follow(ctx context.Context) error {
 }
 
 func (r *Revocations) take(ctx context.Context) error {
-	head := r.last // of which is known that it is as far, at least
-	for head-r.last < pageWorth {
-		e, err := r.loadEntry(ctx, r.last+1)
+	last := r.last.Load()
+	head := last // of which is known that it is as far, at least
+	for head-last < pageWorth {
+		e, err := r.loadEntry(ctx, last+1)
 		if errors.Is(err, store.ErrNotFound) {
 			break
 		}
@@ -185,20 +193,23 @@ func (r *Revocations) take(ctx context.Context) error {
 			return err
 		}
 		r.set.Add(e)
-		if r.last+1 > head {
-			if head, err = r.advance(ctx, r.last+1); err != nil {
+		if last+1 > head {
+			moved, err := r.advance(ctx, last+1)
+			if err != nil {
 				return err
 			}
+			head = moved.Last
 		}
-		r.last++
+		last++
+		r.last.Store(last)
 	}
 	age := r.now().Sub(r.headSeen)
 	due := age < 0 || age >= headInterval
 	if due {
 		r.set.Sweep(r.now().Add(-clockJump))
 	}
-	if due || head > r.last {
-		return r.catchUp(ctx, entryID(r.last))
+	if due || r.doubt || head > last {
+		return r.catchUp(ctx)
 	}
 	return nil
 }

@@ -209,3 +209,82 @@ func TestFollowInterval(t *testing.T) {
 		})
 	}
 }
+
+// A store that has lost the log, or the end of it, gives numbers again that others have passed. Whoever revokes is heard all the
+// same: at once where as much had been read, and within a minute where numbers tell nothing.
+func TestStoreThatLostRevocations(t *testing.T) {
+	for _, lost := range []int{1, 3, 8} {
+		c := newClock()
+		s := newMemory(t, c.Now)
+		a, b := newNode(s, c), newNode(s, c)
+		must(t, a.Start(t.Context()))
+		must(t, b.Start(t.Context()))
+		for i := range 8 {
+			mustRevoke(t, a, revokeJTI(c, fmt.Sprint("before-", i), 3*time.Hour))
+		}
+		a.follow(t)
+		b.follow(t)
+		loseEnd(t, s, 8, lost)
+		late := newNode(s, c)
+		must(t, late.Start(t.Context()))
+
+		mustRevoke(t, late, revokeJTI(c, "by one that starts", 3*time.Hour)) // under a number that was used
+		mustRevoke(t, b, revokeJTI(c, "by one that was there", 3*time.Hour))
+		a.follow(t)
+		if !a.revoked("by one that was there") {
+			t.Errorf("%d lost: not revoked within an interval", lost)
+		}
+		c.Advance(state.HeadInterval)
+		for _, n := range []node{a, b, late} {
+			n.follow(t)
+			if !n.revoked("by one that was there") || !n.revoked("by one that starts") {
+				t.Errorf("%d lost: not revoked within a minute", lost)
+			}
+		}
+		if !a.revoked("before-7") || !b.revoked("before-7") {
+			t.Errorf("%d lost: what was known is forgotten", lost)
+		}
+	}
+}
+
+// After an outage nobody waits a minute to look whether the store is as it was.
+func TestOutageThatLostRevocations(t *testing.T) {
+	c := newClock()
+	f := storetest.NewFaulty(newMemory(t, c.Now))
+	a, b := newNode(f, c), newNode(f, c)
+	must(t, b.Start(t.Context()))
+	for i := range 3 {
+		mustRevoke(t, a, revokeJTI(c, fmt.Sprint(i), time.Hour))
+	}
+	b.follow(t)
+	f.Fail(away())
+	if b.Follow(t.Context()) == nil {
+		t.Fatal("followed a store that is away")
+	}
+	f.Fail(nil)
+	loseEnd(t, f.Store, 3, 3)
+	late := newNode(f, c)
+	must(t, late.Start(t.Context()))
+	mustRevoke(t, late, revokeJTI(c, "after", time.Hour))
+	b.follow(t)
+	if !b.revoked("after") {
+		t.Error("not revoked within an interval")
+	}
+}
+
+// loseEnd takes the last entries of n from the store, and sets the head back to before them.
+func loseEnd(t *testing.T, s store.Store, n, lost int) {
+	t.Helper()
+	for i := n; i > n-lost; i-- {
+		must(t, s.Delete(t.Context(), state.KindRevocation, state.EntryID(uint64(i))))
+	}
+	old, err := s.Load(t.Context(), state.KindRevocationHead, state.HeadID)
+	must(t, err)
+	if n == lost {
+		must(t, s.Delete(t.Context(), old.Kind, old.ID))
+		return
+	}
+	next := old
+	next.Data = bytes.Replace(old.Data, fmt.Appendf(nil, `"last":%d`, n), fmt.Appendf(nil, `"last":%d`, n-lost), 1)
+	must(t, s.Swap(t.Context(), old, next))
+}

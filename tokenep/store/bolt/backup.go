@@ -75,7 +75,7 @@ func (s *Store) Backup(ctx context.Context, server, issuer string) (*Backup, err
 func (s *Store) copyTo(ctx context.Context, file io.Writer, o Origin) (int64, error) {
 	t := trailer{Origin: o}
 	digest := sha256.New()
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+	err := s.view(func(tx *bbolt.Tx) (err error) {
 		t.Size, err = tx.WriteTo(io.MultiWriter(cancelled{ctx}, file, digest))
 		return err
 	})

@@ -43,6 +43,7 @@ type Store struct {
 	ops     chan *op        // from the verbs to the committer, unbuffered: who is not taken can still leave
 	closing <-chan struct{} // closed by Close
 	running sync.WaitGroup
+	stuck   bool // the file cannot be written, nor closed; of the committer, and of Close after it
 	close   func() error
 }
 
@@ -67,6 +68,9 @@ func Open(path string, o Options) (*Store, error) {
 	s.close = sync.OnceValue(func() error {
 		stop()
 		s.running.Wait()
+		if s.stuck {
+			return unavailable(errDamagedFile) // it stays locked until the process ends
+		}
 		return s.db.Close() // waits for those who read
 	})
 	s.running.Go(s.commitAll)
@@ -87,7 +91,7 @@ func (s *Store) Load(ctx context.Context, kind, id string) (r store.Record, err 
 		return store.Record{}, err
 	}
 	found := false
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket([]byte(kind))
 		if bucket == nil {
 			return nil
@@ -118,7 +122,7 @@ func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket([]byte(kind))
 		if bucket == nil {
 			return nil

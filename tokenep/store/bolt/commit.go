@@ -3,7 +3,6 @@ package bolt
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"go.etcd.io/bbolt"
 )
@@ -92,34 +91,43 @@ var errNothing = errors.New("nothing to commit")
 
 // update runs a group in one transaction. The error is of the transaction; what
 // came of each write is in its op. A group that changes nothing costs no fsync.
-func (s *Store) update(group []*op) (err error) {
-	defer func() {
-		// bbolt panics on a page that makes no sense. The file is damaged, but
-		// the process has other things to serve.
-		if p := recover(); p != nil {
-			err = unavailable(fmt.Errorf("writing: %v", p))
-		}
-	}()
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		changed := false
-		for _, o := range group {
-			if o.err = o.ctx.Err(); o.err != nil {
-				continue
-			}
-			wrote, err := o.apply(tx)
-			if wrote && err != nil {
-				return err
-			}
-			o.err = err
-			changed = changed || wrote
-		}
-		if !changed {
-			return errNothing
-		}
-		return nil
+//
+// On a damaged file bbolt may not come to the end of undoing a transaction either, and then keeps its lock: whoever wrote next
+// would wait for ever, so nobody does.
+func (s *Store) update(group []*op) error {
+	if s.stuck {
+		return unavailable(errDamagedFile)
+	}
+	var used *bbolt.Tx
+	err := survive(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			used = tx
+			return apply(tx, group)
+		})
 	})
 	if err == nil || errors.Is(err, errNothing) {
 		return nil
 	}
+	s.stuck = errors.Is(err, errDamagedFile) && (used == nil || used.DB() != nil) // else it was closed, and has none
 	return unavailable(err)
+}
+
+// apply has each write of a group do its part of the transaction.
+func apply(tx *bbolt.Tx, group []*op) error {
+	changed := false
+	for _, o := range group {
+		if o.err = o.ctx.Err(); o.err != nil {
+			continue
+		}
+		wrote, err := o.apply(tx)
+		if wrote && err != nil {
+			return err
+		}
+		o.err = err
+		changed = changed || wrote
+	}
+	if !changed {
+		return errNothing
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 // expired returns up to sweepBatch keys of the index whose time has come.
 func (s *Store) expired() (keys [][]byte, err error) {
 	now := uint64(max(0, s.now().UnixMilli()))
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		index := tx.Bucket(expiryBucket)
 		if index == nil {
 			return nil

@@ -151,3 +151,17 @@ func TestNothingPrepared(t *testing.T) {
 		t.Errorf("%d statements are prepared", n)
 	}
 }
+
+// A database that was dropped and made anew under a running server gets its schema again.
+func TestDatabaseMadeAnew(t *testing.T) {
+	address, admin := database(t, "anew")
+	s := open(t, address, Options{SweepInterval: -1})
+	r := store.Record{Kind: kind, ID: "1"}
+	must(t, s.Insert(t.Context(), r))
+	_, err := admin.Exec(t.Context(), "DROP TABLE oauth_schema, oauth_records")
+	must(t, err)
+	if err := s.Insert(t.Context(), r); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the first verb: %v, want store.ErrUnavailable", err)
+	}
+	must(t, s.Insert(t.Context(), r))
+}

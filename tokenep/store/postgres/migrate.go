@@ -8,7 +8,6 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // migrations are the steps from an empty database to the schema of today, in
@@ -98,9 +97,7 @@ type queryer interface {
 // schemaVersion is how many steps were done: 0 in a database without the schema.
 func schemaVersion(ctx context.Context, q queryer) (version int, err error) {
 	err = q.QueryRow(ctx, "SELECT version FROM oauth_schema").Scan(&version)
-	var refused *pgconn.PgError
-	switch {
-	case errors.Is(err, pgx.ErrNoRows), errors.As(err, &refused) && refused.Code == undefinedTable:
+	if errors.Is(err, pgx.ErrNoRows) || errorCode(err) == undefinedTable {
 		return 0, nil
 	}
 	return version, err

@@ -143,8 +143,20 @@ func do[T any](ctx context.Context, s *Store, verb func(context.Context) (T, err
 		if err := s.prepare(ctx); err != nil {
 			return none, err
 		}
-		return verb(ctx)
+		value, err := verb(ctx)
+		if errorCode(err) == undefinedTable { // the database was made anew: so is the schema, before the next verb
+			s.prepared.Store(false)
+		}
+		return value, err
 	})
+}
+
+// errorCode is the SQLSTATE of an error that PostgreSQL has sent, and "" of others.
+func errorCode(err error) string {
+	if sent, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return sent.Code
+	}
+	return ""
 }
 
 // answer reports whether PostgreSQL has sent an error.

@@ -15,6 +15,14 @@ const sweepStep = 100
 // do it at once. It goes over all kinds that there ever were in the database, also
 // if this process knows none of them.
 func (s *Store) Sweep(ctx context.Context) (total int, err error) {
+	// A database that was emptied knows none of them, and know would say it no more.
+	s.known.Range(func(kind, _ any) bool {
+		err = s.tell(ctx, kind.(string))
+		return err == nil
+	})
+	if err != nil {
+		return 0, err
+	}
 	kinds, err := engine.Do(ctx, s.line, func(ctx context.Context) ([]string, error) {
 		return s.client.SMembers(ctx, s.kinds()).Result()
 	})
@@ -46,16 +54,21 @@ func (s *Store) sweepShard(ctx context.Context, at shard) (total int, err error)
 }
 
 // know has the kind of a record that is about to be inserted among those that
-// are swept. A process says it once.
+// are swept. A process says it once, and with each sweep.
 func (s *Store) know(ctx context.Context, kind string) error {
 	if _, known := s.known.Load(kind); known {
 		return nil
 	}
-	_, err := engine.Do(ctx, s.line, func(ctx context.Context) (int64, error) {
-		return s.client.SAdd(ctx, s.kinds(), kind).Result()
-	})
+	err := s.tell(ctx, kind)
 	if err == nil {
 		s.known.Store(kind, nil)
 	}
+	return err
+}
+
+func (s *Store) tell(ctx context.Context, kind string) error {
+	_, err := engine.Do(ctx, s.line, func(ctx context.Context) (int64, error) {
+		return s.client.SAdd(ctx, s.kinds(), kind).Result()
+	})
 	return err
 }

@@ -42,6 +42,18 @@ func TestSweep(t *testing.T) {
 	sound(t, s)
 }
 
+// Kinds that Redis has forgotten, with all the rest, are swept all the same once there are records of them again.
+func TestSweepAfterTheDatabaseWasEmptied(t *testing.T) {
+	s := open(t, shared.URL(t), Options{Namespace: servertest.Namespace(), SweepInterval: -1, slack: time.Millisecond})
+	gone := store.Record{Kind: kind, ID: "gone", Expires: time.Now().Add(-time.Hour)}
+	must(t, s.Insert(t.Context(), gone))
+	must(t, s.client.Del(t.Context(), s.kinds(), s.place(kind, "gone").ids(), s.place(kind, "gone").expiry()).Err())
+	must(t, s.Insert(t.Context(), gone))
+	if n, err := s.Sweep(t.Context()); n != 1 || err != nil {
+		t.Errorf("a sweep took out %d, %v, want 1", n, err)
+	}
+}
+
 func TestSweepMuch(t *testing.T) {
 	s := open(t, shared.URL(t), Options{Namespace: servertest.Namespace(), SweepInterval: -1})
 	storetest.RunSweep(t, s, func(t *testing.T, n int) {
