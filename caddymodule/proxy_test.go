@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,7 +178,8 @@ func (p *proxy) load(config []byte) response {
 	return p.do(p.ops, http.MethodPost, "/load", string(config), "Content-Type", "application/json", "Cache-Control", "must-revalidate")
 }
 
-// do makes a request, once. An answer that does not come has status 0.
+// do makes a request, once. An answer that does not come has status 0. The admin API, which a configuration replaces as well, has HTTP/1.1 only: what it
+// drops is sent again.
 func (p *proxy) do(client *http.Client, method, path, body string, header ...string) response {
 	r, err := http.NewRequestWithContext(p.ctx, method, proxyURL+path, strings.NewReader(body))
 	if err != nil {
@@ -186,6 +189,13 @@ func (p *proxy) do(client *http.Client, method, path, body string, header ...str
 		r.Header.Set(header[i], header[i+1])
 	}
 	answered, err := client.Do(r)
+	for range 10 {
+		if client != p.ops || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+		r.Body, _ = r.GetBody()
+		answered, err = client.Do(r)
+	}
 	if err != nil {
 		return response{body: err.Error()}
 	}

@@ -91,23 +91,31 @@ func (s Clients) List(ctx context.Context, after string, limit int) ([]tokenep.C
 	return clients, nil
 }
 
-// Remove deletes a client: from its return on the client authenticates no more. Then it ends the client's access tokens
-// (RFC 7592 §2.3). The error Is tokenep.InvalidClient for an id that nobody has.
+// Remove deletes a client and ends its access tokens (RFC 7592 §2.3): from its return on the client authenticates no more.
+// The error Is tokenep.InvalidClient for an id that nobody has; after any other, Remove can be repeated.
 func (s Clients) Remove(ctx context.Context, id string) error {
 	c, err := s.Load(ctx, id)
 	if err != nil {
 		return err
 	}
+	// The tokens end first: once the client is gone, a Remove that is repeated does not find it, and would leave them.
+	if err := s.revokeTokens(ctx, c); err != nil {
+		return err
+	}
 	if err := s.Store.Delete(ctx, kindClient, id); err != nil {
 		return fmt.Errorf("removing client %q: %w", id, err)
 	}
+	return s.revokeTokens(ctx, c) // that it has got meanwhile
+}
+
+// revokeTokens ends the access tokens that a client has. Those of a later client with its id are issued later, and are spared.
+func (s Clients) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 	if s.Revocations == nil {
 		return nil
 	}
-	// Tokens of a later client with this id are issued later, and are spared.
 	now := s.Now()
 	life := max(s.TokenLife, c.TokenTTL) + revocationSlack
-	return s.Revocations.Add(ctx, verify.Revocation{Claim: "client_id", Value: id, Before: now, Expires: now.Add(life)})
+	return s.Revocations.Add(ctx, verify.Revocation{Claim: "client_id", Value: c.ID, Before: now, Expires: now.Add(life)})
 }
 
 // checkClient holds what people write to its limits, beside what Client.Validate asks for.

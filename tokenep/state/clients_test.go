@@ -162,6 +162,42 @@ func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
 	})
 }
 
+// Whichever verb of a Remove the store fails at, repeating it leaves neither the client nor its tokens.
+func TestRemoveThatFailedIsRepeated(t *testing.T) {
+	for failing := 1; ; failing++ {
+		c := newClock()
+		s := storetest.NewFaulty(newMemory(t, c.Now))
+		log := newNode(s, c)
+		clients := state.Clients{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: 4 * time.Hour}
+		if _, err := clients.Add(t.Context(), billing()); err != nil {
+			t.Fatal(err)
+		}
+		verbs := 0
+		s.Fail(func(storetest.Call) storetest.Fault {
+			if verbs++; verbs == failing {
+				return storetest.Away
+			}
+			return storetest.None
+		})
+		err := clients.Remove(t.Context(), "billing")
+		if verbs < failing {
+			return // and all of them have had their turn
+		}
+		if err != nil && !errors.Is(err, store.ErrUnavailable) {
+			t.Fatalf("verb %d: %v", failing, err)
+		}
+		if err := clients.Remove(t.Context(), "billing"); err != nil && !errors.Is(err, tokenep.InvalidClient) {
+			t.Errorf("verb %d, repeated: %v", failing, err)
+		}
+		if _, err := clients.Load(t.Context(), "billing"); !errors.Is(err, tokenep.InvalidClient) {
+			t.Errorf("verb %d: the client is there: %v", failing, err)
+		}
+		if !log.set.Revoked(&verify.Token{ClientID: "billing", IssuedAt: c.Now()}) {
+			t.Errorf("verb %d: its token lives", failing)
+		}
+	}
+}
+
 func TestListGoesThroughAllClientsInPages(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		clients := state.Clients{Store: s, Now: c.Now}
