@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
 )
 
 // readBlock calls set for each line of the block that begins at d, with d at its first word. Words beyond the repeatable ones may occur once.
