@@ -64,17 +64,30 @@ func encodeRevocation(n uint64, e verify.Revocation, now time.Time) (store.Recor
 func decodeRevocation(record store.Record) (verify.Revocation, error) {
 	var e storedRevocation
 	if err := json.Unmarshal(record.Data, &e); err != nil {
-		return verify.Revocation{}, fmt.Errorf("the record of revocation %s is damaged: %w", record.ID, err)
-	}
-	return verify.Revocation(e), nil
-}
-
-func (r *Revocations) loadEntry(ctx context.Context, n uint64) (verify.Revocation, error) {
-	record, err := r.store.Load(ctx, kindRevocation, entryID(n))
-	if err != nil {
 		return verify.Revocation{}, err
 	}
-	return decodeRevocation(record)
+	return verify.Revocation(e), checkRevocation(verify.Revocation(e))
+}
+
+// enter puts the entry of a record into the set. One that is damaged is logged, once, and passed by, also at a start.
+//
+// What it revoked cannot be known: those tokens pass here until they expire, whatever is done about it. To stop at it would
+// let in more, namely all that every later entry revokes; and to refuse to start, or to verify, would be an outage of
+// everything for one record, which ends only when somebody deletes it by hand, and then it is passed by after all. An
+// administrator who reads the log can revoke again what was revoked then.
+func (r *Revocations) enter(record store.Record) {
+	e, err := decodeRevocation(record)
+	switch {
+	case err == nil:
+		r.set.Add(e)
+	case !r.damaged[record.ID]:
+		if r.damaged == nil {
+			r.damaged = make(map[string]bool)
+		}
+		r.damaged[record.ID] = true
+		r.log.Error("an entry of the log of revocations is damaged, and what it revoked passes here; revoke that again",
+			"entry", record.ID, "error", err)
+	}
 }
 
 // loadHead returns the head, of number 0 and with a record of version 0 before the first entry.
@@ -160,11 +173,7 @@ func (r *Revocations) listAll(ctx context.Context, after string) error {
 			return err
 		}
 		for _, record := range page {
-			e, err := decodeRevocation(record)
-			if err != nil {
-				return err
-			}
-			r.set.Add(e)
+			r.enter(record)
 		}
 		after = page[len(page)-1].ID
 	}

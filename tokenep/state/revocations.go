@@ -34,11 +34,12 @@ type Revocations struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	mu       sync.Mutex    // one step at a time
-	last     atomic.Uint64 // every entry up to here is in the set; written by a step alone
-	seenLog  string        // the Log of the head
-	headSeen time.Time     // when last was held against the head; zero: never
-	doubt    bool          // the store was away since: it may have lost something
+	mu       sync.Mutex      // one step at a time
+	last     atomic.Uint64   // every entry up to here is in the set, unless it is damaged; written by a step alone
+	seenLog  string          // the Log of the head
+	headSeen time.Time       // when last was held against the head; zero: never
+	doubt    bool            // the store was away since: it may have lost something
+	damaged  map[string]bool // the ids of entries that make no sense, which the log has been told of
 }
 
 // DefaultInterval is that of Revocations.
@@ -185,14 +186,14 @@ func (r *Revocations) take(ctx context.Context) error {
 	last := r.last.Load()
 	head := last // of which is known that it is as far, at least
 	for head-last < pageWorth {
-		e, err := r.loadEntry(ctx, last+1)
+		record, err := r.store.Load(ctx, kindRevocation, entryID(last+1))
 		if errors.Is(err, store.ErrNotFound) {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		r.set.Add(e)
+		r.enter(record)
 		if last+1 > head {
 			moved, err := r.advance(ctx, last+1)
 			if err != nil {

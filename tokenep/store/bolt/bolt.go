@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,8 +38,9 @@ const lockWait = 200 * time.Millisecond
 
 // A Store is a store.Store in a bbolt file. Make one with Open.
 type Store struct {
-	db  *bbolt.DB
-	now func() time.Time
+	db    *bbolt.DB
+	now   func() time.Time
+	place place
 
 	ops     chan *op        // from the verbs to the committer, unbuffered: who is not taken can still leave
 	closing <-chan struct{} // closed by Close
@@ -59,12 +61,15 @@ func Open(path string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	db, err := openFile(path, o.Logger)
+	db, info, err := openFile(path, o.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("bolt: opening %s: %w", path, err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Store{db: db, now: o.Now, ops: make(chan *op), closing: ctx.Done()}
+	s := &Store{
+		db: db, now: o.Now, place: place{path: path, file: info, logger: o.Logger},
+		ops: make(chan *op), closing: ctx.Done(),
+	}
 	s.close = sync.OnceValue(func() error {
 		stop()
 		s.running.Wait()
@@ -143,9 +148,9 @@ func unavailable(err error) error {
 }
 
 // openFile opens the file as a store of this layout that nobody else may read.
-func openFile(path string, logger *slog.Logger) (*bbolt.DB, error) {
+func openFile(path string, logger *slog.Logger) (*bbolt.DB, fs.FileInfo, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	created := false
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
@@ -154,10 +159,18 @@ func openFile(path string, logger *slog.Logger) (*bbolt.DB, error) {
 		logger.Warn("store: others could read the file; taking the right from them",
 			"path", path, "mode", info.Mode().Perm().String())
 		if err := os.Chmod(path, 0o600); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
+	var info fs.FileInfo // of what was opened, which may be replaced at any time
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		OpenFile: func(path string, flag int, mode os.FileMode) (*os.File, error) {
+			file, err := os.OpenFile(path, flag, mode)
+			if err == nil {
+				info, err = file.Stat()
+			}
+			return file, err
+		},
 		Timeout:      lockWait,
 		FreelistType: bbolt.FreelistMapType, // allocates in constant time when much is free
 		NoStatistics: true,                  // a lock that all readers would share
@@ -166,18 +179,18 @@ func openFile(path string, logger *slog.Logger) (*bbolt.DB, error) {
 		NoFreelistSync: false,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("the file is in use: one process can have it open, once (%w)", err)
+		return nil, nil, fmt.Errorf("the file is in use: one process can have it open, once (%w)", err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkFormat(db); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, nil, errors.Join(err, db.Close())
 	}
 	if created {
 		syncDir(filepath.Dir(path))
 	}
-	return db, nil
+	return db, info, nil
 }
 
 // syncDir makes the name of a new file as durable as its content. Not every

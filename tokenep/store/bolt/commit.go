@@ -98,6 +98,9 @@ func (s *Store) update(group []*op) error {
 	if s.stuck {
 		return unavailable(errDamagedFile)
 	}
+	if err := s.place.check(); err != nil {
+		return unavailable(err)
+	}
 	var used *bbolt.Tx
 	err := survive(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {

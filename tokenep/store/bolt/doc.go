@@ -8,6 +8,7 @@
 //	bolt.go    Open, Close, and the verbs that read: Load, List
 //	write.go   the verbs that write: Insert, Swap, Delete
 //	commit.go  one transaction, and one fsync, for all who write at the same time
+//	place.go   noticing that the file was deleted, moved or replaced
 //	view.go    a transaction that reads, and a file that is damaged
 //	sweep.go   finding and deleting what has expired
 //	layout.go  how records and their expiry lie in the file

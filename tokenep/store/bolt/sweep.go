@@ -19,21 +19,22 @@ const sweepBatch = 64
 //
 // Each batch is found in a short read, and deleted in a write that goes to the
 // committer like any other, so that requests share its transaction
-// rather than wait behind it.
+// rather than wait behind it. The last is empty, so that a file that has been
+// lost is noticed also where nobody writes.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
 	total := 0
 	for {
 		keys, err := s.expired()
-		if err != nil || len(keys) == 0 {
+		if err != nil {
 			return total, err
 		}
 		removed := 0
 		err = s.commit(ctx, func(tx *bbolt.Tx) (bool, error) {
 			var err error
 			removed, err = remove(tx, keys)
-			return true, err
+			return len(keys) > 0, err
 		})
-		if err != nil {
+		if err != nil || len(keys) == 0 {
 			return total, err
 		}
 		total += removed

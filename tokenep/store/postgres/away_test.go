@@ -86,6 +86,33 @@ func TestSilent(t *testing.T) {
 	storetest.Unavailable(t, s, secret, 5*time.Second)
 }
 
+// A server that was demoted, and takes no writes but keeps its connections, is left for what a new connection leads to.
+func TestDemoted(t *testing.T) {
+	address, admin := database(t, "demoted")
+	must(t, open(t, address, Options{SweepInterval: -1}).Insert(t.Context(), store.Record{Kind: kind, ID: "a"}))
+	_, err := admin.Exec(t.Context(), "ALTER DATABASE demoted SET default_transaction_read_only = on") // for new sessions
+	must(t, err)
+	s := open(t, address, Options{SweepInterval: -1})
+	for range 3 {
+		if err := s.Insert(t.Context(), store.Record{Kind: kind, ID: "b"}); !errors.Is(err, store.ErrUnavailable) {
+			t.Fatalf("Insert while nobody takes writes: %v, want %v", err, store.ErrUnavailable)
+		}
+		_, err := s.Load(t.Context(), kind, "a")
+		must(t, err)
+	}
+	_, err = admin.Exec(t.Context(), "ALTER DATABASE demoted RESET default_transaction_read_only")
+	must(t, err)
+	for give := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := s.Insert(t.Context(), store.Record{Kind: kind, ID: "b"})
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, store.ErrUnavailable) || time.Now().After(give) {
+			t.Fatalf("Insert when a new connection takes writes: %v", err)
+		}
+	}
+}
+
 func TestClosed(t *testing.T) {
 	s, err := Open(t.Context(), shared.URL(t), Options{Namespace: servertest.Namespace()})
 	must(t, err)

@@ -10,7 +10,8 @@
 // what it is by default. After a fail-over to an asynchronous standby the last
 // writes may be lost; synchronous_standby_names says whose answer is waited for.
 // The connection string may name several hosts, and with
-// target_session_attrs=read-write the one is used that takes writes.
+// target_session_attrs=read-write the one is used that takes writes. A server
+// that takes no more of them is left for it at once, also if it keeps the connections.
 //
 // The table is made by the first verb of the first server, in the schema that is
 // first in the search_path. A role that owns a schema of its own needs no more

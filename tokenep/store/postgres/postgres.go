@@ -49,6 +49,7 @@ type Store struct {
 
 	prepared  atomic.Bool
 	preparing chan struct{} // holds one value while the schema is looked at
+	renewed   atomic.Bool   // the connections were, less than a second ago
 
 	stop    context.CancelFunc // ends the sweeps
 	running sync.WaitGroup
@@ -140,15 +141,30 @@ func (s *Store) Close() error {
 // its error one of the contract.
 func do[T any](ctx context.Context, s *Store, verb func(context.Context) (T, error)) (T, error) {
 	return engine.Do(ctx, s.line, func(ctx context.Context) (none T, _ error) {
-		if err := s.prepare(ctx); err != nil {
-			return none, err
+		value, err := none, s.prepare(ctx)
+		if err == nil {
+			value, err = verb(ctx)
 		}
-		value, err := verb(ctx)
-		if errorCode(err) == undefinedTable { // the database was made anew: so is the schema, before the next verb
+		switch errorCode(err) {
+		case undefinedTable: // the database was made anew: so is the schema, before the next verb
 			s.prepared.Store(false)
+		case readOnlyTransaction:
+			s.connectAnew()
 		}
 		return value, err
 	})
+}
+
+const readOnlyTransaction = "25006" // SQLSTATE
+
+// connectAnew has the next verbs make new connections. A server that was the primary, and is a standby now, can keep those that it
+// has; another takes the writes, to which the host name or target_session_attrs lead who connects now. It
+// does so once a second at most: where there is no other, a connection for each verb would be a burden to those that read.
+func (s *Store) connectAnew() {
+	if s.renewed.CompareAndSwap(false, true) {
+		s.pool.Reset()
+		time.AfterFunc(time.Second, func() { s.renewed.Store(false) })
+	}
 }
 
 // errorCode is the SQLSTATE of an error that PostgreSQL has sent, and "" of others.
