@@ -15,10 +15,13 @@
 // The path through the package: Start (ring.go) loads or makes the ring and
 // calls Refresh each minute; Refresh loads the record, asks due (turn.go) what
 // the clock demands, swaps the result in and hands readers a new snapshot.
-// Active, Key and JWKS read that snapshot without a lock.
+// Active, Key and JWKS read that snapshot without a lock. Only a kid that it does
+// not know has Key load the record out of turn (look.go).
 //
 //	ring.go       Options, New, Start, Refresh, Rotate
 //	read.go       Active, Key, JWKS, List: what a request reads
+//	look.go       the store asked for a key that another process put in use
+//	lost.go       keys that the store has lost, and another process has replaced
 //	turn.go       the transitions, as functions of the clock alone
 //	withdraw.go   dropping a key that others may have
 //	given.go      keys of the configuration, in the place of a ring of its own

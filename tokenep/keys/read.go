@@ -44,14 +44,25 @@ func (r *Ring) Active() (*Key, error) {
 // Key makes the ring a verify.KeySet over every published key: next, active and
 // retired. A key answers to its own algorithm only, where EdDSA and Ed25519 are
 // one algorithm under two names (RFC 9864 §2.2). Every key has an id, so an
-// empty kid never names one. The context is not used: nothing is
-// fetched.
-func (r *Ring) Key(_ context.Context, kid, alg string) (crypto.PublicKey, error) {
+// empty kid never names one.
+//
+// A key that is in memory is found there, without a wait. Another process may have
+// put a key in use since the last Refresh, so for a kid that is not, the stored ring
+// is read, once a second at most (look.go): the error is verify.ErrUnavailable for as
+// long as it could not be, and verify.ErrUnknownKey when the kid is not there either.
+// The context bounds the wait for that.
+func (r *Ring) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
 	s := r.now.Load()
 	if s == nil {
 		return nil, fmt.Errorf("%w: %w", verify.ErrUnavailable, ErrNotStarted)
 	}
 	key, ok := s.byID[kid]
+	if !ok && kid != "" {
+		if err := r.look(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %w", verify.ErrUnavailable, err)
+		}
+		key, ok = r.now.Load().byID[kid]
+	}
 	if !ok || sameName(key.Algorithm) != sameName(alg) {
 		return nil, verify.ErrUnknownKey
 	}

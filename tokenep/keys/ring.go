@@ -80,6 +80,8 @@ type Ring struct {
 	mu  sync.Mutex // one turn at a time; readers never take it
 	now atomic.Pointer[snapshot]
 
+	looks looks // for kids that are not in the snapshot
+
 	inherited bool // there are keys before Start
 	unproven  bool // and encryption keys that the ring before has not used
 }
@@ -219,7 +221,9 @@ func (r *Ring) turn(ctx context.Context, step func([]entry, time.Time) ([]entry,
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for range maxConflicts {
-		if err := r.load(ctx); err != nil {
+		if err := r.load(ctx); errors.Is(err, store.ErrConflict) {
+			continue
+		} else if err != nil {
 			return err
 		}
 		before := r.now.Load()
@@ -262,6 +266,12 @@ func (r *Ring) load(ctx context.Context) error {
 	keys, sealed, err := r.open(rec, known)
 	if err != nil {
 		return err
+	}
+	if lost := r.o.lost(held, rec, keys, r.clock()); lost != nil {
+		r.o.Logger.Error("the store has lost the signing keys and was given others; those in memory are put beside them, retired", "kid", held.active.ID)
+		return r.write(ctx, append(keys, lost...), func(next store.Record) error {
+			return r.o.Store.Swap(ctx, rec, next)
+		}, rec.Version+1)
 	}
 	return r.publish(rec, sealed, keys)
 }
