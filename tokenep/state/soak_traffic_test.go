@@ -223,7 +223,9 @@ func (d *soakedDay) comeAndGo(name string) error {
 	if _, err := d.clients.Add(d.t.Context(), c); err != nil {
 		return err
 	}
-	d.revokedUntil("client "+name, c.TokenTTL+verify.MaxLeeway)
+	for _, when := range []string{"before ", "after "} { // what it has got before it goes, and meanwhile
+		d.revokedUntil(when+name, c.TokenTTL+verify.MaxLeeway)
+	}
 	return d.clients.Remove(d.t.Context(), name)
 }
 
