@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,61 +15,131 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// The values of Client.AuthMethod (RFC 7591 §2, token_endpoint_auth_method).
+// Client authentication methods (RFC 7591 §2, OpenID Connect Core §9): the values of
+// Client.AuthMethod.
 const (
-	AuthBasic = "client_secret_basic"
-	AuthPost  = "client_secret_post"
-	AuthNone  = "none"
+	AuthBasic         = "client_secret_basic"
+	AuthPost          = "client_secret_post"
+	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthNone          = "none"
 )
 
-// ClientSubjectPrefix begins the sub of a token that a client got for itself (RFC 6749 §4.4), so that no client can be
-// mistaken for a user of the same name (RFC 9068 §5). No user's name may begin with it.
+// ClientSubjectPrefix begins the sub of a token that a client got for itself (RFC 6749 §4.4), so
+// that no client can be mistaken for a user of the same name (RFC 9068 §5). No user's name may
+// begin with it.
 const ClientSubjectPrefix = "client:"
 
-// APITokenClientPrefix begins the client_id of an access token that was had for an API token alone, with no client in play:
-// RFC 9068 §2.2 requires the claim, and the API token is what was registered. No client's id may begin with it.
+// APITokenClientPrefix begins the client_id of an access token that was exchanged for an API token
+// without any client: RFC 9068 §2.2 requires the claim, and the API token is what was registered.
+// No client's id may begin with it.
 const APITokenClientPrefix = "api_token:"
 
-// Client is a registered client (RFC 6749 §2): what it may do, and how it proves who it is.
+// Client is a registered client (RFC 6749 §2): what it may do, and how it proves who it is. The
+// members of its JSON are the client metadata of RFC 7591 §2, and some more.
+//
+// It is written down here alone: a configuration, the admin API, the command line and the store use
+// this type. A field with the tag option can be set by that word in a Caddyfile, and by the flag of
+// the same name, or that in the tag flag, on the command line; usage is its help.
 type Client struct {
-	ID         string        `json:"id"`
-	Name       string        `json:"name,omitempty"`        // for people
-	Secrets    []Secret      `json:"secrets,omitempty"`     // any of them authenticates, so that one can be rotated; none: a public client
-	AuthMethod string        `json:"auth_method,omitempty"` // pins client_secret_basic or client_secret_post; empty: either
-	Grants     []string      `json:"grants,omitempty"`      // grant_type values it may use
-	Scope      verify.Scope  `json:"scope,omitempty"`       // what it may ask for; also what it gets when it asks for nothing, unless DefaultScope is set
-	Default    verify.Scope  `json:"default_scope,omitempty"`
-	Audience   []string      `json:"audience,omitempty"`      // targets it may ask for; all of them when it asks for none
-	TokenTTL   time.Duration `json:"token_ttl,omitempty"`     // life of its access tokens; zero: the server's
-	From       []string      `json:"exchange_from,omitempty"` // clients whose access tokens it may exchange, beside its own; * for all
-	Created    time.Time     `json:"created,omitzero"`
+	// The client_id: up to 128 visible ASCII characters or spaces (RFC 6749 appendix A.1).
+	// Required.
+	ID string `json:"client_id"`
+
+	// What people call the client. Default: none.
+	Name string `json:"client_name,omitempty" option:"name" usage:"What people call it"`
+
+	// The secrets, any of which authenticates: give two while one is being replaced. Default: none.
+	Secrets []Secret `json:"secrets,omitempty"`
+
+	// The public keys of a client that authenticates by private_key_jwt, as a JWK Set (RFC 7517
+	// §5). Default: none.
+	JWKS json.RawMessage `json:"jwks,omitempty"`
+
+	// How the client must authenticate: client_secret_basic, client_secret_post, private_key_jwt,
+	// or none for a public client (RFC 6749 §2.1). Default: with secrets, client_secret_basic or
+	// client_secret_post; with jwks, private_key_jwt. A client that has neither must say none.
+	AuthMethod string `json:"token_endpoint_auth_method,omitempty" option:"auth_method" usage:"How it must authenticate: client_secret_basic, client_secret_post or none (default: either of the first two)"`
+
+	// The grant types that it may use, by their grant_type or their short name: client_credentials
+	// (RFC 6749 §4.4), and token_exchange, which is short for
+	// urn:ietf:params:oauth:grant-type:token-exchange (RFC 8693). Default: none.
+	GrantTypes []string `json:"grant_types,omitempty" option:"grants" flag:"grant" usage:"Grant that it may use: client_credentials or token_exchange (repeatable)"`
+
+	// The URIs that an authorization may be answered to (RFC 6749 §3.1.2). Default: none.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+
+	// The scope that it may ask for (RFC 6749 §3.3). Default: none.
+	Scope verify.Scope `json:"scope,omitempty" option:"scope" usage:"What it may ask for: scope tokens separated by spaces"`
+
+	// The scope that it gets when it asks for none. Default: all of scope.
+	DefaultScope verify.Scope `json:"default_scope,omitempty" option:"default_scope" usage:"What it gets when it asks for no scope (default: all)"`
+
+	// The resources that its tokens may be for (RFC 8707), which is their aud; all of them when it
+	// asks for none. Default: the server's audience.
+	Audience []string `json:"audience,omitempty" option:"audience" usage:"Resource that its tokens may be for (repeatable; default: the audience of the server)"`
+
+	// The life of its access tokens. Default: the server's.
+	AccessTokenTTL Duration `json:"access_token_ttl,omitempty" option:"access_token_ttl" usage:"Life of its access tokens, such as 5m (default: that of the server)"`
+
+	// The clients whose access tokens it may exchange beside its own (RFC 8693), or "*" for all.
+	// Default: none.
+	ExchangeFrom []string `json:"exchange_from,omitempty" option:"exchange_from" usage:"Client whose access tokens it may exchange, beside its own; * for all (repeatable)"`
+
+	// When it was registered, in seconds since 1970 (RFC 7591 §3.2.1). It is set by the server.
+	IssuedAt int64 `json:"client_id_issued_at,omitempty"`
 }
 
-// Secret is one client secret, as a hash.
+// Secret is a client secret (RFC 6749 §2.3.1), as a hash.
 type Secret struct {
-	Hash    string    `json:"hash"`             // $sha256$… for generated secrets; argon2id or bcrypt for those that people chose
-	Expires time.Time `json:"expires,omitzero"` // refused from then on; zero: never
+	// $sha256$… for a secret that the server made; argon2id or bcrypt, as "caddy hash-password"
+	// makes it, for one that a person chose. In a configuration of Caddy it may also be one
+	// placeholder, {env.NAME} or {file./path}, for the secret or its hash. Required.
+	Hash string `json:"hash"`
+
+	// When the secret stops being good. Default: never.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // GeneratedHash begins the hash of a secret that this server made.
 const GeneratedHash = "$sha256$"
 
-// HashSecret returns what is kept of a generated secret: SHA-256 is enough for 256 random bits. It is not for secrets that people choose.
+// HashSecret returns what is kept of a generated secret: SHA-256 is enough for 256 random bits. It
+// is not for secrets that people choose.
 func HashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return GeneratedHash + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Public reports whether the client has no secret to authenticate with (RFC 6749 §2.1).
-func (c *Client) Public() bool { return len(c.Secrets) == 0 }
+// Authenticates reports whether the client may authenticate by this method.
+func (c *Client) Authenticates(method string) bool {
+	switch {
+	case c.AuthMethod != "":
+		return method == c.AuthMethod
+	case len(c.Secrets) > 0:
+		return method == AuthBasic || method == AuthPost
+	default:
+		return len(c.JWKS) > 0 && method == AuthPrivateKeyJWT
+	}
+}
+
+// Public reports whether the client has nothing to authenticate with (RFC 6749 §2.1). Its method
+// says so, and never the lack of a secret.
+func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
 
 // May reports whether the client may use the grant.
-func (c *Client) May(grantType string) bool { return slices.Contains(c.Grants, grantType) }
+func (c *Client) May(grantType string) bool {
+	return slices.ContainsFunc(c.GrantTypes, func(name string) bool { return NamesGrant(name, grantType) })
+}
 
-// DefaultScope returns what the client gets when it asks for no scope.
-func (c *Client) DefaultScope() verify.Scope {
-	if len(c.Default) > 0 {
-		return c.Default
+// NamesGrant reports whether name means the grant: it is the grant_type or its GrantName.
+func NamesGrant(name, grantType string) bool {
+	return name == grantType || name == GrantName(grantType)
+}
+
+// ImpliedScope returns what the client gets when it asks for no scope.
+func (c *Client) ImpliedScope() verify.Scope {
+	if len(c.DefaultScope) > 0 {
+		return c.DefaultScope
 	}
 	return c.Scope
 }
@@ -75,44 +147,102 @@ func (c *Client) DefaultScope() verify.Scope {
 // maxID is the longest client_id, in bytes.
 const maxID = 128
 
-// What a client may ask for must fit into one token: verifiers take 8 KiB, and 64 audiences, at the most.
+// What a client may ask for must fit into one token: verifiers take 8 KiB, and 64 audiences, at the
+// most.
 const (
 	maxReach    = 4096
 	maxAudience = 64
 )
 
-// FitsToken reports whether a token can be good for all of this.
+// FitsToken reports whether one token can be good for all of this.
 func FitsToken(scope verify.Scope, audience []string) bool {
 	return len(scope.String())+len(strings.Join(audience, " ")) <= maxReach && len(audience) <= maxAudience
 }
 
-// Validate reports what is wrong with a client as it was configured or submitted.
+// Validate returns what is wrong with a client as it was configured or submitted.
 func (c *Client) Validate() error {
+	if err := c.validateID(); err != nil {
+		return err
+	}
+	for _, check := range []func() error{c.validateAuthMethod, c.validateReach, c.validateRedirectURIs} {
+		if err := check(); err != nil {
+			return fmt.Errorf("client %q: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+func (c *Client) validateID() error {
 	switch {
 	case c.ID == "":
-		return errors.New("client without an id")
+		return errors.New("a client must have an id")
 	case len(c.ID) > maxID:
-		return fmt.Errorf("client %.20s…: the id has %d bytes; at most %d are allowed", c.ID, len(c.ID), maxID)
+		return fmt.Errorf("client %.20s…: the id must not be longer than %d bytes; it has %d", c.ID, maxID, len(c.ID))
 	case strings.ContainsFunc(c.ID, func(r rune) bool { return r < 0x20 || r > 0x7e }):
-		return fmt.Errorf("client %q: an id is made of visible ASCII characters and spaces (RFC 6749 appendix A.1)", c.ID)
+		return fmt.Errorf("client %q: an id must consist of visible ASCII characters and spaces (RFC 6749 appendix A.1)", c.ID)
 	case strings.HasPrefix(c.ID, APITokenClientPrefix):
 		return fmt.Errorf("client %q: ids that begin with %s are reserved", c.ID, APITokenClientPrefix)
-	case !FitsToken(c.Scope, c.Audience):
-		return fmt.Errorf("client %q: its scope and audience do not fit into a token; %d audiences and %d bytes are the most", c.ID, maxAudience, maxReach)
-	case !c.Scope.Includes(c.Default):
-		return fmt.Errorf("client %q: default_scope %q is not within scope %q", c.ID, c.Default, c.Scope)
-	case c.Public() && c.AuthMethod != "" && c.AuthMethod != AuthNone:
-		return fmt.Errorf("client %q: auth_method %s needs a secret", c.ID, c.AuthMethod)
-	case !c.Public() && c.AuthMethod == AuthNone:
-		return fmt.Errorf("client %q: auth_method none and a secret exclude each other", c.ID)
-	case !slices.Contains([]string{"", AuthBasic, AuthPost, AuthNone}, c.AuthMethod):
-		return fmt.Errorf("client %q: unknown auth_method %q; it is %s, %s or %s", c.ID, c.AuthMethod, AuthBasic, AuthPost, AuthNone)
 	}
-	if c.TokenTTL == 0 {
+	return nil
+}
+
+// authMethods are the methods that a client can be registered for.
+var authMethods = []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthNone}
+
+func (c *Client) validateAuthMethod() error {
+	secret, key := len(c.Secrets) > 0, len(c.JWKS) > 0
+	if key {
+		if _, _, err := verify.ParseKeySet(c.JWKS); err != nil {
+			return fmt.Errorf("jwks: %w", err)
+		}
+	}
+	switch c.AuthMethod {
+	case "":
+		switch {
+		case secret && key:
+			return errors.New("it has secrets and a key; its auth_method must say which of them authenticates it")
+		case !secret && !key:
+			return errors.New("it has neither a secret nor a key; a public client must say so: auth_method none")
+		}
+	case AuthNone:
+		if secret || key {
+			return errors.New("auth_method none and a secret or key exclude each other")
+		}
+	case AuthBasic, AuthPost:
+		if !secret {
+			return fmt.Errorf("auth_method %s needs a secret", c.AuthMethod)
+		}
+	case AuthPrivateKeyJWT:
+		if !key {
+			return fmt.Errorf("auth_method %s needs a key", c.AuthMethod)
+		}
+	default:
+		return fmt.Errorf("unknown auth_method %q; expected one of %s", c.AuthMethod, strings.Join(authMethods, ", "))
+	}
+	return nil
+}
+
+func (c *Client) validateReach() error {
+	switch {
+	case !FitsToken(c.Scope, c.Audience):
+		return fmt.Errorf("its scope and audience do not fit into a token; %d audiences and %d bytes are the most", maxAudience, maxReach)
+	case !c.Scope.Includes(c.DefaultScope):
+		return fmt.Errorf("default_scope %q is not within scope %q", c.DefaultScope, c.Scope)
+	case c.AccessTokenTTL == 0:
 		return nil
 	}
-	if err := CheckLife(c.TokenTTL); err != nil {
-		return fmt.Errorf("client %q: access tokens: %w", c.ID, err)
+	if err := CheckLife(time.Duration(c.AccessTokenTTL)); err != nil {
+		return fmt.Errorf("access tokens: %w", err)
+	}
+	return nil
+}
+
+// validateRedirectURIs holds them to RFC 6749 §3.1.2.
+func (c *Client) validateRedirectURIs() error {
+	for _, uri := range c.RedirectURIs {
+		if u, err := url.Parse(uri); err != nil || !u.IsAbs() || strings.Contains(uri, "#") {
+			return fmt.Errorf("redirect_uris: %q must be an absolute URI without a fragment (RFC 6749 §3.1.2)", uri)
+		}
 	}
 	return nil
 }
@@ -120,10 +250,11 @@ func (c *Client) Validate() error {
 // CheckLife refuses a life that is over when it begins: exp has whole seconds here.
 func CheckLife(life time.Duration) error {
 	if life < time.Second {
-		return fmt.Errorf("a life of %s; it is at least a second", life)
+		return fmt.Errorf("a life of %s is too short; it must be a second at least", life)
 	}
 	return nil
 }
 
-// Clients finds a client by its id. It returns an error that Is InvalidClient for an id that nobody has, and any other error when the answer is not known.
+// Clients finds a client by its id. Its error Is InvalidClient for an id that no client has, and is
+// any other error when the answer is not known.
 type Clients func(ctx context.Context, id string) (*Client, error)

@@ -11,18 +11,27 @@ import (
 
 // ClientAuth is one way for a client to authenticate: one token_endpoint_auth_method.
 type ClientAuth interface {
-	// Method is the registered name (RFC 7591 §2), as metadata lists it.
+	// Method returns the registered name (RFC 7591 §2), as metadata lists it.
 	Method() string
-	// Credentials finds this method's credentials in the request; nil when it was not used. An error means that it was used, and wrongly.
+
+	// Credentials returns this method's credentials in the request; nil when it was not used. An
+	// error means that it was used, and wrongly.
 	Credentials(r *Request) (*Credentials, error)
-	// Verify checks them for the client; c is nil for an id that nobody has, and the check then takes as long as any other before it fails.
+
+	// Verify checks the credentials for the client. c is nil for an id that no client has: the
+	// check then takes as long as any other before it fails.
 	Verify(ctx context.Context, c *Client, cr *Credentials) error
+
+	// RefusalWrites returns what a refused request may change all the same; 0: nothing.
+	RefusalWrites() Effects
 }
 
-// Credentials is what a request says about who sent it.
+// Credentials is what a request says about its sender.
 type Credentials struct {
-	Method   string
-	Readings []Reading // what was sent may be read in several ways; the first reading comes from the RFC
+	Method string
+
+	// What was sent may be read in several ways. The first reading is that of the RFC.
+	Readings []Reading
 }
 
 // Reading is one understanding of an id and a secret.
@@ -32,12 +41,15 @@ type Reading struct{ ID, Secret string }
 type Authenticator struct {
 	Methods []ClientAuth
 	Clients Clients
-	Limiter *Limiter                       // of failures; nil: none
-	Address func(*http.Request) netip.Addr // whom failures are counted against; nil: the peer of the connection
+	Limiter *Limiter // of failures; nil: none
+
+	// Address returns the address that failures are counted for; nil: that of the peer.
+	Address func(*http.Request) netip.Addr
 }
 
-// Authenticate returns the client, or nil when the request names none. A client that fails, for whatever reason, gets the same InvalidClient: whether
-// the id exists is not for it to know. Exactly one method may be used in a request.
+// Authenticate returns the client, or nil when the request names none. A client that fails gets the
+// same InvalidClient for every reason: it does not learn whether the id exists. Exactly one method
+// may be used in a request.
 func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, error) {
 	method, credentials, err := a.credentials(r)
 	if err != nil || credentials == nil {
@@ -65,7 +77,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, 
 	}
 }
 
-// verify tries the readings in turn and returns the first client that one of them is right for.
+// verify tries the readings in turn, and returns the first client for which one is right.
 func (a *Authenticator) verify(ctx context.Context, r *Request, method ClientAuth, cr *Credentials) (*Client, error) {
 	var failure error
 	for i, reading := range cr.Readings {
@@ -77,7 +89,7 @@ func (a *Authenticator) verify(ctx context.Context, r *Request, method ClientAut
 			continue
 		}
 		if err == nil {
-			r.Claimed = c.ID
+			r.Outcome.Claimed = c.ID
 			if err = method.Verify(ctx, c, cr); err == nil {
 				return c, nil
 			}
@@ -101,7 +113,7 @@ func (a *Authenticator) address(r *http.Request) netip.Addr {
 	return peer.Addr()
 }
 
-// credentials finds the one method that the request uses.
+// credentials returns the one method that the request uses.
 func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Credentials, err error) {
 	if len(r.Header.Values("Authorization")) > 1 {
 		return nil, nil, InvalidRequest.Describe("the Authorization header is repeated")
@@ -116,6 +128,9 @@ func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Crede
 		case credentials != nil:
 			method, found = m, credentials
 		}
+	}
+	if err := r.Form.Err(); err != nil {
+		return nil, nil, err
 	}
 	// A client assertion is a method too (RFC 7521 §4.2).
 	if r.Form.Get("client_assertion") != "" || r.Form.Get("client_assertion_type") != "" {

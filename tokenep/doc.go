@@ -1,9 +1,11 @@
-// Package tokenep is the token endpoint of OAuth 2.0 (RFC 6749 §3.2), and with its sub-packages a small authorization server: a client, or
-// somebody's program with an API token, asks for an access token and gets a signed JWT (RFC 9068) that package verify, or anybody with the
-// key set, can check without asking back.
+// Package tokenep is the token endpoint of OAuth 2.0 (RFC 6749 §3.2), and with its sub-packages a
+// small authorization server: a client, or somebody's program with an API token, asks for an access
+// token and gets a signed JWT (RFC 9068) that package verify, or anybody with the key set, can
+// check without asking back.
 //
-// It is a library: net/http and log/slog, nothing of Caddy. It is no login page and knows no users: whom a token is about is said by the
-// grant that it is issued under. It does not protect an API either: that is package verify, which knows nothing of this one.
+// It is a library: net/http and log/slog, nothing of Caddy. It is no login page and knows no users:
+// whom a token is about is said by the grant that it is issued under. It does not protect an API
+// either: that is package verify, which knows nothing of this one.
 //
 // # The path of a request
 //
@@ -40,7 +42,9 @@
 //
 // # Rules that hold everywhere
 //
-// The error that a client sees is a constant of the source; the cause goes to the log alone. Nothing that a client could present as a
-// credential is stored or logged. State that is away is 503 with Retry-After, never an invalid_* code, which would make clients throw
-// away what is still good. A request that is refused has spent and revoked nothing. All times come from one clock, which is injected.
+// The error that a client sees is a constant of the source; the cause goes to the log alone.
+// Nothing that a client could present as a credential is stored or logged. State that is away is
+// 503 with Retry-After, never an invalid_* code, which would make clients throw away what is still
+// good. A request that is refused has spent and revoked nothing. All times come from one clock,
+// which is injected.
 package tokenep

@@ -31,8 +31,9 @@ const (
 // Error makes a Code an error.
 func (c Code) Error() string { return string(c) }
 
-// Describe returns an Error of this code. The description is read by people who write clients; it must be a constant of the source
-// and stay within the characters of RFC 6749 §5.2 (no quote, no backslash, nothing beyond ASCII).
+// Describe returns an Error of this code. The description is read by people who write clients; it
+// must be a constant of the source and stay within the characters of RFC 6749 §5.2 (no quote, no
+// backslash, nothing beyond ASCII).
 func (c Code) Describe(description string) *Error {
 	return &Error{Code: c, Description: description, Status: c.status()}
 }
@@ -50,7 +51,8 @@ func (c Code) status() int {
 	}
 }
 
-// Error is a refusal: what the client is told (code, description, status) and what only the log is told (cause).
+// Error is a refusal: what the client is told (code, description, status) and what only the log is
+// told (cause).
 type Error struct {
 	Code        Code
 	Description string        // constant text for the developer of the client; may be empty
@@ -89,8 +91,10 @@ func (e *Error) Because(cause error) *Error {
 // retryLater is how long a client is asked to wait when a part of the server is away.
 const retryLater = 5 * time.Second
 
-// AsError turns any error into the refusal that the client sees. An *Error or a Code anywhere in the chain speaks for itself; a store that is away, or
-// too slow to answer in time, or a record that others change faster than it can be changed here, is 503 with Retry-After, so that no client throws away credentials that are still good; everything else is 500 server_error.
+// AsError turns any error into the refusal that the client sees. An *Error or a Code anywhere in
+// the chain speaks for itself; a store that is away, or too slow to answer in time, or a record
+// that others change faster than it can be changed here, is 503 with Retry-After, so that no client
+// throws away credentials that are still good; everything else is 500 server_error.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -106,7 +110,8 @@ func AsError(err error) *Error {
 	return ServerError.Describe("").Because(err)
 }
 
-// AsUnavailable returns the answer to a token that could not be verified because keys or state were away, or nil when err is anything else.
+// AsUnavailable returns the answer to a token that could not be verified because keys or state were
+// away, or nil when err is anything else.
 func AsUnavailable(err error) error {
 	refused, ok := errors.AsType[*verify.Error](err)
 	if !ok || refused.Status != http.StatusServiceUnavailable {

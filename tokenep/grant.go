@@ -2,6 +2,8 @@ package tokenep
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -9,20 +11,69 @@ import (
 
 // Grant is one way to get a token: one grant_type, one section of an RFC.
 type Grant interface {
-	// Type is the value of grant_type that selects this grant.
+	// Type returns the grant_type that selects this grant.
 	Type() string
-	// Authorize reads the grant's own parameters and says what may be issued. It never writes a response, and by the time it
-	// runs the client is authenticated and allowed to use the grant. Its error is an *Error, or whatever AsError makes of it.
+
+	// Anonymous reports whether this request needs no client. The parameters of the grant have not
+	// been checked yet.
+	Anonymous(r *Request) bool
+
+	// Authorize reads the grant's own parameters, checks them in the order of its RFC and returns
+	// what may be issued. The client is authenticated by then, and allowed to use the grant.
+	//
+	// Authorize changes nothing, since the request may still be refused: whatever uses up a
+	// credential belongs into Authorization.Spend. It writes no response. Its error is an *Error,
+	// or whatever AsError makes of it.
 	Authorize(ctx context.Context, r *Request) (*Authorization, error)
+
+	// RefusalWrites returns what a refused request may change all the same; 0: nothing.
+	RefusalWrites() Effects
+}
+
+// Effects is a set of changes that a refused request may make. After a refusal everything else is
+// as it was: each code, token, family and credential that was good is as good as before.
+type Effects uint8
+
+// These are all the changes that a refused request may make.
+const (
+	// EndsFamily is the end of a family of refresh tokens, or of what a code gave, after a proven
+	// replay or reuse (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
+	EndsFamily Effects = 1 << iota
+	// CountsAttempt is one more failed attempt at guessing a password or a user code.
+	CountsAttempt
+	// SlowsPolling is the time and the interval of a device's poll (RFC 8628 §3.5).
+	SlowsPolling
+	// SpendsID is the jti of an assertion or proof that was good itself (RFC 7523 §3, RFC 9449
+	// §11.1).
+	SpendsID
+)
+
+// GrantName returns the short name of a grant_type, for configurations, tables and metrics: the
+// last part of a URN, with underscores. It is token_exchange for
+// urn:ietf:params:oauth:grant-type:token-exchange, and client_credentials for itself.
+func GrantName(grantType string) string {
+	return strings.ReplaceAll(grantType[strings.LastIndexByte(grantType, ':')+1:], "-", "_")
 }
 
 // SubjectTokens validates one kind of subject or actor token (RFC 8693 §2.1).
 type SubjectTokens interface {
-	// Types lists the token type identifiers that select this kind.
+	// Types lists the token type identifiers that select this kind. Several kinds may share one.
 	Types() []string
-	// Validate says whom the token speaks for and what at most may be issued in exchange for it. A token that is not good
-	// is InvalidRequest (RFC 8693 §2.2.2).
+
+	// Validate returns whom the token speaks for, and what at most may be issued in exchange for
+	// it. It changes nothing; Authorization.Spend may. The error of a token of another kind Is
+	// ErrOtherKind, and the next kind is asked; that of a bad token is InvalidRequest (RFC 8693
+	// §2.2.2).
 	Validate(ctx context.Context, r *Request, token string) (*Authorization, error)
+}
+
+// ErrOtherKind is the error of SubjectTokens.Validate for a token that is none of this kind.
+var ErrOtherKind = errors.New("the token is of another kind")
+
+// InvalidSubjectToken is the refusal of a subject or actor token (RFC 8693 §2.2.2). It is the same
+// for every fault of the token; the cause is for the log.
+func InvalidSubjectToken(cause error) *Error {
+	return InvalidRequest.Describe("the subject or actor token is not valid").Because(cause)
 }
 
 // Authorization is what a grant allows: whom the token is about, and the most that it may say.
@@ -32,11 +83,43 @@ type Authorization struct {
 	Scope    verify.Scope // at most
 	Audience []string     // at most; empty: the server's default
 	NotAfter time.Time    // the token expires no later; zero: no bound
-	GrantID  string       // grant_id: what a revocation of the whole authorization names; empty: none
+	GrantID  string       // grant_id, by which the whole authorization is revoked; empty: none
+
+	// OfClient says that Subject is a client (RFC 6749 §4.4) and no user: it begins with
+	// ClientSubjectPrefix then, and at no other time. It is for client credentials and for tokens
+	// that descend from them.
+	OfClient bool
 
 	Act    map[string]any // act (RFC 8693 §4.1)
 	MayAct map[string]any // may_act of the subject token (RFC 8693 §4.4)
 
+	Confirmation map[string]any // cnf (RFC 7800 §3): the key that the token is bound to
+	SignIn       SignIn         // how and when the user signed in; zero: not known
+
+	// Extra are further claims of the access token, by name. A name that RFC 9068, RFC 8693 or this
+	// server gives a meaning to is an error of the grant.
+	Extra map[string]any
+
+	// IDToken are the claims of an ID token (OpenID Connect Core §2) that is issued as well, beside
+	// iss, sub, aud, exp and iat, which the server adds; nil: none is issued.
+	IDToken map[string]any
+
 	IssuedTokenType string // issued_token_type of the answer (RFC 8693 §2.2.1); empty for other grants
-	ScopeImplied    bool   // the answer names the scope only if the request did: who asked for nothing in particular expects all there is
+
+	// ScopeImplied says that the answer names the scope only if the request did: a client that
+	// asked for nothing in particular expects all there is.
+	ScopeImplied bool
+
+	// Spend uses up the credential that was checked, exactly as it was when it was checked. It runs
+	// last, after everything else has been decided and signed, and returns the refresh token that
+	// comes of it, or "". An error that Is state.ErrChanged means that the credential says
+	// something else by now: the request starts again at Authorize. nil: nothing is spent.
+	Spend func(ctx context.Context) (refreshToken string, err error)
+}
+
+// SignIn is how and when a user signed in (OpenID Connect Core §2, RFC 9068 §2.2.1).
+type SignIn struct {
+	Time    time.Time // auth_time; zero: not known
+	Class   string    // acr
+	Methods []string  // amr (RFC 8176)
 }

@@ -16,8 +16,9 @@ const (
 	maxAddresses  = 1 << 16
 )
 
-// Limiter slows down whoever fails to authenticate again and again (RFC 6749 §10.10): past freeFailures each further request from
-// the address waits a little longer, and past mostFailures it is told to come back later, whatever credentials it has. A nil Limiter limits nothing.
+// Limiter slows down whoever fails to authenticate again and again (RFC 6749 §10.10): past
+// freeFailures each further request from the address waits a little longer, and past mostFailures
+// it is told to come back later, whatever credentials it has. A nil Limiter limits nothing.
 type Limiter struct {
 	Now func() time.Time
 
@@ -65,14 +66,16 @@ func tooMany(level float64) error {
 	return e
 }
 
-// Failed counts a failure against the address. Of attempts that were allowed side by side, those that come to their end when there have been too many
-// get the same error as from Allow, right or wrong: so a crowd learns no more than one after the other would, and nobody is sent away for longer.
+// Failed counts a failure against the address. Of attempts that were allowed side by side, those
+// that come to their end when there have been too many get the same error as from Allow, right or
+// wrong: so a crowd learns no more than one after the other would, and nobody is sent away for
+// longer.
 func (l *Limiter) Failed(address netip.Addr, client string) error {
 	return l.update(address, func(f failures) failures { return failures{level: f.level + 1, at: f.at, client: client} })
 }
 
-// Succeeded forgives the last failure if it was the same client's: a library that tries two methods in turn fails once each time. Its error is that of
-// Failed.
+// Succeeded forgives the last failure if it was the same client's: a library that tries two methods
+// in turn fails once each time. Its error is that of Failed.
 func (l *Limiter) Succeeded(address netip.Addr, client string) error {
 	return l.update(address, func(f failures) failures {
 		if f.client == client {
@@ -105,8 +108,9 @@ func (l *Limiter) update(address netip.Addr, change func(failures) failures) err
 	return nil
 }
 
-// failures returns those of an address as they are now. Where they were counted at a later time, because the clock has gone back, they are counted anew:
-// else nothing would be forgotten until that time has come again.
+// failures returns those of an address as they are now. Where they were counted at a later time,
+// because the clock has gone back, they are counted anew: else nothing would be forgotten until
+// that time has come again.
 func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known bool) {
 	f, known = l.addresses[key]
 	if known && f.at.After(now) {
@@ -116,8 +120,9 @@ func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known b
 	return failures{level: f.decayed(now), at: now, client: f.client}, known
 }
 
-// makeRoom bounds the memory that strangers can use up. Each failure looks at a few others and drops what is forgotten, so that there is never much of
-// that. When every address is one that failed lately, any of them is dropped.
+// makeRoom bounds the memory that strangers can use up. Each failure looks at a few others and
+// drops what is forgotten, so that there is never much of that. When every address is one that
+// failed lately, any of them is dropped.
 func (l *Limiter) makeRoom(now time.Time) {
 	if l.addresses == nil {
 		l.addresses = make(map[netip.Prefix]failures)
@@ -146,7 +151,8 @@ func (l *Limiter) Len() int {
 	return len(l.addresses)
 }
 
-// network is what failures are counted by: an IPv4 address, or the /64 that one IPv6 host has to itself.
+// network is what failures are counted by: an IPv4 address, or the /64 that one IPv6 host has to
+// itself.
 func network(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := a.BitLen()

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Strangers cannot use up memory: past a number of addresses one is forgotten for each that comes, those that have been quiet first.
+// Strangers cannot use up memory: past a number of addresses one is forgotten for each that comes,
+// those that have been quiet first.
 func TestLimiterBounded(t *testing.T) {
 	now := time.Now()
 	l := &Limiter{Now: func() time.Time { return now }}
@@ -44,7 +45,8 @@ func TestLimiterBounded(t *testing.T) {
 	}
 }
 
-// A crowd of guesses that were all allowed before the first one failed gets as many answers as a queue would, and the address is back as soon.
+// A crowd of guesses that were all allowed before the first one failed gets as many answers as a
+// queue would, and the address is back as soon.
 func TestLimiterCrowd(t *testing.T) {
 	now := time.Now()
 	l := &Limiter{Now: func() time.Time { return now }}

@@ -23,8 +23,8 @@ func read(mediaType string, body []byte, d *Dialect) (*Request, error) {
 
 // holdForm says what is true of every form that was accepted, however it was sent.
 func holdForm(t *testing.T, r *Request) {
-	for name, values := range r.Form {
-		if slices.Contains(single, name) && len(values) != 1 {
+	for name, values := range r.Form.values {
+		if slices.Contains(registered, name) && len(values) != 1 {
 			t.Errorf("%s is there %d times", name, len(values))
 		}
 		if len(values) == 1 && values[0] == "" {
@@ -52,7 +52,8 @@ func holdRefusal(t *testing.T, err error) {
 	}
 }
 
-// Whatever parses is, written again, parsed to the same; and no parameter with a meaning is there twice (RFC 6749 §3.2).
+// Whatever parses is, written again, parsed to the same; and no parameter with a meaning is there
+// twice (RFC 6749 §3.2).
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{
 		"", "grant_type=client_credentials&scope=a+b", "grant_type=a&grant_type=a", "scope=", "scope", "=x", "a=%zz", "a=%00", "a=%ff", "a;b=c",
@@ -67,17 +68,18 @@ func FuzzForm(f *testing.F) {
 			return
 		}
 		holdForm(t, r)
-		again, err := read("application/x-www-form-urlencoded", []byte(url.Values(r.Form).Encode()), &Dialect{})
+		again, err := read("application/x-www-form-urlencoded", []byte(url.Values(r.Form.values).Encode()), &Dialect{})
 		if err != nil {
 			t.Fatalf("%q does not parse again: %v", body, err)
 		}
-		if !maps.EqualFunc(r.Form, again.Form, slices.Equal[[]string]) || !slices.Equal(r.Scope, again.Scope) || !slices.Equal(r.Audience, again.Audience) {
-			t.Errorf("%v becomes %v", r.Form, again.Form)
+		if !maps.EqualFunc(r.Form.values, again.Form.values, slices.Equal[[]string]) || !slices.Equal(r.Scope, again.Scope) || !slices.Equal(r.Audience, again.Audience) {
+			t.Errorf("%v becomes %v", r.Form.values, again.Form.values)
 		}
 	})
 }
 
-// Whatever parses is an object of strings to encoding/json as well, with the same members, and the same parameters as a form.
+// Whatever parses is an object of strings to encoding/json as well, with the same members, and the
+// same parameters as a form.
 func FuzzJSONBody(f *testing.F) {
 	for _, seed := range []string{
 		"{}", `{"grant_type":"client_credentials","scope":"a b"}`, `{"a":"1","a":"2"}`, `{"a":1}`, `{"a":null}`, `{"a":["b"]}`, `{"a":"\ud83d\ude00"}`, `{"a":"\ud83d"}`,
@@ -98,17 +100,17 @@ func FuzzJSONBody(f *testing.F) {
 			t.Fatalf("%q is no object of strings: %v", body, err)
 		}
 		maps.DeleteFunc(plain, func(_, value string) bool { return value == "" })
-		if len(plain) != len(r.Form) {
-			t.Errorf("%d members become %d parameters", len(plain), len(r.Form))
+		if len(plain) != len(r.Form.values) {
+			t.Errorf("%d members become %d parameters", len(plain), len(r.Form.values))
 		}
 		for name, value := range plain {
-			if !slices.Equal(r.Form[name], []string{value}) {
-				t.Errorf("%q is %q, want %q", name, r.Form[name], value)
+			if !slices.Equal(r.Form.values[name], []string{value}) {
+				t.Errorf("%q is %q, want %q", name, r.Form.values[name], value)
 			}
 		}
-		form, err := read("application/x-www-form-urlencoded", []byte(url.Values(r.Form).Encode()), d)
-		if err != nil || !maps.EqualFunc(r.Form, form.Form, slices.Equal[[]string]) {
-			t.Errorf("as a form %v becomes %v, %v", r.Form, form, err)
+		form, err := read("application/x-www-form-urlencoded", []byte(url.Values(r.Form.values).Encode()), d)
+		if err != nil || !maps.EqualFunc(r.Form.values, form.Form.values, slices.Equal[[]string]) {
+			t.Errorf("as a form %v becomes %v, %v", r.Form.values, form, err)
 		}
 	})
 }

@@ -11,10 +11,12 @@ import (
 // Response is a successful answer of the token endpoint (RFC 6749 §5.1, RFC 8693 §2.2.1).
 type Response struct {
 	AccessToken     string `json:"access_token"`
-	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 §2.2.1: on every exchange
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // of every exchange (RFC 8693 §2.2.1)
 	TokenType       string `json:"token_type"`
-	ExpiresIn       int64  `json:"expires_in"` // whole seconds left when the answer is written, rounded down
+	ExpiresIn       int64  `json:"expires_in"` // whole seconds that are left, rounded down
+	RefreshToken    string `json:"refresh_token,omitempty"`
 	Scope           string `json:"scope,omitempty"`
+	IDToken         string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
 }
 
 // WriteJSON answers with v. Nothing that an endpoint says may be cached (RFC 6749 §5.1).
@@ -29,11 +31,12 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	h.Set("Pragma", "no-cache")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone away misses its answer; there is nobody to tell
+	_, _ = w.Write(body) // nobody is left to be told that it failed
 }
 
-// WriteError answers with the refusal that err amounts to (RFC 6749 §5.2) and returns it. The challenge goes only to a client that used the
-// Authorization header: the RFC asks for it there, and elsewhere it makes browsers prompt and some clients overlook the body.
+// WriteError answers with the refusal that err amounts to (RFC 6749 §5.2) and returns it. Only a
+// client that used the Authorization header gets a challenge: the RFC asks for it there, and
+// elsewhere it makes browsers prompt, and some clients overlook the body.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) *Error {
 	e := AsError(err)
 	h := w.Header()
@@ -50,7 +53,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) *Error {
 	return e
 }
 
-// secondsLeft is the expires_in of a token: never more than what is left of it.
+// secondsLeft returns the expires_in of a token: never more than what is left of it.
 func secondsLeft(expires, now time.Time) int64 {
 	return max(0, int64(expires.Sub(now)/time.Second))
 }

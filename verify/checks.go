@@ -68,6 +68,8 @@ const (
 )
 
 var (
+	ErrNotJWT=errors.New("not a signed JWT")
+	ErrUntrustedIssuer=errors.New("x")
 	errNarrowed    = errors.New("not among the algorithms of the issuer")
 	errKeyReplaced = errors.New("another key now has the kid of the one that signed the token")
 )
@@ -101,7 +103,7 @@ func (s *verification) checkSize() *Error {
 func (s *verification) checkForm() *Error {
 	parts, err := parseCompact(s.raw)
 	if err != nil {
-		return invalid("the token is not a signed JWT", err)
+		return invalid("the token is not a signed JWT", errors.Join(ErrNotJWT, err))
 	}
 	s.parts = parts
 	s.known |= theForm
@@ -132,7 +134,7 @@ func (s *verification) checkClaims() *Error {
 func (s *verification) checkIssuer() *Error {
 	issuer := s.issuers[s.token.Issuer]
 	if issuer == nil {
-		return invalid("the issuer of the token is not trusted here", nil)
+		return invalid("the issuer of the token is not trusted here", ErrUntrustedIssuer)
 	}
 	s.issuer = issuer
 	s.known |= theIssuer

@@ -22,6 +22,9 @@ type Basic struct{ Secrets *Secrets }
 // Method returns client_secret_basic.
 func (Basic) Method() string { return tokenep.AuthBasic }
 
+// RefusalWrites returns 0.
+func (Basic) RefusalWrites() tokenep.Effects { return 0 }
+
 var errBasic = errors.New("malformed Basic credentials")
 
 // Credentials reads the Authorization header. An empty password is how some libraries say that the client is public: that is method none.

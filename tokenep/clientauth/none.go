@@ -14,6 +14,9 @@ type None struct{}
 // Method returns none.
 func (None) Method() string { return tokenep.AuthNone }
 
+// RefusalWrites returns 0.
+func (None) RefusalWrites() tokenep.Effects { return 0 }
+
 // Credentials finds a client that names itself and shows nothing else.
 func (None) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	id := r.Form.Get("client_id")

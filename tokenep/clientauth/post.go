@@ -12,6 +12,9 @@ type Post struct{ Secrets *Secrets }
 // Method returns client_secret_post.
 func (Post) Method() string { return tokenep.AuthPost }
 
+// RefusalWrites returns 0.
+func (Post) RefusalWrites() tokenep.Effects { return 0 }
+
 // Credentials reads the body.
 func (Post) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	id, secret := r.Form.Get("client_id"), r.Form.Get("client_secret")

@@ -73,7 +73,7 @@ func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Cre
 		return err
 	case !right:
 		return errors.Join(failed(errWrong), s.equalize(ctx, cr, paid))
-	case c.AuthMethod != "" && c.AuthMethod != cr.Method:
+	case !c.Authenticates(cr.Method):
 		return failed(errMethod)
 	}
 	return nil

@@ -10,16 +10,21 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 )
 
-// JWKS serves the public keys of the ring as a JWK Set (RFC 7517 §5), for verifiers elsewhere. It may be
-// cached for maxAge; a key is published at least twice that long before it signs.
-func JWKS(ring *keys.Ring, maxAge time.Duration) http.Handler {
+// JWKS serves the public keys of the ring as a JWK Set (RFC 7517 §5), for verifiers elsewhere. They
+// may cache it for maxAge; a key is published for at least twice as long before it signs.
+func JWKS(ring *keys.Ring, maxAge time.Duration) tokenep.Endpoint {
 	cacheControl := "public, max-age=" + strconv.Itoa(int(maxAge/time.Second))
-	return tokenep.Methods(tokenep.CORS{"*"}, func(w http.ResponseWriter, r *http.Request) {
-		body, etag := ring.JWKS()
-		h := w.Header()
-		h.Set("Cache-Control", cacheControl)
-		h.Set("ETag", etag)
-		h.Set("Content-Type", "application/json")
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
-	}, http.MethodGet, http.MethodHead)
+	return tokenep.Endpoint{
+		Name: "jwks", Path: "/oauth/jwks", Member: "jwks_uri",
+		Methods: []string{http.MethodGet, http.MethodHead},
+		Origins: tokenep.CORS{"*"},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, etag := ring.JWKS()
+			h := w.Header()
+			h.Set("Cache-Control", cacheControl)
+			h.Set("ETag", etag)
+			h.Set("Content-Type", "application/json")
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		}),
+	}
 }

@@ -13,71 +13,65 @@ import (
 
 // Revocation is the endpoint of RFC 7009.
 //
-//	token            REQUIRED; an access token
-//	token_type_hint  OPTIONAL; the token shows what it is, so no hint is needed, and a wrong one does no harm
+//	token            REQUIRED  an access token
+//	token_type_hint  OPTIONAL  ignored: the token shows what it is
 //
-// An access token is revoked by its jti until it expires, in this process from the very next request on. A client revokes its own tokens only (§2.1). A token
-// that was had for an API token, with no client in play, is revoked by whoever holds it.
+// An access token is revoked by its jti until it expires, in this process from the very next request
+// on. A client revokes its own tokens only (§2.1). A token that was exchanged for an API token without
+// a client is revoked by whoever holds it.
 type Revocation struct {
-	Clients  *tokenep.Authenticator
-	Verifier *verify.Verifier // trusts this issuer alone, for any audience, for as long after its expiry as any verifier may, and whether revoked or not
-	Revoked  func(t *verify.Token) bool
-	Revoke   func(ctx context.Context, e verify.Revocation) error
-	Logger   *slog.Logger
+	// Verifier trusts this issuer alone, for any audience, for as long after its expiry as any
+	// verifier may, and whether the token is revoked or not.
+	Verifier *verify.Verifier
+
+	Revoked func(t *verify.Token) bool
+	Revoke  func(ctx context.Context, t *verify.Token) error // the token, and what it was exchanged for
 }
 
-// ServeHTTP answers one request. Mount it through tokenep.Methods.
-func (e *Revocation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t, err := e.revoke(r)
-	if err != nil {
-		refused := tokenep.WriteError(w, r, err)
-		e.Logger.LogAttrs(r.Context(), slog.LevelInfo, "revocation refused", slog.String("error", string(refused.Code)), slog.String("reason", refused.Error()))
-		return
+// Endpoint returns the row of the table.
+func (e Revocation) Endpoint() tokenep.Endpoint {
+	return tokenep.Endpoint{
+		Name: "revocation", Path: "/oauth/revoke", Member: "revocation_endpoint",
+		Describe: func(metadata map[string]any) {
+			metadata["revocation_endpoint_auth_methods_supported"] = metadata["token_endpoint_auth_methods_supported"]
+		},
+		Methods: []string{http.MethodPost},
+		Call:    e.call,
 	}
-	if t != nil {
-		e.Logger.LogAttrs(r.Context(), slog.LevelInfo, "token revoked", slog.String("client", t.ClientID), slog.String("jti", t.ID))
-	}
-	tokenep.WriteJSON(w, http.StatusOK, struct{}{}) // §2.2 leaves the body open; some clients insist on JSON
 }
 
-// revocationDialect leaves out the parameters of the token endpoint, which mean nothing here.
-var revocationDialect = &tokenep.Dialect{Ignore: []string{"scope", "audience", "resource"}}
-
-func (e *Revocation) revoke(r *http.Request) (*verify.Token, error) {
-	ctx := r.Context()
-	req, err := tokenep.ReadRequest(r, revocationDialect)
-	if err != nil {
-		return nil, err
-	}
-	client, err := e.Clients.Authenticate(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	token, err := req.Form.Require("token", "token is missing")
+// call revokes the token, and answers with an empty object: §2.2 leaves the body open, and some
+// clients insist on JSON.
+func (e Revocation) call(ctx context.Context, r *tokenep.Request) (any, error) {
+	done := struct{}{}
+	token, err := r.Form.Require("token", "token is missing")
 	if err != nil {
 		return nil, err
 	}
 	if state.IsAPIToken(token) {
-		// As an unknown token it would be answered with 200, and its holder would believe that it is dead (§2.2.1).
+		// An unknown token is answered with 200, and its holder would believe that it is dead (§2.2.1).
 		return nil, tokenep.UnsupportedTokenType.Describe("API tokens are revoked by those who manage them, not here")
 	}
 	t, err := e.Verifier.Verify(ctx, token)
 	switch unavailable := tokenep.AsUnavailable(err); {
 	case unavailable != nil:
 		return nil, unavailable
-	case client == nil && (err != nil || !strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix)):
+	case r.Client == nil && (err != nil || !strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix)):
 		return nil, tokenep.InvalidClient.Describe("client authentication is required")
 	case err != nil:
-		return nil, nil // unknown or expired: what the client wants is so (§2.2)
-	case client != nil && client.ID != t.ClientID:
+		return done, nil // unknown or expired: what the client wants is so (§2.2)
+	case r.Client != nil && r.Client.ID != t.ClientID:
 		return nil, tokenep.InvalidGrant.Describe("the token was issued to another client")
 	case e.Revoked(t):
-		return nil, nil
+		return done, nil
 	}
-	for _, claim := range []string{"jti", "grant_id"} { // the token, and what it was exchanged for
-		if err := e.Revoke(ctx, verify.Revocation{Claim: claim, Value: t.ID, Expires: t.Expires.Add(verify.MaxLeeway)}); err != nil {
-			return nil, err
-		}
+	if err := e.Revoke(ctx, t); err != nil {
+		return nil, err
 	}
-	return t, nil
+	r.Outcome.Event = "token revoked"
+	if r.Client == nil {
+		r.Outcome.Details = append(r.Outcome.Details, slog.String("client", t.ClientID))
+	}
+	r.Outcome.Details = append(r.Outcome.Details, slog.String("jti", t.ID))
+	return done, nil
 }

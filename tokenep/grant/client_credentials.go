@@ -8,8 +8,8 @@ import (
 
 // ClientCredentials is the grant of RFC 6749 §4.4: a confidential client gets a token for itself.
 //
-//	grant_type  REQUIRED  client_credentials
-//	scope       OPTIONAL  default: the client's default scope
+//	grant_type          REQUIRED  client_credentials
+//	scope               OPTIONAL  default: the client's default scope
 //	audience, resource  OPTIONAL  (RFC 8707) default: the client's audience
 //
 // No refresh token comes with it (§4.4.3): the client can always ask again.
@@ -21,18 +21,31 @@ const ClientCredentialsType = "client_credentials"
 // Type returns client_credentials.
 func (ClientCredentials) Type() string { return ClientCredentialsType }
 
-// Authorize allows what the client was registered for. The subject is the client, under a prefix that no user has (RFC 9068 §5).
+// Anonymous returns false: the client is whom the token is about.
+func (ClientCredentials) Anonymous(*tokenep.Request) bool { return false }
+
+// RefusalWrites returns 0.
+func (ClientCredentials) RefusalWrites() tokenep.Effects { return 0 }
+
+// Authorize allows what the client was registered for. The subject is the client, under a prefix
+// that no user's name has (RFC 9068 §5).
 func (ClientCredentials) Authorize(_ context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
 	if r.Client.Public() {
-		return nil, tokenep.UnauthorizedClient.Describe("a public client cannot use this grant_type")
+		return nil, errPublic()
 	}
 	scope := r.Scope
 	if scope == nil {
-		scope = r.Client.DefaultScope()
+		scope = r.Client.ImpliedScope()
 	}
 	return &tokenep.Authorization{
 		Subject:  tokenep.ClientSubjectPrefix + r.Client.ID,
+		OfClient: true,
 		Scope:    scope,
 		Audience: r.Client.Audience,
 	}, nil
+}
+
+// errPublic is for grants that are worth as much as the client's authentication.
+func errPublic() error {
+	return tokenep.UnauthorizedClient.Describe("a public client cannot use this grant_type")
 }

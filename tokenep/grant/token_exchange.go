@@ -17,13 +17,18 @@ import (
 //	subject_token_type    REQUIRED  what kind of token that is (a dialect may set a default)
 //	actor_token           OPTIONAL  who acts for the subject
 //	actor_token_type      REQUIRED with actor_token, and forbidden without
-//	requested_token_type  OPTIONAL  an access token is all there is; it is a JWT
+//	requested_token_type  OPTIONAL  an access token, which is a JWT; there is no other
 //	resource, audience    OPTIONAL  default: the subject token's
 //	scope                 OPTIONAL  default: the subject token's
 //
 // The new token never reaches further than the subject token, nor lives longer than it or the actor's.
 type TokenExchange struct {
+	// Subjects are the kinds of token that can be exchanged, in the order in which they are asked.
 	Subjects []tokenep.SubjectTokens
+
+	// AllowAnonymous lets an exchange go without a client, unless its subject is an access token:
+	// having one must not be enough to get more of them.
+	AllowAnonymous bool
 }
 
 // TokenExchangeType is the grant_type.
@@ -35,16 +40,26 @@ const (
 	JWTType         = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-// maxActors bounds the chain of act claims, and with it the size of tokens that are exchanged over and over.
+// maxActors bounds the chain of act claims, and with it the size of tokens that are exchanged over
+// and over.
 const maxActors = 8
 
 // Type returns urn:ietf:params:oauth:grant-type:token-exchange.
 func (TokenExchange) Type() string { return TokenExchangeType }
 
+// Anonymous reports whether the exchange needs no client.
+func (g TokenExchange) Anonymous(r *tokenep.Request) bool {
+	subjectType := r.SubjectTokenType()
+	return g.AllowAnonymous && subjectType != AccessTokenType && subjectType != JWTType
+}
+
+// RefusalWrites returns 0.
+func (TokenExchange) RefusalWrites() tokenep.Effects { return 0 }
+
 // Authorize validates the tokens in the order of RFC 8693 §2.1 and puts them together.
 func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
 	if r.Client != nil && r.Client.Public() {
-		return nil, tokenep.UnauthorizedClient.Describe("a public client cannot use this grant_type")
+		return nil, errPublic()
 	}
 	subjectToken, err := r.Form.Require("subject_token", "subject_token is missing")
 	if err != nil {
@@ -74,19 +89,32 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 	return combine(r, subject, actor)
 }
 
-// validate asks the kind of token that the identifier names.
+// validate asks the kinds of token that have the identifier, until one knows the token.
 func (g TokenExchange) validate(ctx context.Context, r *tokenep.Request, tokenType, token string) (*tokenep.Authorization, error) {
+	var refusal error = tokenep.InvalidRequest.Describe("the server does not take tokens of this type")
 	for _, s := range g.Subjects {
 		if !slices.Contains(s.Types(), tokenType) {
 			continue
 		}
 		a, err := s.Validate(ctx, r, token)
-		if code := r.Dialect.SubjectTokenError; code != "" && errors.Is(err, tokenep.InvalidRequest) {
-			return nil, code.Describe("the subject or actor token is not good").Because(err)
+		switch {
+		case errors.Is(err, tokenep.ErrOtherKind):
+			refusal = badToken(r, tokenep.InvalidSubjectToken(err))
+		case errors.Is(err, tokenep.InvalidRequest):
+			return nil, badToken(r, err)
+		default:
+			return a, err
 		}
-		return a, err
 	}
-	return nil, tokenep.InvalidRequest.Describe("the server does not take tokens of this type")
+	return nil, refusal
+}
+
+// badToken returns err, or the error that the dialect has for a bad token.
+func badToken(r *tokenep.Request, err error) error {
+	if code := r.Dialect.SubjectTokenError; code != "" {
+		return code.Describe("the subject or actor token is not valid").Because(err)
+	}
+	return err
 }
 
 // combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1: delegation, or else impersonation).
@@ -94,6 +122,9 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	a := *subject
 	a.IssuedTokenType = AccessTokenType
 	a.ScopeImplied = r.Client == nil
+	if actor != nil {
+		a.Spend = both(subject.Spend, actor.Spend)
+	}
 	var acting map[string]any
 	switch {
 	case actor != nil:
@@ -105,7 +136,7 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 		}
 		acting = map[string]any{"sub": tokenep.ClientSubjectPrefix + r.Client.ID, "client_id": r.Client.ID}
 	default:
-		return &a, nil // an act claim of the subject token stays as it is (§4.1)
+		return &a, nil // the act claim of the subject token stays as it is (§4.1)
 	}
 	if subject.MayAct != nil && !matches(subject.MayAct, acting) {
 		return nil, tokenep.InvalidRequest.Describe("the subject token does not let this actor act")
@@ -119,6 +150,25 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	a.Act, a.MayAct = acting, nil
 	return &a, nil
 }
+
+// both spends the subject token and then the actor token. No refresh token comes of an exchange.
+func both(subject, actor spend) spend {
+	switch {
+	case subject == nil:
+		return actor
+	case actor == nil:
+		return subject
+	}
+	return func(ctx context.Context) (string, error) {
+		if _, err := subject(ctx); err != nil {
+			return "", err
+		}
+		_, err := actor(ctx)
+		return "", err
+	}
+}
+
+type spend = func(context.Context) (refreshToken string, err error)
 
 // matches reports whether the actor has every member that may_act names (§4.4).
 func matches(mayAct, actor map[string]any) bool {

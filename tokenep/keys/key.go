@@ -27,7 +27,7 @@ func (k *Key) Public() crypto.PublicKey { return k.public }
 
 // Header returns the JOSE header of an access token signed by this key, in
 // base64url: alg, kid, and the typ "at+jwt" of RFC 9068 §2.1.
-func (k *Key) Header() string { return k.header }
+func (k *Key) Header(string) string { return k.header }
 
 // AppendSignature signs an RFC 7515 §5.1 signing input (header "." payload, both
 // base64url) and appends the signature, in base64url, to dst. The input may be

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"regexp"
@@ -61,11 +62,11 @@ func CheckRevocationMaxAge(d time.Duration) error {
 }
 
 // Validate says what is wrong with the rules. What is left out is not wrong.
-func (t APITokens) Validate() error { return t.complete() }
+func (t APITokenRules) Validate() error { return t.complete() }
 
 var apiTokenPrefix = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
 
-func (t *APITokens) complete() error {
+func (t *APITokenRules) complete() error {
 	if t == nil {
 		return nil
 	}
@@ -92,27 +93,45 @@ func (t *APITokens) complete() error {
 	return nil
 }
 
-// CheckPath says what is wrong with the path of an endpoint.
+// CheckGrant refuses a grant that is not among these types, by its grant_type or its short name.
+func CheckGrant(name string, types []string) error {
+	names := make([]string, len(types))
+	for i, grantType := range types {
+		if tokenep.NamesGrant(name, grantType) {
+			return nil
+		}
+		names[i] = tokenep.GrantName(grantType)
+	}
+	return fmt.Errorf("unknown grant %q; expected %s", name, strings.Join(names, " or "))
+}
+
+// CheckPath returns what is wrong with the path of an endpoint.
 func CheckPath(path string) error {
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#*") {
-		return fmt.Errorf("endpoint path %q: it begins with a slash and has no query, fragment or wildcard", path)
+		return fmt.Errorf("endpoint path %q must begin with a slash, and have no query, fragment or wildcard", path)
 	}
 	return nil
 }
 
-// Validate says what is wrong with the paths that are set.
+// Validate returns what is wrong with the paths that are set.
 func (p Paths) Validate() error {
-	all := slices.DeleteFunc([]string{p.JWKS, p.Revocation}, func(path string) bool { return path == "" })
-	all = append(all, p.Metadata...)
+	var all []string
 	for _, t := range p.Token {
 		all = append(all, t.Path)
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.Moved)) {
+		all = append(all, p.Moved[name]...)
+	}
+	return checkPaths(all)
+}
+
+func checkPaths(all []string) error {
 	for i, path := range all {
 		if err := CheckPath(path); err != nil {
 			return err
 		}
 		if slices.Contains(all[:i], path) {
-			return fmt.Errorf("two endpoints share a path, %q; each has its own", path)
+			return fmt.Errorf("two endpoints share the path %q; each must have its own", path)
 		}
 	}
 	return nil

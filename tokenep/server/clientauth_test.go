@@ -159,7 +159,7 @@ func TestClientAuthSlowHash(t *testing.T) {
 	var mu sync.Mutex
 	var compared []string
 	f := newFixture(t, func(c *server.Config) {
-		c.Clients = append(c.Clients, tokenep.Client{ID: "chosen", Grants: []string{cc},
+		c.Clients = append(c.Clients, tokenep.Client{ID: "chosen", GrantTypes: []string{cc},
 			Secrets: []tokenep.Secret{{Hash: "$slow$hunter2", Expires: start.Add(time.Hour)}}})
 		c.DecoyHash = []byte("$slow$decoy")
 		c.CompareHash = func(hash, secret []byte) (bool, error) {
@@ -200,7 +200,7 @@ func TestClientAuthSlowHash(t *testing.T) {
 func TestClientAuthSlowHashRotation(t *testing.T) {
 	var compared atomic.Int32
 	f := newFixture(t, func(c *server.Config) {
-		c.Clients = append(c.Clients, tokenep.Client{ID: "chosen2", Grants: []string{cc},
+		c.Clients = append(c.Clients, tokenep.Client{ID: "chosen2", GrantTypes: []string{cc},
 			Secrets: []tokenep.Secret{{Hash: "$slow$old", Expires: start.Add(time.Hour)}, {Hash: "$slow$new"}}})
 		c.DecoyHash = []byte("$slow$decoy")
 		c.CompareHash = func(hash, secret []byte) (bool, error) {
@@ -228,7 +228,7 @@ func TestClientAuthSlowHashRotation(t *testing.T) {
 // Clients made at run time authenticate beside the configured ones, until they are removed, and their tokens die with them.
 func TestClientAuthStored(t *testing.T) {
 	f := newFixture(t)
-	secret, err := f.Clients.Add(t.Context(), tokenep.Client{ID: "made", Grants: []string{cc}, Scope: verify.Scope{"a"}, TokenTTL: 1000 * time.Hour})
+	secret, err := f.Clients.Add(t.Context(), tokenep.Client{ID: "made", GrantTypes: []string{cc}, Scope: verify.Scope{"a"}, AccessTokenTTL: tokenep.Duration(1000 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

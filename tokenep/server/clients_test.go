@@ -9,25 +9,25 @@ import (
 
 // The clients of the tests. A secret is the id with -secret behind it, unless it is said otherwise.
 var clients = []tokenep.Client{
-	{ID: "billing", Secrets: secrets("billing-secret"), Grants: []string{cc, exchange},
-		Scope: verify.Scope{"orders:read", "orders:write", "invoices"}, Default: verify.Scope{"orders:read"}, Audience: []string{orders, invoices}},
-	{ID: "reports", Secrets: secrets("reports-secret"), Grants: []string{cc}, Scope: verify.Scope{"reports"}},
-	{ID: "headers", Secrets: secrets("headers-secret"), Grants: []string{cc}, AuthMethod: tokenep.AuthBasic},
-	{ID: "bodies", Secrets: secrets("bodies-secret"), Grants: []string{cc}, AuthMethod: tokenep.AuthPost},
-	{ID: "short", Secrets: secrets("short-secret"), Grants: []string{cc, exchange}, TokenTTL: 90 * time.Second},
-	{ID: "app", Grants: []string{cc, exchange}, AuthMethod: tokenep.AuthNone}, // public
-	{ID: "odd:% id", Secrets: secrets("odd"), Grants: []string{cc}},
-	{ID: "odd", Secrets: secrets(oddSecret), Grants: []string{cc}},
-	{ID: "two%20readings", Secrets: secrets("x y"), Grants: []string{cc}},
-	{ID: "fragment", Secrets: secrets("fragment-secret"), Grants: []string{cc}, Audience: []string{orders + "#a"}},
-	{ID: "turning", Grants: []string{cc}, Secrets: []tokenep.Secret{
+	{ID: "billing", Secrets: secrets("billing-secret"), GrantTypes: []string{cc, exchange},
+		Scope: verify.Scope{"orders:read", "orders:write", "invoices"}, DefaultScope: verify.Scope{"orders:read"}, Audience: []string{orders, invoices}},
+	{ID: "reports", Secrets: secrets("reports-secret"), GrantTypes: []string{cc}, Scope: verify.Scope{"reports"}},
+	{ID: "headers", Secrets: secrets("headers-secret"), GrantTypes: []string{cc}, AuthMethod: tokenep.AuthBasic},
+	{ID: "bodies", Secrets: secrets("bodies-secret"), GrantTypes: []string{cc}, AuthMethod: tokenep.AuthPost},
+	{ID: "short", Secrets: secrets("short-secret"), GrantTypes: []string{cc, exchange}, AccessTokenTTL: tokenep.Duration(90 * time.Second)},
+	{ID: "app", GrantTypes: []string{cc, exchange}, AuthMethod: tokenep.AuthNone}, // public
+	{ID: "odd:% id", Secrets: secrets("odd"), GrantTypes: []string{cc}},
+	{ID: "odd", Secrets: secrets(oddSecret), GrantTypes: []string{cc}},
+	{ID: "two%20readings", Secrets: secrets("x y"), GrantTypes: []string{cc}},
+	{ID: "fragment", Secrets: secrets("fragment-secret"), GrantTypes: []string{cc}, Audience: []string{orders + "#a"}},
+	{ID: "turning", GrantTypes: []string{cc}, Secrets: []tokenep.Secret{
 		{Hash: tokenep.HashSecret("old-secret"), Expires: start}, {Hash: tokenep.HashSecret("this-secret"), Expires: start.Add(time.Hour)}, {Hash: tokenep.HashSecret("next-secret")},
 	}},
-	{ID: "gateway", Secrets: secrets("gateway-secret"), Grants: []string{cc, exchange}, From: []string{"billing"},
+	{ID: "gateway", Secrets: secrets("gateway-secret"), GrantTypes: []string{cc, exchange}, ExchangeFrom: []string{"billing"},
 		Scope: verify.Scope{"orders:read", "invoices"}, Audience: []string{orders}},
-	{ID: "broker", Secrets: secrets("broker-secret"), Grants: []string{exchange}, From: []string{"*"},
+	{ID: "broker", Secrets: secrets("broker-secret"), GrantTypes: []string{exchange}, ExchangeFrom: []string{"*"},
 		Scope: verify.Scope{"orders:read", "orders:write", "invoices"}, Audience: []string{orders, invoices, issuer}},
-	{ID: "stranger", Secrets: secrets("stranger-secret"), Grants: []string{cc, exchange}, Audience: []string{orders}},
+	{ID: "stranger", Secrets: secrets("stranger-secret"), GrantTypes: []string{cc, exchange}, Audience: []string{orders}},
 }
 
 const oddSecret = `p%ä:s +w"ö`

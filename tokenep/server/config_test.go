@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +15,7 @@ import (
 
 // What is wrong with a configuration is said before anything starts.
 func TestConfig(t *testing.T) {
-	tokens := func(rules server.APITokens) func(*server.Config) {
+	tokens := func(rules server.APITokenRules) func(*server.Config) {
 		return func(c *server.Config) { c.Exchange = server.Exchange{Enabled: true, APITokens: &rules} }
 	}
 	for _, row := range []struct {
@@ -25,20 +24,22 @@ func TestConfig(t *testing.T) {
 		wrong  string // a part of the error; empty: none
 	}{
 		{"the least there can be", func(*server.Config) {}, ""},
-		{"API tokens by default", tokens(server.APITokens{}), ""},
+		{"API tokens by default", tokens(server.APITokenRules{}), ""},
 		{"an IPv6 loopback", func(c *server.Config) { c.Issuer = "http://[::1]:8080" }, ""},
 		{"no store", func(c *server.Config) { c.Store = nil }, "store"},
 		{"http", func(c *server.Config) { c.Issuer = "http://as.example" }, "https"},
 		{"an unknown algorithm", func(c *server.Config) { c.Algorithm = "HS256" }, "HS256"},
-		{"a life of no second", func(c *server.Config) { c.TokenTTL = time.Millisecond }, "at least a second"},
-		{"a negative life", func(c *server.Config) { c.TokenTTL = -time.Hour }, "at least a second"},
+		{"a life of no second", func(c *server.Config) { c.TokenTTL = time.Millisecond }, "a second at least"},
+		{"a negative life", func(c *server.Config) { c.TokenTTL = -time.Hour }, "a second at least"},
 		{"more audiences than a verifier reads", func(c *server.Config) { c.Audience = slices.Repeat([]string{"a"}, 65) }, "audience"},
-		{"access tokens for API tokens", tokens(server.APITokens{Types: []string{apiToken, accessToken}}), "never API tokens"},
-		{"a client that cannot be", func(c *server.Config) { c.Clients = []tokenep.Client{{}} }, "without an id"},
-		{"a client twice", func(c *server.Config) { c.Clients = []tokenep.Client{{ID: "a"}, {ID: "a"}} }, "twice"},
-		{"a prefix with an underscore", tokens(server.APITokens{Prefix: "a_b"}), "prefix"},
-		{"API tokens that are never good", tokens(server.APITokens{MaxAge: -time.Hour}), "age"},
-		{"fewer than no API tokens", tokens(server.APITokens{MaxPerUser: -1}), "one user"},
+		{"access tokens for API tokens", tokens(server.APITokenRules{Types: []string{apiToken, accessToken}}), "never API tokens"},
+		{"a client that cannot be", func(c *server.Config) { c.Clients = []tokenep.Client{{}} }, "must have an id"},
+		{"a client twice", func(c *server.Config) {
+			c.Clients = []tokenep.Client{{ID: "a", AuthMethod: "none"}, {ID: "a", AuthMethod: "none"}}
+		}, "twice"},
+		{"a prefix with an underscore", tokens(server.APITokenRules{Prefix: "a_b"}), "prefix"},
+		{"API tokens that are never good", tokens(server.APITokenRules{MaxAge: -time.Hour}), "age"},
+		{"fewer than no API tokens", tokens(server.APITokenRules{MaxPerUser: -1}), "one user"},
 	} {
 		c := server.Config{Issuer: issuer, Store: memory.New(memory.Options{})}
 		row.change(&c)
@@ -54,13 +55,13 @@ func TestConfigPaths(t *testing.T) {
 	f := newFixture(t)
 	for name, p := range map[string]server.Paths{
 		"twice":           {Token: []server.TokenPath{{Path: "/a"}, {Path: "/a"}}},
-		"of two kinds":    {JWKS: "/a", Revocation: "/a"},
-		"relative":        {JWKS: "a"},
-		"with a query":    {Revocation: "/a?b"},
-		"with a wildcard": {Metadata: []string{"/a/*"}},
+		"of two kinds":    {Moved: map[string][]string{"jwks": {"/a"}, "revocation": {"/a"}}},
+		"relative":        {Moved: map[string][]string{"jwks": {"a"}}},
+		"with a query":    {Moved: map[string][]string{"revocation": {"/a?b"}}},
+		"with a wildcard": {Moved: map[string][]string{"metadata": {"/a/*"}}},
 	} {
 		if routes, err := f.Mount(p); err == nil {
-			t.Errorf("%s: %q", name, slices.Collect(maps.Keys(routes)))
+			t.Errorf("%s: %q", name, routes.Paths())
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -78,14 +77,14 @@ func TestDiscoveryPaths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := slices.Sorted(maps.Keys(routes)); !slices.Equal(got, row.want) {
+		if got := routes.Paths(); !slices.Equal(got, row.want) {
 			t.Errorf("%s: routes %q, want %q", row.issuer, got, row.want)
 		}
-		for path := range routes {
+		for _, path := range routes.Paths() {
 			if !strings.Contains(path, "/.well-known/") {
 				continue
 			}
-			w := record(routes[path], path, map[string]string{"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "gopher"})
+			w := record(routes.Find(path), path, map[string]string{"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "gopher"})
 			var document map[string]any
 			if err := json.Unmarshal(w.Body.Bytes(), &document); err != nil || document["issuer"] != row.issuer {
 				t.Errorf("%s: issuer is %v, %v", path, document["issuer"], err)

@@ -34,11 +34,11 @@ func Example() {
 		Store:  memory.New(memory.Options{}),
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Clients: []tokenep.Client{{
-			ID:       "billing",
-			Secrets:  []tokenep.Secret{{Hash: tokenep.HashSecret("a secret of at least 256 random bits")}},
-			Grants:   []string{grant.ClientCredentialsType},
-			Scope:    verify.Scope{"orders:read", "orders:write"},
-			Audience: []string{url + "/orders"},
+			ID:         "billing",
+			Secrets:    []tokenep.Secret{{Hash: tokenep.HashSecret("a secret of at least 256 random bits")}},
+			GrantTypes: []string{grant.ClientCredentialsType},
+			Scope:      verify.Scope{"orders:read", "orders:write"},
+			Audience:   []string{url + "/orders"},
 		}},
 	})
 	if err != nil {
@@ -49,9 +49,6 @@ func Example() {
 		panic(err)
 	}
 	mux := http.NewServeMux()
-	for path, endpoint := range routes {
-		mux.Handle(path, endpoint)
-	}
 
 	// The API. It trusts the issuer in its own process, and fetches nothing.
 	trusted := issuer.Trusted()
@@ -71,7 +68,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	program := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	program := &http.Server{Handler: routes.Handler(mux), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = program.Serve(listener) }()
 	defer program.Close()
 

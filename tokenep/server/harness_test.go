@@ -84,7 +84,7 @@ func newFixture(t *testing.T, changes ...func(*server.Config)) *fixture {
 func (f *fixture) config(now func() time.Time) server.Config {
 	return server.Config{
 		Issuer: issuer, Store: f.store, Memory: server.NewMemory(now), Clients: slices.Clone(clients), TokenTTL: 4 * time.Hour,
-		Exchange: server.Exchange{Enabled: true, Anonymous: true, APITokens: &server.APITokens{Prefix: "demo"}},
+		Exchange: server.Exchange{Enabled: true, Anonymous: true, APITokens: &server.APITokenRules{Prefix: "demo"}},
 		Logger:   slog.New(slog.NewTextHandler(f.log, nil)), Now: now,
 	}
 }
@@ -116,11 +116,7 @@ func (f *fixture) mount(t *testing.T, c server.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	for path, handler := range routes {
-		mux.Handle(path, handler)
-	}
-	f.handler = mux
+	f.handler = routes.Handler(http.NotFoundHandler())
 }
 
 // limited gives a server a limiter that sees every request come from one address.
@@ -145,7 +141,7 @@ func (f *fixture) mint(t *testing.T, c tokenep.Claims) string {
 	if c.Expires.IsZero() {
 		c.Expires = c.IssuedAt.Add(time.Hour)
 	}
-	minted, err := (&tokenep.Issuer{URL: issuer, Keys: f.Keys, Now: f.clock.Now}).Mint(&c)
+	minted, err := (&tokenep.Minter{Issuer: issuer, Keys: f.Keys, Now: f.clock.Now}).Mint(&c)
 	if err != nil {
 		t.Fatal(err)
 	}

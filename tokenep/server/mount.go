@@ -1,6 +1,10 @@
 package server
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -8,15 +12,22 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
-	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Paths is where the endpoints are, as paths of the issuer's host. What is empty is derived from the issuer.
+// Paths is where the endpoints are, as paths of the issuer's host. What is left out is at its default
+// place.
 type Paths struct {
-	Token      []TokenPath // default: <issuer>/oauth/token; the first is the one that metadata names
-	JWKS       string      // default: <issuer>/oauth/jwks
-	Revocation string      // default: <issuer>/oauth/revoke
-	Metadata   []string    // default: the places of RFC 8414 §3 and of OpenID Connect Discovery 1.0 §4
+	// Token are the places of the token endpoint, each with its dialect; the first is the one that
+	// the metadata names. Default: <issuer>/oauth/token.
+	Token []TokenPath
+
+	// Moved are the places of other endpoints, by the name of the endpoint; the first is the one that
+	// the metadata names.
+	Moved map[string][]string
+
+	// Passthrough leaves paths in <issuer>/oauth/ alone that no endpoint has. Otherwise they are 404.
+	Passthrough bool
 }
 
 // TokenPath is one path of the token endpoint, and how it differs from the others.
@@ -25,116 +36,168 @@ type TokenPath struct {
 	Dialect tokenep.Dialect
 }
 
-// Routes leads from paths to endpoints.
-type Routes map[string]http.Handler
+// addEndpoints makes the table of endpoints. The token endpoint and the metadata, which depend on the
+// paths, are added by Mount.
+func (s *Server) addEndpoints() error {
+	s.endpoints = []tokenep.Endpoint{
+		endpoint.JWKS(s.Keys, jwksMaxAge),
+		endpoint.Revocation{
+			Verifier: s.lenient,
+			Revoked:  s.Config.Memory.Revocations.Revoked,
+			Revoke: func(ctx context.Context, t *verify.Token) error {
+				return s.RevokeToken(ctx, t.ID, t.Expires.Add(verify.MaxLeeway))
+			},
+		}.Endpoint(),
+	}
+	for _, add := range s.Config.Endpoints {
+		e, err := add(s)
+		if err != nil {
+			return err
+		}
+		if err := s.checkEndpoint(&e); err != nil {
+			return fmt.Errorf("endpoint %q: %w", e.Name, err)
+		}
+		s.endpoints = append(s.endpoints, e)
+	}
+	return nil
+}
+
+// checkEndpoint returns what is wrong with an endpoint from outside.
+func (s *Server) checkEndpoint(e *tokenep.Endpoint) error {
+	switch {
+	case e.Name == "" || e.Name == tokenep.TokenEndpointName || e.Name == "metadata",
+		slices.ContainsFunc(s.endpoints, func(other tokenep.Endpoint) bool { return other.Name == e.Name }):
+		return errors.New("it must have a name of its own")
+	case (e.Call == nil) == (e.Handler == nil):
+		return errors.New("it must have either Call or Handler")
+	case len(e.Methods) == 0:
+		return errors.New("it must know at least one method")
+	case e.Places == nil:
+		return CheckPath(e.Path)
+	}
+	return nil
+}
 
 // Mount returns every route of the server.
-func (s *Server) Mount(p Paths) (Routes, error) {
-	if err := p.complete(s.Config.Issuer); err != nil {
-		return nil, err
-	}
-	metadata, err := endpoint.ServeMetadata(s.metadata(p))
+func (s *Server) Mount(p Paths) (*Routes, error) {
+	u, err := url.Parse(s.Config.Issuer)
 	if err != nil {
 		return nil, err
-	}
-	revocation := &endpoint.Revocation{
-		Clients: s.auth, Verifier: s.lenient, Revoked: s.Config.Memory.Revocations.Revoked, Revoke: s.Revoke, Logger: s.Config.Logger,
-	}
-
-	routes := Routes{
-		p.JWKS:       s.whenReady(endpoint.JWKS(s.Keys, jwksMaxAge)),
-		p.Revocation: s.whenReady(tokenep.Methods(s.Config.Origins, revocation.ServeHTTP, http.MethodPost)),
-	}
-	for _, path := range p.Metadata {
-		routes[path] = metadata
-	}
-	for i := range p.Token {
-		routes[p.Token[i].Path] = s.whenReady(tokenep.Methods(s.Config.Origins, s.token(&p.Token[i].Dialect).ServeHTTP, http.MethodPost))
-	}
-	return routes, nil
-}
-
-// token returns the token endpoint under one dialect.
-func (s *Server) token(d *tokenep.Dialect) *tokenep.Handler {
-	return &tokenep.Handler{
-		Issuer: s.issuer, Clients: s.auth, Grants: s.grants, Dialect: d,
-		TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience, Anonymous: s.anonymous,
-		Logger: s.Config.Logger, Observe: s.Config.Observe,
-	}
-}
-
-// anonymous lets an exchange go without a client, unless its subject is an access token: that takes more than having the token.
-func (s *Server) anonymous(r *tokenep.Request) bool {
-	subjectType := r.SubjectTokenType()
-	return s.Config.Exchange.Anonymous && r.Form.Get("grant_type") == grant.TokenExchangeType &&
-		subjectType != grant.AccessTokenType && subjectType != grant.JWTType
-}
-
-// whenReady holds requests back until Start has the keys.
-func (s *Server) whenReady(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Wait(r.Context()); err != nil {
-			tokenep.WriteError(w, r, err)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// complete derives from the issuer what was left open.
-func (p *Paths) complete(issuer string) error {
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return err
 	}
 	base := strings.TrimRight(u.EscapedPath(), "/")
 	if len(p.Token) == 0 {
-		p.Token = []TokenPath{{Path: base + "/oauth/token"}}
+		p.Token = []TokenPath{{Path: base + tokenPath}}
 	}
-	if p.JWKS == "" {
-		p.JWKS = base + "/oauth/jwks"
+	var places []place
+	for i := range p.Token {
+		places = append(places, place{p.Token[i].Path, s.tokenEndpoint(&p.Token[i].Dialect)})
 	}
-	if p.Revocation == "" {
-		p.Revocation = base + "/oauth/revoke"
+	for i := range s.endpoints {
+		places = append(places, p.of(&s.endpoints[i], base)...)
 	}
-	if len(p.Metadata) == 0 {
-		p.Metadata = []string{
-			"/.well-known/oauth-authorization-server" + base,
-			base + "/.well-known/openid-configuration",
-			"/.well-known/openid-configuration" + base,
-		}
-		slices.Sort(p.Metadata)
-		p.Metadata = slices.Compact(p.Metadata)
+	metadata, err := endpoint.Metadata(s.metadata(places, u.Scheme+"://"+u.Host))
+	if err != nil {
+		return nil, err
 	}
-	return p.Validate()
+	places = append(places, p.of(&metadata, base)...)
+	if err := p.check(places); err != nil {
+		return nil, err
+	}
+	return s.routes(places, base, p.Passthrough), nil
 }
 
-// metadata describes the server as it is configured.
-func (s *Server) metadata(p Paths) endpoint.Metadata {
-	u, _ := url.Parse(s.Config.Issuer) // New has parsed it
-	origin := u.Scheme + "://" + u.Host
-	m := endpoint.Metadata{
-		Issuer:             s.Config.Issuer,
-		TokenEndpoint:      origin + p.Token[0].Path,
-		JWKSURI:            origin + p.JWKS,
-		RevocationEndpoint: origin + p.Revocation,
-		ResponseTypes:      []string{},
-		SubjectTypes:       []string{"public"},
-		IDTokenAlgorithms:  []string{s.Config.Algorithm},
+// place is a path at which an endpoint is.
+type place struct {
+	path     string
+	endpoint *tokenep.Endpoint
+}
+
+// of returns the places of an endpoint: those to which it was moved, or its default ones.
+func (p *Paths) of(e *tokenep.Endpoint, base string) []place {
+	paths := p.Moved[e.Name]
+	switch {
+	case len(paths) > 0:
+	case e.Places != nil:
+		paths = e.Places(base)
+	default:
+		paths = []string{base + e.Path}
 	}
+	places := make([]place, len(paths))
+	for i, path := range paths {
+		places[i] = place{path, e}
+	}
+	return places
+}
+
+// check refuses names that no endpoint has, and places that are none or shared.
+func (p *Paths) check(places []place) error {
+	var names, paths []string
+	for _, at := range places {
+		paths = append(paths, at.path)
+		if name := at.endpoint.Name; name != tokenep.TokenEndpointName && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Moved)) {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("there is no endpoint %q to move; expected %s", name, strings.Join(names, ", "))
+		}
+	}
+	return checkPaths(paths)
+}
+
+// tokenPath is the default path of the token endpoint, below that of the issuer.
+const tokenPath = "/oauth/token"
+
+// tokenEndpoint returns the token endpoint under one dialect.
+func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
+	return &tokenep.Endpoint{
+		Name: tokenep.TokenEndpointName, Path: tokenPath, Member: "token_endpoint",
+		Methods: []string{http.MethodPost},
+		Handler: &tokenep.TokenEndpoint{
+			Front: s.front, Minter: s.minter, Grants: s.grants, Dialect: d,
+			TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
+		},
+	}
+}
+
+// metadata describes the server as it is configured (RFC 8414 §2).
+func (s *Server) metadata(places []place, origin string) map[string]any {
+	var grantTypes, methods, scopes []string
 	for _, g := range s.grants {
-		m.GrantTypes = append(m.GrantTypes, g.Type())
+		grantTypes = append(grantTypes, g.Type())
 	}
-	for _, method := range s.auth.Methods {
-		m.TokenAuthMethods = append(m.TokenAuthMethods, method.Method())
+	for _, m := range s.methods {
+		methods = append(methods, m.Method())
 	}
-	m.RevocationAuthMethods = m.TokenAuthMethods
 	for i := range s.Config.Clients {
 		for _, scope := range s.Config.Clients[i].Scope {
-			if !slices.Contains(m.ScopesSupported, scope) {
-				m.ScopesSupported = append(m.ScopesSupported, scope)
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
 			}
 		}
 	}
-	return m
+	document := map[string]any{
+		"issuer":                                s.Config.Issuer,
+		"grant_types_supported":                 grantTypes,
+		"token_endpoint_auth_methods_supported": methods,
+		"response_types_supported":              []string{}, // REQUIRED; there is no authorization endpoint
+		// OpenID Connect Discovery 1.0 §3 requires these two, the second of which is what this server signs with.
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{s.Config.Algorithm},
+	}
+	if len(scopes) > 0 {
+		document["scopes_supported"] = scopes
+	}
+	for _, at := range places {
+		if member := at.endpoint.Member; member != "" && document[member] == nil {
+			document[member] = origin + at.path
+		}
+	}
+	for i := range s.endpoints {
+		if describe := s.endpoints[i].Describe; describe != nil {
+			describe(document)
+		}
+	}
+	return document
 }

@@ -39,7 +39,7 @@ func oracleServer(t *testing.T) (issuer string) {
 		Store:  state,
 		Clients: []tokenep.Client{{
 			ID: "billing", Secrets: []tokenep.Secret{{Hash: tokenep.HashSecret(oracleSecret)}},
-			Grants: []string{"client_credentials"}, Scope: verify.Scope{"orders:read", "orders:write"}, Audience: []string{"orders"},
+			GrantTypes: []string{"client_credentials"}, Scope: verify.Scope{"orders:read", "orders:write"}, Audience: []string{"orders"},
 		}},
 	})
 	if err != nil {
@@ -52,9 +52,7 @@ func oracleServer(t *testing.T) (issuer string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, handler := range routes {
-		mux.Handle(path, handler)
-	}
+	mux.Handle("/", routes.Handler(http.NotFoundHandler()))
 	return s.Config.Issuer
 }
 

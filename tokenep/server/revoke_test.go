@@ -166,7 +166,7 @@ func TestRevokeOutlivesShorterLife(t *testing.T) {
 	text, made := f.apiToken(t, anyToken)
 	a, _ := f.granted(t, post("grant_type", exchange, "subject_token", text, "subject_token_type", apiToken))
 	bare := a.json["access_token"].(string)
-	client := tokenep.Client{ID: "passing", Grants: []string{cc}}
+	client := tokenep.Client{ID: "passing", GrantTypes: []string{cc}}
 	secret, err := f.Clients.Add(t.Context(), client)
 	if err != nil {
 		t.Fatal(err)

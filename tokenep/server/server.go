@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,13 @@ type Config struct {
 	TokenTTL  time.Duration    // life of an access token; default: 1 h
 	Algorithm string           // of new signing keys; default: ES256
 	Exchange  Exchange         // RFC 8693
-	Origins   tokenep.CORS     // web origins that may call the token and revocation endpoints
+	Origins   tokenep.CORS     // web origins that may call the endpoints
+
+	// Grants are further grants, beside those of package grant, and Endpoints further endpoints, beside
+	// those of package endpoint. Each is made when the other parts of the server stand: its store
+	// (Config.Store), clock (Config.Now), Revocations, Verifier.
+	Grants    []func(*Server) (tokenep.Grant, error)
+	Endpoints []func(*Server) (tokenep.Endpoint, error)
 
 	// SigningKeys are signing keys that somebody else looks after: the first one signs, all are published. None: the server makes keys and turns them over.
 	SigningKeys []*keys.Key
@@ -60,12 +67,12 @@ type Config struct {
 // Exchange is which token exchanges are offered. The zero value offers none.
 type Exchange struct {
 	Enabled   bool
-	Anonymous bool       // an API token needs no client beside it
-	APITokens *APITokens // nil: there are none
+	Anonymous bool           // an API token needs no client beside it
+	APITokens *APITokenRules // nil: there are none
 }
 
-// APITokens is the rules for API tokens.
-type APITokens struct {
+// APITokenRules is the rules for API tokens.
+type APITokenRules struct {
 	Types      []string      // token type identifiers that mean an API token; default: APITokenType
 	Prefix     string        // what the tokens begin with; default: api
 	MaxPerUser int           // live tokens of one owner; default: state.MaxOwned, and never more
@@ -96,38 +103,30 @@ func NewMemory(now func() time.Time) *Memory {
 	}
 }
 
-// Server is an issuer. Its exported parts are for management.
+// Server is an authorization server. Its exported parts are for management, and for grants and
+// endpoints from outside.
 type Server struct {
-	Config    Config
-	Keys      *keys.Ring
-	Clients   state.Clients
-	APITokens state.APITokens
-	log       *state.Revocations
-	before    *keys.Ring // of whom it took over
+	Config      Config
+	Keys        *keys.Ring
+	Clients     state.Clients
+	APITokens   state.APITokens
+	Revocations *state.Revocations
+	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
-	issuer   *tokenep.Issuer
-	auth     *tokenep.Authenticator
-	verifier *verify.Verifier // of this issuer's tokens, for any audience
-	lenient  *verify.Verifier // likewise, of all that any verifier would take, and of those that were revoked
-	grants   []tokenep.Grant
-	ready    chan struct{}
+	before    *keys.Ring       // of the configuration from which it took over
+	lenient   *verify.Verifier // as Verifier, of all that any verifier would take, revoked or not
+	minter    *tokenep.Minter
+	front     *tokenep.Front
+	methods   []tokenep.ClientAuth
+	grants    []tokenep.Grant
+	endpoints []tokenep.Endpoint // all but the token endpoint and the metadata
+	ready     chan struct{}
 }
 
 // New checks the configuration and puts the parts together. It does no I/O: that begins with Start.
 func New(c Config) (*Server, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
-	}
-	static := make(map[string]*tokenep.Client, len(c.Clients))
-	for i := range c.Clients {
-		client := &c.Clients[i]
-		if err := client.Validate(); err != nil {
-			return nil, err
-		}
-		if static[client.ID] != nil {
-			return nil, fmt.Errorf("client %q is configured twice", client.ID)
-		}
-		static[client.ID] = client
 	}
 	s := &Server{Config: c, ready: make(chan struct{})}
 	ring, err := keys.New(keys.Options{
@@ -138,30 +137,114 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.Keys = ring
-	s.log = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
-	s.log.Interval = c.RevocationInterval
-	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: c.LongestTTL()}
-	s.issuer = &tokenep.Issuer{URL: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
-	s.auth = &tokenep.Authenticator{
-		Methods: clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Clients, c.Now)),
-		Clients: s.clients(static), Limiter: c.Memory.Limiter, Address: c.ClientAddress,
-	}
-	trusted := s.Trusted()
-	trusted.InsecureAnyAudience = true // whom a token is for is judged by whoever asks
-	own := verify.Config{Issuers: []verify.Issuer{trusted}, Cache: c.Memory.Cache, Now: c.Now}
-	if s.verifier, err = verify.New(own); err != nil {
+	s.Revocations = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
+	s.Revocations.Interval = c.RevocationInterval
+	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.Revocations, TokenLife: c.LongestTTL()}
+	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
+	if err := s.trustItself(); err != nil {
 		return nil, err
 	}
-	own.Leeway = verify.MaxLeeway
-	own.Issuers[0].Revocations = nil
-	if s.lenient, err = verify.New(own); err != nil {
+	if err := s.addGrants(); err != nil {
 		return nil, err
 	}
-	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects()})
+	s.methods = clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Clients, c.Now))
+	configured, err := s.configuredClients()
+	if err != nil {
+		return nil, err
+	}
+	s.front = &tokenep.Front{
+		Authenticator: &tokenep.Authenticator{
+			Methods: s.methods, Clients: s.clients(configured), Limiter: c.Memory.Limiter, Address: c.ClientAddress,
+		},
+		Origins: c.Origins, Wait: s.Wait, Logger: c.Logger, Observe: c.Observe, Now: c.Now,
+	}
+	if err := s.addEndpoints(); err != nil {
+		return nil, err
+	}
 	if ring.Inherited() {
 		s.open()
 	}
 	return s, nil
+}
+
+// trustItself makes the verifiers of the server's own tokens.
+func (s *Server) trustItself() (err error) {
+	trusted := s.Trusted()
+	trusted.InsecureAnyAudience = true // whom a token is for is judged by whoever asks
+	own := verify.Config{Issuers: []verify.Issuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
+	if s.Verifier, err = verify.New(own); err != nil {
+		return err
+	}
+	own.Leeway = verify.MaxLeeway
+	own.Issuers[0].Revocations = nil
+	s.lenient, err = verify.New(own)
+	return err
+}
+
+// addGrants makes the list of grants.
+func (s *Server) addGrants() error {
+	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous})
+	for _, add := range s.Config.Grants {
+		g, err := add(s)
+		if err != nil {
+			return err
+		}
+		if s.offers(g.Type()) {
+			return fmt.Errorf("there are two grants of the grant_type %s", g.Type())
+		}
+		s.grants = append(s.grants, g)
+	}
+	return nil
+}
+
+// offers reports whether the server has a grant, by its grant_type or its short name.
+func (s *Server) offers(name string) bool {
+	return slices.ContainsFunc(s.grants, func(g tokenep.Grant) bool { return tokenep.NamesGrant(name, g.Type()) })
+}
+
+// configuredClients returns the clients of the configuration by their ids.
+func (s *Server) configuredClients() (map[string]*tokenep.Client, error) {
+	configured := make(map[string]*tokenep.Client, len(s.Config.Clients))
+	for i := range s.Config.Clients {
+		client := &s.Config.Clients[i]
+		if err := s.CheckClient(client); err != nil {
+			return nil, err
+		}
+		if configured[client.ID] != nil {
+			return nil, fmt.Errorf("client %q is configured twice", client.ID)
+		}
+		configured[client.ID] = client
+	}
+	return configured, nil
+}
+
+// CheckClient returns what is wrong with a client of this server, be it configured or registered at
+// run time: it must be good in itself, and ask for no method or grant that the server does not offer.
+func (s *Server) CheckClient(c *tokenep.Client) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(s.methods, func(m tokenep.ClientAuth) bool { return c.Authenticates(m.Method()) }) {
+		return fmt.Errorf("client %q: the server does not offer the auth_method of this client", c.ID)
+	}
+	for _, name := range c.GrantTypes {
+		if err := s.checkGrant(name); err != nil {
+			return fmt.Errorf("client %q: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+// checkGrant refuses a grant that there is not. One that this server merely does not offer may be
+// offered again by its next configuration.
+func (s *Server) checkGrant(name string) error {
+	types := grant.Types()
+	for _, g := range s.grants {
+		if !slices.Contains(types, g.Type()) {
+			types = append(types, g.Type())
+		}
+	}
+	return CheckGrant(name, types)
 }
 
 // jwksMaxAge is how long other verifiers may cache the key set.
@@ -220,7 +303,7 @@ func (c *Config) complete() error {
 func (c *Config) LongestTTL() time.Duration {
 	ttl := c.TokenTTL
 	for i := range c.Clients {
-		ttl = max(ttl, c.Clients[i].TokenTTL)
+		ttl = max(ttl, time.Duration(c.Clients[i].AccessTokenTTL))
 	}
 	return ttl
 }
@@ -244,10 +327,10 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	if !s.Config.Exchange.Enabled {
 		return nil
 	}
-	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.verifier}}
+	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.Verifier}}
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
-			Store: s.Config.Store, Revocations: s.log, Now: s.Config.Now,
+			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
 			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.Config.LongestTTL(),
 		}
 		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
@@ -263,9 +346,9 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	if s.Keys.Inherited() {
-		s.log.Resume(ctx)
+		s.Revocations.Resume(ctx)
 	} else {
-		if err := s.log.Start(ctx); err != nil {
+		if err := s.Revocations.Start(ctx); err != nil {
 			return err
 		}
 		s.open()
@@ -304,4 +387,16 @@ func (s *Server) Trusted() verify.Issuer {
 }
 
 // Revoke makes every verifier refuse what e names: those of this process from the next request on.
-func (s *Server) Revoke(ctx context.Context, e verify.Revocation) error { return s.log.Add(ctx, e) }
+func (s *Server) Revoke(ctx context.Context, e verify.Revocation) error {
+	return s.Revocations.Add(ctx, e)
+}
+
+// RevokeToken revokes an access token, and what it was exchanged for.
+func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time) error {
+	for _, claim := range []string{"jti", "grant_id"} {
+		if err := s.Revoke(ctx, verify.Revocation{Claim: claim, Value: jti, Expires: expires}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

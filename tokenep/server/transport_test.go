@@ -253,7 +253,7 @@ func TestTransportBeforeStart(t *testing.T) {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, tokenPath, strings.NewReader(goodForm))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		w := httptest.NewRecorder()
-		routes[tokenPath].ServeHTTP(w, r)
+		routes.Find(tokenPath).ServeHTTP(w, r)
 		return w
 	}
 	impatient, cancel := context.WithCancel(t.Context())

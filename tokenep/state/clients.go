@@ -33,7 +33,7 @@ func (s Clients) Add(ctx context.Context, c tokenep.Client) (secret string, err 
 	if len(c.Secrets) > 0 {
 		return "", invalidf("client %q: a secret is generated, it cannot be brought along", c.ID)
 	}
-	if c.AuthMethod != tokenep.AuthNone {
+	if !c.Public() {
 		secret = GenerateSecret()
 		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
 	}
@@ -43,7 +43,7 @@ func (s Clients) Add(ctx context.Context, c tokenep.Client) (secret string, err 
 	if err := checkClient(c); err != nil {
 		return "", fmt.Errorf("client %q: %w", c.ID, err)
 	}
-	c.Created = s.Now().UTC().Truncate(time.Second)
+	c.IssuedAt = s.Now().Unix()
 	data, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("client %q: %w", c.ID, err)
@@ -114,7 +114,7 @@ func (s Clients) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 		return nil
 	}
 	now := s.Now()
-	life := max(s.TokenLife, c.TokenTTL) + revocationSlack
+	life := max(s.TokenLife, time.Duration(c.AccessTokenTTL)) + revocationSlack
 	return s.Revocations.Add(ctx, verify.Revocation{Claim: "client_id", Value: c.ID, Before: now, Expires: now.Add(life)})
 }
 

@@ -18,8 +18,8 @@ import (
 
 func billing() tokenep.Client {
 	return tokenep.Client{
-		ID: "billing", Name: "Billing", Grants: []string{"client_credentials"},
-		Scope: verify.Scope{"orders:read"}, Audience: []string{"https://api.example"}, TokenTTL: time.Hour,
+		ID: "billing", Name: "Billing", GrantTypes: []string{"client_credentials"},
+		Scope: verify.Scope{"orders:read"}, Audience: []string{"https://api.example"}, AccessTokenTTL: tokenep.Duration(time.Hour),
 	}
 }
 

@@ -163,7 +163,7 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 		rotated, _ = mustCreate(t, tokens, "ann")
 		var err error
 		clients := state.Clients{Store: s, Now: c.Now, Revocations: tokens.Revocations, TokenLife: time.Hour}
-		if secret, err = clients.Add(t.Context(), tokenep.Client{ID: "nightly", Grants: []string{"client_credentials"}}); err != nil {
+		if secret, err = clients.Add(t.Context(), tokenep.Client{ID: "nightly", GrantTypes: []string{"client_credentials"}}); err != nil {
 			t.Fatal(err)
 		}
 	}, func(s store.Store) {

@@ -3,13 +3,15 @@ package subject
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
-// APIToken is the API tokens that people made for themselves, exchanged for an access token (RFC 8693 §2.1, under a token type identifier of our own as §3 allows).
-// The access token is about the token's owner, is good at its one service, and has at most its scope.
+// APIToken is the API tokens that people make for themselves, exchanged for an access token
+// (RFC 8693 §2.1, under a token type identifier of our own, which §3 allows). The access token is
+// about the owner of the API token, is good at its one service, and has at most its scope.
 type APIToken struct {
 	Tokens      state.APITokens
 	Identifiers []string // token type identifiers
@@ -18,13 +20,16 @@ type APIToken struct {
 // Types returns the configured identifiers.
 func (a APIToken) Types() []string { return a.Identifiers }
 
-// Validate redeems the token. The access token carries its id as grant_id, so that revoking the API token revokes what came of it.
+// Validate looks the token up. The access token carries its id as grant_id, so that revoking the API
+// token revokes what came of it. What is spent is nothing but the time of its last use.
 func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	t, err := a.Tokens.Redeem(ctx, token)
-	if errors.Is(err, state.ErrBadAPIToken) {
-		return nil, tokenep.InvalidRequest.Describe("the API token is not valid").Because(err)
-	}
-	if err != nil {
+	t, version, err := a.Tokens.Check(ctx, token)
+	switch {
+	case errors.Is(err, state.ErrMalformedAPIToken):
+		return nil, fmt.Errorf("%w: %w", tokenep.ErrOtherKind, err)
+	case errors.Is(err, state.ErrBadAPIToken):
+		return nil, tokenep.InvalidSubjectToken(err)
+	case err != nil:
 		return nil, err
 	}
 	return &tokenep.Authorization{
@@ -34,5 +39,9 @@ func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string
 		Audience: []string{t.Service},
 		NotAfter: t.Expires,
 		GrantID:  t.ID,
+		Spend: func(ctx context.Context) (string, error) {
+			a.Tokens.Use(ctx, version)
+			return "", nil
+		},
 	}, nil
 }

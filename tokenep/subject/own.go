@@ -2,17 +2,22 @@ package subject
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Own is the access tokens of this server (RFC 8693 §3, urn:ietf:params:oauth:token-type:access_token or …:jwt), exchanged by an authenticated client for
-// one that reaches less far: a narrower scope or audience, and never a later expiry.
+// Own is the access tokens of this server (RFC 8693 §3, urn:ietf:params:oauth:token-type:access_token
+// or …:jwt). An authenticated client exchanges one for one that reaches less far: a narrower scope or
+// audience, and never a later expiry.
 //
-// A client may exchange the tokens that were issued to it, those that were issued for it (it is in aud), and those of the clients in its exchange_from.
+// A client may exchange the tokens that were issued to it, those that were issued for it (it is in
+// aud), and those of the clients in its ExchangeFrom.
 type Own struct {
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
 }
@@ -20,7 +25,7 @@ type Own struct {
 // Types returns the two identifiers that fit a JWT access token.
 func (Own) Types() []string { return []string{grant.AccessTokenType, grant.JWTType} }
 
-// Validate verifies the token. Its signature, expiry and revocation are the verifier's business, as on any protected route.
+// Validate verifies the token as on any protected route: signature, expiry and revocation.
 func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
 	t, err := o.Verifier.Verify(ctx, token)
 	if err != nil {
@@ -31,6 +36,7 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	}
 	a := &tokenep.Authorization{
 		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires, GrantID: t.ID,
+		OfClient: strings.HasPrefix(t.Subject, tokenep.ClientSubjectPrefix), // it descends from client credentials
 	}
 	if id, ok := t.Claims["grant_id"].(string); ok {
 		a.GrantID = id
@@ -42,13 +48,17 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 
 func mayExchange(c *tokenep.Client, t *verify.Token) bool {
 	return t.ClientID == c.ID || slices.Contains(t.Audience, c.ID) ||
-		slices.Contains(c.From, t.ClientID) || slices.Contains(c.From, "*")
+		slices.Contains(c.ExchangeFrom, t.ClientID) || slices.Contains(c.ExchangeFrom, "*")
 }
 
-// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), and 503 where the verifier could not tell.
+// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), ErrOtherKind for what no verifier of
+// this issuer's tokens can read, and 503 where the verifier could not tell.
 func refusal(err error) error {
 	if away := tokenep.AsUnavailable(err); away != nil {
 		return away
 	}
-	return tokenep.InvalidRequest.Describe("the token is not valid").Because(err)
+	if errors.Is(err, verify.ErrNotJWT) || errors.Is(err, verify.ErrUntrustedIssuer) {
+		return fmt.Errorf("%w: %w", tokenep.ErrOtherKind, err)
+	}
+	return tokenep.InvalidSubjectToken(err)
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// BenchmarkMint measures a token against the one ECDSA signature in it. Both are made in turn in the same run; of-signature is how many
-// times as long the token takes, by the medians, so that a turn in which the machine did something else does not count.
+// BenchmarkMint measures a token against the one ECDSA signature in it. Both are made in turn in
+// the same run; of-signature is how many times as long the token takes, by the medians, so that a
+// turn in which the machine did something else does not count.
 func BenchmarkMint(b *testing.B) {
 	ring, err := keys.New(keys.Options{Store: memory.New(memory.Options{}), Retain: time.Hour})
 	if err != nil {
@@ -40,7 +41,7 @@ func BenchmarkMint(b *testing.B) {
 	message := make([]byte, 400) // about as long as the signing input of such a token
 	for name, cache := range map[string]*verify.Cache{"uncached": nil, "cached": verify.NewCache(100_000, time.Now)} {
 		b.Run(name, func(b *testing.B) {
-			issuer := &tokenep.Issuer{URL: "https://as.example", Keys: ring, Cache: cache, Now: time.Now}
+			issuer := &tokenep.Minter{Issuer: "https://as.example", Keys: ring, Cache: cache, Now: time.Now}
 			b.ReportAllocs()
 			var minting, signing []time.Duration
 			for b.Loop() {

@@ -1,0 +1,176 @@
+package tokenep
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Endpoint is one row of the table of a server's endpoints. It says what tells them apart; what
+// they have in common is done by Front, once.
+type Endpoint struct {
+	// Name names the endpoint in a configuration, in the log and in metrics: "revocation".
+	Name string
+
+	// Path is the default path, below that of the issuer: "/oauth/revoke". A configuration can move
+	// it. It is not used by an endpoint with a Places function.
+	Path string
+
+	// Places returns the default paths of an endpoint that does not lie below the issuer's path,
+	// such as a well-known URI (RFC 8615). base is the path of the issuer without a slash at its
+	// end.
+	Places func(base string) []string
+
+	// Member is the member of the metadata that has the URL of this endpoint (RFC 8414 §2), such as
+	// "revocation_endpoint"; empty: none has.
+	Member string
+
+	// Describe adds members to the metadata beside Member; nil: there are none.
+	Describe func(metadata map[string]any)
+
+	// Methods are the HTTP methods that it knows beside OPTIONS. Any other is 405.
+	Methods []string
+
+	// Origins are the web origins that may read its answers; nil: those of the server.
+	Origins CORS
+
+	// BeforeStart says that it needs neither keys nor state, and answers before they are there.
+	BeforeStart bool
+
+	// ClientRequired refuses requests in which no client has authenticated. It is for Call.
+	ClientRequired bool
+
+	// Call answers a form whose client, if it names one, is authenticated. What it returns is
+	// written as JSON; its error is an *Error, or whatever AsError makes of it.
+	Call func(ctx context.Context, r *Request) (any, error)
+
+	// Handler answers in the place of Call where an endpoint takes no form, or is more than that.
+	Handler http.Handler
+}
+
+// Front stands before every endpoint of a server: it reads, authenticates, writes, logs and counts.
+type Front struct {
+	Authenticator *Authenticator
+	Origins       CORS                                 // for endpoints that have none of their own
+	Wait          func(ctx context.Context) error      // returns when the keys are there; nil: they are
+	Logger        *slog.Logger                         // gets a line for each request
+	Observe       func(ctx context.Context, o Outcome) // is told of each request; may be nil
+	Now           func() time.Time                     // the clock of the endpoints
+}
+
+// Outcome is how a request ended: for the log and for metrics.
+type Outcome struct {
+	Endpoint string      // Endpoint.Name
+	Grant    string      // grant_type, if it is one of the server's; else empty
+	Client   *Client     // nil when none was authenticated
+	Claimed  string      // the client that credentials were for, good or not; empty if there is no such client, for the text may be a secret
+	ID       string      // jti of the access token that was issued
+	Err      *Error      // nil when the request was answered
+	Event    string      // what happened, for the log; empty: nothing that is worth a line
+	Details  []slog.Attr // of the event
+	Duration time.Duration
+}
+
+// Handler returns the handler of an endpoint: it holds requests back until the keys are there,
+// answers CORS and refuses other methods.
+func (f *Front) Handler(e *Endpoint) http.Handler {
+	answer := e.Handler
+	if e.Call != nil {
+		answer = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			f.Answer(w, r, e.Name, func(o *Outcome) (any, error) { return f.call(r, e, o) })
+		})
+	}
+	origins := e.Origins
+	if origins == nil {
+		origins = f.Origins
+	}
+	answer = Methods(origins, answer.ServeHTTP, e.Methods...)
+	if e.BeforeStart || f.Wait == nil {
+		return answer
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := f.Wait(r.Context()); err != nil {
+			WriteError(w, r, err)
+			return
+		}
+		answer.ServeHTTP(w, r)
+	})
+}
+
+// call reads the form, authenticates the client and calls the endpoint.
+func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
+	req, err := ReadRequest(r, callDialect)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.authenticate(req, o); err != nil {
+		return nil, err
+	}
+	if e.ClientRequired && req.Client == nil {
+		return nil, InvalidClient.Describe("client authentication is required")
+	}
+	answer, err := e.Call(r.Context(), req)
+	if repeated := req.Form.Err(); repeated != nil {
+		return nil, repeated
+	}
+	return answer, err
+}
+
+// callDialect leaves out the parameters of the token endpoint, which mean nothing at the others.
+var callDialect = &Dialect{Ignore: []string{"scope", "audience", "resource"}}
+
+// authenticate finds out which client sent the request, and notes it for the log.
+func (f *Front) authenticate(r *Request, o *Outcome) (err error) {
+	r.Outcome = o
+	r.Client, err = f.Authenticator.Authenticate(r.Context(), r)
+	o.Client = r.Client
+	return err
+}
+
+// Answer writes what call returns, and tells the log and the metrics how the request ended.
+func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, call func(o *Outcome) (any, error)) {
+	o := Outcome{Endpoint: endpoint}
+	start := f.Now()
+	answer, err := call(&o)
+	if err != nil {
+		o.Err = WriteError(w, r, err)
+	} else {
+		WriteJSON(w, http.StatusOK, answer)
+	}
+	o.Duration = f.Now().Sub(start)
+	f.log(r.Context(), &o)
+	if f.Observe != nil {
+		f.Observe(r.Context(), o)
+	}
+}
+
+// log writes the one line of a request: who asked for what, and what came of it. It never shows a
+// token or a secret.
+func (f *Front) log(ctx context.Context, o *Outcome) {
+	if o.Err == nil && o.Event == "" {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 8)
+	if o.Grant != "" {
+		attrs = append(attrs, slog.String("grant", o.Grant))
+	}
+	switch {
+	case o.Client != nil:
+		attrs = append(attrs, slog.String("client", o.Client.ID))
+	case o.Claimed != "": // not proven: the error is invalid_client
+		attrs = append(attrs, slog.String("client", o.Claimed))
+	}
+	if o.Err == nil {
+		f.Logger.LogAttrs(ctx, slog.LevelInfo, o.Event, append(attrs, o.Details...)...)
+		return
+	}
+	level := slog.LevelInfo
+	if o.Err.Status >= http.StatusInternalServerError && !errors.Is(o.Err, context.Canceled) {
+		level = slog.LevelError // a client that hangs up is nobody's error
+	}
+	attrs = append(attrs, slog.String("error", string(o.Err.Code)), slog.Int("status", o.Err.Status),
+		slog.String("reason", o.Err.Error()))
+	f.Logger.LogAttrs(ctx, level, o.Endpoint+" refused", attrs...)
+}

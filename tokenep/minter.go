@@ -1,0 +1,266 @@
+package tokenep
+
+import (
+	"crypto"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Minter makes signed tokens: access tokens as RFC 9068 describes them, and ID tokens.
+type Minter struct {
+	Issuer string           // iss
+	Keys   *keys.Ring       // the active key signs
+	Cache  *verify.Cache    // gets the access tokens that are issued, already proven; may be nil
+	Now    func() time.Time // the clock of the endpoints
+}
+
+// Claims is what an access token says (RFC 9068 §2.2).
+type Claims struct {
+	Subject  string
+	ClientID string
+	Audience []string
+	Scope    verify.Scope
+	IssuedAt time.Time // whole seconds
+	Expires  time.Time // whole seconds
+
+	// GrantID is the private claim grant_id: the authorization under which the token was issued, so
+	// that all that came of it can be revoked at once.
+	GrantID string
+
+	Act          map[string]any
+	MayAct       map[string]any
+	Confirmation map[string]any
+	SignIn       SignIn
+	Extra        map[string]any
+}
+
+// Minted is a new access token.
+type Minted struct {
+	Token string
+	ID    string // its jti
+
+	key      crypto.PublicKey
+	clientID string
+	expires  time.Time
+}
+
+// maxToken is the length that verify.Config accepts by default: a longer token is good nowhere.
+const maxToken = 8 << 10
+
+// The values of typ that are signed here.
+const (
+	accessTokenTyp = "at+jwt" // RFC 9068 §2.1
+	idTokenTyp     = "JWT"
+)
+
+// Mint signs an access token. The JSON is written by hand, and the key has its header ready, so
+// that nearly all of the cost is that of the signature.
+//
+// Whoever issues the token calls Remember; one that is dropped instead leaves no trace.
+func (m *Minter) Mint(c *Claims) (Minted, error) {
+	id := newID()
+	payload, err := c.appendJSON(make([]byte, 0, 512), m.Issuer, id)
+	if err != nil {
+		return Minted{}, err
+	}
+	token, key, err := m.sign(accessTokenTyp, payload)
+	if err != nil {
+		return Minted{}, err
+	}
+	if len(token) > maxToken {
+		return Minted{}, InvalidRequest.Describe("the token would be longer than verifiers accept; " +
+			"ask for less scope or fewer audiences")
+	}
+	return Minted{Token: token, ID: id, key: key, clientID: c.ClientID, expires: c.Expires}, nil
+}
+
+// Remember puts an access token that is being issued into the cache, so that a verifier of this
+// process need not prove it again.
+func (m *Minter) Remember(t Minted) {
+	if m.Cache != nil {
+		m.Cache.Insert(t.Token, t.key, m.Issuer, t.clientID, t.expires)
+	}
+}
+
+// MintIDToken signs an ID token (OpenID Connect Core §2) for the client and the subject of an
+// access token, which ends with it. further are its other claims.
+func (m *Minter) MintIDToken(c *Claims, further map[string]any) (string, error) {
+	claims := map[string]any{
+		"iss": m.Issuer, "sub": c.Subject, "aud": c.ClientID,
+		"exp": c.Expires.Unix(), "iat": c.IssuedAt.Unix(),
+	}
+	for name, value := range further {
+		if _, set := claims[name]; set {
+			return "", fmt.Errorf("a grant must not set the claim %q of an ID token", name)
+		}
+		claims[name] = value
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("the claims of an ID token: %w", err)
+	}
+	token, _, err := m.sign(idTokenTyp, payload)
+	return token, err
+}
+
+// sign returns a JWS in compact form (RFC 7515 §7.1) under the active key.
+func (m *Minter) sign(typ string, payload []byte) (string, crypto.PublicKey, error) {
+	key, err := m.Keys.Active()
+	if err != nil {
+		return "", nil, TemporarilyUnavailable.Describe("the server has no signing key yet").Because(err)
+	}
+	header := key.Header(typ)
+	// There is room for an ES256 signature; another one grows it.
+	token := make([]byte, 0, len(header)+base64.RawURLEncoding.EncodedLen(len(payload))+128)
+	token = append(token, header...)
+	token = append(token, '.')
+	token = base64.RawURLEncoding.AppendEncode(token, payload)
+	signed := len(token)
+	token = append(token, '.')
+	if token, err = key.AppendSignature(token, token[:signed]); err != nil {
+		return "", nil, err
+	}
+	return string(token), key.Public(), nil
+}
+
+// newID returns a jti: 128 random bits.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// appendJSON appends the claims set.
+func (c *Claims) appendJSON(b []byte, issuer, id string) ([]byte, error) {
+	b = append(b, `{"iss":`...)
+	b = appendString(b, issuer)
+	b = append(b, `,"sub":`...)
+	b = appendString(b, c.Subject)
+	b = append(b, `,"aud":`...)
+	b = appendAudience(b, c.Audience)
+	b = append(b, `,"exp":`...)
+	b = strconv.AppendInt(b, c.Expires.Unix(), 10)
+	b = append(b, `,"iat":`...)
+	b = strconv.AppendInt(b, c.IssuedAt.Unix(), 10)
+	b = append(b, `,"jti":"`...)
+	b = append(b, id...)
+	b = append(b, `","client_id":`...)
+	b = appendString(b, c.ClientID)
+	if len(c.Scope) > 0 {
+		b = append(b, `,"scope":`...)
+		b = appendString(b, c.Scope.String())
+	}
+	if c.GrantID != "" {
+		b = append(b, `,"grant_id":`...)
+		b = appendString(b, c.GrantID)
+	}
+	return c.appendRare(b)
+}
+
+// appendRare appends the claims that most tokens lack, and ends the object.
+func (c *Claims) appendRare(b []byte) ([]byte, error) {
+	if !c.SignIn.Time.IsZero() {
+		b = append(b, `,"auth_time":`...)
+		b = strconv.AppendInt(b, c.SignIn.Time.Unix(), 10)
+	}
+	if c.SignIn.Class != "" {
+		b = append(b, `,"acr":`...)
+		b = appendString(b, c.SignIn.Class)
+	}
+	var err error
+	if len(c.SignIn.Methods) > 0 {
+		if b, err = appendMember(b, "amr", c.SignIn.Methods); err != nil {
+			return nil, err
+		}
+	}
+	for _, object := range []struct {
+		name  string
+		value map[string]any
+	}{{"act", c.Act}, {"may_act", c.MayAct}, {"cnf", c.Confirmation}} {
+		if object.value == nil {
+			continue
+		}
+		if b, err = appendMember(b, object.name, object.value); err != nil {
+			return nil, err
+		}
+	}
+	if len(c.Extra) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(c.Extra)) {
+			if b, err = appendMember(b, name, c.Extra[name]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// appendMember appends one more member of an object.
+func appendMember(b []byte, name string, value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("claim %q: %w", name, err)
+	}
+	b = append(b, ',')
+	b = appendString(b, name)
+	b = append(b, ':')
+	return append(b, text...), nil
+}
+
+// reservedClaims have a meaning here, or to a verifier: a grant cannot set them as extra claims.
+var reservedClaims = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", // RFC 7519 §4.1
+	"client_id", "scope", "act", "may_act", // RFC 8693 §4
+	"auth_time", "acr", "amr", "cnf", // RFC 9068 §2.2.1, RFC 7800 §3.1
+	"events", "at_hash", "c_hash", // they mark tokens that are no access tokens
+	"grant_id",
+}
+
+var errReservedClaim = errors.New("a grant must not set a reserved claim")
+
+// checkExtra refuses an extra claim that would pass for one of the server's own.
+func checkExtra(extra map[string]any) error {
+	for name := range extra {
+		if name == "" || slices.Contains(reservedClaims, name) {
+			return fmt.Errorf("%w: %q", errReservedClaim, name)
+		}
+	}
+	return nil
+}
+
+// appendAudience appends one audience as a string and several as an array (RFC 7519 §4.1.3).
+func appendAudience(b []byte, audience []string) []byte {
+	if len(audience) == 1 {
+		return appendString(b, audience[0])
+	}
+	b = append(b, '[')
+	for i, a := range audience {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, a)
+	}
+	return append(b, ']')
+}
+
+// appendString appends s as a JSON string. A string that needs no escape is copied: nearly all are.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			text, _ := json.Marshal(s) // a string always has a JSON form
+			return append(b, text...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// Routes leads from paths to endpoints. Paths are compared exactly.
+type Routes struct {
+	endpoints map[string]http.Handler
+	closed    string // the folder in which every other path is 404; empty: there is none
+	nothing   http.Handler
+}
+
+// routes puts the places together. The folder <issuer>/oauth/ belongs to the server while one of its
+// endpoints lies there: what nobody answers in it is refused, since a client would take the empty
+// answer of a proxy, or the page of an upstream, for that of an endpoint.
+func (s *Server) routes(places []place, base string, passthrough bool) *Routes {
+	r := &Routes{endpoints: make(map[string]http.Handler, len(places)), nothing: nothing(s.Config.Logger)}
+	folder := base + "/oauth/"
+	for _, at := range places {
+		r.endpoints[at.path] = s.front.Handler(at.endpoint)
+		if strings.HasPrefix(at.path, folder) && !passthrough {
+			r.closed = folder
+		}
+	}
+	return r
+}
+
+// Paths returns the paths of the endpoints, sorted.
+func (r *Routes) Paths() []string { return slices.Sorted(maps.Keys(r.endpoints)) }
+
+// Find returns what answers for a path; nil for a path that is not the server's.
+func (r *Routes) Find(path string) http.Handler {
+	if endpoint := r.endpoints[path]; endpoint != nil {
+		return endpoint
+	}
+	if r.closed != "" && strings.HasPrefix(path, r.closed) {
+		return r.nothing
+	}
+	return nil
+}
+
+// Handler returns a handler that answers for the paths of the server, and leaves all others to next.
+func (r *Routes) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if endpoint := r.Find(req.URL.Path); endpoint != nil {
+			endpoint.ServeHTTP(w, req)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// nothing answers for a path at which there could be an endpoint, and is none.
+func nothing(logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := tokenep.InvalidRequest.Describe("there is no endpoint at this path")
+		e.Status = http.StatusNotFound
+		tokenep.WriteError(w, r, e)
+		logger.LogAttrs(r.Context(), slog.LevelInfo, "no such endpoint",
+			slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()))
+	})
+}

@@ -1,0 +1,251 @@
+package tokenep
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/tempstate"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// TokenEndpointName is the Endpoint.Name of the token endpoint.
+const TokenEndpointName = "token"
+
+// TokenEndpoint is the token endpoint (RFC 6749 §3.2): one path of it, with that path's dialect.
+type TokenEndpoint struct {
+	*Front
+	Minter  *Minter
+	Grants  []Grant
+	Dialect *Dialect // never nil
+
+	TokenTTL   time.Duration // life of an access token, unless the client has its own
+	LongestTTL time.Duration // no token exceeds it: keys and revocations are kept for as long
+
+	// Audience is the aud of a token that was asked for no target (RFC 9068 §3); never empty.
+	Audience []string
+}
+
+// ServeHTTP answers one request. Front.Handler lets through nothing but POST.
+func (t *TokenEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t.Answer(w, r, TokenEndpointName, func(o *Outcome) (any, error) { return t.issue(r, o) })
+}
+
+// issue is the whole of the token endpoint. The phases stand in one function, so that no grant can
+// forget one. Until the ninth nothing is changed: a request that is refused spends nothing.
+func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
+	ctx := r.Context()
+
+	// 1. Read the form.
+	req, err := ReadRequest(r, t.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	grant, unsupported := t.find(req)
+	if unsupported == nil {
+		o.Grant = grant.Type()
+	}
+
+	// 2. Authenticate the client, before anything is said about the grant (RFC 6749 §3.2.1).
+	if err := t.authenticate(req, o); err != nil {
+		return nil, err
+	}
+
+	// 3. Is there such a grant?
+	if unsupported != nil {
+		return nil, unsupported
+	}
+
+	// 4. May this client use it, and ask for this scope and target?
+	if err := t.permit(req, grant); err != nil {
+		return nil, err
+	}
+
+	// 5. Proof of possession: there is none yet. All tokens are bearer tokens (RFC 6750).
+
+	for range state.Attempts {
+		// 6. The grant's own section of its RFC: it reads and checks.
+		authorization, err := authorize(ctx, req, grant)
+		if err != nil {
+			return nil, err
+		}
+
+		// 7. Never more than was allowed: scope, audience, life, reserved names.
+		claims, err := t.narrow(req, authorization)
+		if err != nil {
+			return nil, err
+		}
+
+		// 8. Sign whatever does not come of the spend.
+		response, minted, err := t.sign(req, authorization, claims)
+		if err != nil {
+			return nil, err
+		}
+
+		// 9. Spend the credential: the one write. If it fails, what was signed is dropped.
+		if authorization.Spend != nil {
+			response.RefreshToken, err = authorization.Spend(ctx)
+		}
+		switch {
+		case errors.Is(err, state.ErrChanged): // what was checked is not so any more
+			continue
+		case err != nil:
+			return nil, err
+		}
+
+		// 10. Answer.
+		t.Minter.Remember(minted)
+		o.issued(claims, minted)
+		response.ExpiresIn = secondsLeft(claims.Expires, t.Now())
+		return response, nil
+	}
+	return nil, store.ErrConflict // others keep changing the credential: 503
+}
+
+// find returns the grant that the request names.
+func (t *TokenEndpoint) find(r *Request) (Grant, error) {
+	grantType, err := r.Form.Require("grant_type", "grant_type is missing")
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range t.Grants {
+		if g.Type() == grantType {
+			return g, nil
+		}
+	}
+	return nil, UnsupportedGrantType.Describe("the server does not offer this grant_type")
+}
+
+// permit checks what the client was registered for (RFC 6749 §5.2, unauthorized_client). Scope and
+// target are held against the client here, and against what the grant allows in phase 7.
+func (t *TokenEndpoint) permit(r *Request, g Grant) error {
+	c := r.Client
+	switch {
+	case c == nil && !g.Anonymous(r):
+		return InvalidClient.Describe("client authentication is required")
+	case c == nil:
+		return nil
+	case !c.May(g.Type()):
+		return UnauthorizedClient.Describe("the client may not use this grant_type")
+	case !c.Scope.Includes(r.Scope):
+		return InvalidScope.Describe("the client may not ask for this scope")
+	case !includes(t.targets(c.Audience), r.Audience):
+		return InvalidTarget.Describe("the client may not ask for this audience or resource")
+	}
+	return nil
+}
+
+var errNoClientSubject = errors.New("a grant says of a user that it is a client")
+
+// authorize asks the grant, and holds it to the rules that are the same for all grants.
+func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error) {
+	a, err := g.Authorize(ctx, r)
+	if repeated := r.Form.Err(); repeated != nil {
+		return nil, repeated
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch named := strings.HasPrefix(a.Subject, ClientSubjectPrefix); {
+	case named && !a.OfClient: // a user who would pass for a client (RFC 9068 §5)
+		return nil, InvalidGrant.Describe("the name of the subject is reserved for clients")
+	case !named && a.OfClient:
+		return nil, errNoClientSubject
+	}
+	return a, checkExtra(a.Extra)
+}
+
+// narrow decides what the token says: what was asked for, within what both the grant and the
+// client's registration allow, for no longer than the grant allows.
+func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
+	now := t.Now()
+	c := &Claims{
+		Subject: a.Subject, ClientID: a.ClientID, GrantID: a.GrantID, Act: a.Act, MayAct: a.MayAct,
+		Confirmation: a.Confirmation, SignIn: a.SignIn, Extra: a.Extra,
+		Scope: a.Scope, Audience: t.targets(a.Audience),
+		IssuedAt: now.Truncate(time.Second),
+	}
+	ttl := t.TokenTTL
+	if r.Client != nil {
+		c.ClientID = r.Client.ID
+		if r.Client.AccessTokenTTL > 0 {
+			ttl = min(time.Duration(r.Client.AccessTokenTTL), t.LongestTTL)
+		}
+		c.Scope = c.Scope.Intersect(r.Client.Scope)
+		if c.Audience = common(c.Audience, t.targets(r.Client.Audience)); len(c.Audience) == 0 {
+			return nil, InvalidTarget.Describe("the client may not have a token for the audience of this grant")
+		}
+	}
+	if r.Scope != nil {
+		if !c.Scope.Includes(r.Scope) {
+			return nil, InvalidScope.Describe("the scope is more than the grant allows")
+		}
+		c.Scope = r.Scope
+	}
+	if r.Audience != nil {
+		if !includes(c.Audience, r.Audience) {
+			return nil, InvalidTarget.Describe("the grant does not reach this audience or resource")
+		}
+		c.Audience = r.Audience
+	}
+	c.Expires = c.IssuedAt.Add(ttl)
+	if !a.NotAfter.IsZero() && a.NotAfter.Before(c.Expires) {
+		c.Expires = a.NotAfter.Truncate(time.Second)
+	}
+	if !c.Expires.After(now) {
+		return nil, InvalidGrant.Describe("the grant has expired")
+	}
+	return c, nil
+}
+
+// targets returns the audience, or the server's default where there is none: aud is never empty
+// (RFC 9068 §3).
+func (t *TokenEndpoint) targets(audience []string) []string {
+	if len(audience) == 0 {
+		return t.Audience
+	}
+	return audience
+}
+
+func includes(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
+}
+
+// common returns what is in both lists, in the order of the first.
+func common(a, b []string) []string {
+	if slices.Equal(a, b) {
+		return a
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
+}
+
+// sign makes the access token and, where the grant asks for one, the ID token. Both are worth
+// nothing until the answer is written.
+func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response *Response, minted Minted, err error) {
+	if minted, err = t.Minter.Mint(c); err != nil {
+		return nil, minted, err
+	}
+	response = &Response{AccessToken: minted.Token, IssuedTokenType: a.IssuedTokenType, TokenType: "Bearer"}
+	if r.Scope != nil || !a.ScopeImplied {
+		response.Scope = c.Scope.String()
+	}
+	if a.IDToken != nil {
+		response.IDToken, err = t.Minter.MintIDToken(c, a.IDToken)
+	}
+	return response, minted, err
+}
+
+// issued notes for the log what the token says.
+func (o *Outcome) issued(c *Claims, t Minted) {
+	o.Event, o.ID = "token issued", t.ID
+	o.Details = make([]slog.Attr, 0, 6)
+	if o.Client == nil {
+		o.Details = append(o.Details, slog.String("client", c.ClientID))
+	}
+	o.Details = append(o.Details, slog.String("sub", c.Subject), slog.String("scope", c.Scope.String()),
+		slog.Any("aud", c.Audience), slog.String("jti", t.ID), slog.Time("exp", c.Expires))
+}
