@@ -54,7 +54,7 @@ type Endpoint struct {
 type Front struct {
 	Authenticator *Authenticator
 	Origins       CORS                                 // for endpoints that have none of their own
-	Wait          func(ctx context.Context) error      // returns when the keys are there; nil: they are
+	Wait          func(ctx context.Context) error      // until the keys are there; nil: they are
 	Logger        *slog.Logger                         // gets a line for each request
 	Observe       func(ctx context.Context, o Outcome) // is told of each request; may be nil
 	Now           func() time.Time                     // the clock of the endpoints
@@ -62,10 +62,14 @@ type Front struct {
 
 // Outcome is how a request ended: for the log and for metrics.
 type Outcome struct {
-	Endpoint string      // Endpoint.Name
-	Grant    string      // grant_type, if it is one of the server's; else empty
-	Client   *Client     // nil when none was authenticated
-	Claimed  string      // the client that credentials were for, good or not; empty if there is no such client, for the text may be a secret
+	Endpoint string  // Endpoint.Name
+	Grant    string  // grant_type, if it is one of the server's; else empty
+	Client   *Client // nil when none was authenticated
+
+	// Claimed is the client that the credentials were for, good or not. It is empty if there is no
+	// such client, since the text may be a secret.
+	Claimed string
+
 	ID       string      // jti of the access token that was issued
 	Err      *Error      // nil when the request was answered
 	Event    string      // what happened, for the log; empty: nothing that is worth a line

@@ -10,30 +10,36 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Code is an OAuth error code. It is a constant of the protocol and an error in itself, so that
-// errors.Is(err, tokenep.InvalidGrant) asks for the code whatever the description says.
+// Code is an OAuth error code. It is a constant of the protocol and an error in itself:
+// errors.Is(err, tokenep.InvalidGrant) asks for the code, whatever the description.
 type Code string
 
-// The error codes of the token endpoint (RFC 6749 §5.2) and of its extensions.
+// The error codes of RFC 6749 §5.2.
 const (
-	InvalidRequest         Code = "invalid_request"         // RFC 6749 §5.2: malformed, or a parameter missing or repeated
-	InvalidClient          Code = "invalid_client"          // RFC 6749 §5.2: client authentication failed
-	InvalidGrant           Code = "invalid_grant"           // RFC 6749 §5.2: code, refresh token or credentials are no good
-	UnauthorizedClient     Code = "unauthorized_client"     // RFC 6749 §5.2: the client may not use this grant
-	UnsupportedGrantType   Code = "unsupported_grant_type"  // RFC 6749 §5.2: the server has no such grant
-	InvalidScope           Code = "invalid_scope"           // RFC 6749 §5.2: unknown, malformed or more than may be granted
-	InvalidTarget          Code = "invalid_target"          // RFC 8707 §2, RFC 8693 §2.2.2: no token for this resource or audience
-	UnsupportedTokenType   Code = "unsupported_token_type"  // RFC 7009 §2.2.1
-	ServerError            Code = "server_error"            // RFC 6749 §4.1.2.1, as an answer of status 500
-	TemporarilyUnavailable Code = "temporarily_unavailable" // RFC 6749 §4.1.2.1, as an answer of status 429 or 503
+	InvalidRequest       Code = "invalid_request"        // malformed, or missing or repeated
+	InvalidClient        Code = "invalid_client"         // client authentication failed
+	InvalidGrant         Code = "invalid_grant"          // a bad code, refresh token or user
+	UnauthorizedClient   Code = "unauthorized_client"    // the client may not use this grant
+	UnsupportedGrantType Code = "unsupported_grant_type" // the server has no such grant
+	InvalidScope         Code = "invalid_scope"          // unknown, malformed, or too much
+)
+
+// The error codes of extensions.
+const (
+	InvalidTarget        Code = "invalid_target"         // RFC 8707 §2: no token for this resource
+	UnsupportedTokenType Code = "unsupported_token_type" // RFC 7009 §2.2.1
+
+	// RFC 6749 §4.1.2.1 defines these two for redirects; here they go with a status of their own.
+	ServerError            Code = "server_error"            // status 500
+	TemporarilyUnavailable Code = "temporarily_unavailable" // status 429 or 503
 )
 
 // Error makes a Code an error.
 func (c Code) Error() string { return string(c) }
 
-// Describe returns an Error of this code. The description is read by people who write clients; it
-// must be a constant of the source and stay within the characters of RFC 6749 §5.2 (no quote, no
-// backslash, nothing beyond ASCII).
+// Describe returns an Error of this code. Developers of clients read the description. It must be a
+// constant of the source, within the characters of RFC 6749 §5.2: ASCII without quote and
+// backslash.
 func (c Code) Describe(description string) *Error {
 	return &Error{Code: c, Description: description, Status: c.status()}
 }
@@ -51,8 +57,8 @@ func (c Code) status() int {
 	}
 }
 
-// Error is a refusal: what the client is told (code, description, status) and what only the log is
-// told (cause).
+// Error is a refusal: code, description and status are for the client, the cause is for the log
+// alone.
 type Error struct {
 	Code        Code
 	Description string        // constant text for the developer of the client; may be empty
@@ -88,13 +94,13 @@ func (e *Error) Because(cause error) *Error {
 	return e
 }
 
-// retryLater is how long a client is asked to wait when a part of the server is away.
+// retryLater is the Retry-After of an answer when a part of the server is away.
 const retryLater = 5 * time.Second
 
-// AsError turns any error into the refusal that the client sees. An *Error or a Code anywhere in
-// the chain speaks for itself; a store that is away, or too slow to answer in time, or a record
-// that others change faster than it can be changed here, is 503 with Retry-After, so that no client
-// throws away credentials that are still good; everything else is 500 server_error.
+// AsError turns any error into the refusal that the client sees. An *Error or a Code in the chain
+// is used as it is. A store that is away or too slow, or a record that others keep changing, is 503
+// with Retry-After, so that no client throws away credentials that are still good. Everything else
+// is 500 server_error.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -110,7 +116,7 @@ func AsError(err error) *Error {
 	return ServerError.Describe("").Because(err)
 }
 
-// AsUnavailable returns the answer to a token that could not be verified because keys or state were
+// AsUnavailable returns the 503 for a token that could not be verified because keys or state were
 // away, or nil when err is anything else.
 func AsUnavailable(err error) error {
 	refused, ok := errors.AsType[*verify.Error](err)

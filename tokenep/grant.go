@@ -104,7 +104,7 @@ type Authorization struct {
 	// iss, sub, aud, exp and iat, which the server adds; nil: none is issued.
 	IDToken map[string]any
 
-	IssuedTokenType string // issued_token_type of the answer (RFC 8693 §2.2.1); empty for other grants
+	IssuedTokenType string // issued_token_type (RFC 8693 §2.2.1); empty for other grants
 
 	// ScopeImplied says that the answer names the scope only if the request did: a client that
 	// asked for nothing in particular expects all there is.

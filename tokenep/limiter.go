@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	freeFailures  = 10               // failures that cost nothing: people mistype, and some clients probe
-	mostFailures  = 20               // from here on nobody at this address is asked for credentials any more
-	forgetFailure = 10 * time.Second // one failure is forgotten every so often
+	freeFailures  = 10               // cost nothing: people mistype, and some clients probe
+	mostFailures  = 20               // above this, the address is refused
+	forgetFailure = 10 * time.Second // after which one failure is forgotten
 	slowDown      = 200 * time.Millisecond
 	maxAddresses  = 1 << 16
 )
 
-// Limiter slows down whoever fails to authenticate again and again (RFC 6749 §10.10): past
-// freeFailures each further request from the address waits a little longer, and past mostFailures
-// it is told to come back later, whatever credentials it has. A nil Limiter limits nothing.
+// Limiter slows down a sender that fails to authenticate again and again (RFC 6749 §10.10). Above
+// freeFailures each further request from the address waits a little longer; above mostFailures it
+// is refused, whatever its credentials. A nil Limiter limits nothing.
 type Limiter struct {
 	Now func() time.Time
 
@@ -26,7 +26,7 @@ type Limiter struct {
 	addresses map[netip.Prefix]failures
 }
 
-// failures is a leaking bucket.
+// failures is a leaking bucket: level is how many there were at a moment.
 type failures struct {
 	level  float64   // how many, at
 	at     time.Time // this moment
@@ -55,7 +55,7 @@ func (l *Limiter) Allow(ctx context.Context, address netip.Addr) error {
 	return sleep(ctx, time.Duration((level-freeFailures)*float64(slowDown)))
 }
 
-// tooMany is the answer of status 429 to an address at this level, or nil.
+// tooMany returns an error of status 429 for an address with this many failures, or nil.
 func tooMany(level float64) error {
 	if level <= mostFailures {
 		return nil
@@ -66,10 +66,9 @@ func tooMany(level float64) error {
 	return e
 }
 
-// Failed counts a failure against the address. Of attempts that were allowed side by side, those
-// that come to their end when there have been too many get the same error as from Allow, right or
-// wrong: so a crowd learns no more than one after the other would, and nobody is sent away for
-// longer.
+// Failed counts a failure for the address. Attempts can be allowed side by side: when there have
+// been too many failures by the time that one ends, it gets the error of Allow, be it right or
+// wrong. So sending attempts at once finds out no more than sending them in turn.
 func (l *Limiter) Failed(address netip.Addr, client string) error {
 	return l.update(address, func(f failures) failures { return failures{level: f.level + 1, at: f.at, client: client} })
 }
@@ -108,9 +107,9 @@ func (l *Limiter) update(address netip.Addr, change func(failures) failures) err
 	return nil
 }
 
-// failures returns those of an address as they are now. Where they were counted at a later time,
-// because the clock has gone back, they are counted anew: else nothing would be forgotten until
-// that time has come again.
+// failures returns the failures of an address as of now. Those that were counted at a later time,
+// because the clock has gone back since, count as of now: else none would be forgotten until that
+// time comes again.
 func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known bool) {
 	f, known = l.addresses[key]
 	if known && f.at.After(now) {
@@ -120,9 +119,8 @@ func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known b
 	return failures{level: f.decayed(now), at: now, client: f.client}, known
 }
 
-// makeRoom bounds the memory that strangers can use up. Each failure looks at a few others and
-// drops what is forgotten, so that there is never much of that. When every address is one that
-// failed lately, any of them is dropped.
+// makeRoom bounds the memory that senders can use up. Each failure looks at a few other addresses
+// and drops those whose failures are forgotten. When the table is full of others, it drops any one.
 func (l *Limiter) makeRoom(now time.Time) {
 	if l.addresses == nil {
 		l.addresses = make(map[netip.Prefix]failures)
@@ -144,15 +142,14 @@ func (l *Limiter) makeRoom(now time.Time) {
 	}
 }
 
-// Len is the number of addresses that it remembers.
+// Len returns the number of addresses that are remembered.
 func (l *Limiter) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.addresses)
 }
 
-// network is what failures are counted by: an IPv4 address, or the /64 that one IPv6 host has to
-// itself.
+// network returns what failures are counted by: an IPv4 address, or the /64 of an IPv6 host.
 func network(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := a.BitLen()

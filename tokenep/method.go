@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// CORS says which web origins may read the answers of an endpoint. The zero value allows none; "*"
-// allows all, which is safe here because no endpoint takes its authority from cookies.
+// CORS lists the web origins that may read the answers of an endpoint. The zero value allows none.
+// "*" allows all, which is safe, since no endpoint takes its authority from cookies.
 type CORS []string
 
-// Methods returns a handler for an endpoint that knows these methods. It answers OPTIONS and
-// preflights itself, and refuses every other method with 405 and Allow (RFC 9110 §15.5.6).
+// Methods returns a handler that passes these methods to next. It answers OPTIONS and preflights
+// itself, and refuses every other method with 405 and Allow (RFC 9110 §15.5.6).
 func Methods(origins CORS, next http.HandlerFunc, methods ...string) http.Handler {
 	allow := strings.Join(append(methods, http.MethodOptions), ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

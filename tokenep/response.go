@@ -11,7 +11,7 @@ import (
 // Response is a successful answer of the token endpoint (RFC 6749 §5.1, RFC 8693 §2.2.1).
 type Response struct {
 	AccessToken     string `json:"access_token"`
-	IssuedTokenType string `json:"issued_token_type,omitempty"` // of every exchange (RFC 8693 §2.2.1)
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 §2.2.1
 	TokenType       string `json:"token_type"`
 	ExpiresIn       int64  `json:"expires_in"` // whole seconds that are left, rounded down
 	RefreshToken    string `json:"refresh_token,omitempty"`

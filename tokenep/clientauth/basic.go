@@ -12,11 +12,12 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// Basic is client_secret_basic (RFC 6749 §2.3.1): id and secret in the Authorization header, each form-urlencoded and then put
-// together as HTTP Basic credentials (RFC 7617).
+// Basic is client_secret_basic (RFC 6749 §2.3.1): id and secret in the Authorization header, each
+// form-urlencoded and then put together as HTTP Basic credentials (RFC 7617).
 //
-// Most clients leave out the form-urlencoding, and some write Latin-1, so there are three readings of what arrives; the
-// RFC's comes first. Ids and secrets that this server makes read the same in all three.
+// Most clients leave out the form-urlencoding, and some write Latin-1, so there are three readings
+// of what arrives; the RFC's comes first. Ids and secrets that this server makes read the same in
+// all three.
 type Basic struct{ Secrets *Secrets }
 
 // Method returns client_secret_basic.
@@ -27,7 +28,8 @@ func (Basic) RefusalWrites() tokenep.Effects { return 0 }
 
 var errBasic = errors.New("malformed Basic credentials")
 
-// Credentials reads the Authorization header. An empty password is how some libraries say that the client is public: that is method none.
+// Credentials reads the Authorization header. An empty password is how some libraries say that the
+// client is public: that is method none.
 func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	encoded, ok := basicCredentials(r)
 	if !ok {
@@ -58,7 +60,8 @@ func (b Basic) Verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Creden
 	return b.Secrets.verify(ctx, c, cr)
 }
 
-// basicCredentials returns the token68 of an Authorization header of scheme Basic, in any case (RFC 9110 §11.1).
+// basicCredentials returns the token68 of an Authorization header of scheme Basic, in any case (RFC
+// 9110 §11.1).
 func basicCredentials(r *tokenep.Request) (encoded string, ok bool) {
 	scheme, encoded, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimLeft(encoded, " "), strings.EqualFold(scheme, "Basic")
@@ -104,7 +107,8 @@ func latin1(s string) string {
 	return string(runes)
 }
 
-// sameClient holds a client_id in the body against the header's (RFC 6749 §3.2.1 lets a client send both), and keeps the readings that agree with it.
+// sameClient holds a client_id in the body against the header's (RFC 6749 §3.2.1 lets a client send
+// both), and keeps the readings that agree with it.
 func sameClient(r *tokenep.Request, readings []tokenep.Reading) ([]tokenep.Reading, error) {
 	id := r.Form.Get("client_id")
 	if id == "" {

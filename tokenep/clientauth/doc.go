@@ -1,4 +1,4 @@
-// Package clientauth is the ways in which a client can authenticate at the token endpoint and its siblings: one file for each
+// Package clientauth is the ways in which a client can authenticate: one file for each
 // token_endpoint_auth_method (RFC 7591 §2).
 //
 //	all.go     the list
@@ -7,8 +7,8 @@
 //	none.go    none: a public client names itself (RFC 6749 §3.2.1)
 //	secret.go  how a secret is compared with its hash
 //
-// It does not decide which method a request uses, nor count failures: tokenep.Authenticator does, the same for every endpoint.
-//
-// That asks each method for Credentials, of which one may find any; loads the client that they name; and has the same method Verify them. The
-// two methods with a secret meet in Secrets.verify.
+// Which method a request uses, and how failures count, is decided by tokenep.Authenticator, the
+// same for every endpoint. It asks each method for Credentials, of which one may find any, loads
+// the client that they name, and has the same method Verify them. The methods with a secret share
+// Secrets.
 package clientauth

@@ -7,8 +7,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// None is the method of public clients (RFC 6749 §2.1), which have nothing to prove themselves with: client_id in the body (RFC 6749 §3.2.1).
-// A client that says the same by Basic with an empty password is found by Basic, and verified here.
+// None is the method of public clients (RFC 6749 §2.1), which have nothing to prove themselves
+// with: client_id in the body (RFC 6749 §3.2.1). A client that says the same by Basic with an empty
+// password is found by Basic, and verified here.
 type None struct{}
 
 // Method returns none.

@@ -6,7 +6,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// Post is client_secret_post (RFC 6749 §2.3.1): client_id and client_secret in the body, and never in the URL.
+// Post is client_secret_post (RFC 6749 §2.3.1): client_id and client_secret in the body, and never
+// in the URL.
 type Post struct{ Secrets *Secrets }
 
 // Method returns client_secret_post.

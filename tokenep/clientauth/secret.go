@@ -15,8 +15,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// Secrets compares client secrets (RFC 6749 §2.3.1) with their hashes. Secrets that people chose are under a slow hash; a secret that was once found
-// right is remembered, under a key that lives and dies with the process, so that the slow hash is paid for once and not on every request.
+// Secrets compares client secrets (RFC 6749 §2.3.1) with their hashes. Secrets that people chose
+// have a slow hash. A secret that was found right is remembered, under a key that lives as long as
+// the process, so that the slow hash is computed once and not on every request.
 type Secrets struct {
 	compare func(hash, secret []byte) (bool, error)
 	decoy   []byte // a slow hash of nothing
@@ -33,8 +34,10 @@ type Secrets struct {
 // maxProven bounds the memory of proven pairs: 32 bytes each.
 const maxProven = 1 << 14
 
-// NewSecrets returns the comparer for these clients and for those that have generated secrets only. compare judges a slow hash and decoy is one of
-// them, compared with when there is no client, so that an unknown id takes as long as a wrong secret. Both may be nil where there are no slow hashes.
+// NewSecrets returns a Secrets for these clients, and for others that have generated secrets only.
+// compare compares a secret with a slow hash. decoy is a slow hash that is compared where there is
+// no client, so that an unknown id takes as long as a wrong secret. Both may be nil where there are
+// no slow hashes.
 func NewSecrets(compare func(hash, secret []byte) (bool, error), decoy []byte, clients []tokenep.Client, now func() time.Time) *Secrets {
 	most := 1
 	for i := range clients {
@@ -58,10 +61,11 @@ var (
 	errMethod  = errors.New("the client is registered for another authentication method")
 )
 
-// verify compares every reading with every live secret of the client. A failure takes as many slow comparisons for one client as for any other, and
-// for none: how many depends on the number of readings, which is the sender's choice, and on nothing else.
+// verify compares every reading with every live secret of the client. A failure costs as many slow
+// comparisons for one client as for any other, and for none: their number depends on the number of
+// readings alone, which the sender chooses.
 func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) error {
-	if c == nil { // the id that was sent stays out of the log: some swap it with the secret
+	if c == nil { // the id stays out of the log: some people swap it with the secret
 		return errors.Join(tokenep.InvalidClient.Describe("").Because(errUnknown), s.equalize(ctx, cr, 0))
 	}
 	failed := func(cause error) error {
@@ -79,7 +83,7 @@ func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Cre
 	return nil
 }
 
-// search looks for a reading and a live secret that fit, and counts the slow comparisons that this took.
+// search looks for a reading that fits a live secret, and counts the slow comparisons that it made.
 func (s *Secrets) search(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) (right bool, paid int, err error) {
 	now := s.now()
 	for _, secret := range c.Secrets {
@@ -106,7 +110,7 @@ func (s *Secrets) search(ctx context.Context, c *tokenep.Client, cr *tokenep.Cre
 	return right, paid, nil
 }
 
-// isSlow tells the hashes of secrets that people chose from those of generated ones.
+// isSlow reports whether a hash is of a secret that a person chose.
 func isSlow(hash string) bool { return !strings.HasPrefix(hash, tokenep.GeneratedHash) }
 
 // match compares one secret with one hash.
@@ -123,7 +127,7 @@ func (s *Secrets) match(ctx context.Context, hash, secret string) (right, slow b
 		return false, false, err
 	}
 	defer release()
-	if s.isProven(pair) { // of a crowd with the same right secret the first pays for all
+	if s.isProven(pair) { // another request with the same secret has just paid for it
 		return true, true, nil
 	}
 	if right, err = s.compare([]byte(hash), []byte(secret)); right {
@@ -132,7 +136,8 @@ func (s *Secrets) match(ctx context.Context, hash, secret string) (right, slow b
 	return right, true, err
 }
 
-// slot lets as many slow comparisons run at once as there are processors: a crowd waits in line instead of taking all the memory.
+// slot waits for its turn: as many slow comparisons run at once as there are processors, so that
+// many requests at once do not take all the memory.
 func (s *Secrets) slot(ctx context.Context) (release func(), err error) {
 	if s.compare == nil {
 		return nil, errors.New("no comparison for the hash of a client's secret is available")
@@ -145,7 +150,8 @@ func (s *Secrets) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// equalize makes up for the slow comparisons that a failure was spared. What the decoy hashes may be known: nobody is remembered for it.
+// equalize makes the slow comparisons that a failure has not needed. It remembers nothing: what the
+// decoy was made from may be known.
 func (s *Secrets) equalize(ctx context.Context, cr *tokenep.Credentials, paid int) error {
 	if s.decoy == nil {
 		return nil
@@ -164,8 +170,9 @@ func (s *Secrets) equalize(ctx context.Context, cr *tokenep.Credentials, paid in
 	return nil
 }
 
-// pair identifies a hash and a secret without showing either. The key comes first and has a fixed length, a hash has no NUL, and the digest is
-// never seen outside, so nothing can be appended to it.
+// pair returns a digest that identifies a hash and a secret, and shows neither. The key comes first
+// and has a fixed length, a hash has no NUL, and the digest never leaves the process: nothing can
+// be appended to it.
 func (s *Secrets) pair(hash, secret string) [32]byte {
 	text := make([]byte, 0, 256)
 	text = append(text, s.key[:]...)

@@ -33,8 +33,8 @@ func Metadata(document map[string]any) (tokenep.Endpoint, error) {
 	}, nil
 }
 
-// metadataPlaces are those of RFC 8414 §3, which inserts the path of the issuer, and of OpenID Connect
-// Discovery 1.0 §4, which appends to it. RFC 8414 §5 allows both forms of the latter.
+// metadataPlaces are those of RFC 8414 §3, which inserts the path of the issuer, and of OpenID
+// Connect Discovery 1.0 §4, which appends to it. RFC 8414 §5 allows both forms of the latter.
 func metadataPlaces(base string) []string {
 	places := []string{
 		"/.well-known/oauth-authorization-server" + base,

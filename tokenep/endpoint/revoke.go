@@ -16,16 +16,19 @@ import (
 //	token            REQUIRED  an access token
 //	token_type_hint  OPTIONAL  ignored: the token shows what it is
 //
-// An access token is revoked by its jti until it expires, in this process from the very next request
-// on. A client revokes its own tokens only (§2.1). A token that was exchanged for an API token without
-// a client is revoked by whoever holds it.
+// An access token is revoked by its jti until it expires, in this process from the very next
+// request on. A client revokes its own tokens only (§2.1). A token that was exchanged for an API
+// token without a client is revoked by whoever holds it.
 type Revocation struct {
 	// Verifier trusts this issuer alone, for any audience, for as long after its expiry as any
 	// verifier may, and whether the token is revoked or not.
 	Verifier *verify.Verifier
 
+	// Revoked reports whether the token is revoked already.
 	Revoked func(t *verify.Token) bool
-	Revoke  func(ctx context.Context, t *verify.Token) error // the token, and what it was exchanged for
+
+	// Revoke revokes the token, and what it was exchanged for.
+	Revoke func(ctx context.Context, t *verify.Token) error
 }
 
 // Endpoint returns the row of the table.
@@ -49,7 +52,8 @@ func (e Revocation) call(ctx context.Context, r *tokenep.Request) (any, error) {
 		return nil, err
 	}
 	if state.IsAPIToken(token) {
-		// An unknown token is answered with 200, and its holder would believe that it is dead (§2.2.1).
+		// An unknown token is answered with 200, and its holder would believe that it is dead
+		// (§2.2.1).
 		return nil, tokenep.UnsupportedTokenType.Describe("API tokens are revoked by those who manage them, not here")
 	}
 	t, err := e.Verifier.Verify(ctx, token)

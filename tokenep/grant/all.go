@@ -2,8 +2,8 @@ package grant
 
 import "github.com/tokenep/caddy-tokenep/tokenep"
 
-// All returns the grants of a server. Token exchange is not offered without a kind of token that can
-// be exchanged.
+// All returns the grants of a server. Token exchange is not offered without a kind of token that
+// can be exchanged.
 func All(exchange TokenExchange) []tokenep.Grant {
 	grants := []tokenep.Grant{ClientCredentials{}}
 	if len(exchange.Subjects) > 0 {

@@ -21,7 +21,8 @@ import (
 //	resource, audience    OPTIONAL  default: the subject token's
 //	scope                 OPTIONAL  default: the subject token's
 //
-// The new token never reaches further than the subject token, nor lives longer than it or the actor's.
+// The new token never reaches further than the subject token, nor lives longer than it or the
+// actor's.
 type TokenExchange struct {
 	// Subjects are the kinds of token that can be exchanged, in the order in which they are asked.
 	Subjects []tokenep.SubjectTokens
@@ -117,7 +118,8 @@ func badToken(r *tokenep.Request, err error) error {
 	return err
 }
 
-// combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1: delegation, or else impersonation).
+// combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1: delegation,
+// or else impersonation).
 func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokenep.Authorization, error) {
 	a := *subject
 	a.IssuedTokenType = AccessTokenType

@@ -9,9 +9,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
-// APIToken is the API tokens that people make for themselves, exchanged for an access token
-// (RFC 8693 §2.1, under a token type identifier of our own, which §3 allows). The access token is
-// about the owner of the API token, is good at its one service, and has at most its scope.
+// APIToken is the API tokens that people make for themselves, exchanged for an access token (RFC
+// 8693 §2.1, under a token type identifier of our own, which §3 allows). The access token is about
+// the owner of the API token, is good at its one service, and has at most its scope.
 type APIToken struct {
 	Tokens      state.APITokens
 	Identifiers []string // token type identifiers
@@ -20,8 +20,8 @@ type APIToken struct {
 // Types returns the configured identifiers.
 func (a APIToken) Types() []string { return a.Identifiers }
 
-// Validate looks the token up. The access token carries its id as grant_id, so that revoking the API
-// token revokes what came of it. What is spent is nothing but the time of its last use.
+// Validate looks the token up. The access token carries its id as grant_id, so that revoking the
+// API token revokes what came of it. What is spent is nothing but the time of its last use.
 func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string) (*tokenep.Authorization, error) {
 	t, version, err := a.Tokens.Check(ctx, token)
 	switch {

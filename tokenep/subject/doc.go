@@ -1,11 +1,13 @@
-// Package subject is the kinds of token that can be exchanged (RFC 8693 §2.1): one file for each kind.
+// Package subject is the kinds of token that can be exchanged (RFC 8693 §2.1): one file for each
+// kind.
 //
-//	apitoken.go  the API tokens that people make for themselves: the legacy credential that becomes an OAuth token
+//	apitoken.go  API tokens, which people make for their programs: the legacy credential that
+//	             becomes an OAuth token
 //	own.go       the access tokens of this server, for narrower ones
 //
-// A kind says whom a token speaks for, and the most that may be issued for it. It does not say what is issued in the end: grant.TokenExchange
-// and the phases of tokenep.Handler do.
+// A kind says whom a token speaks for, and the most that may be issued for it. What is issued in
+// the end is the business of grant.TokenExchange and of the phases of tokenep.TokenEndpoint.
 //
-// The path is Validate: a token is looked up (apitoken.go, in package state) or verified (own.go, by package verify), and what is found becomes
-// an Authorization.
+// The path is Validate: a token is looked up (apitoken.go, in package state) or verified (own.go,
+// by package verify), and what is found becomes an Authorization.
 package subject

@@ -12,9 +12,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Own is the access tokens of this server (RFC 8693 §3, urn:ietf:params:oauth:token-type:access_token
-// or …:jwt). An authenticated client exchanges one for one that reaches less far: a narrower scope or
-// audience, and never a later expiry.
+// Own is the access tokens of this server (RFC 8693 §3,
+// urn:ietf:params:oauth:token-type:access_token or …:jwt). An authenticated client exchanges one
+// for one that reaches less far: a narrower scope or audience, and never a later expiry.
 //
 // A client may exchange the tokens that were issued to it, those that were issued for it (it is in
 // aud), and those of the clients in its ExchangeFrom.
@@ -36,7 +36,8 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	}
 	a := &tokenep.Authorization{
 		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires, GrantID: t.ID,
-		OfClient: strings.HasPrefix(t.Subject, tokenep.ClientSubjectPrefix), // it descends from client credentials
+		// A token of this server that is about a client descends from client credentials.
+		OfClient: strings.HasPrefix(t.Subject, tokenep.ClientSubjectPrefix),
 	}
 	if id, ok := t.Claims["grant_id"].(string); ok {
 		a.GrantID = id
@@ -51,8 +52,8 @@ func mayExchange(c *tokenep.Client, t *verify.Token) bool {
 		slices.Contains(c.ExchangeFrom, t.ClientID) || slices.Contains(c.ExchangeFrom, "*")
 }
 
-// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), ErrOtherKind for what no verifier of
-// this issuer's tokens can read, and 503 where the verifier could not tell.
+// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), ErrOtherKind for what no verifier
+// of this issuer's tokens can read, and 503 where the verifier could not tell.
 func refusal(err error) error {
 	if away := tokenep.AsUnavailable(err); away != nil {
 		return away
