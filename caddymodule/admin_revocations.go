@@ -76,7 +76,7 @@ func (r *adminRequest) tokenID(text string) (string, error) {
 	}
 	trusted := r.server.core.Trusted()
 	trusted.InsecureAnyAudience = true
-	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Now: r.server.core.Config.Now})
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: r.server.core.Config.Now})
 	if err != nil {
 		return "", err
 	}

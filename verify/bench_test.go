@@ -17,7 +17,7 @@ import (
 func benchVerifier(b *testing.B, issuer *verifytest.Issuer) *verify.Verifier {
 	b.Helper()
 	v, err := verify.New(verify.Config{
-		Issuers: []verify.Issuer{issuer.Trust()},
+		Issuers: []verify.TrustedIssuer{issuer.Trust()},
 		Cache:   verify.NewCache(10_000, nil),
 		Leeway:  30 * time.Second,
 	})

@@ -17,7 +17,7 @@ func TestRevokedWhileCached(t *testing.T) {
 	revocations := new(verify.Revocations)
 	trust := a.Trust()
 	trust.Revocations = revocations
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trust, b.Trust()}, Cache: verify.NewCache(10, nil)})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trust, b.Trust()}, Cache: verify.NewCache(10, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestSharedCache(t *testing.T) {
 	cache := verify.NewCache(10, nil)
 	issuer := verifytest.New(testIssuer, testAPI)
 	other := verifytest.New("https://other.example", testAPI)
-	with := func(from *verifytest.Issuer, change func(*verify.Issuer)) *verify.Verifier {
+	with := func(from *verifytest.Issuer, change func(*verify.TrustedIssuer)) *verify.Verifier {
 		return newVerifier(t, from, func(c *verify.Config) {
 			c.Cache = cache
 			if change != nil {
@@ -71,10 +71,10 @@ func TestSharedCache(t *testing.T) {
 		v    *verify.Verifier
 	}{
 		{"another issuer", with(other, nil)},
-		{"another audience", with(issuer, func(i *verify.Issuer) { i.Audience = []string{"https://other.example"} })},
-		{"another algorithm", with(issuer, func(i *verify.Issuer) { i.Algorithms = []string{"RS256"} })},
-		{"another type", with(issuer, func(i *verify.Issuer) { i.Types = []string{"JWT"} })},
-		{"other keys with the same kid", with(issuer, func(i *verify.Issuer) { i.Keys = other.KeySet() })},
+		{"another audience", with(issuer, func(i *verify.TrustedIssuer) { i.Audience = []string{"https://other.example"} })},
+		{"another algorithm", with(issuer, func(i *verify.TrustedIssuer) { i.Algorithms = []string{"RS256"} })},
+		{"another type", with(issuer, func(i *verify.TrustedIssuer) { i.Types = []string{"JWT"} })},
+		{"other keys with the same kid", with(issuer, func(i *verify.TrustedIssuer) { i.Keys = other.KeySet() })},
 		{"shorter tokens", newVerifier(t, issuer, func(c *verify.Config) { c.Cache, c.MaxTokenSize = cache, 256 })},
 	}
 	for _, test := range tests {

@@ -36,7 +36,7 @@ func refusal(err error) string {
 // newVerifier trusts issuer as change leaves it.
 func newVerifier(t testing.TB, issuer *verifytest.Issuer, change func(*verify.Config)) *verify.Verifier {
 	t.Helper()
-	c := verify.Config{Issuers: []verify.Issuer{issuer.Trust()}, Now: issuer.Now}
+	c := verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}, Now: issuer.Now}
 	if change != nil {
 		change(&c)
 	}

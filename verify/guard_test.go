@@ -140,7 +140,7 @@ func TestGuardWithoutKeys(t *testing.T) {
 	issuer := newIssuer()
 	trust := issuer.Trust()
 	trust.Keys = away{}
-	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{trust}, Now: issuer.Now})
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trust}, Now: issuer.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func TestRevocationMaxAgeWithoutRevocations(t *testing.T) {
 	expect(t, newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].RevocationMaxAge = time.Minute }), issuer.Sign(nil), "ok")
 	trusted := issuer.Trust()
 	trusted.RevocationMaxAge = -1
-	if _, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}}); err == nil {
+	if _, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}}); err == nil {
 		t.Error("a negative age is taken")
 	}
 }

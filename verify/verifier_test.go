@@ -36,7 +36,7 @@ func TestNew(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := verify.Config{Issuers: []verify.Issuer{issuer.Trust()}}
+			c := verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}}
 			test.change(&c)
 			_, err := verify.New(c)
 			switch {

@@ -49,7 +49,7 @@ func (f *fixture) cached(t *testing.T) *verify.Verifier {
 	t.Helper()
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

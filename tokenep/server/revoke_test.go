@@ -124,7 +124,7 @@ func TestRevokeOutlivesLeeway(t *testing.T) {
 	f := newFixture(t)
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestRevokeWithinLeeway(t *testing.T) {
 	f := newFixture(t)
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

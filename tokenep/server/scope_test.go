@@ -156,7 +156,7 @@ func TestScopeCachedToken(t *testing.T) {
 	f := newFixture(t)
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	handed, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
+	handed, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

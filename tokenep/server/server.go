@@ -148,7 +148,7 @@ func New(c Config) (*Server, error) {
 	}
 	trusted := s.Trusted()
 	trusted.InsecureAnyAudience = true // whom a token is for is judged by whoever asks
-	own := verify.Config{Issuers: []verify.Issuer{trusted}, Cache: c.Memory.Cache, Now: c.Now}
+	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: c.Memory.Cache, Now: c.Now}
 	if s.verifier, err = verify.New(own); err != nil {
 		return nil, err
 	}
@@ -297,8 +297,8 @@ func (s *Server) Wait(ctx context.Context) error {
 }
 
 // Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for the caller to set.
-func (s *Server) Trusted() verify.Issuer {
-	return verify.Issuer{
+func (s *Server) Trusted() verify.TrustedIssuer {
+	return verify.TrustedIssuer{
 		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,
 	}
 }

@@ -98,7 +98,7 @@ func newDay(t *testing.T) *day {
 	trusted := d.Trusted()
 	trusted.InsecureAnyAudience = true
 	var err error
-	if d.checker, err = verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: c.Memory.Cache}); err != nil {
+	if d.checker, err = verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: c.Memory.Cache}); err != nil {
 		t.Fatal(err)
 	}
 	return d
