@@ -57,7 +57,7 @@ func inspectToken(r *adminRequest) (any, error) {
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "audience: %w", err)
 	}
-	token, checks := verifier.Inspect(r.Context(), in.Token)
+	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: in.Token})
 	report := inspected{Accepted: true}
 	for _, check := range checks {
 		shown := showCheck(check)

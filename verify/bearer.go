@@ -12,6 +12,9 @@ import (
 // maxForm is the largest form, in bytes, that is read in search of a token.
 const maxForm = 64 << 10
 
+// bearer is the authentication scheme of RFC 6750 §2.1.
+const bearer = "Bearer"
+
 // tokenParameter is the name of the form and query parameter of RFC 6750 §2.2 and §2.3.
 const tokenParameter = "access_token"
 
@@ -33,68 +36,70 @@ var (
 // challenge should carry no error code.
 var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no bearer token")}
 
-// extract finds the one bearer token of a request, or "" if there is none.
+// extract finds the one bearer token of a request; Token is "" if there is none.
 //
 // RFC 6750 §2: a client must not use more than one method in a request. A parameter access_token in the query counts
 // as one even where that method is off, because what stands behind the guard may read it.
-func (g *Guard) extract(r *http.Request) (string, error) {
-	token, err := headerToken(r.Header["Authorization"])
-	if err != nil {
-		return "", err
+func (g *Guard) extract(r *http.Request) (Presentation, error) {
+	p := present(r)
+	var err error
+	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"]); err != nil {
+		return p, err
 	}
 	if r.URL.RawQuery != "" {
-		p := findToken(r.URL.RawQuery)
+		sent := findToken(r.URL.RawQuery)
 		switch {
-		case p.count == 0:
-		case token != "":
-			return "", errTwoPlaces
+		case sent.count == 0:
+		case p.Token != "":
+			return p, errTwoPlaces
 		case g.InsecureQueryToken:
-			if token, err = p.token(); err != nil {
-				return "", err
+			if p.Token, err = sent.token(); err != nil {
+				return p, err
 			}
 		}
 	}
 	if g.FormToken && carriesForm(r) {
-		p, err := formToken(r)
+		sent, err := formToken(r)
 		switch {
 		case err != nil:
-			return "", err
-		case p.count == 0:
-		case token != "":
-			return "", errTwoPlaces
+			return p, err
+		case sent.count == 0:
+		case p.Token != "":
+			return p, errTwoPlaces
 		default:
-			return p.token()
+			p.Token, err = sent.token()
+			return p, err
 		}
 	}
-	return token, nil
+	return p, nil
 }
 
-// headerToken reads the values of the Authorization header, of which there must be at most one. It gives "" for
-// credentials of another scheme: they are not a bearer token, neither a good nor a bad one.
+// headerToken reads the values of the Authorization header, of which there must be at most one. It
+// returns the scheme as it was sent, and the token. Both are "" for credentials of another scheme:
+// they are not a bearer token, neither a good nor a bad one.
 //
-// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token. Exactly one space is taken here, as in every example of the
-// RFC; RFC 9110 §11.1 makes the scheme case-insensitive.
-func headerToken(values []string) (string, error) {
+// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token. Exactly one space is accepted here, as in
+// every example of the RFC; RFC 9110 §11.1 makes the scheme case-insensitive.
+func headerToken(values []string) (scheme, token string, err error) {
 	switch len(values) {
 	case 0:
-		return "", nil
+		return "", "", nil
 	case 1:
 	default:
-		return "", errTwoHeaders
+		return "", "", errTwoHeaders
 	}
-	const scheme = "bearer"
 	value := values[0]
-	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
-		return "", nil
+	if len(value) < len(bearer) || !strings.EqualFold(value[:len(bearer)], bearer) {
+		return "", "", nil
 	}
-	rest := value[len(scheme):]
+	scheme, rest := value[:len(bearer)], value[len(bearer):]
 	if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-		return "", nil // "Bearer:" and "BearerX" are other schemes
+		return "", "", nil // "Bearer:" and "BearerX" are other schemes
 	}
 	if rest == "" || rest[0] != ' ' || !isB64Token(rest[1:]) {
-		return "", errMalformedHeader
+		return "", "", errMalformedHeader
 	}
-	return rest[1:], nil
+	return scheme, rest[1:], nil
 }
 
 // isB64Token holds s against RFC 6750 §2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".

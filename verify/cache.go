@@ -86,16 +86,16 @@ func NewCache(limit int, now func() time.Time) *Cache {
 // be verified again. It is for who has just signed raw. Nothing is stored that
 // has expired, or never does. Issuer and client are who the token is from and
 // who it is for: whoever has most in a full cache makes room first.
-func (c *Cache) Insert(raw string, key crypto.PublicKey, issuer, client string, expires time.Time) {
-	c.insert(raw, key, issuer, client, expires, nil)
+func (c *Cache) Insert(jwt string, key crypto.PublicKey, issuer, client string, expires time.Time) {
+	c.insert(jwt, key, issuer, client, expires, nil)
 }
 
-func (c *Cache) insert(raw string, key crypto.PublicKey, issuer, client string, expires time.Time, token *Token) {
+func (c *Cache) insert(jwt string, key crypto.PublicKey, issuer, client string, expires time.Time, token *Token) {
 	life := expires.Sub(c.now())
 	if expires.IsZero() || life <= 0 {
 		return
 	}
-	f := &fact{sum: sha256.Sum256([]byte(raw)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client})}
+	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client})}
 	f.token.Store(token)
 	c.shard(&f.sum).insert(f, min(life, maxLife), c.now())
 }
@@ -105,8 +105,8 @@ func (c *Cache) shard(sum *[sha256.Size]byte) *cacheShard {
 }
 
 // find gives the fact about raw, or nil.
-func (c *Cache) find(raw string) *fact {
-	sum := sha256.Sum256([]byte(raw))
+func (c *Cache) find(jwt string) *fact {
+	sum := sha256.Sum256([]byte(jwt))
 	found, _ := c.shard(&sum).proven.Get(string(sum[:]))
 	f, _ := found.(*fact)
 	return f
@@ -182,10 +182,10 @@ func (s *cacheShard) evict(f *fact) {
 // recall looks raw up. When the run is over and every check was passed, remember
 // stores what was not known.
 func (s *verification) recall() {
-	if s.cache == nil || len(s.raw) > s.maxSize {
+	if s.cache == nil || len(s.jwt) > s.maxSize {
 		return
 	}
-	if s.fact = s.cache.find(s.raw); s.fact != nil {
+	if s.fact = s.cache.find(s.jwt); s.fact != nil {
 		s.key = s.fact.key
 		s.token = s.fact.token.Load()
 		s.read = s.token != nil
@@ -202,6 +202,6 @@ func (s *verification) remember() {
 		if client == "" {
 			client = t.Subject
 		}
-		s.cache.insert(s.raw, s.key, t.Issuer, client, t.Expires, t)
+		s.cache.insert(s.jwt, s.key, t.Issuer, client, t.Expires, t)
 	}
 }

@@ -220,7 +220,7 @@ func TestConcurrently(t *testing.T) {
 	for range 32 {
 		all.Go(func() {
 			for i, raw := range tokens {
-				if token, err := v.Verify(t.Context(), raw); err != nil || len(token.Subject) != i+1 {
+				if token, err := v.Verify(t.Context(), verify.Presentation{Token: raw}); err != nil || len(token.Subject) != i+1 {
 					t.Error(token, err)
 				}
 			}
@@ -236,7 +236,7 @@ func TestHitAllocations(t *testing.T) {
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })
 	raw := issuer.Sign(verifytest.Claims{"scope": strings.Repeat("scope ", 50) + "x"})
 	expect(t, v, raw, "ok")
-	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), raw) }); n > 2 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), verify.Presentation{Token: raw}) }); n > 2 {
 		t.Errorf("%v allocations, want at most 2", n)
 	}
 }
@@ -246,7 +246,7 @@ func TestTooLongAllocations(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })
 	raw := strings.Repeat("a", 1<<20)
-	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), raw) }); n > 2 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), verify.Presentation{Token: raw}) }); n > 2 {
 		t.Errorf("%v allocations, want the state and the error", n)
 	}
 }

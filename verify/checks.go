@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -75,22 +76,29 @@ var (
 // verification is one run over the checks.
 type verification struct {
 	*Verifier
-	ctx   context.Context
-	raw   string
-	now   time.Time
-	known knowledge
-	fact  *fact // what the cache knows of raw, or nil: key is then the key that signed it
-	read  bool  // and token is filled
+	ctx    context.Context
+	jwt    string // as presented
+	scheme string // likewise
+	now    time.Time
+	known  knowledge
+	read   bool  // token is filled from the cache
+	fact   *fact // what the cache knows of jwt, or nil; key is then the key that signed it
 
 	parts     compact
 	token     *Token
-	issuer    *Issuer
+	issuer    *TrustedIssuer
 	algorithm *algorithm
 	key       crypto.PublicKey
 }
 
+// verification starts a run over the checks. It keeps of p what is read, and not p: a run is on the
+// heap.
+func (v *Verifier) verification(ctx context.Context, p Presentation) verification {
+	return verification{Verifier: v, ctx: ctx, jwt: p.Token, scheme: p.Scheme, now: v.now()}
+}
+
 func (s *verification) checkSize() *Error {
-	if len(s.raw) > s.maxSize {
+	if len(s.jwt) > s.maxSize {
 		return invalid("the token is too long", nil)
 	}
 	s.known |= theSize
@@ -99,7 +107,7 @@ func (s *verification) checkSize() *Error {
 
 // checkForm: RFC 7515 §7.1, with RFC 8725 §3.11 on telling kinds of JWT apart.
 func (s *verification) checkForm() *Error {
-	parts, err := parseCompact(s.raw)
+	parts, err := parseCompact(s.jwt)
 	if err != nil {
 		return invalid("the token is not a signed JWT", err)
 	}
@@ -259,10 +267,13 @@ func (s *verification) checkAudience() *Error {
 	return invalid("the token is for another audience", nil)
 }
 
-// checkConfirmation: a token with cnf is bound to a key of its holder (RFC
-// 7800 §3.1, RFC 8705 §3.1, RFC 9449 §6.1). No way to prove possession is
-// understood here, and taken as a bearer token it would be worth stealing.
+// checkConfirmation: a token with cnf is bound to a key of its holder (RFC 7800 §3.1, RFC 8705
+// §3.1, RFC 9449 §6.1), and a scheme other than Bearer claims as much. No proof of possession is
+// understood here. A bound token that passed for a bearer token would be worth stealing.
 func (s *verification) checkConfirmation() *Error {
+	if s.scheme != "" && !strings.EqualFold(s.scheme, bearer) {
+		return invalid("the token was presented by a scheme that is not supported", nil)
+	}
 	if _, present := s.token.Claims["cnf"]; present {
 		return invalid("the token is bound to a key in a way that is not supported", nil)
 	}

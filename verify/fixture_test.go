@@ -50,7 +50,7 @@ func newVerifier(t testing.TB, issuer *verifytest.Issuer, change func(*verify.Co
 // expect verifies raw, and says so if the outcome is not want.
 func expect(t *testing.T, v *verify.Verifier, raw, want string) *verify.Token {
 	t.Helper()
-	token, err := v.Verify(t.Context(), raw)
+	token, err := v.Verify(t.Context(), verify.Presentation{Token: raw})
 	if got := refusal(err); got != want {
 		t.Errorf("got %s (%v), want %s", got, err, want)
 	}

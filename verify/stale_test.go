@@ -37,7 +37,7 @@ func TestRevocationsThatAreNotFollowed(t *testing.T) {
 	expect(t, v, token, "Service Unavailable")
 	expect(t, v, bad, verify.InvalidToken)
 	expect(t, unbounded, token, "ok")
-	if _, err := v.Verify(t.Context(), token); !errors.Is(err, verify.ErrStale) {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: token}); !errors.Is(err, verify.ErrStale) {
 		t.Errorf("got %v, want ErrStale", err)
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)

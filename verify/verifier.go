@@ -12,7 +12,7 @@ import (
 // Config describes a Verifier. What is left out is strict.
 type Config struct {
 	// Issuers are the authorization servers whose tokens are good here; at least one.
-	Issuers []Issuer
+	Issuers []TrustedIssuer
 
 	// Cache remembers proven tokens; nil for none. It may be shared by any
 	// number of verifiers: what it holds is true for all of them.
@@ -30,8 +30,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Issuer is one authorization server and what is asked of its tokens.
-type Issuer struct {
+// TrustedIssuer is an authorization server whose tokens are good here, and what is required of them.
+type TrustedIssuer struct {
 	// Name is the issuer identifier: iss must be the same bytes (RFC 8414 §2).
 	Name string
 
@@ -67,7 +67,7 @@ type Issuer struct {
 
 // Verifier checks access tokens. It is safe for concurrent use.
 type Verifier struct {
-	issuers map[string]*Issuer
+	issuers map[string]*TrustedIssuer
 	cache   *Cache
 	leeway  time.Duration
 	maxSize int
@@ -94,7 +94,7 @@ func New(c Config) (*Verifier, error) {
 	if c.MaxTokenSize != 0 && c.MaxTokenSize < minTokenSize {
 		return nil, fmt.Errorf("verify: no token fits into %d bytes; the greatest token size is %d at least", c.MaxTokenSize, minTokenSize)
 	}
-	v := &Verifier{issuers: make(map[string]*Issuer, len(c.Issuers)), cache: c.Cache, leeway: c.Leeway,
+	v := &Verifier{issuers: make(map[string]*TrustedIssuer, len(c.Issuers)), cache: c.Cache, leeway: c.Leeway,
 		maxSize: c.MaxTokenSize, now: c.Now}
 	if v.maxSize == 0 {
 		v.maxSize = defaultTokenSize
@@ -116,7 +116,7 @@ func New(c Config) (*Verifier, error) {
 
 // normalize validates i and brings its lists to the form that tokens are
 // compared in, on copies of its own.
-func (i *Issuer) normalize() error {
+func (i *TrustedIssuer) normalize() error {
 	switch {
 	case i.Name == "":
 		return errors.New("no name")
@@ -147,10 +147,10 @@ func (i *Issuer) normalize() error {
 	return nil
 }
 
-// Verify gives the token that raw is, if this server should honour it now. The
-// error is always an *Error.
-func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
-	s := verification{Verifier: v, ctx: ctx, raw: raw, now: v.now()}
+// Verify returns the token that p presents if this server should honour it now. The error is
+// always an *[Error].
+func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
+	s := v.verification(ctx, p)
 	s.recall()
 	for i := range checks {
 		if s.spared(checks[i].once) {
@@ -171,11 +171,11 @@ type Check struct {
 	Skipped bool  // an earlier failure leaves nothing to check
 }
 
-// Inspect runs the checks of Verify one after the other without stopping at
-// the first that fails, and without the cache. The token is what raw says, nil
-// when it cannot be read: trust none of it unless every check passed.
-func (v *Verifier) Inspect(ctx context.Context, raw string) (*Token, []Check) {
-	s := verification{Verifier: v, ctx: ctx, raw: raw, now: v.now()}
+// Inspect runs the checks of Verify without stopping at the first that fails, and without the
+// cache. The token is what its bytes say, nil when they cannot be read: trust none of it unless
+// every check passed.
+func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check) {
+	s := v.verification(ctx, p)
 	report := make([]Check, len(checks))
 	for i, c := range checks {
 		report[i] = Check{Name: c.name, Skipped: s.known&c.needs != c.needs}

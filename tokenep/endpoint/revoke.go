@@ -61,7 +61,7 @@ func (e *Revocation) revoke(r *http.Request) (*verify.Token, error) {
 		// As an unknown token it would be answered with 200, and its holder would believe that it is dead (§2.2.1).
 		return nil, tokenep.UnsupportedTokenType.Describe("API tokens are revoked by those who manage them, not here")
 	}
-	t, err := e.Verifier.Verify(ctx, token)
+	t, err := e.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	switch unavailable := tokenep.AsUnavailable(err); {
 	case unavailable != nil:
 		return nil, unavailable

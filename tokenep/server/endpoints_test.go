@@ -180,7 +180,7 @@ func TestJWKSOutlivesTokens(t *testing.T) {
 	if err := f.Keys.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Verify(t.Context(), last.json["access_token"].(string)); err != nil {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: last.json["access_token"].(string)}); err != nil {
 		t.Error(err)
 	}
 }

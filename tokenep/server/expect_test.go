@@ -119,5 +119,5 @@ func (f *fixture) verify(t *testing.T, raw string) (*verify.Token, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v.Verify(t.Context(), raw)
+	return v.Verify(t.Context(), verify.Presentation{Token: raw})
 }

@@ -161,7 +161,7 @@ func TestScopeCachedToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	subject := f.mint(t, tokenep.Claims{Act: map[string]any{"sub": "a<b", "act": map[string]any{"sub": "é"}}})
-	if _, err := handed.Verify(t.Context(), subject); err != nil { // so that only new tokens are counted
+	if _, err := handed.Verify(t.Context(), verify.Presentation{Token: subject}); err != nil { // so that only new tokens are counted
 		t.Fatal(err)
 	}
 	for _, r := range []request{
@@ -173,7 +173,7 @@ func TestScopeCachedToken(t *testing.T) {
 		if f.Config.Memory.Cache.Len() != before+1 {
 			t.Fatal("the cache does not have the token")
 		}
-		cached, err := handed.Verify(t.Context(), a.json["access_token"].(string))
+		cached, err := handed.Verify(t.Context(), verify.Presentation{Token: a.json["access_token"].(string)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -154,7 +154,7 @@ func staleness(t *testing.T, set *verify.Revocations, c *clock) func() bool {
 	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: c.Now})
 	must(t, err)
 	return func() bool {
-		_, err := v.Verify(t.Context(), issuer.Sign(nil))
+		_, err := v.Verify(t.Context(), verify.Presentation{Token: issuer.Sign(nil)})
 		return errors.Is(err, verify.ErrStale)
 	}
 }

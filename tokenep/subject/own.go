@@ -22,7 +22,7 @@ func (Own) Types() []string { return []string{grant.AccessTokenType, grant.JWTTy
 
 // Validate verifies the token. Its signature, expiry and revocation are the verifier's business, as on any protected route.
 func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	t, err := o.Verifier.Verify(ctx, token)
+	t, err := o.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	if err != nil {
 		return nil, refusal(err)
 	}
