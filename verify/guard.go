@@ -95,7 +95,7 @@ func (g *Guard) prepare() error {
 	}
 	for _, token := range slices.Concat(g.Scope, g.AnyScope) {
 		if !isScopeToken(token) {
-			return fmt.Errorf("%q is not a scope-token: expected printable ASCII without space, quote and backslash", token)
+			return fmt.Errorf("%q is not a scope-token: printable ASCII without space, quote and backslash", token)
 		}
 		if !g.required.Has(token) {
 			g.required = append(g.required, token)
@@ -120,7 +120,7 @@ func (g *Guard) protect() error {
 	framing := mustProtect(reserved...)
 	for _, name := range g.Strip {
 		if framing.has(name) {
-			return fmt.Errorf("the header %s cannot be stripped: the message or its connection needs it, or the token is in it", name)
+			return fmt.Errorf("the header %s can't be stripped: the message or its connection needs it, or the token is in it", name)
 		}
 		if err := g.names.add(name); err != nil {
 			return err
@@ -129,10 +129,10 @@ func (g *Guard) protect() error {
 	var taken protected
 	for _, c := range g.Headers {
 		if framing.has(c.Header) {
-			return fmt.Errorf("the header %s cannot be set from a claim: HTTP itself uses it; use one such as X-User-Id", c.Header)
+			return fmt.Errorf("the header %s can't be set from a claim: it is not for applications; take one such as X-User-Id", c.Header)
 		}
 		if taken.has(c.Header) {
-			return fmt.Errorf("the header %s is set twice: to many upstreams, names that differ only in case, _ or - are one name", c.Header)
+			return fmt.Errorf("the header %s is set twice; names that differ in case, _ or - alone are one to many upstreams", c.Header)
 		}
 		if c.Claim == "" {
 			return fmt.Errorf("the header %s has no claim", c.Header)

@@ -15,11 +15,11 @@ import (
 type Scope []string
 
 var (
-	errScope    = errors.New("a scope must be scope-tokens of printable ASCII without quote and backslash, with one space between them")
-	errScopeBig = errors.New("a scope must have at most 256 scope-tokens")
+	errScope    = errors.New("a scope is scope-tokens of printable ASCII without quote or backslash, one space between them")
+	errScopeBig = errors.New("a scope must not have more than 256 scope-tokens")
 )
 
-// maxScopeTokens bounds the work of comparing sets, which are kept as lists.
+// maxScopeTokens bounds the cost of comparing scopes, which are lists.
 const maxScopeTokens = 256
 
 // ParseScope reads a scope as RFC 6749 §3.3 writes it, and drops repeated scope-tokens. The empty
