@@ -53,11 +53,11 @@ func inspectToken(r *adminRequest) (any, error) {
 	}
 	trusted := r.server.core.Trusted()
 	trusted.Audience, trusted.InsecureAnyAudience = in.Audience, len(in.Audience) == 0
-	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Now: r.server.core.Config.Now})
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: r.server.core.Config.Now})
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "audience: %w", err)
 	}
-	token, checks := verifier.Inspect(r.Context(), in.Token)
+	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: in.Token})
 	report := inspected{Accepted: true}
 	for _, check := range checks {
 		shown := showCheck(check)

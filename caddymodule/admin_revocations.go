@@ -76,11 +76,11 @@ func (r *adminRequest) tokenID(text string) (string, error) {
 	}
 	trusted := r.server.core.Trusted()
 	trusted.InsecureAnyAudience = true
-	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Now: r.server.core.Config.Now})
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: r.server.core.Config.Now})
 	if err != nil {
 		return "", err
 	}
-	token, checks := verifier.Inspect(r.Context(), text)
+	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: text})
 	signed := slices.ContainsFunc(checks, func(c verify.Check) bool { return c.Name == "signature" && c.Err == nil && !c.Skipped })
 	if !signed || token.ID == "" {
 		return "", refuse(http.StatusBadRequest, "token: it is no access token of this server, or was signed by a key that is gone")

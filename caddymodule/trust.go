@@ -35,12 +35,12 @@ type TrustedIssuer struct {
 }
 
 // trusted returns every issuer that the guard trusts, and remembers the server of this process among them.
-func (g *Guard) trusted(ctx caddy.Context) ([]verify.Issuer, error) {
+func (g *Guard) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	audience, err := resolveAll("audience", g.Audience)
 	if err != nil {
 		return nil, err
 	}
-	var issuers []verify.Issuer
+	var issuers []verify.TrustedIssuer
 	if g.Server != "" || len(g.Issuers) == 0 {
 		s, err := configuredServer(ctx, g.Server)
 		if errors.Is(err, caddy.ErrNotConfigured) {
@@ -68,7 +68,7 @@ func (g *Guard) trusted(ctx caddy.Context) ([]verify.Issuer, error) {
 }
 
 // foreign reads the keys of an issuer, so that a wrong file is known at once and not with the first request.
-func (g *Guard) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.Issuer, err error) {
+func (g *Guard) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.TrustedIssuer, err error) {
 	issuer = t.trust()
 	issuer.Audience, issuer.InsecureAnyAudience = audience, g.InsecureAnyAudience
 	if issuer.Name, err = resolve("issuer", t.Issuer); err != nil {
@@ -96,8 +96,8 @@ func (g *Guard) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) 
 }
 
 // trust returns what is known of the issuer without resolving placeholders, and without reading its keys.
-func (t *TrustedIssuer) trust() verify.Issuer {
-	return verify.Issuer{Name: t.Issuer, Algorithms: t.Algorithms, Types: t.Types, AllowMissingKeyID: t.AllowMissingKID}
+func (t *TrustedIssuer) trust() verify.TrustedIssuer {
+	return verify.TrustedIssuer{Name: t.Issuer, Algorithms: t.Algorithms, Types: t.Types, AllowMissingKeyID: t.AllowMissingKID}
 }
 
 var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not taken here: " +

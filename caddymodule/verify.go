@@ -174,7 +174,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	token, err := g.admit(r)
 	g.observe(r, token, err, time.Since(start))
 	if err != nil {
-		status := g.guard.Challenge(w.Header(), err)
+		status := g.guard.WriteRefusal(w.Header(), err)
 		if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
 			// Whoever waits for 100 Continue keeps the body to itself (RFC 9110 §10.1.1). Without this the answer would wait for the body, to use
 			// the connection again, since Caddy wraps the body by which net/http knows.

@@ -91,14 +91,14 @@ func (g *Guard) check() error {
 	if isLiteral(g.Realm) {
 		realm = g.Realm
 	}
-	_, err := g.assemble(anyIssuer(verify.Issuer{Name: "any"}), realm)
+	_, err := g.assemble(anyIssuer(verify.TrustedIssuer{Name: "any"}), realm)
 	return err
 }
 
 // anyIssuer completes an issuer whose keys and audience are not known yet.
-func anyIssuer(issuer verify.Issuer) verify.Config {
+func anyIssuer(issuer verify.TrustedIssuer) verify.Config {
 	issuer.Keys, issuer.InsecureAnyAudience = new(verify.StaticKeys), true
-	return verify.Config{Issuers: []verify.Issuer{issuer}}
+	return verify.Config{Issuers: []verify.TrustedIssuer{issuer}}
 }
 
 // flag returns the option of that name which has no arguments, or nil.

@@ -9,13 +9,16 @@ import (
 	"strings"
 )
 
-// maxForm is the largest form, in bytes, that is read in search of a token.
+// maxForm is the size in bytes of the largest form that is searched for a token.
 const maxForm = 64 << 10
+
+// bearer is the authentication scheme of RFC 6750 §2.1.
+const bearer = "Bearer"
 
 // tokenParameter is the name of the form and query parameter of RFC 6750 §2.2 and §2.3.
 const tokenParameter = "access_token"
 
-// The refusals of RFC 6750 §3.1, invalid_request. They are copied before anything is added to them.
+// Refusals with invalid_request (RFC 6750 §3.1). They are copied before anything is added.
 var (
 	errTwoHeaders = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
 		Description: "more than one Authorization header"}
@@ -29,75 +32,79 @@ var (
 		Description: "the form could not be read, or is too large to be searched for an access token"}
 )
 
-// errNoToken is the refusal of a request without any authentication information: RFC 6750 §3.1 says that such a
-// challenge should carry no error code.
+// errNoToken refuses a request without authentication information. The challenge has no error code
+// (RFC 6750 §3.1).
 var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no bearer token")}
 
-// extract finds the one bearer token of a request, or "" if there is none.
+// extract finds the one bearer token of a request; Token is "" if there is none.
 //
-// RFC 6750 §2: a client must not use more than one method in a request. A parameter access_token in the query counts
-// as one even where that method is off, because what stands behind the guard may read it.
-func (g *Guard) extract(r *http.Request) (string, error) {
-	token, err := headerToken(r.Header["Authorization"])
-	if err != nil {
-		return "", err
+// RFC 6750 §2: a client must not use more than one method in a request. The query parameter
+// access_token counts as one even where that method is off, because the upstream may read it.
+func (g *Guard) extract(r *http.Request) (Presentation, error) {
+	p := present(r)
+	var err error
+	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"]); err != nil {
+		return p, err
 	}
 	if r.URL.RawQuery != "" {
-		p := findToken(r.URL.RawQuery)
+		sent := findToken(r.URL.RawQuery)
 		switch {
-		case p.count == 0:
-		case token != "":
-			return "", errTwoPlaces
+		case sent.count == 0:
+		case p.Token != "":
+			return p, errTwoPlaces
 		case g.InsecureQueryToken:
-			if token, err = p.token(); err != nil {
-				return "", err
+			if p.Token, err = sent.token(); err != nil {
+				return p, err
 			}
 		}
 	}
 	if g.FormToken && carriesForm(r) {
-		p, err := formToken(r)
+		sent, err := formToken(r)
 		switch {
 		case err != nil:
-			return "", err
-		case p.count == 0:
-		case token != "":
-			return "", errTwoPlaces
+			return p, err
+		case sent.count == 0:
+		case p.Token != "":
+			return p, errTwoPlaces
 		default:
-			return p.token()
+			p.Token, err = sent.token()
+			return p, err
 		}
 	}
-	return token, nil
+	return p, nil
 }
 
-// headerToken reads the values of the Authorization header, of which there must be at most one. It gives "" for
-// credentials of another scheme: they are not a bearer token, neither a good nor a bad one.
+// headerToken reads the values of the Authorization header, of which there must be at most one. It
+// returns the scheme as it was sent, and the token. Both are "" for credentials of another scheme:
+// they are not a bearer token, neither a good nor a bad one.
 //
-// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token. Exactly one space is taken here, as in every example of the
-// RFC; RFC 9110 §11.1 makes the scheme case-insensitive.
-func headerToken(values []string) (string, error) {
+// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token. Exactly one space is accepted here, as in
+// every example of the RFC; RFC 9110 §11.1 makes the scheme case-insensitive.
+func headerToken(values []string) (scheme, token string, err error) {
 	switch len(values) {
 	case 0:
-		return "", nil
+		return "", "", nil
 	case 1:
 	default:
-		return "", errTwoHeaders
+		return "", "", errTwoHeaders
 	}
-	const scheme = "bearer"
 	value := values[0]
-	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
-		return "", nil
+	if len(value) < len(bearer) || !strings.EqualFold(value[:len(bearer)], bearer) {
+		return "", "", nil
 	}
-	rest := value[len(scheme):]
+	scheme, rest := value[:len(bearer)], value[len(bearer):]
 	if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-		return "", nil // "Bearer:" and "BearerX" are other schemes
+		return "", "", nil // "Bearer:" and "BearerX" are other schemes
 	}
 	if rest == "" || rest[0] != ' ' || !isB64Token(rest[1:]) {
-		return "", errMalformedHeader
+		return "", "", errMalformedHeader
 	}
-	return rest[1:], nil
+	return scheme, rest[1:], nil
 }
 
-// isB64Token holds s against RFC 6750 §2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
+// isB64Token reports whether s is a b64token of RFC 6750 §2.1:
+//
+//	b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 func isB64Token(s string) bool {
 	body := strings.TrimRight(s, "=")
 	for i := range len(body) {
@@ -111,15 +118,17 @@ func isB64Token(s string) bool {
 	return body != ""
 }
 
-// parameter is what a query or form says about access_token.
+// parameter is what a query or form has under the name access_token.
 type parameter struct {
-	count     int    // how often the name occurs
-	value     string // the last value, still encoded
-	ambiguous bool   // a ";" stands beside it, which is a separator to some parsers and part of the value to others
+	count int    // how often the name occurs
+	value string // the last value, still encoded
+
+	// A ";" precedes or follows: some parsers take it for a separator, others for part of the value.
+	ambiguous bool
 }
 
-// findToken looks for access_token in an application/x-www-form-urlencoded string. The name is compared after
-// decoding, so %61ccess_token is found; access_token[] is another name.
+// findToken looks for access_token in an application/x-www-form-urlencoded string. Names are
+// compared decoded: %61ccess_token is found, and access_token[] is another name.
 func findToken(encoded string) parameter {
 	var p parameter
 	before := byte('&')
@@ -152,7 +161,8 @@ func namesToken(name string) bool {
 	return err == nil && decoded == tokenParameter
 }
 
-// token gives the decoded token. RFC 6750 §3.1: a request that repeats the parameter is an invalid_request.
+// token returns the decoded token. A request that repeats the parameter is an invalid_request (RFC
+// 6750 §3.1).
 func (p parameter) token() (string, error) {
 	if p.count != 1 || p.ambiguous {
 		return "", errMalformedParameter
@@ -164,7 +174,7 @@ func (p parameter) token() (string, error) {
 	return token, nil
 }
 
-// withoutToken gives the query without access_token, also where findToken finds it behind a ";"; the rest keeps its
+// withoutToken returns query without access_token, wherever findToken finds it. The rest keeps its
 // order and spelling.
 func withoutToken(query string) string {
 	var kept strings.Builder
@@ -184,8 +194,8 @@ func withoutToken(query string) string {
 	return kept.String()
 }
 
-// carriesForm says whether RFC 6750 §2.2 lets the body carry a token: a single-part form, by POST. A body under a
-// content coding is opaque and is not searched.
+// carriesForm reports whether the body may carry a token: a single-part form sent by POST (RFC 6750
+// §2.2). A body with a content coding is opaque, and is not searched.
 func carriesForm(r *http.Request) bool {
 	if r.Method != http.MethodPost || r.Body == nil || len(r.Header["Content-Encoding"]) != 0 {
 		return false
@@ -199,10 +209,10 @@ func carriesForm(r *http.Request) bool {
 	return false
 }
 
-// formToken reads the form, at most maxForm bytes, and puts back what it read: next gets the same bytes.
+// formToken reads the form, at most maxForm bytes, and gives r a body with the same bytes.
 //
-// A longer form is refused and not passed on unsearched, as it might carry a second token. RFC 6750 §2.2 demands
-// that a form with a token consists of ASCII only.
+// A longer form is refused, since it may carry a second token that would go on unseen. A form with
+// a token must be ASCII (RFC 6750 §2.2).
 func formToken(r *http.Request) (parameter, error) {
 	if r.ContentLength > maxForm || len(r.Header["Content-Type"]) != 1 {
 		return parameter{}, errForm
@@ -224,7 +234,7 @@ func formToken(r *http.Request) (parameter, error) {
 	return p, nil
 }
 
-// replayed is a body that was read and is read again.
+// replayed is a body that starts with what was already read of it.
 type replayed struct {
 	io.Reader
 	io.Closer

@@ -51,9 +51,12 @@ func TestHeaderToken(t *testing.T) {
 		{"two headers, one of another scheme", []string{"Basic YTpi", "Bearer a"}, "", bad},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			token, err := headerToken(c.values)
+			scheme, token, err := headerToken(c.values)
 			if token != c.token {
 				t.Errorf("token %q, want %q", token, c.token)
+			}
+			if token != "" && scheme+" "+token != c.values[0] {
+				t.Errorf("scheme %q of %q", scheme, c.values[0])
 			}
 			var refusal *Error
 			switch {
@@ -133,7 +136,7 @@ func FuzzBearer(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		token, err := headerToken([]string{value})
+		sent, token, err := headerToken([]string{value})
 		if err != nil && token != "" {
 			t.Fatalf("both a token and an error for %q", value)
 		}
@@ -141,8 +144,8 @@ func FuzzBearer(f *testing.F) {
 			return
 		}
 		scheme, _, _ := strings.Cut(value, " ")
-		if !strings.EqualFold(scheme, "Bearer") || scheme+" "+token != value {
-			t.Fatalf("%q was read as %q", value, token)
+		if !strings.EqualFold(scheme, "Bearer") || scheme+" "+token != value || sent != scheme {
+			t.Fatalf("%q was read as %q %q", value, sent, token)
 		}
 		if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '"' }) {
 			t.Fatalf("token %q has a character that b64token has not", token)

@@ -12,31 +12,29 @@ import (
 	gocache "github.com/patrickmn/go-cache"
 )
 
-// Cache remembers proven tokens: that these bytes were signed by this key, and
-// what they say. It never remembers a decision: whether the issuer is trusted,
-// the key still published, the audience right and the time not up is asked on
-// every request, so one Cache may serve many verifiers with different rules.
+// Cache remembers proven tokens: that these bytes were signed by this key, and what they say. It
+// never remembers a decision: whether the issuer is trusted, the key still published, the audience
+// right and the token unexpired is checked on every request. So one Cache may serve many verifiers
+// with different rules.
 //
-// It is a guard around go-cache, which alone would keep for ever what is
-// stored with a negative life, has no limit, and one lock. Here a key is the
-// SHA-256 of the whole token, nothing is stored without time to live, and each
-// shard has a lock and a limit of its own.
+// It wraps go-cache, which keeps entries with a negative lifetime for ever, and has no limit and
+// only one lock. Here the key of an entry is the SHA-256 of the whole token, every entry has a
+// lifetime, and each shard has a lock and a limit of its own.
 type Cache struct {
 	shards []cacheShard
 	seed   maphash.Seed
 	now    func() time.Time
 }
 
-// fact is an entry: key signed the bytes that have this sum. What they say is
-// read when they first come, so that a token which never does costs little.
-// client and slot belong to the bookkeeping of its shard.
+// fact is an entry: key signed the bytes with this sum. What they say is parsed when they are first
+// presented, so that a token that never is costs little.
 type fact struct {
 	sum     [sha256.Size]byte
 	key     crypto.PublicKey
-	token   atomic.Pointer[Token] // nil until read
+	token   atomic.Pointer[Token] // nil until parsed
 	expires time.Time
 	client  uint64 // hash of issuer and client
-	slot    int
+	slot    int    // index in the facts of its shard
 }
 
 // cacheShard holds at most limit facts. proven is read without mu.
@@ -47,21 +45,21 @@ type cacheShard struct {
 	limit   int
 	facts   []*fact
 	clients map[uint64]int // how many facts each client has
-	hand    int
+	hand    int            // index of the fact that sweep looks at next
 }
 
 const (
 	maxShards = 64
-	minShard  = 64 // entries; below that, sampling for eviction is unfair
+	minShard  = 64 // entries; in a smaller shard, eviction by sampling is unfair
 	samples   = 8
 
-	// maxLife keeps the dates that go-cache computes inside the nanoseconds of
-	// an int64, past which it would keep an entry for ever.
+	// maxLife keeps the expiry that go-cache computes, in nanoseconds, within an int64. An overflow
+	// would keep the entry for ever.
 	maxLife = 24 * time.Hour
 )
 
-// NewCache gives a cache for at most limit tokens, at least one. Some thousand
-// bytes a token is a fair guess at the memory. A nil now stands for time.Now.
+// NewCache returns a cache for at most limit tokens; a limit below 1 stands for 1. A token takes a
+// few kilobytes of memory. A nil now stands for time.Now.
 func NewCache(limit int, now func() time.Time) *Cache {
 	if now == nil {
 		now = time.Now
@@ -73,7 +71,7 @@ func NewCache(limit int, now func() time.Time) *Cache {
 	c := &Cache{shards: make([]cacheShard, n), seed: maphash.MakeSeed(), now: now}
 	for i := range c.shards {
 		c.shards[i] = cacheShard{
-			// No janitor: it would be a goroutine that nobody stops.
+			// A cleanup interval would start a goroutine that is never stopped.
 			proven:  gocache.New(gocache.NoExpiration, 0),
 			limit:   max(limit/n, 1),
 			clients: make(map[uint64]int),
@@ -82,20 +80,20 @@ func NewCache(limit int, now func() time.Time) *Cache {
 	return c
 }
 
-// Insert stores that key signed raw, until it expires: the signature need not
-// be verified again. It is for who has just signed raw. Nothing is stored that
-// has expired, or never does. Issuer and client are who the token is from and
-// who it is for: whoever has most in a full cache makes room first.
-func (c *Cache) Insert(raw string, key crypto.PublicKey, issuer, client string, expires time.Time) {
-	c.insert(raw, key, issuer, client, expires, nil)
+// Insert stores that key signed jwt, so that its signature need not be verified until it expires.
+// It is for the issuer that has just signed jwt. A token that has expired, or whose expires is
+// zero, is not stored. When the cache is full, tokens of the issuer and client that have most of
+// them are evicted first.
+func (c *Cache) Insert(jwt string, key crypto.PublicKey, issuer, client string, expires time.Time) {
+	c.insert(jwt, key, issuer, client, expires, nil)
 }
 
-func (c *Cache) insert(raw string, key crypto.PublicKey, issuer, client string, expires time.Time, token *Token) {
+func (c *Cache) insert(jwt string, key crypto.PublicKey, issuer, client string, expires time.Time, token *Token) {
 	life := expires.Sub(c.now())
 	if expires.IsZero() || life <= 0 {
 		return
 	}
-	f := &fact{sum: sha256.Sum256([]byte(raw)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client})}
+	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client})}
 	f.token.Store(token)
 	c.shard(&f.sum).insert(f, min(life, maxLife), c.now())
 }
@@ -104,15 +102,15 @@ func (c *Cache) shard(sum *[sha256.Size]byte) *cacheShard {
 	return &c.shards[int(sum[0])&(len(c.shards)-1)]
 }
 
-// find gives the fact about raw, or nil.
-func (c *Cache) find(raw string) *fact {
-	sum := sha256.Sum256([]byte(raw))
+// find returns the fact about jwt, or nil.
+func (c *Cache) find(jwt string) *fact {
+	sum := sha256.Sum256([]byte(jwt))
 	found, _ := c.shard(&sum).proven.Get(string(sum[:]))
 	f, _ := found.(*fact)
 	return f
 }
 
-// Len is the number of tokens held, some of which may have expired.
+// Len returns the number of tokens held, some of which may have expired.
 func (c *Cache) Len() int {
 	n := 0
 	for i := range c.shards {
@@ -140,8 +138,8 @@ func (s *cacheShard) insert(f *fact, life time.Duration, now time.Time) {
 	s.proven.Set(string(f.sum[:]), f, life)
 }
 
-// sweep looks at two more facts on each insert and drops what has expired: so
-// a shard never grows on the dead, and no insert waits for a long scan.
+// sweep looks at the next two facts, and evicts those that have expired. It is called on each
+// insert: so expired facts don't accumulate, and no insert waits for a long scan.
 func (s *cacheShard) sweep(now time.Time) {
 	for range 2 {
 		if len(s.facts) == 0 {
@@ -155,12 +153,12 @@ func (s *cacheShard) sweep(now time.Time) {
 	}
 }
 
-// victim is, of a few facts picked at random, one of the client that has most:
-// whoever fills the cache displaces itself.
+// victim returns, of a few facts picked at random, one of the client that has most facts. So a
+// client that fills the cache evicts its own tokens.
 func (s *cacheShard) victim() *fact {
-	victim := s.facts[rand.IntN(len(s.facts))] //nolint:gosec // G404: no secret depends on which fact goes
+	victim := s.facts[rand.IntN(len(s.facts))] //nolint:gosec // G404: not a secret
 	for range samples - 1 {
-		if f := s.facts[rand.IntN(len(s.facts))]; s.clients[f.client] > s.clients[victim.client] { //nolint:gosec // G404: as above
+		if f := s.facts[rand.IntN(len(s.facts))]; s.clients[f.client] > s.clients[victim.client] { //nolint:gosec // G404: likewise
 			victim = f
 		}
 	}
@@ -179,22 +177,22 @@ func (s *cacheShard) evict(f *fact) {
 	}
 }
 
-// recall looks raw up. When the run is over and every check was passed, remember
-// stores what was not known.
+// recall looks the token up in the cache.
 func (s *verification) recall() {
-	if s.cache == nil || len(s.raw) > s.maxSize {
+	if s.cache == nil || len(s.jwt) > s.maxSize {
 		return
 	}
-	if s.fact = s.cache.find(s.raw); s.fact != nil {
+	if s.fact = s.cache.find(s.jwt); s.fact != nil {
 		s.key = s.fact.key
 		s.token = s.fact.token.Load()
-		s.read = s.token != nil
+		s.parsed = s.token != nil
 	}
 }
 
+// remember stores what the run has found out. Every check has passed.
 func (s *verification) remember() {
 	switch t := s.token; {
-	case s.cache == nil || s.read:
+	case s.cache == nil || s.parsed:
 	case s.fact != nil:
 		s.fact.token.Store(t)
 	default:
@@ -202,6 +200,6 @@ func (s *verification) remember() {
 		if client == "" {
 			client = t.Subject
 		}
-		s.cache.insert(s.raw, s.key, t.Issuer, client, t.Expires, t)
+		s.cache.insert(s.jwt, s.key, t.Issuer, client, t.Expires, t)
 	}
 }

@@ -17,7 +17,7 @@ func TestRevokedWhileCached(t *testing.T) {
 	revocations := new(verify.Revocations)
 	trust := a.Trust()
 	trust.Revocations = revocations
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trust, b.Trust()}, Cache: verify.NewCache(10, nil)})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trust, b.Trust()}, Cache: verify.NewCache(10, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestSharedCache(t *testing.T) {
 	cache := verify.NewCache(10, nil)
 	issuer := verifytest.New(testIssuer, testAPI)
 	other := verifytest.New("https://other.example", testAPI)
-	with := func(from *verifytest.Issuer, change func(*verify.Issuer)) *verify.Verifier {
+	with := func(from *verifytest.Issuer, change func(*verify.TrustedIssuer)) *verify.Verifier {
 		return newVerifier(t, from, func(c *verify.Config) {
 			c.Cache = cache
 			if change != nil {
@@ -71,10 +71,10 @@ func TestSharedCache(t *testing.T) {
 		v    *verify.Verifier
 	}{
 		{"another issuer", with(other, nil)},
-		{"another audience", with(issuer, func(i *verify.Issuer) { i.Audience = []string{"https://other.example"} })},
-		{"another algorithm", with(issuer, func(i *verify.Issuer) { i.Algorithms = []string{"RS256"} })},
-		{"another type", with(issuer, func(i *verify.Issuer) { i.Types = []string{"JWT"} })},
-		{"other keys with the same kid", with(issuer, func(i *verify.Issuer) { i.Keys = other.KeySet() })},
+		{"another audience", with(issuer, func(i *verify.TrustedIssuer) { i.Audience = []string{"https://other.example"} })},
+		{"another algorithm", with(issuer, func(i *verify.TrustedIssuer) { i.Algorithms = []string{"RS256"} })},
+		{"another type", with(issuer, func(i *verify.TrustedIssuer) { i.Types = []string{"JWT"} })},
+		{"other keys with the same kid", with(issuer, func(i *verify.TrustedIssuer) { i.Keys = other.KeySet() })},
 		{"shorter tokens", newVerifier(t, issuer, func(c *verify.Config) { c.Cache, c.MaxTokenSize = cache, 256 })},
 	}
 	for _, test := range tests {
@@ -220,7 +220,7 @@ func TestConcurrently(t *testing.T) {
 	for range 32 {
 		all.Go(func() {
 			for i, raw := range tokens {
-				if token, err := v.Verify(t.Context(), raw); err != nil || len(token.Subject) != i+1 {
+				if token, err := v.Verify(t.Context(), verify.Presentation{Token: raw}); err != nil || len(token.Subject) != i+1 {
 					t.Error(token, err)
 				}
 			}
@@ -236,7 +236,7 @@ func TestHitAllocations(t *testing.T) {
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })
 	raw := issuer.Sign(verifytest.Claims{"scope": strings.Repeat("scope ", 50) + "x"})
 	expect(t, v, raw, "ok")
-	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), raw) }); n > 2 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), verify.Presentation{Token: raw}) }); n > 2 {
 		t.Errorf("%v allocations, want at most 2", n)
 	}
 }
@@ -246,7 +246,7 @@ func TestTooLongAllocations(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })
 	raw := strings.Repeat("a", 1<<20)
-	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), raw) }); n > 2 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), verify.Presentation{Token: raw}) }); n > 2 {
 		t.Errorf("%v allocations, want the state and the error", n)
 	}
 }

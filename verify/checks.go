@@ -6,31 +6,32 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// checks is what a token must pass, in this order. Up to the signature nothing
-// that the token says is believed: iss chooses the key set, no more.
+// checks is what a token must pass, in this order. Before the signature is verified, nothing that
+// the token says is trusted: iss selects the key set, and that is all.
 //
-// Those about the bytes alone are not repeated for bytes that the cache knows:
-// reading, if what they say is there, and proof, since it is there by proof.
-// All others run on every request.
+// Checks of the bytes alone are not repeated for a token in the cache: parsing where the cache has
+// the parsed token, and the signature. All others run on every request.
 var checks = [...]struct {
-	name  string
-	needs knowledge
-	once  once
-	run   func(*verification) *Error
+	name   string
+	needs  knowledge
+	cached cachedPart
+	run    func(*verification) *Error
 }{
 	{name: "size", run: (*verification).checkSize},
-	{name: "form", once: reading, needs: theSize, run: (*verification).checkForm},
-	{name: "header", once: reading, needs: theForm, run: (*verification).checkHeader},
-	{name: "claims", once: reading, needs: theForm | theHeader, run: (*verification).checkClaims},
+	{name: "form", cached: parsed, needs: theSize, run: (*verification).checkForm},
+	{name: "header", cached: parsed, needs: theForm, run: (*verification).checkHeader},
+	{name: "claims", cached: parsed, needs: theForm | theHeader, run: (*verification).checkClaims},
 	{name: "issuer", needs: theToken, run: (*verification).checkIssuer},
 	{name: "type", needs: theToken | theIssuer, run: (*verification).checkType},
 	{name: "algorithm", needs: theToken | theIssuer, run: (*verification).checkAlgorithm},
 	{name: "key", needs: theToken | theIssuer | theAlgorithm, run: (*verification).checkKey},
-	{name: "signature", once: proof, needs: theToken | theKey, run: (*verification).checkSignature},
+	{name: "signature", cached: proven, needs: theToken | theKey, run: (*verification).checkSignature},
 	{name: "purpose", needs: theToken, run: (*verification).checkPurpose},
 	{name: "expiry", needs: theToken, run: (*verification).checkExpiry},
 	{name: "not before", needs: theToken, run: (*verification).checkNotBefore},
@@ -40,21 +41,20 @@ var checks = [...]struct {
 	{name: "revocation", needs: theToken | theIssuer, run: (*verification).checkRevocation},
 }
 
-// once says what the cache can spare a token.
-type once uint8
+// cachedPart is the part of a fact that makes a check unnecessary; the zero value: none does.
+type cachedPart uint8
 
 const (
-	reading once = iota + 1
-	proof
+	parsed cachedPart = iota + 1 // what the token says
+	proven                       // that the key signed it
 )
 
-// spared reports whether the cache has done the check.
-func (s *verification) spared(o once) bool {
-	return o == reading && s.read || o == proof && s.fact != nil
+// cached reports whether the cache has that part of the token.
+func (s *verification) cached(part cachedPart) bool {
+	return part == parsed && s.parsed || part == proven && s.fact != nil
 }
 
-// knowledge is what earlier checks have found; without it a later one has
-// nothing to look at.
+// knowledge is what earlier checks have established, and later ones need.
 type knowledge uint8
 
 const (
@@ -68,8 +68,6 @@ const (
 )
 
 var (
-	ErrNotJWT=errors.New("not a signed JWT")
-	ErrUntrustedIssuer=errors.New("x")
 	errNarrowed    = errors.New("not among the algorithms of the issuer")
 	errKeyReplaced = errors.New("another key now has the kid of the one that signed the token")
 )
@@ -77,33 +75,40 @@ var (
 // verification is one run over the checks.
 type verification struct {
 	*Verifier
-	ctx   context.Context
-	raw   string
-	now   time.Time
-	known knowledge
-	fact  *fact // what the cache knows of raw, or nil: key is then the key that signed it
-	read  bool  // and token is filled
+	ctx    context.Context
+	jwt    string // as presented
+	scheme string // likewise
+	now    time.Time
+	known  knowledge
+	parsed bool  // token is from the cache
+	fact   *fact // from the cache, or nil; key is then the key that signed jwt
 
 	parts     compact
 	token     *Token
-	issuer    *Issuer
+	issuer    *TrustedIssuer
 	algorithm *algorithm
 	key       crypto.PublicKey
 }
 
+// verification returns a run over the checks. The run escapes to the heap, so it holds only those
+// members of p that a check reads.
+func (v *Verifier) verification(ctx context.Context, p Presentation) verification {
+	return verification{Verifier: v, ctx: ctx, jwt: p.Token, scheme: p.Scheme, now: v.now()}
+}
+
 func (s *verification) checkSize() *Error {
-	if len(s.raw) > s.maxSize {
+	if len(s.jwt) > s.maxSize {
 		return invalid("the token is too long", nil)
 	}
 	s.known |= theSize
 	return nil
 }
 
-// checkForm: RFC 7515 §7.1, with RFC 8725 §3.11 on telling kinds of JWT apart.
+// checkForm: RFC 7515 §7.1.
 func (s *verification) checkForm() *Error {
-	parts, err := parseCompact(s.raw)
+	parts, err := parseCompact(s.jwt)
 	if err != nil {
-		return invalid("the token is not a signed JWT", errors.Join(ErrNotJWT, err))
+		return invalid("the token is not a signed JWT", fmt.Errorf("%w: %w", ErrNotJWT, err))
 	}
 	s.parts = parts
 	s.known |= theForm
@@ -130,7 +135,7 @@ func (s *verification) checkClaims() *Error {
 	return nil
 }
 
-// checkIssuer: RFC 9068 §4, byte by byte.
+// checkIssuer: RFC 9068 §4, compared byte for byte.
 func (s *verification) checkIssuer() *Error {
 	issuer := s.issuers[s.token.Issuer]
 	if issuer == nil {
@@ -163,8 +168,8 @@ func (s *verification) checkAlgorithm() *Error {
 	return nil
 }
 
-// checkKey: the key set has the last word on which key serves which algorithm,
-// and on whether a key that once proved a token is still a key of the issuer.
+// checkKey: the key set decides which key is for which algorithm. It is asked for a cached token
+// too, whose key may have been withdrawn.
 func (s *verification) checkKey() *Error {
 	header := &s.token.Header
 	if header.KeyID == "" && !s.issuer.AllowMissingKeyID {
@@ -185,7 +190,7 @@ func (s *verification) checkKey() *Error {
 	return nil
 }
 
-// sameKey compares keys. Mostly the key set gives the same pointer again.
+// sameKey reports whether a and b are equal. Most key sets return the same pointer each time.
 func sameKey(a, b crypto.PublicKey) bool {
 	switch a.(type) {
 	case *ecdsa.PublicKey, *rsa.PublicKey:
@@ -205,10 +210,9 @@ func (s *verification) checkSignature() *Error {
 	return nil
 }
 
-// checkPurpose turns away what the same issuer signs for another use (RFC 8725
-// §2.8): security event tokens, of which logout tokens are a kind (RFC 8417
-// §2.2), and ID tokens (OpenID Connect Core §3.3.2.11). With typ at+jwt there
-// are none; it matters where Types lets others in.
+// checkPurpose refuses what the same issuer signs for another purpose (RFC 8725 §2.8): security
+// event tokens, which include logout tokens (RFC 8417 §2.2), and ID tokens (OpenID Connect Core
+// §3.3.2.11). None of these has typ at+jwt; the check matters where Types allows others.
 func (s *verification) checkPurpose() *Error {
 	for _, name := range [...]string{"events", "at_hash", "c_hash"} {
 		if _, present := s.token.Claims[name]; present {
@@ -234,9 +238,8 @@ func (s *verification) checkNotBefore() *Error {
 	return nil
 }
 
-// checkIssuedAt: RFC 7519 §4.1.6 leaves the use of iat open. A token from the
-// future, or one that ended before it began, was made by a broken clock or by
-// hand.
+// checkIssuedAt: RFC 7519 §4.1.6 leaves the use of iat open. A token from the future, or one that
+// expired before it was issued, comes from a wrong clock or a forger.
 func (s *verification) checkIssuedAt() *Error {
 	issued := s.token.IssuedAt
 	if s.now.Add(s.leeway).Before(issued) {
@@ -261,17 +264,20 @@ func (s *verification) checkAudience() *Error {
 	return invalid("the token is for another audience", nil)
 }
 
-// checkConfirmation: a token with cnf is bound to a key of its holder (RFC
-// 7800 §3.1, RFC 8705 §3.1, RFC 9449 §6.1). No way to prove possession is
-// understood here, and taken as a bearer token it would be worth stealing.
+// checkConfirmation: a token with cnf is bound to a key of its holder (RFC 7800 §3.1, RFC 8705
+// §3.1, RFC 9449 §6.1), and a scheme other than Bearer claims that it is. Proof of possession is
+// not supported. A bound token must not pass as a bearer token, or a stolen one could be used.
 func (s *verification) checkConfirmation() *Error {
+	if s.scheme != "" && !strings.EqualFold(s.scheme, bearer) {
+		return invalid("the token was sent with a scheme that is not supported", nil)
+	}
 	if _, present := s.token.Claims["cnf"]; present {
 		return invalid("the token is bound to a key in a way that is not supported", nil)
 	}
 	return nil
 }
 
-// checkRevocation: RFC 7009 §2.2, at once and also for cached tokens.
+// checkRevocation: RFC 7009 §2.2; a revocation takes effect at once, for cached tokens too.
 func (s *verification) checkRevocation() *Error {
 	if s.issuer.Revocations.Revoked(s.token) {
 		return invalid("the token has been revoked", nil)

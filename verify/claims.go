@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Reasons why a payload is no set of claims (RFC 7519 §4.1, RFC 9068 §2.2).
+// Reasons to refuse a payload (RFC 7519 §4.1, RFC 9068 §2.2).
 var (
 	errIssuer      = errors.New("iss is not a string of 1 to 2048 bytes")
 	errSubject     = errors.New("sub is not a string of 1 to 1024 bytes without control characters")
@@ -22,14 +22,14 @@ var (
 )
 
 const (
-	maxIssuer   = 2048 // bytes
-	maxName     = 1024 // bytes, of sub, client_id and jti
-	maxAudience = 64   // elements
-	maxDate     = 253402300799
+	maxIssuer   = 2048         // bytes
+	maxName     = 1024         // bytes, of sub, client_id and jti
+	maxAudience = 64           // elements
+	maxDate     = 253402300799 // seconds since 1970: the end of the year 9999
 )
 
-// parseClaims reads a payload into t: every claim that this package knows has
-// its right form, or the whole is refused. What they say is judged elsewhere.
+// parseClaims reads a payload into t. It checks the form of every claim that this package knows;
+// checks.go judges what they say.
 func parseClaims(text string, t *Token) error {
 	claims, err := parseObject(text)
 	if err != nil {
@@ -70,8 +70,8 @@ func parseClaims(text string, t *Token) error {
 	return parseDates(claims, t)
 }
 
-// isName holds the claims that are logged and handed on in headers to a size,
-// and to characters that stay on their line.
+// isName reports whether s has 1 to maxName bytes and no control characters. Claims that are logged
+// and sent in headers must not be longer, nor break a line.
 func isName(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] == 0x7f {
@@ -128,9 +128,9 @@ func parseDates(claims map[string]any, t *Token) error {
 	return nil
 }
 
-// numericDate gives the whole seconds of a NumericDate (RFC 7519 §2), rounded
-// down. Without an exponent the digits decide, since a float would round
-// 1700000000.99999999 up. Dates after the year 9999 are mistakes.
+// numericDate returns the whole seconds of a NumericDate (RFC 7519 §2), rounded down. A number
+// without exponent is read digit by digit, since a float would round 1700000000.99999999 up. Dates
+// after the year 9999 are refused.
 func numericDate(number string) (int64, error) {
 	var seconds int64
 	if strings.ContainsAny(number, "eE") {

@@ -188,7 +188,7 @@ func TestHugeAudience(t *testing.T) {
 // RFC 8725 §3.8: kids mean nothing outside their issuer.
 func TestIssuersApart(t *testing.T) {
 	a, b := verifytest.New("https://a.example", testAPI), verifytest.New("https://b.example", testAPI)
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{a.Trust(), b.Trust()}})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{a.Trust(), b.Trust()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Reasons why a string is no compact JWS that this package would look at.
+// Reasons to refuse a compact JWS.
 var (
 	errParts     = errors.New("not three parts between two dots")
 	errPart      = errors.New("a part is empty or too long")
@@ -14,9 +14,9 @@ var (
 	errAlgorithm = errors.New("alg is not a string that names an algorithm")
 	errKeyID     = errors.New("kid is not a string of 1 to 256 bytes")
 	errType      = errors.New("typ is not a string")
-	errCritical  = errors.New("crit: no extension is understood")
-	errEncoding  = errors.New("b64 or zip: the payload is always base64url and never compressed")
-	errForeign   = errors.New("jwk, jku, x5u or x5c: keys come from configuration, never from the token")
+	errCritical  = errors.New("crit: no extension is supported")
+	errEncoding  = errors.New("b64 or zip: the payload must be base64url and not compressed")
+	errForeign   = errors.New("jwk, jku, x5u or x5c: a token must not bring its key")
 )
 
 const (
@@ -25,9 +25,9 @@ const (
 	maxKeyID     = 256  // bytes
 )
 
-// base64url without padding, and without stray bits after the last character
-// (RFC 7515 §2): one token has one spelling, but for the second s that anyone
-// can compute for an ECDSA signature.
+// base64url is without padding, and without stray bits after the last character (RFC 7515 §2), so
+// that a token has one spelling. ECDSA is the exception: anyone can compute a second s, n-s, for a
+// signature.
 var base64url = base64.RawURLEncoding.Strict()
 
 // compact is a JWS Compact Serialization (RFC 7515 §7.1), decoded.
@@ -38,10 +38,10 @@ type compact struct {
 	signature []byte
 }
 
-// parseCompact takes raw apart. Five parts are a JWE, and a brace is the JSON
-// Serialization; neither gets as far as being decoded.
-func parseCompact(raw string) (compact, error) {
-	first, rest, _ := strings.Cut(raw, ".")
+// parseCompact splits jwt and decodes its parts. A JWE, which has five, and the JSON Serialization
+// are refused before anything is decoded.
+func parseCompact(jwt string) (compact, error) {
+	first, rest, _ := strings.Cut(jwt, ".")
 	second, third, found := strings.Cut(rest, ".")
 	switch {
 	case !found || strings.Contains(third, "."):
@@ -51,8 +51,8 @@ func parseCompact(raw string) (compact, error) {
 	case !isBase64url(first) || !isBase64url(second) || !isBase64url(third):
 		return compact{}, errBase64
 	}
-	// All parts share one buffer, the two texts one string.
-	buffer := make([]byte, 0, base64url.DecodedLen(len(raw)))
+	// The three parts share one buffer, and the two texts one string.
+	buffer := make([]byte, 0, base64url.DecodedLen(len(jwt)))
 	var ends [3]int
 	for i, part := range [...]string{first, second, third} {
 		var err error
@@ -63,14 +63,14 @@ func parseCompact(raw string) (compact, error) {
 	}
 	text := string(buffer[:ends[1]])
 	return compact{
-		input:     raw[:len(first)+1+len(second)],
+		input:     jwt[:len(first)+1+len(second)],
 		header:    text[:ends[0]],
 		payload:   text[ends[0]:],
 		signature: buffer[ends[1]:ends[2]],
 	}, nil
 }
 
-// isBase64url is stricter than the decoder, which skips line ends.
+// isBase64url reports whether s has characters of the alphabet alone. The decoder skips line ends.
 func isBase64url(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -81,8 +81,8 @@ func isBase64url(s string) bool {
 	return true
 }
 
-// parseHeader reads a JOSE header (RFC 7515 §4). Member names are matched
-// exactly: "Alg" is some other member.
+// parseHeader reads a JOSE header (RFC 7515 §4). Names of members are compared with case: "Alg" is
+// not alg.
 func parseHeader(text string) (Header, error) {
 	members, err := parseObject(text)
 	if err != nil {
@@ -110,9 +110,8 @@ func parseHeader(text string) (Header, error) {
 	return h, nil
 }
 
-// refuseMembers turns away what would change how the token is read: extensions
-// that must be understood (RFC 7515 §4.1.11), unencoded and compressed
-// payloads (RFC 7797, RFC 7516 §4.1.3), and keys that a token brings along
+// refuseMembers refuses members that change how a token is read: critical extensions (RFC 7515
+// §4.1.11), unencoded and compressed payloads (RFC 7797, RFC 7516 §4.1.3), and keys in the token
 // (RFC 8725 §3.10).
 func refuseMembers(members map[string]any) error {
 	for _, refused := range [...]struct {
@@ -130,7 +129,7 @@ func refuseMembers(members map[string]any) error {
 	return nil
 }
 
-// mediaType brings a typ value to the short form (RFC 7515 §4.1.9).
+// mediaType returns a typ value in its short form, in lower case (RFC 7515 §4.1.9).
 func mediaType(s string) string {
 	s = strings.ToLower(s)
 	if short, found := strings.CutPrefix(s, "application/"); found && !strings.Contains(short, "/") {

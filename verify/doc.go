@@ -7,7 +7,7 @@
 //
 //	keys := verify.NewFileKeys("/etc/idp/jwks.json", verify.FileKeysOptions{})
 //	verifier, err := verify.New(verify.Config{
-//		Issuers: []verify.Issuer{{Name: "https://idp.example", Keys: keys, Audience: []string{"https://api.example"}}},
+//		Issuers: []verify.TrustedIssuer{{Name: "https://idp.example", Keys: keys, Audience: []string{"https://api.example"}}},
 //		Cache:   verify.NewCache(10_000, nil),
 //		Leeway:  30 * time.Second,
 //	})

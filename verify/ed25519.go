@@ -8,13 +8,12 @@ import (
 	"slices"
 )
 
-// crypto/ed25519 takes public keys of small order, under which one signature
-// fits any message, and several encodings of one key (RFC 8032 §5.1.3 forbids
-// the latter, RFC 8725 §3.4 asks for validated inputs). They are refused here.
+// crypto/ed25519 accepts public keys of small order, under which one signature fits any message, and
+// more than one encoding of a key. They are refused here: RFC 8725 §3.4 requires validated inputs,
+// and RFC 8032 §5.1.3 allows one encoding.
 
-// smallOrder has the y coordinates of the eight points whose order divides
-// eight, little endian: 0 and the two of order 8, 1 and -1. The signs of x,
-// which the top bit carries, make the eight.
+// smallOrder has the y coordinates of the eight points whose order divides eight, little endian: 0,
+// 1, -1, and the two of order 8. The top bit of an encoding is the sign of x, and not part of y.
 var smallOrder = [...][]byte{
 	make([]byte, 32),
 	unhex("0100000000000000000000000000000000000000000000000000000000000000"),
@@ -26,7 +25,7 @@ var smallOrder = [...][]byte{
 // fieldPrime is p = 2^255 - 19, big endian.
 var fieldPrime = unhex("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")
 
-// isWeakEd25519 tells keys of small order, and encodings with y >= p.
+// isWeakEd25519 reports whether key is of small order, or encoded with y >= p.
 func isWeakEd25519(key ed25519.PublicKey) bool {
 	var y [ed25519.PublicKeySize]byte
 	copy(y[:], key)
@@ -40,8 +39,8 @@ func isWeakEd25519(key ed25519.PublicKey) bool {
 	return bytes.Compare(y[:], fieldPrime) >= 0
 }
 
-// isOnEd25519 tells whether y belongs to a point of -x² + y² = 1 + dx²y²: then
-// x² = (y²-1)/(dy²+1) has a root. -1/d is no square, so nothing divides by 0.
+// isOnEd25519 reports whether key is a point of -x² + y² = 1 + dx²y², which is so if (y²-1)/(dy²+1)
+// is a square. The divisor is never 0, as -1/d is not a square.
 func isOnEd25519(key ed25519.PublicKey) bool {
 	reversed := slices.Clone([]byte(key))
 	reversed[31] &= 0x7f

@@ -29,7 +29,7 @@ func TestChallenge(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := test.err.Challenge(test.realm); got != test.want {
+			if got := verify.BearerChallenge(&test.err, test.realm); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -48,7 +48,7 @@ func FuzzChallenge(f *testing.F) {
 		if realm == "" || description == "" {
 			t.Skip("what is empty is left out")
 		}
-		got := (&verify.Error{Description: description}).Challenge(realm)
+		got := verify.BearerChallenge(&verify.Error{Description: description}, realm)
 		parts := quoted.FindStringSubmatch(got)
 		if parts == nil {
 			t.Fatalf("%q", got)

@@ -20,7 +20,7 @@ func ExampleGuard() {
 		log.Fatal(err, unusable)
 	}
 	verifier, err := verify.New(verify.Config{
-		Issuers: []verify.Issuer{{Name: "https://issuer.example", Keys: keys, Audience: []string{"https://api.example"}}},
+		Issuers: []verify.TrustedIssuer{{Name: "https://issuer.example", Keys: keys, Audience: []string{"https://api.example"}}},
 		Cache:   verify.NewCache(10_000, time.Now),
 		Leeway:  30 * time.Second,
 	})

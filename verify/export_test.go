@@ -11,6 +11,11 @@ func VerifySignature(name string, key crypto.PublicKey, input string, signature 
 	return a.verify(key, input, signature)
 }
 
+// BearerChallenge is how a guard that names realm challenges for e.
+func BearerChallenge(e *Error, realm string) string {
+	return e.explain(Challenge{Scheme: bearer, Parameters: []Parameter{{"realm", realm}}}).String()
+}
+
 // Holds reports whether c would know raw.
 func (c *Cache) Holds(raw string) bool { return c.find(raw) != nil }
 

@@ -14,13 +14,12 @@ import (
 	"time"
 )
 
-// FileKeys is a KeySet kept in a JWK Set file, which is read again while it is
-// in use: a changed file takes effect within Every.
+// FileKeys is a KeySet in a JWK Set file (RFC 7517 §5). The file is read again while it is in use;
+// a change takes effect within [FileKeysOptions.Every].
 //
-// A version that ParseKeySet refuses, and a file that is gone, leave the last
-// good version in force, and are logged once. To withdraw every key, write a
-// set without keys: {"keys":[]}. Until a first version has been read the keys
-// are unavailable, which is a 503 and no 401.
+// If the file is gone, or ParseKeySet refuses it, the last good version stays in force, and the
+// reason is logged once. To withdraw every key, write a set without keys: {"keys":[]}. Until a first
+// version has been read, the error of Key is ErrUnavailable.
 type FileKeys struct {
 	path   string
 	every  time.Duration
@@ -28,29 +27,25 @@ type FileKeys struct {
 	logger *slog.Logger
 
 	current atomic.Pointer[StaticKeys] // nil: never loaded
-	due     atomic.Int64               // when to look again, Unix nanoseconds
+	due     atomic.Int64               // when to read the file again, in Unix nanoseconds
 
 	mu      sync.Mutex // held while reading
-	content []byte     // what current was made of
-	problem string     // logged last
+	content []byte     // from which current was parsed
+	problem string     // the last one logged
 }
 
-// FileKeysOptions may all be left out.
+// FileKeysOptions are the options of a FileKeys. The zero value is fine.
 type FileKeysOptions struct {
-	Every  time.Duration    // how often the file is looked at, at most; 0 stands for 5 s
+	Every  time.Duration    // the least time between two looks at the file; 0 stands for 5 s
 	Now    func() time.Time // the clock; nil for time.Now
 	Logger *slog.Logger     // nil for slog.Default()
 }
 
-// maxKeyFile is the size in bytes above which a file is no key set.
-const maxKeyFile = 1 << 20
+const maxKeyFile = 1 << 20 // bytes
 
-var (
-	errFileSize = errors.New("the file is larger than 1 MiB")
-	errNoUsable = errors.New("the key set has no key that can be used")
-)
+var errNoUsable = errors.New("the key set has no usable key")
 
-// NewFileKeys gives the keys in the file at path, without reading it yet.
+// NewFileKeys returns the keys in the file at path. It does not read the file.
 func NewFileKeys(path string, o FileKeysOptions) *FileKeys {
 	f := &FileKeys{path: path, every: o.Every, now: o.Now, logger: o.Logger}
 	if f.every <= 0 {
@@ -65,8 +60,8 @@ func NewFileKeys(path string, o FileKeysOptions) *FileKeys {
 	return f
 }
 
-// Load reads the file now, and says what is wrong with it; so a configuration
-// can be refused at once. A set without any usable key is an error here.
+// Load reads the file now and returns what is wrong with it, so that a configuration can be refused
+// at once. A set without a usable key is an error here.
 func (f *FileKeys) Load() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -89,8 +84,8 @@ func (f *FileKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, 
 	return keys.Key(ctx, kid, alg)
 }
 
-// refresh looks at the file when it is due. One caller does; the others go on
-// with what there is, unless there is nothing yet.
+// refresh reads the file if that is due. One caller reads; the others go on with the current keys,
+// or wait if there are none yet.
 func (f *FileKeys) refresh() {
 	if f.now().UnixNano() < f.due.Load() {
 		return
@@ -109,17 +104,16 @@ func (f *FileKeys) refresh() {
 		problem = err.Error()
 	}
 	if problem != f.problem && problem != "" {
-		f.logger.Error("key set file cannot be used, keeping the keys of before", "error", problem)
+		f.logger.Error("key set file cannot be used; keeping the previous keys", "error", problem)
 	}
 	f.problem = problem
 }
 
-// read takes in the file if it has changed. It compares contents, since a key
-// set is small, and the time of a file may stand still over two quick writes
-// or be that of another file behind a link.
+// read parses the file if it has changed. It compares contents and not modification times: two quick
+// writes can have the same time, and a link can point to another file.
 func (f *FileKeys) read() error {
 	f.due.Store(f.now().Add(f.every).UnixNano())
-	content, err := readKeyFile(f.path)
+	content, err := ReadKeyFile(f.path, maxKeyFile)
 	if err != nil {
 		return err
 	}
@@ -141,18 +135,20 @@ func (f *FileKeys) read() error {
 	return nil
 }
 
-func readKeyFile(path string) ([]byte, error) {
+// ReadKeyFile returns the content of a file of at most limit bytes. A larger file is an error, and
+// is not read to its end. Every error names the path.
+func ReadKeyFile(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(content) > maxKeyFile {
-		return nil, fmt.Errorf("%s: %w", path, errFileSize)
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return content, nil
 }

@@ -36,7 +36,7 @@ func refusal(err error) string {
 // newVerifier trusts issuer as change leaves it.
 func newVerifier(t testing.TB, issuer *verifytest.Issuer, change func(*verify.Config)) *verify.Verifier {
 	t.Helper()
-	c := verify.Config{Issuers: []verify.Issuer{issuer.Trust()}, Now: issuer.Now}
+	c := verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}, Now: issuer.Now}
 	if change != nil {
 		change(&c)
 	}
@@ -50,7 +50,7 @@ func newVerifier(t testing.TB, issuer *verifytest.Issuer, change func(*verify.Co
 // expect verifies raw, and says so if the outcome is not want.
 func expect(t *testing.T, v *verify.Verifier, raw, want string) *verify.Token {
 	t.Helper()
-	token, err := v.Verify(t.Context(), raw)
+	token, err := v.Verify(t.Context(), verify.Presentation{Token: raw})
 	if got := refusal(err); got != want {
 		t.Errorf("got %s (%v), want %s", got, err, want)
 	}

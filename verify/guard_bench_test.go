@@ -12,7 +12,7 @@ import (
 // BenchmarkGuard is what a guard adds to a request with a token that was seen before, on top of Verify.
 func BenchmarkGuard(b *testing.B) {
 	issuer := newIssuer()
-	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{issuer.Trust()}, Now: issuer.Now,
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}, Now: issuer.Now,
 		Cache: verify.NewCache(100, issuer.Now)})
 	if err != nil {
 		b.Fatal(err)
@@ -32,7 +32,7 @@ func BenchmarkGuard(b *testing.B) {
 	b.Run("Verify", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := verifier.Verify(b.Context(), raw); err != nil {
+			if _, err := verifier.Verify(b.Context(), verify.Presentation{Token: raw}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -140,7 +140,7 @@ func TestGuardWithoutKeys(t *testing.T) {
 	issuer := newIssuer()
 	trust := issuer.Trust()
 	trust.Keys = away{}
-	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{trust}, Now: issuer.Now})
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trust}, Now: issuer.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestGuardWithoutKeys(t *testing.T) {
 func TestGuardRetryAfter(t *testing.T) {
 	for wait, want := range map[time.Duration]string{0: "1", time.Millisecond: "1", 1500 * time.Millisecond: "2", time.Minute: "60"} {
 		h := http.Header{}
-		status := new(verify.Guard).Challenge(h, &verify.Error{Status: 503, RetryAfter: wait})
+		status := new(verify.Guard).WriteRefusal(h, &verify.Error{Status: 503, RetryAfter: wait})
 		if status != 503 || h.Get("Retry-After") != want {
 			t.Errorf("%v: %d %q, want %q", wait, status, h.Get("Retry-After"), want)
 		}

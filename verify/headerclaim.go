@@ -8,31 +8,39 @@ import (
 	"strings"
 )
 
-// maxHeaderValue is the longest claim, in bytes, that is put into a header.
+// maxHeaderValue is the length in bytes of the longest value that is put into a header.
 const maxHeaderValue = 4 << 10
 
-// HeaderClaim names a claim that is handed to what stands behind the guard as a request header.
+// HeaderClaim passes a claim on to the upstream as a request header.
 //
-// A string goes in as it is, a boolean as true or false, a number as it is spelled in the token, and an array of those
-// joined with commas. A claim that is absent, null, the empty string or the empty array leaves the header absent.
+// A string is passed on as it is, a boolean as true or false, a number as the token spells it, and
+// an array of these joined with commas. A claim that is absent, null, the empty string or the empty
+// array leaves the header absent.
 //
-// A claim that a header can't carry without doubt is never changed to fit: its token is refused with 401
-// invalid_token. That is an object, a value longer than 4 KiB, with a space at either end, with any byte outside
-// printable ASCII, and an array that holds one of those, an array, null, an empty string, or a string with a comma.
-// Non-ASCII is refused because upstreams don't agree on its encoding (RFC 9110 §5.5), and some, reading bytes as
-// Latin-1, take 0x85 for the end of a line. Name claims that identify, such as sub, rather than claims to be shown.
+// A value that a header cannot carry unambiguously is never changed to fit. The token is refused
+// with 401 invalid_token if the value
+//
+//   - is an object,
+//   - is longer than 4 KiB,
+//   - has a space at either end, or a byte outside printable ASCII,
+//   - is an array with such an element, or with an array, null, an empty string, or a string with a
+//     comma.
+//
+// Non-ASCII is refused because upstreams disagree on its encoding (RFC 9110 §5.5), and because some
+// that read bytes as Latin-1 take 0x85 for the end of a line. Use claims that identify, such as
+// sub, rather than claims that are displayed.
 type HeaderClaim struct {
-	// Header is the name of the request header. It must not be one that frames the message or belongs to the
-	// connection, nor Authorization.
+	// Header is the name of the request header. It must not be Authorization, nor a header that
+	// frames the message or belongs to the connection.
 	Header string
 
-	// Claim is the name of the claim, or a path into nested objects with dots: "realm_access.roles". A member whose
-	// whole name is the path wins, then the one with the longest name: dots in names such as
-	// "https://example.com/roles" do no harm.
+	// Claim is the name of the claim, or a path into nested objects with dots:
+	// "realm_access.roles". A member whose name is the whole path is preferred, then the one with
+	// the longest name, so a name may contain dots: "https://example.com/roles".
 	Claim string
 }
 
-// Claim looks up a member of the token by name, or by a path with dots as told at [HeaderClaim].
+// Claim returns a member of the token by its name, or by a path as in [HeaderClaim].
 func (t *Token) Claim(path string) (value any, ok bool) {
 	return member(t.Claims, path)
 }
@@ -56,10 +64,10 @@ func member(object map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
-// errUnfit is the cause of refusing a token for a claim that no header can carry.
-var errUnfit = errors.New("the value can't be carried in a header")
+// errUnfit is the cause of a refusal because of a claim that no header can carry.
+var errUnfit = errors.New("the value cannot be sent in a header")
 
-// headerValue gives the header form of a claim; "" stands for no header.
+// headerValue returns the value of the header for claim; "" stands for no header.
 func headerValue(claim any) (string, error) {
 	list, ok := claim.([]any)
 	if !ok {
@@ -106,7 +114,8 @@ func scalarValue(claim any) (string, error) {
 	return value, nil
 }
 
-// isHeaderValue accepts printable ASCII without a space at either end, of at most maxHeaderValue bytes.
+// isHeaderValue reports whether s is printable ASCII without a space at either end, and not longer
+// than maxHeaderValue.
 func isHeaderValue(s string) bool {
 	if len(s) > maxHeaderValue || strings.HasPrefix(s, " ") || strings.HasSuffix(s, " ") {
 		return false
@@ -119,12 +128,12 @@ func isHeaderValue(s string) bool {
 	return true
 }
 
-// setClaims sets each header of claims once, or none of them at all.
+// setClaims sets the headers of all claims, or none of them.
 func setClaims(h http.Header, claims []HeaderClaim, t *Token) error {
 	if len(claims) == 0 {
 		return nil
 	}
-	values := make([]string, len(claims)) // one allocation for the values of all headers
+	values := make([]string, len(claims)) // the headers share one allocation
 	for i, c := range claims {
 		claim, ok := t.Claim(c.Claim)
 		if !ok {
@@ -133,7 +142,7 @@ func setClaims(h http.Header, claims []HeaderClaim, t *Token) error {
 		value, err := headerValue(claim)
 		if err != nil {
 			return &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
-				Description: "a claim of the token can not be used here",
+				Description: "a claim of the token cannot be used here",
 				Cause:       fmt.Errorf("claim %q for header %s: %w", c.Claim, c.Header, err)}
 		}
 		values[i] = value

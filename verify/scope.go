@@ -2,24 +2,28 @@ package verify
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
 
-// Scope is a set of scope-tokens (RFC 6749 §3.3) in the order in which they
-// were first written. Scope-tokens are case-sensitive.
+// Scope is a set of scope-tokens (RFC 6749 §3.3) in the order in which they were first written.
+// Scope-tokens are case-sensitive.
+//
+// In JSON it is one string with the scope-tokens separated by spaces, as in RFC 7591 §2 and RFC
+// 7662 §2.2. The tags omitempty and omitzero leave an empty scope out.
 type Scope []string
 
 var (
 	errScope    = errors.New("a scope is scope-tokens of printable ASCII without quote or backslash, one space between them")
-	errScopeBig = errors.New("a scope has at most 256 scope-tokens")
+	errScopeBig = errors.New("a scope must not have more than 256 scope-tokens")
 )
 
-// maxScopeTokens bounds the work of comparing sets that are kept as lists.
+// maxScopeTokens bounds the cost of comparing scopes, which are lists.
 const maxScopeTokens = 256
 
-// ParseScope reads a scope as RFC 6749 §3.3 writes it and drops repeated
-// scope-tokens. The empty string is the empty scope.
+// ParseScope reads a scope as RFC 6749 §3.3 writes it, and drops repeated scope-tokens. The empty
+// string is the empty scope.
 func ParseScope(s string) (Scope, error) {
 	if s == "" {
 		return nil, nil
@@ -40,7 +44,7 @@ func ParseScope(s string) (Scope, error) {
 	return scope, nil
 }
 
-// isScopeToken holds a token to 1*( %x21 / %x23-5B / %x5D-7E ).
+// isScopeToken reports whether s is 1*( %x21 / %x23-5B / %x5D-7E ).
 func isScopeToken(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
@@ -50,13 +54,34 @@ func isScopeToken(s string) bool {
 	return s != ""
 }
 
-// String writes the scope as RFC 6749 §3.3 does.
+// String returns the scope as RFC 6749 §3.3 writes it.
 func (s Scope) String() string { return strings.Join(s, " ") }
+
+// MarshalText returns what String does. A scope that UnmarshalText would not read back as the same
+// scope-tokens is an error.
+func (s Scope) MarshalText() ([]byte, error) {
+	if len(s) > maxScopeTokens {
+		return nil, errScopeBig
+	}
+	if i := slices.IndexFunc(s, func(token string) bool { return !isScopeToken(token) }); i >= 0 {
+		return nil, fmt.Errorf("%q is not a scope-token: %w", s[i], errScope)
+	}
+	return []byte(s.String()), nil
+}
+
+// UnmarshalText sets the scope to what ParseScope reads from text.
+func (s *Scope) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseScope(string(text))
+	return err
+}
+
+// IsZero reports whether s is empty.
+func (s Scope) IsZero() bool { return len(s) == 0 }
 
 // Has reports whether token is one of s.
 func (s Scope) Has(token string) bool { return slices.Contains(s, token) }
 
-// Includes reports whether s has every token of other.
+// Includes reports whether s has every scope-token of other.
 func (s Scope) Includes(other Scope) bool {
 	for _, token := range other {
 		if !s.Has(token) {
@@ -66,7 +91,7 @@ func (s Scope) Includes(other Scope) bool {
 	return true
 }
 
-// Intersect gives the tokens of s that other has too, in the order of s.
+// Intersect returns the scope-tokens that s and other share, in the order of s.
 func (s Scope) Intersect(other Scope) Scope {
 	var both Scope
 	for _, token := range s {

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,4 +93,46 @@ func FuzzScope(f *testing.F) {
 			}
 		}
 	})
+}
+
+// RFC 7591 §2, RFC 7662 §2.2: in JSON a scope is one string.
+func TestScopeJSON(t *testing.T) {
+	type record struct {
+		Always verify.Scope `json:"always"`
+		Empty  verify.Scope `json:"empty,omitempty"`
+		Zero   verify.Scope `json:"zero,omitzero"`
+	}
+	for _, test := range []struct {
+		name  string
+		scope verify.Scope
+		want  string
+	}{
+		{"nil", nil, `{"always":""}`},
+		{"empty", verify.Scope{}, `{"always":""}`},
+		{"one", verify.Scope{"a"}, `{"always":"a","empty":"a","zero":"a"}`},
+		{"two", verify.Scope{"b:x", "a"}, `{"always":"b:x a","empty":"b:x a","zero":"b:x a"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text, err := json.Marshal(record{test.scope, test.scope, test.scope})
+			if err != nil || string(text) != test.want {
+				t.Errorf("got %s (%v), want %s", text, err, test.want)
+			}
+			var read record
+			if err := json.Unmarshal(text, &read); err != nil || !slices.Equal(read.Always, test.scope) ||
+				!slices.Equal(read.Empty, test.scope) || !slices.Equal(read.Zero, test.scope) {
+				t.Errorf("%s reads as %+v (%v)", text, read, err)
+			}
+		})
+	}
+	for _, text := range []string{`["a"]`, `"a  b"`, `" a"`, `"\""`, `1`} {
+		scope := verify.Scope{"before"}
+		if err := json.Unmarshal([]byte(text), &scope); err == nil {
+			t.Errorf("%s reads as %q", text, scope)
+		}
+	}
+	for _, scope := range []verify.Scope{{"a b"}, {""}, {"a", `"`}, make(verify.Scope, 257)} {
+		if text, err := json.Marshal(scope); err == nil {
+			t.Errorf("%q is written as %s", scope, text)
+		}
+	}
 }

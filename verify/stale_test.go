@@ -37,7 +37,7 @@ func TestRevocationsThatAreNotFollowed(t *testing.T) {
 	expect(t, v, token, "Service Unavailable")
 	expect(t, v, bad, verify.InvalidToken)
 	expect(t, unbounded, token, "ok")
-	if _, err := v.Verify(t.Context(), token); !errors.Is(err, verify.ErrStale) {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: token}); !errors.Is(err, verify.ErrStale) {
 		t.Errorf("got %v, want ErrStale", err)
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -57,7 +57,7 @@ func TestRevocationMaxAgeWithoutRevocations(t *testing.T) {
 	expect(t, newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].RevocationMaxAge = time.Minute }), issuer.Sign(nil), "ok")
 	trusted := issuer.Trust()
 	trusted.RevocationMaxAge = -1
-	if _, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}}); err == nil {
+	if _, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}}); err == nil {
 		t.Error("a negative age is taken")
 	}
 }

@@ -9,81 +9,80 @@ import (
 	"time"
 )
 
-// Config describes a Verifier. What is left out is strict.
+// Config describes a Verifier. The zero value of each option is the strict one.
 type Config struct {
-	// Issuers are the authorization servers whose tokens are good here; at least one.
-	Issuers []Issuer
+	// Issuers are the authorization servers whose tokens are accepted; at least one is required.
+	Issuers []TrustedIssuer
 
-	// Cache remembers proven tokens; nil for none. It may be shared by any
-	// number of verifiers: what it holds is true for all of them.
+	// Cache remembers proven tokens; nil for none. Verifiers with different rules may share one,
+	// since what it holds is true for all of them.
 	Cache *Cache
 
-	// Leeway is how far the clocks of issuer and verifier may be apart, for
-	// exp, nbf and iat. 30 s is a good value; more than MaxLeeway is refused.
+	// Leeway is how far the clocks of issuer and verifier may differ, for exp, nbf and iat. 30 s is
+	// a good value; it must not exceed MaxLeeway.
 	Leeway time.Duration
 
-	// MaxTokenSize is the length in bytes above which a token is not looked
-	// at; 0 stands for 8192. Less than 256 is refused.
+	// MaxTokenSize is the length of the longest token accepted, in bytes; 0 stands for 8192. It must
+	// be at least 256.
 	MaxTokenSize int
 
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
 }
 
-// Issuer is one authorization server and what is asked of its tokens.
-type Issuer struct {
-	// Name is the issuer identifier: iss must be the same bytes (RFC 8414 §2).
+// TrustedIssuer is an authorization server whose tokens are accepted, and what they must satisfy.
+type TrustedIssuer struct {
+	// Name is the issuer identifier. iss must equal it byte for byte (RFC 8414 §2).
 	Name string
 
-	// Keys has the issuer's public keys.
+	// Keys holds the public keys of the issuer.
 	Keys KeySet
 
-	// Audience names this resource server: one of these must be in aud (RFC
-	// 9068 §4). InsecureAnyAudience drops the check, and lets in tokens that
-	// were made for somebody else.
+	// Audience names this resource server: one of these must be in aud (RFC 9068 §4).
+	// InsecureAnyAudience drops the check, and accepts tokens issued for other servers.
 	Audience            []string
 	InsecureAnyAudience bool
 
-	// Algorithms narrows what a key may be bound to; empty: no narrower.
+	// Algorithms restricts the algorithms of the issuer's keys (RFC 7518 §3.1); empty: no
+	// restriction.
 	Algorithms []string
 
-	// Types are the values of typ that are taken; empty: at+jwt alone. For an
-	// issuer that does not follow RFC 9068 it may be "JWT", or "" for a token
-	// without typ. Such an issuer's ID tokens may then pass for access tokens:
-	// give this server an audience that no client id equals.
+	// Types are the values of typ that are accepted; empty: at+jwt alone. For an issuer that does
+	// not follow RFC 9068 it may be "JWT", or "" for a token without typ. ID tokens of such an
+	// issuer can then pass for access tokens: give this server an audience that no client id equals.
 	Types []string
 
-	// AllowMissingKeyID takes a token without kid, if the issuer has one key only.
+	// AllowMissingKeyID accepts a token without kid if the issuer has exactly one key.
 	AllowMissingKeyID bool
 
-	// Revocations lists what is no longer good before it expires; nil for none.
+	// Revocations holds what was revoked before it expired; nil for none.
 	Revocations *Revocations
 
-	// RevocationMaxAge is for how long Revocations may go without being followed;
-	// after that every token is answered with 503, since nobody can tell whether
-	// it has been revoked. Zero: for ever.
+	// RevocationMaxAge is how long ago Revocations may have been complete for the last time (see
+	// [Revocations.Followed]). Beyond that every token is answered with 503, since it may have been
+	// revoked. Zero: no limit.
 	RevocationMaxAge time.Duration
 }
 
 // Verifier checks access tokens. It is safe for concurrent use.
 type Verifier struct {
-	issuers map[string]*Issuer
+	issuers map[string]*TrustedIssuer
 	cache   *Cache
 	leeway  time.Duration
 	maxSize int
 	now     func() time.Time
 }
 
-// MaxLeeway is the most that Config.Leeway can be. A token may be taken for that
-// long after its expiry, so keys and revocations are kept for longer by as much.
+// MaxLeeway is the largest Config.Leeway. A token may be accepted for that long after its expiry,
+// so keys and revocations must be kept for that much longer.
 const MaxLeeway = 5 * time.Minute
 
 const defaultTokenSize = 8192
 
-// minTokenSize is less than any token has, with the claims that RFC 9068 §2.2 wants and a signature.
+// minTokenSize is shorter than any token with the claims of RFC 9068 §2.2 and a signature.
 const minTokenSize = 256
 
-// New gives a Verifier for c, or says what is wrong with it.
+// New returns a Verifier for c, or what is wrong with c.
 func New(c Config) (*Verifier, error) {
 	if len(c.Issuers) == 0 {
 		return nil, errors.New("verify: no issuer")
@@ -94,7 +93,7 @@ func New(c Config) (*Verifier, error) {
 	if c.MaxTokenSize != 0 && c.MaxTokenSize < minTokenSize {
 		return nil, fmt.Errorf("verify: no token fits into %d bytes; the greatest token size is %d at least", c.MaxTokenSize, minTokenSize)
 	}
-	v := &Verifier{issuers: make(map[string]*Issuer, len(c.Issuers)), cache: c.Cache, leeway: c.Leeway,
+	v := &Verifier{issuers: make(map[string]*TrustedIssuer, len(c.Issuers)), cache: c.Cache, leeway: c.Leeway,
 		maxSize: c.MaxTokenSize, now: c.Now}
 	if v.maxSize == 0 {
 		v.maxSize = defaultTokenSize
@@ -114,18 +113,18 @@ func New(c Config) (*Verifier, error) {
 	return v, nil
 }
 
-// normalize validates i and brings its lists to the form that tokens are
-// compared in, on copies of its own.
-func (i *Issuer) normalize() error {
+// normalize validates i, and replaces its lists by copies in the form in which tokens are compared
+// with them.
+func (i *TrustedIssuer) normalize() error {
 	switch {
 	case i.Name == "":
 		return errors.New("no name")
 	case i.Keys == nil:
 		return errors.New("no keys")
 	case len(i.Audience) == 0 && !i.InsecureAnyAudience:
-		return errors.New("no audience: a token for any other server would do")
+		return errors.New("no audience: tokens for any other server would be accepted")
 	case i.RevocationMaxAge < 0:
-		return errors.New("the greatest age of revocations is negative")
+		return errors.New("the maximum age of revocations must not be negative")
 	case slices.Contains(i.Audience, ""):
 		return errors.New("an empty audience")
 	}
@@ -147,13 +146,13 @@ func (i *Issuer) normalize() error {
 	return nil
 }
 
-// Verify gives the token that raw is, if this server should honour it now. The
-// error is always an *Error.
-func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
-	s := verification{Verifier: v, ctx: ctx, raw: raw, now: v.now()}
+// Verify returns the token that p presents if this server should honour it now. The error is
+// always an *[Error].
+func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
+	s := v.verification(ctx, p)
 	s.recall()
 	for i := range checks {
-		if s.spared(checks[i].once) {
+		if s.cached(checks[i].cached) {
 			continue
 		}
 		if err := checks[i].run(&s); err != nil {
@@ -167,15 +166,15 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 // Check is the outcome of one check.
 type Check struct {
 	Name    string
-	Err     error // nil when passed; else an *Error
-	Skipped bool  // an earlier failure leaves nothing to check
+	Err     error // an *Error; nil when the check passed or was skipped
+	Skipped bool  // an earlier check failed, which leaves nothing to check
 }
 
-// Inspect runs the checks of Verify one after the other without stopping at
-// the first that fails, and without the cache. The token is what raw says, nil
-// when it cannot be read: trust none of it unless every check passed.
-func (v *Verifier) Inspect(ctx context.Context, raw string) (*Token, []Check) {
-	s := verification{Verifier: v, ctx: ctx, raw: raw, now: v.now()}
+// Inspect runs the checks of Verify without stopping at the first that fails, and without the
+// cache. The token is what p.Token says, or nil if that cannot be read. Trust none of it unless
+// every check passed.
+func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check) {
+	s := v.verification(ctx, p)
 	report := make([]Check, len(checks))
 	for i, c := range checks {
 		report[i] = Check{Name: c.name, Skipped: s.known&c.needs != c.needs}

@@ -36,7 +36,7 @@ func TestNew(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := verify.Config{Issuers: []verify.Issuer{issuer.Trust()}}
+			c := verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}}
 			test.change(&c)
 			_, err := verify.New(c)
 			switch {
@@ -86,7 +86,7 @@ func TestKeySetUnavailable(t *testing.T) {
 		expect(t, v, cached, "Service Unavailable")
 		expect(t, v, fresh, "Service Unavailable")
 		var refused *verify.Error
-		if _, got := v.Verify(t.Context(), fresh); !errors.As(got, &refused) || refused.RetryAfter <= 0 || !errors.Is(got, err) {
+		if _, got := v.Verify(t.Context(), verify.Presentation{Token: fresh}); !errors.As(got, &refused) || refused.RetryAfter <= 0 || !errors.Is(got, err) {
 			t.Errorf("got %v, want Retry-After and the cause", got)
 		}
 	}
@@ -140,8 +140,8 @@ func TestInspect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, verr := v.Verify(t.Context(), test.raw)
-			_, report := v.Inspect(t.Context(), test.raw)
+			_, verr := v.Verify(t.Context(), verify.Presentation{Token: test.raw})
+			_, report := v.Inspect(t.Context(), verify.Presentation{Token: test.raw})
 			var failed, skipped []string
 			for _, check := range report {
 				name := strings.ReplaceAll(check.Name, " ", "-")

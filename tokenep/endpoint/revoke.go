@@ -56,7 +56,7 @@ func (e Revocation) call(ctx context.Context, r *tokenep.Request) (any, error) {
 		// (§2.2.1).
 		return nil, tokenep.UnsupportedTokenType.Describe("API tokens are revoked by those who manage them, not here")
 	}
-	t, err := e.Verifier.Verify(ctx, token)
+	t, err := e.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	switch unavailable := tokenep.AsUnavailable(err); {
 	case unavailable != nil:
 		return nil, unavailable

@@ -49,7 +49,7 @@ func (f *fixture) cached(t *testing.T) *verify.Verifier {
 	t.Helper()
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestClockThatJumpsMakesNoTokenImmortal(t *testing.T) {
 				f.at(at, func() {
 					want := at.Before(token.Expires)
 					_, plainly := f.verify(t, raw)
-					_, proven := cached.Verify(t.Context(), raw)
+					_, proven := cached.Verify(t.Context(), verify.Presentation{Token: raw})
 					if (plainly == nil) != want || (proven == nil) != want {
 						t.Errorf("at %s: %v, and from the cache %v; want it to pass: %t", at, plainly, proven, want)
 					}
@@ -112,7 +112,7 @@ func TestClockThatJumpsBringsNothingBack(t *testing.T) {
 		for more := true; more; more = jump() {
 			for i, token := range revoked {
 				_, plainly := f.verify(t, token)
-				if _, proven := cached.Verify(t.Context(), token); plainly == nil || proven == nil {
+				if _, proven := cached.Verify(t.Context(), verify.Presentation{Token: token}); plainly == nil || proven == nil {
 					t.Errorf("revoked token %d passes: %v %v", i, plainly, proven)
 				}
 			}

@@ -167,7 +167,7 @@ func TestJWKSOutlivesTokens(t *testing.T) {
 	f := newFixture(t)
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestJWKSOutlivesTokens(t *testing.T) {
 	if err := f.Keys.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Verify(t.Context(), last.json["access_token"].(string)); err != nil {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: last.json["access_token"].(string)}); err != nil {
 		t.Error(err)
 	}
 }

@@ -53,7 +53,7 @@ func Example() {
 	// The API. It trusts the issuer in its own process, and fetches nothing.
 	trusted := issuer.Trusted()
 	trusted.Audience = []string{url + "/orders"}
-	verifier, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}})
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}})
 	if err != nil {
 		panic(err)
 	}

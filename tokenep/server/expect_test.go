@@ -115,9 +115,9 @@ func (f *fixture) verify(t *testing.T, raw string) (*verify.Token, error) {
 	t.Helper()
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v.Verify(t.Context(), raw)
+	return v.Verify(t.Context(), verify.Presentation{Token: raw})
 }

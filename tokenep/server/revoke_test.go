@@ -124,7 +124,7 @@ func TestRevokeOutlivesLeeway(t *testing.T) {
 	f := newFixture(t)
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,10 +132,10 @@ func TestRevokeOutlivesLeeway(t *testing.T) {
 	f.do(t, post("token", revoked).by("billing").at(revokePath))
 	f.clock.Advance(time.Hour + 4*time.Minute)
 	f.Config.Memory.Revocations.Sweep(f.clock.Now())
-	if _, err := v.Verify(t.Context(), kept); err != nil {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: kept}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Verify(t.Context(), revoked); err == nil {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: revoked}); err == nil {
 		t.Error("a revoked token is good again after its expiry")
 	}
 }
@@ -145,17 +145,17 @@ func TestRevokeWithinLeeway(t *testing.T) {
 	f := newFixture(t)
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Leeway: verify.MaxLeeway, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	token := f.mint(t, tokenep.Claims{})
 	f.clock.Advance(time.Hour + 4*time.Minute)
-	if _, err := v.Verify(t.Context(), token); err != nil {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: token}); err != nil {
 		t.Fatal(err)
 	}
 	f.do(t, post("token", token).by("billing").at(revokePath))
-	if _, err := v.Verify(t.Context(), token); err == nil {
+	if _, err := v.Verify(t.Context(), verify.Presentation{Token: token}); err == nil {
 		t.Error("a token that was revoked after its expiry is still taken")
 	}
 }

@@ -156,12 +156,12 @@ func TestScopeCachedToken(t *testing.T) {
 	f := newFixture(t)
 	trusted := f.Trusted()
 	trusted.InsecureAnyAudience = true
-	handed, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
+	handed, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	subject := f.mint(t, tokenep.Claims{Act: map[string]any{"sub": "a<b", "act": map[string]any{"sub": "é"}}})
-	if _, err := handed.Verify(t.Context(), subject); err != nil { // so that only new tokens are counted
+	if _, err := handed.Verify(t.Context(), verify.Presentation{Token: subject}); err != nil { // so that only new tokens are counted
 		t.Fatal(err)
 	}
 	for _, r := range []request{
@@ -173,7 +173,7 @@ func TestScopeCachedToken(t *testing.T) {
 		if f.Config.Memory.Cache.Len() != before+1 {
 			t.Fatal("the cache does not have the token")
 		}
-		cached, err := handed.Verify(t.Context(), a.json["access_token"].(string))
+		cached, err := handed.Verify(t.Context(), verify.Presentation{Token: a.json["access_token"].(string)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -171,7 +171,7 @@ func New(c Config) (*Server, error) {
 func (s *Server) trustItself() (err error) {
 	trusted := s.Trusted()
 	trusted.InsecureAnyAudience = true // whom a token is for is judged by whoever asks
-	own := verify.Config{Issuers: []verify.Issuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
+	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
 	if s.Verifier, err = verify.New(own); err != nil {
 		return err
 	}
@@ -380,8 +380,8 @@ func (s *Server) Wait(ctx context.Context) error {
 }
 
 // Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for the caller to set.
-func (s *Server) Trusted() verify.Issuer {
-	return verify.Issuer{
+func (s *Server) Trusted() verify.TrustedIssuer {
+	return verify.TrustedIssuer{
 		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,
 	}
 }

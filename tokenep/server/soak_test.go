@@ -98,7 +98,7 @@ func newDay(t *testing.T) *day {
 	trusted := d.Trusted()
 	trusted.InsecureAnyAudience = true
 	var err error
-	if d.checker, err = verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Cache: c.Memory.Cache}); err != nil {
+	if d.checker, err = verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: c.Memory.Cache}); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -109,7 +109,7 @@ func (d *day) token(r request) string {
 	d.t.Helper()
 	a := d.do(d.t, r)
 	raw, _ := a.json["access_token"].(string)
-	token, err := d.checker.Verify(d.t.Context(), raw)
+	token, err := d.checker.Verify(d.t.Context(), verify.Presentation{Token: raw})
 	if err != nil {
 		d.t.Fatalf("%d %s: %v", a.status, a.body, err)
 	}

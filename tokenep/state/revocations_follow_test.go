@@ -151,10 +151,10 @@ func staleness(t *testing.T, set *verify.Revocations, c *clock) func() bool {
 	issuer.Now = c.Now
 	trusted := issuer.Trust()
 	trusted.Revocations, trusted.RevocationMaxAge = set, time.Minute
-	v, err := verify.New(verify.Config{Issuers: []verify.Issuer{trusted}, Now: c.Now})
+	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: c.Now})
 	must(t, err)
 	return func() bool {
-		_, err := v.Verify(t.Context(), issuer.Sign(nil))
+		_, err := v.Verify(t.Context(), verify.Presentation{Token: issuer.Sign(nil)})
 		return errors.Is(err, verify.ErrStale)
 	}
 }

@@ -27,7 +27,7 @@ func (Own) Types() []string { return []string{grant.AccessTokenType, grant.JWTTy
 
 // Validate verifies the token as on any protected route: signature, expiry and revocation.
 func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	t, err := o.Verifier.Verify(ctx, token)
+	t, err := o.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	if err != nil {
 		return nil, refusal(err)
 	}

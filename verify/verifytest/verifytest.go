@@ -84,13 +84,13 @@ func (i *Issuer) KeySet() *verify.StaticKeys {
 }
 
 // Trust is what a verify.Config says to trust this issuer.
-func (i *Issuer) Trust() verify.Issuer {
-	return verify.Issuer{Name: i.Name, Keys: i.KeySet(), Audience: []string{i.Audience}}
+func (i *Issuer) Trust() verify.TrustedIssuer {
+	return verify.TrustedIssuer{Name: i.Name, Keys: i.KeySet(), Audience: []string{i.Audience}}
 }
 
 // Verifier trusts this issuer, without cache and leeway.
 func (i *Issuer) Verifier() *verify.Verifier {
-	return must(verify.New(verify.Config{Issuers: []verify.Issuer{i.Trust()}, Now: i.Now}))
+	return must(verify.New(verify.Config{Issuers: []verify.TrustedIssuer{i.Trust()}, Now: i.Now}))
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

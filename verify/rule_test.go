@@ -1,0 +1,119 @@
+package verify_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// readOnly is a rule by method and claim.
+func readOnly(r *http.Request, t *verify.Token) error {
+	if r.Method == http.MethodGet || t.Claims["writer"] == true {
+		return nil
+	}
+	return &verify.Error{Status: http.StatusForbidden, Code: verify.InsufficientScope,
+		Description: "only writers may do that", Scope: verify.Scope{"write"}}
+}
+
+// fresh is a rule of RFC 9470 §3: its challenge has a parameter of its own.
+func fresh(_ *http.Request, t *verify.Token) error {
+	if t.Claims["acr"] == "strong" {
+		return nil
+	}
+	return &verify.Error{Status: http.StatusUnauthorized, Code: "insufficient_user_authentication",
+		Description: "a stronger login is needed", Parameters: []verify.Parameter{{Name: "acr_values", Value: "strong"}}}
+}
+
+// Each rule is asked on every request, with the request before it, cached token or not; a refusal
+// says in the challenge what would do.
+func TestGuardRules(t *testing.T) {
+	issuer := newIssuer()
+	verifier := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, issuer.Now) })
+	guard := &verify.Guard{Verifier: verifier, Scope: verify.Scope{"read"}, Rules: []verify.Rule{readOnly, fresh}}
+	reader := issuer.Sign(verifytest.Claims{"scope": "read", "acr": "strong"})
+	for _, c := range []struct {
+		name, method, token string
+		status              int
+		challenge           string
+	}{
+		{"permitted", "GET", reader, 200, ""},
+		{"the same token, by another method", "POST", reader, 403,
+			`Bearer realm="api", error="insufficient_scope", error_description="only writers may do that", scope="write"`},
+		{"permitted by a claim", "POST", issuer.Sign(verifytest.Claims{"scope": "read", "acr": "strong", "writer": true}), 200, ""},
+		{"RFC 9470 §3", "GET", issuer.Sign(verifytest.Claims{"scope": "read", "acr": "weak"}), 401,
+			`Bearer realm="api", error="insufficient_user_authentication", error_description="a stronger login is needed", scope="read", acr_values="strong"`},
+		{"the scope comes first", "POST", issuer.Sign(nil), 403,
+			`Bearer realm="api", error="insufficient_scope", error_description="the access token lacks a scope that is needed here", scope="read"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 { // the second time the token is cached
+				r, w := httptest.NewRequest(c.method, "/orders", nil), httptest.NewRecorder()
+				r.Header.Set("Authorization", "Bearer "+c.token)
+				guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+				if got := w.Header().Get("WWW-Authenticate"); w.Code != c.status || got != c.challenge {
+					t.Errorf("got %d %s\nwant %d %s", w.Code, got, c.status, c.challenge)
+				}
+			}
+		})
+	}
+}
+
+// Rules are about tokens: a request that may pass without one meets none. The refused token is in
+// the error for the log, and an error that is not an *Error is nobody's refusal.
+func TestGuardRuleErrors(t *testing.T) {
+	issuer := newIssuer()
+	broken := errors.New("broken")
+	shared := &verify.Error{Status: http.StatusForbidden, Code: verify.InsufficientScope}
+	for _, c := range []struct {
+		name   string
+		rule   verify.Rule
+		status int
+	}{
+		{"refused", func(*http.Request, *verify.Token) error { return shared }, 403},
+		{"broken", func(*http.Request, *verify.Token) error { return broken }, 500},
+		{"away", func(*http.Request, *verify.Token) error { return &verify.Error{Status: 503} }, 503},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			guard := &verify.Guard{Verifier: issuer.Verifier(), Optional: true, Rules: []verify.Rule{c.rule}}
+			r := httptest.NewRequest("GET", "/", nil)
+			if token, err := guard.Admit(r); token != nil || err != nil {
+				t.Errorf("without token: %v, %v", token, err)
+			}
+			issuer.Authorize(r, nil)
+			_, err := guard.Admit(r)
+			refused, ok := errors.AsType[*verify.Error](err)
+			if !ok || refused.Status != c.status || refused.Token == nil || refused.Token.Subject != "alice" {
+				t.Errorf("got %+v, want %d and the token", err, c.status)
+			}
+			if len(r.Header["Authorization"]) > 0 {
+				t.Error("the token goes on to the error handler")
+			}
+		})
+	}
+	if shared.Token != nil || shared.Challenges != nil {
+		t.Errorf("a shared refusal was changed: %+v", shared)
+	}
+	if (&verify.Guard{Verifier: issuer.Verifier(), Rules: []verify.Rule{nil}}).Validate() == nil {
+		t.Error("a rule that is nil is taken")
+	}
+}
+
+// Several schemes are several lines (RFC 9110 §11.6.1), and what was there before is replaced.
+func TestChallenges(t *testing.T) {
+	h := http.Header{}
+	h.Set("WWW-Authenticate", "Basic")
+	err := &verify.Error{Status: 401, Code: verify.InvalidToken, Challenges: []verify.Challenge{
+		{Scheme: "DPoP", Parameters: []verify.Parameter{{Name: "error", Value: "invalid_token"}, {Name: "algs", Value: "ES256"}}},
+		{Scheme: "Bearer"},
+	}}
+	status := (&verify.Guard{Realm: "orders"}).WriteRefusal(h, err)
+	want := []string{`DPoP error="invalid_token", algs="ES256"`, "Bearer"}
+	if got := h.Values("WWW-Authenticate"); status != 401 || !slices.Equal(got, want) {
+		t.Errorf("%d %q, want %q", status, got, want)
+	}
+}
