@@ -49,7 +49,7 @@ func (i *Issuer) Mint(c *Claims) (Minted, error) {
 	if err != nil {
 		return Minted{}, err
 	}
-	header := key.Header()
+	header := key.Header("at+jwt")
 	token := make([]byte, 0, len(header)+base64.RawURLEncoding.EncodedLen(len(payload))+128) // room for an ES256 signature; another grows it
 	token = append(token, header...)
 	token = append(token, '.')

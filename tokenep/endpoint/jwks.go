@@ -15,7 +15,7 @@ import (
 func JWKS(ring *keys.Ring, maxAge time.Duration) http.Handler {
 	cacheControl := "public, max-age=" + strconv.Itoa(int(maxAge/time.Second))
 	return tokenep.Methods(tokenep.CORS{"*"}, func(w http.ResponseWriter, r *http.Request) {
-		body, etag := ring.JWKS()
+		body, etag := ring.Current().JWKS()
 		h := w.Header()
 		h.Set("Cache-Control", cacheControl)
 		h.Set("ETag", etag)

@@ -21,7 +21,8 @@ func cluster(t *testing.T, n int) ([]*Ring, []*clock) {
 	return rings, clocks
 }
 
-// TestClusterRotatesOnce lets a year pass for three processes that all refresh at once, each a few times.
+// TestClusterRotatesOnce lets a year pass for three processes that all refresh at once, each a few
+// times.
 func TestClusterRotatesOnce(t *testing.T) {
 	rings, clocks := cluster(t, 3)
 	seen := []string{activeID(t, rings[0])}
@@ -46,7 +47,7 @@ func TestClusterRotatesOnce(t *testing.T) {
 				t.Fatalf("month %d: process %d signs with %s, want %s: rotated more than once", month, i, got, next)
 			}
 			if now := clocks[i].Now(); only(t, r, Retired).Retired != now || only(t, r, Next).Created != now {
-				t.Errorf("month %d: %+v at %s", month, r.List(), now)
+				t.Errorf("month %d: %+v at %s", month, r.Current().List(), now)
 			}
 		}
 		if slices.Contains(seen, next) {
@@ -56,8 +57,10 @@ func TestClusterRotatesOnce(t *testing.T) {
 	}
 }
 
-// TestKeysAreKnownBeforeAndAfterTheySign holds the two promises against what verifiers see, a minute at a time: a verifier that fetched the key set up
-// to twice MaxAge ago knows the key that signs now, and a token that was signed up to Retain ago can be verified. Terms are short, so that many end.
+// TestKeysAreKnownBeforeAndAfterTheySign holds the two promises against what verifiers see, a
+// minute at a time: a verifier that fetched the key set up to twice MaxAge ago knows the key that
+// signs now, and a token that was signed up to Retain ago can be verified. Terms are short, so that
+// many end.
 func TestKeysAreKnownBeforeAndAfterTheySign(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
@@ -70,7 +73,7 @@ func TestKeysAreKnownBeforeAndAfterTheySign(t *testing.T) {
 		r := rings[minute%3]
 		refresh(t, r)
 		now, kid := c.Now(), activeID(t, r)
-		for _, i := range r.List() {
+		for _, i := range r.Current().List() {
 			if _, known := since[i.ID]; !known {
 				since[i.ID] = now
 			}
@@ -96,7 +99,8 @@ func TestKeysAreKnownBeforeAndAfterTheySign(t *testing.T) {
 	}
 }
 
-// TestClockThatJumpsAnHourEitherWay jumps at random in the life of a ring, by itself and in a cluster of which one clock is right.
+// TestClockThatJumpsAnHourEitherWay jumps at random in the life of a ring, by itself and in a
+// cluster of which one clock is right.
 func TestClockThatJumpsAnHourEitherWay(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -142,7 +146,8 @@ func TestClockThatJumpsAnHourEitherWay(t *testing.T) {
 	}
 }
 
-// TestClockThatWentBackMakesNothingImmortal: a key that was born, promoted or retired in what is now the future goes on its way an hour late.
+// TestClockThatWentBackMakesNothingImmortal: a key that was born, promoted or retired in what is
+// now the future goes on its way an hour late.
 func TestClockThatWentBackMakesNothingImmortal(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)

@@ -42,8 +42,8 @@ func TestKeysThatTheStoreLostVerifyBesideTheNewOnes(t *testing.T) {
 		for _, kid := range signed {
 			wantKey(t, r, kid, nil)
 		}
-		if activeID(t, r) != activeID(t, fresh) || len(r.List()) != 5 {
-			t.Errorf("the nodes are not of one ring: %+v", r.List())
+		if activeID(t, r) != activeID(t, fresh) || len(r.Current().List()) != 5 {
+			t.Errorf("the nodes are not of one ring: %+v", r.Current().List())
 		}
 		only(t, r, Next)
 	}
@@ -57,7 +57,8 @@ func TestKeysThatTheStoreLostVerifyBesideTheNewOnes(t *testing.T) {
 	}
 }
 
-// A node that has slept while all its keys were withdrawn sees a ring as strange as one that was made anew.
+// A node that has slept while all its keys were withdrawn sees a ring as strange as one that was
+// made anew.
 func TestWithdrawnKeysAreNotTakenForLostOnes(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
@@ -69,7 +70,7 @@ func TestWithdrawnKeysAreNotTakenForLostOnes(t *testing.T) {
 			}
 		}
 		b := start(t, s, c)
-		before := a.List()
+		before := a.Current().List()
 		for _, k := range before {
 			withdraw(t, a, k.ID)
 		}
@@ -77,8 +78,8 @@ func TestWithdrawnKeysAreNotTakenForLostOnes(t *testing.T) {
 		for _, k := range before {
 			wantKey(t, b, k.ID, verify.ErrUnknownKey)
 		}
-		if len(b.List()) != 2 {
-			t.Errorf("%+v, want the two new keys", b.List())
+		if len(b.Current().List()) != 2 {
+			t.Errorf("%+v, want the two new keys", b.Current().List())
 		}
 	}
 }
@@ -96,8 +97,8 @@ func TestTwoNodesThatMissTheLostKeysPutThemBackOnce(t *testing.T) {
 	refresh(t, fresh)
 	for _, r := range []*Ring{a, b, fresh} {
 		wantKey(t, r, old, nil)
-		if len(r.List()) != 4 {
-			t.Errorf("%+v, want two new keys and two old ones", r.List())
+		if len(r.Current().List()) != 4 {
+			t.Errorf("%+v, want two new keys and two old ones", r.Current().List())
 		}
 	}
 }

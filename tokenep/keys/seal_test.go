@@ -32,11 +32,12 @@ func stringOf(t *testing.T, s store.Store) string {
 	return string(rec.Data)
 }
 
-// inClear reports whether a private key of r is in the store, as PKCS #8 in base64 or as its bare number.
+// inClear reports whether a private key of r is in the store, as PKCS #8 in base64 or as its bare
+// number.
 func inClear(t *testing.T, s store.Store, r *Ring) bool {
 	t.Helper()
 	stored := stringOf(t, s)
-	for _, e := range r.now.Load().keys {
+	for _, e := range r.Current().entries {
 		private, err := x509.MarshalPKCS8PrivateKey(e.key.private)
 		if err != nil {
 			t.Fatal(err)

@@ -17,11 +17,13 @@ var ErrSealed = errors.New("cannot be decrypted")
 // mark begins the data of an encrypted record. What is in clear is JSON, and begins with a brace.
 var mark = []byte("A256GCM\n")
 
-// Seals encrypts the data of records: AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits in front of the
-// ciphertext. Such records are written a few times a month, far from the 2³² after which random nonces wear a key out.
+// Seals encrypts the data of records: AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits
+// in front of the ciphertext. Such records are written a few times a month, far from the 2³² after
+// which random nonces wear a key out.
 //
-// The associated data is where the record belongs: the name of the server, and its kind and id. So a record that was
-// copied to another place, into the store of another server for instance, is refused there.
+// The associated data is where the record belongs: the name of the server, and its kind and id. So
+// a record that was copied to another place, into the store of another server for instance, is
+// refused there.
 //
 // The zero value has no key: it seals nothing, and opens what is in clear.
 type Seals struct {
@@ -29,8 +31,8 @@ type Seals struct {
 	server  string
 }
 
-// New returns the seals of a server under these keys, of KeySize random bytes each: the first one encrypts, each decrypts,
-// so that one can be replaced by another.
+// New returns the seals of a server under these keys, of KeySize random bytes each: the first one
+// encrypts, each decrypts, so that one can be replaced by another.
 func New(encryptionKeys [][]byte, server string) (Seals, error) {
 	s := Seals{server: server}
 	for i, key := range encryptionKeys {
@@ -60,9 +62,10 @@ func (s Seals) Seal(kind, id string, data []byte) []byte {
 	return s.ciphers[0].Seal(bytes.Clone(mark), nil, data, s.place(kind, id))
 }
 
-// Open gives the data of what is stored of a record, and whether Seal would store it in the same way: who finds that it
-// would not can write it anew. What is in clear is opened whatever the keys: it dates from before there was one. The
-// error Is ErrSealed, and its text goes on after the name of what there are several of.
+// Open gives the data of what is stored of a record, and whether Seal would store it in the same
+// way: who finds that it would not can write it anew. What is in clear is opened whatever the keys:
+// it dates from before there was one. The error Is ErrSealed, and its text goes on after the name
+// of what there are several of.
 func (s Seals) Open(kind, id string, stored []byte) (data []byte, current bool, err error) {
 	sealed, found := bytes.CutPrefix(stored, mark)
 	if !found {

@@ -13,10 +13,10 @@ import (
 func TestNothingChangesBeforeItIsDue(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
-	_, before := r.JWKS()
+	_, before := r.Current().JWKS()
 	c.Advance(30*day - time.Second)
 	refresh(t, r)
-	if _, after := r.JWKS(); before != after {
+	if _, after := r.Current().JWKS(); before != after {
 		t.Error("the key set changed a second before a rotation was due")
 	}
 }
@@ -211,7 +211,7 @@ func TestKeyPromotedJustNowIsRetainedInFull(t *testing.T) {
 		if err := r.Rotate(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
-		for _, i := range r.List() {
+		for _, i := range r.Current().List() {
 			if i.ID == short && !i.Expires.Equal(c.Now().Add(retain)) {
 				t.Errorf("a key retired at %s expires at %s, want %s later", i.Retired, i.Expires, retain)
 			}

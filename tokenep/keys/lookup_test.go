@@ -39,7 +39,8 @@ func wantKey(t *testing.T, r *Ring, kid string, want error) {
 	}
 }
 
-// What node a signs is good on node b, however fast keys came into use there: b has not refreshed meanwhile.
+// What node a signs is good on node b, however fast keys came into use there: b has not refreshed
+// meanwhile.
 func TestKeyThatAnotherNodePutInUseIsKnown(t *testing.T) {
 	turns := map[string]func(*testing.T, *Ring){
 		"withdrawn": func(t *testing.T, r *Ring) { withdraw(t, r, activeID(t, r)) },
@@ -54,7 +55,7 @@ func TestKeyThatAnotherNodePutInUseIsKnown(t *testing.T) {
 		for _, b := range []struct {
 			name   string
 			change func(*Options)
-		}{{"own keys", func(*Options) {}}, {"given keys", given(own)}} {
+		}{{"own keys", func(*Options) {}}, {"given keys", giving(own)}} {
 			t.Run(name+"/"+b.name, func(t *testing.T) {
 				c := newClock()
 				s := newStore(t, c)
@@ -109,7 +110,8 @@ func TestUnknownKeyWhileTheStoreIsAwayIsNotRefusedForGood(t *testing.T) {
 	wantKey(t, b, "junk", verify.ErrUnknownKey)
 }
 
-// A thousand senders of junk, each of whom hangs up at once or waits, hold one goroutine each for a moment, and one Load.
+// A thousand senders of junk, each of whom hangs up at once or waits, hold one goroutine each for a
+// moment, and one Load.
 func TestJunkDoesNotGatherWhileTheStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
@@ -161,7 +163,7 @@ func TestLookOnAStoreWithoutATimeOutEnds(t *testing.T) {
 		wantKey(t, r, "junk", verify.ErrUnavailable)
 		time.Sleep(lookLimit)
 		synctest.Wait()
-		if !r.looks.last.over() {
+		if !r.lookup.last.over() {
 			t.Error("the look goes on")
 		}
 	})
