@@ -39,7 +39,7 @@ func pemOf(t *testing.T, k *Key) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// jwkOf gives the private JWK of k with more members, or without those that are nil.
+// jwkOf returns the private JWK of k with these members set, or removed if they are nil.
 func jwkOf(t *testing.T, k *Key, members map[string]any) string {
 	t.Helper()
 	private, err := jwk.FromRaw(k.private)
@@ -171,7 +171,7 @@ func TestFileThatHoldsNoSigningKeyIsRefused(t *testing.T) {
 
 func giving(keys ...*Key) func(*Options) { return func(o *Options) { o.Given = keys } }
 
-// pair gives two keys as they come from files.
+// pair returns two keys that were read from files.
 func pair(t *testing.T) (a, b *Key) {
 	t.Helper()
 	k := each(t)
@@ -197,7 +197,7 @@ func TestGivenKeysSignAndArePublished(t *testing.T) {
 	if !published(r, a.ID) || !published(r, b.ID) {
 		t.Error("a given key is not published")
 	}
-	// They turn over by configuration alone, whatever the time.
+	// Only a configuration replaces them, however late it is.
 	c.Advance(400 * day)
 	refresh(t, r)
 	if err := r.Rotate(t.Context(), true); !errors.Is(err, ErrGiven) {
@@ -269,7 +269,7 @@ func TestTokensOfTheRingOutliveTheChangeToGivenKeys(t *testing.T) {
 	if err := startErr(t, s, c, giving(a, b), under("b")); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("got %v, want ErrSealed", err)
 	}
-	// And back: the ring goes on where it was left.
+	// And back: the ring continues where it stopped.
 	back := start(t, s, c, under("a"))
 	if kid := activeID(t, back); kid == a.ID || kid == b.ID {
 		t.Error("a given key still signs")

@@ -9,7 +9,7 @@ import (
 
 func before(r *Ring) func(*Options) { return func(o *Options) { o.Before = r } }
 
-// notStarted gives a ring that New has made.
+// notStarted returns a new ring without starting it.
 func notStarted(t *testing.T, s store.Store, c *clock, change ...func(*Options)) *Ring {
 	t.Helper()
 	o := Options{Store: s, Retain: retain, Now: c.Now}

@@ -49,7 +49,7 @@ func TestSignaturesAreVerifiedByAnotherLibrary(t *testing.T) {
 	for alg, k := range each(t) {
 		t.Run(alg, func(t *testing.T) {
 			t.Parallel()
-			for range 20 { // an r or s with leading zeros turns up now and then
+			for range 20 { // an r or s has leading zeros now and then
 				token := signed(t, k, `{"sub":"a"}`)
 				known := jwa.SignatureAlgorithm(sameName(alg))
 				if _, err := verifyToken(token, alg, known, k.Public()); err != nil {
@@ -70,8 +70,8 @@ func signed(t testing.TB, k *Key, payload string) string {
 	return string(out)
 }
 
-// verifyToken asks jwx, which does not know the name Ed25519: there the parts are verified without
-// its look at the header.
+// verifyToken verifies with jwx. That does not know the name Ed25519, so under that name the parts
+// are verified and the header is not read.
 func verifyToken(token, alg string, known jwa.SignatureAlgorithm, public crypto.PublicKey) ([]byte, error) {
 	if alg != "Ed25519" {
 		return jws.Verify([]byte(token), jws.WithKey(known, public))
@@ -184,7 +184,7 @@ func TestKeySetHoldsPublicMembersUnderTheirThumbprints(t *testing.T) {
 	}
 }
 
-// checkThumbprint parses the set as a stranger would and computes RFC 7638 over it.
+// checkThumbprint parses the key set with another library and computes the thumbprint of RFC 7638.
 func checkThumbprint(t *testing.T, jwks []byte, kid string) {
 	t.Helper()
 	set, err := jwk.Parse(jwks)
@@ -302,8 +302,8 @@ func TestPublicKeyStaysOnePointerAcrossRefreshes(t *testing.T) {
 	}
 }
 
-// BenchmarkSign holds a signature of ours against the raw one, in one run: of-signature is time
-// over time, and should stay under 1.3.
+// BenchmarkSign compares AppendSignature with the bare signature, in one run: of-signature is the
+// ratio of their times, and should stay under 1.3.
 func BenchmarkSign(b *testing.B) {
 	k, err := generate("ES256")
 	if err != nil {
@@ -332,7 +332,7 @@ func BenchmarkSign(b *testing.B) {
 	b.ReportMetric(float64(ours)/float64(theirs), "of-signature")
 }
 
-// recordOf gives a ring of one active key, for newSet and encodeRing.
+// recordOf returns a ring of one active key, for newSet and encodeRing.
 func recordOf(t *testing.T, k *Key) (store.Record, []entry) {
 	t.Helper()
 	now := newClock().Now()

@@ -24,7 +24,8 @@ func (s schedule) lost(held, stored *Set, now time.Time) []entry {
 	}
 	out := slices.Clone(held.entries)
 	for i := range out {
-		if e := &out[i]; e.state() != Retired { // the next one too: another process may have been signing with it
+		// The next one too: another process may have been signing with it.
+		if e := &out[i]; e.state() != Retired {
 			e.retired, e.retain = now, max(e.retain, s.retain)
 		}
 	}

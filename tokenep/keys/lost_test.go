@@ -10,7 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// lose has the store forget the ring.
+// lose deletes the ring from the store.
 func lose(t *testing.T, s store.Store) {
 	t.Helper()
 	if err := s.Delete(t.Context(), recordKind, recordID); err != nil {
@@ -30,7 +30,7 @@ func TestKeysThatTheStoreLostVerifyBesideTheNewOnes(t *testing.T) {
 	signed := []string{activeID(t, a), activeID(t, b), only(t, a, Next).ID}
 	lose(t, s)
 	fresh := start(t, s, c)
-	for range 2 { // whoever comes first, and nobody again
+	for range 2 { // the first one adds the keys, and no one does so again
 		for _, r := range []*Ring{a, b, fresh} {
 			refresh(t, r)
 		}
@@ -57,8 +57,8 @@ func TestKeysThatTheStoreLostVerifyBesideTheNewOnes(t *testing.T) {
 	}
 }
 
-// A node that has slept while all its keys were withdrawn sees a ring as strange as one that was
-// made anew.
+// A node that was suspended while all its keys were withdrawn has no key in common with the stored
+// ring, as if that were a new one.
 func TestWithdrawnKeysAreNotTakenForLostOnes(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)

@@ -31,7 +31,7 @@ func newStore(t testing.TB, c *clock) store.Store {
 	return s
 }
 
-// start gives a started ring over s; change may set more options.
+// start returns a started ring over s; change may set more options.
 func start(t testing.TB, s store.Store, c *clock, change ...func(*Options)) *Ring {
 	t.Helper()
 	o := Options{Store: s, Retain: retain, Now: c.Now, Logger: slog.New(slog.DiscardHandler)}
@@ -144,7 +144,7 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-// away is a store that can be cut off.
+// away is a store that can be made unavailable.
 type away struct {
 	store.Store
 	mu  sync.Mutex

@@ -104,7 +104,7 @@ func (s schedule) withdraw(kid string) decision {
 		}
 		out := slices.Clone(keys)
 		if out[at].state() == Active {
-			if find(out, Next) < 0 { // between two steps of the ring, after a change of the algorithm
+			if find(out, Next) < 0 { // due never leaves it so, but the record may have been edited
 				var err error
 				if out, err = s.addNext(out, now); err != nil {
 					return nil, err

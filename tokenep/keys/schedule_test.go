@@ -46,7 +46,7 @@ func TestNoKeySignsBeforeItWasPublishedLongEnough(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
 	r := start(t, s, c, func(o *Options) { o.Active = 2 * time.Hour; o.Publish = 2 * time.Hour })
-	// The next key is made late: by hand, an hour into the life of the active one.
+	// The next key is made late, by a rotation an hour after the active one was made.
 	c.Advance(time.Hour)
 	if err := r.Rotate(t.Context(), true); err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestKeyPromotedJustNowIsRetainedInFull(t *testing.T) {
 	}
 }
 
-// overtaken is a store on which somebody else is faster, once.
+// overtaken is a store in which another process is faster once: first runs before the next Swap.
 type overtaken struct {
 	store.Store
 	first func()

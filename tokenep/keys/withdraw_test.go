@@ -19,7 +19,7 @@ func withdraw(t *testing.T, r *Ring, kid string) {
 	if published(r, kid) {
 		t.Error("the withdrawn key is still published")
 	}
-	only(t, r, Active) // and one of each, whatever was withdrawn
+	only(t, r, Active) // there is one of each, whatever was withdrawn
 	only(t, r, Next)
 }
 
@@ -35,7 +35,8 @@ func TestWithdrawnKeyVerifiesNoMoreWhateverItsState(t *testing.T) {
 			before := r.Current().List()
 			kid := only(t, r, state).ID
 			withdraw(t, r, kid)
-			for _, k := range before { // the others are as they were, but for the next one, which may have moved up
+			// The others are as they were, except that the next one may have become active.
+			for _, k := range before {
 				i := slices.IndexFunc(r.Current().List(), func(now Info) bool { return now.ID == k.ID })
 				switch {
 				case k.ID == kid:
@@ -53,7 +54,7 @@ func TestWithdrawnKeyVerifiesNoMoreWhateverItsState(t *testing.T) {
 	}
 }
 
-// All keys of a store that others have read can be withdrawn, one after the other and in any order.
+// If a copy of the store is in the wrong hands, all its keys can be withdrawn one after the other.
 func TestAllKeysCanBeWithdrawn(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
