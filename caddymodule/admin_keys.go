@@ -13,7 +13,7 @@ type keyList struct {
 
 // listKeys returns the signing keys: what is published of them, and their times.
 func listKeys(r *adminRequest) (any, error) {
-	return keyList{r.server.core.Keys.List()}, nil
+	return keyList{r.server.core.Keys.Current().List()}, nil
 }
 
 // rotateKeys makes the next key the active one, and returns the keys as they are then.

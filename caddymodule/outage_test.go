@@ -187,7 +187,7 @@ func (o *outage) wave(t *testing.T, n int) (took []time.Duration, goroutines int
 }
 
 // startWithout starts another Caddy without its store: it has no keys, and so says why and ends.
-func (o *outage) startWithout(t *testing.T, s *servertest.Server, environment string) {
+func (o *outage) startWithout(t *testing.T, s *servertest.Process, environment string) {
 	for _, away := range []func(){s.Kill, func() { _ = s.Start(); s.Pause() }} {
 		away()
 		q := newProxy(t, o.store)

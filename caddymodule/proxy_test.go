@@ -320,7 +320,7 @@ func (p *proxy) within(bound time.Duration, what string, status int, ask func() 
 }
 
 // database starts a server for a store, and returns what a Caddyfile says of it with the environment that this takes.
-func database(t *testing.T, engine string) (s *servertest.Server, store, environment string) {
+func database(t *testing.T, engine string) (s *servertest.Process, store, environment string) {
 	t.Helper()
 	s = servertest.For(t, databases[engine])
 	return s, "store " + engine + " {env.DATABASE_URL}", "DATABASE_URL=" + s.URL

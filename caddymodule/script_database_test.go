@@ -11,7 +11,7 @@ import (
 
 type databaseKey struct{}
 
-var databases = map[string]func(...string) (*servertest.Server, error){
+var databases = map[string]func(...string) (*servertest.Process, error){
 	"redis": servertest.Redis, "postgres": servertest.Postgres,
 }
 
@@ -34,15 +34,15 @@ func scriptDatabase(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("DATABASE_URL", s.URL)
 	ts.Setenv("DATABASE_PORT", s.Port)
 	ts.Setenv("DATABASE_PASSWORD", servertest.Password)
-	*ts.Value(databaseKey{}).(**servertest.Server) = s
+	*ts.Value(databaseKey{}).(**servertest.Process) = s
 }
 
 // scriptDatabaseKill ends the server as kill -9 does.
 func scriptDatabaseKill(ts *testscript.TestScript, _ bool, _ []string) {
-	(*ts.Value(databaseKey{}).(**servertest.Server)).Kill()
+	(*ts.Value(databaseKey{}).(**servertest.Process)).Kill()
 }
 
 // scriptDatabaseStart starts it again.
 func scriptDatabaseStart(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Check((*ts.Value(databaseKey{}).(**servertest.Server)).Start())
+	ts.Check((*ts.Value(databaseKey{}).(**servertest.Process)).Start())
 }

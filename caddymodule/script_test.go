@@ -125,6 +125,6 @@ func setUpScript(env *testscript.Env) error {
 		}
 	}
 	env.Values[scriptStateKey{}] = &scriptState{caddys: make(map[string]*process)}
-	env.Values[databaseKey{}] = new(*servertest.Server)
+	env.Values[databaseKey{}] = new(*servertest.Process)
 	return nil
 }

@@ -19,7 +19,7 @@ func JWKS(ring *keys.Ring, maxAge time.Duration) tokenep.Endpoint {
 		Methods: []string{http.MethodGet, http.MethodHead},
 		Origins: tokenep.CORS{"*"},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, etag := ring.JWKS()
+			body, etag := ring.Current().JWKS()
 			h := w.Header()
 			h.Set("Cache-Control", cacheControl)
 			h.Set("ETag", etag)

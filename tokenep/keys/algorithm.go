@@ -16,15 +16,15 @@ import (
 // algorithm is one value of the "alg" header (RFC 7518 §3.1, RFC 8037 §3.1).
 type algorithm struct {
 	generate func() (crypto.Signer, error)
-	// fits reports whether a key found in the store is of this algorithm's kind.
+	// fits reports whether the algorithm can be used with a key.
 	fits func(crypto.Signer) bool
-	// sign gives the JWS signature of a message, not yet encoded.
+	// sign returns the JWS signature of a message, not yet in base64url.
 	sign func(key crypto.Signer, message []byte) ([]byte, error)
 }
 
-// algorithms lists what a ring can sign with. RSA moduli grow with the hash, so
-// that neither half is much weaker than the other. Ed25519 has two names: the
-// polymorphic EdDSA, and its own since RFC 9864.
+// algorithms lists what a ring can sign with. RSA moduli grow with the hash, so that neither is
+// much weaker than the other. Ed25519 has two names: the polymorphic EdDSA and, since RFC 9864, its
+// own.
 var algorithms = map[string]algorithm{
 	"ES256":   onCurve(elliptic.P256(), sum256),
 	"ES384":   onCurve(elliptic.P384(), sum384),
@@ -39,9 +39,17 @@ var algorithms = map[string]algorithm{
 	"Ed25519": edwards,
 }
 
-// Algorithms returns the values that Options.Algorithm takes, sorted.
+// Algorithms returns the values that Options.Algorithm accepts, sorted.
 func Algorithms() []string {
 	return slices.Sorted(maps.Keys(algorithms))
+}
+
+// sameName returns one name for algorithms that are the same under two names (RFC 9864 §2.2).
+func sameName(alg string) string {
+	if alg == "Ed25519" {
+		return "EdDSA"
+	}
+	return alg
 }
 
 // saltAsHash is the salt length of RFC 7518 §3.5.
@@ -88,7 +96,7 @@ func withRSA(bits int, hash crypto.Hash, sum func([]byte) []byte, pss *rsa.PSSOp
 	}
 }
 
-// edwards is Ed25519 (RFC 8037 §3.1), which hashes the message itself.
+// edwards is Ed25519 (RFC 8037 §3.1). It hashes the message itself.
 var edwards = algorithm{
 	generate: func() (crypto.Signer, error) {
 		_, key, err := ed25519.GenerateKey(rand.Reader)

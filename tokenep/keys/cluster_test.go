@@ -21,7 +21,8 @@ func cluster(t *testing.T, n int) ([]*Ring, []*clock) {
 	return rings, clocks
 }
 
-// TestClusterRotatesOnce lets a year pass for three processes that all refresh at once, each a few times.
+// TestClusterRotatesOnce lets a year pass for three processes, each of which refreshes several
+// times at once with the others.
 func TestClusterRotatesOnce(t *testing.T) {
 	rings, clocks := cluster(t, 3)
 	seen := []string{activeID(t, rings[0])}
@@ -46,7 +47,7 @@ func TestClusterRotatesOnce(t *testing.T) {
 				t.Fatalf("month %d: process %d signs with %s, want %s: rotated more than once", month, i, got, next)
 			}
 			if now := clocks[i].Now(); only(t, r, Retired).Retired != now || only(t, r, Next).Created != now {
-				t.Errorf("month %d: %+v at %s", month, r.List(), now)
+				t.Errorf("month %d: %+v at %s", month, r.Current().List(), now)
 			}
 		}
 		if slices.Contains(seen, next) {
@@ -56,21 +57,22 @@ func TestClusterRotatesOnce(t *testing.T) {
 	}
 }
 
-// TestKeysAreKnownBeforeAndAfterTheySign holds the two promises against what verifiers see, a minute at a time: a verifier that fetched the key set up
-// to twice MaxAge ago knows the key that signs now, and a token that was signed up to Retain ago can be verified. Terms are short, so that many end.
+// TestKeysAreKnownBeforeAndAfterTheySign checks two promises each minute: a verifier that fetched
+// the key set up to twice MaxAge ago knows the key that signs now, and a token that was signed up
+// to Retain ago can be verified. Terms are short, so that many end.
 func TestKeysAreKnownBeforeAndAfterTheySign(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
 	short := func(o *Options) { o.Active, o.MaxAge, o.Publish = 6*time.Hour, time.Hour, 2*time.Hour }
 	rings := []*Ring{start(t, s, c, short), start(t, s, c, short), start(t, s, c, short)}
 	born := c.Now()
-	since, signed := map[string]time.Time{}, map[string]time.Time{} // published since, signed last
+	since, signed := map[string]time.Time{}, map[string]time.Time{} // first published, last signed
 	active := map[string]bool{}
 	for minute := range 3 * 24 * 60 {
 		r := rings[minute%3]
 		refresh(t, r)
 		now, kid := c.Now(), activeID(t, r)
-		for _, i := range r.List() {
+		for _, i := range r.Current().List() {
 			if _, known := since[i.ID]; !known {
 				since[i.ID] = now
 			}
@@ -96,14 +98,16 @@ func TestKeysAreKnownBeforeAndAfterTheySign(t *testing.T) {
 	}
 }
 
-// TestClockThatJumpsAnHourEitherWay jumps at random in the life of a ring, by itself and in a cluster of which one clock is right.
+// TestClockThatJumpsAnHourEitherWay lets the clock of one of two processes jump at random; the
+// other one is right.
 func TestClockThatJumpsAnHourEitherWay(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	rings, clocks := cluster(t, 2)
 	truth := newClock()
-	signed, past := map[string]time.Time{}, map[string]bool{} // signed last, by the true time; signs no more
+	signed := map[string]time.Time{} // when a key signed last, by the true time
+	past := map[string]bool{}        // whether it has stopped
 	offset, signer := time.Duration(0), activeID(t, rings[0])
 	for range 200 {
 		step := time.Duration(random.IntN(12*60)) * time.Minute
@@ -127,7 +131,7 @@ func TestClockThatJumpsAnHourEitherWay(t *testing.T) {
 		}
 		only(t, rings[0], Next)
 		for kid, last := range signed {
-			// Of the time that a key is retained an hour may be lost, and an hour added.
+			// A key may be retained for an hour less or more.
 			if age := truth.Now().Sub(last); age < retain-2*time.Hour && !published(rings[0], kid) {
 				t.Fatalf("%s is not published %s after it signed", kid, age)
 			}
@@ -142,7 +146,8 @@ func TestClockThatJumpsAnHourEitherWay(t *testing.T) {
 	}
 }
 
-// TestClockThatWentBackMakesNothingImmortal: a key that was born, promoted or retired in what is now the future goes on its way an hour late.
+// TestClockThatWentBackMakesNothingImmortal: a key that was made, promoted or retired in what is
+// now the future reaches its next state an hour late.
 func TestClockThatWentBackMakesNothingImmortal(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)

@@ -1,37 +1,38 @@
-// Package keys holds the keys that sign access tokens, and turns them over.
+// Package keys holds the keys that sign tokens, and rotates them.
 //
-// A verifier caches the key set, so a key must be published before it signs and
-// stay published after it has stopped. Each key therefore goes one way:
+// A verifier caches the key set, so a key must be published before it signs and stay published
+// after it has stopped. Each key therefore goes through these states:
 //
-//	next      published, signs nothing yet          at least max(1 h, 2 × max-age)
-//	active    published, signs; there is one        Options.Active, 30 days by default
-//	retired   published, signs nothing any more     until every token it signed is dead
+//	next      published, has signed nothing       for at least max(1 h, 2 × MaxAge)
+//	active    published, signs; there is one      for Options.Active, 30 days by default
+//	retired   published, signs no more            until all tokens that it signed have expired
 //	gone
 //
-// The whole ring is one record of the store. A rotation is one compare-and-swap
-// of it, so several processes on one store rotate once: the others meet a
-// conflict, load the record again and find that nothing is due.
+// The ring is one record of the store. A rotation is one compare-and-swap of it, so several
+// processes over one store rotate once: the others meet a conflict, load the record again and find
+// that nothing is due.
 //
-// The path through the package: Start (ring.go) loads or makes the ring and
-// calls Refresh each minute; Refresh loads the record, asks due (turn.go) what
-// the clock demands, swaps the result in and hands readers a new snapshot.
-// Active, Key and JWKS read that snapshot without a lock. Only a kid that it does
-// not know has Key load the record out of turn (look.go).
+// Read the package in this order:
 //
-//	ring.go       Options, New, Start, Refresh, Rotate
-//	read.go       Active, Key, JWKS, List: what a request reads
-//	look.go       the store asked for a key that another process put in use
-//	lost.go       keys that the store has lost, and another process has replaced
-//	turn.go       the transitions, as functions of the clock alone
-//	withdraw.go   dropping a key that others may have
-//	given.go      keys of the configuration, in the place of a ring of its own
-//	inherit.go    keys of the configuration before, until the store is read
-//	file.go       reading one of those from PEM or a JWK
-//	record.go     the stored form
-//	seal/         its encryption (AES-256-GCM)
-//	key.go        one key: id, JOSE header, signature
+//	key.go        Key: id, JOSE header, signature
 //	algorithm.go  the algorithms, a line each
-//	ecdsa.go      ASN.1 signatures to the fixed width that JOSE wants
+//	ecdsa.go      ASN.1 signatures to the fixed width that JOSE requires
+//	file.go       ReadFile: a key from PEM or a JWK
 //
-// It is not a verifier of tokens (package verify), and signs with no symmetric key.
+//	entry.go      a key and its history, which is its State
+//	schedule.go   what becomes of the keys: due, rotate, withdraw, as functions of the time
+//	set.go        Set: all keys at one moment, computed for readers
+//	record.go     the ring as the store has it
+//	seal/         its encryption (AES-256-GCM)
+//
+//	options.go    Options
+//	ring.go       Ring: the current Set, replaced each minute and by an operator
+//	own.go        a source of keys: the stored ring; load, decide, swap
+//	lost.go       what own does when the store has lost its record
+//	given.go      the other source: keys that the configuration gives
+//	inherit.go    keys of the configuration before, until the store has been read
+//	lookup.go     reading the store for a kid that is unknown here
+//
+// A request reads the current Set and takes no lock. The package does not verify tokens (package
+// verify does), and has no symmetric keys.
 package keys

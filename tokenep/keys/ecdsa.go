@@ -4,9 +4,9 @@ import "errors"
 
 var errSignature = errors.New("keys: malformed ECDSA signature")
 
-// fixedWidth turns an ASN.1 ECDSA signature into r and s of size bytes each, as
-// RFC 7518 §3.4 wants it. ecdsa.Sign makes the ASN.1 form too and then parses
-// it into big integers; walking these few bytes is cheaper than asking it to.
+// fixedWidth converts an ASN.1 ECDSA signature to r and s of size bytes each, as RFC 7518 §3.4
+// requires. ecdsa.Sign makes the ASN.1 form too, and then parses it into big integers; to parse
+// these few bytes here is cheaper.
 func fixedWidth(der []byte, size int) ([]byte, error) {
 	body, rest, err := element(der, 0x30)
 	if err != nil || len(rest) != 0 {
@@ -27,8 +27,8 @@ func fixedWidth(der []byte, size int) ([]byte, error) {
 	return out, nil
 }
 
-// element splits off the first element of in, which must carry the given tag.
-// A P-521 signature is longer than 127 bytes: its length takes a second byte.
+// element splits off the first element of in, which must have the given tag. A P-521 signature is
+// longer than 127 bytes, so its length takes a second byte.
 func element(in []byte, tag byte) (content, rest []byte, err error) {
 	if len(in) < 2 || in[0] != tag {
 		return nil, nil, errSignature
@@ -45,7 +45,7 @@ func element(in []byte, tag byte) (content, rest []byte, err error) {
 	return in[:length], in[length:], nil
 }
 
-// fill writes an ASN.1 integer right-aligned into dst, which is all zero.
+// fill writes an ASN.1 integer right-aligned into dst, which must be all zero.
 func fill(dst, integer []byte) bool {
 	if len(integer) > 1 && integer[0] == 0 {
 		integer = integer[1:]

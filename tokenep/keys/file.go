@@ -20,15 +20,17 @@ import (
 
 const (
 	maxKeyFile = 1 << 16 // bytes; the largest RSA key takes a tenth
-	maxKeyID   = 256     // bytes; verifiers take no longer kid
+	maxKeyID   = 256     // bytes; verifiers refuse a longer kid
 	minRSABits = 2048    // RFC 7518 §3.3
 )
 
-// ReadFile reads a private key: PEM (PKCS #8, PKCS #1 or SEC 1, not encrypted) or one private JWK (RFC 7517 §4).
+// ReadFile reads a private key: PEM (PKCS #8, PKCS #1 or SEC 1, not encrypted) or one private JWK
+// (RFC 7517 §4).
 //
-// The key is bound to one algorithm: to the alg of a JWK that has one, else to the given algorithm where it fits, else to
-// what is usual for its kind (ES256, ES384 or ES512 by its curve, RS256, EdDSA). The id of a JWK is its kid, so that tokens
-// that another issuer has signed with it stay good; every other id is the thumbprint. No error shows the content.
+// The key is bound to one algorithm: the alg of a JWK that has one; else the given algorithm, if it
+// fits the key; else what is usual for this kind of key (ES256, ES384 or ES512 by its curve, RS256,
+// EdDSA). The id of a JWK is its kid, if it has one, so that tokens which another issuer has signed
+// with it stay valid; every other id is the thumbprint. No error shows the content.
 func ReadFile(path, algorithm string) (*Key, error) {
 	content, err := readFile(path)
 	if err != nil {
@@ -54,18 +56,18 @@ func readFile(path string) ([]byte, error) {
 	defer func() { _ = file.Close() }()
 	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
 	if err == nil && len(content) > maxKeyFile {
-		err = fmt.Errorf("%s is larger than %d bytes, so it is no key", path, maxKeyFile)
+		err = fmt.Errorf("%s is larger than %d bytes, so it is not a key", path, maxKeyFile)
 	}
 	return content, err
 }
 
 var (
-	errNoKey     = errors.New("want a private key, in PEM (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256) or as a JWK")
-	errEncrypted = errors.New("the key is encrypted; decrypt it with openssl pkey, and let nobody but Caddy read the file")
-	errTwoKeys   = errors.New("there are two keys; put each into a file of its own")
+	errNoKey     = errors.New("expected a private key, in PEM (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256) or as a JWK")
+	errEncrypted = errors.New("the key is encrypted; decrypt it with openssl pkey, and let only Caddy read the file")
+	errTwoKeys   = errors.New("it has two keys; put each into a file of its own")
 )
 
-// fromPEM reads the one private key among the blocks of a PEM file (RFC 7468).
+// fromPEM reads a PEM file (RFC 7468) with exactly one private key among its blocks.
 func fromPEM(content []byte, algorithm string) (*Key, error) {
 	var private any
 	for {
@@ -82,18 +84,18 @@ func fromPEM(content []byte, algorithm string) (*Key, error) {
 			key, err = x509.ParseECPrivateKey(block.Bytes)
 		case "RSA PRIVATE KEY":
 			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-		case "EC PARAMETERS", "CERTIFICATE": // often beside the key
+		case "EC PARAMETERS", "CERTIFICATE": // often in the same file
 			continue
 		case "ENCRYPTED PRIVATE KEY":
 			return nil, errEncrypted
 		default:
-			return nil, fmt.Errorf("it has a PEM block %.40q; %w", block.Type, errNoKey)
+			return nil, fmt.Errorf("got a PEM block %.40q; %w", block.Type, errNoKey)
 		}
 		switch {
 		case block.Headers["DEK-Info"] != "":
 			return nil, errEncrypted
 		case err != nil:
-			return nil, fmt.Errorf("the %s in it cannot be parsed: %w", block.Type, err)
+			return nil, fmt.Errorf("its %s cannot be parsed: %w", block.Type, err)
 		case private != nil:
 			return nil, errTwoKeys
 		}
@@ -105,35 +107,36 @@ func fromPEM(content []byte, algorithm string) (*Key, error) {
 	return bind(private, "", algorithm, "")
 }
 
-// fromJWK reads a private JWK. Its use and key_ops (RFC 7517 §4.2, §4.3) must allow for signatures.
+// fromJWK reads a private JWK. Its use and key_ops (RFC 7517 §4.2, §4.3) must allow signatures.
 func fromJWK(content []byte, algorithm string) (*Key, error) {
 	parsed, err := jwk.ParseKey(content)
 	if err != nil {
-		return nil, errors.New("it is no JWK (RFC 7517 §4); a key set is none, put each of its keys into a file of its own")
+		return nil, errors.New("it is not a JWK (RFC 7517 §4); of a key set, put each key into a file of its own")
 	}
 	if use := parsed.KeyUsage(); use != "" && use != "sig" {
-		return nil, fmt.Errorf("its use is %.40q, want sig", use)
+		return nil, fmt.Errorf("its use must be sig, got %.40q", use)
 	}
 	if operations := parsed.KeyOps(); len(operations) > 0 && !slices.Contains(operations, jwk.KeyOpSign) {
-		return nil, errors.New(`its key_ops lack "sign"`)
+		return nil, errors.New(`its key_ops must include "sign"`)
 	}
 	if len(parsed.KeyID()) > maxKeyID {
 		return nil, fmt.Errorf("its kid is longer than %d bytes", maxKeyID)
 	}
-	var own struct { // which jwx reads as none where it does not know it: Ed25519 (RFC 9864)
+	var own struct { // jwx drops an alg that it does not know, such as Ed25519 (RFC 9864)
 		Algorithm string `json:"alg"`
 	}
 	if err := json.Unmarshal(content, &own); err != nil {
-		return nil, errors.New("its alg is no string")
+		return nil, errors.New("its alg is not a string")
 	}
 	var raw any
 	if err := parsed.Raw(&raw); err != nil {
-		return nil, errors.New("its members make no key")
+		return nil, errors.New("its members are not those of a valid key")
 	}
 	return bind(raw, own.Algorithm, algorithm, parsed.KeyID())
 }
 
-// bind makes a Key of what a file has: own is the algorithm that the file names, preferred that of the configuration.
+// bind returns the Key for the private key of a file. own is the algorithm that the file names,
+// preferred that of the configuration.
 func bind(raw any, own, preferred, id string) (*Key, error) {
 	private, ok := raw.(crypto.Signer)
 	if !ok {
@@ -152,27 +155,29 @@ func bind(raw any, own, preferred, id string) (*Key, error) {
 	return newKey(name, private, id)
 }
 
-// check refuses a weak RSA key, and one whose private and public halves do not belong together: what it signs nobody could verify.
+// check refuses an RSA key that is too short, and a key whose private and public halves do not
+// belong together, whose signatures could not be verified.
 func check(private crypto.Signer) error {
 	if k, ok := private.(*rsa.PrivateKey); ok && k.N.BitLen() < minRSABits {
-		return fmt.Errorf("its RSA modulus has %d bits, want %d at least (RFC 7518 §3.3)", k.N.BitLen(), minRSABits)
+		return fmt.Errorf("its RSA modulus has %d bits, but must have at least %d (RFC 7518 §3.3)", k.N.BitLen(), minRSABits)
 	}
 	encoded, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return fmt.Errorf("a %T is no key for signatures here", private)
+		return fmt.Errorf("a %T cannot be used for signatures", private)
 	}
 	again, err := x509.ParsePKCS8PrivateKey(encoded) // which derives the public half
 	if err != nil {
-		return errors.New("its numbers make no key")
+		return errors.New("its numbers are not those of a valid key")
 	}
 	public, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if signer, is := again.(crypto.Signer); !ok || !is || !public.Equal(signer.Public()) {
-		return errors.New("its public members belong to another key than its private ones")
+		return errors.New("its public and private members belong to two different keys, not to one")
 	}
 	return nil
 }
 
-// usual is the algorithm of a key that comes without one; "" is none, and refused by newKey.
+// usual returns the algorithm of a key that names none, or "" for a kind of key that newKey
+// refuses.
 func usual(private crypto.Signer) string {
 	switch private.(type) {
 	case *ecdsa.PrivateKey:

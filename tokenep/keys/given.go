@@ -9,12 +9,23 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// ErrGiven says that the keys are given by configuration, and turn over by changing it.
+// ErrGiven is the error of Ring.Rotate and Ring.Withdraw if the configuration gives the keys.
 var ErrGiven = errors.New("keys: the signing keys are given by the configuration; rotate by giving others")
 
-func checkGiven(given []*Key) error {
-	seen := make(map[string]bool, len(given))
-	for _, k := range given {
+// given is the source of keys that the configuration gives. It publishes them, together with the
+// keys that an earlier configuration has left in the store. The stored ring is only read: another
+// process of a cluster may still have that configuration and rotate it.
+type given struct {
+	keys     []*Key // the first one signs
+	record   record
+	schedule schedule
+	current  *current
+	clock    func() time.Time
+}
+
+func checkGiven(keys []*Key) error {
+	seen := make(map[string]bool, len(keys))
+	for _, k := range keys {
 		if k == nil {
 			return errors.New("keys: a given key is nil")
 		}
@@ -26,62 +37,56 @@ func checkGiven(given []*Key) error {
 	return nil
 }
 
-// give publishes the given keys, and what an earlier configuration has left in the store, which is only read:
-// another process of a cluster may still be on that configuration and go on turning the ring.
-func (r *Ring) give(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known := map[string]*Key{}
-	if held := r.now.Load(); held != nil {
-		known = held.byID
+func (g *given) start(ctx context.Context) error { return g.read(ctx) }
+
+func (g *given) refresh(ctx context.Context) error { return g.read(ctx) }
+
+func (g *given) change(context.Context, decision) error { return ErrGiven }
+
+func (g *given) read(ctx context.Context) error {
+	g.current.mu.Lock()
+	defer g.current.mu.Unlock()
+	var left []entry
+	switch stored, err := g.record.load(ctx, g.current.set.Load()); {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return err
+	default:
+		left = stored.entries
 	}
-	stored, err := r.leftovers(ctx, known)
+	next, err := g.set(left)
 	if err != nil {
 		return err
 	}
-	return r.publish(store.Record{}, true, r.givenBefore(stored))
+	g.current.replace(next)
+	return nil
 }
 
-// givenBefore puts the given keys before others.
-func (r *Ring) givenBefore(others []entry) []entry {
+// set returns the given keys, and those others of a stored ring that may still be needed.
+func (g *given) set(stored []entry) (*Set, error) {
 	var keys []entry
-	given := make(map[string]bool, len(r.o.Given))
-	for _, k := range r.o.Given {
-		keys = append(keys, entry{key: k, given: Standby, retain: r.o.Retain})
-		given[k.ID] = true
+	mine := make(map[string]bool, len(g.keys))
+	for _, k := range g.keys {
+		keys = append(keys, entry{key: k, given: Standby, retain: g.schedule.retain})
+		mine[k.ID] = true
 	}
 	keys[0].given = Active
-	for _, e := range others {
-		if !given[e.key.ID] {
+	for _, e := range g.schedule.outlive(stored, g.clock()) {
+		if !mine[e.key.ID] {
 			keys = append(keys, e)
 		}
 	}
-	return keys
+	return newSet(store.Record{}, keys)
 }
 
-// leftovers gives those keys of the stored ring that may have signed tokens which are still good.
-func (r *Ring) leftovers(ctx context.Context, known map[string]*Key) ([]entry, error) {
-	rec, err := r.o.Store.Load(ctx, recordKind, recordID)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("keys: load the ring: %w", err)
-	}
-	keys, _, err := r.open(rec, known)
-	if err != nil {
-		return nil, err
-	}
-	return r.o.outlive(keys, r.clock()), nil
-}
-
-// outlive gives the keys of a ring that was left to itself. Nobody wrote down when its active key stopped; but had
-// anybody turned the ring since, the key would have stopped by the end of its term at the latest.
-func (o *Options) outlive(keys []entry, now time.Time) []entry {
+// outlive returns those keys of an abandoned ring that may have signed tokens which are still
+// valid. Its record does not say when its active key stopped signing: at the end of its term at the
+// latest, if a process has gone on rotating the ring until then.
+func (s schedule) outlive(keys []entry, now time.Time) []entry {
 	var out []entry
 	for _, e := range keys {
 		if e.state() == Active {
-			e.retired = e.activated.Add(o.Active)
+			e.retired = e.activated.Add(s.active)
 		}
 		if e.state() == Retired && now.Before(e.gone()) {
 			out = append(out, e)

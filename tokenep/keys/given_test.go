@@ -39,7 +39,7 @@ func pemOf(t *testing.T, k *Key) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// jwkOf gives the private JWK of k with more members, or without those that are nil.
+// jwkOf returns the private JWK of k with these members set, or removed if they are nil.
 func jwkOf(t *testing.T, k *Key, members map[string]any) string {
 	t.Helper()
 	private, err := jwk.FromRaw(k.private)
@@ -132,24 +132,24 @@ func TestFileThatHoldsNoSigningKeyIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct{ content, says string }{
-		"empty":                  {"", "want a private key"},
-		"something else":         {"hello", "want a private key"},
-		"a public key":           {block("PUBLIC KEY", nil, public), "want a private key"},
-		"a certificate":          {block("CERTIFICATE", nil, public), "want a private key"},
-		"a public JWK":           {jwkOf(t, k["ES256"], map[string]any{"d": nil}), "want a private key"},
-		"a symmetric JWK":        {`{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODw"}`, "want a private key"},
+		"empty":                  {"", "expected a private key"},
+		"something else":         {"hello", "expected a private key"},
+		"a public key":           {block("PUBLIC KEY", nil, public), "expected a private key"},
+		"a certificate":          {block("CERTIFICATE", nil, public), "expected a private key"},
+		"a public JWK":           {jwkOf(t, k["ES256"], map[string]any{"d": nil}), "expected a private key"},
+		"a symmetric JWK":        {`{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODw"}`, "expected a private key"},
 		"a key set":              {`{"keys":[` + jwkOf(t, k["ES256"], nil) + `]}`, "a file of its own"},
-		"broken JSON":            {`{"kty":`, "no JWK"},
+		"broken JSON":            {`{"kty":`, "not a JWK"},
 		"PKCS #8 with a secret":  {block("ENCRYPTED PRIVATE KEY", nil, public), "openssl pkey"},
 		"PEM with a secret":      {block("EC PRIVATE KEY", map[string]string{"DEK-Info": "AES-128-CBC,00", "Proc-Type": "4,ENCRYPTED"}, public), "openssl pkey"},
 		"broken DER":             {block("PRIVATE KEY", nil, public), "cannot be parsed"},
 		"two keys":               {pemOf(t, k["ES256"]) + pemOf(t, k["ES384"]), "two keys"},
 		"a small RSA key":        {block("RSA PRIVATE KEY", nil, x509.MarshalPKCS1PrivateKey(small)), "1024 bits"},
-		"for encryption":         {jwkOf(t, k["ES256"], map[string]any{"use": "enc"}), "want sig"},
-		"for verifying":          {jwkOf(t, k["ES256"], map[string]any{"key_ops": []string{"verify"}}), `lack "sign"`},
+		"for encryption":         {jwkOf(t, k["ES256"], map[string]any{"use": "enc"}), "must be sig"},
+		"for verifying":          {jwkOf(t, k["ES256"], map[string]any{"key_ops": []string{"verify"}}), `must include "sign"`},
 		"alg of another curve":   {jwkOf(t, k["ES256"], map[string]any{"alg": "ES384"}), "not a key for ES384"},
 		"alg of a symmetric key": {jwkOf(t, k["ES256"], map[string]any{"alg": "HS256"}), `unknown algorithm "HS256"`},
-		"halves of two keys":     {jwkOf(t, k["ES256"], map[string]any{"x": foreign["x"], "y": foreign["y"]}), "another key"},
+		"halves of two keys":     {jwkOf(t, k["ES256"], map[string]any{"x": foreign["x"], "y": foreign["y"]}), "two different keys"},
 		"a kid too long":         {jwkOf(t, k["ES256"], map[string]any{"kid": strings.Repeat("k", 257)}), "256 bytes"},
 		"a large file":           {strings.Repeat(" ", 1<<17), "larger than"},
 	} {
@@ -169,9 +169,9 @@ func TestFileThatHoldsNoSigningKeyIsRefused(t *testing.T) {
 	}
 }
 
-func given(keys ...*Key) func(*Options) { return func(o *Options) { o.Given = keys } }
+func giving(keys ...*Key) func(*Options) { return func(o *Options) { o.Given = keys } }
 
-// pair gives two keys as they come from files.
+// pair returns two keys that were read from files.
 func pair(t *testing.T) (a, b *Key) {
 	t.Helper()
 	k := each(t)
@@ -190,14 +190,14 @@ func TestGivenKeysSignAndArePublished(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
 	a, b := pair(t)
-	r := start(t, s, c, given(a, b))
-	if activeID(t, r) != a.ID || only(t, r, Standby).ID != b.ID || len(r.List()) != 2 {
-		t.Errorf("want the first active and the second on standby, have %+v", r.List())
+	r := start(t, s, c, giving(a, b))
+	if activeID(t, r) != a.ID || only(t, r, Standby).ID != b.ID || len(r.Current().List()) != 2 {
+		t.Errorf("want the first active and the second on standby, have %+v", r.Current().List())
 	}
 	if !published(r, a.ID) || !published(r, b.ID) {
 		t.Error("a given key is not published")
 	}
-	// They turn over by configuration alone, whatever the time.
+	// Only a configuration replaces them, however late it is.
 	c.Advance(400 * day)
 	refresh(t, r)
 	if err := r.Rotate(t.Context(), true); !errors.Is(err, ErrGiven) {
@@ -206,7 +206,7 @@ func TestGivenKeysSignAndArePublished(t *testing.T) {
 	if activeID(t, r) != a.ID {
 		t.Error("the ring turned over")
 	}
-	if got := activeID(t, start(t, s, c, given(b, a))); got != b.ID {
+	if got := activeID(t, start(t, s, c, giving(b, a))); got != b.ID {
 		t.Errorf("the next configuration signs with %s, want %s", got, b.ID)
 	}
 	if page, err := s.List(t.Context(), recordKind, "", "", 10); err != nil || len(page) != 0 {
@@ -217,7 +217,7 @@ func TestGivenKeysSignAndArePublished(t *testing.T) {
 func TestPrivateMembersOfGivenKeysAreNotPublished(t *testing.T) {
 	c := newClock()
 	a, b := pair(t)
-	body, _ := start(t, newStore(t, c), c, given(a, b)).JWKS()
+	body, _ := start(t, newStore(t, c), c, giving(a, b)).Current().JWKS()
 	// ParseKeySet refuses a set with a private or symmetric key.
 	if set, dropped, err := verify.ParseKeySet(body); err != nil || len(dropped) > 0 || set.Len() != 2 {
 		t.Errorf("%v %v: %s", err, dropped, body)
@@ -245,7 +245,7 @@ func TestTokensOfTheRingOutliveTheChangeToGivenKeys(t *testing.T) {
 	before := stringOf(t, s)
 
 	a, b := pair(t)
-	r := start(t, s, c, given(a, b), under("a"))
+	r := start(t, s, c, giving(a, b), under("a"))
 	for _, kid := range signed {
 		var key crypto.PublicKey
 		key, err := r.Key(t.Context(), kid, "ES256")
@@ -253,7 +253,7 @@ func TestTokensOfTheRingOutliveTheChangeToGivenKeys(t *testing.T) {
 			t.Errorf("a token signed by %s before the change is refused: %v", kid, err)
 		}
 	}
-	if life := r.TokenLife(); life != retain {
+	if life := r.Current().TokenLife(c.Now()); life != retain {
 		t.Errorf("tokens live for %s, want %s", life, retain)
 	}
 	if stringOf(t, s) != before {
@@ -266,10 +266,10 @@ func TestTokensOfTheRingOutliveTheChangeToGivenKeys(t *testing.T) {
 			t.Errorf("%s is published for ever", kid)
 		}
 	}
-	if err := startErr(t, s, c, given(a, b), under("b")); !errors.Is(err, seal.ErrSealed) {
+	if err := startErr(t, s, c, giving(a, b), under("b")); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("got %v, want ErrSealed", err)
 	}
-	// And back: the ring goes on where it was left.
+	// And back: the ring continues where it stopped.
 	back := start(t, s, c, under("a"))
 	if kid := activeID(t, back); kid == a.ID || kid == b.ID {
 		t.Error("a given key still signs")

@@ -7,38 +7,39 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// inherit takes over the keys that an earlier configuration has in memory. So a
-// new one can serve requests before Start has read the store, and may be loaded
-// while the store is away: signing and verifying need no more than keys. What
-// the store holds is looked at as soon as it can be. Only whether another
-// encryption key is the right one cannot be known without the store: then Start
-// fails.
-//
-// From given keys to a ring of its own there is nothing to inherit: that is in
-// the store alone.
+// inherit takes over the keys that an earlier configuration has in memory. Signing and verifying
+// need nothing else, so a new configuration can serve requests before Start has read the store, and
+// can be loaded while the store is unavailable. Only whether a changed encryption key is the right
+// one cannot be known without the store: then Start fails.
 func (r *Ring) inherit(before *Ring) error {
-	if before == nil {
+	if before == nil || before.Current().active == nil {
 		return nil
 	}
-	held := before.now.Load()
-	switch {
-	case held == nil, len(r.o.Given) == 0 && len(before.o.Given) > 0:
-		return nil
-	case len(r.o.Given) == 0:
-		same := *held
-		same.record = store.Record{} // no version of the stored one is this, so that Start opens it
-		r.now.Store(&same)
-	default:
-		own := slices.DeleteFunc(slices.Clone(held.keys), func(e entry) bool { return e.given != "" })
-		taken, err := newSnapshot(store.Record{}, true, r.givenBefore(r.o.outlive(own, r.clock())))
-		if err != nil {
-			return err
-		}
-		r.now.Store(taken)
+	set, err := r.source.adopt(before.Current())
+	if err != nil || set == nil {
+		return err
 	}
-	r.inherited, r.unproven = true, !slices.EqualFunc(r.o.EncryptionKeys, before.o.EncryptionKeys, bytes.Equal)
+	r.current.set.Store(set)
+	r.inherited = true
+	r.unproven = !slices.EqualFunc(r.options.EncryptionKeys, before.options.EncryptionKeys, bytes.Equal)
 	return nil
 }
 
-// Inherited reports whether there were keys before Start, taken from the ring Before.
+// Inherited reports whether there were keys before Start, taken over from the ring Before.
 func (r *Ring) Inherited() bool { return r.inherited }
+
+// adopt takes over the held keys as they are. After given keys there is nothing to take over: the
+// ring's own are only in the store.
+func (o *own) adopt(held *Set) (*Set, error) {
+	if held.entries[0].given != "" {
+		return nil, nil
+	}
+	same := *held
+	same.record = store.Record{} // unlike any stored version, so that Start reads that
+	return &same, nil
+}
+
+// adopt treats the ring's own keys among the held ones as if they had been read from the store.
+func (g *given) adopt(held *Set) (*Set, error) {
+	return g.set(slices.DeleteFunc(slices.Clone(held.entries), func(e entry) bool { return e.given != "" }))
+}

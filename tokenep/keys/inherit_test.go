@@ -9,7 +9,7 @@ import (
 
 func before(r *Ring) func(*Options) { return func(o *Options) { o.Before = r } }
 
-// notStarted gives a ring that New has made.
+// notStarted returns a new ring without starting it.
 func notStarted(t *testing.T, s store.Store, c *clock, change ...func(*Options)) *Ring {
 	t.Helper()
 	o := Options{Store: s, Retain: retain, Now: c.Now}
@@ -30,7 +30,7 @@ func TestKeysOfTheRingBeforeAreInUseAtOnce(t *testing.T) {
 	s.set(true)
 	next := notStarted(t, s, c, before(old))
 	if !next.Inherited() || activeID(t, next) != activeID(t, old) || !published(next, only(t, old, Next).ID) {
-		t.Errorf("before the start: %+v, want %+v", next.List(), old.List())
+		t.Errorf("before the start: %+v, want %+v", next.Current().List(), old.Current().List())
 	}
 	if err := next.Start(t.Context()); err != nil {
 		t.Errorf("a start that takes over while the store is away: %v", err)
@@ -48,7 +48,7 @@ func TestKeysOfTheRingBeforeAreInUseAtOnce(t *testing.T) {
 func TestRingBeforeIsLetGo(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
-	if next := notStarted(t, s, c, before(start(t, s, c))); next.o.Before != nil {
+	if next := notStarted(t, s, c, before(start(t, s, c))); next.options.Before != nil {
 		t.Error("every ring holds the one before it")
 	}
 }
@@ -75,14 +75,14 @@ func TestGivenKeysTakeOverFromARingThatIsAway(t *testing.T) {
 	made := start(t, s, c)
 	a, b := pair(t)
 	s.set(true)
-	first := start(t, s, c, before(made), given(a))
-	second := start(t, s, c, before(first), given(b))
+	first := start(t, s, c, before(made), giving(a))
+	second := start(t, s, c, before(first), giving(b))
 	if activeID(t, second) != b.ID || published(second, a.ID) {
 		t.Errorf("active is %s, want the given %s alone", activeID(t, second), b.ID)
 	}
 	for _, r := range []*Ring{first, second} {
 		if !published(r, activeID(t, made)) || published(r, only(t, made, Next).ID) {
-			t.Errorf("of the ring before, what may have signed has to be published: %+v", r.List())
+			t.Errorf("of the ring before, what may have signed has to be published: %+v", r.Current().List())
 		}
 	}
 	if r := notStarted(t, s, c, before(second)); r.Inherited() {

@@ -11,27 +11,39 @@ import (
 
 // Key is one signing key. It never changes, and may be used concurrently.
 type Key struct {
-	ID        string // the JWK thumbprint of the public key (RFC 7638, SHA-256, base64url), or what its file says
-	Algorithm string // the "alg" of RFC 7518 §3.1 it is bound to
+	// ID is the JWK thumbprint of the public key (RFC 7638, SHA-256, base64url), or the kid that
+	// its file names.
+	ID string
+	// Algorithm is the only "alg" (RFC 7518 §3.1) that the key is used with.
+	Algorithm string
 
 	private crypto.Signer
 	public  crypto.PublicKey
 	sign    func(key crypto.Signer, message []byte) ([]byte, error)
-	header  string
+	header  string  // of an access token
 	jwk     jwk.Key // the public members
 }
 
-// Public returns an *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey. It is
-// the same pointer on each call, for as long as the key is in the ring.
+// Public returns an *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey: the same pointer on each
+// call, for as long as the key is in the ring.
 func (k *Key) Public() crypto.PublicKey { return k.public }
 
-// Header returns the JOSE header of an access token signed by this key, in
-// base64url: alg, kid, and the typ "at+jwt" of RFC 9068 §2.1.
-func (k *Key) Header(string) string { return k.header }
+// accessToken is the typ of RFC 9068 §2.1.
+const accessToken = "at+jwt"
 
-// AppendSignature signs an RFC 7515 §5.1 signing input (header "." payload, both
-// base64url) and appends the signature, in base64url, to dst. The input may be
-// part of dst: it is read before anything is written.
+// Header returns the JOSE header of a token of this typ (RFC 7515 §4.1.9) that the key signs, in
+// base64url: alg, kid and typ. That of an access token, "at+jwt", is encoded only once. Every other
+// is encoded by each call: there is one such token in a login, and signing it takes far longer.
+func (k *Key) Header(typ string) string {
+	if typ == accessToken {
+		return k.header
+	}
+	return encodeHeader(k.Algorithm, k.ID, typ)
+}
+
+// AppendSignature signs an RFC 7515 §5.1 signing input (header "." payload, both base64url) and
+// appends the signature, in base64url, to dst. The input may be a part of dst: it is read before
+// anything is written.
 func (k *Key) AppendSignature(dst, signingInput []byte) ([]byte, error) {
 	signature, err := k.sign(k.private, signingInput)
 	if err != nil {
@@ -49,8 +61,8 @@ func generate(name string) (*Key, error) {
 	return newKey(name, private, "")
 }
 
-// newKey binds a private key to an algorithm, and computes once what each token
-// needs. Its id is the thumbprint of its public key unless another is given.
+// newKey binds a private key to an algorithm, and computes in advance what every token needs. The
+// id is the thumbprint of the public key if it is "".
 func newKey(name string, private crypto.Signer, id string) (*Key, error) {
 	a, ok := algorithms[name]
 	if !ok {
@@ -85,18 +97,15 @@ func newKey(name string, private crypto.Signer, id string) (*Key, error) {
 			return nil, fmt.Errorf("keys: JWK member %s: %w", member, err)
 		}
 	}
-	k.header, err = encodeHeader(k)
-	return k, err
+	k.header = encodeHeader(name, id, accessToken)
+	return k, nil
 }
 
-func encodeHeader(k *Key) (string, error) {
-	header, err := json.Marshal(struct {
+func encodeHeader(alg, kid, typ string) string {
+	header, _ := json.Marshal(struct { // strings always have a JSON form
 		Algorithm string `json:"alg"`
 		KeyID     string `json:"kid"`
 		Type      string `json:"typ"`
-	}{k.Algorithm, k.ID, "at+jwt"})
-	if err != nil {
-		return "", fmt.Errorf("keys: header: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(header), nil
+	}{alg, kid, typ})
+	return base64.RawURLEncoding.EncodeToString(header)
 }

@@ -49,7 +49,7 @@ func TestSignaturesAreVerifiedByAnotherLibrary(t *testing.T) {
 	for alg, k := range each(t) {
 		t.Run(alg, func(t *testing.T) {
 			t.Parallel()
-			for range 20 { // an r or s with leading zeros turns up now and then
+			for range 20 { // an r or s has leading zeros now and then
 				token := signed(t, k, `{"sub":"a"}`)
 				known := jwa.SignatureAlgorithm(sameName(alg))
 				if _, err := verifyToken(token, alg, known, k.Public()); err != nil {
@@ -62,7 +62,7 @@ func TestSignaturesAreVerifiedByAnotherLibrary(t *testing.T) {
 
 func signed(t testing.TB, k *Key, payload string) string {
 	t.Helper()
-	buf := []byte(k.Header() + "." + base64.RawURLEncoding.EncodeToString([]byte(payload)))
+	buf := []byte(k.Header("at+jwt") + "." + base64.RawURLEncoding.EncodeToString([]byte(payload)))
 	out, err := k.AppendSignature(append(buf, '.'), buf)
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +70,8 @@ func signed(t testing.TB, k *Key, payload string) string {
 	return string(out)
 }
 
-// verifyToken asks jwx, which does not know the name Ed25519: there the parts are
-// verified without its look at the header.
+// verifyToken verifies with jwx. That does not know the name Ed25519, so under that name the parts
+// are verified and the header is not read.
 func verifyToken(token, alg string, known jwa.SignatureAlgorithm, public crypto.PublicKey) ([]byte, error) {
 	if alg != "Ed25519" {
 		return jws.Verify([]byte(token), jws.WithKey(known, public))
@@ -135,14 +135,27 @@ func TestRFC7518_3_4_IntegersAreRightAligned(t *testing.T) {
 	}
 }
 
-func TestRFC9068_2_1_HeaderNamesAlgorithmKeyAndType(t *testing.T) {
+// RFC 7515 §4.1, RFC 9068 §2.1
+func TestHeaderNamesAlgorithmKeyAndType(t *testing.T) {
 	k, err := generate("ES256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := base64.RawURLEncoding.DecodeString(k.Header())
-	if want := `{"alg":"ES256","kid":"` + k.ID + `","typ":"at+jwt"}`; err != nil || string(got) != want {
-		t.Errorf("got %s, %v; want %s", got, err, want)
+	for _, typ := range []string{"at+jwt", "JWT"} {
+		got, err := base64.RawURLEncoding.DecodeString(k.Header(typ))
+		if want := `{"alg":"ES256","kid":"` + k.ID + `","typ":"` + typ + `"}`; err != nil || string(got) != want {
+			t.Errorf("got %s, %v; want %s", got, err, want)
+		}
+	}
+}
+
+func TestHeaderOfAnAccessTokenIsEncodedOnce(t *testing.T) {
+	k, err := generate("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = k.Header("at+jwt") }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -150,7 +163,7 @@ func TestKeySetHoldsPublicMembersUnderTheirThumbprints(t *testing.T) {
 	private := []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 	for alg, k := range each(t) {
 		rec, keys := recordOf(t, k)
-		s, err := newSnapshot(rec, true, keys)
+		s, err := newSet(rec, keys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +184,7 @@ func TestKeySetHoldsPublicMembersUnderTheirThumbprints(t *testing.T) {
 	}
 }
 
-// checkThumbprint parses the set as a stranger would and computes RFC 7638 over it.
+// checkThumbprint parses the key set with another library and computes the thumbprint of RFC 7638.
 func checkThumbprint(t *testing.T, jwks []byte, kid string) {
 	t.Helper()
 	set, err := jwk.Parse(jwks)
@@ -196,7 +209,7 @@ func TestStoredKeysComeBackAsTheyWere(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", alg, err)
 		}
-		if b := back[0].key; b.ID != k.ID || b.Algorithm != alg || b.Header() != k.Header() {
+		if b := back[0].key; b.ID != k.ID || b.Algorithm != alg || b.Header("at+jwt") != k.Header("at+jwt") {
 			t.Errorf("%s: came back as %s for %s", alg, b.ID, b.Algorithm)
 		}
 		known, err := decodeRing(data, map[string]*Key{k.ID: k})
@@ -266,10 +279,10 @@ func TestRingThatWasNotStartedIsUnavailable(t *testing.T) {
 	if _, err := r.Key(t.Context(), "x", "ES256"); !errors.Is(err, verify.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
-	if body, tag := r.JWKS(); string(body) != `{"keys":[]}` || tag != "" {
+	if body, tag := r.Current().JWKS(); string(body) != `{"keys":[]}` || tag != "" {
 		t.Errorf("got %s %s, want an empty set without a tag", body, tag)
 	}
-	if l := r.List(); len(l) != 0 {
+	if l := r.Current().List(); len(l) != 0 {
 		t.Errorf("got %v, want no keys", l)
 	}
 }
@@ -289,8 +302,8 @@ func TestPublicKeyStaysOnePointerAcrossRefreshes(t *testing.T) {
 	}
 }
 
-// BenchmarkSign holds a signature of ours against the raw one, in one run:
-// of-signature is time over time, and should stay under 1.3.
+// BenchmarkSign compares AppendSignature with the bare signature, in one run: of-signature is the
+// ratio of their times, and should stay under 1.3.
 func BenchmarkSign(b *testing.B) {
 	k, err := generate("ES256")
 	if err != nil {
@@ -300,7 +313,7 @@ func BenchmarkSign(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	input := []byte(k.Header() + "." + strings.Repeat("x", 400))
+	input := []byte(k.Header("at+jwt") + "." + strings.Repeat("x", 400))
 	digest := sha256.Sum256(input)
 	buf := make([]byte, 0, 128)
 	var ours, theirs time.Duration
@@ -319,7 +332,7 @@ func BenchmarkSign(b *testing.B) {
 	b.ReportMetric(float64(ours)/float64(theirs), "of-signature")
 }
 
-// recordOf gives a ring of one active key, for newSnapshot and encodeRing.
+// recordOf returns a ring of one active key, for newSet and encodeRing.
 func recordOf(t *testing.T, k *Key) (store.Record, []entry) {
 	t.Helper()
 	now := newClock().Now()

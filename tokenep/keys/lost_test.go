@@ -10,7 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// lose has the store forget the ring.
+// lose deletes the ring from the store.
 func lose(t *testing.T, s store.Store) {
 	t.Helper()
 	if err := s.Delete(t.Context(), recordKind, recordID); err != nil {
@@ -30,7 +30,7 @@ func TestKeysThatTheStoreLostVerifyBesideTheNewOnes(t *testing.T) {
 	signed := []string{activeID(t, a), activeID(t, b), only(t, a, Next).ID}
 	lose(t, s)
 	fresh := start(t, s, c)
-	for range 2 { // whoever comes first, and nobody again
+	for range 2 { // the first one adds the keys, and no one does so again
 		for _, r := range []*Ring{a, b, fresh} {
 			refresh(t, r)
 		}
@@ -42,8 +42,8 @@ func TestKeysThatTheStoreLostVerifyBesideTheNewOnes(t *testing.T) {
 		for _, kid := range signed {
 			wantKey(t, r, kid, nil)
 		}
-		if activeID(t, r) != activeID(t, fresh) || len(r.List()) != 5 {
-			t.Errorf("the nodes are not of one ring: %+v", r.List())
+		if activeID(t, r) != activeID(t, fresh) || len(r.Current().List()) != 5 {
+			t.Errorf("the nodes are not of one ring: %+v", r.Current().List())
 		}
 		only(t, r, Next)
 	}
@@ -57,7 +57,8 @@ func TestKeysThatTheStoreLostVerifyBesideTheNewOnes(t *testing.T) {
 	}
 }
 
-// A node that has slept while all its keys were withdrawn sees a ring as strange as one that was made anew.
+// A node that was suspended while all its keys were withdrawn has no key in common with the stored
+// ring, as if that were a new one.
 func TestWithdrawnKeysAreNotTakenForLostOnes(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
@@ -69,7 +70,7 @@ func TestWithdrawnKeysAreNotTakenForLostOnes(t *testing.T) {
 			}
 		}
 		b := start(t, s, c)
-		before := a.List()
+		before := a.Current().List()
 		for _, k := range before {
 			withdraw(t, a, k.ID)
 		}
@@ -77,8 +78,8 @@ func TestWithdrawnKeysAreNotTakenForLostOnes(t *testing.T) {
 		for _, k := range before {
 			wantKey(t, b, k.ID, verify.ErrUnknownKey)
 		}
-		if len(b.List()) != 2 {
-			t.Errorf("%+v, want the two new keys", b.List())
+		if len(b.Current().List()) != 2 {
+			t.Errorf("%+v, want the two new keys", b.Current().List())
 		}
 	}
 }
@@ -96,8 +97,8 @@ func TestTwoNodesThatMissTheLostKeysPutThemBackOnce(t *testing.T) {
 	refresh(t, fresh)
 	for _, r := range []*Ring{a, b, fresh} {
 		wantKey(t, r, old, nil)
-		if len(r.List()) != 4 {
-			t.Errorf("%+v, want two new keys and two old ones", r.List())
+		if len(r.Current().List()) != 4 {
+			t.Errorf("%+v, want two new keys and two old ones", r.Current().List())
 		}
 	}
 }

@@ -1,12 +1,15 @@
 package keys
 
 import (
+	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/keys/seal"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
@@ -16,9 +19,77 @@ const (
 	recordID   = "ring"
 )
 
-// stored is one key in the record. Its state is not written down: it follows
-// from which of the times are set.
-type stored struct {
+// record is the one record of the store that holds the ring, encrypted if there are keys for that.
+type record struct {
+	store store.Store
+	seals seal.Seals
+}
+
+// load returns the stored ring, or held if that is the stored version. Keys that held has too are
+// taken from it, so that a key is one pointer for as long as it is in the ring. The error is
+// store.ErrNotFound if there is no ring, and seal.ErrSealed if it cannot be decrypted.
+func (r record) load(ctx context.Context, held *Set) (*Set, error) {
+	rec, err := r.store.Load(ctx, recordKind, recordID)
+	if err != nil {
+		return nil, fmt.Errorf("keys: load the ring: %w", err)
+	}
+	if held.record.Version == rec.Version && bytes.Equal(held.record.Data, rec.Data) {
+		return held, nil
+	}
+	data, sealedAsNow, err := r.seals.Open(recordKind, recordID, rec.Data)
+	if err != nil {
+		return nil, fmt.Errorf("keys: the stored signing keys %w", err)
+	}
+	keys, err := decodeRing(data, held.byID)
+	if err != nil {
+		return nil, err
+	}
+	set, err := newSet(rec, keys)
+	if err != nil {
+		return nil, err
+	}
+	set.stale = !sealedAsNow
+	return set, nil
+}
+
+// insert stores the first ring, or returns store.ErrExists.
+func (r record) insert(ctx context.Context, keys []entry) (*Set, error) {
+	rec, err := r.encode(keys)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.store.Insert(ctx, rec); err != nil {
+		return nil, fmt.Errorf("keys: store the ring: %w", err)
+	}
+	rec.Version = 1
+	return newSet(rec, keys)
+}
+
+// swap stores the keys if the stored version is still that of old; else it returns
+// store.ErrConflict.
+func (r record) swap(ctx context.Context, old *Set, keys []entry) (*Set, error) {
+	rec, err := r.encode(keys)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.store.Swap(ctx, old.record, rec); err != nil {
+		return nil, fmt.Errorf("keys: store the ring: %w", err)
+	}
+	rec.Version = old.record.Version + 1
+	return newSet(rec, keys)
+}
+
+func (r record) encode(keys []entry) (store.Record, error) {
+	data, err := encodeRing(keys)
+	if err != nil {
+		return store.Record{}, err
+	}
+	return store.Record{Kind: recordKind, ID: recordID, Data: r.seals.Seal(recordKind, recordID, data)}, nil
+}
+
+// storedKey is one key in the record. Its state is not stored: it follows from which of the times
+// are set.
+type storedKey struct {
 	ID        string        `json:"kid"`
 	Algorithm string        `json:"alg"`
 	Created   time.Time     `json:"created"`
@@ -28,41 +99,30 @@ type stored struct {
 	Private   []byte        `json:"private"`         // PKCS #8, RFC 5958
 }
 
-// encodeRing gives the record's data, before seal. Private keys leave the process
-// here and nowhere else.
+// encodeRing returns the record's data, not yet encrypted. Private keys leave the process here and
+// nowhere else.
 func encodeRing(keys []entry) ([]byte, error) {
-	out := make([]stored, len(keys))
+	out := make([]storedKey, len(keys))
 	for i, e := range keys {
 		private, err := x509.MarshalPKCS8PrivateKey(e.key.private)
 		if err != nil {
 			return nil, fmt.Errorf("keys: encode %s: %w", e.key.ID, err)
 		}
-		out[i] = stored{
+		out[i] = storedKey{
 			ID: e.key.ID, Algorithm: e.key.Algorithm,
 			Created: e.created, Activated: e.activated, Retired: e.retired, Retain: e.retain,
 			Private: private,
 		}
 	}
 	return json.Marshal(struct {
-		Keys []stored `json:"keys"`
+		Keys []storedKey `json:"keys"`
 	}{out})
 }
 
-// open reads a record, and reports whether it is stored as it would be stored now.
-func (r *Ring) open(rec store.Record, known map[string]*Key) (keys []entry, current bool, err error) {
-	data, current, err := r.s.Open(recordKind, recordID, rec.Data)
-	if err != nil {
-		return nil, false, fmt.Errorf("keys: the stored signing keys %w", err)
-	}
-	keys, err = decodeRing(data, known)
-	return keys, current, err
-}
-
-// decodeRing reads what encodeRing wrote. Keys that are known already are taken
-// over, so that a key stays one pointer for as long as it is in the ring.
+// decodeRing reads what encodeRing wrote, and takes keys from known where it can.
 func decodeRing(data []byte, known map[string]*Key) ([]entry, error) {
 	var in struct {
-		Keys []stored `json:"keys"`
+		Keys []storedKey `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &in); err != nil {
 		return nil, fmt.Errorf("keys: the stored ring is unreadable: %w", err)
@@ -83,12 +143,12 @@ func decodeRing(data []byte, known map[string]*Key) ([]entry, error) {
 		}
 	}
 	if active != 1 {
-		return nil, fmt.Errorf("keys: the stored ring has %d active keys", active)
+		return nil, fmt.Errorf("keys: expected one active key in the stored ring, got %d", active)
 	}
 	return out, nil
 }
 
-func decodeKey(s stored) (*Key, error) {
+func decodeKey(s storedKey) (*Key, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(s.Private)
 	if err != nil {
 		return nil, fmt.Errorf("keys: stored key %s: %w", s.ID, err)

@@ -1,157 +1,102 @@
 package keys
 
 import (
-	"bytes"
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/keys/seal"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// EncryptionKeySize is the length in bytes of each of Options.EncryptionKeys: AES-256.
-const EncryptionKeySize = seal.KeySize
+// refreshEvery bounds how long a process goes on signing with a key that another one has retired;
+// Options.Retain must leave room for it.
+const refreshEvery = time.Minute
 
-const (
-	defaultMaxAge = 300 * time.Second
-	defaultActive = 30 * 24 * time.Hour
-	minPublish    = time.Hour
-
-	// refreshEvery bounds how long a process goes on signing with a key that
-	// another one has retired; Options.Retain must leave room for it.
-	refreshEvery = time.Minute
-	// maxConflicts is far more than a handful of processes can cause.
-	maxConflicts = 10
-)
-
-// Options configures a Ring. Store and Retain are required.
-type Options struct {
-	Store store.Store
-
-	// Given keys, read by ReadFile, sign and verify instead of keys that the ring
-	// makes: the first one signs, and all are published. They turn over when the
-	// next configuration gives others. Keys that an earlier configuration left in
-	// the store are published beside them until their tokens are dead.
-	Given []*Key
-
-	// EncryptionKeys, of EncryptionKeySize random bytes each, protect the stored
-	// ring (package seal): the first encrypts, all decrypt, so that one can be
-	// replaced by another. Without any, private keys are stored in clear.
-	EncryptionKeys [][]byte
-
-	// Server is the name of the server that the ring belongs to, if there are
-	// several. An encrypted ring can be read under the same name alone.
-	Server string
-
-	// Algorithm of the keys made from now on; one of Algorithms, ES256 by default.
-	// When it is not that of the active key, a key of this algorithm becomes next
-	// and takes over as soon as it has been published for Publish.
-	Algorithm string
-
-	MaxAge  time.Duration // for which verifiers may cache the key set; 300 s by default
-	Publish time.Duration // before the first use of a key; max(1 h, 2 × MaxAge) by default, and at least
-	Active  time.Duration // for which a key signs; 30 days by default, at least Publish
-
-	// Retain is for how long a key stays published once it signs no more: the
-	// longest life of a token, plus MaxAge, plus 5 minutes for clocks that differ
-	// and for processes that learn late of a rotation. A key is kept for the
-	// longest Retain that was in force while it signed.
-	Retain time.Duration
-
-	// Before is the ring of an earlier configuration of this process, on the same
-	// records. Its keys are in use until Start has read them, and after that
-	// where the store is away; see inherit. nil: there was none.
-	Before *Ring
-
-	Now    func() time.Time // time.Now by default
-	Logger *slog.Logger     // slog.Default by default
-}
-
-// Ring is the set of signing keys. Its methods may be called concurrently.
+// Ring keeps the current Set of signing keys up to date. Its methods may be called concurrently.
 type Ring struct {
-	o   Options
-	s   seal.Seals
-	mu  sync.Mutex // one turn at a time; readers never take it
-	now atomic.Pointer[snapshot]
-
-	looks looks // for kids that are not in the snapshot
+	options  Options
+	schedule schedule
+	current  current
+	source   source
+	lookup   lookup
 
 	inherited bool // there are keys before Start
-	unproven  bool // and encryption keys that the ring before has not used
+	unproven  bool // and the encryption keys differ from those of the ring before
 }
 
-// New checks the options. It does no I/O: a ring is empty until Start, unless it has one Before.
+// A source is where the keys of a ring come from: own, which makes them, or given. Its methods
+// bring the current set up to date; if one fails, the set stays in use as far as it has been read.
+type source interface {
+	// start is the first refresh. It also writes a record anew that is not encrypted as it should
+	// be.
+	start(ctx context.Context) error
+	// refresh reads the keys and takes the step that is due.
+	refresh(ctx context.Context) error
+	// read reads the keys and takes no step.
+	read(ctx context.Context) error
+	// change has an operator's decision stored, or returns ErrGiven.
+	change(ctx context.Context, decide decision) error
+	// adopt returns the set to start with, made of the one of an earlier configuration, or nil.
+	adopt(held *Set) (*Set, error)
+}
+
+// current is the set in use. Readers load it without a lock. A source holds mu from before it reads
+// the store until it has replaced the set.
+type current struct {
+	mu  sync.Mutex
+	set atomic.Pointer[Set]
+	log *slog.Logger
+}
+
+func (c *current) replace(s *Set) {
+	if before := c.set.Swap(s); before.active != s.active {
+		c.log.Info("signing key active", "kid", s.active.ID, "alg", s.active.Algorithm)
+	}
+}
+
+// New checks the options. It does no I/O: the ring is empty until Start, unless it has one Before.
 func New(o Options) (*Ring, error) {
-	if o.Store == nil {
-		return nil, errors.New("keys: a store is required")
-	}
-	if o.Algorithm == "" {
-		o.Algorithm = "ES256"
-	}
-	if _, ok := algorithms[o.Algorithm]; !ok {
-		return nil, fmt.Errorf("keys: unknown algorithm %q; known are %s", o.Algorithm, strings.Join(Algorithms(), ", "))
-	}
-	if o.MaxAge == 0 {
-		o.MaxAge = defaultMaxAge
-	}
-	atLeast := max(minPublish, 2*o.MaxAge)
-	if o.Publish == 0 {
-		o.Publish = atLeast
-	}
-	if o.Active == 0 {
-		o.Active = max(defaultActive, o.Publish)
-	}
-	switch {
-	case o.MaxAge < 0:
-		return nil, errors.New("keys: MaxAge is negative")
-	case o.Publish < atLeast:
-		return nil, fmt.Errorf("keys: Publish is %s, but verifiers may not know a key before %s", o.Publish, atLeast)
-	case o.Active < o.Publish:
-		return nil, fmt.Errorf("keys: Active is %s, but its successor must be published for %s", o.Active, o.Publish)
-	case o.Retain <= 0:
-		return nil, errors.New("keys: Retain is required: the longest life of a token + MaxAge + 5 minutes")
-	}
-	if err := checkGiven(o.Given); err != nil {
+	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	s, err := seal.New(o.EncryptionKeys, o.Server)
+	seals, err := seal.New(o.EncryptionKeys, o.Server)
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	before := o.Before
+	o.Before = nil // so that the garbage collector can take it
+	r := &Ring{options: o, schedule: o.schedule()}
+	r.current.log = o.Logger
+	r.current.set.Store(emptySet)
+	rec := record{o.Store, seals}
+	if len(o.Given) > 0 {
+		r.source = &given{o.Given, rec, r.schedule, &r.current, r.options.clock}
+	} else {
+		r.source = &own{rec, r.schedule, &r.current, r.options.clock, o.Logger}
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	r := &Ring{o: o, s: s}
-	r.o.Before = nil // or no ring would ever be let go
-	return r, r.inherit(o.Before)
+	r.lookup = lookup{now: o.Now, read: r.source.read}
+	return r, r.inherit(before)
 }
 
-// Start loads the ring, or makes the first one, and keeps it fresh in a goroutine
-// until ctx is done. Without a ring nothing can be signed or verified, so it
-// fails when the store does, unless there is one Before. A ring that is stored in clear, or under an older
-// encryption key, is written anew: not on each Refresh, or two processes that do
-// not agree on the newest key yet would undo each other's work for ever. Call it
-// once.
+// Start loads the ring, or makes the first one, and refreshes it in a goroutine until ctx is done.
+// Call it once. Without keys nothing can be signed or verified, so Start fails if the store does,
+// unless keys were taken over from the ring Before.
+//
+// A ring that is stored in clear, or under an older encryption key, is encrypted again here and not
+// in Refresh: two processes that disagree on the newest key would undo each other's work each
+// minute.
 func (r *Ring) Start(ctx context.Context) error {
-	err := r.refresh(ctx, func(keys []entry, now time.Time) ([]entry, error) {
-		turned, err := r.o.due(keys, now)
-		if turned == nil && !r.now.Load().sealed {
-			turned = keys
-		}
-		return turned, err
-	})
+	err := r.source.start(ctx)
 	switch {
 	case r.inherited && !r.unproven && errors.Is(err, store.ErrUnavailable):
-		r.o.Logger.Error("signing keys not read; those of the configuration before stay in use", "error", err)
+		r.options.Logger.Error("signing keys not read; those of the previous configuration stay in use", "error", err)
 	case err != nil:
 		return fmt.Errorf("keys: start: %w", err)
 	}
@@ -168,157 +113,80 @@ func (r *Ring) keepFresh(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := r.refreshWithin(ctx, refreshEvery/2); err != nil && ctx.Err() == nil {
-			r.o.Logger.Error("signing keys not refreshed; the ones in memory stay in use", "error", err)
+		bounded, cancel := context.WithTimeout(ctx, refreshEvery/2)
+		err := r.Refresh(bounded)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			r.options.Logger.Error("signing keys not refreshed; the ones in memory stay in use", "error", err)
 		}
 	}
 }
 
-func (r *Ring) refreshWithin(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return r.Refresh(ctx)
-}
+// Refresh loads the ring, rotates it if that is due, and drops keys whose tokens have all expired.
+// If it fails, the keys in memory stay in use.
+func (r *Ring) Refresh(ctx context.Context) error { return r.source.refresh(ctx) }
 
-// Refresh takes one step: it loads the ring, rotates what is due by the clock and
-// drops what is dead. Whatever fails, the ring in memory stays in use.
-func (r *Ring) Refresh(ctx context.Context) error {
-	return r.refresh(ctx, r.o.due)
-}
-
-func (r *Ring) refresh(ctx context.Context, step func([]entry, time.Time) ([]entry, error)) error {
-	if len(r.o.Given) > 0 {
-		return r.give(ctx)
-	}
-	return r.turn(ctx, step)
-}
-
-// Rotate makes the next key the active one now, and publishes a new next key.
-// It fails with ErrTooEarly while the next key has been published for less than
-// Options.Publish, unless force is set: then verifiers that cached an older key
-// set refuse new tokens until they fetch it again. The retired key stays
-// published, for its tokens are still good. Given keys it cannot turn: ErrGiven.
+// Rotate makes the next key the active one now, and publishes a new next key. The retired key stays
+// published, because its tokens are still valid.
+//
+// While the next key has been published for less than Options.Publish, Rotate fails with
+// ErrTooEarly, unless force is set: then verifiers that cached an older key set refuse new tokens
+// until they fetch it again. With given keys it fails with ErrGiven.
 func (r *Ring) Rotate(ctx context.Context, force bool) error {
-	if len(r.o.Given) > 0 {
-		return ErrGiven
-	}
-	replaced := ""
-	return r.turn(ctx, func(keys []entry, now time.Time) ([]entry, error) {
-		active := keys[find(keys, Active)].key.ID
-		if replaced == "" {
-			replaced = active
-		}
-		if active != replaced {
-			return nil, nil // somebody else rotated between our load and our swap
-		}
-		return r.o.turnNow(keys, now, force)
-	})
+	return r.source.change(ctx, r.schedule.rotate(force))
 }
 
-// turn loads the ring, lets step decide what becomes of it (nil: nothing) and
-// swaps that in. A conflict means that another process took a turn: look again.
-func (r *Ring) turn(ctx context.Context, step func([]entry, time.Time) ([]entry, error)) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for range maxConflicts {
-		if err := r.load(ctx); errors.Is(err, store.ErrConflict) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		before := r.now.Load()
-		keys, err := step(before.keys, r.clock())
-		if err != nil || keys == nil {
-			return err
-		}
-		err = r.write(ctx, keys, func(next store.Record) error {
-			return r.o.Store.Swap(ctx, before.record, next)
-		}, before.record.Version+1)
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
+// Withdraw drops a key whose private half may be in the wrong hands. A rotation does not suffice
+// then, because a retired key still verifies. Tokens that the key signed are refused by this
+// process from the next request on, and by others when they next refresh, within a minute. Until
+// then the others may also sign with it, and what they sign is refused here. Verifiers elsewhere
+// trust the key for as long as they cache the key set.
+//
+// If the active key is withdrawn, the next one signs at once, as after a forced Rotate, and there
+// is a new next key. The error is ErrUnknown if there is no key with this id, and ErrGiven for
+// given keys, which have to be withdrawn from the configuration.
+func (r *Ring) Withdraw(ctx context.Context, kid string) error {
+	err := r.source.change(ctx, r.schedule.withdraw(kid))
+	if err == nil {
+		r.options.Logger.Warn("signing key withdrawn; what it signed is refused", "kid", kid)
 	}
-	return errors.New("keys: the stored ring changes faster than it can be read")
+	return err
 }
 
-// load brings the snapshot up to the stored ring. Where the store has none it is
-// made: from what is in memory, should the store have lost it, so that tokens in
-// use stay good.
-func (r *Ring) load(ctx context.Context) error {
-	held := r.now.Load()
-	rec, err := r.o.Store.Load(ctx, recordKind, recordID)
-	if errors.Is(err, store.ErrNotFound) {
-		if err = r.insert(ctx, held); !errors.Is(err, store.ErrExists) {
-			return err
+// Current returns the keys as they are now. It is empty before Start, unless there is a ring
+// Before.
+func (r *Ring) Current() *Set { return r.current.set.Load() }
+
+// Active returns the key that signs, or ErrNotStarted while there is none.
+func (r *Ring) Active() (*Key, error) {
+	if key := r.Current().active; key != nil {
+		return key, nil
+	}
+	return nil, ErrNotStarted
+}
+
+// Key makes the ring a verify.KeySet of all published keys: next, active and retired. A key is
+// found under its own algorithm only; EdDSA and Ed25519 are two names of one algorithm (RFC 9864
+// §2.2). Every key has an id, so an empty kid is always unknown.
+//
+// A key in memory is returned without a wait. Another process may have put a key into use since the
+// last Refresh, so for an unknown kid the stored ring is read, at most once a second (lookup.go),
+// and ctx bounds the wait for that. The error is verify.ErrUnavailable while it cannot be read, and
+// verify.ErrUnknownKey if it does not have the key either.
+func (r *Ring) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
+	set := r.Current()
+	if set.active == nil {
+		return nil, fmt.Errorf("%w: %w", verify.ErrUnavailable, ErrNotStarted)
+	}
+	if set.byID[kid] == nil && kid != "" {
+		if err := r.lookup.do(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %w", verify.ErrUnavailable, err)
 		}
-		rec, err = r.o.Store.Load(ctx, recordKind, recordID)
+		set = r.Current()
 	}
-	if err != nil {
-		return fmt.Errorf("keys: load the ring: %w", err)
+	key := set.byID[kid]
+	if key == nil || sameName(key.Algorithm) != sameName(alg) {
+		return nil, verify.ErrUnknownKey
 	}
-	if held != nil && held.record.Version == rec.Version && bytes.Equal(held.record.Data, rec.Data) {
-		return nil
-	}
-	var known map[string]*Key
-	if held != nil {
-		known = held.byID
-	}
-	keys, sealed, err := r.open(rec, known)
-	if err != nil {
-		return err
-	}
-	if lost := r.o.lost(held, rec, keys, r.clock()); lost != nil {
-		r.o.Logger.Error("the store has lost the signing keys and was given others; those in memory are put beside them, retired", "kid", held.active.ID)
-		return r.write(ctx, append(keys, lost...), func(next store.Record) error {
-			return r.o.Store.Swap(ctx, rec, next)
-		}, rec.Version+1)
-	}
-	return r.publish(rec, sealed, keys)
+	return key.public, nil
 }
-
-func (r *Ring) insert(ctx context.Context, held *snapshot) error {
-	var keys []entry
-	if held != nil {
-		r.o.Logger.Warn("the store has lost the signing keys; putting back the ones in memory")
-		keys = held.keys
-	} else {
-		var err error
-		if keys, err = r.o.first(r.clock()); err != nil {
-			return err
-		}
-	}
-	return r.write(ctx, keys, func(first store.Record) error {
-		return r.o.Store.Insert(ctx, first)
-	}, 1)
-}
-
-// write stores a ring by put, which gives it that version, and publishes it.
-// Nothing signs with a key that is not stored.
-func (r *Ring) write(ctx context.Context, keys []entry, put func(store.Record) error, version uint64) error {
-	data, err := encodeRing(keys)
-	if err != nil {
-		return err
-	}
-	rec := store.Record{Kind: recordKind, ID: recordID, Data: r.s.Seal(recordKind, recordID, data)}
-	if err := put(rec); err != nil {
-		return fmt.Errorf("keys: store the ring: %w", err)
-	}
-	rec.Version = version
-	return r.publish(rec, true, keys)
-}
-
-// publish hands the ring to readers.
-func (r *Ring) publish(rec store.Record, sealed bool, keys []entry) error {
-	s, err := newSnapshot(rec, sealed, keys)
-	if err != nil {
-		return err
-	}
-	before := r.now.Swap(s)
-	if before == nil || before.active != s.active {
-		r.o.Logger.Info("signing key active", "kid", s.active.ID, "alg", s.active.Algorithm)
-	}
-	return nil
-}
-
-// clock reads the time in the precision that is stored.
-func (r *Ring) clock() time.Time { return r.o.Now().UTC().Truncate(time.Second) }

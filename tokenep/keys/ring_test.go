@@ -31,7 +31,7 @@ func newStore(t testing.TB, c *clock) store.Store {
 	return s
 }
 
-// start gives a started ring over s; change may set more options.
+// start returns a started ring over s; change may set more options.
 func start(t testing.TB, s store.Store, c *clock, change ...func(*Options)) *Ring {
 	t.Helper()
 	o := Options{Store: s, Retain: retain, Now: c.Now, Logger: slog.New(slog.DiscardHandler)}
@@ -68,19 +68,19 @@ func activeID(t testing.TB, r *Ring) string {
 func only(t testing.TB, r *Ring, s State) Info {
 	t.Helper()
 	var found []Info
-	for _, i := range r.List() {
+	for _, i := range r.Current().List() {
 		if i.State == s {
 			found = append(found, i)
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("want one key that is %s, have %+v", s, r.List())
+		t.Fatalf("want one key that is %s, have %+v", s, r.Current().List())
 	}
 	return found[0]
 }
 
 func published(r *Ring, kid string) bool {
-	body, _ := r.JWKS()
+	body, _ := r.Current().JWKS()
 	return bytes.Contains(body, []byte(`"`+kid+`"`))
 }
 
@@ -98,8 +98,8 @@ func TestFirstKeySignsAtOnceWithItsSuccessorPublished(t *testing.T) {
 func TestRingOutlivesTheProcess(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
-	body, tag := start(t, s, c).JWKS()
-	again, tagAgain := start(t, s, c).JWKS()
+	body, tag := start(t, s, c).Current().JWKS()
+	again, tagAgain := start(t, s, c).Current().JWKS()
 	if !bytes.Equal(body, again) || tag != tagAgain {
 		t.Errorf("a second start serves another key set:\n%s\n%s", body, again)
 	}
@@ -144,7 +144,7 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-// away is a store that can be cut off.
+// away is a store that can be made unavailable.
 type away struct {
 	store.Store
 	mu  sync.Mutex

@@ -32,11 +32,12 @@ func stringOf(t *testing.T, s store.Store) string {
 	return string(rec.Data)
 }
 
-// inClear reports whether a private key of r is in the store, as PKCS #8 in base64 or as its bare number.
+// inClear reports whether the store shows a private key of r, as PKCS #8 in base64 or as its number
+// alone.
 func inClear(t *testing.T, s store.Store, r *Ring) bool {
 	t.Helper()
 	stored := stringOf(t, s)
-	for _, e := range r.now.Load().keys {
+	for _, e := range r.Current().entries {
 		private, err := x509.MarshalPKCS8PrivateKey(e.key.private)
 		if err != nil {
 			t.Fatal(err)
@@ -94,7 +95,7 @@ func TestClearRingIsEncryptedByTheNextStart(t *testing.T) {
 	if inClear(t, s, r) {
 		t.Error("the ring is still in clear")
 	}
-	// Who has no key goes on with what is in memory, and leaves the record alone.
+	// A process without the key continues with what is in memory, and leaves the record alone.
 	before := stringOf(t, s)
 	if err := old.Refresh(t.Context()); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("got %v, want ErrSealed", err)
@@ -166,7 +167,8 @@ func TestEncryptionKeyTurnsOver(t *testing.T) {
 	}
 }
 
-// TestProcessesThatDisagreeOnTheNewestKeyDoNotUndoEachOther is a cluster halfway through a change.
+// TestProcessesThatDisagreeOnTheNewestKeyDoNotUndoEachOther: a cluster halfway through a change of
+// the encryption key.
 func TestProcessesThatDisagreeOnTheNewestKeyDoNotUndoEachOther(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)

@@ -19,7 +19,7 @@ func withdraw(t *testing.T, r *Ring, kid string) {
 	if published(r, kid) {
 		t.Error("the withdrawn key is still published")
 	}
-	only(t, r, Active) // and one of each, whatever was withdrawn
+	only(t, r, Active) // there is one of each, whatever was withdrawn
 	only(t, r, Next)
 }
 
@@ -32,17 +32,18 @@ func TestWithdrawnKeyVerifiesNoMoreWhateverItsState(t *testing.T) {
 			if err := r.Rotate(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			before := r.List()
+			before := r.Current().List()
 			kid := only(t, r, state).ID
 			withdraw(t, r, kid)
-			for _, k := range before { // the others are as they were, but for the next one, which may have moved up
-				i := slices.IndexFunc(r.List(), func(now Info) bool { return now.ID == k.ID })
+			// The others are as they were, except that the next one may have become active.
+			for _, k := range before {
+				i := slices.IndexFunc(r.Current().List(), func(now Info) bool { return now.ID == k.ID })
 				switch {
 				case k.ID == kid:
 				case i < 0:
 					t.Errorf("key %s, which was %s, is gone too", k.ID, k.State)
-				case r.List()[i].State != k.State && (state != Active || k.State != Next || r.List()[i].State != Active):
-					t.Errorf("key %s, which was %s, is %s", k.ID, k.State, r.List()[i].State)
+				case r.Current().List()[i].State != k.State && (state != Active || k.State != Next || r.Current().List()[i].State != Active):
+					t.Errorf("key %s, which was %s, is %s", k.ID, k.State, r.Current().List()[i].State)
 				}
 			}
 			again := start(t, s, c)
@@ -53,16 +54,16 @@ func TestWithdrawnKeyVerifiesNoMoreWhateverItsState(t *testing.T) {
 	}
 }
 
-// All keys of a store that others have read can be withdrawn, one after the other and in any order.
+// If a copy of the store is in the wrong hands, all its keys can be withdrawn one after the other.
 func TestAllKeysCanBeWithdrawn(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
-	before := r.List()
+	before := r.Current().List()
 	for _, k := range before {
 		withdraw(t, r, k.ID)
 	}
-	if len(before) != 2 || len(r.List()) != 2 {
-		t.Errorf("%d keys have become %d", len(before), len(r.List()))
+	if len(before) != 2 || len(r.Current().List()) != 2 {
+		t.Errorf("%d keys have become %d", len(before), len(r.Current().List()))
 	}
 }
 
@@ -105,7 +106,7 @@ func TestWithdrawalDuringARotationDropsTheKeyThatWasNamed(t *testing.T) {
 func TestGivenKeysAreNotWithdrawn(t *testing.T) {
 	c := newClock()
 	key, _ := pair(t)
-	r := start(t, newStore(t, c), c, given(key))
+	r := start(t, newStore(t, c), c, giving(key))
 	if err := r.Withdraw(t.Context(), key.ID); !errors.Is(err, ErrGiven) {
 		t.Errorf("%v, want %v", err, ErrGiven)
 	}

@@ -71,7 +71,7 @@ func TestConfigurationThatIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	active := func(s *server.Server) string { return s.Keys.List()[0].ID }
+	active := func(s *server.Server) string { return s.Keys.Current().List()[0].ID }
 	if active(next) != active(running.Server) {
 		t.Error("it has the keys of the one that was given up")
 	}

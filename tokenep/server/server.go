@@ -310,7 +310,9 @@ func (c *Config) LongestTTL() time.Duration {
 
 // TokenLife is how long an access token that was issued until now can live: longer than LongestTTL where an earlier configuration gave more. It is known
 // from Start on.
-func (s *Server) TokenLife() time.Duration { return max(s.Config.LongestTTL(), s.Keys.TokenLife()) }
+func (s *Server) TokenLife() time.Duration {
+	return max(s.Config.LongestTTL(), s.Keys.Current().TokenLife(s.Config.Now()))
+}
 
 // clients finds configured clients first, and then those of the store.
 func (s *Server) clients(static map[string]*tokenep.Client) tokenep.Clients {

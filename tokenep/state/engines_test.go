@@ -97,8 +97,8 @@ var (
 	running sync.Map // the servers of both that TestMain has to end
 )
 
-func ended(start func(...string) (*servertest.Server, error)) func(...string) (*servertest.Server, error) {
-	return func(settings ...string) (*servertest.Server, error) {
+func ended(start func(...string) (*servertest.Process, error)) func(...string) (*servertest.Process, error) {
+	return func(settings ...string) (*servertest.Process, error) {
 		s, err := start(settings...)
 		if err == nil {
 			running.Store(s, true)
@@ -157,7 +157,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	for s := range running.Range {
-		s.(*servertest.Server).Close()
+		s.(*servertest.Process).Close()
 	}
 	os.Exit(code)
 }

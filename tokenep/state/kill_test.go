@@ -36,7 +36,7 @@ func TestKilledProcessLosesAndRepeatsNothing(t *testing.T) {
 // The same when it is the server of the engine that is killed, under two nodes.
 func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	for name, engine := range map[string]struct {
-		start func(...string) (*servertest.Server, error)
+		start func(...string) (*servertest.Process, error)
 		open  opener
 	}{
 		"redis":    {servertest.Redis, openRedis},

@@ -108,7 +108,7 @@ var orders = map[string]func(ctx context.Context, p *Peer, text string) (string,
 		return key.ID, nil
 	},
 	"key set": func(_ context.Context, p *Peer, _ string) (string, error) {
-		body, _ := p.ring.JWKS()
+		body, _ := p.ring.Current().JWKS()
 		return string(body), nil
 	},
 }

@@ -1,8 +1,8 @@
-// Package seal encrypts the secrets of a server that are in its store: signing
+// Package seal encrypts the secrets of an authorization server that are in its store: the signing
 // keys (package keys), and the key of refresh tokens (package state).
 //
-// It keeps nothing and reads no store. Where the encryption keys come from, and
-// what becomes of a record that cannot be opened, is the business of the caller.
+// It has no state and reads no store. The caller has the encryption keys, and decides what to do
+// with a record that cannot be decrypted.
 //
 //	seal.go  Seals: New, Seal, Open
 package seal

@@ -11,31 +11,33 @@ import (
 // KeySize is the length in bytes of an encryption key: AES-256.
 const KeySize = 32
 
-// ErrSealed says that a record cannot be decrypted. Whoever gets it leaves the record as it is.
+// ErrSealed is the error for a record that cannot be decrypted. The caller must not overwrite it.
 var ErrSealed = errors.New("cannot be decrypted")
 
-// mark begins the data of an encrypted record. What is in clear is JSON, and begins with a brace.
+// mark begins the data of an encrypted record. Data in clear is JSON, and begins with a brace.
 var mark = []byte("A256GCM\n")
 
-// Seals encrypts the data of records: AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits in front of the
-// ciphertext. Such records are written a few times a month, far from the 2³² after which random nonces wear a key out.
+// Seals encrypts the data of records: AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits
+// in front of the ciphertext. Such records are written a few times a month, far from the 2³² times
+// after which random nonces become unsafe.
 //
-// The associated data is where the record belongs: the name of the server, and its kind and id. So a record that was
-// copied to another place, into the store of another server for instance, is refused there.
+// The associated data says where the record belongs: the name of the server, and the record's kind
+// and id. So a record that was copied to another place, such as the store of another server, cannot
+// be opened there.
 //
-// The zero value has no key: it seals nothing, and opens what is in clear.
+// The zero value has no key: it leaves data in clear, and opens only such data.
 type Seals struct {
 	ciphers []cipher.AEAD // the first encrypts, each decrypts
 	server  string
 }
 
-// New returns the seals of a server under these keys, of KeySize random bytes each: the first one encrypts, each decrypts,
-// so that one can be replaced by another.
+// New returns the seals of the server of that name under these keys, of KeySize random bytes each:
+// the first one encrypts and all decrypt, so that a key can be replaced.
 func New(encryptionKeys [][]byte, server string) (Seals, error) {
 	s := Seals{server: server}
 	for i, key := range encryptionKeys {
 		if len(key) != KeySize {
-			return Seals{}, fmt.Errorf("encryption key %d has %d bytes, want %d", i+1, len(key), KeySize)
+			return Seals{}, fmt.Errorf("encryption key %d must have %d bytes, got %d", i+1, KeySize, len(key))
 		}
 		block, err := aes.NewCipher(key)
 		if err != nil {
@@ -52,7 +54,7 @@ func New(encryptionKeys [][]byte, server string) (Seals, error) {
 
 func (s Seals) place(kind, id string) []byte { return fmt.Appendf(nil, "%q %q %q", s.server, kind, id) }
 
-// Seal gives what is stored of the data of a record. Without a key that is the data itself.
+// Seal returns the data of a record as it is stored: encrypted, or unchanged if there is no key.
 func (s Seals) Seal(kind, id string, data []byte) []byte {
 	if len(s.ciphers) == 0 {
 		return data
@@ -60,9 +62,10 @@ func (s Seals) Seal(kind, id string, data []byte) []byte {
 	return s.ciphers[0].Seal(bytes.Clone(mark), nil, data, s.place(kind, id))
 }
 
-// Open gives the data of what is stored of a record, and whether Seal would store it in the same way: who finds that it
-// would not can write it anew. What is in clear is opened whatever the keys: it dates from before there was one. The
-// error Is ErrSealed, and its text goes on after the name of what there are several of.
+// Open returns the data of a stored record. current reports whether Seal would store it in the same
+// way, under the same key; if not, the caller may store it again. A record in clear is opened even
+// if there are keys, because it may be older than they are. The error is ErrSealed; its text
+// continues a plural subject, "the signing keys cannot be decrypted".
 func (s Seals) Open(kind, id string, stored []byte) (data []byte, current bool, err error) {
 	sealed, found := bytes.CutPrefix(stored, mark)
 	if !found {

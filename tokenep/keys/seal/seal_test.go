@@ -21,7 +21,7 @@ func seals(t *testing.T, server, keys string) Seals {
 
 var inClear = []byte(`{"secret":"MDEyMw=="}`)
 
-// Who opens a sealed record, and finds it as it would be sealed today.
+// By whom a sealed record can be opened, and for whom it is current.
 func TestOpen(t *testing.T) {
 	stored := seals(t, "main", "a").Seal("secret", "one", inClear)
 	if bytes.Contains(stored, []byte("MDEyMw")) {
@@ -51,7 +51,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// What is in clear is opened with a key and without, and is to be sealed where there is one.
+// A record in clear is opened with and without a key, and is current only without one.
 func TestOpenInClear(t *testing.T) {
 	for keys, want := range map[string]bool{"": true, "a": false} {
 		s := seals(t, "main", keys)

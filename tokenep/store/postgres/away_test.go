@@ -14,10 +14,10 @@ import (
 )
 
 // durable starts a server that has each write on disk before it answers.
-func durable(t testing.TB) storetest.Server {
+func durable(t testing.TB) storetest.Database {
 	t.Helper()
 	s := servertest.For(t, servertest.Postgres)
-	return storetest.Server{
+	return storetest.Database{
 		Open: func(t testing.TB, timeout time.Duration) store.Store {
 			return open(t, s.URL, Options{Timeout: timeout})
 		},

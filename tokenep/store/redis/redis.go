@@ -11,15 +11,10 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
-
-// What go-redis would write to the standard error is told by the errors of the
-// verbs, once for each and not for each connection.
-func init() { logging.Disable() }
 
 // Options are the settings of a Store; the zero value is usable.
 type Options struct {

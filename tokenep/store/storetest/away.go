@@ -12,25 +12,25 @@ import (
 
 // RunAway tests what verbs say while the server of an engine is away, and that
 // they find it again.
-func RunAway(t *testing.T, server Server) {
+func RunAway(t *testing.T, d Database) {
 	const timeout = 300 * time.Millisecond
-	s := server.Open(t, timeout)
+	s := d.Open(t, timeout)
 	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "kept"}))
 
-	server.Pause()
-	Unavailable(t, s, server.Secret, 5*(timeout+time.Second))
+	d.Pause()
+	Unavailable(t, s, d.Secret, 5*(timeout+time.Second))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := s.Load(ctx, kind, "kept"); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Load past the caller's time: %v", err)
 	}
-	server.Resume()
+	d.Resume()
 	answers(t, s)
 
-	server.Kill()
-	Unavailable(t, s, server.Secret, 5*time.Second)
-	Unavailable(t, server.Open(t, timeout), server.Secret, 5*time.Second)
-	must(t, server.Start())
+	d.Kill()
+	Unavailable(t, s, d.Secret, 5*time.Second)
+	Unavailable(t, d.Open(t, timeout), d.Secret, 5*time.Second)
+	must(t, d.Start())
 	answers(t, s)
 	has(t, s, "kept", 1, "")
 }

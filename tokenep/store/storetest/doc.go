@@ -14,7 +14,7 @@
 //	soak.go        RunSoak: a day of traffic, and what is left of it
 //	sweep.go       RunSweep: verbs beside the deletion of very much; and that it is done unasked
 //	shared.go      RunShared: two handles on one database, as two machines have them
-//	server.go      Server: what the next three need of a database server
+//	database.go    Database: what the next three need of a database server
 //	away.go        RunAway: what verbs say while it is away; and other rules of engines that have one
 //	silent.go      RunSilent: what becomes of callers when it hangs
 //	killed.go      RunKilled: what its kill -9 leaves

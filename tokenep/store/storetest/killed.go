@@ -15,13 +15,13 @@ import (
 // spend codes, and looks what is left: nothing that was acknowledged is lost,
 // nothing is spent twice, and whoever was told that nothing was written has
 // written nothing. The handles stay open, and find the server again.
-func RunKilled(t *testing.T, k Server) {
+func RunKilled(t *testing.T, d Database) {
 	n := Rounds(t, 5, 20)
-	handles := [2]store.Store{k.Open(t, timeout), k.Open(t, timeout)}
+	handles := [2]store.Store{d.Open(t, timeout), d.Open(t, timeout)}
 	var all []*spending
 	for round := range n {
-		codes := spendUntilKilled(t, k, handles, fmt.Sprint("round-", round))
-		must(t, k.Start())
+		codes := spendUntilKilled(t, d, handles, fmt.Sprint("round-", round))
+		must(t, d.Start())
 		answers(t, handles[:]...)
 		all = append(all, codes...)
 		for _, c := range all {
@@ -47,7 +47,7 @@ type spending struct {
 
 // spendUntilKilled has many insert a code, and two at once spend each, until the
 // server is gone.
-func spendUntilKilled(t *testing.T, k Server, handles [2]store.Store, round string) []*spending {
+func spendUntilKilled(t *testing.T, d Database, handles [2]store.Store, round string) []*spending {
 	t.Helper()
 	const workers = 16
 	codes := make([][]*spending, workers)
@@ -68,7 +68,7 @@ func spendUntilKilled(t *testing.T, k Server, handles [2]store.Store, round stri
 				first.Do(func() { // the clock starts when there is something to lose
 					working.Go(func() {
 						time.Sleep(time.Duration(rand.IntN(100_000)) * time.Microsecond) //nolint:gosec // any moment will do
-						k.Kill()
+						d.Kill()
 					})
 				})
 			}
@@ -82,7 +82,7 @@ func spendUntilKilled(t *testing.T, k Server, handles [2]store.Store, round stri
 	select {
 	case <-ended:
 	case <-time.After(time.Minute):
-		k.Kill()
+		d.Kill()
 		t.Fatal("a verb has been waiting for a minute, for a server that is gone")
 	}
 	var flat []*spending

@@ -16,9 +16,9 @@ import (
 // their time-out and those after them do not, but for one at a time; a caller's
 // deadline is kept; and when the server goes on all are served, and
 // nobody is left waiting.
-func RunSilent(t *testing.T, server Server) {
+func RunSilent(t *testing.T, d Database) {
 	const timeout, callers = time.Second, 200
-	s := server.Open(t, timeout)
+	s := d.Open(t, timeout)
 	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "kept"}))
 	load := func(ctx context.Context) (time.Duration, error) {
 		start := time.Now()
@@ -42,7 +42,7 @@ func RunSilent(t *testing.T, server Server) {
 	wave("Load before", nil)
 	before := runtime.NumGoroutine()
 
-	server.Pause()
+	d.Pause()
 	leaving, leave := context.WithTimeout(t.Context(), timeout/10)
 	defer leave()
 	took, err := load(leaving)
@@ -66,7 +66,7 @@ func RunSilent(t *testing.T, server Server) {
 	if waited > 2 { // once or twice at the moment in which the other's time-out comes
 		t.Error("verbs waited for a server that was known to hang")
 	}
-	server.Resume()
+	d.Resume()
 	resumed := time.Now()
 	for err != nil && time.Since(resumed) < 10*timeout {
 		_, err = load(t.Context())

@@ -11,7 +11,7 @@ import (
 
 // RedisCluster starts a cluster of n nodes, which end with the test, and returns
 // them with its URL. One that is down keeps no other from serving its own keys.
-func RedisCluster(tb testing.TB, n int, settings ...string) (nodes []*Server, url string) {
+func RedisCluster(tb testing.TB, n int, settings ...string) (nodes []*Process, url string) {
 	tb.Helper()
 	settings = append([]string{
 		"--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "1000",

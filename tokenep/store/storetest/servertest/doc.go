@@ -6,7 +6,7 @@
 // killed, or away, no imitation tells. Who runs the tests has to have
 // the servers' binaries; without them a test is skipped, and with CI=true fails.
 //
-//	server.go        Server: start, stop, kill, start again
+//	process.go       Process: start, stop, kill, start again
 //	shared.go        Shared: one for most tests of a package
 //	redis.go         Redis
 //	cluster.go       a cluster of Redis

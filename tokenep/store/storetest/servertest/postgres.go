@@ -12,7 +12,7 @@ import (
 )
 
 // Postgres starts a PostgreSQL. Settings are those of postgresql.conf: "fsync=off".
-func Postgres(settings ...string) (*Server, error) {
+func Postgres(settings ...string) (*Process, error) {
 	initdb, postgres, err := findPostgres()
 	if err != nil {
 		return nil, err
@@ -27,13 +27,13 @@ func Postgres(settings ...string) (*Server, error) {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
-	return launch(dir, func(port string) *Server {
+	return launch(dir, func(port string) *Process {
 		args := []string{"-D", data, "-h", "127.0.0.1", "-p", port, "-k", ""}
 		for _, setting := range settings {
 			args = append(args, "-c", setting)
 		}
 		u := url.URL{Scheme: "postgres", User: url.UserPassword("oauth", Password), Host: "127.0.0.1:" + port, Path: "/postgres"}
-		return &Server{
+		return &Process{
 			URL: u.String(),
 			command: func() *exec.Cmd {
 				cmd := who.as(exec.Command(postgres, args...)) //nolint:gosec // as found in PATH

@@ -12,7 +12,7 @@ import (
 
 // Redis starts a Redis, or a Valkey, that has each write on disk before it
 // answers. Settings are those of redis-server: "--maxmemory", "10mb".
-func Redis(settings ...string) (*Server, error) {
+func Redis(settings ...string) (*Process, error) {
 	binary, err := findRedis()
 	if err != nil {
 		return nil, err
@@ -21,13 +21,13 @@ func Redis(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return launch(dir, func(port string) *Server {
+	return launch(dir, func(port string) *Process {
 		args := append([]string{
 			"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "",
 			"--appendonly", "yes", "--appendfsync", "always", "--requirepass", Password,
 		}, settings...)
 		u := url.URL{Scheme: "redis", User: url.UserPassword("", Password), Host: "127.0.0.1:" + port}
-		return &Server{
+		return &Process{
 			URL:     u.String(),
 			command: func() *exec.Cmd { return exec.Command(binary, args...) }, //nolint:gosec // as found in PATH
 			ping: func(ctx context.Context) error {

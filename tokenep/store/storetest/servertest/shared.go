@@ -10,15 +10,15 @@ import (
 // Shared is a server that most tests of a package use, each with a namespace of
 // its own. It starts when the first asks for it, and ends in Main.
 type Shared struct {
-	start   func() (*Server, error)
+	start   func() (*Process, error)
 	started atomic.Bool
 }
 
 // Share returns a server for the tests of a package, not started yet. It need
 // not survive anything, and the settings should say so.
-func Share(start func(...string) (*Server, error), settings ...string) *Shared {
+func Share(start func(...string) (*Process, error), settings ...string) *Shared {
 	s := &Shared{}
-	s.start = sync.OnceValues(func() (*Server, error) {
+	s.start = sync.OnceValues(func() (*Process, error) {
 		s.started.Store(true)
 		return start(settings...)
 	})

@@ -8,8 +8,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A Server is the database server of an engine, in the hands of a test.
-type Server struct {
+// A Database is the database of an engine, under the control of a test.
+type Database struct {
 	// Open opens the same records each time, with verbs that wait for the
 	// server no longer than the time-out, and arranges for the end with t.Cleanup.
 	Open func(t testing.TB, timeout time.Duration) store.Store

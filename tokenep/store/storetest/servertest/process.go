@@ -20,8 +20,8 @@ var ErrMissing = errors.New("not installed")
 // patience is how long a server may take to come up, on a machine that is busy.
 const patience = 30 * time.Second
 
-// A Server is a process that serves one database.
-type Server struct {
+// A Process is a private database server.
+type Process struct {
 	URL  string // how a client connects, with the password
 	Port string // on 127.0.0.1
 
@@ -51,13 +51,13 @@ func Installed(name string) bool {
 }
 
 // Start starts the process, again after Stop or Kill, and returns when it answers.
-func (s *Server) Start() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (p *Process) Start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
-		err := s.run(ctx)
+		err := p.run(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -66,27 +66,27 @@ func (s *Server) Start() error {
 	}
 }
 
-func (s *Server) run(ctx context.Context) error {
-	s.cmd, s.ended = s.command(), make(chan struct{})
-	s.output.Reset()
-	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	if err := s.cmd.Start(); err != nil {
+func (p *Process) run(ctx context.Context) error {
+	p.cmd, p.ended = p.command(), make(chan struct{})
+	p.output.Reset()
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	if err := p.cmd.Start(); err != nil {
 		return err
 	}
 	go func(cmd *exec.Cmd, ended chan struct{}) {
 		_ = cmd.Wait()
 		close(ended)
-	}(s.cmd, s.ended)
+	}(p.cmd, p.ended)
 	for {
-		err := s.ping(ctx)
+		err := p.ping(ctx)
 		if err == nil {
 			return nil
 		}
 		select {
-		case <-s.ended:
-			return fmt.Errorf("the server has ended: %s", s.output.Bytes())
+		case <-p.ended:
+			return fmt.Errorf("the server has ended: %s", p.output.Bytes())
 		case <-ctx.Done():
-			s.end(syscall.SIGKILL)
+			p.end(syscall.SIGKILL)
 			return fmt.Errorf("the server does not answer: %w", err)
 		case <-time.After(5 * time.Millisecond):
 		}
@@ -94,64 +94,64 @@ func (s *Server) run(ctx context.Context) error {
 }
 
 // Kill ends the process as kill -9 does.
-func (s *Server) Kill() { s.signal(syscall.SIGKILL) }
+func (p *Process) Kill() { p.signal(syscall.SIGKILL) }
 
 // Pause stops the process and its children where they are: connections are
 // still accepted, and nothing is answered. Resume lets them go on.
-func (s *Server) Pause() { s.send(pause) }
+func (p *Process) Pause() { p.send(pause) }
 
 // Resume ends a Pause.
-func (s *Server) Resume() { s.send(resume) }
+func (p *Process) Resume() { p.send(resume) }
 
-func (s *Server) send(signal os.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
+func (p *Process) send(signal os.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Signal(signal)
-	for _, pid := range children(s.cmd.Process.Pid) {
+	_ = p.cmd.Process.Signal(signal)
+	for _, pid := range children(p.cmd.Process.Pid) {
 		if child, err := os.FindProcess(pid); err == nil {
 			_ = child.Signal(signal)
 		}
 	}
 }
 
-func (s *Server) signal(signal os.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.end(signal)
+func (p *Process) signal(signal os.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(signal)
 }
 
-func (s *Server) end(signal os.Signal) {
-	if s.cmd == nil {
+func (p *Process) end(signal os.Signal) {
+	if p.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Signal(signal)
+	_ = p.cmd.Process.Signal(signal)
 	select {
-	case <-s.ended:
+	case <-p.ended:
 	case <-time.After(patience):
-		_ = s.cmd.Process.Kill()
-		<-s.ended
+		_ = p.cmd.Process.Kill()
+		<-p.ended
 	}
-	s.cmd = nil
+	p.cmd = nil
 }
 
 // Close ends the process and removes its files.
-func (s *Server) Close() {
-	s.Resume() // or children that are stopped would never see that it has gone
-	s.Kill()
-	_ = os.RemoveAll(s.dir)
+func (p *Process) Close() {
+	p.Resume() // or children that are stopped would never see that it has gone
+	p.Kill()
+	_ = os.RemoveAll(p.dir)
 }
 
 // For returns a server that ends with the test, and skips the test where it is
 // not installed. With CI set it fails instead.
-func For(tb testing.TB, start func(...string) (*Server, error), settings ...string) *Server {
+func For(tb testing.TB, start func(...string) (*Process, error), settings ...string) *Process {
 	tb.Helper()
-	s, err := start(settings...)
+	p, err := start(settings...)
 	Check(tb, err)
-	tb.Cleanup(s.Close)
-	return s
+	tb.Cleanup(p.Close)
+	return p
 }
 
 // Check skips or fails the test if a server did not start.
@@ -167,19 +167,19 @@ func Check(tb testing.TB, err error) {
 
 // launch finds a free port and starts the server on it. Another process
 // may have the port before the server does, and then the next is tried.
-func launch(dir string, on func(port string) *Server) (*Server, error) {
+func launch(dir string, on func(port string) *Process) (*Process, error) {
 	var err error
 	for range 3 {
 		var port string
 		if port, err = freePort(); err != nil {
 			break
 		}
-		s := on(port)
-		s.Port, s.dir = port, dir
-		if err = s.Start(); err == nil {
-			return s, nil
+		p := on(port)
+		p.Port, p.dir = port, dir
+		if err = p.Start(); err == nil {
+			return p, nil
 		}
-		s.Kill()
+		p.Kill()
 	}
 	_ = os.RemoveAll(dir)
 	return nil, err

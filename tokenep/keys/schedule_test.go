@@ -13,10 +13,10 @@ import (
 func TestNothingChangesBeforeItIsDue(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
-	_, before := r.JWKS()
+	_, before := r.Current().JWKS()
 	c.Advance(30*day - time.Second)
 	refresh(t, r)
-	if _, after := r.JWKS(); before != after {
+	if _, after := r.Current().JWKS(); before != after {
 		t.Error("the key set changed a second before a rotation was due")
 	}
 }
@@ -46,7 +46,7 @@ func TestNoKeySignsBeforeItWasPublishedLongEnough(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)
 	r := start(t, s, c, func(o *Options) { o.Active = 2 * time.Hour; o.Publish = 2 * time.Hour })
-	// The next key is made late: by hand, an hour into the life of the active one.
+	// The next key is made late, by a rotation an hour after the active one was made.
 	c.Advance(time.Hour)
 	if err := r.Rotate(t.Context(), true); err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestKeyPromotedJustNowIsRetainedInFull(t *testing.T) {
 		if err := r.Rotate(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
-		for _, i := range r.List() {
+		for _, i := range r.Current().List() {
 			if i.ID == short && !i.Expires.Equal(c.Now().Add(retain)) {
 				t.Errorf("a key retired at %s expires at %s, want %s later", i.Retired, i.Expires, retain)
 			}
@@ -219,7 +219,7 @@ func TestKeyPromotedJustNowIsRetainedInFull(t *testing.T) {
 	}
 }
 
-// overtaken is a store on which somebody else is faster, once.
+// overtaken is a store in which another process is faster once: first runs before the next Swap.
 type overtaken struct {
 	store.Store
 	first func()

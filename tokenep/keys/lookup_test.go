@@ -13,7 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// counted is a store that counts its Loads, and that hangs for as long as hold is open.
+// counted is a store that counts its Loads, which hang until hold is closed, unless it is nil.
 type counted struct {
 	store.Store
 	loads atomic.Int64
@@ -39,7 +39,7 @@ func wantKey(t *testing.T, r *Ring, kid string, want error) {
 	}
 }
 
-// What node a signs is good on node b, however fast keys came into use there: b has not refreshed meanwhile.
+// What node a signs is accepted by node b, which has not refreshed, however fast a changed keys.
 func TestKeyThatAnotherNodePutInUseIsKnown(t *testing.T) {
 	turns := map[string]func(*testing.T, *Ring){
 		"withdrawn": func(t *testing.T, r *Ring) { withdraw(t, r, activeID(t, r)) },
@@ -54,7 +54,7 @@ func TestKeyThatAnotherNodePutInUseIsKnown(t *testing.T) {
 		for _, b := range []struct {
 			name   string
 			change func(*Options)
-		}{{"own keys", func(*Options) {}}, {"given keys", given(own)}} {
+		}{{"own keys", func(*Options) {}}, {"given keys", giving(own)}} {
 			t.Run(name+"/"+b.name, func(t *testing.T) {
 				c := newClock()
 				s := newStore(t, c)
@@ -74,7 +74,7 @@ func TestJunkCostsTheStoreOneLoadASecond(t *testing.T) {
 	s := &counted{Store: newStore(t, c)}
 	r := start(t, s, c)
 	before := s.loads.Load()
-	for i := range 100 { // over 1.98 s, so two looks
+	for i := range 100 { // over 1.98 s, so two readings
 		wantKey(t, r, fmt.Sprint("junk", i), verify.ErrUnknownKey)
 		wantKey(t, r, activeID(t, r), nil)
 		c.Advance(20 * time.Millisecond)
@@ -109,7 +109,7 @@ func TestUnknownKeyWhileTheStoreIsAwayIsNotRefusedForGood(t *testing.T) {
 	wantKey(t, b, "junk", verify.ErrUnknownKey)
 }
 
-// A thousand senders of junk, each of whom hangs up at once or waits, hold one goroutine each for a moment, and one Load.
+// A thousand senders of junk, one of which hangs up at once, cost one Load and wait for a moment.
 func TestJunkDoesNotGatherWhileTheStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
@@ -148,7 +148,7 @@ func TestJunkDoesNotGatherWhileTheStoreHangs(t *testing.T) {
 		close(s.hold)
 		synctest.Wait()
 		wantKey(t, r, "junk", verify.ErrUnknownKey)
-		time.Sleep(lookPatience) // nothing is left behind that the bubble would wait for
+		time.Sleep(lookPatience) // until no timer is left in the bubble
 	})
 }
 
@@ -161,7 +161,7 @@ func TestLookOnAStoreWithoutATimeOutEnds(t *testing.T) {
 		wantKey(t, r, "junk", verify.ErrUnavailable)
 		time.Sleep(lookLimit)
 		synctest.Wait()
-		if !r.looks.last.over() {
+		if !r.lookup.last.over() {
 			t.Error("the look goes on")
 		}
 	})
