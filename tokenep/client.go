@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // ClientSubjectPrefix begins the sub of a token that a client got for itself (RFC 6749 §4.4), so that no client can be
 // mistaken for a user of the same name (RFC 9068 §5). No user's name may begin with it.
-const ClientSubjectPrefix = "client:"
+const ClientSubjectPrefix = state.ClientSubjectPrefix
 
 // APITokenClientPrefix begins the client_id of an access token that was had for an API token alone, with no client in play:
 // RFC 9068 §2.2 requires the claim, and the API token is what was registered. No client's id may begin with it.

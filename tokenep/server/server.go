@@ -14,6 +14,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
@@ -100,7 +101,7 @@ func NewMemory(now func() time.Time) *Memory {
 type Server struct {
 	Config    Config
 	Keys      *keys.Ring
-	Clients   state.Clients
+	Clients   registry.Registry
 	APITokens state.APITokens
 	log       *state.Revocations
 	before    *keys.Ring // of whom it took over
@@ -140,7 +141,7 @@ func New(c Config) (*Server, error) {
 	s.Keys = ring
 	s.log = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
 	s.log.Interval = c.RevocationInterval
-	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: c.LongestTTL()}
+	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Revocations: s.log, TokenLife: s.TokenLife}
 	s.issuer = &tokenep.Issuer{URL: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
 	s.auth = &tokenep.Authenticator{
 		Methods: clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Clients, c.Now)),
@@ -248,7 +249,7 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.log, Now: s.Config.Now,
-			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.Config.LongestTTL(),
+			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.TokenLife,
 		}
 		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
 	}
@@ -279,7 +280,6 @@ func (s *Server) Close() { s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before)
 
 // open lets requests in, once there are keys.
 func (s *Server) open() {
-	s.Clients.TokenLife, s.APITokens.TokenLife = s.TokenLife(), s.TokenLife()
 	close(s.ready)
 }
 

@@ -20,13 +20,14 @@ func (a APIToken) Types() []string { return a.Identifiers }
 
 // Validate redeems the token. The access token carries its id as grant_id, so that revoking the API token revokes what came of it.
 func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	t, err := a.Tokens.Redeem(ctx, token)
+	t, version, err := a.Tokens.Check(ctx, token)
 	if errors.Is(err, state.ErrBadAPIToken) {
 		return nil, tokenep.InvalidRequest.Describe("the API token is not valid").Because(err)
 	}
 	if err != nil {
 		return nil, err
 	}
+	a.Tokens.Use(ctx, version)
 	return &tokenep.Authorization{
 		Subject:  t.Owner,
 		ClientID: tokenep.APITokenClientPrefix + t.ID,
