@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -27,7 +28,7 @@ const (
 // ClientSubjectPrefix begins the sub of a token that a client got for itself (RFC 6749 §4.4), so
 // that no client can be mistaken for a user of the same name (RFC 9068 §5). No user's name may
 // begin with it.
-const ClientSubjectPrefix = "client:"
+const ClientSubjectPrefix = state.ClientSubjectPrefix
 
 // APITokenClientPrefix begins the client_id of an access token that was exchanged for an API token
 // without any client: RFC 9068 §2.2 requires the claim, and the API token is what was registered.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tokenep/caddy-tokenep/tokenep/internal/tempstate"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 

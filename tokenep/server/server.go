@@ -15,6 +15,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
@@ -108,7 +109,7 @@ func NewMemory(now func() time.Time) *Memory {
 type Server struct {
 	Config      Config
 	Keys        *keys.Ring
-	Clients     state.Clients
+	Clients     registry.Registry
 	APITokens   state.APITokens
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
@@ -139,7 +140,7 @@ func New(c Config) (*Server, error) {
 	s.Keys = ring
 	s.Revocations = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
 	s.Revocations.Interval = c.RevocationInterval
-	s.Clients = state.Clients{Store: c.Store, Now: c.Now, Revocations: s.Revocations, TokenLife: c.LongestTTL()}
+	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Revocations: s.Revocations, TokenLife: s.TokenLife}
 	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
 	if err := s.trustItself(); err != nil {
 		return nil, err
@@ -333,7 +334,7 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
-			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.Config.LongestTTL(),
+			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.TokenLife,
 		}
 		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
 	}
@@ -363,10 +364,7 @@ func (s *Server) Start(ctx context.Context) error {
 func (s *Server) Close() { s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before) }
 
 // open lets requests in, once there are keys.
-func (s *Server) open() {
-	s.Clients.TokenLife, s.APITokens.TokenLife = s.TokenLife(), s.TokenLife()
-	close(s.ready)
-}
+func (s *Server) open() { close(s.ready) }
 
 // Ready reports whether requests are answered without waiting for Start.
 func (s *Server) Ready() bool { return s.Keys.Inherited() }

@@ -99,3 +99,6 @@ func randomBase62(n int) string {
 	}
 	return string(text)
 }
+
+// GenerateSecret returns a new secret of 256 bits, letters and digits only (RFC 6749 §10.10).
+func GenerateSecret() string { return randomBase62(secretLength) }

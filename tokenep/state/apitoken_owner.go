@@ -3,14 +3,12 @@ package state
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
@@ -64,46 +62,35 @@ func (o *apiTokenOwner) successor(id string) int {
 	return slices.IndexFunc(o.Tokens, func(e apiOwned) bool { return e.Replaces == id && !e.Dead })
 }
 
-// reserve counts a token that is about to be made, or returns ErrTooMany.
-func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) error {
-	var err error
-	for range swapAttempts {
-		err = s.reserveOnce(ctx, t, replaces)
-		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
-			return err
-		}
-	}
-	return fmt.Errorf("others keep making tokens for the same owner: %w", err)
+// expires is when the last of the tokens does.
+func (o *apiTokenOwner) expires() time.Time {
+	last := slices.MaxFunc(o.Tokens, func(a, b apiOwned) int { return cmp.Compare(a.Expires, b.Expires) })
+	return time.Unix(last.Expires, 0)
 }
 
-func (s APITokens) reserveOnce(ctx context.Context, t APIToken, replaces string) error {
-	owner, old, err := s.loadOwner(ctx, t.Owner)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	now := t.Created
-	owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.Expires <= now.Unix() })
-	if replaces != "" {
-		if err := s.makeWay(ctx, &owner, replaces, now); err != nil {
-			return err
-		}
-	}
-	owner.Tokens = append(owner.Tokens, apiOwned{ID: t.ID, Made: now.Unix(), Expires: t.Expires.Unix(), Replaces: replaces})
+// reserve counts a token that is about to be made, or returns ErrTooMany.
+func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) error {
 	limit := MaxOwned
 	if s.MaxPerUser > 0 && replaces == "" { // one for one needs no room below a maximum that was lowered
 		limit = min(s.MaxPerUser, MaxOwned)
 	}
-	if err := s.makeRoom(ctx, &owner, limit, now); err != nil {
-		return err
-	}
-	next, err := encodeOwner(owner)
-	if err != nil {
-		return err
-	}
-	if old.Version == 0 {
-		return s.Store.Insert(ctx, next)
-	}
-	return s.Store.Swap(ctx, old, next)
+	now := t.Created
+	_, err := record.Upsert(ctx, s.Store, kindAPITokenOwner, record.HashID(t.Owner), func(owner *apiTokenOwner, expires *time.Time) (bool, error) {
+		owner.Owner = t.Owner
+		owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.Expires <= now.Unix() })
+		if replaces != "" {
+			if err := s.makeWay(ctx, owner, replaces, now); err != nil {
+				return false, err
+			}
+		}
+		owner.Tokens = append(owner.Tokens, apiOwned{ID: t.ID, Made: now.Unix(), Expires: t.Expires.Unix(), Replaces: replaces})
+		if err := s.makeRoom(ctx, owner, limit, now); err != nil {
+			return false, err
+		}
+		*expires = owner.expires()
+		return true, nil
+	})
+	return err
 }
 
 // makeRoom returns ErrTooMany if the record, to which the new token has just been added as the last, counts too many.
@@ -140,12 +127,12 @@ func (s APITokens) look(ctx context.Context, e *apiOwned, now time.Time) error {
 	if e.Dead {
 		return nil
 	}
-	t, _, err := s.load(ctx, e.ID)
+	t, err := s.load(ctx, e.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		e.Dead, err = s.giveUp(ctx, *e, now)
 	case err != nil:
-	case !t.Revoked.IsZero():
+	case !t.Value.Revoked.IsZero():
 		e.Dead = true
 	case e.Replaces != "" && e.late(now):
 		err = s.undo(ctx, e, now)
@@ -165,31 +152,29 @@ func (s APITokens) giveUp(ctx context.Context, e apiOwned, now time.Time) (bool,
 	if !e.late(now) {
 		return false, nil
 	}
-	record, err := encodeAPIToken(storedAPIToken{APIToken: APIToken{
+	abandoned := storedAPIToken{APIToken: APIToken{
 		ID: e.ID, Created: time.Unix(e.Made, 0).UTC(), Expires: time.Unix(e.Expires, 0).UTC(), Revoked: now,
-	}})
-	if err != nil {
-		return false, err
-	}
-	err = s.Store.Insert(ctx, record)
+	}}
+	err := record.Insert(ctx, s.Store, kindAPIToken, e.ID, abandoned, abandoned.Expires)
 	if !errors.Is(err, store.ErrExists) {
 		return err == nil, err
 	}
-	t, _, err := s.load(ctx, e.ID) // made after all, or given up by somebody else
-	return err == nil && t.abandoned(), err
+	t, err := s.load(ctx, e.ID) // made after all, or given up by somebody else
+	return err == nil && t.Value.abandoned(), err
 }
 
 func (s APITokens) listOwned(ctx context.Context, name, after string, limit int) ([]APIToken, error) {
-	owner, _, err := s.loadOwner(ctx, name)
+	owner, err := record.Load[apiTokenOwner](ctx, s.Store, kindAPITokenOwner, record.HashID(name))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the API tokens of %q: %w", name, err)
 	}
-	slices.SortFunc(owner.Tokens, func(a, b apiOwned) int { return cmp.Compare(a.ID, b.ID) })
+	owned := owner.Value.Tokens
+	slices.SortFunc(owned, func(a, b apiOwned) int { return cmp.Compare(a.ID, b.ID) })
 	var page []APIToken
-	for _, e := range owner.Tokens {
+	for _, e := range owned {
 		if e.ID <= after {
 			continue
 		}
@@ -206,34 +191,4 @@ func (s APITokens) listOwned(ctx context.Context, name, after string, limit int)
 		page = append(page, t)
 	}
 	return page, nil
-}
-
-// loadOwner returns the record of an owner. With an error that Is store.ErrNotFound it returns a new one, of version 0.
-func (s APITokens) loadOwner(ctx context.Context, name string) (apiTokenOwner, store.Record, error) {
-	owner := apiTokenOwner{Owner: name}
-	record, err := s.Store.Load(ctx, kindAPITokenOwner, ownerID(name))
-	if err != nil {
-		return owner, store.Record{}, fmt.Errorf("loading the API tokens of %q: %w", name, err)
-	}
-	if err := json.Unmarshal(record.Data, &owner); err != nil {
-		return owner, record, fmt.Errorf("the record of the API tokens of %q is damaged: %w", name, err)
-	}
-	return owner, record, nil
-}
-
-func encodeOwner(owner apiTokenOwner) (store.Record, error) {
-	data, err := json.Marshal(owner)
-	if err != nil {
-		return store.Record{}, fmt.Errorf("the API tokens of %q: %w", owner.Owner, err)
-	}
-	last := slices.MaxFunc(owner.Tokens, func(a, b apiOwned) int { return cmp.Compare(a.Expires, b.Expires) })
-	return store.Record{
-		Kind: kindAPITokenOwner, ID: ownerID(owner.Owner), Data: data, Expires: time.Unix(last.Expires, 0),
-	}, nil
-}
-
-// ownerID is as long for any name.
-func ownerID(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

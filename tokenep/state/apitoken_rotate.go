@@ -37,7 +37,7 @@ func (s APITokens) Rotate(ctx context.Context, id string) (token string, made AP
 	if latest := now.Add(s.MaxAge); next.Expires.After(latest) {
 		next.Expires = latest
 	}
-	if err := s.check(&next); err != nil {
+	if err := s.validate(&next); err != nil {
 		return "", APIToken{}, err
 	}
 	token, made, err = s.write(ctx, next, id)

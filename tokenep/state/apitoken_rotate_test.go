@@ -22,10 +22,10 @@ func TestRotateChangesTheSecretAndNothingElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tokens.Redeem(t.Context(), text); err != nil {
+		if _, err := exchange(t.Context(), tokens, text); err != nil {
 			t.Errorf("the new one: %v", err)
 		}
-		if _, err := tokens.Redeem(t.Context(), oldText); !errors.Is(err, state.ErrRevokedAPIToken) {
+		if _, err := exchange(t.Context(), tokens, oldText); !errors.Is(err, state.ErrRevokedAPIToken) {
 			t.Errorf("the old one: %v, want ErrRevokedAPIToken", err)
 		}
 		if !set.Revoked(accessToken(old.ID)) || set.Revoked(accessToken(made.ID)) {
@@ -99,7 +99,7 @@ func TestRotateThatDiesLeavesATokenThatWorks(t *testing.T) {
 			if err == nil { // it had no more writes to die at
 				text, old = next, made
 			}
-			if _, err := tokens.Redeem(t.Context(), text); err != nil {
+			if _, err := exchange(t.Context(), tokens, text); err != nil {
 				t.Fatalf("no token works: %v", err)
 			}
 			c.Advance(time.Minute)
@@ -109,7 +109,7 @@ func TestRotateThatDiesLeavesATokenThatWorks(t *testing.T) {
 			if got := live(t, tokens, "ann"); got > 2 {
 				t.Errorf("%d live after another one was refused, want 2", got)
 			}
-			if _, err := tokens.Redeem(t.Context(), text); err != nil {
+			if _, err := exchange(t.Context(), tokens, text); err != nil {
 				t.Errorf("it was ended in favour of one that nobody saw: %v", err)
 			}
 			issued := accessToken(old.ID)
@@ -140,10 +140,10 @@ func TestRotateThatDiedIsRepeated(t *testing.T) {
 			if err != nil {
 				t.Fatalf("once more: %v", err)
 			}
-			if _, err := tokens.Redeem(t.Context(), text); err != nil {
+			if _, err := exchange(t.Context(), tokens, text); err != nil {
 				t.Errorf("the new one: %v", err)
 			}
-			if _, err := tokens.Redeem(t.Context(), oldText); !errors.Is(err, state.ErrRevokedAPIToken) {
+			if _, err := exchange(t.Context(), tokens, oldText); !errors.Is(err, state.ErrRevokedAPIToken) {
 				t.Errorf("the old one: %v, want ErrRevokedAPIToken", err)
 			}
 			if n := live(t, tokens, "ann"); n != 1 {
@@ -175,7 +175,7 @@ func TestOfManyThatRotateOneTokenOneGetsIt(t *testing.T) {
 		if len(texts) != 1 {
 			t.Fatalf("%d got a token, want 1", len(texts))
 		}
-		if _, err := tokens.Redeem(t.Context(), <-texts); err != nil {
+		if _, err := exchange(t.Context(), tokens, <-texts); err != nil {
 			t.Errorf("it does not work: %v", err)
 		}
 		if n := live(t, tokens, "ann"); n != 1 {
@@ -214,7 +214,7 @@ func testSlowRotation(t *testing.T, jump time.Duration) {
 	if _, _, err := tokens.Rotate(t.Context(), old.ID); !errors.Is(err, state.ErrRotating) {
 		t.Errorf("Rotate: %v, want ErrRotating", err)
 	}
-	if _, err := quick.Redeem(t.Context(), text); err != nil {
+	if _, err := exchange(t.Context(), quick, text); err != nil {
 		t.Errorf("the old one: %v", err)
 	}
 	if n := live(t, quick, "ann"); n != 1 {

@@ -2,12 +2,11 @@ package state
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -45,14 +44,14 @@ func (t *APIToken) live(now time.Time) error {
 type APITokens struct {
 	Store       store.Store
 	Revocations *Revocations
-	Prefix      string           // begins each new token: [a-z][a-z0-9]{0,15}; tokens with an earlier prefix stay good
-	MaxPerUser  int              // live tokens of one owner, up to MaxOwned; 0: that
-	MaxAge      time.Duration    // a new token expires no later than this
-	TokenLife   time.Duration    // the longest life of an access token made from an API token
-	Now         func() time.Time // the clock
+	Prefix      string               // begins each new token: [a-z][a-z0-9]{0,15}; tokens with an earlier prefix stay good
+	MaxPerUser  int                  // live tokens of one owner, up to MaxOwned; 0: that
+	MaxAge      time.Duration        // a new token expires no later than this
+	TokenLife   func() time.Duration // the longest life of an access token made from an API token
+	Now         func() time.Time     // the clock
 }
 
-// lastUsedEvery is how often at most a redemption is written down: a write for each would make every exchange wait for a disk.
+// lastUsedEvery is how often Use writes, at most.
 const lastUsedEvery = time.Minute
 
 // Create makes a token for t.Owner at t.Service. Of t it uses Name, Owner, Service, Scope and Expires (zero: as late as
@@ -65,7 +64,7 @@ func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made A
 	if t.Expires.IsZero() {
 		made.Expires = now.Add(s.MaxAge)
 	}
-	if err := s.check(&made); err != nil {
+	if err := s.validate(&made); err != nil {
 		return "", APIToken{}, err
 	}
 	return s.write(ctx, made, "")
@@ -79,61 +78,60 @@ func (s APITokens) write(ctx context.Context, t APIToken, replaces string) (stri
 		return "", APIToken{}, err
 	}
 	token := formatAPIToken(s.Prefix, t.ID, GenerateSecret())
-	hash := sha256.Sum256([]byte(token))
-	record, err := encodeAPIToken(storedAPIToken{APIToken: t, Hash: hash[:]})
-	if err != nil {
+	made := storedAPIToken{APIToken: t, Hash: record.Hash(token)}
+	if err := record.Insert(ctx, s.Store, kindAPIToken, t.ID, made, t.Expires); err != nil {
 		return "", APIToken{}, err
-	}
-	if err := s.Store.Insert(ctx, record); err != nil {
-		return "", APIToken{}, fmt.Errorf("making an API token: %w", err)
 	}
 	return token, t, nil
 }
 
-// Redeem says what a token is good for. An error that Is ErrBadAPIToken says why it is not; any other means that the answer
-// is not known. A typo costs no look-up.
-func (s APITokens) Redeem(ctx context.Context, token string) (APIToken, error) {
+// Check says what a token is good for, and changes nothing. An error that Is ErrBadAPIToken says why it
+// is not good; any other means that the answer is not known. A typo costs no look-up.
+func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
 	_, id, _, ok := parseAPIToken(token)
 	if !ok {
-		return APIToken{}, ErrMalformedAPIToken
+		return APIToken{}, Version{}, ErrMalformedAPIToken
 	}
-	t, record, err := s.load(ctx, id)
+	t, err := s.load(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return APIToken{}, ErrUnknownAPIToken
+		return APIToken{}, Version{}, ErrUnknownAPIToken
 	}
 	if err != nil {
-		return APIToken{}, err
+		return APIToken{}, Version{}, err
 	}
 	// The hash is of the whole token, so that a prefix is bound to its token although any is understood.
-	hash := sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(hash[:], t.Hash) != 1 {
-		return APIToken{}, ErrUnknownAPIToken
+	if subtle.ConstantTimeCompare(record.Hash(token), t.Value.Hash) != 1 {
+		return APIToken{}, Version{}, ErrUnknownAPIToken
 	}
+	if err := t.Value.live(s.second()); err != nil {
+		return APIToken{}, Version{}, err
+	}
+	return t.Value.APIToken, Version{t}, nil
+}
+
+// Use notes that a token that Check has allowed was used, at most once a minute: a write for each use
+// would make every exchange wait for a disk. It is for people to look at, and so there is no error: a
+// conflict is another use, or a revocation that came after the Check.
+func (s APITokens) Use(ctx context.Context, v Version) {
+	t, ok := v.of.(record.Stored[storedAPIToken])
 	now := s.second()
-	if err := t.live(now); err != nil {
-		return APIToken{}, err
+	if !ok || now.Sub(t.Value.LastUsed) < lastUsedEvery {
+		return
 	}
-	if now.Sub(t.LastUsed) >= lastUsedEvery {
-		t.LastUsed = now
-		if next, err := encodeAPIToken(t); err == nil {
-			// Whatever goes wrong here is worth no refusal: it is for people to look at. A conflict is another
-			// redemption, or a revocation that came later than this one.
-			_ = s.Store.Swap(ctx, record, next)
-		}
-	}
-	return t.APIToken, nil
+	t.Value.LastUsed = now
+	_ = record.Swap(ctx, s.Store, t.Record, t.Value, t.Expires)
 }
 
 // Load returns a token by its id, or an error that Is store.ErrNotFound. Expired and revoked ones are returned as well.
 func (s APITokens) Load(ctx context.Context, id string) (APIToken, error) {
-	t, _, err := s.load(ctx, id)
-	if err == nil && t.abandoned() {
-		err = fmt.Errorf("no API token %s: %w", id, store.ErrNotFound)
+	t, err := s.load(ctx, id)
+	if err == nil && t.Value.abandoned() {
+		err = noAPIToken(id, store.ErrNotFound)
 	}
 	if err != nil {
 		return APIToken{}, err
 	}
-	return t.APIToken, nil
+	return t.Value.APIToken, nil
 }
 
 // List returns up to limit (1 to store.MaxPage) tokens of an owner, or of everybody if owner is empty, whose ids are greater
@@ -152,10 +150,10 @@ func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]
 			return nil, err
 		}
 		var page []APIToken
-		for _, record := range records {
-			t, err := decodeAPIToken(record)
+		for _, r := range records {
+			t, err := record.Decode[storedAPIToken](r)
 			if err != nil {
-				return nil, err
+				return nil, noAPIToken(r.ID, err)
 			}
 			if !t.abandoned() {
 				page = append(page, t.APIToken)
@@ -186,12 +184,7 @@ func (s APITokens) Revoke(ctx context.Context, id string) error {
 
 // revokeAccessTokens ends the access tokens made from a token; with before, only those that are issued until then.
 func (s APITokens) revokeAccessTokens(ctx context.Context, id string, before time.Time) error {
-	if s.Revocations == nil || s.TokenLife <= 0 {
-		return errors.New("without Revocations and TokenLife no API token can be revoked: its access tokens would live on")
-	}
-	return s.Revocations.Add(ctx, verify.Revocation{
-		Claim: "grant_id", Value: id, Before: before, Expires: s.Now().Add(s.TokenLife + revocationSlack),
-	})
+	return s.Revocations.endGrant(ctx, id, before, s.TokenLife)
 }
 
 // markRevoked reports whether it was this call that revoked the token. The check runs on exactly the version that is replaced.
@@ -209,36 +202,23 @@ func (s APITokens) markRevoked(ctx context.Context, id string, check func() erro
 
 // change replaces the record of a token that is not revoked, and reports whether it did: of one that is, it changes nothing.
 func (s APITokens) change(ctx context.Context, id string, edit func(*storedAPIToken) error) (bool, error) {
-	for range swapAttempts {
-		t, record, err := s.load(ctx, id)
-		if err != nil || !t.Revoked.IsZero() {
+	changed := false
+	_, err := record.Change(ctx, s.Store, kindAPIToken, id, func(t *storedAPIToken, _ *time.Time) (write bool, err error) {
+		changed = false
+		if !t.Revoked.IsZero() {
+			return false, nil
+		}
+		if err := edit(t); err != nil {
 			return false, err
 		}
-		if err := edit(&t); err != nil {
-			return false, err
-		}
-		next, err := encodeAPIToken(t)
-		if err != nil {
-			return false, err
-		}
-		if err = s.Store.Swap(ctx, record, next); err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return false, fmt.Errorf("changing API token %s: %w", id, err)
-		}
+		changed = true
+		return true, nil
+	})
+	if err != nil {
+		return false, noAPIToken(id, err)
 	}
-	return false, fmt.Errorf("changing API token %s: %w", id, store.ErrConflict)
+	return changed, nil
 }
 
 // second is the time in whole seconds, as tokens and their records have it.
 func (s APITokens) second() time.Time { return s.Now().UTC().Truncate(time.Second) }
-
-// TEMP
-type Version struct{}
-
-func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
-	t, err := s.Redeem(ctx, token)
-	return t, Version{}, err
-}
-func (s APITokens) Use(ctx context.Context, v Version) {}

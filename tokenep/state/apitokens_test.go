@@ -31,7 +31,7 @@ func TestCreatedAPITokenIsRedeemed(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		tokens, _ := newAPITokens(s, c)
 		token, made := mustCreate(t, tokens, "ann")
-		got, err := tokens.Redeem(t.Context(), token)
+		got, err := exchange(t.Context(), tokens, token)
 		if err != nil {
 			t.Fatalf("Redeem: %v", err)
 		}
@@ -126,17 +126,17 @@ func TestRedeemRefuses(t *testing.T) {
 			{"another prefix with the same secret", state.FormatAPIToken("prod", made.ID, token[len("demo_"+made.ID+"_"):][:43]), state.ErrUnknownAPIToken},
 			{"a revoked token", revoked, state.ErrRevokedAPIToken},
 		} {
-			_, err := tokens.Redeem(t.Context(), row.token)
+			_, err := exchange(t.Context(), tokens, row.token)
 			if !errors.Is(err, row.want) || !errors.Is(err, state.ErrBadAPIToken) {
 				t.Errorf("%s: error %v, want %v", row.name, err, row.want)
 			}
 		}
 		c.Advance(tokens.MaxAge - time.Second)
-		if _, err := tokens.Redeem(t.Context(), token); err != nil {
+		if _, err := exchange(t.Context(), tokens, token); err != nil {
 			t.Errorf("in its last second: %v", err)
 		}
 		c.Advance(time.Second)
-		if _, err := tokens.Redeem(t.Context(), token); !errors.Is(err, state.ErrExpiredAPIToken) && !errors.Is(err, state.ErrUnknownAPIToken) {
+		if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, state.ErrExpiredAPIToken) && !errors.Is(err, state.ErrUnknownAPIToken) {
 			t.Errorf("at its expiry: %v, want ErrExpiredAPIToken, or ErrUnknownAPIToken once it is swept", err)
 		}
 	})
@@ -148,11 +148,11 @@ func TestRedeemTellsAnOutageFromABadToken(t *testing.T) {
 	tokens, _ := newAPITokens(f, c)
 	token, _ := mustCreate(t, tokens, "ann")
 	f.Fail(away())
-	if _, err := tokens.Redeem(t.Context(), token); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrBadAPIToken) {
+	if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrBadAPIToken) {
 		t.Errorf("a good token: %v, want store.ErrUnavailable", err)
 	}
 	typo := token[:20] + "-" + token[21:]
-	if _, err := tokens.Redeem(t.Context(), typo); !errors.Is(err, state.ErrMalformedAPIToken) {
+	if _, err := exchange(t.Context(), tokens, typo); !errors.Is(err, state.ErrMalformedAPIToken) {
 		t.Errorf("a typo: %v, want ErrMalformedAPIToken without a look-up", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestLastUseIsWrittenOnceAMinute(t *testing.T) {
 		return storetest.None
 	})
 	for range 150 {
-		if _, err := tokens.Redeem(t.Context(), token); err != nil {
+		if _, err := exchange(t.Context(), tokens, token); err != nil {
 			t.Fatal(err)
 		}
 		c.Advance(time.Second)
@@ -191,7 +191,7 @@ func TestRedeemSucceedsWhenLastUseCannotBeWritten(t *testing.T) {
 		tokens, _ := newAPITokens(f, c)
 		token, _ := mustCreate(t, tokens, "ann")
 		f.FailNext(1, "Swap", fault)
-		if _, err := tokens.Redeem(t.Context(), token); err != nil {
+		if _, err := exchange(t.Context(), tokens, token); err != nil {
 			t.Errorf("fault %v: Redeem fails: %v", fault, err)
 		}
 	}
@@ -207,7 +207,7 @@ func TestRevokeEndsTheTokenAndItsAccessTokens(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := tokens.Redeem(t.Context(), token); !errors.Is(err, state.ErrRevokedAPIToken) {
+		if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, state.ErrRevokedAPIToken) {
 			t.Errorf("Redeem: %v, want ErrRevokedAPIToken", err)
 		}
 		if !set.Revoked(accessToken(made.ID)) {
@@ -249,7 +249,7 @@ func TestRevokeThatDiesIsSeenToHaveDoneNothing(t *testing.T) {
 		if err := tokens.Revoke(t.Context(), made.ID); err != nil {
 			t.Errorf("write %d: once more: %v", n, err)
 		}
-		if _, err := tokens.Redeem(t.Context(), token); !errors.Is(err, state.ErrRevokedAPIToken) || !set.Revoked(accessToken(made.ID)) {
+		if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, state.ErrRevokedAPIToken) || !set.Revoked(accessToken(made.ID)) {
 			t.Errorf("write %d: once more did not revoke all of it: %v", n, err)
 		}
 	}
@@ -259,7 +259,8 @@ func TestRevokeNeedsToKnowHowLongAccessTokensLive(t *testing.T) {
 	c := newClock()
 	for name, change := range map[string]func(*state.APITokens){
 		"no log":  func(s *state.APITokens) { s.Revocations = nil },
-		"no life": func(s *state.APITokens) { s.TokenLife = 0 },
+		"no life": func(s *state.APITokens) { s.TokenLife = nil },
+		"zero":    func(s *state.APITokens) { s.TokenLife = always(0) },
 	} {
 		tokens, _ := newAPITokens(newMemory(t, c.Now), c)
 		token, made := mustCreate(t, tokens, "ann")
@@ -267,7 +268,7 @@ func TestRevokeNeedsToKnowHowLongAccessTokensLive(t *testing.T) {
 		if err := tokens.Revoke(t.Context(), made.ID); err == nil {
 			t.Errorf("%s: Revoke succeeds, and leaves access tokens behind", name)
 		}
-		if _, err := tokens.Redeem(t.Context(), token); err != nil {
+		if _, err := exchange(t.Context(), tokens, token); err != nil {
 			t.Errorf("%s: half revoked: %v", name, err)
 		}
 	}

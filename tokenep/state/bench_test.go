@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
@@ -70,7 +70,7 @@ func redeemer(b *testing.B, s store.Store, c *clock, count int) func(i int) {
 		})
 	}
 	use := func(i int) error {
-		_, err := tokens.Redeem(b.Context(), sample[i*7919%len(sample)])
+		_, err := exchange(b.Context(), tokens, sample[i*7919%len(sample)])
 		return err
 	}
 	if err := owners.Wait(); err != nil {
@@ -93,7 +93,7 @@ func redeemer(b *testing.B, s store.Store, c *clock, count int) func(i int) {
 func BenchmarkClientsLoad(b *testing.B) {
 	load := func(count int) func(int) {
 		c := newClock()
-		clients := state.Clients{Store: newMemory(b, c.Now), Now: c.Now}
+		clients := registry.Registry{Store: newMemory(b, c.Now), Now: c.Now}
 		for i := range count {
 			one := billing()
 			one.ID = fmt.Sprint("client ", i)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
@@ -25,7 +26,7 @@ func billing() tokenep.Client {
 
 func TestAddedClientIsLoaded(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		clients := state.Clients{Store: s, Now: c.Now}
+		clients := registry.Registry{Store: s, Now: c.Now}
 		secret, err := clients.Add(t.Context(), billing())
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +52,7 @@ func TestAddedClientIsLoaded(t *testing.T) {
 
 func TestPublicClientHasNoSecret(t *testing.T) {
 	c := newClock()
-	clients := state.Clients{Store: newMemory(t, c.Now), Now: c.Now}
+	clients := registry.Registry{Store: newMemory(t, c.Now), Now: c.Now}
 	public := billing()
 	public.AuthMethod = tokenep.AuthNone
 	secret, err := clients.Add(t.Context(), public)
@@ -77,7 +78,7 @@ func TestAddRefusesWhatIsNoClient(t *testing.T) {
 		"a default scope beyond its":  func(c *tokenep.Client) { c.Default = verify.Scope{"all"} },
 		"a life of tokens below zero": func(c *tokenep.Client) { c.TokenTTL = -1 },
 	} {
-		clients := state.Clients{Store: newMemory(t, c.Now), Now: c.Now}
+		clients := registry.Registry{Store: newMemory(t, c.Now), Now: c.Now}
 		bad := billing()
 		change(&bad)
 		if _, err := clients.Add(t.Context(), bad); !errors.Is(err, state.ErrInvalid) {
@@ -91,8 +92,8 @@ func TestAddRefusesWhatIsNoClient(t *testing.T) {
 
 func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
-		clients := state.Clients{Store: node(), Now: c.Now}
-		nodes := []state.Clients{clients, {Store: node(), Now: c.Now}}
+		clients := registry.Registry{Store: node(), Now: c.Now}
+		nodes := []registry.Registry{clients, {Store: node(), Now: c.Now}}
 		var wg sync.WaitGroup
 		secrets := make(chan string, 8)
 		for i := range 8 {
@@ -119,7 +120,7 @@ func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
 func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
-	clients := state.Clients{Store: f, Now: c.Now}
+	clients := registry.Registry{Store: f, Now: c.Now}
 	for _, id := range []string{"", "nobody", strings.Repeat("x", 129), "\x00"} {
 		if _, err := clients.Load(t.Context(), id); !errors.Is(err, tokenep.InvalidClient) {
 			t.Errorf("Load %.10q: %v, want invalid_client", id, err)
@@ -138,7 +139,7 @@ func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
 func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		log := newNode(s, c)
-		clients := state.Clients{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: 4 * time.Hour}
+		clients := registry.Registry{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: always(4 * time.Hour)}
 		if _, err := clients.Add(t.Context(), billing()); err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +169,7 @@ func TestRemoveThatFailedIsRepeated(t *testing.T) {
 		c := newClock()
 		s := storetest.NewFaulty(newMemory(t, c.Now))
 		log := newNode(s, c)
-		clients := state.Clients{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: 4 * time.Hour}
+		clients := registry.Registry{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: always(4 * time.Hour)}
 		if _, err := clients.Add(t.Context(), billing()); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +201,7 @@ func TestRemoveThatFailedIsRepeated(t *testing.T) {
 
 func TestListGoesThroughAllClientsInPages(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		clients := state.Clients{Store: s, Now: c.Now}
+		clients := registry.Registry{Store: s, Now: c.Now}
 		var want []string
 		for i := range 7 {
 			one := billing()

@@ -24,12 +24,12 @@ var perishable = []struct {
 	{"code", true, state.DefaultCodeLife, func(t *testing.T, i *issuer) func() error {
 		code, _, err := i.signIn(t.Context(), "ann")
 		must(t, err)
-		return func() error { _, err := i.codes.Redeem(t.Context(), code, anyCode); return err }
+		return func() error { _, err := redeem(t.Context(), i.codes, code, anyCode); return err }
 	}},
 	{"device code", true, state.DefaultDeviceLife, func(t *testing.T, i *issuer) func() error {
 		code, err := i.allowedDevice(t.Context(), "ann")
 		must(t, err)
-		return func() error { _, err := i.devices.Poll(t.Context(), code, anyDevice); return err }
+		return func() error { _, err := poll(t.Context(), i.devices, code, anyDevice); return err }
 	}},
 	{"id", true, time.Minute + verify.MaxLeeway, func(t *testing.T, i *issuer) func() error {
 		id, exp := state.GenerateSecret(), i.now().Add(time.Minute)
@@ -47,7 +47,7 @@ var perishable = []struct {
 	}},
 	{"API token", false, day(1), func(t *testing.T, i *issuer) func() error {
 		token, _ := mustCreate(t, i.tokens, "ann")
-		return func() error { _, err := i.tokens.Redeem(t.Context(), token); return err }
+		return func() error { _, err := exchange(t.Context(), i.tokens, token); return err }
 	}},
 	{"secret of a client", false, time.Hour, func(t *testing.T, i *issuer) func() error {
 		client := billing()
@@ -182,7 +182,7 @@ func TestClockThatJumpsBringsNoRevokedTokenBack(t *testing.T) {
 						}
 					}
 				}
-				if _, err := i.tokens.Redeem(t.Context(), token); !errors.Is(err, state.ErrBadAPIToken) {
+				if _, err := exchange(t.Context(), i.tokens, token); !errors.Is(err, state.ErrBadAPIToken) {
 					t.Errorf("the API token: %v", err)
 				}
 				c.Advance(3 * time.Hour)
@@ -227,7 +227,7 @@ func TestNodesWhoseClocksDifferSpendNothingTwice(t *testing.T) {
 			if _, _, err := other.tokens.Rotate(t.Context(), apiToken.ID); err != nil {
 				t.Errorf("rotating at the other node: %v", err)
 			}
-			if _, err := one.tokens.Redeem(t.Context(), text); !errors.Is(err, state.ErrRevokedAPIToken) {
+			if _, err := exchange(t.Context(), one.tokens, text); !errors.Is(err, state.ErrRevokedAPIToken) {
 				t.Errorf("the old one: %v", err)
 			}
 			exp := ahead.Now().Add(time.Minute)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -37,14 +38,14 @@ type Code struct {
 	Spent           time.Time    `json:"spent_at,omitzero"`  // zero: it is not
 }
 
-// Codes issues authorization codes, and redeems each once (RFC 6749 §4.1.2, §10.5).
+// Codes issues authorization codes, each good for one use (RFC 6749 §4.1.2, §10.5).
 //
 // A spent code stays for a while, so that a replay is told from a code that nobody has; and it names, from the beginning, the
 // family that its redemption starts, so that a replay ends what the first redemption gave, or is about to give.
 type Codes struct {
 	Store    store.Store
 	Families Families
-	Life     time.Duration    // from Issue to Redeem; 0: DefaultCodeLife; at most MaxCodeLife
+	Life     time.Duration    // from Issue to Spend; 0: DefaultCodeLife; at most MaxCodeLife
 	Now      func() time.Time // the clock
 }
 
@@ -59,33 +60,56 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 	case (c.Challenge == "") != (c.ChallengeMethod == ""):
 		return "", Code{}, invalidf("a challenge has a method, and a method a challenge")
 	}
-	if err := checkScope(c.Scope); err != nil {
+	if err := record.CheckScope(c.Scope); err != nil {
 		return "", Code{}, err
 	}
 	now := moment(s.Now)
 	c.Family, c.Created, c.Expires, c.Spent = newFamilyID(), now, now.Add(life), time.Time{}
 	code = GenerateSecret()
 	// A replay that comes late is a replay still.
-	if err := insert(ctx, s.Store, kindCode, hashID(code), c, c.Expires.Add(MaxCodeLife)); err != nil {
+	if err := record.Insert(ctx, s.Store, kindCode, record.HashID(code), c, c.Expires.Add(MaxCodeLife)); err != nil {
 		return "", Code{}, err
 	}
 	return code, c, nil
 }
 
-// Redeem spends a code. check compares client, redirect_uri, verifier and key with the code (RFC 6749 §4.1.3, RFC 7636 §4.6): it
-// runs on exactly the version that is spent, and if it returns an error, that is what Redeem returns, and the code is as good
-// as before. So a code is of use to its own client alone, whoever else has seen it.
+// Check says what a code is good for, and spends nothing. check compares client, redirect_uri, verifier
+// and key with the code (RFC 6749 §4.1.3, RFC 7636 §4.6); if it returns an error, that is what Check
+// returns, whatever has become of the code. So a code is of use to its own client alone.
 //
-// The other errors that Is ErrRefused say why the code is no good. With ErrSpent the family of the code has just been revoked
-// (RFC 6749 §4.1.2): if the first redemption has not started it yet, Families.Start will fail. Any other error means that the
-// answer is not known. The code is returned with errors as well, once it is known, for the log.
-func (s Codes) Redeem(ctx context.Context, code string, check func(Code) error) (Code, error) {
+// The other errors that Is ErrRefused say why the code is not good. With ErrSpent the family of the
+// code has just been revoked (RFC 6749 §4.1.2): if the first redemption has not started it yet,
+// Families.Start will fail. Any other error means that the answer is not known. The code is returned
+// with errors as well, once it is known, for the log.
+func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (Code, Version, error) {
 	if !isBase62(code, secretLength) {
-		return Code{}, fmt.Errorf("%w code", ErrMalformed)
+		return Code{}, Version{}, fmt.Errorf("%w code", ErrMalformed)
 	}
-	c, err := change(ctx, s.Store, kindCode, hashID(code), func(c *Code, _ *time.Time) (bool, error) {
-		if err := check(*c); err != nil {
-			return false, err
+	c, err := checkRecord(ctx, s.Store, kindCode, record.HashID(code), s.decide(check))
+	if err != nil {
+		return c.Value, Version{}, s.endReplayed(ctx, c.Value, err)
+	}
+	return c.Value, Version{c}, nil
+}
+
+// Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are those
+// of Check, and ErrChanged. After an error that leaves open whether the code was spent, take it for
+// spent: a new Check tells.
+func (s Codes) Spend(ctx context.Context, v Version) error {
+	c, ok := v.of.(checked[Code])
+	if !ok {
+		return errOtherVersion
+	}
+	spent, err := c.spend(ctx, s.Store, func(c Code) Code { return c })
+	return s.endReplayed(ctx, spent, err)
+}
+
+func (s Codes) decide(check func(Code) error) decision[Code] {
+	return func(c *Code, _ *time.Time, asked bool) (bool, error) {
+		if !asked {
+			if err := check(*c); err != nil {
+				return false, err
+			}
 		}
 		now := moment(s.Now)
 		switch {
@@ -96,9 +120,13 @@ func (s Codes) Redeem(ctx context.Context, code string, check func(Code) error) 
 		}
 		c.Spent = now
 		return true, nil
-	})
-	if errors.Is(err, ErrSpent) {
-		err = s.Families.end(ctx, c.Family, err)
 	}
-	return c, err
+}
+
+// endReplayed ends the family of a code that was spent before.
+func (s Codes) endReplayed(ctx context.Context, c Code, err error) error {
+	if errors.Is(err, ErrSpent) {
+		return s.Families.end(ctx, c.Family, err)
+	}
+	return err
 }

@@ -71,7 +71,7 @@ func TestRedeemRules(t *testing.T) {
 				replayed := false
 				for _, step := range steps {
 					c.Advance(step.after)
-					got, err := codes.Redeem(t.Context(), code, check(step.check))
+					got, err := redeem(t.Context(), codes, code, check(step.check))
 					if !errors.Is(err, step.want) {
 						t.Errorf("Redeem: %v, want %v", err, step.want)
 					}
@@ -105,7 +105,7 @@ func TestOfEightParallelRedemptionsOneWins(t *testing.T) {
 			for i := range 8 {
 				wg.Go(func() {
 					<-start
-					switch _, err := nodes[i%2].codes.Redeem(t.Context(), code, anyCode); {
+					switch _, err := redeem(t.Context(), nodes[i%2].codes, code, anyCode); {
 					case err == nil:
 						won.Add(1)
 					case errors.Is(err, state.ErrSpent):
@@ -134,7 +134,7 @@ func TestReplayRacingTheWinnerEndsWhatItGot(t *testing.T) {
 		early := 0
 		for range 50 {
 			code, made := mustIssue(t, codes)
-			got, err := codes.Redeem(t.Context(), code, anyCode)
+			got, err := redeem(t.Context(), codes, code, anyCode)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestReplayRacingTheWinnerEndsWhatItGot(t *testing.T) {
 				}
 			})
 			wg.Go(func() {
-				if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) {
+				if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, state.ErrSpent) {
 					t.Errorf("Redeem: %v, want ErrSpent", err)
 				}
 			})
@@ -171,9 +171,9 @@ func TestCodeSpentDuringTheCheckIsNotSpentAgain(t *testing.T) {
 		codes, _ := newCodes(s, c)
 		code, _ := mustIssue(t, codes)
 		calls := 0
-		_, err := codes.Redeem(t.Context(), code, func(seen state.Code) error {
+		_, err := redeem(t.Context(), codes, code, func(seen state.Code) error {
 			if calls++; calls == 1 {
-				if _, err := codes.Redeem(t.Context(), code, anyCode); err != nil {
+				if _, err := redeem(t.Context(), codes, code, anyCode); err != nil {
 					t.Fatal(err)
 				}
 			} else if seen.Spent.IsZero() {
@@ -218,7 +218,7 @@ func TestCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 			}
 			return storetest.None
 		})
-		if _, err := codes.Redeem(t.Context(), text, anyCode); !errors.Is(err, want) {
+		if _, err := redeem(t.Context(), codes, text, anyCode); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", text, err, want)
 		}
 	}
@@ -231,19 +231,19 @@ func TestOutageBurnsNoCode(t *testing.T) {
 	codes, set := newCodes(f, c)
 	code, made := mustIssue(t, codes)
 	f.Fail(away("Swap"))
-	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
+	if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 		t.Errorf("Redeem: %v, want store.ErrUnavailable", err)
 	}
 	f.Fail(nil)
-	if _, err := codes.Redeem(t.Context(), code, anyCode); err != nil {
+	if _, err := redeem(t.Context(), codes, code, anyCode); err != nil {
 		t.Errorf("Redeem: %v", err)
 	}
 	f.Fail(away("Insert"))
-	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
+	if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 		t.Errorf("a replay that could not end the family: %v, want store.ErrUnavailable", err)
 	}
 	f.Fail(nil)
-	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) || !set.Revoked(accessToken(made.Family)) {
+	if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, state.ErrSpent) || !set.Revoked(accessToken(made.Family)) {
 		t.Errorf("the replay again: %v, want ErrSpent", err)
 	}
 }
@@ -255,10 +255,10 @@ func TestCodeWhoseAnswerIsLostIsSpent(t *testing.T) {
 		codes, _ := newCodes(lossy, c)
 		code, made := mustIssue(t, codes)
 		lossy.FailNext(1, "Swap", storetest.Lost)
-		if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, store.ErrUnavailable) {
+		if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("Redeem: %v, want store.ErrUnavailable", err)
 		}
-		if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) {
+		if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, state.ErrSpent) {
 			t.Errorf("Redeem again: %v, want ErrSpent", err)
 		}
 		if _, _, err := codes.Families.Start(t.Context(), fromCode(made)); !errors.Is(err, state.ErrRevoked) {

@@ -2,12 +2,12 @@ package state
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -63,7 +63,7 @@ type storedDevice struct {
 // The user code is no secret of a client: it is shown on a screen, and whoever types it has to sign in. So it is stored as it is.
 type Devices struct {
 	Store    store.Store
-	Life     time.Duration    // from Start to the device's last poll; 0: DefaultDeviceLife; at most MaxDeviceLife
+	Life     time.Duration    // from Start to Spend; 0: DefaultDeviceLife; at most MaxDeviceLife
 	Interval time.Duration    // between polls, at the beginning; 0: DefaultPollInterval
 	Now      func() time.Time // the clock
 }
@@ -80,7 +80,7 @@ func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made D
 	case d.ClientID == "":
 		return "", Device{}, invalidf("a device has a client")
 	}
-	if err := checkScope(d.Scope); err != nil {
+	if err := record.CheckScope(d.Scope); err != nil {
 		return "", Device{}, err
 	}
 	now := moment(s.Now)
@@ -88,11 +88,11 @@ func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made D
 		ClientID: d.ClientID, Scope: d.Scope, Audience: d.Audience,
 		Family: newFamilyID(), Interval: interval, Created: now, Expires: now.Add(life),
 	}
-	for range swapAttempts {
+	for range Attempts {
 		letters := randomUserCode()
 		made.UserCode = formatUserCode(letters)
 		deviceCode = letters + GenerateSecret()
-		err = insert(ctx, s.Store, kindDevice, letters, storedDevice{made, deviceHash(deviceCode)}, made.Expires.Add(deviceTail))
+		err = record.Insert(ctx, s.Store, kindDevice, letters, storedDevice{made, record.Hash(deviceCode)}, made.Expires.Add(deviceTail))
 		if !errors.Is(err, store.ErrExists) { // else another device has this user code
 			break
 		}
@@ -110,11 +110,11 @@ func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	d, _, err := load[storedDevice](ctx, s.Store, kindDevice, letters)
-	if err == nil {
-		err = d.open(moment(s.Now))
+	d, err := record.Load[storedDevice](ctx, s.Store, kindDevice, letters)
+	if err != nil {
+		return Device{}, unknown(kindDevice, err)
 	}
-	return d.Device, err
+	return d.Value.Device, d.Value.open(moment(s.Now))
 }
 
 // Allow lets the device have tokens for a user, who signed in at authTime, within scope. Its errors are those of Lookup.
@@ -122,10 +122,10 @@ func (s Devices) Allow(ctx context.Context, userCode, subject string, scope veri
 	if subject == "" {
 		return Device{}, invalidf("a device is allowed by a user")
 	}
-	if err := checkText("the subject", subject, maxOwner); err != nil {
+	if err := record.CheckText("the subject", subject, record.MaxSubject); err != nil {
 		return Device{}, err
 	}
-	if err := checkScope(scope); err != nil {
+	if err := record.CheckScope(scope); err != nil {
 		return Device{}, err
 	}
 	return s.decide(ctx, userCode, func(d *Device, now time.Time) {
@@ -143,7 +143,7 @@ func (s Devices) decide(ctx context.Context, userCode string, edit func(d *Devic
 	if err != nil {
 		return Device{}, err
 	}
-	d, err := change(ctx, s.Store, kindDevice, letters, func(d *storedDevice, _ *time.Time) (bool, error) {
+	d, err := record.Change(ctx, s.Store, kindDevice, letters, func(d *storedDevice, _ *time.Time) (bool, error) {
 		now := moment(s.Now)
 		if err := d.open(now); err != nil {
 			return false, err
@@ -151,7 +151,7 @@ func (s Devices) decide(ctx context.Context, userCode string, edit func(d *Devic
 		edit(&d.Device, now)
 		return true, nil
 	})
-	return d.Device, err
+	return d.Value.Device, unknown(kindDevice, err)
 }
 
 // open reports whether the user can decide.
@@ -165,34 +165,67 @@ func (d *Device) open(now time.Time) error {
 	return nil
 }
 
-// Poll is the device asking whether it is allowed, and spends the device code if it is (RFC 8628 §3.4). check runs on exactly
-// the version that is replaced; if it returns an error, that is what Poll returns, and nothing has happened.
+// Check is a poll: the device asks whether it is allowed (RFC 8628 §3.4). check decides whether whoever
+// presents the code may; if it returns an error, that is what Check returns, and nothing has happened.
 //
-// ErrPending, ErrSlowDown and ErrDenied say what the device is to be told (§3.5), and so does ErrExpired; the other errors that
-// Is ErrRefused, that the code is none of that client's. After ErrSlowDown the device has to wait for the Interval of the
-// device that is returned.
-//
-// A spent code that is presented again ends nothing: it was never in a browser, and a device that asks again, because its
-// time-out was short, would end the tokens that are on their way to it.
-func (s Devices) Poll(ctx context.Context, deviceCode string, check func(Device) error) (Device, error) {
-	if len(deviceCode) != userCodeLength+secretLength || !isUserCode(deviceCode[:userCodeLength]) || !isBase62(deviceCode[userCodeLength:], secretLength) {
-		return Device{}, fmt.Errorf("%w device code", ErrMalformed)
+// ErrPending, ErrSlowDown and ErrDenied say what the device is to be told (§3.5), and so does
+// ErrExpired; the other errors that Is ErrRefused mean that the code is not that client's. ErrPending
+// and ErrSlowDown are written down, as they count; nothing else is. After ErrSlowDown the device has to
+// wait for the Interval of the device that is returned.
+func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device) error) (Device, Version, error) {
+	if !isDeviceCode(deviceCode) {
+		return Device{}, Version{}, fmt.Errorf("%w device code", ErrMalformed)
 	}
-	var answer error
-	d, err := change(ctx, s.Store, kindDevice, deviceCode[:userCodeLength], func(d *storedDevice, _ *time.Time) (write bool, err error) {
-		if subtle.ConstantTimeCompare(d.Hash, deviceHash(deviceCode)) != 1 {
+	decide := s.decidePoll(deviceCode, check)
+	d, err := record.Change(ctx, s.Store, kindDevice, deviceCode[:userCodeLength], func(d *storedDevice, expires *time.Time) (bool, error) {
+		next := *d
+		write, err := decide(&next, expires, false)
+		if err == nil {
+			return false, nil // Spend writes that
+		}
+		*d = next
+		return write, err
+	})
+	if err != nil {
+		return d.Value.Device, Version{}, unknown(kindDevice, err)
+	}
+	return d.Value.Device, Version{checked[storedDevice]{d, decide}}, nil
+}
+
+// Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors are
+// those of Check, and ErrChanged.
+//
+// A spent code that is presented again ends nothing: it was never in a browser, and a device that asks
+// again, because its time-out was short, would end the tokens that are on their way to it.
+func (s Devices) Spend(ctx context.Context, v Version) error {
+	c, ok := v.of.(checked[storedDevice])
+	if !ok {
+		return errOtherVersion
+	}
+	_, err := c.spend(ctx, s.Store, func(d storedDevice) storedDevice {
+		d.Polled, d.Interval = time.Time{}, 0
+		return d
+	})
+	return err
+}
+
+func (s Devices) decidePoll(deviceCode string, check func(Device) error) decision[storedDevice] {
+	return func(d *storedDevice, _ *time.Time, asked bool) (bool, error) {
+		if subtle.ConstantTimeCompare(d.Hash, record.Hash(deviceCode)) != 1 {
 			return false, fmt.Errorf("%w device code", ErrUnknown)
 		}
-		if err := check(d.Device); err != nil {
-			return false, err
+		if !asked {
+			if err := check(d.Device); err != nil {
+				return false, err
+			}
 		}
-		write, answer = d.poll(moment(s.Now))
-		return write, nil
-	})
-	if err == nil {
-		err = answer
+		return d.poll(moment(s.Now))
 	}
-	return d.Device, err
+}
+
+func isDeviceCode(text string) bool {
+	return len(text) == userCodeLength+secretLength &&
+		isUserCode(text[:userCodeLength]) && isBase62(text[userCodeLength:], secretLength)
 }
 
 // poll says what the device is told, and whether that changes the record.
@@ -217,9 +250,4 @@ func (d *Device) poll(now time.Time) (changed bool, answer error) {
 	}
 	d.Polled = now
 	return true, ErrPending
-}
-
-func deviceHash(deviceCode string) []byte {
-	sum := sha256.Sum256([]byte(deviceCode))
-	return sum[:]
 }

@@ -27,7 +27,7 @@ func mustStartDevice(t *testing.T, s state.Devices) (string, state.Device) {
 
 // RFC 8628 §3.5, as the device and the user see it: who does what after which time, and what comes of it.
 func TestDeviceRules(t *testing.T) {
-	const poll, other, allow, deny, look = "poll", "poll, refused by the check", "allow", "deny", "look"
+	const asks, other, allow, deny, look = "poll", "poll, refused by the check", "allow", "deny", "look"
 	type step struct {
 		after time.Duration
 		do    string
@@ -35,28 +35,28 @@ func TestDeviceRules(t *testing.T) {
 	}
 	s := time.Second
 	for name, steps := range map[string][]step{
-		"pending, then allowed":        {{0, poll, state.ErrPending}, {5 * s, poll, state.ErrPending}, {s, look, nil}, {s, allow, nil}, {3 * s, poll, nil}},
-		"allowed before the first":     {{0, allow, nil}, {0, poll, nil}},
-		"used twice":                   {{0, allow, nil}, {0, poll, nil}, {0, poll, state.ErrSpent}, {0, look, state.ErrDecided}},
-		"denied":                       {{0, deny, nil}, {0, poll, state.ErrDenied}, {0, poll, state.ErrDenied}, {0, allow, state.ErrDecided}},
-		"decided twice":                {{0, allow, nil}, {0, allow, state.ErrDecided}, {0, deny, state.ErrDecided}, {0, poll, nil}},
-		"expired while it waits":       {{600 * s, poll, state.ErrExpired}, {0, look, state.ErrExpired}, {0, allow, state.ErrExpired}},
-		"expired after it was allowed": {{0, allow, nil}, {600 * s, poll, state.ErrExpired}},
-		"another client's":             {{0, other, errCheck}, {0, poll, state.ErrPending}, {0, allow, nil}, {0, other, errCheck}, {0, poll, nil}},
-		"a network's jitter":           {{0, poll, state.ErrPending}, {4 * s, poll, state.ErrPending}},
-		"too often":                    {{0, poll, state.ErrPending}, {s, poll, state.ErrSlowDown}, {5 * s, poll, state.ErrSlowDown}, {9 * s, poll, state.ErrPending}},
-		"too often, but allowed":       {{0, poll, state.ErrPending}, {s, allow, nil}, {0, poll, nil}},
-		"the clock goes back":          {{0, poll, state.ErrPending}, {-time.Hour, poll, state.ErrPending}, {s, poll, state.ErrSlowDown}, {0, allow, nil}, {0, poll, nil}, {0, poll, state.ErrSpent}},
-		"the clock goes ahead":         {{0, poll, state.ErrPending}, {time.Hour, poll, state.ErrExpired}},
+		"pending, then allowed":        {{0, asks, state.ErrPending}, {5 * s, asks, state.ErrPending}, {s, look, nil}, {s, allow, nil}, {3 * s, asks, nil}},
+		"allowed before the first":     {{0, allow, nil}, {0, asks, nil}},
+		"used twice":                   {{0, allow, nil}, {0, asks, nil}, {0, asks, state.ErrSpent}, {0, look, state.ErrDecided}},
+		"denied":                       {{0, deny, nil}, {0, asks, state.ErrDenied}, {0, asks, state.ErrDenied}, {0, allow, state.ErrDecided}},
+		"decided twice":                {{0, allow, nil}, {0, allow, state.ErrDecided}, {0, deny, state.ErrDecided}, {0, asks, nil}},
+		"expired while it waits":       {{600 * s, asks, state.ErrExpired}, {0, look, state.ErrExpired}, {0, allow, state.ErrExpired}},
+		"expired after it was allowed": {{0, allow, nil}, {600 * s, asks, state.ErrExpired}},
+		"another client's":             {{0, other, errCheck}, {0, asks, state.ErrPending}, {0, allow, nil}, {0, other, errCheck}, {0, asks, nil}},
+		"a network's jitter":           {{0, asks, state.ErrPending}, {4 * s, asks, state.ErrPending}},
+		"too often":                    {{0, asks, state.ErrPending}, {s, asks, state.ErrSlowDown}, {5 * s, asks, state.ErrSlowDown}, {9 * s, asks, state.ErrPending}},
+		"too often, but allowed":       {{0, asks, state.ErrPending}, {s, allow, nil}, {0, asks, nil}},
+		"the clock goes back":          {{0, asks, state.ErrPending}, {-time.Hour, asks, state.ErrPending}, {s, asks, state.ErrSlowDown}, {0, allow, nil}, {0, asks, nil}, {0, asks, state.ErrSpent}},
+		"the clock goes ahead":         {{0, asks, state.ErrPending}, {time.Hour, asks, state.ErrExpired}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 				devices := state.Devices{Store: s, Now: c.Now}
 				code, made := mustStartDevice(t, devices)
 				do := map[string]func() (state.Device, error){
-					poll: func() (state.Device, error) { return devices.Poll(t.Context(), code, anyDevice) },
+					asks: func() (state.Device, error) { return poll(t.Context(), devices, code, anyDevice) },
 					other: func() (state.Device, error) {
-						return devices.Poll(t.Context(), code, func(state.Device) error { return errCheck })
+						return poll(t.Context(), devices, code, func(state.Device) error { return errCheck })
 					},
 					allow: func() (state.Device, error) {
 						return devices.Allow(t.Context(), strings.ToLower(made.UserCode), "ann", verify.Scope{"orders"}, c.Now())
@@ -70,7 +70,7 @@ func TestDeviceRules(t *testing.T) {
 					if !errors.Is(err, step.want) || d.Family != made.Family || d.ClientID != "tv" {
 						t.Errorf("step %d, %s: %+v, %v, want %v", i, step.do, d, err, step.want)
 					}
-					if step.do == poll && err == nil && (d.Subject != "ann" || d.Scope.String() != "orders") {
+					if step.do == asks && err == nil && (d.Subject != "ann" || d.Scope.String() != "orders") {
 						t.Errorf("step %d: allowed %q for %q, want what the user allowed", i, d.Scope, d.Subject)
 					}
 				}
@@ -100,7 +100,7 @@ func TestSlowDownHasAnEnd(t *testing.T) {
 		} else {
 			interval = min(interval+5*time.Second, time.Minute)
 		}
-		d, err := devices.Poll(t.Context(), code, anyDevice)
+		d, err := poll(t.Context(), devices, code, anyDevice)
 		if !errors.Is(err, want) || d.Interval != interval {
 			t.Fatalf("poll %d: %v, interval %v, want %v, %v", i, err, d.Interval, want, interval)
 		}
@@ -109,7 +109,7 @@ func TestSlowDownHasAnEnd(t *testing.T) {
 		t.Errorf("%d writes, want 12: the poll, and eleven times five seconds", writes)
 	}
 	c.Advance(time.Minute)
-	if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, state.ErrPending) {
+	if _, err := poll(t.Context(), devices, code, anyDevice); !errors.Is(err, state.ErrPending) {
 		t.Errorf("after the interval: %v, want ErrPending", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 			for i := range 8 {
 				wg.Go(func() {
 					for !t.Failed() { // as a device does, while the user decides
-						_, err := nodes[i%2].Poll(t.Context(), code, anyDevice)
+						_, err := poll(t.Context(), nodes[i%2], code, anyDevice)
 						switch {
 						case err == nil:
 							won.Add(1)
@@ -159,7 +159,7 @@ func TestUsersWhoDisagree(t *testing.T) {
 			wg.Go(func() { _, allowed = devices.Allow(t.Context(), made.UserCode, "ann", nil, c.Now()) })
 			wg.Go(func() { _, denied = devices.Deny(t.Context(), made.UserCode) })
 			wg.Wait()
-			_, err := devices.Poll(t.Context(), code, anyDevice)
+			_, err := poll(t.Context(), devices, code, anyDevice)
 			switch {
 			case allowed == nil && errors.Is(denied, state.ErrDecided) && err == nil:
 			case denied == nil && errors.Is(allowed, state.ErrDecided) && errors.Is(err, state.ErrDenied):
@@ -182,7 +182,7 @@ func TestDeviceCodeIsStoredAsAHash(t *testing.T) {
 			t.Errorf("the record has the device code: %s", record.Data)
 		}
 		guess := code[:8] + strings.Repeat("x", 43)
-		if d, err := devices.Poll(t.Context(), guess, anyDevice); !errors.Is(err, state.ErrUnknown) {
+		if d, err := poll(t.Context(), devices, guess, anyDevice); !errors.Is(err, state.ErrUnknown) {
 			t.Errorf("the user code is enough for %+v, %v", d, err)
 		}
 	})
@@ -195,7 +195,7 @@ func TestDeviceCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 	f.Fail(none(t))
 	secret := strings.Repeat("x", 43)
 	for _, code := range []string{"", "WDJBMJHT", secret, "wdjbmjht" + secret, "WDJB-MJH" + secret, "WDJBMJH0" + secret, "WDJBMJHT-" + secret[1:]} {
-		if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, state.ErrMalformed) {
+		if _, err := poll(t.Context(), devices, code, anyDevice); !errors.Is(err, state.ErrMalformed) {
 			t.Errorf("%q: %v, want ErrMalformed", code, err)
 		}
 	}
@@ -210,7 +210,7 @@ func TestDevicesDrawAnotherUserCodeWhenOneIsTaken(t *testing.T) {
 	devices := state.Devices{Store: f, Now: c.Now}
 	f.FailNext(2, "Insert", storetest.Conflict)
 	code, _ := mustStartDevice(t, devices)
-	if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, state.ErrPending) {
+	if _, err := poll(t.Context(), devices, code, anyDevice); !errors.Is(err, state.ErrPending) {
 		t.Errorf("Poll: %v, want ErrPending", err)
 	}
 }
@@ -225,12 +225,12 @@ func TestOutageIsNoAnswerToADevice(t *testing.T) {
 	}
 	for _, verb := range []string{"Load", "Swap"} {
 		f.Fail(away(verb))
-		if _, err := devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
+		if _, err := poll(t.Context(), devices, code, anyDevice); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 			t.Errorf("while %s fails: %v, want store.ErrUnavailable", verb, err)
 		}
 	}
 	f.Fail(nil)
-	if _, err := devices.Poll(t.Context(), code, anyDevice); err != nil {
+	if _, err := poll(t.Context(), devices, code, anyDevice); err != nil {
 		t.Errorf("after the outage: %v", err)
 	}
 }

@@ -3,6 +3,9 @@ package state
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 // What a caller can do something about. Everything else is the error of a store: store.ErrNotFound for an id that nobody
@@ -10,7 +13,11 @@ import (
 // store.ErrUnavailable. All of them are wrapped: compare with errors.Is.
 var (
 	// ErrInvalid: what was asked for is outside the limits; the text says which.
-	ErrInvalid = errors.New("invalid")
+	ErrInvalid = record.ErrInvalid
+
+	// ErrChanged: between Check and Spend somebody changed what the caller may have read, such as a
+	// scope. Nothing was spent, and a new Check may pass. It Is store.ErrConflict as well.
+	ErrChanged = fmt.Errorf("what was checked has changed: %w", store.ErrConflict)
 
 	// ErrTooMany: the owner has as many API tokens as one may have.
 	ErrTooMany = errors.New("too many API tokens")
@@ -46,16 +53,8 @@ var (
 	ErrDecided = errors.New("the user has decided before")
 )
 
-// swapAttempts bounds how often a change is tried again because somebody else changed the record first. Each round that
-// fails is one in which another caller succeeded.
-const swapAttempts = 100
+// Attempts is how often a change is tried, at most, because others changed the record first. Who gets
+// ErrChanged starts again at Check as often.
+const Attempts = record.Attempts
 
-// invalid is a text that says what is outside the limits.
-type invalid string
-
-func (e invalid) Error() string { return string(e) }
-
-// Is makes it an ErrInvalid.
-func (e invalid) Is(target error) bool { return target == ErrInvalid }
-
-func invalidf(format string, args ...any) error { return invalid(fmt.Sprintf(format, args...)) }
+func invalidf(format string, args ...any) error { return record.Invalidf(format, args...) }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -64,19 +65,19 @@ type storedFamily struct {
 type Families struct {
 	Store       store.Store
 	Revocations *Revocations
-	Key         []byte           // of the MACs: 32 bytes or more, the same on all nodes; RefreshKey has one
-	Grace       time.Duration    // how long the token before is answered; 0: DefaultGrace; negative: never
-	Idle        time.Duration    // how long a family lives from one use to the next; 0: DefaultIdle
-	Absolute    time.Duration    // how long it lives at all; 0: DefaultAbsolute
-	TokenLife   time.Duration    // the longest life of an access token made in a family
-	Now         func() time.Time // the clock
+	Key         []byte               // of the MACs: 32 bytes or more, the same on all nodes; RefreshKey has one
+	Grace       time.Duration        // how long the token before is answered; 0: DefaultGrace; negative: never
+	Idle        time.Duration        // how long a family lives from one use to the next; 0: DefaultIdle
+	Absolute    time.Duration        // how long it lives at all; 0: DefaultAbsolute
+	TokenLife   func() time.Duration // the longest life of an access token made in a family
+	Now         func() time.Time     // the clock
 }
 
 // Start begins a family and returns its first refresh token. Of f it uses what is not said to be set by Start; an empty ID
 // means a new one. The error Is ErrRevoked when the family was revoked before it started (see Codes.Redeem), store.ErrExists
 // when it was started already, and ErrInvalid when something is wrong with f.
 func (s Families) Start(ctx context.Context, f Family) (token string, made Family, err error) {
-	if err := s.check(f); err != nil {
+	if err := s.validate(f); err != nil {
 		return "", Family{}, err
 	}
 	if f.ID == "" {
@@ -91,9 +92,10 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 	f.Started, f.Rotated, f.Revoked = now, time.Time{}, time.Time{}
 	f.Ends = now.Add(orDefault(s.Absolute, DefaultAbsolute))
 	f.Expires = s.idleEnd(f, now)
-	err = insert(ctx, s.Store, kindFamily, f.ID, storedFamily{Family: f, Generation: 1, Hash: t.secretHash()}, f.Expires)
+	err = record.Insert(ctx, s.Store, kindFamily, f.ID, storedFamily{Family: f, Generation: 1, Hash: t.secretHash()}, f.Expires)
 	if errors.Is(err, store.ErrExists) {
-		if there, _, loadErr := load[storedFamily](ctx, s.Store, kindFamily, f.ID); loadErr == nil && !there.Revoked.IsZero() {
+		there, loadErr := record.Load[storedFamily](ctx, s.Store, kindFamily, f.ID)
+		if loadErr == nil && !there.Value.Revoked.IsZero() {
 			err = fmt.Errorf("%w before it started", ErrRevoked)
 		}
 	}
@@ -103,8 +105,8 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 	return t.format(s.Key), f, nil
 }
 
-// check holds what a family is started with to its limits.
-func (s Families) check(f Family) error {
+// validate reports what is wrong with a family that is to be started.
+func (s Families) validate(f Family) error {
 	switch {
 	case len(s.Key) < minRefreshKey:
 		return invalidf("a key of %d bytes for refresh tokens, want %d", len(s.Key), minRefreshKey)
@@ -113,10 +115,10 @@ func (s Families) check(f Family) error {
 	case f.ClientID == "" || f.Subject == "":
 		return invalidf("a family has a client and a subject")
 	}
-	if err := checkText("the subject", f.Subject, maxOwner); err != nil {
+	if err := record.CheckText("the subject", f.Subject, record.MaxSubject); err != nil {
 		return err
 	}
-	return checkScope(f.Scope)
+	return record.CheckScope(f.Scope)
 }
 
 // idleEnd is when a family that is used now expires.
@@ -128,24 +130,59 @@ func (s Families) idleEnd(f Family, now time.Time) time.Time {
 	return end
 }
 
-// Rotate exchanges a refresh token for its successor (RFC 6749 §6). check decides whether whoever presents it may: it runs on
-// exactly the version that is replaced, and if it returns an error, that is what Rotate returns, and nothing has happened.
+// Check says what a refresh token is good for, and exchanges nothing. check decides whether whoever
+// presents it may; if it returns an error, that is what Check returns, and nothing has happened.
 //
-// The other errors that Is ErrRefused say why the token is no good; with ErrReused the family has just been revoked. Any other
-// error means that the answer is not known, and the same token can be presented again. The family is returned with errors as
-// well, once it is known, for the log.
-func (s Families) Rotate(ctx context.Context, token string, check func(Family) error) (next string, f Family, err error) {
+// The other errors that Is ErrRefused say why the token is not good; with ErrReused the family has just
+// been revoked. Any other error means that the answer is not known, and the same token can be
+// presented again. The family is returned with errors as well, once it is known, for the log.
+func (s Families) Check(ctx context.Context, token string, check func(Family) error) (Family, Version, error) {
 	t, ok := parseRefreshToken(s.Key, token)
 	if !ok {
-		return "", Family{}, fmt.Errorf("%w refresh token", ErrMalformed)
+		return Family{}, Version{}, fmt.Errorf("%w refresh token", ErrMalformed)
 	}
-	stored, err := change(ctx, s.Store, kindFamily, t.familyID(), func(f *storedFamily, expires *time.Time) (bool, error) {
+	f, err := checkRecord(ctx, s.Store, kindFamily, t.familyID(), s.decide(t, check))
+	if err != nil {
+		return f.Value.Family, Version{}, s.endReused(ctx, f.Value.ID, err)
+	}
+	return f.Value.Family, Version{checkedFamily{f, t}}, nil
+}
+
+// checkedFamily is what is in the Version of a family: the record, and the token that was presented.
+type checkedFamily struct {
+	checked[storedFamily]
+	token refreshToken
+}
+
+// Rotate exchanges a refresh token that Check has allowed for its successor (RFC 6749 §6). A token in
+// its grace gets the same successor again, and nothing is written. Its errors are those of Check, and
+// ErrChanged.
+func (s Families) Rotate(ctx context.Context, v Version) (next string, err error) {
+	c, ok := v.of.(checkedFamily)
+	if !ok {
+		return "", errOtherVersion
+	}
+	f, err := c.spend(ctx, s.Store, func(f storedFamily) storedFamily {
+		f.Generation, f.Rotated, f.Expires = 0, time.Time{}, time.Time{}
+		return f
+	})
+	if err != nil {
+		return "", s.endReused(ctx, f.ID, err)
+	}
+	c.token.generation++
+	return c.token.format(s.Key), nil
+}
+
+func (s Families) decide(t refreshToken, check func(Family) error) decision[storedFamily] {
+	return func(f *storedFamily, expires *time.Time, asked bool) (bool, error) {
 		now := moment(s.Now)
 		if err := f.live(t, now); err != nil {
 			return false, err
 		}
-		if err := check(f.Family); err != nil {
-			return false, err
+		if !asked {
+			if err := check(f.Family); err != nil {
+				return false, err
+			}
 		}
 		if newest, err := s.position(f, t, now); err != nil || !newest {
 			return false, err
@@ -154,15 +191,7 @@ func (s Families) Rotate(ctx context.Context, token string, check func(Family) e
 		f.Expires = s.idleEnd(f.Family, now)
 		*expires = f.Expires
 		return true, nil
-	})
-	if errors.Is(err, ErrReused) {
-		err = s.end(ctx, stored.ID, err)
 	}
-	if err != nil {
-		return "", stored.Family, err
-	}
-	t.generation++
-	return t.format(s.Key), stored.Family, nil
 }
 
 // live reports whether the family lets any of its tokens be used, and whether this is one.
@@ -202,16 +231,8 @@ func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
 	if !ok {
 		return Family{}, fmt.Errorf("%w refresh token", ErrMalformed)
 	}
-	f, _, err := load[storedFamily](ctx, s.Store, kindFamily, t.familyID())
-	if err != nil {
-		return Family{}, err
-	}
-	now := moment(s.Now)
-	if err := f.live(t, now); err != nil {
-		return f.Family, err
-	}
-	_, err = s.position(&f, t, now)
-	return f.Family, err
+	f, err := checkRecord(ctx, s.Store, kindFamily, t.familyID(), s.decide(t, func(Family) error { return nil }))
+	return f.Value.Family, err
 }
 
 // RevokeToken revokes the family of a refresh token, of whatever generation (RFC 7009 §2.1), if check lets whoever presents it.
@@ -221,10 +242,11 @@ func (s Families) RevokeToken(ctx context.Context, token string, check func(Fami
 	if !ok {
 		return fmt.Errorf("%w refresh token", ErrMalformed)
 	}
-	f, _, err := load[storedFamily](ctx, s.Store, kindFamily, t.familyID())
+	stored, err := record.Load[storedFamily](ctx, s.Store, kindFamily, t.familyID())
 	if err != nil {
-		return err
+		return unknown(kindFamily, err)
 	}
+	f := stored.Value
 	if subtle.ConstantTimeCompare(f.Hash, t.secretHash()) != 1 {
 		return fmt.Errorf("%w secret of family %s", ErrUnknown, f.ID)
 	}
@@ -243,33 +265,29 @@ func (s Families) Revoke(ctx context.Context, id string) error {
 	if _, err := parseFamilyID(id); err != nil {
 		return err
 	}
-	if s.Revocations == nil || s.TokenLife <= 0 {
-		return errors.New("without Revocations and TokenLife no family can be revoked: its access tokens would live on")
-	}
-	err := s.Revocations.Add(ctx, verify.Revocation{
-		Claim: "grant_id", Value: id, Expires: s.Now().Add(s.TokenLife + revocationSlack),
-	})
-	if err != nil {
+	if err := s.Revocations.endGrant(ctx, id, time.Time{}, s.TokenLife); err != nil {
 		return err
 	}
-	for range swapAttempts {
-		now := moment(s.Now)
-		_, err = change(ctx, s.Store, kindFamily, id, func(f *storedFamily, _ *time.Time) (bool, error) {
-			changed := f.Revoked.IsZero()
-			if changed {
-				f.Revoked = now
-			}
-			return changed, nil
-		})
-		if !errors.Is(err, ErrUnknown) {
-			return err
+	now := moment(s.Now)
+	_, err := record.Upsert(ctx, s.Store, kindFamily, id, func(f *storedFamily, expires *time.Time) (bool, error) {
+		if !f.Revoked.IsZero() {
+			return false, nil
 		}
-		err = insert(ctx, s.Store, kindFamily, id, storedFamily{Family: Family{ID: id, Revoked: now}}, now.Add(tombstoneLife))
-		if !errors.Is(err, store.ErrExists) {
-			return err
+		if f.ID == "" { // it has not started
+			f.ID, *expires = id, now.Add(tombstoneLife)
 		}
+		f.Revoked = now
+		return true, nil
+	})
+	return err
+}
+
+// endReused ends the family of a token that was used again after its grace.
+func (s Families) endReused(ctx context.Context, id string, err error) error {
+	if errors.Is(err, ErrReused) {
+		return s.end(ctx, id, err)
 	}
-	return fmt.Errorf("revoking family %s: %w", id, err)
+	return err
 }
 
 // end revokes a family because of what was presented, and returns why, or the error because of which it could not. It does

@@ -31,7 +31,7 @@ func newFamilies(s store.Store, c *clock) (state.Families, *verify.Revocations) 
 	set := new(verify.Revocations)
 	return state.Families{
 		Store: s, Revocations: state.NewRevocations(s, set, c.Now, slog.New(slog.DiscardHandler)),
-		Key: testKey(), Idle: time.Hour, Absolute: day(1), TokenLife: minutes(10), Now: c.Now,
+		Key: testKey(), Idle: time.Hour, Absolute: day(1), TokenLife: always(minutes(10)), Now: c.Now,
 	}, set
 }
 
@@ -46,7 +46,7 @@ func mustStart(t testing.TB, s state.Families) (string, state.Family) {
 
 func mustRotate(t testing.TB, s state.Families, token string) string {
 	t.Helper()
-	next, _, err := s.Rotate(t.Context(), token, anyone)
+	next, _, err := refresh(t.Context(), s, token, anyone)
 	if err != nil {
 		t.Fatalf("Rotate: %v", err)
 	}
@@ -56,7 +56,7 @@ func mustRotate(t testing.TB, s state.Families, token string) string {
 // wantRotate rotates and holds the outcome against what is expected; nil: it works.
 func wantRotate(t testing.TB, s state.Families, token string, want error) string {
 	t.Helper()
-	next, _, err := s.Rotate(t.Context(), token, anyone)
+	next, _, err := refresh(t.Context(), s, token, anyone)
 	if !errors.Is(err, want) || (want != nil && next != "") {
 		t.Errorf("Rotate: %v, want %v", err, want)
 	}
@@ -71,7 +71,8 @@ func TestRotateGivesAnotherTokenOfTheSameFamily(t *testing.T) {
 		seen := map[string]bool{token: true}
 		for range 5 {
 			c.Advance(minutes(1))
-			next, f, err := families.Rotate(t.Context(), token, anyone)
+			next := mustRotate(t, families, token)
+			f, err := families.Inspect(t.Context(), next)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +176,7 @@ func TestRefusedCheckSpendsAndRevokesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, token := range map[string]string{"old": old, "before": before, "newest": newest} {
-			next, got, err := families.Rotate(t.Context(), token, nobody)
+			next, got, err := refresh(t.Context(), families, token, nobody)
 			if !errors.Is(err, errCheck) || next != "" || got.ID != f.ID {
 				t.Errorf("%s: %q, %v, want the check's own error", name, next, err)
 			}
@@ -199,7 +200,7 @@ func TestCheckRunsOnTheVersionThatIsReplaced(t *testing.T) {
 		families, _ := newFamilies(s, c)
 		token, _ := mustStart(t, families)
 		calls := 0
-		next, _, err := families.Rotate(t.Context(), token, func(f state.Family) error {
+		next, _, err := refresh(t.Context(), families, token, func(f state.Family) error {
 			if calls++; calls == 1 {
 				mustRotate(t, families, token) // somebody else is faster
 			} else if f.Rotated.IsZero() {
@@ -212,7 +213,7 @@ func TestCheckRunsOnTheVersionThatIsReplaced(t *testing.T) {
 		}
 
 		calls = 0
-		_, _, err = families.Rotate(t.Context(), next, func(f state.Family) error {
+		_, _, err = refresh(t.Context(), families, next, func(f state.Family) error {
 			if calls++; calls == 1 {
 				if err := families.Revoke(t.Context(), f.ID); err != nil {
 					t.Fatal(err)
@@ -241,7 +242,7 @@ func TestFiftyConcurrentRefreshesAllSucceed(t *testing.T) {
 				wg.Go(func() {
 					var err error
 					var f state.Family
-					if next[i], f, err = nodes[i%2].Rotate(t.Context(), token, anyone); err != nil || f.ID != made.ID {
+					if next[i], f, err = refresh(t.Context(), nodes[i%2], token, anyone); err != nil || f.ID != made.ID {
 						t.Errorf("family %s, %v", f.ID, err)
 					}
 				})

@@ -76,14 +76,14 @@ func TestFamilyDoesWhatItsModelDoes(t *testing.T) {
 						model = was
 					}
 				}
-				next, _, err := families.Rotate(t.Context(), token(generation), anyone)
+				next, _, err := refresh(t.Context(), families, token(generation), anyone)
 				if !errors.Is(err, want) || (want == nil && next != token(generation+1)) {
 					rt.Fatalf("token %d of %d: %v, want %v", generation, was.newest, err, want)
 				}
 			},
 			"refused": func(rt *rapid.T) {
 				generation := rapid.Uint64Range(1, model.newest).Draw(rt, "generation")
-				if _, _, err := families.Rotate(t.Context(), token(generation), nobody); err == nil {
+				if _, _, err := refresh(t.Context(), families, token(generation), nobody); err == nil {
 					rt.Fatal("the check did not count")
 				}
 			},

@@ -22,15 +22,15 @@ func TestReplayRacingARefreshEndsTheFamily(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 4 {
 				wg.Go(func() {
-					_, _, err := thief.Rotate(t.Context(), stolen, anyone)
+					_, _, err := refresh(t.Context(), thief, stolen, anyone)
 					if !errors.Is(err, state.ErrReused) && !errors.Is(err, state.ErrRevoked) {
 						t.Errorf("replay: %v", err)
 					}
 				})
 				wg.Go(func() {
-					next, _, err := families.Rotate(t.Context(), token, anyone)
+					next, _, err := refresh(t.Context(), families, token, anyone)
 					if err == nil {
-						_, _, err = families.Rotate(t.Context(), next, anyone)
+						_, _, err = refresh(t.Context(), families, next, anyone)
 					}
 					if err != nil && !errors.Is(err, state.ErrRevoked) && !errors.Is(err, state.ErrReused) {
 						t.Errorf("refresh: %v", err)
@@ -146,7 +146,7 @@ func TestReuseEndsTheFamilyAlthoughTheClientHasGone(t *testing.T) {
 		old, f := mustStart(t, families)
 		token := mustRotate(t, families, mustRotate(t, families, old))
 		ctx, hangUp := context.WithCancel(t.Context())
-		_, _, err := families.Rotate(ctx, old, func(state.Family) error { hangUp(); return nil })
+		_, _, err := refresh(ctx, families, old, func(state.Family) error { hangUp(); return nil })
 		if !errors.Is(err, state.ErrReused) || !set.Revoked(accessToken(f.ID)) {
 			t.Errorf("%v, want ErrReused", err)
 		}

@@ -24,7 +24,7 @@ func TestJunkCostsNoStoreAccess(t *testing.T) {
 		"another character": token[:50] + string(token[50]^1) + token[51:], "a line end": token[:60] + "\n" + token[61:],
 		"zeros": "rt_" + strings.Repeat("A", len(token)-3), "an API token": state.FormatAPIToken("demo", "0123456789AB", strings.Repeat("s", 43)),
 	} {
-		if _, _, err := families.Rotate(t.Context(), junk, anyone); !errors.Is(err, state.ErrMalformed) {
+		if _, _, err := refresh(t.Context(), families, junk, anyone); !errors.Is(err, state.ErrMalformed) {
 			t.Errorf("%s: %v, want ErrMalformed", name, err)
 		}
 		if err := families.RevokeToken(t.Context(), junk, anyone); !errors.Is(err, state.ErrMalformed) {
@@ -63,7 +63,7 @@ func TestOutageIsNoRefusal(t *testing.T) {
 	families, _ := newFamilies(f, c)
 	old, made := mustStart(t, families)
 	newest := mustRotate(t, families, mustRotate(t, families, old))
-	rotate := func(token string) error { _, _, err := families.Rotate(t.Context(), token, anyone); return err }
+	rotate := func(token string) error { _, _, err := refresh(t.Context(), families, token, anyone); return err }
 	revoke := func(string) error { return families.Revoke(t.Context(), made.ID) }
 	start := func(string) error { _, _, err := families.Start(t.Context(), aFamily()); return err }
 	for _, test := range []struct {
@@ -113,7 +113,7 @@ func TestRotationEndsWithItsContext(t *testing.T) {
 	for _, fault := range []storetest.Fault{storetest.Hang, storetest.LateHang} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		hanging.FailNext(1, "Swap", fault)
-		_, _, err := families.Rotate(ctx, token, anyone)
+		_, _, err := refresh(ctx, families, token, anyone)
 		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, state.ErrRefused) {
 			t.Errorf("%v, want the context's error alone", err)
 		}

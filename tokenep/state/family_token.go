@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"strings"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 )
 
 // The text of a refresh token is rt_ and, in base64url, the id of its family, its generation, the family's secret, and a MAC
@@ -76,10 +78,7 @@ func refreshMAC(key, body []byte) []byte {
 func (t refreshToken) familyID() string { return base64.RawURLEncoding.EncodeToString(t.family[:]) }
 
 // secretHash is what the record of the family has of its secret.
-func (t refreshToken) secretHash() []byte {
-	sum := sha256.Sum256(t.secret[:])
-	return sum[:]
-}
+func (t refreshToken) secretHash() []byte { return record.Hash(string(t.secret[:])) }
 
 // IsRefreshToken reports whether text has the shape of a refresh token, of whatever server, good or not.
 func IsRefreshToken(text string) bool {

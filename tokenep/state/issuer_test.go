@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -18,7 +19,7 @@ type issuer struct {
 	devices  state.Devices
 	seen     state.Seen
 	tokens   state.APITokens
-	clients  state.Clients
+	clients  registry.Registry
 	log      *state.Revocations
 	set      *verify.Revocations
 	now      func() time.Time
@@ -32,12 +33,12 @@ const accessLife = 10 * time.Minute
 func newIssuer(s store.Store, now func() time.Time) *issuer {
 	i := &issuer{set: new(verify.Revocations), now: now}
 	i.log = state.NewRevocations(s, i.set, now, slog.New(slog.DiscardHandler))
-	i.families = state.Families{Store: s, Revocations: i.log, Key: testKey(), Grace: minutes(5), TokenLife: accessLife, Now: now}
+	i.families = state.Families{Store: s, Revocations: i.log, Key: testKey(), Grace: minutes(5), TokenLife: always(accessLife), Now: now}
 	i.codes = state.Codes{Store: s, Families: i.families, Now: now}
 	i.devices = state.Devices{Store: s, Now: now}
 	i.seen = state.Seen{Store: s, Now: now}
-	i.tokens = state.APITokens{Store: s, Revocations: i.log, Prefix: "demo", MaxAge: day(1), TokenLife: accessLife, Now: now}
-	i.clients = state.Clients{Store: s, Revocations: i.log, TokenLife: accessLife, Now: now}
+	i.tokens = state.APITokens{Store: s, Revocations: i.log, Prefix: "demo", MaxAge: day(1), TokenLife: always(accessLife), Now: now}
+	i.clients = registry.Registry{Store: s, Revocations: i.log, TokenLife: always(accessLife), Now: now}
 	return i
 }
 
@@ -50,7 +51,7 @@ func (i *issuer) signIn(ctx context.Context, user string) (code string, made sta
 
 // redeem is what a token endpoint does with a code: spend it, and start its family. It returns the refresh token.
 func (i *issuer) redeem(ctx context.Context, code string) (token string, err error) {
-	c, err := i.codes.Redeem(ctx, code, anyCode)
+	c, err := redeem(ctx, i.codes, code, anyCode)
 	if err != nil {
 		return "", err
 	}
@@ -60,7 +61,7 @@ func (i *issuer) redeem(ctx context.Context, code string) (token string, err err
 
 // refresh is what a token endpoint does with a refresh token.
 func (i *issuer) refresh(ctx context.Context, token string) (next string, err error) {
-	next, _, err = i.families.Rotate(ctx, token, anyone)
+	next, _, err = refresh(ctx, i.families, token, anyone)
 	return next, err
 }
 

@@ -31,7 +31,7 @@ func (i *issuer) session(ctx context.Context, name string, n int, say func(ackno
 	kinds := [][]step{
 		{
 			issue,
-			{"code redeemed", func(code string) (string, error) { _, err := i.codes.Redeem(ctx, code, anyCode); return code, err }},
+			{"code redeemed", func(code string) (string, error) { _, err := redeem(ctx, i.codes, code, anyCode); return code, err }},
 			{"family started", func(string) (string, error) { t, _, err := i.families.Start(ctx, fromCode(made)); return t, err }},
 			rotate, rotate, rotate,
 		},
@@ -41,7 +41,7 @@ func (i *issuer) session(ctx context.Context, name string, n int, say func(ackno
 		},
 		{
 			{"device allowed", func(string) (string, error) { return i.allowedDevice(ctx, name) }},
-			{"device polled", func(code string) (string, error) { _, err := i.devices.Poll(ctx, code, anyDevice); return code, err }},
+			{"device polled", func(code string) (string, error) { _, err := poll(ctx, i.devices, code, anyDevice); return code, err }},
 		},
 		{
 			{"id seen", func(string) (string, error) { return name, i.seen.Add(ctx, "kill", name, i.now().Add(time.Minute)) }},
@@ -50,7 +50,7 @@ func (i *issuer) session(ctx context.Context, name string, n int, say func(ackno
 		{
 			{"API token made", func(string) (string, error) { t, _, err := i.tokens.Create(ctx, ask(name)); return t, err }},
 			{"API token rotated", func(token string) (string, error) {
-				old, err := i.tokens.Redeem(ctx, token)
+				old, err := exchange(ctx, i.tokens, token)
 				if err == nil {
 					token, _, err = i.tokens.Rotate(ctx, old.ID)
 				}
@@ -75,7 +75,7 @@ func (i *issuer) raceForCode(ctx context.Context, name, code string, say func(ac
 	var wg sync.WaitGroup
 	for n := range errs {
 		wg.Go(func() {
-			if _, errs[n] = i.codes.Redeem(ctx, code, anyCode); errs[n] == nil {
+			if _, errs[n] = redeem(ctx, i.codes, code, anyCode); errs[n] == nil {
 				say(acknowledged{Session: name, Step: "code redeemed", Text: code})
 			}
 		})
@@ -183,13 +183,13 @@ func (s told) checkCode(t *testing.T, i *issuer) {
 // checkOnce: a device gets its tokens once, and an id is taken once.
 func (s told) checkOnce(t *testing.T, i *issuer) {
 	if code, ok := s.last("device allowed"); ok {
-		_, err := i.devices.Poll(t.Context(), code, anyDevice)
+		_, err := poll(t.Context(), i.devices, code, anyDevice)
 		if _, polled := s.last("device polled"); polled && !errors.Is(err, state.ErrSpent) {
 			t.Errorf("a device that has its tokens: %v, want ErrSpent", err)
 		} else if err != nil && !errors.Is(err, state.ErrSpent) {
 			t.Errorf("a device that was allowed: %v, want its tokens, or ErrSpent if the answer was lost", err)
 		}
-		if _, err := i.devices.Poll(t.Context(), code, anyDevice); !errors.Is(err, state.ErrSpent) {
+		if _, err := poll(t.Context(), i.devices, code, anyDevice); !errors.Is(err, state.ErrSpent) {
 			t.Errorf("a device once more: %v, want ErrSpent", err)
 		}
 	}
@@ -206,7 +206,7 @@ func (s told) checkAPIToken(t *testing.T, i *issuer) {
 	if !ok {
 		return
 	}
-	_, err := i.tokens.Redeem(t.Context(), old)
+	_, err := exchange(t.Context(), i.tokens, old)
 	newest, rotated := s.last("API token rotated")
 	switch {
 	case !rotated && err != nil && !errors.Is(err, state.ErrRevokedAPIToken):
@@ -214,7 +214,7 @@ func (s told) checkAPIToken(t *testing.T, i *issuer) {
 	case rotated && !errors.Is(err, state.ErrRevokedAPIToken):
 		t.Errorf("an API token that was rotated: %v, want ErrRevokedAPIToken", err)
 	case rotated:
-		if _, err := i.tokens.Redeem(t.Context(), newest); err != nil {
+		if _, err := exchange(t.Context(), i.tokens, newest); err != nil {
 			t.Errorf("an API token that came of a rotation: %v", err)
 		}
 	}

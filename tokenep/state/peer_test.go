@@ -53,7 +53,7 @@ var orders = map[string]func(ctx context.Context, p *Peer, text string) (string,
 	},
 	"start device": func(ctx context.Context, p *Peer, user string) (string, error) { return p.allowedDevice(ctx, user) },
 	"poll": func(ctx context.Context, p *Peer, code string) (string, error) {
-		d, err := p.devices.Poll(ctx, code, anyDevice)
+		d, err := poll(ctx, p.devices, code, anyDevice)
 		return d.Subject, err
 	},
 	"see": func(ctx context.Context, p *Peer, id string) (string, error) {
@@ -64,7 +64,7 @@ var orders = map[string]func(ctx context.Context, p *Peer, text string) (string,
 		return token, err
 	},
 	"exchange": func(ctx context.Context, p *Peer, token string) (string, error) {
-		t, err := p.tokens.Redeem(ctx, token)
+		t, err := exchange(ctx, p.tokens, token)
 		return t.ID, err
 	},
 	"rotate": func(ctx context.Context, p *Peer, id string) (string, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
@@ -141,15 +142,15 @@ func TestRestoredCodesAndIDs(t *testing.T) {
 		code, _ = mustIssue(t, codes)
 	}, func(s store.Store) {
 		codes, _ := newCodes(s, c)
-		if _, err := codes.Redeem(t.Context(), code, anyCode); err != nil {
+		if _, err := redeem(t.Context(), codes, code, anyCode); err != nil {
 			t.Fatal(err)
 		}
 	})
 	codes, _ := newCodes(s, c)
-	if _, err := codes.Redeem(t.Context(), code, anyCode); err != nil {
+	if _, err := redeem(t.Context(), codes, code, anyCode); err != nil {
 		t.Errorf("within the minute: %v", err)
 	}
-	if _, err := codes.Redeem(t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) {
+	if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, state.ErrSpent) {
 		t.Errorf("after that: %v", err)
 	}
 }
@@ -162,7 +163,7 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 		revoked, _ = mustCreate(t, tokens, "ann")
 		rotated, _ = mustCreate(t, tokens, "ann")
 		var err error
-		clients := state.Clients{Store: s, Now: c.Now, Revocations: tokens.Revocations, TokenLife: time.Hour}
+		clients := registry.Registry{Store: s, Now: c.Now, Revocations: tokens.Revocations, TokenLife: always(time.Hour)}
 		if secret, err = clients.Add(t.Context(), tokenep.Client{ID: "nightly", GrantTypes: []string{"client_credentials"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -176,18 +177,18 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		lost, _ = mustCreate(t, tokens, "ann")
-		clients := state.Clients{Store: s, Now: c.Now, Revocations: tokens.Revocations, TokenLife: time.Hour}
+		clients := registry.Registry{Store: s, Now: c.Now, Revocations: tokens.Revocations, TokenLife: always(time.Hour)}
 		if err := clients.Remove(t.Context(), "nightly"); err != nil {
 			t.Fatal(err)
 		}
 	})
 	tokens, _ := newAPITokens(s, c)
 	for token, want := range map[string]error{revoked: nil, rotated: nil, successor: state.ErrUnknownAPIToken, lost: state.ErrUnknownAPIToken} {
-		if _, err := tokens.Redeem(t.Context(), token); !errors.Is(err, want) {
+		if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
 	}
-	back, err := state.Clients{Store: s, Now: c.Now}.Load(t.Context(), "nightly")
+	back, err := registry.Registry{Store: s, Now: c.Now}.Load(t.Context(), "nightly")
 	if err != nil || len(back.Secrets) != 1 || back.Secrets[0].Hash != tokenep.HashSecret(secret) {
 		t.Errorf("the client that was removed: %+v, %v", back, err)
 	}

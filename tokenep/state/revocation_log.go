@@ -3,12 +3,12 @@ package state
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -49,21 +49,9 @@ func checkRevocation(e verify.Revocation) error {
 // entryID writes a number so that ids are ordered as numbers are.
 func entryID(n uint64) string { return fmt.Sprintf("%020d", n) }
 
-func encodeRevocation(n uint64, e verify.Revocation, now time.Time) (store.Record, error) {
-	data, err := json.Marshal(storedRevocation(e))
+func decodeRevocation(r store.Record) (verify.Revocation, error) {
+	e, err := record.Decode[storedRevocation](r)
 	if err != nil {
-		return store.Record{}, err
-	}
-	expires := e.Expires
-	if least := now.Add(minEntryLife); expires.Before(least) {
-		expires = least
-	}
-	return store.Record{Kind: kindRevocation, ID: entryID(n), Data: data, Expires: expires.Add(clockJump)}, nil
-}
-
-func decodeRevocation(record store.Record) (verify.Revocation, error) {
-	var e storedRevocation
-	if err := json.Unmarshal(record.Data, &e); err != nil {
 		return verify.Revocation{}, err
 	}
 	return verify.Revocation(e), checkRevocation(verify.Revocation(e))
@@ -75,63 +63,44 @@ func decodeRevocation(record store.Record) (verify.Revocation, error) {
 // let in more, namely all that every later entry revokes; and to refuse to start, or to verify, would be an outage of
 // everything for one record, which ends only when somebody deletes it by hand, and then it is passed by after all. An
 // administrator who reads the log can revoke again what was revoked then.
-func (r *Revocations) enter(record store.Record) {
-	e, err := decodeRevocation(record)
+func (r *Revocations) enter(entry store.Record) {
+	e, err := decodeRevocation(entry)
 	switch {
 	case err == nil:
 		r.set.Add(e)
-	case !r.damaged[record.ID]:
+	case !r.damaged[entry.ID]:
 		if r.damaged == nil {
 			r.damaged = make(map[string]bool)
 		}
-		r.damaged[record.ID] = true
-		r.log.Error("an entry of the log of revocations is damaged, and what it revoked passes here; revoke that again",
-			"entry", record.ID, "error", err)
+		r.damaged[entry.ID] = true
+		r.logger.Error("an entry of the log of revocations is damaged, and what it revoked passes here; revoke that again",
+			"entry", entry.ID, "error", err)
 	}
 }
 
-// loadHead returns the head, of number 0 and with a record of version 0 before the first entry.
-func (r *Revocations) loadHead(ctx context.Context) (head revocationHead, record store.Record, err error) {
-	record, err = r.store.Load(ctx, kindRevocationHead, headID)
+// loadHead returns the head, of number 0 before the first entry.
+func (r *Revocations) loadHead(ctx context.Context) (revocationHead, error) {
+	head, err := record.Load[revocationHead](ctx, r.store, kindRevocationHead, headID)
 	if errors.Is(err, store.ErrNotFound) {
-		return revocationHead{}, store.Record{}, nil
+		return revocationHead{}, nil
 	}
-	if err != nil {
-		return revocationHead{}, store.Record{}, err
-	}
-	if err := json.Unmarshal(record.Data, &head); err != nil {
-		return revocationHead{}, store.Record{}, fmt.Errorf("the head of the log of revocations is damaged: %w", err)
-	}
-	return head, record, nil
+	return head.Value, err
 }
 
-// advance moves the head to n, unless it is there or further, and returns it. A conflict means that somebody else moved it,
-// perhaps not as far.
+// advance moves the head to n, unless it is there or further, and returns it.
 func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, error) {
-	for {
-		passed := r.last.Load() // before the head is read, which only moves on
-		head, old, err := r.loadHead(ctx)
-		if err != nil || head.Last >= n {
-			return head, err
+	passed := r.last.Load() // before the head is read, which only moves on
+	head, err := record.Upsert(ctx, r.store, kindRevocationHead, headID, func(head *revocationHead, _ *time.Time) (bool, error) {
+		if head.Last >= n {
+			return false, nil
 		}
-		if old.Version == 0 || head.Last < passed {
+		if head.Last == 0 || head.Last < passed {
 			head.Log = rand.Text() // so that every node sees that something was lost, however far the head has come then
 		}
 		head.Last = n
-		data, err := json.Marshal(head)
-		if err != nil {
-			return head, err
-		}
-		next := store.Record{Kind: kindRevocationHead, ID: headID, Data: data}
-		if old.Version == 0 {
-			err = r.store.Insert(ctx, next)
-		} else {
-			err = r.store.Swap(ctx, old, next)
-		}
-		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
-			return head, err
-		}
-	}
+		return true, nil
+	})
+	return head.Value, err
 }
 
 // catchUp takes every entry after the last into the set, and goes on from the head: entries before it that are missing have
@@ -142,13 +111,13 @@ func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, er
 // over that had not got them. Numbers are used again then, so that all is read anew. What was lost stays in the set.
 func (r *Revocations) catchUp(ctx context.Context) error {
 	now := r.now()
-	head, _, err := r.loadHead(ctx)
+	head, err := r.loadHead(ctx)
 	if err != nil {
 		return err
 	}
 	after := r.last.Load()
 	if lost := head.Last < after || r.seenLog != "" && head.Log != r.seenLog; lost {
-		r.log.Error("the store has lost revocations; where they were known before, they stay in force until a restart")
+		r.logger.Error("the store has lost revocations; where they were known before, they stay in force until a restart")
 		if head, err = r.advance(ctx, after); err != nil {
 			return err
 		}
@@ -172,8 +141,8 @@ func (r *Revocations) listAll(ctx context.Context, after string) error {
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		for _, record := range page {
-			r.enter(record)
+		for _, entry := range page {
+			r.enter(entry)
 		}
 		after = page[len(page)-1].ID
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -29,10 +30,10 @@ type Revocations struct {
 	// still pass here; 0: DefaultInterval. It is not changed after Start.
 	Interval time.Duration
 
-	store store.Store
-	set   *verify.Revocations
-	now   func() time.Time
-	log   *slog.Logger
+	store  store.Store
+	set    *verify.Revocations
+	now    func() time.Time
+	logger *slog.Logger
 
 	mu       sync.Mutex      // one step at a time
 	last     atomic.Uint64   // every entry up to here is in the set, unless it is damaged; written by a step alone
@@ -55,15 +56,15 @@ const (
 
 	// minEntryLife is how long an entry stays in the store, even if what it revokes expires sooner.
 	minEntryLife = time.Hour
-
-	// revocationSlack is how much longer than the tokens it names an entry lives: for tokens that are being issued at this
-	// moment, for the leeway of verifiers, and for clocks that differ.
-	revocationSlack = verify.MaxLeeway
 )
 
+// RevocationSlack is how much longer than the tokens it names an entry has to live: for tokens that are
+// being issued at this moment, for the leeway of verifiers, and for clocks that differ.
+const RevocationSlack = verify.MaxLeeway
+
 // NewRevocations returns the log of s, whose entries it puts into set.
-func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time, log *slog.Logger) *Revocations {
-	return &Revocations{store: s, set: set, now: now, log: log}
+func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time, logger *slog.Logger) *Revocations {
+	return &Revocations{store: s, set: set, now: now, logger: logger}
 }
 
 // Add revokes tokens: stored first, then in the set of this node before it returns, so that the very next request is
@@ -84,13 +85,24 @@ func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	return nil
 }
 
+// endGrant revokes the access tokens of a grant, which live for tokenLife at most; with before, only
+// those that are issued until then.
+func (r *Revocations) endGrant(ctx context.Context, id string, before time.Time, tokenLife func() time.Duration) error {
+	if r == nil || tokenLife == nil || tokenLife() <= 0 {
+		return errors.New("nothing is revoked without Revocations and TokenLife: access tokens would stay good")
+	}
+	return r.Add(ctx, verify.Revocation{
+		Claim: "grant_id", Value: id, Before: before, Expires: r.now().Add(tokenLife() + RevocationSlack),
+	})
+}
+
 // insert stores e under the first number that is free after the head. The head has to be read anew: a number that this node
 // last saw free may have been used by others, who went on, and have expired. The same holds when this very call stood still
 // for long, so then e is stored once more.
 func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, error) {
 	for {
 		began := r.now()
-		head, _, err := r.loadHead(ctx)
+		head, err := r.loadHead(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -106,11 +118,12 @@ func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, 
 func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revocation) (uint64, error) {
 	for {
 		n++
-		record, err := encodeRevocation(n, e, r.now())
-		if err != nil {
-			return 0, err
+		expires := e.Expires
+		if least := r.now().Add(minEntryLife); expires.Before(least) {
+			expires = least
 		}
-		if err := r.store.Insert(ctx, record); !errors.Is(err, store.ErrExists) {
+		err := record.Insert(ctx, r.store, kindRevocation, entryID(n), storedRevocation(e), expires.Add(clockJump))
+		if !errors.Is(err, store.ErrExists) {
 			return n, err
 		}
 	}
@@ -160,9 +173,9 @@ func (r *Revocations) follow(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !failing:
-			r.log.Error("cannot follow the log of revocations; tokens revoked elsewhere still pass here", "error", err)
+			r.logger.Error("cannot follow the log of revocations; tokens revoked elsewhere still pass here", "error", err)
 		case err == nil && failing:
-			r.log.Info("following the log of revocations again")
+			r.logger.Info("following the log of revocations again")
 		}
 		failing = err != nil
 	}
@@ -186,14 +199,14 @@ func (r *Revocations) take(ctx context.Context) error {
 	last := r.last.Load()
 	head := last // of which is known that it is as far, at least
 	for head-last < pageWorth {
-		record, err := r.store.Load(ctx, kindRevocation, entryID(last+1))
+		entry, err := r.store.Load(ctx, kindRevocation, entryID(last+1))
 		if errors.Is(err, store.ErrNotFound) {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		r.enter(record)
+		r.enter(entry)
 		if last+1 > head {
 			moved, err := r.advance(ctx, last+1)
 			if err != nil {

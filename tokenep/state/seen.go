@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -42,21 +43,21 @@ func (s Seen) Add(ctx context.Context, space, id string, exp time.Time) error {
 	case exp.After(now.Add(MaxSeenLife)):
 		return invalidf("exp is more than %v ahead", MaxSeenLife)
 	}
-	key := hashID(fmt.Sprintf("%d %s%s", len(space), space, id)) // with the length no two pairs are one text
-	for range swapAttempts {
-		err := insert(ctx, s.Store, kindSeen, key, storedSeen{until}, until.Add(clockJump))
+	key := record.HashID(fmt.Sprintf("%d %s%s", len(space), space, id)) // with the length no two pairs are one text
+	for range Attempts {
+		err := record.Insert(ctx, s.Store, kindSeen, key, storedSeen{until}, until.Add(clockJump))
 		if !errors.Is(err, store.ErrExists) {
 			return err
 		}
 		// It was seen; or what it belonged to has expired, and the engine has not dropped it.
-		_, err = change(ctx, s.Store, kindSeen, key, func(seen *storedSeen, expires *time.Time) (bool, error) {
+		_, err = record.Change(ctx, s.Store, kindSeen, key, func(seen *storedSeen, expires *time.Time) (bool, error) {
 			if now.Before(seen.Until) {
 				return false, fmt.Errorf("%w: id", ErrSpent)
 			}
 			seen.Until, *expires = until, until.Add(clockJump)
 			return true, nil
 		})
-		if !errors.Is(err, ErrUnknown) { // else it was dropped this moment
+		if !errors.Is(err, store.ErrNotFound) { // else it was dropped this moment
 			return err
 		}
 	}

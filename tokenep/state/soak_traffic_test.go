@@ -146,10 +146,10 @@ func (d *soakedDay) replayCode(name string) error {
 		return err
 	}
 	d.lives("code", made.Family, d.clock.Now().Add(state.DefaultCodeLife+state.MaxCodeLife))
-	if _, err := d.codes.Redeem(d.t.Context(), code, anyCode); err != nil {
+	if _, err := redeem(d.t.Context(), d.codes, code, anyCode); err != nil {
 		return err
 	}
-	if _, err := d.codes.Redeem(d.t.Context(), code, anyCode); !errors.Is(err, state.ErrSpent) {
+	if _, err := redeem(d.t.Context(), d.codes, code, anyCode); !errors.Is(err, state.ErrSpent) {
 		return fmt.Errorf("a replay: %w", err)
 	}
 	d.lives("family", made.Family, d.clock.Now().Add(day(1)))
@@ -168,7 +168,7 @@ func (d *soakedDay) signInDevice(name string) error {
 	if err != nil {
 		return err
 	}
-	made, err := d.devices.Poll(d.t.Context(), code, anyDevice)
+	made, err := poll(d.t.Context(), d.devices, code, anyDevice)
 	d.lives("device", made.UserCode, d.clock.Now().Add(state.DefaultDeviceLife+5*time.Minute))
 	return err
 }
@@ -199,7 +199,7 @@ func (d *soakedDay) useAPIToken(name string) error {
 	}
 	d.lives("api_token", made.ID, until)
 	d.lives("api_token_owner", made.Owner, until)
-	if _, err := d.tokens.Redeem(d.t.Context(), token); err != nil {
+	if _, err := exchange(d.t.Context(), d.tokens, token); err != nil {
 		return err
 	}
 	switch step % 3 {
@@ -261,7 +261,7 @@ func (d *soakedDay) stays(family, token string) {
 
 // refreshOne returns the newest token of a session, or "" when its time is over, or the user has signed out.
 func (d *soakedDay) refreshOne(family, token string, signOut bool) (next string, err error) {
-	next, f, err := d.families.Rotate(d.t.Context(), token, anyone)
+	next, f, err := refresh(d.t.Context(), d.families, token, anyone)
 	if errors.Is(err, state.ErrExpired) || errors.Is(err, state.ErrUnknown) {
 		return "", nil
 	}

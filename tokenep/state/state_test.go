@@ -42,7 +42,7 @@ func newAPITokens(s store.Store, c *clock) (state.APITokens, *verify.Revocations
 	set := new(verify.Revocations)
 	return state.APITokens{
 		Store: s, Revocations: state.NewRevocations(s, set, c.Now, slog.New(slog.DiscardHandler)),
-		Prefix: "demo", MaxPerUser: 3, MaxAge: 730 * 24 * time.Hour, TokenLife: 4 * time.Hour, Now: c.Now,
+		Prefix: "demo", MaxPerUser: 3, MaxAge: 730 * 24 * time.Hour, TokenLife: always(4 * time.Hour), Now: c.Now,
 	}, set
 }
 

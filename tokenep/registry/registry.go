@@ -1,54 +1,51 @@
-package state
+package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 const kindClient = "client" // id: the client_id; never expires
 
-// Clients are the clients that were made at run time, beside those of the configuration. Load is one look-up and one
-// decoding, however many there are.
-type Clients struct {
+// Registry is the clients that were made at run time, beside those of the configuration. Load is one
+// look-up and one decoding, however many there are.
+type Registry struct {
 	Store store.Store
 	Now   func() time.Time
 
 	// Revocations makes Remove end the access tokens of the client too, which live at most TokenLife or the client's own
 	// TokenTTL. Without it they live out their time.
-	Revocations *Revocations
-	TokenLife   time.Duration
+	Revocations *state.Revocations
+	TokenLife   func() time.Duration
 }
 
 // Add registers a client. It makes the client's secret, which is returned here and nowhere else; a client whose AuthMethod is
 // none is public (RFC 6749 §2.1) and has no secret. The error Is ErrInvalid when something is wrong with c, and
 // store.ErrExists when the id is taken.
-func (s Clients) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
+func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
 	if len(c.Secrets) > 0 {
-		return "", invalidf("client %q: a secret is generated, it cannot be brought along", c.ID)
+		return "", record.Invalidf("client %q: a secret is generated, it cannot be brought along", c.ID)
 	}
 	if !c.Public() {
-		secret = GenerateSecret()
+		secret = state.GenerateSecret()
 		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
 	}
 	if err := c.Validate(); err != nil {
-		return "", invalid(err.Error())
+		return "", record.Invalidf("%v", err)
 	}
 	if err := checkClient(c); err != nil {
 		return "", fmt.Errorf("client %q: %w", c.ID, err)
 	}
 	c.IssuedAt = s.Now().Unix()
-	data, err := json.Marshal(c)
-	if err != nil {
-		return "", fmt.Errorf("client %q: %w", c.ID, err)
-	}
-	err = s.Store.Insert(ctx, store.Record{Kind: kindClient, ID: c.ID, Data: data})
+	err = record.Insert(ctx, s.Store, kindClient, c.ID, c, time.Time{})
 	if errors.Is(err, store.ErrExists) {
 		return "", fmt.Errorf("there is a client %q already: %w", c.ID, err)
 	}
@@ -59,41 +56,41 @@ func (s Clients) Add(ctx context.Context, c tokenep.Client) (secret string, err 
 }
 
 // Load returns a client. Its error Is tokenep.InvalidClient for an id that nobody has.
-func (s Clients) Load(ctx context.Context, id string) (*tokenep.Client, error) {
+func (s Registry) Load(ctx context.Context, id string) (*tokenep.Client, error) {
 	if store.CheckKey(kindClient, id) != nil {
 		return nil, fmt.Errorf("no client has an id of %d bytes: %w", len(id), tokenep.InvalidClient)
 	}
-	record, err := s.Store.Load(ctx, kindClient, id)
+	c, err := record.Load[tokenep.Client](ctx, s.Store, kindClient, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("no client %q in the store: %w", id, tokenep.InvalidClient)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loading a client: %w", err) // without the id, which some confuse with the secret
+		return nil, err
 	}
-	return decodeClient(record)
+	return &c.Value, nil
 }
 
 // List returns up to limit (1 to store.MaxPage) clients whose ids are greater than after, ordered by id. To go on, pass the
 // last id as after; an empty page is the end. The clients carry the hashes of their secrets, which are no one's business.
-func (s Clients) List(ctx context.Context, after string, limit int) ([]tokenep.Client, error) {
+func (s Registry) List(ctx context.Context, after string, limit int) ([]tokenep.Client, error) {
 	records, err := s.Store.List(ctx, kindClient, "", after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing clients: %w", err)
 	}
 	clients := make([]tokenep.Client, 0, len(records))
-	for _, record := range records {
-		c, err := decodeClient(record)
+	for _, r := range records {
+		c, err := record.Decode[tokenep.Client](r)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("client %q: %w", r.ID, err)
 		}
-		clients = append(clients, *c)
+		clients = append(clients, c)
 	}
 	return clients, nil
 }
 
 // Remove deletes a client and ends its access tokens (RFC 7592 §2.3): from its return on the client authenticates no more.
 // The error Is tokenep.InvalidClient for an id that nobody has; after any other, Remove can be repeated.
-func (s Clients) Remove(ctx context.Context, id string) error {
+func (s Registry) Remove(ctx context.Context, id string) error {
 	c, err := s.Load(ctx, id)
 	if err != nil {
 		return err
@@ -109,35 +106,27 @@ func (s Clients) Remove(ctx context.Context, id string) error {
 }
 
 // revokeTokens ends the access tokens that a client has. Those of a later client with its id are issued later, and are spared.
-func (s Clients) revokeTokens(ctx context.Context, c *tokenep.Client) error {
+func (s Registry) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 	if s.Revocations == nil {
 		return nil
 	}
+	if s.TokenLife == nil {
+		return errors.New("nothing is revoked without TokenLife: access tokens would stay good")
+	}
 	now := s.Now()
-	life := max(s.TokenLife, time.Duration(c.AccessTokenTTL)) + revocationSlack
+	life := max(s.TokenLife(), time.Duration(c.AccessTokenTTL)) + state.RevocationSlack
 	return s.Revocations.Add(ctx, verify.Revocation{Claim: "client_id", Value: c.ID, Before: now, Expires: now.Add(life)})
 }
 
 // checkClient holds what people write to its limits, beside what Client.Validate asks for.
 func checkClient(c tokenep.Client) error {
-	if err := checkText("the name", c.Name, maxName); err != nil {
+	if err := record.CheckText("the name", c.Name, record.MaxName); err != nil {
 		return err
 	}
 	for _, audience := range c.Audience {
-		if err := checkText("an audience", audience, maxService); err != nil {
+		if err := record.CheckText("an audience", audience, record.MaxTarget); err != nil {
 			return err
 		}
 	}
-	return checkScope(c.Scope)
+	return record.CheckScope(c.Scope)
 }
-
-func decodeClient(record store.Record) (*tokenep.Client, error) {
-	var c tokenep.Client
-	if err := json.Unmarshal(record.Data, &c); err != nil {
-		return nil, fmt.Errorf("the record of client %q is damaged: %w", record.ID, err)
-	}
-	return &c, nil
-}
-
-// GenerateSecret returns a new secret of 256 bits, letters and digits only (RFC 6749 §10.10).
-func GenerateSecret() string { return randomBase62(secretLength) }

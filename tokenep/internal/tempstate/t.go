@@ -1,7 +1,0 @@
-package state
-
-import "errors"
-
-var ErrChanged = errors.New("x")
-
-const Attempts = 100

@@ -1,0 +1,90 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// Version is a record as a Check saw and allowed it, and what the Spend of the same type replaces. It
+// is opaque, and good for one Spend.
+//
+// Spend is one conditional write of exactly this version. On a conflict the check that was passed to
+// Check runs again, on the new version, and that version decides: the credential may have been spent,
+// revoked or reused meanwhile. Time is checked again at the spend in any case. If the new version
+// passes, but says something else than what the caller has read, the error is ErrChanged.
+type Version struct {
+	of any // a checked[T]; a checkedFamily
+}
+
+// checked is what is in a Version.
+type checked[T any] struct {
+	record.Stored[T]
+	decide decision[T]
+}
+
+// decision says whether a credential may be spent, and edits its record to say that it was; without
+// write it may be used once more as the record is. asked means that the caller's own check has passed
+// on this version before, and is not to run again.
+type decision[T any] func(v *T, expires *time.Time, asked bool) (write bool, err error)
+
+// errOtherVersion is for a programming error.
+var errOtherVersion = errors.New("the version is not from a Check of this type")
+
+// checkRecord loads a record and lets decide look at it. It writes nothing. The value is returned with an
+// error of decide as well.
+func checkRecord[T any](ctx context.Context, s store.Store, kind, id string, decide decision[T]) (checked[T], error) {
+	seen, err := record.Load[T](ctx, s, kind, id)
+	if err != nil {
+		return checked[T]{}, unknown(kind, err)
+	}
+	v, expires := seen.Value, seen.Expires
+	_, err = decide(&v, &expires, false)
+	return checked[T]{seen, decide}, err
+}
+
+// spend replaces the version that was checked, or whichever is stored by then and passes the same
+// check. read returns of a value what a caller may have read, which is all but the bookkeeping of
+// its use.
+func (c checked[T]) spend(ctx context.Context, s store.Store, read func(T) T) (T, error) {
+	seen := c.Stored
+	for range Attempts {
+		v, expires := seen.Value, seen.Expires
+		same := seen.Version == c.Version
+		write, err := c.decide(&v, &expires, same)
+		if err == nil && !same && !reflect.DeepEqual(read(seen.Value), read(c.Value)) {
+			err = ErrChanged
+		}
+		if err != nil {
+			return v, err
+		}
+		if write {
+			err = record.Swap(ctx, s, seen.Record, v, expires)
+			if !errors.Is(err, store.ErrConflict) {
+				return v, err
+			}
+		}
+		now, err := record.Load[T](ctx, s, c.Kind, c.ID)
+		switch {
+		case err != nil:
+			return v, unknown(c.Kind, err)
+		case !write && now.Version == seen.Version:
+			return v, nil
+		}
+		seen = now
+	}
+	return seen.Value, fmt.Errorf("others keep changing a %s: %w", c.Kind, store.ErrConflict)
+}
+
+// unknown makes the error of a record that does not exist one that Is ErrUnknown.
+func unknown(kind string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w %s", ErrUnknown, kind)
+	}
+	return err
+}
