@@ -5,46 +5,75 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
-	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// newAdmin returns the admin API of one server, "default", over the store.
-func newAdmin(t *testing.T, s store.Store, configured ...string) *adminAPI {
+func init() { caddy.RegisterModule(new(givenStore)) }
+
+// given is the store of the server that a test runs.
+var given store.Store
+
+// givenStore is the module of that store.
+type givenStore struct{}
+
+func (*givenStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "oauth_server.stores.test_given", New: func() caddy.Module { return new(givenStore) }}
+}
+
+func (*givenStore) Locate(server string) (string, error)           { return server, nil }
+func (*givenStore) Open(string, *slog.Logger) (store.Store, error) { return given, nil }
+func (*givenStore) Volatile() bool                                 { return true }
+
+// newAdmin runs one server, "default", over the store, and returns its admin API.
+func newAdmin(t *testing.T, s store.Store, configured ...string) *API {
 	t.Helper()
-	config := server.Config{
-		Issuer: "http://localhost:8080", Store: s,
-		Exchange: server.Exchange{Enabled: true, APITokens: &server.APITokens{Prefix: "demo"}},
-	}
+	clients := []map[string]string{}
 	for _, id := range configured {
-		config.Clients = append(config.Clients, tokenep.Client{ID: id})
+		clients = append(clients, map[string]string{"id": id})
 	}
-	core, err := server.New(config)
+	config, err := json.Marshal(map[string]any{"servers": map[string]any{"default": map[string]any{
+		"issuer": "http://localhost:8080", "store": map[string]string{"module": "test_given"}, "clients": clients,
+		"token_exchange": map[string]any{"api_tokens": map[string]string{"prefix": "demo"}},
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := &App{Servers: map[string]*Server{defaultServer: {name: defaultServer, core: core}}}
-	return &adminAPI{running: func() (*App, error) { return app, nil }}
+	given = s
+	quiet := &caddy.CustomLog{BaseLog: caddy.BaseLog{WriterRaw: []byte(`{"output":"discard"}`)}}
+	persist := false
+	if err := caddy.Run(&caddy.Config{
+		Admin:   &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &persist}},
+		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": quiet}},
+		AppsRaw: caddy.ModuleMap{"oauth_server": config},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &API{running: runningApp}
 }
 
 // ask makes a request below the server, and returns the status that Caddy would answer with.
-func (a *adminAPI) ask(method, path, body string) (status int, text string, header http.Header) {
+func (a *API) ask(method, path, body string) (status int, text string, header http.Header) {
 	w := httptest.NewRecorder()
-	err := a.serve(w, httptest.NewRequest(method, adminBase+"default/"+path, strings.NewReader(body)))
+	err := a.serve(w, httptest.NewRequest(method, basePath+"default/"+path, strings.NewReader(body)))
 	if err == nil {
 		return w.Code, w.Body.String(), w.Header()
 	}
@@ -88,22 +117,52 @@ func TestAdminStatus(t *testing.T) {
 	}
 }
 
-// away is a store that cannot be reached.
-type away struct{}
-
-func (away) Insert(context.Context, store.Record) error { return store.ErrUnavailable }
-func (away) Load(context.Context, string, string) (store.Record, error) {
-	return store.Record{}, store.ErrUnavailable
+// away is a store that cannot be reached from some moment on.
+type away struct {
+	store.Store
+	gone atomic.Bool
 }
-func (away) Swap(context.Context, store.Record, store.Record) error { return store.ErrUnavailable }
-func (away) Delete(context.Context, string, string) error           { return store.ErrUnavailable }
-func (away) List(context.Context, string, string, string, int) ([]store.Record, error) {
-	return nil, store.ErrUnavailable
+
+func (a *away) Insert(ctx context.Context, r store.Record) error {
+	if a.gone.Load() {
+		return store.ErrUnavailable
+	}
+	return a.Store.Insert(ctx, r)
+}
+
+func (a *away) Load(ctx context.Context, kind, id string) (store.Record, error) {
+	if a.gone.Load() {
+		return store.Record{}, store.ErrUnavailable
+	}
+	return a.Store.Load(ctx, kind, id)
+}
+
+func (a *away) Swap(ctx context.Context, old, next store.Record) error {
+	if a.gone.Load() {
+		return store.ErrUnavailable
+	}
+	return a.Store.Swap(ctx, old, next)
+}
+
+func (a *away) Delete(ctx context.Context, kind, id string) error {
+	if a.gone.Load() {
+		return store.ErrUnavailable
+	}
+	return a.Store.Delete(ctx, kind, id)
+}
+
+func (a *away) List(ctx context.Context, kind, prefix, after string, limit int) ([]store.Record, error) {
+	if a.gone.Load() {
+		return nil, store.ErrUnavailable
+	}
+	return a.Store.List(ctx, kind, prefix, after, limit)
 }
 
 // A store that is away means 503, whatever is asked.
 func TestAdminStoreAway(t *testing.T) {
-	a := newAdmin(t, away{})
+	engine := &away{Store: memory.New(memory.Options{})}
+	a := newAdmin(t, engine)
+	engine.gone.Store(true)
 	for _, c := range [][3]string{
 		{"GET", "clients"},
 		{"POST", "clients", `{"id":"a","grants":["client_credentials"]}`},
@@ -140,7 +199,7 @@ func TestAdminRefusals(t *testing.T) {
 		{"no body", "POST", "clients", "", 400, "JSON"},
 		{"array", "POST", "clients", "[]", 400, "JSON"},
 		{"two objects", "POST", "clients", `{"id":"a","grants":["client_credentials"]}{}`, 400, "something follows"},
-		{"too long", "POST", "clients", `{"id":"` + strings.Repeat("a", maxAdminBody) + `"}`, 400, "too large"},
+		{"too long", "POST", "clients", `{"id":"` + strings.Repeat("a", maxBody) + `"}`, 400, "too large"},
 		{"unknown member", "POST", "clients", `{"secret":"hunter2"}`, 400, `unknown field "secret"`},
 		{"client without id", "POST", "clients", `{"grants":["client_credentials"]}`, 400, "id:"},
 		{"long id", "POST", "clients", `{"id":"` + strings.Repeat("a", 129) + `","grants":["client_credentials"]}`, 400, "id"},
@@ -222,36 +281,6 @@ func TestAdminPathSegments(t *testing.T) {
 		escaped := strings.NewReplacer("%", "%25", " ", "%20", "/", "%2F", "?", "%3F", "#", "%23").Replace(id)
 		if status, text, _ := a.ask("DELETE", "clients/"+escaped, ""); status != http.StatusNoContent {
 			t.Errorf("%q: %d %s", id, status, text)
-		}
-	}
-}
-
-// What is revoked by client or by user spares what is issued later: they may go on. A token and an authorization do not come back.
-func TestAdminRevocationsUntilNow(t *testing.T) {
-	a := newAdmin(t, memory.New(memory.Options{}))
-	app, _ := a.running()
-	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	core := app.Servers[defaultServer].core
-	core.Config.Now = func() time.Time { return now }
-	r := &adminRequest{server: app.Servers[defaultServer]}
-	for _, c := range []struct {
-		in     revocation
-		claims []string
-		before time.Time
-	}{
-		{revocation{JTI: "a"}, []string{"grant_id", "jti"}, time.Time{}},
-		{revocation{GrantID: "a"}, []string{"grant_id"}, time.Time{}},
-		{revocation{ClientID: "a"}, []string{"client_id"}, now},
-		{revocation{Subject: "a"}, []string{"sub"}, now},
-	} {
-		entries, err := r.revocations(&c.in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, e := range entries {
-			if len(entries) != len(c.claims) || e.Claim != c.claims[i] || e.Value != "a" || !e.Before.Equal(c.before) || !e.Expires.Equal(now.Add(core.TokenLife()+verify.MaxLeeway)) {
-				t.Errorf("%+v: %+v", c.in, entries)
-			}
 		}
 	}
 }

@@ -20,53 +20,45 @@ type revocation struct {
 }
 
 // revokeTokens revokes access tokens (RFC 7009 §2.1): this process refuses them when it has answered.
-func revokeTokens(r *request) (any, error) {
+func revokeTokens(r *request) (_ any, err error) {
 	var in revocation
 	if err := r.read(&in); err != nil {
 		return nil, err
 	}
-	entries, err := r.revocations(&in)
-	if err != nil {
-		return nil, err
-	}
-	for _, entry := range entries {
-		if err := r.server.Server().Revoke(r.Context(), entry); err != nil {
-			return nil, err
-		}
-	}
-	named := entries[len(entries)-1]
-	r.server.Server().Config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "tokens revoked", slog.String(named.Claim, named.Value))
-	return nil, nil
-}
-
-// revocations returns the entries of the log that revoke what is named. The last one has what was asked for.
-func (r *request) revocations(in *revocation) (entries []verify.Revocation, err error) {
-	now := r.server.Server().Config.Now()
-	entry := verify.Revocation{Expires: now.Add(r.server.Server().TokenLife() + verify.MaxLeeway)}
-	members := 0
-	for _, m := range []struct {
-		claim, value string
-		before       time.Time // a client and a subject may go on to get new tokens
-	}{{"jti", in.JTI, time.Time{}}, {"jti", in.Token, time.Time{}}, {"grant_id", in.GrantID, time.Time{}}, {"client_id", in.ClientID, now}, {"sub", in.Subject, now}} {
-		if m.value != "" {
-			entry.Claim, entry.Value, entry.Before = m.claim, m.value, m.before
-			members++
-		}
-	}
-	if members != 1 {
+	if in.count() != 1 {
 		return nil, refuse(http.StatusBadRequest, "exactly one of token, jti, grant_id, client_id and sub is required")
 	}
 	if in.Token != "" {
-		if entry.Value, err = r.tokenID(in.Token); err != nil {
+		if in.JTI, err = r.tokenID(in.Token); err != nil {
 			return nil, err
 		}
 	}
-	if entry.Claim == "jti" {
-		derived := entry
-		derived.Claim = "grant_id"
-		entries = append(entries, derived)
+	ctx, s := r.Context(), r.server.Server()
+	claim, value := "", ""
+	switch {
+	case in.JTI != "":
+		claim, value, err = "jti", in.JTI, s.RevokeToken(ctx, in.JTI, time.Time{})
+	case in.GrantID != "":
+		claim, value, err = "grant_id", in.GrantID, s.RevokeGrant(ctx, in.GrantID)
+	case in.ClientID != "":
+		claim, value, err = "client_id", in.ClientID, s.RevokeClient(ctx, in.ClientID)
+	default:
+		claim, value, err = "sub", in.Subject, s.RevokeSubject(ctx, in.Subject)
 	}
-	return append(entries, entry), nil
+	if err == nil {
+		s.Config.Logger.LogAttrs(ctx, slog.LevelInfo, "tokens revoked", slog.String(claim, value))
+	}
+	return nil, err
+}
+
+// count returns how many members are set.
+func (in *revocation) count() (n int) {
+	for _, member := range []string{in.Token, in.JTI, in.GrantID, in.ClientID, in.Subject} {
+		if member != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // tokenID returns the jti of an access token that this server signed, whether it is still good or not.

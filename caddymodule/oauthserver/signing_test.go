@@ -22,7 +22,7 @@ func TestEncryptionKeysAreReadInTheirForms(t *testing.T) {
 	}
 	for name, text := range good {
 		t.Setenv("TEST_ENCRYPTION_KEY", text)
-		s := &Server{EncryptionKeys: []string{"{env.TEST_ENCRYPTION_KEY}"}}
+		s := &AuthorizationServer{EncryptionKeys: []string{"{env.TEST_ENCRYPTION_KEY}"}}
 		got, err := s.encryptionKeys()
 		if err != nil || len(got) != 1 || !bytes.Equal(got[0], key) {
 			t.Errorf("%s: %x %v", name, got, err)
@@ -33,7 +33,7 @@ func TestEncryptionKeysAreReadInTheirForms(t *testing.T) {
 		"too long": hex.EncodeToString(key) + "00", "the bytes themselves": strings.Repeat("k", 32),
 	} {
 		t.Setenv("TEST_ENCRYPTION_KEY", text)
-		s := &Server{EncryptionKeys: []string{"{env.TEST_ENCRYPTION_KEY}"}}
+		s := &AuthorizationServer{EncryptionKeys: []string{"{env.TEST_ENCRYPTION_KEY}"}}
 		if _, err := s.encryptionKeys(); err == nil || text != "" && strings.Contains(err.Error(), text) {
 			t.Errorf("%s: got %v, want an error without the value", name, err)
 		}
@@ -44,7 +44,7 @@ func TestEncryptionKeysAreReadInTheirForms(t *testing.T) {
 func TestLiteralEncryptionKeyInJSONIsRefused(t *testing.T) {
 	literal := strings.Repeat("00", 32)
 	for _, value := range []string{literal, "", "{env.A}" + literal, "{http.request.host}"} {
-		s := &Server{EncryptionKeys: []string{value}}
+		s := &AuthorizationServer{EncryptionKeys: []string{value}}
 		if _, err := s.encryptionKeys(); !errors.Is(err, errLiteralEncryptionKey) {
 			t.Errorf("%q: got %v, want errLiteralEncryptionKey", value, err)
 		}

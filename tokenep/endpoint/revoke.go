@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -22,7 +23,7 @@ type Revocation struct {
 	Clients  *tokenep.Authenticator
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience, for as long after its expiry as any verifier may, and whether revoked or not
 	Revoked  func(t *verify.Token) bool
-	Revoke   func(ctx context.Context, e verify.Revocation) error
+	Revoke   func(ctx context.Context, jti string, expires time.Time) error // the token, and what it was exchanged for
 	Logger   *slog.Logger
 }
 
@@ -74,10 +75,8 @@ func (e *Revocation) revoke(r *http.Request) (*verify.Token, error) {
 	case e.Revoked(t):
 		return nil, nil
 	}
-	for _, claim := range []string{"jti", "grant_id"} { // the token, and what it was exchanged for
-		if err := e.Revoke(ctx, verify.Revocation{Claim: claim, Value: t.ID, Expires: t.Expires.Add(verify.MaxLeeway)}); err != nil {
-			return nil, err
-		}
+	if err := e.Revoke(ctx, t.ID, t.Expires); err != nil {
+		return nil, err
 	}
 	return t, nil
 }

@@ -38,7 +38,7 @@ func (s *Server) Mount(p Paths) (Routes, error) {
 		return nil, err
 	}
 	revocation := &endpoint.Revocation{
-		Clients: s.auth, Verifier: s.lenient, Revoked: s.Config.Memory.Revocations.Revoked, Revoke: s.Revoke, Logger: s.Config.Logger,
+		Clients: s.auth, Verifier: s.lenient, Revoked: s.Config.Memory.Revocations.Revoked, Revoke: s.RevokeToken, Logger: s.Config.Logger,
 	}
 
 	routes := Routes{

@@ -1,0 +1,47 @@
+package caddymodule_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// No secret and no token is in GET /config/, in the autosaved configuration, or in a log at DEBUG.
+func TestSecretsShowNowhere(t *testing.T) {
+	const fromEnv, fromFile = "From-Env-31-Secret", "From-File-37-Secret"
+	t.Setenv("RUN_SECRET", fromEnv)
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "secret"), fromFile+"\n")
+	server := strings.Replace(runServer("memory", ""), "secret "+marker, "secret "+marker+"\nsecret {env.RUN_SECRET}\nsecret {file.%DIR%/secret}", 1)
+	c.mustLoad(server, site(""))
+
+	shown := []string{marker, fromEnv, fromFile, "Wrong-41-Secret"}
+	for _, secret := range shown[:3] {
+		token := c.token(secret)
+		c.get(c.site+"/orders", token).want(t, "good token", http.StatusOK)
+		shown = append(shown, token[strings.LastIndexByte(token, '.')+1:]) // its signature is what makes it worth anything
+	}
+	forged := c.token(marker) + "x"
+	c.get(c.site+"/orders", forged).want(t, "bad token", http.StatusUnauthorized)
+	c.post("/oauth/token", "Wrong-41-Secret", "grant_type", "client_credentials").want(t, "wrong secret", http.StatusUnauthorized)
+	shown = append(shown, forged[strings.LastIndexByte(forged, '.')+1:])
+
+	config := c.get("http://"+c.admin+"/config/", "").want(t, "config", http.StatusOK).body
+	if !strings.Contains(config, "$argon2id$") || !strings.Contains(config, "{env.RUN_SECRET}") {
+		t.Errorf("the configuration is not the one that was loaded: %s", config)
+	}
+	log := readFile(t, filepath.Join(c.dir, "log"))
+	if !strings.Contains(log, "token issued") || !strings.Contains(log, "token refused") || !strings.Contains(log, "request denied") {
+		t.Errorf("the log lacks a line: %s", log)
+	}
+	for place, text := range map[string]string{
+		"GET /config/": config, "autosave.json": readFile(t, filepath.Join(c.dir, "autosave.json")), "the log": log,
+	} {
+		for _, secret := range shown {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s shows %s", place, secret)
+			}
+		}
+	}
+}
