@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"bytes"
@@ -96,60 +96,3 @@ func indent(t *testing.T, text []byte) string {
 }
 
 const marker = "Xyzzy-Plugh-29" // a literal secret that nothing else looks like
-
-// Whatever is in a Caddyfile: adapting it does not panic, what adapts does so to the same JSON again, and a literal secret is in neither the JSON nor
-// the error.
-func FuzzCaddyfile(f *testing.F) {
-	cost := argon2idCost
-	argon2idCost = "m=8,t=1,p=1" // or else the fuzzer does nothing but hash
-	f.Cleanup(func() { argon2idCost = cost })
-	f.Add(`issuer https://auth.example.com
-		store bolt /var/lib/oauth.db
-		access_token_ttl 4h
-		signing_alg EdDSA
-		audience https://api.example.com
-		cors_origins https://app.example.com
-		token_exchange {
-			anonymous
-			api_tokens {
-				prefix demo
-				max_per_user 20
-				max_age 730d
-				token_type urn:example:token-type:api
-			}
-		}`, "")
-	f.Add(`issuer {env.ISSUER}
-		store memory 1000
-		token_exchange
-		client billing {
-			secret {env.BILLING_SECRET} expires 2030-01-31T00:00:00Z
-			auth_method client_secret_post
-			grants client_credentials token_exchange
-			scope orders:read orders:write
-			default_scope orders:read
-			audience https://api.example.com/orders
-			access_token_ttl 5m
-			exchange_from *
-		}`, " expires $argon2id$")
-	f.Fuzz(func(t *testing.T, block, secret string) {
-		if strings.ContainsAny(secret, "\"`\\{}\n\r<") || strings.Contains(block, "import") || len(block) > 4096 {
-			return // the lexer's, not ours; and an import reads files
-		}
-		const line = "\n\tclient fuzz {\n\t\tsecret \"%\"\n\t}\n"
-		text := []byte("{\noauth_server {\n" + block + strings.Replace(line, "%", marker+secret, 1) + "}\n}\n")
-		first, err := adapt(text)
-		if err != nil {
-			if strings.Contains(err.Error(), marker+secret) {
-				t.Fatalf("the error shows the secret: %v", err)
-			}
-			return
-		}
-		second, err := adapt(text)
-		if err != nil || !bytes.Equal(first, second) {
-			t.Fatalf("adapted again: %v\n%s\n%s", err, first, second)
-		}
-		if bytes.Contains(first, []byte(marker)) && !strings.Contains(block, marker) {
-			t.Fatalf("the JSON shows the secret: %s", first)
-		}
-	})
-}

@@ -47,7 +47,7 @@ func benchmarkToken(b *testing.B, logOutput string) {
 	at := runBenchCaddy(b, verifytest.New("https://idp.example", "orders"), logOutput)
 	request := "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic YmlsbGluZzpkZW1vLWJpbGxpbmctc2VjcmV0\r\n" +
 		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 29\r\n\r\ngrant_type=client_credentials"
-	ours, floor := newLoad(b, at["token"]), newLoad(b, at["signature"])
+	ours, floor := dial(b, at["token"]), dial(b, at["signature"])
 	repeat := func(int) string { return request }
 	compare(b, side{"token", ours, repeat}, side{"signature", floor, repeat}, "of-signature")
 }
@@ -66,17 +66,17 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("seen", func(b *testing.B) {
 		request := mint(-1)
 		repeat := func(int) string { return request }
-		compare(b, side{"verify", newLoad(b, at["verify"]), repeat}, side{"proxy", newLoad(b, at["proxy"]), repeat}, "of-bare-proxy")
+		compare(b, side{"verify", dial(b, at["verify"]), repeat}, side{"proxy", dial(b, at["proxy"]), repeat}, "of-bare-proxy")
 	})
 	b.Run("new", func(b *testing.B) {
-		compare(b, side{"verify", newLoad(b, at["verify"]), mint}, side{"ecdsa", newLoad(b, at["ecdsa"]), mint}, "of-bare-proxy-and-ecdsa")
+		compare(b, side{"verify", dial(b, at["verify"]), mint}, side{"ecdsa", dial(b, at["ecdsa"]), mint}, "of-bare-proxy-and-ecdsa")
 	})
 }
 
 // side is one of the two that are compared: where its requests go, and what the n-th of them is.
 type side struct {
 	name    string
-	load    *load
+	conns   connections
 	request func(n int) string
 }
 
@@ -93,7 +93,7 @@ func compare(b *testing.B, ours, floor side, metric string) {
 		}
 		b.StartTimer()
 		start := time.Now()
-		s.load.send(b, requests)
+		s.conns.send(b, requests)
 		elapsed := time.Since(start)
 		b.StopTimer()
 		if n == turn {
@@ -120,28 +120,27 @@ func compare(b *testing.B, ours, floor side, metric string) {
 	b.ReportMetric(median(floor), "ns/"+floor.name)
 }
 
-// load is a set of connections to one address.
-type load struct{ connections []*bufio.ReadWriter }
+// connections lead to one address, and are kept alive.
+type connections []*bufio.ReadWriter
 
-func newLoad(b *testing.B, address string) *load {
-	l := new(load)
+func dial(b *testing.B, address string) (all connections) {
 	for range callers {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { c.Close() })
-		l.connections = append(l.connections, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)))
+		all = append(all, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)))
 	}
-	return l
+	return all
 }
 
 // send shares the requests out among the connections and waits for all the answers, each of which must be a 200.
-func (l *load) send(b *testing.B, requests []string) {
+func (all connections) send(b *testing.B, requests []string) {
 	var wg sync.WaitGroup
-	for i, c := range l.connections {
+	for i, c := range all {
 		wg.Go(func() {
-			for n := i; n < len(requests); n += len(l.connections) {
+			for n := i; n < len(requests); n += len(all) {
 				if err := roundTrip(c, requests[n]); err != nil {
 					b.Error(err)
 					return

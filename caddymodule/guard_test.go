@@ -1,18 +1,13 @@
-package caddymodule
+package caddymodule_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
-	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
@@ -77,21 +72,6 @@ func TestGuardIdentity(t *testing.T) {
 	for _, name := range []string{"Authorization", "X_User_Id", "X-Remote-User"} {
 		if headers[name] != nil {
 			t.Errorf("header %s is %v, want none", name, headers[name])
-		}
-	}
-}
-
-// What an earlier handler said about the user does not mix with the token's claims.
-func TestIdentifyReplacesAnother(t *testing.T) {
-	repl := caddy.NewReplacer()
-	repl.Set("http.auth.user.id", "root")
-	repl.Set("http.auth.user.email", "root@example.com")
-	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), caddy.ReplacerCtxKey, repl), http.MethodGet, "/", nil)
-	r = identify(r, &verify.Token{Subject: "bob", Claims: map[string]any{"sub": "bob", "level": json.Number("7")}})
-	identify(r, &verify.Token{Subject: "alice", Claims: map[string]any{"sub": "alice", "id": "root", "act": map[string]any{"sub": "root"}}})
-	for name, want := range map[string]any{"id": "alice", "sub": "alice", "email": nil, "level": nil, "act": nil} {
-		if got, _ := repl.Get("http.auth.user." + name); got != want {
-			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
 }

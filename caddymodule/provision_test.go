@@ -1,22 +1,17 @@
-package caddymodule
+package caddymodule_test
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/tokenep/caddy-tokenep/tokenep/server"
-	"github.com/tokenep/caddy-tokenep/verify"
-	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
 )
 
 // What cannot be known when a Caddyfile is adapted is refused when the configuration is loaded, by an error that says where and what.
@@ -118,69 +113,61 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 			t.Errorf("%s: %v; want %s", row.name, err, row.want)
 		}
 	}
-	if left := len(poolKeys()); left != 0 {
-		t.Errorf("refused configurations left %d references: %v", left, poolKeys())
+	// None of them keeps a store in use: what was in memory under the name is gone when its server is.
+	c.mustLoad(runServer("memory", ""), site(""))
+	keys := c.get(c.site+"/oauth/jwks", "").want(t, "keys", http.StatusOK).body
+	c.mustLoad("", "")
+	c.mustLoad(runServer("memory", ""), site(""))
+	if again := c.get(c.site+"/oauth/jwks", "").want(t, "keys", http.StatusOK).body; again == keys {
+		t.Error("a configuration that was refused keeps the store memory in use")
 	}
-}
-
-func poolKeys() (keys []any) {
-	pool.Range(func(key, _ any) bool { keys = append(keys, key); return true })
-	return keys
-}
-
-// A request that comes before Start waits for it, but not for ever: not beyond the request, the configuration, or a failure.
-func TestReady(t *testing.T) {
-	failure := errors.New("the disk is full")
-	stopped := errors.New("stopped")
-	for _, row := range []struct {
-		name string
-		end  func(a *App, stop, leave context.CancelCauseFunc)
-		want error
-	}{
-		{"started", func(a *App, _, _ context.CancelCauseFunc) { close(a.settled) }, nil},
-		{"failed", func(a *App, _, _ context.CancelCauseFunc) { a.failure = failure; close(a.settled) }, failure},
-		{"stopped", func(_ *App, stop, _ context.CancelCauseFunc) { stop(stopped) }, stopped},
-		{"left", func(_ *App, _, leave context.CancelCauseFunc) { leave(nil) }, context.Canceled},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			config, stop := context.WithCancelCause(t.Context())
-			defer stop(nil)
-			request, leave := context.WithCancelCause(t.Context())
-			defer leave(nil)
-			a := &App{ctx: caddy.Context{Context: config}, settled: make(chan struct{})}
-			result := make(chan error, 1)
-			go func() { result <- a.ready(request) }()
-			select {
-			case err := <-result:
-				t.Fatalf("did not wait: %v", err)
-			case <-time.After(time.Millisecond):
-			}
-			row.end(a, stop, leave)
-			if err := <-result; !errors.Is(err, row.want) {
-				t.Errorf("%v, want %v", err, row.want)
-			}
-		})
+	// And the file is free for others.
+	c.mustLoad(runServer("bolt", ""), site(""))
+	c.mustLoad("", "")
+	file, err := bolt.Open(filepath.Join(caddy.AppDataDir(), "oauth_server", "default.db"), bolt.Options{})
+	if err != nil {
+		t.Fatalf("a configuration that was refused keeps the store bolt in use: %v", err)
 	}
+	_ = file.Close()
 }
 
-// Where the server has not started, both handlers answer 503 with Retry-After, so that no client throws anything away.
+// Where the server has not started, both handlers answer 503 with Retry-After, so that no client
+// throws anything away.
 func TestNotStarted(t *testing.T) {
-	a := &App{settled: make(chan struct{}), failure: errors.New("the disk is full")}
-	close(a.settled)
-	s := &Server{app: a}
-	e := &Endpoints{server: s, shared: new(shared), routes: server.Routes{"/oauth/token": http.NotFoundHandler()}}
-	g := &Guard{server: s, logger: slog.New(slog.DiscardHandler), guard: &verify.Guard{Verifier: verifytest.New("https://idp.example", "orders").Verifier()}}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{
+		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+			"default": {BaseLog: caddy.BaseLog{WriterRaw: []byte(`{"output":"discard"}`)}},
+		}},
+		AppsRaw: caddy.ModuleMap{"oauth_server": []byte(`{"servers":{"default":{
+			"issuer":"https://auth.example","store":{"module":"bolt","path":"/dev/null/store.db"}}}}`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := ctx.App("oauth_server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = app.(caddy.CleanerUpper).Cleanup() }()
+	if err := app.(caddy.App).Start(); err == nil {
+		t.Fatal("the server started without its store")
+	}
 	passed := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return errors.New("it passed") })
-	for name, handler := range map[string]caddyhttp.MiddlewareHandler{"oauth_token": e, "oauth_verify": g} {
+	for id, config := range map[string]string{"oauth_token": "{}", "oauth_verify": `{"audience":["orders"]}`} {
+		module, err := ctx.LoadModuleByID("http.handlers."+id, []byte(config))
+		if err != nil {
+			t.Fatal(err)
+		}
 		w := httptest.NewRecorder()
 		status := http.StatusOK
-		if err := handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/oauth/token", nil), passed); err == nil {
+		request := httptest.NewRequest(http.MethodPost, "/oauth/token", nil)
+		if err := module.(caddyhttp.MiddlewareHandler).ServeHTTP(w, request, passed); err == nil {
 			status = w.Code
 		} else if refusal, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
 			status = refusal.StatusCode
 		}
 		if status != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" {
-			t.Errorf("%s: %d, Retry-After %q", name, status, w.Header().Get("Retry-After"))
+			t.Errorf("%s: %d, Retry-After %q", id, status, w.Header().Get("Retry-After"))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"bytes"
@@ -249,7 +249,7 @@ func (p *proxy) manage(method, path string, body any) response {
 	if body != nil {
 		content, _ = json.Marshal(body)
 	}
-	return p.do(p.ops, method, adminBase+defaultServer+path, string(content), "Content-Type", "application/json")
+	return p.do(p.ops, method, "/oauth_server/default"+path, string(content), "Content-Type", "application/json")
 }
 
 // makeAPIToken makes one for ada.

@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
-	"github.com/tokenep/caddy-tokenep/caddymodule"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule"
 )
 
 // What the README promises.
@@ -25,7 +25,7 @@ import (
 func readmeBlocks(t *testing.T, language string) []string {
 	t.Helper()
 	var blocks []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(repositoryFile(t, "README.md"), -1) {
 		blocks = append(blocks, m[1])
 	}
 	if len(blocks) == 0 {
@@ -34,8 +34,8 @@ func readmeBlocks(t *testing.T, language string) []string {
 	return blocks
 }
 
-// readFile returns the text of a file of the repository.
-func readFile(t *testing.T, name string) string {
+// repositoryFile returns the text of a file of the repository.
+func repositoryFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 	if err != nil {
@@ -80,7 +80,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 
 // TestReadmeGoIsAnExample holds the Go of the README, line by line, against the examples that are compiled and run.
 func TestReadmeGoIsAnExample(t *testing.T) {
-	examples := readFile(t, "tokenep/server/example_test.go")
+	examples := repositoryFile(t, "tokenep/server/example_test.go")
 	for _, block := range readmeBlocks(t, "go") {
 		for line := range strings.Lines(block) {
 			if !strings.Contains(examples, "\t"+line) && strings.TrimSpace(line) != "" {
@@ -114,7 +114,7 @@ func TestReadmeQuickStart(t *testing.T) {
 	}
 
 	example := filepath.Join(dir, "Caddyfile.example")
-	ports := strings.NewReplacer("8080", freePort(t), "9080", freePort(t))
+	ports := strings.NewReplacer("8080", mustFreePort(t), "9080", mustFreePort(t))
 	block = ports.Replace(block)
 	for _, file := range []string{"Caddyfile.example", "caddy.log"} {
 		if !strings.Contains(block, file) {
@@ -122,7 +122,7 @@ func TestReadmeQuickStart(t *testing.T) {
 		}
 		block = strings.ReplaceAll(block, file, filepath.Join(dir, file))
 	}
-	if err := os.WriteFile(example, []byte(ports.Replace(readFile(t, "Caddyfile.example"))), 0o600); err != nil {
+	if err := os.WriteFile(example, []byte(ports.Replace(repositoryFile(t, "Caddyfile.example"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
@@ -156,7 +156,7 @@ func quickStartEnvironment(t *testing.T, dir string) []string {
 	inherited := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BILLING_SECRET=") })
 	environment := append(inherited,
 		"HOME="+dir, "XDG_DATA_HOME="+filepath.Join(dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
-		"CADDY_ADMIN=127.0.0.1:"+freePort(t), "GOFLAGS="+strings.TrimSpace(flags))
+		"CADDY_ADMIN=127.0.0.1:"+mustFreePort(t), "GOFLAGS="+strings.TrimSpace(flags))
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOTOOLCHAIN"} {
 		value, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {
@@ -167,9 +167,9 @@ func quickStartEnvironment(t *testing.T, dir string) []string {
 	return environment
 }
 
-func freePort(t *testing.T) string {
+func mustFreePort(t *testing.T) string {
 	t.Helper()
-	port, err := caddymodule.FreePort()
+	port, err := freePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,7 @@ func TestOptionsHaveGoldens(t *testing.T) {
 		goldens[strings.HasPrefix(filepath.Base(name), "error_")].WriteString(config)
 	}
 	for _, s := range sources(t) {
-		if !s.under("caddymodule") || !strings.HasSuffix(s.path, "_caddyfile.go") {
+		if !s.under("caddymodule") || !strings.HasSuffix(s.path, "caddyfile.go") {
 			continue
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {

@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"bytes"
@@ -285,6 +285,3 @@ func freePort() (string, error) {
 		return port, listener.Close()
 	}
 }
-
-// FreePort is freePort for the tests outside of the package.
-var FreePort = freePort

@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/tokenep/caddy-tokenep/caddymodule"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 )
@@ -37,6 +37,8 @@ func (*failingStore) Open(string, *slog.Logger) (store.Store, error) {
 	return &failingStore{memory.New(memory.Options{})}, nil
 }
 
+func (*failingStore) Volatile() bool { return true }
+
 func (f *failingStore) Load(ctx context.Context, kind, id string) (store.Record, error) {
 	switch id {
 	case "away":
@@ -48,6 +50,6 @@ func (f *failingStore) Load(ctx context.Context, kind, id string) (store.Record,
 }
 
 var (
-	_ caddymodule.StoreOpener = (*failingStore)(nil)
+	_ oauthserver.StoreOpener = (*failingStore)(nil)
 	_ caddyfile.Unmarshaler   = (*failingStore)(nil)
 )

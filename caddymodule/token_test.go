@@ -1,13 +1,9 @@
-package caddymodule
+package caddymodule_test
 
 import (
-	"context"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // Every endpoint can be elsewhere, the token endpoint at several places under rules of their own; what is at none of them passes through.
@@ -97,24 +93,4 @@ func TestTwoServers(t *testing.T) {
 	c.get(c.site+"/partners/orders", own).want(t, "the other's token", http.StatusUnauthorized)
 	c.post("/partners/oauth/token", marker, "grant_type", "client_credentials").want(t, "the other's endpoint", http.StatusOK)
 	c.get(c.site+"/.well-known/oauth-authorization-server/partners", "").want(t, "the other's metadata (RFC 8414 §3.1)", http.StatusOK)
-}
-
-// Caddy decides who the client is: a header that anybody can send does not.
-func TestClientAddress(t *testing.T) {
-	for _, row := range []struct {
-		name string
-		vars map[string]any
-		want string
-	}{
-		{"what Caddy found out", map[string]any{caddyhttp.ClientIPVarKey: "203.0.113.7"}, "203.0.113.7"},
-		{"the peer, without Caddy", map[string]any{}, "192.0.2.1"},
-		{"the peer, when there is no address", map[string]any{caddyhttp.ClientIPVarKey: "@"}, "192.0.2.1"},
-	} {
-		ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, row.vars)
-		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil) // from 192.0.2.1
-		r.Header.Set("X-Forwarded-For", "198.51.100.1")
-		if got := clientAddress(r).String(); got != row.want {
-			t.Errorf("%s: %s, want %s", row.name, got, row.want)
-		}
-	}
 }

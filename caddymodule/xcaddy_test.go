@@ -2,8 +2,6 @@ package caddymodule_test
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -35,12 +33,12 @@ type xcaddyJSON struct {
 
 func TestXcaddyJSONTellsTheTruth(t *testing.T) {
 	var x xcaddyJSON
-	decoder := json.NewDecoder(strings.NewReader(readFile(t, "xcaddy.json")))
+	decoder := json.NewDecoder(strings.NewReader(repositoryFile(t, "xcaddy.json")))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&x); err != nil {
 		t.Fatal(err)
 	}
-	goMod := readFile(t, "go.mod")
+	goMod := repositoryFile(t, "go.mod")
 	required := func(pattern string) string {
 		m := regexp.MustCompile(pattern).FindStringSubmatch(goMod)
 		if m == nil {
@@ -62,7 +60,7 @@ func TestXcaddyJSONTellsTheTruth(t *testing.T) {
 		if len(x.Plugins) != 1 || x.Plugins[0].ModulePath != required(`(?m)^module (\S+)`)+"/caddymodule" {
 			t.Errorf("plugins %+v", x.Plugins)
 		}
-		if !strings.Contains(readFile(t, "README.md"), "xcaddy build --with "+x.Plugins[0].ModulePath) {
+		if !strings.Contains(repositoryFile(t, "README.md"), "xcaddy build --with "+x.Plugins[0].ModulePath) {
 			t.Error("README.md builds something else")
 		}
 	})
@@ -102,7 +100,8 @@ func TestXcaddyJSONTellsTheTruth(t *testing.T) {
 	})
 }
 
-// registeredModules returns the ids of the modules whose types are declared in this package, sorted. Those of tests are called test_….
+// registeredModules returns the ids of the modules whose types are declared in packages of the
+// plugin, sorted. Those of tests are in the package caddymodule_test.
 func registeredModules(t *testing.T) []string {
 	t.Helper()
 	var ids []string
@@ -112,7 +111,7 @@ func registeredModules(t *testing.T) []string {
 			t.Fatal(err)
 		}
 		kind := reflect.TypeOf(info.New())
-		if kind.Kind() == reflect.Pointer && kind.Elem().PkgPath() == module+"/caddymodule" && !strings.Contains(id, ".test_") {
+		if kind.Kind() == reflect.Pointer && within(kind.Elem().PkgPath(), module+"/caddymodule") {
 			ids = append(ids, id)
 		}
 	}
@@ -120,24 +119,17 @@ func registeredModules(t *testing.T) []string {
 	return ids
 }
 
-// registrations returns the first arguments of the calls of a function in the sources of this package, sorted.
+// registrations returns the first arguments of the calls of a function in the sources of the plugin,
+// sorted.
 func registrations(t *testing.T, function string) []string {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var found []string
 	call := regexp.MustCompile(`\.` + function + `\("?([A-Za-z_]+)`)
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
+	for _, s := range sources(t) {
+		if s.isTest() || !s.under("caddymodule") {
 			continue
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range call.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range call.FindAllStringSubmatch(repositoryFile(t, s.path), -1) {
 			found = append(found, m[1])
 		}
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Paths is where the endpoints are, as paths of the issuer's host. What is left out is at its default
@@ -44,9 +42,7 @@ func (s *Server) addEndpoints() error {
 		endpoint.Revocation{
 			Verifier: s.lenient,
 			Revoked:  s.Config.Memory.Revocations.Revoked,
-			Revoke: func(ctx context.Context, t *verify.Token) error {
-				return s.RevokeToken(ctx, t.ID, t.Expires.Add(verify.MaxLeeway))
-			},
+			Revoke:   s.RevokeToken,
 		}.Endpoint(),
 	}
 	for _, add := range s.Config.Endpoints {

@@ -385,18 +385,3 @@ func (s *Server) Trusted() verify.TrustedIssuer {
 		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,
 	}
 }
-
-// Revoke makes every verifier refuse what e names: those of this process from the next request on.
-func (s *Server) Revoke(ctx context.Context, e verify.Revocation) error {
-	return s.Revocations.Add(ctx, e)
-}
-
-// RevokeToken revokes an access token, and what it was exchanged for.
-func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time) error {
-	for _, claim := range []string{"jti", "grant_id"} {
-		if err := s.Revoke(ctx, verify.Revocation{Claim: claim, Value: jti, Expires: expires}); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -1,0 +1,14 @@
+package caddymodule
+
+import (
+	// The modules register themselves. The stores are apart, so that a program with one engine links
+	// no other.
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthadmin"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/boltstore"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/memorystore"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/postgresstore"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/redisstore"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthtoken"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthverify"
+)

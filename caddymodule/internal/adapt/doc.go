@@ -1,0 +1,7 @@
+// Package adapt is what the modules share when they turn Caddy's configuration and requests into
+// those of the libraries.
+//
+//	block.go        reads the block of a directive, line by line
+//	placeholder.go  resolves placeholders, and tells values with and without them apart
+//	request.go      says which client sent a request
+package adapt

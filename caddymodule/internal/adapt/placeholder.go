@@ -1,0 +1,62 @@
+package adapt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// IsLiteral reports whether a value is known when a Caddyfile is read. Others have a placeholder,
+// which is resolved when the configuration is loaded.
+func IsLiteral(value string) bool { return !strings.Contains(value, "{") }
+
+// Literals returns the values that are known when a Caddyfile is read.
+func Literals(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(value string) bool { return !IsLiteral(value) })
+}
+
+// RefusePlaceholders returns an error for an option whose placeholders nobody would resolve.
+func RefusePlaceholders(option string, values []string) error {
+	for _, value := range values {
+		if strings.Contains(value, "{env.") || strings.Contains(value, "{file.") {
+			return fmt.Errorf("%s: %s would not be resolved; write the value, or {$NAME} in a Caddyfile",
+				option, value)
+		}
+	}
+	return nil
+}
+
+// Resolve expands the placeholders of a configured value, which must not be empty afterwards, and
+// runs the checks on it. An error names the option, and the placeholder that is to blame.
+func Resolve(option, value string, checks ...func(string) error) (string, error) {
+	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w; it has to be set when the configuration is loaded", option, err)
+	case resolved == "":
+		return "", errors.New(option + " is missing")
+	}
+	for _, check := range checks {
+		if err := check(resolved); err != nil && resolved != value {
+			return "", fmt.Errorf("%s %s: %w", option, value, err)
+		} else if err != nil {
+			return "", err
+		}
+	}
+	return resolved, nil
+}
+
+// ResolveAll is Resolve for each of the values.
+func ResolveAll(option string, values []string, checks ...func(string) error) ([]string, error) {
+	resolved := make([]string, len(values))
+	for i, value := range values {
+		var err error
+		if resolved[i], err = Resolve(option, value, checks...); err != nil {
+			return nil, err
+		}
+	}
+	return resolved, nil
+}

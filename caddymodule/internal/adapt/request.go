@@ -1,0 +1,20 @@
+package adapt
+
+import (
+	"net/http"
+	"net/netip"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// ClientAddress returns the address of the client as Caddy has determined it by trusted_proxies:
+// X-Forwarded-For alone does not count.
+func ClientAddress(r *http.Request) netip.Addr {
+	if text, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
+		if address, err := netip.ParseAddr(text); err == nil {
+			return address
+		}
+	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr()
+}

@@ -1,0 +1,30 @@
+package adapt
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Caddy decides who the client is: a header that anybody can send does not.
+func TestClientAddress(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		vars map[string]any
+		want string
+	}{
+		{"what Caddy found out", map[string]any{caddyhttp.ClientIPVarKey: "203.0.113.7"}, "203.0.113.7"},
+		{"the peer, without Caddy", map[string]any{}, "192.0.2.1"},
+		{"the peer, when there is no address", map[string]any{caddyhttp.ClientIPVarKey: "@"}, "192.0.2.1"},
+	} {
+		ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, row.vars)
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil) // from 192.0.2.1
+		r.Header.Set("X-Forwarded-For", "198.51.100.1")
+		if got := ClientAddress(r).String(); got != row.want {
+			t.Errorf("%s: %s, want %s", row.name, got, row.want)
+		}
+	}
+}

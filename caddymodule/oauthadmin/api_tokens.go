@@ -1,0 +1,117 @@
+package oauthadmin
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// newAPIToken is what is asked for when an API token is created.
+type newAPIToken struct {
+	Name      string         `json:"name,omitempty"`       // for people
+	Owner     string         `json:"owner"`                // sub of the access tokens made from it
+	Service   string         `json:"service"`              // aud of the access tokens made from it
+	Scope     []string       `json:"scope,omitempty"`      // the most that it allows
+	Expires   time.Time      `json:"expires,omitzero"`     // default: as late as the server allows
+	ExpiresIn caddy.Duration `json:"expires_in,omitempty"` // instead of expires: nanoseconds, or a text such as "90d"
+}
+
+// madeAPIToken is the answer that has the token.
+type madeAPIToken struct {
+	Token    string         `json:"token"`
+	APIToken state.APIToken `json:"api_token"`
+}
+
+type apiTokenPage struct {
+	APITokens []state.APIToken `json:"api_tokens"`
+	Next      string           `json:"next,omitempty"` // what to pass as after to go on; absent at the end
+}
+
+// apiTokens returns the API tokens of a server that has them.
+func (r *request) apiTokens() (state.APITokens, error) {
+	if r.server.Server().Config.Exchange.APITokens == nil {
+		return state.APITokens{}, refuse(http.StatusNotFound,
+			"oauth_server %s has no API tokens: its configuration lacks token_exchange { api_tokens }", r.server.Name())
+	}
+	return r.server.Server().APITokens, nil
+}
+
+// listAPITokens returns a page of API tokens, ordered by id.
+func listAPITokens(r *request) (any, error) {
+	tokens, err := r.apiTokens()
+	if err != nil {
+		return nil, err
+	}
+	after, limit, err := r.page()
+	if err != nil {
+		return nil, err
+	}
+	page := apiTokenPage{APITokens: []state.APIToken{}}
+	listed, err := tokens.List(r.Context(), r.URL.Query().Get("owner"), after, limit)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(listed); n > 0 {
+		page.APITokens, page.Next = listed, listed[n-1].ID
+	}
+	return page, nil
+}
+
+// createAPIToken makes an API token. The answer has its text.
+func createAPIToken(r *request) (any, error) {
+	tokens, err := r.apiTokens()
+	if err != nil {
+		return nil, err
+	}
+	var in newAPIToken
+	if err := r.read(&in); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.Owner == "":
+		return nil, refuse(http.StatusBadRequest, "owner: it is required")
+	case in.Service == "":
+		return nil, refuse(http.StatusBadRequest, "service: it is required")
+	case in.ExpiresIn < 0:
+		return nil, refuse(http.StatusBadRequest, "expires_in: it cannot be negative")
+	case in.ExpiresIn > 0 && !in.Expires.IsZero():
+		return nil, refuse(http.StatusBadRequest, "expires and expires_in exclude each other")
+	}
+	scope, err := verify.ParseScope(strings.Join(in.Scope, " "))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "scope: %w", err)
+	}
+	if in.ExpiresIn > 0 {
+		in.Expires = r.server.Server().Config.Now().Add(time.Duration(in.ExpiresIn))
+	}
+	var made madeAPIToken
+	made.Token, made.APIToken, err = tokens.Create(r.Context(), state.APIToken{
+		Name: in.Name, Owner: in.Owner, Service: in.Service, Scope: scope, Expires: in.Expires,
+	})
+	return made, err
+}
+
+// rotateAPIToken replaces an API token, which is revoked. The answer has the text of the new one.
+func rotateAPIToken(r *request) (any, error) {
+	tokens, err := r.apiTokens()
+	if err != nil {
+		return nil, err
+	}
+	var made madeAPIToken
+	made.Token, made.APIToken, err = tokens.Rotate(r.Context(), r.id)
+	return made, err
+}
+
+// revokeAPIToken ends an API token and the access tokens made from it.
+func revokeAPIToken(r *request) (any, error) {
+	tokens, err := r.apiTokens()
+	if err != nil {
+		return nil, err
+	}
+	return nil, tokens.Revoke(r.Context(), r.id)
+}

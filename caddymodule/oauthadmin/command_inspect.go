@@ -1,0 +1,100 @@
+package oauthadmin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func inspectCommand() *cobra.Command {
+	cmd := leaf("inspect", "Says what a token says, and whether it would be accepted", cmdInspect)
+	cmd.Long = `
+Reads an access token from standard input, or asks for it on the terminal, and
+prints its header and claims. Then it lists the checks of the server's verifier,
+in their order: ok, FAIL with the reason, or a dash for what was not checked.
+
+It ends with code 0 if the token would be accepted, and with 1 if it would not.
+Give --audience and --scope as the protected route has them: without them any
+audience and scope will do.`
+	cmd.Example = `  $ echo "$TOKEN" | caddy oauth inspect --audience https://api.example.com/orders --scope orders:read
+  $ caddy oauth token --client billing < secret.txt | caddy oauth inspect`
+	flags := cmd.Flags()
+	flags.StringArray("audience", nil, "Audience that is accepted (repeatable)")
+	flags.String("scope", "", "Scope that is required: scope tokens separated by spaces")
+	return cmd
+}
+
+func cmdInspect(fl caddycmd.Flags) (int, error) {
+	token, err := readSecret("the access token")
+	if err != nil {
+		return failed(err)
+	}
+	asked := inspection{Token: strings.TrimSpace(token), Scope: strings.Fields(fl.String("scope"))}
+	asked.Audience, _ = fl.GetStringArray("audience")
+	var raw json.RawMessage
+	if err := callAdmin(fl, http.MethodPost, []string{"inspect"}, nil, asked, &raw); err != nil {
+		return failed(err)
+	}
+	var report inspected
+	if err := json.Unmarshal(raw, &report); err != nil {
+		return failed(err)
+	}
+	if fl.Bool("json") {
+		if code, err := printJSON(raw); err != nil {
+			return code, err
+		}
+	} else if err := report.print(raw); err != nil {
+		return failed(err)
+	}
+	if !report.Accepted {
+		return failed(errors.New("the token would be refused: " + report.refusal()))
+	}
+	say("The token would be accepted.")
+	return caddy.ExitCodeSuccess, nil
+}
+
+// print writes header and claims as they came, so that no number changes, and then the checks.
+func (i *inspected) print(raw json.RawMessage) error {
+	var said struct {
+		Header json.RawMessage `json:"header"`
+		Claims json.RawMessage `json:"claims"`
+	}
+	if err := json.Unmarshal(raw, &said); err != nil {
+		return err
+	}
+	for _, part := range []json.RawMessage{said.Header, said.Claims} {
+		if part == nil {
+			continue
+		}
+		if _, err := printJSON(part); err != nil {
+			return err
+		}
+	}
+	rows := make([][]string, 0, len(i.Checks))
+	for _, c := range i.Checks {
+		mark := map[string]string{checkOK: "ok", checkFail: "FAIL"}[c.Result]
+		row := []string{mark, c.Name}
+		if c.Reason != "" {
+			row = append(row, c.Reason)
+		}
+		rows = append(rows, row)
+	}
+	printTable(rows)
+	return nil
+}
+
+// refusal is what the verifier would say: the first check that fails decides.
+func (i *inspected) refusal() string {
+	for _, c := range i.Checks {
+		if c.Result == checkFail {
+			return fmt.Sprintf("%s: %s", c.Name, c.Reason)
+		}
+	}
+	return "a check was skipped"
+}

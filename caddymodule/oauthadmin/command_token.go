@@ -1,0 +1,110 @@
+package oauthadmin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+)
+
+func tokenCommand() *cobra.Command {
+	cmd := leaf("token", "Gets an access token and prints it", cmdToken)
+	cmd.Long = `
+Gets an access token from the token endpoint, as a program would, to try things:
+for a client by its own credentials (RFC 6749 section 4.4), or for an API token
+by token exchange (RFC 8693).
+
+The client's secret or the API token is read from standard input, or asked for
+on the terminal. The access token is written to standard output.
+
+The token endpoint is found by the metadata of the issuer (RFC 8414), or given
+by --url; then no admin API is needed.`
+	cmd.Example = `  $ caddy oauth token --client billing --scope orders:read < secret.txt
+  $ token=$(echo "$API_TOKEN" | caddy oauth token --api-token)
+  $ echo "$SECRET" | caddy oauth token --client billing --url https://id.example.com/oauth/token --json`
+	flags := cmd.Flags()
+	flags.String("client", "", "Id of a client, whose secret is read from standard input")
+	flags.Bool("api-token", false, "Exchange an API token, which is read from standard input")
+	flags.String("scope", "", "Scope to ask for: scope tokens separated by spaces (default: all that is allowed)")
+	flags.StringArray("audience", nil, "Target to ask for (repeatable; default: what is configured)")
+	flags.String("url", "", "URL of the token endpoint")
+	flags.String("subject-token-type", "", "Token type identifier of API tokens (default: the server's)")
+	cmd.MarkFlagsMutuallyExclusive("client", "api-token")
+	cmd.MarkFlagsOneRequired("client", "api-token")
+	return cmd
+}
+
+func cmdToken(fl caddycmd.Flags) (int, error) {
+	ctx := context.Background()
+	endpoint, tokenType, err := findTokenEndpoint(ctx, fl)
+	if err != nil {
+		return failed(err)
+	}
+	request := tokenRequest{endpoint: endpoint, form: url.Values{}}
+	if scope := fl.String("scope"); scope != "" {
+		request.form.Set("scope", scope)
+	}
+	if audience, _ := fl.GetStringArray("audience"); len(audience) > 0 {
+		request.form["audience"] = audience
+	}
+	if fl.Bool("api-token") {
+		token, err := readSecret("the API token")
+		if err != nil {
+			return failed(err)
+		}
+		request.form.Set("grant_type", grant.TokenExchangeType)
+		request.form.Set("subject_token_type", tokenType)
+		request.form.Set("subject_token", token)
+	} else {
+		secret, err := readSecret("the secret of client " + fl.String("client"))
+		if err != nil {
+			return failed(err)
+		}
+		request.form.Set("grant_type", grant.ClientCredentialsType)
+		request.client, request.secret = fl.String("client"), secret
+	}
+	answer, err := request.send(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	if fl.Bool("json") {
+		return printJSON(answer)
+	}
+	token, ok := answer["access_token"].(string)
+	if !ok {
+		return failed(errors.New("the answer of the token endpoint has no access_token"))
+	}
+	printLine(token)
+	return caddy.ExitCodeSuccess, nil
+}
+
+// findTokenEndpoint returns where to ask, and what API tokens are called there.
+func findTokenEndpoint(ctx context.Context, fl caddycmd.Flags) (endpoint, tokenType string, err error) {
+	tokenType = fl.String("subject-token-type")
+	if endpoint = fl.String("url"); endpoint != "" {
+		if tokenType == "" {
+			tokenType = server.APITokenType
+		}
+		return endpoint, tokenType, nil
+	}
+	var described serverInfo
+	if err := callAdmin(fl, http.MethodGet, nil, nil, nil, &described); err != nil {
+		return "", "", err
+	}
+	if tokenType == "" {
+		tokenType = strings.Join(described.APITokenTypes[:min(1, len(described.APITokenTypes))], "")
+	}
+	if fl.Bool("api-token") && tokenType == "" {
+		return "", "", errors.New("the server takes no API tokens")
+	}
+	endpoint, err = discover(ctx, described.Issuer)
+	return endpoint, tokenType, err
+}

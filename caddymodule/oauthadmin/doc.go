@@ -1,0 +1,16 @@
+// Package oauthadmin manages authorization servers while they run: the Caddy module
+// admin.api.oauth_server, and the command "caddy oauth", which calls it.
+//
+//	api.go          the routes, and what is common to them
+//	error.go        which error has which status
+//	api_tokens.go   API tokens
+//	backup.go       a copy of the store
+//	clients.go      clients
+//	inspect.go      what a token says, and whether it is accepted
+//	keys.go         signing keys
+//	revocations.go  revoked tokens
+//	command.go      the command, and what its subcommands share
+//	command_*.go    one subcommand each; and how they ask for a secret (command_secret.go), fetch from
+//	                the token endpoint (command_fetch.go), and find a store by the configuration
+//	                (command_config.go)
+package oauthadmin

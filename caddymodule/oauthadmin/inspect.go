@@ -1,0 +1,109 @@
+package oauthadmin
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// inspection is what is asked about a token.
+type inspection struct {
+	Token    string   `json:"token"`
+	Audience []string `json:"audience,omitempty"` // what the verifier is for; none: any audience will do
+	Scope    []string `json:"scope,omitempty"`    // what the verifier requires, all of it
+}
+
+// inspected is the report. Header and claims are what the token says, and are not to be believed unless it is accepted.
+type inspected struct {
+	Accepted bool             `json:"accepted"`
+	Header   *inspectedHeader `json:"header,omitempty"`
+	Claims   map[string]any   `json:"claims,omitempty"`
+	Checks   []inspectedCheck `json:"checks"`
+}
+
+type inspectedHeader struct {
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid,omitempty"`
+	Type      string `json:"typ,omitempty"`
+}
+
+// inspectedCheck is one check, in the order of the verifier.
+type inspectedCheck struct {
+	Name   string `json:"name"`
+	Result string `json:"result"`           // ok, fail or skipped
+	Reason string `json:"reason,omitempty"` // why it failed or was skipped
+}
+
+// The results of a check.
+const (
+	checkOK      = "ok"
+	checkFail    = "fail"
+	checkSkipped = "skipped"
+)
+
+// inspectToken runs the checks of a verifier that trusts this server alone.
+func inspectToken(r *request) (any, error) {
+	var in inspection
+	if err := r.read(&in); err != nil {
+		return nil, err
+	}
+	if in.Token == "" {
+		return nil, refuse(http.StatusBadRequest, "token: it is required")
+	}
+	trusted := r.server.Server().Trusted()
+	trusted.Audience, trusted.InsecureAnyAudience = in.Audience, len(in.Audience) == 0
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: r.server.Server().Config.Now})
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "audience: %w", err)
+	}
+	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: in.Token})
+	report := inspected{Accepted: true}
+	for _, check := range checks {
+		shown := showCheck(check)
+		if check.Name == "audience" && shown.Result == checkOK && trusted.InsecureAnyAudience {
+			shown.Result, shown.Reason = checkSkipped, "no audience was asked about"
+		}
+		report.Accepted = report.Accepted && check.Err == nil && !check.Skipped
+		report.Checks = append(report.Checks, shown)
+	}
+	if token != nil {
+		report.Header = &inspectedHeader{token.Header.Algorithm, token.Header.KeyID, token.Header.Type}
+		report.Claims = token.Claims
+	}
+	scope := checkScope(token, in.Scope)
+	report.Accepted = report.Accepted && scope.Result != checkFail
+	report.Checks = append(report.Checks, scope)
+	return report, nil
+}
+
+func showCheck(c verify.Check) inspectedCheck {
+	shown := inspectedCheck{Name: c.Name, Result: checkOK}
+	switch {
+	case c.Skipped:
+		shown.Result, shown.Reason = checkSkipped, "there is nothing to check, after what has failed"
+	case c.Err != nil:
+		shown.Result, shown.Reason = checkFail, c.Err.Error()
+		if refused, ok := errors.AsType[*verify.Error](c.Err); ok && refused.Description != "" {
+			shown.Reason = refused.Description
+			if refused.Cause != nil {
+				shown.Reason += ": " + refused.Cause.Error()
+			}
+		}
+	}
+	return shown
+}
+
+// checkScope is the check that a Guard adds (RFC 6750 §3.1, insufficient_scope).
+func checkScope(t *verify.Token, required verify.Scope) inspectedCheck {
+	check := inspectedCheck{Name: "scope", Result: checkOK}
+	switch {
+	case len(required) == 0:
+		check.Result, check.Reason = checkSkipped, "no scope was asked about"
+	case t == nil || t.Claims == nil:
+		check.Result, check.Reason = checkSkipped, "there is nothing to check, after what has failed"
+	case !t.Scope.Includes(required):
+		check.Result, check.Reason = checkFail, "the token lacks a scope that is required"
+	}
+	return check
+}

@@ -1,0 +1,81 @@
+package oauthadmin
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// revocation names the access tokens to revoke: one of its members is set.
+type revocation struct {
+	Token    string `json:"token,omitempty"`     // one token, by its text: for whoever has not read its jti
+	JTI      string `json:"jti,omitempty"`       // one token, and what it was exchanged for
+	GrantID  string `json:"grant_id,omitempty"`  // all that came of one authorization: for an API token, its id
+	ClientID string `json:"client_id,omitempty"` // all that a client has got so far
+	Subject  string `json:"sub,omitempty"`       // all that are about a subject so far
+}
+
+// revokeTokens revokes access tokens (RFC 7009 §2.1): this process refuses them when it has answered.
+func revokeTokens(r *request) (_ any, err error) {
+	var in revocation
+	if err := r.read(&in); err != nil {
+		return nil, err
+	}
+	if in.count() != 1 {
+		return nil, refuse(http.StatusBadRequest, "exactly one of token, jti, grant_id, client_id and sub is required")
+	}
+	if in.Token != "" {
+		if in.JTI, err = r.tokenID(in.Token); err != nil {
+			return nil, err
+		}
+	}
+	ctx, s := r.Context(), r.server.Server()
+	claim, value := "", ""
+	switch {
+	case in.JTI != "":
+		claim, value, err = "jti", in.JTI, s.RevokeToken(ctx, in.JTI, time.Time{})
+	case in.GrantID != "":
+		claim, value, err = "grant_id", in.GrantID, s.RevokeGrant(ctx, in.GrantID)
+	case in.ClientID != "":
+		claim, value, err = "client_id", in.ClientID, s.RevokeClient(ctx, in.ClientID)
+	default:
+		claim, value, err = "sub", in.Subject, s.RevokeSubject(ctx, in.Subject)
+	}
+	if err == nil {
+		s.Config.Logger.LogAttrs(ctx, slog.LevelInfo, "tokens revoked", slog.String(claim, value))
+	}
+	return nil, err
+}
+
+// count returns how many members are set.
+func (in *revocation) count() (n int) {
+	for _, member := range []string{in.Token, in.JTI, in.GrantID, in.ClientID, in.Subject} {
+		if member != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// tokenID returns the jti of an access token that this server signed, whether it is still good or not.
+func (r *request) tokenID(text string) (string, error) {
+	if state.IsAPIToken(text) {
+		return "", refuse(http.StatusBadRequest, "token: this is an API token, which is revoked by its id: the part between the first and the second underscore")
+	}
+	trusted := r.server.Server().Trusted()
+	trusted.InsecureAnyAudience = true
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: r.server.Server().Config.Now})
+	if err != nil {
+		return "", err
+	}
+	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: text})
+	signed := slices.ContainsFunc(checks, func(c verify.Check) bool { return c.Name == "signature" && c.Err == nil && !c.Skipped })
+	if !signed || token.ID == "" {
+		return "", refuse(http.StatusBadRequest, "token: it is no access token of this server, or was signed by a key that is gone")
+	}
+	return token.ID, nil
+}

@@ -1,0 +1,156 @@
+package oauthserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+// App holds the OAuth 2.0 authorization servers of this process. Each is an issuer with keys, clients and a store of its own.
+//
+// The handlers oauth_token and oauth_verify refer to a server by its name, and to "default" where they name none.
+type App struct {
+	// The servers by name. Names are made of lower-case letters, digits, "-" and "_".
+	Servers map[string]*AuthorizationServer `json:"servers,omitempty"`
+
+	ctx     caddy.Context
+	settled chan struct{} // closed at the end of Start
+	failure error         // of Start; read it when settled is closed
+}
+
+func init() {
+	caddy.RegisterModule(new(App))
+	httpcaddyfile.RegisterGlobalOption("oauth_server", parseServer)
+}
+
+// DefaultName is the name of the server that was given none.
+const DefaultName = "default"
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "oauth_server",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision sets the servers up. Nothing is opened, generated or written before Start.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.settled = ctx, make(chan struct{})
+	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration); err != nil {
+		return err
+	}
+	stores := make(map[string]string, len(a.Servers))
+	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
+		if err := CheckName(name); err != nil {
+			return fmt.Errorf("server %q: %w", name, err)
+		}
+		s := a.Servers[name]
+		if s == nil {
+			return fmt.Errorf("server %q: it has no configuration", name)
+		}
+		if err := s.provision(ctx, a, name); err != nil {
+			return fmt.Errorf("server %q: %w", name, err)
+		}
+		if other, taken := stores[s.poolKey]; taken {
+			return fmt.Errorf("servers %q and %q have the same store; each needs its own", other, name)
+		}
+		stores[s.poolKey] = name
+	}
+	return nil
+}
+
+// Start opens the stores and loads the signing keys, making the first ones where there are none.
+func (a *App) Start() error {
+	defer close(a.settled)
+	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
+		if err := a.Servers[name].start(a.ctx); err != nil {
+			a.failure = fmt.Errorf("server %q: %w", name, err)
+			return a.failure
+		}
+	}
+	return nil
+}
+
+// ready returns when Start has ended, or is not going to. Caddy starts its apps in no particular order, so that requests may come before, also
+// to a configuration that fails to start: they must not be held for ever, since Caddy then waits for them.
+func (a *App) ready(ctx context.Context) error {
+	select {
+	case <-a.settled: // nearly always, and then whoever has left meanwhile is no matter for here
+		return a.failure
+	default:
+	}
+	select {
+	case <-a.settled:
+		return a.failure
+	case <-a.ctx.Done():
+		return context.Cause(a.ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stop does nothing: what runs in the background ends with the context, and stores close in Cleanup.
+func (*App) Stop() error { return nil }
+
+// Cleanup gives back the stores, which close unless a newer configuration uses them too.
+func (a *App) Cleanup() error {
+	var first error
+	for _, s := range a.Servers {
+		if s == nil {
+			continue
+		}
+		if err := s.cleanup(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// Server returns a server by its name; "" is the default one.
+func (a *App) Server(name string) (*AuthorizationServer, error) {
+	if name == "" {
+		name = DefaultName
+	}
+	s := a.Servers[name]
+	if s == nil {
+		return nil, fmt.Errorf("there is no oauth_server %q; configured are %q", name, slices.Sorted(maps.Keys(a.Servers)))
+	}
+	return s, nil
+}
+
+// Lookup returns a server for a handler that is being provisioned. The error wraps caddy.ErrNotConfigured where there is no oauth_server at all.
+func Lookup(ctx caddy.Context, name string) (*AuthorizationServer, error) {
+	app, err := ctx.AppIfConfigured("oauth_server")
+	if err != nil {
+		return nil, fmt.Errorf("the global option oauth_server: %w", err)
+	}
+	return app.(*App).Server(name)
+}
+
+// CheckName says what is wrong with the name of a server, which is a part of file names and keys.
+func CheckName(name string) error {
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return errName
+		}
+	}
+	if name == "" || len(name) > 64 {
+		return errName
+	}
+	return nil
+}
+
+var errName = errors.New("a name is made of lower-case letters, digits, - and _")
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

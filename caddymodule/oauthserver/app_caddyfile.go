@@ -1,0 +1,107 @@
+package oauthserver
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+)
+
+// parseServer reads the global option oauth_server, which may be repeated with another name. Syntax:
+//
+//	oauth_server [<name>] {
+//	    issuer              <url>
+//	    store               bolt [<path>] | redis <url> | postgres <dsn> | memory [<max_records>] | <module> …
+//	    access_token_ttl    <duration>
+//	    signing_alg         <alg>
+//	    signing_key         <path> [active]
+//	    encryption_key      {env.<name>} | {file.<path>}
+//	    revocation_interval <duration>
+//	    revocation_max_age  <duration>
+//	    audience            <values…>
+//	    cors_origins        <origins…>
+//	    client <id> { … }
+//	    token_exchange { … }
+//	    grant <module> …
+//	}
+func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
+	app := App{Servers: make(map[string]*AuthorizationServer)}
+	if earlier, ok := existing.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(earlier.Value, &app); err != nil {
+			return nil, err
+		}
+	}
+	d.Next() // consume option name
+	name := DefaultName
+	if d.NextArg() {
+		name = d.Val()
+	}
+	if d.NextArg() {
+		return nil, d.Err("oauth_server takes one argument at most, its name")
+	}
+	if CheckName(name) != nil {
+		return nil, d.Errf("the name %q is not made of lower-case letters, digits, - and _", name)
+	}
+	if app.Servers[name] != nil {
+		return nil, d.Errf("oauth_server %s is given twice", name)
+	}
+	s := &AuthorizationServer{name: name}
+	if err := s.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	app.Servers[name] = s
+	return httpcaddyfile.App{Name: "oauth_server", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the block of one server; see parseServer for the syntax.
+func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	block := *d // stays where the block begins
+	err := adapt.Block(d, func(option string) error {
+		switch option {
+		case "issuer":
+			return adapt.One(d, &s.Issuer, server.CheckIssuer)
+		case "store":
+			return s.parseStore(d)
+		case "access_token_ttl":
+			return adapt.Duration(d, &s.AccessTokenTTL, tokenep.CheckLife)
+		case "signing_alg":
+			return adapt.Choice(d, &s.SigningAlg, keys.Algorithms()...)
+		case "signing_key":
+			return s.parseSigningKey(d)
+		case "encryption_key":
+			return s.parseEncryptionKey(d)
+		case "revocation_interval":
+			return adapt.Duration(d, &s.RevocationInterval, server.CheckRevocationInterval)
+		case "revocation_max_age":
+			return adapt.Duration(d, &s.RevocationMaxAge, server.CheckRevocationMaxAge)
+		case "audience":
+			return adapt.Some(d, &s.Audience, server.CheckAudience)
+		case "cors_origins":
+			if err := adapt.Some(d, &s.CORSOrigins); err != nil {
+				return err
+			}
+			return adapt.Located(d, checkOrigins(s.CORSOrigins)) // no placeholder is resolved there
+		case "client":
+			return s.parseClient(d)
+		case "grant":
+			return s.parseGrant(d)
+		case "token_exchange":
+			return s.parseTokenExchange(d)
+		default:
+			return adapt.Unknown(d)
+		}
+	}, "client", "grant", "signing_key", "encryption_key")
+	if err != nil {
+		return err
+	}
+	return adapt.Located(&block, s.check())
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*AuthorizationServer)(nil)

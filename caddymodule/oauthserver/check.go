@@ -1,0 +1,69 @@
+package oauthserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+)
+
+// check refuses what is missing, and parts that contradict each other.
+func (s *AuthorizationServer) check() error {
+	if s.Issuer == "" {
+		return errors.New("issuer is missing: the URL by which clients know the server, such as https://auth.example.com")
+	}
+	for _, c := range s.Clients {
+		if c == nil || s.TokenExchange != nil {
+			continue
+		}
+		if slices.ContainsFunc(c.Grants, func(name string) bool { return grantTypes[name] == grant.TokenExchangeType }) {
+			return fmt.Errorf("client %q has the grant token_exchange, and the oauth_server has no token_exchange: add it, or take the grant away", c.ID)
+		}
+	}
+	return nil
+}
+
+// warnClients tells the operator what may be meant, but often is not. A secret expires without anybody touching the configuration, which must load the
+// day after as it did the day before; and a client that is not configured may have been added at run time.
+func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
+	for i := range clients {
+		c := &clients[i]
+		for _, secret := range c.Secrets {
+			if !secret.Expires.IsZero() && !now.Before(secret.Expires) {
+				logger.Warn("a secret has expired; remove it", "client", c.ID, "expired", secret.Expires)
+			}
+		}
+		for _, id := range c.From {
+			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {
+				logger.Warn("exchange_from names a client that is not in the configuration", "client", c.ID, "exchange_from", id)
+			}
+		}
+	}
+}
+
+// checkOrigins refuses what no browser would ever send as Origin (RFC 6454 §7): a slash at the end is the usual mistake.
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
+		if origin != "*" && !isOrigin(origin) {
+			return fmt.Errorf("cors_origins: %q is neither * nor an origin such as https://app.example.com: scheme and host in lower case, "+
+				"the port unless it is that of the scheme, and nothing else", origin)
+		}
+	}
+	return nil
+}
+
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.Scheme+"://"+u.Host != text {
+		return false
+	}
+	usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > '~' || r >= 'A' && r <= 'Z' || r == '*' || r == '{' }) &&
+		!strings.HasSuffix(text, ":") && (usual == "" || u.Port() != usual)
+}

@@ -1,0 +1,49 @@
+package oauthserver
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// What need not be a mistake is a warning, and loads.
+func TestWarnClients(t *testing.T) {
+	now := time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		name, want string // the warning has it; empty: there is none
+		client     tokenep.Client
+	}{
+		{"an expired secret", "client=billing expired=2030-01-31", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker, Expires: now}}}},
+		{"a secret that expires", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker, Expires: now.Add(time.Second)}}}},
+		{"a secret that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker}}}},
+		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{From: []string{"gateway"}}},
+		{"exchange_from a client", "", tokenep.Client{From: []string{"portal", "*"}}},
+	} {
+		var log bytes.Buffer
+		row.client.ID = "billing"
+		warnClients(slog.New(slog.NewTextHandler(&log, nil)), []tokenep.Client{row.client, {ID: "portal"}}, now)
+		if got := log.String(); !strings.Contains(got, row.want) || (got != "") != (row.want != "") || strings.Contains(got, marker) {
+			t.Errorf("%s: %s", row.name, got)
+		}
+	}
+}
+
+// RFC 6454 §6.2: an origin as browsers write it.
+func TestCheckOrigins(t *testing.T) {
+	for origin, good := range map[string]bool{
+		"*": true, "https://app.example": true, "https://app.example:8443": true, "http://localhost:3000": true, "http://[::1]:3000": true,
+		"http://app.example:443": true, "capacitor://localhost": true, "https://xn--bcher-kva.example": true,
+		"": false, "null": false, "app.example": false, "https://": false, "https://:8443": false, "https://app.example:": false,
+		"https://app.example/": false, "https://app.example?": false, "https://app.example#": false, "https://a@app.example": false,
+		"https://App.example": false, "HTTPS://app.example": false, "https://bücher.example": false, "https://*.app.example": false,
+		"https://app.example:443": false, "http://app.example:80": false, "https://a.example https://b.example": false, "{env.APP}": false,
+	} {
+		if err := checkOrigins([]string{"https://a.example", origin}); (err == nil) != good {
+			t.Errorf("%q: %v", origin, err)
+		}
+	}
+}

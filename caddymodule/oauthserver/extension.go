@@ -1,0 +1,70 @@
+package oauthserver
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+)
+
+// Extension is what a module of the namespace oauth_server.grants implements: a grant that another
+// plugin brings.
+type Extension interface {
+	// Extend adds to the configuration of the library's server what the module brings. It is called
+	// while the configuration is provisioned, also for "caddy validate": it does no I/O. Store and
+	// Memory are set, and the store is open from the app's Start on.
+	Extend(c *server.Config) error
+}
+
+const grantNamespace = "oauth_server.grants"
+
+// parseGrant reads a grant of another plugin. Syntax:
+//
+//	grant <module> …
+//
+// The module reads what follows its name.
+func (s *AuthorizationServer) parseGrant(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("grant takes the name of a module of the namespace " + grantNamespace)
+	}
+	name := d.Val()
+	if s.GrantsRaw[name] != nil {
+		return d.Errf("grant %s is given twice", name)
+	}
+	module, err := caddyfile.UnmarshalModule(d, grantNamespace+"."+name)
+	if err != nil {
+		return err
+	}
+	if s.GrantsRaw == nil {
+		s.GrantsRaw = make(caddy.ModuleMap)
+	}
+	s.GrantsRaw[name] = caddyconfig.JSON(module, nil)
+	return nil
+}
+
+// extend loads the grants of other plugins, which add to the configuration.
+func (s *AuthorizationServer) extend(ctx caddy.Context, c *server.Config) error {
+	if s.GrantsRaw == nil {
+		return nil
+	}
+	value, err := ctx.LoadModule(s, "GrantsRaw")
+	if err != nil {
+		return fmt.Errorf("loading the grants: %w", err)
+	}
+	loaded := value.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(loaded)) {
+		extension, ok := loaded[name].(Extension)
+		if !ok {
+			return fmt.Errorf("grant %s: %T does not implement oauthserver.Extension", name, loaded[name])
+		}
+		if err := extension.Extend(c); err != nil {
+			return fmt.Errorf("grant %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package oauthserver
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+const (
+	marker = "Xyzzy-Plugh-29" // a literal secret that nothing else looks like
+
+	argon2idOfAntitiming = "$argon2id$v=19$m=47104,t=1,p=1$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg"
+	bcryptOfAntitiming   = "$2a$14$X3ulqf/iGxnf1k6oMZ.RZeJUoqI9PX2PM4rS5lkIKJXduLGXGPrt6"
+)
+
+// A literal becomes a hash that Caddy's own module reads: the same for the same client, and another for another.
+func TestAdaptSecretLiteral(t *testing.T) {
+	adapted := func(server, client, secret string) string {
+		hash, err := adaptSecret(server, client, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	hash := adapted("default", "billing", marker)
+	if again := adapted("default", "billing", marker); again != hash {
+		t.Errorf("adapted again: %s and %s", hash, again)
+	}
+	for name, other := range map[string]string{
+		"client": adapted("default", "shop", marker), "server": adapted("partners", "billing", marker), "secret": adapted("default", "billing", "x"),
+		"shifted": adapted("defaul", "t\x00billing", marker),
+	} {
+		if other == hash {
+			t.Errorf("another %s has the same hash", name)
+		}
+	}
+	for secret, want := range map[string]bool{marker: true, marker + " ": false, "": false} {
+		if right, err := (caddyauth.Argon2idHash{}).Compare([]byte(hash), []byte(secret)); right != want || err != nil {
+			t.Errorf("%q: %v, %v", secret, right, err)
+		}
+		if right, err := compareHash([]byte(hash), []byte(secret)); right != want || err != nil {
+			t.Errorf("compareHash %q: %v, %v", secret, right, err)
+		}
+	}
+}
+
+// What is a hash or a placeholder already stays what it is; what looks like either and is neither is an error without the value.
+func TestAdaptSecret(t *testing.T) {
+	generated := tokenep.HashSecret(marker)
+	for _, c := range []struct {
+		name, value, want string
+		err               error
+	}{
+		{"argon2id", argon2idOfAntitiming, argon2idOfAntitiming, nil},
+		{"bcrypt", bcryptOfAntitiming, bcryptOfAntitiming, nil},
+		{"bcrypt in base64", base64.StdEncoding.EncodeToString([]byte(bcryptOfAntitiming)), bcryptOfAntitiming, nil},
+		{"generated", generated, generated, nil},
+		{"environment", "{env.SECRET}", "{env.SECRET}", nil},
+		{"file", "{file./run/secrets/a}", "{file./run/secrets/a}", nil},
+		{"placeholder and more", "{env.SECRET}x", "", errMixedSecret},
+		{"two placeholders", "{env.A}{env.B}", "", errMixedSecret},
+		{"argon2id without rounds", strings.Replace(argon2idOfAntitiming, "t=1", "t=0", 1), "", errBrokenHash},
+		{"argon2id without threads", strings.Replace(argon2idOfAntitiming, "p=1", "p=0", 1), "", errBrokenHash},
+		{"argon2id with too many threads", strings.Replace(argon2idOfAntitiming, "p=1", "p=256", 1), "", errBrokenHash},
+		{"argon2id with too much memory", strings.Replace(argon2idOfAntitiming, "47104", "47104000", 1), "", errBrokenHash},
+		{"argon2i", "$argon2i$v=19$m=47104,t=1,p=1$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg", "", errBrokenHash},
+		{"bcrypt cut short", bcryptOfAntitiming[:40], "", errBrokenHash},
+	} {
+		if got, err := adaptSecret("default", "billing", c.value); got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v", c.name, got, err)
+		}
+	}
+}
+
+// A literal in JSON is refused; what a placeholder stands for is hashed in memory, unless it is a hash.
+func TestResolveSecret(t *testing.T) {
+	t.Setenv("SECRET", marker)
+	t.Setenv("HASH", bcryptOfAntitiming)
+	t.Setenv("EMPTY", "")
+	of, err := hashSecret("default", "billing", marker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, value, want, err string }{
+		{"literal", marker, "", "caddy hash-password"},
+		{"environment", "{env.SECRET}", of, ""},
+		{"environment with a hash", "{env.HASH}", bcryptOfAntitiming, ""},
+		{"unset", "{env.NO_SUCH_VARIABLE}", "", "{env.NO_SUCH_VARIABLE}"},
+		{"empty", "{env.EMPTY}", "", "{env.EMPTY}"},
+		{"no file", "{file./no/such/file}", "", "{file./no/such/file}"},
+		{"hash", argon2idOfAntitiming, argon2idOfAntitiming, ""},
+		{"nothing", "", "", "caddy hash-password"},
+	} {
+		got, err := (&Secret{Value: c.value}).resolve("default", "billing")
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %q, %v", c.name, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), marker) {
+			t.Errorf("%s: the error shows the secret: %v", c.name, err)
+		}
+	}
+}
+
+// The decoy costs what a real comparison costs, and there is none where no comparison is slow.
+func TestComparison(t *testing.T) {
+	client := func(hashes ...string) (c tokenep.Client) {
+		for _, hash := range hashes {
+			c.Secrets = append(c.Secrets, tokenep.Secret{Hash: hash})
+		}
+		return c
+	}
+	for _, c := range []struct {
+		name    string
+		clients []tokenep.Client
+		decoy   string
+	}{
+		{"no clients", nil, ""},
+		{"public", []tokenep.Client{client()}, ""},
+		{"generated", []tokenep.Client{client(tokenep.HashSecret("a"), tokenep.HashSecret("b"))}, ""},
+		{"argon2id", []tokenep.Client{client(tokenep.HashSecret("a")), client(argon2idOfAntitiming)}, argon2idOfAntitiming},
+		{"bcrypt", []tokenep.Client{client(bcryptOfAntitiming)}, bcryptOfAntitiming},
+		{"both", []tokenep.Client{client(bcryptOfAntitiming, argon2idOfAntitiming)}, argon2idOfAntitiming},
+	} {
+		compare, decoy := comparison(c.clients)
+		if string(decoy) != c.decoy || (compare == nil) != (c.decoy == "") {
+			t.Errorf("%s: decoy %q", c.name, decoy)
+		}
+	}
+}

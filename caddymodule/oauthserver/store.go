@@ -1,0 +1,87 @@
+package oauthserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// StoreNamespace is the namespace of the modules that are stores.
+const StoreNamespace = "oauth_server.stores"
+
+// defaultStore is the name of the store of a server that names none. It is found by its name, as
+// every store is, so that this package imports no engine.
+const defaultStore = "bolt"
+
+// StoreOpener is what a module of the namespace oauth_server.stores implements. A store that is also
+// an io.Closer is closed when no configuration uses it any longer.
+type StoreOpener interface {
+	// Locate says where the records of the named server are, in words that are the same for the same
+	// records. It does no I/O.
+	Locate(server string) (location string, err error)
+	// Open opens the store at the location. It is called when the configuration starts, once for as
+	// many reloads as keep the location.
+	Open(location string, logger *slog.Logger) (store.Store, error)
+	// Volatile reports whether the records are in the memory of this process alone: they end with it,
+	// and nobody else can read them.
+	Volatile() bool
+}
+
+// parseStore reads the store. Syntax:
+//
+//	store <module> …
+func (s *AuthorizationServer) parseStore(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("store takes the name of a store, such as bolt or memory")
+	}
+	name := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, StoreNamespace+"."+name)
+	if err != nil {
+		return err
+	}
+	s.StoreRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
+	return nil
+}
+
+// StoreName returns the name of the module that is the store, such as "bolt".
+func (s *AuthorizationServer) StoreName() string {
+	if s.storeName != "" {
+		return s.storeName
+	}
+	named := struct {
+		Module string `json:"module"`
+	}{defaultStore}
+	_ = json.Unmarshal(s.StoreRaw, &named) // Caddy refuses what is not an object
+	return named.Module
+}
+
+// acquireStore loads the store module and takes part in its shared state.
+func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
+	if s.StoreRaw == nil {
+		s.StoreRaw = caddyconfig.JSON(map[string]string{"module": defaultStore}, nil)
+	}
+	s.storeName = s.StoreName() // Caddy drops the configuration of a module that it has loaded
+	loaded, err := ctx.LoadModule(s, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("loading the store: %w", err)
+	}
+	module, ok := loaded.(StoreOpener)
+	if !ok {
+		return fmt.Errorf("module %T is no store", loaded)
+	}
+	s.volatile = module.Volatile()
+	location, err := module.Locate(s.name)
+	if err != nil {
+		return err
+	}
+	logger := ctx.Slogger().With("server", s.name)
+	s.poolKey = StoreNamespace + "." + s.storeName + " " + location
+	s.shared, err = acquireShared(s.poolKey, func() (store.Store, error) { return module.Open(location, logger) })
+	return err
+}

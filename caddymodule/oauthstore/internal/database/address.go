@@ -1,0 +1,116 @@
+package database
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+)
+
+// ReadAddress reads the address of a database, which is the argument of a store in a Caddyfile. It
+// refuses a password that everyone could read in the adapted configuration.
+func ReadAddress(d *caddyfile.Dispenser, into *string) error {
+	d.Next() // consume the name of the store
+	if err := adapt.One(d, into); err != nil {
+		return err
+	}
+	return adapt.Located(d, checkPassword(*into))
+}
+
+// errLiteralPassword is for configurations that would show a password in GET /config/ and in autosave.json. {$NAME} in a Caddyfile is one of them, since it
+// is replaced while the file is read.
+var errLiteralPassword = errors.New("the password of a store must be a placeholder, such as {env.NAME} or {file.PATH}, not plain text")
+
+// passwordSetting is a password outside of the user's part of a URL, up to where it may end.
+var passwordSetting = regexp.MustCompile(`(?i)password\s*=\s*'?([^'\s&]*)`)
+
+// userPart returns where the user and password of a URL are. What is before the last @ is taken for them: a password that is not
+// encoded may have a slash, and must not be shown for that.
+func userPart(address string) (from, to int) {
+	scheme := strings.Index(address, "://")
+	to = strings.LastIndex(address, "@")
+	if scheme < 0 || to < scheme+3 {
+		return 0, 0
+	}
+	return scheme + 3, to
+}
+
+// checkPassword refuses an address with a password in plain sight. No error shows any of it.
+func checkPassword(address string) error {
+	from, to := userPart(address)
+	_, password, _ := strings.Cut(withoutPlaceholders(address[from:to]), ":")
+	if password != "" {
+		return errLiteralPassword
+	}
+	for _, setting := range passwordSetting.FindAllStringSubmatch(address, -1) {
+		if withoutPlaceholders(setting[1]) != "" {
+			return errLiteralPassword
+		}
+	}
+	return nil
+}
+
+var addressPlaceholder = regexp.MustCompile(`\{(?:env|file)\.[^{}]+\}`)
+
+func withoutPlaceholders(s string) string { return addressPlaceholder.ReplaceAllString(s, "") }
+
+// locationKey makes the digests of addresses worth nothing outside of this process.
+var locationKey = rand.Text()
+
+// Locate resolves an address of a database. Its location has a digest in place of the address, so that another password is another
+// location, which a reload opens anew, and none can be seen.
+func Locate(option, address, server string) (resolved, location string, err error) {
+	if address == "" {
+		return "", "", errors.New(option + " is missing")
+	}
+	if err := checkPassword(address); err != nil {
+		return "", "", fmt.Errorf("%s: %w", option, err)
+	}
+	from, to := userPart(address)
+	rest := keep
+	if !strings.Contains(address, "://") && passwordSetting.MatchString(address) {
+		rest = quote
+	}
+	for _, part := range []struct {
+		text   string
+		escape func(string) string
+	}{{address[:from], rest}, {address[from:to], encode}, {address[to:], rest}} {
+		text, err := resolveEscaped(part.text, part.escape)
+		if err != nil {
+			return "", "", fmt.Errorf("%s: %w", option, err)
+		}
+		resolved += text
+	}
+	mac := hmac.New(sha256.New, []byte(locationKey))
+	mac.Write([]byte(resolved))
+	return resolved, server + " " + hex.EncodeToString(mac.Sum(nil)), nil
+}
+
+func keep(s string) string { return s }
+
+// encode is for the user's part of a URL, where a space is no +.
+func encode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+// quote is for the value of a setting, in quotes or not.
+func quote(s string) string { return strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) }
+
+// resolveEscaped replaces placeholders, each value escaped for where it stands.
+func resolveEscaped(text string, escape func(string) string) (string, error) {
+	return caddy.NewReplacer().ReplaceFunc(text, func(name string, value any) (any, error) {
+		resolved := caddy.ToString(value)
+		if resolved == "" {
+			return nil, fmt.Errorf("placeholder {%s} is empty", name)
+		}
+		return escape(resolved), nil
+	})
+}

@@ -1,0 +1,69 @@
+package memorystore
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+)
+
+func init() { caddy.RegisterModule(new(Store)) }
+
+// Store is the store memory: it keeps everything in this process: keys, API tokens and run-time clients are gone when it ends, but survive a reload.
+// It is for trying things out.
+type Store struct {
+	// How many records it holds. Default: 2097152. When it is full new ones are refused; what lives is never dropped.
+	// A change takes effect with the next start of Caddy, since a reload keeps the memory.
+	MaxRecords int `json:"max_records,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "oauth_server.stores.memory",
+		New: func() caddy.Module { return new(Store) },
+	}
+}
+
+// Validate refuses a negative bound.
+func (m *Store) Validate() error {
+	if m.MaxRecords < 0 {
+		return fmt.Errorf("max_records is %d; it cannot be negative", m.MaxRecords)
+	}
+	return nil
+}
+
+// Locate gives each server a memory of its own.
+func (*Store) Locate(server string) (string, error) { return server, nil }
+
+// Open returns an empty store.
+func (m *Store) Open(string, *slog.Logger) (store.Store, error) {
+	return memory.New(memory.Options{Max: m.MaxRecords}), nil
+}
+
+// Volatile is true: the records end with the process.
+func (*Store) Volatile() bool { return true }
+
+// UnmarshalCaddyfile reads the store. Syntax:
+//
+//	store memory [<max_records>]
+func (m *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the name of the store
+	if d.CountRemainingArgs() > 0 {
+		return adapt.Count(d, &m.MaxRecords)
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Validator         = (*Store)(nil)
+	_ caddyfile.Unmarshaler   = (*Store)(nil)
+	_ oauthserver.StoreOpener = (*Store)(nil)
+)

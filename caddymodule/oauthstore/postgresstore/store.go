@@ -1,0 +1,64 @@
+package postgresstore
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/internal/database"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/postgres"
+)
+
+func init() { caddy.RegisterModule(new(Store)) }
+
+// Store is the store postgres: it keeps everything in a table of PostgreSQL, which any number of machines can share. The records of each server have its name in them.
+// The table is made when it is first needed.
+type Store struct {
+	// How to connect, as libpq has it: postgres://user:password@host:port/database?sslmode=verify-full, or host=… user=… password=… dbname=….
+	// Placeholders are resolved when the configuration is loaded, and the password must be one: {env.PGPASSWORD}, or {file./run/secrets/postgres}.
+	// It is encoded or quoted as need be; when a placeholder is all of the string, the password in it is encoded already.
+	DSN string `json:"dsn,omitempty"`
+
+	resolved string
+	server   string
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "oauth_server.stores.postgres",
+		New: func() caddy.Module { return new(Store) },
+	}
+}
+
+// Locate resolves the connection string, and returns a digest of it.
+func (p *Store) Locate(server string) (location string, err error) {
+	p.server = server
+	p.resolved, location, err = database.Locate("dsn of the store", p.DSN, server)
+	return location, err
+}
+
+// Open makes no connection yet: PostgreSQL may be away when Caddy starts.
+func (p *Store) Open(_ string, logger *slog.Logger) (store.Store, error) {
+	return postgres.Open(context.Background(), p.resolved, postgres.Options{Namespace: p.server, Logger: logger})
+}
+
+// Volatile is false: the records are in PostgreSQL.
+func (*Store) Volatile() bool { return false }
+
+// UnmarshalCaddyfile reads the store. Syntax:
+//
+//	store postgres <dsn>
+func (p *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	return database.ReadAddress(d, &p.DSN)
+}
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler   = (*Store)(nil)
+	_ oauthserver.StoreOpener = (*Store)(nil)
+)

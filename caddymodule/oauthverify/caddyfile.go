@@ -1,0 +1,185 @@
+package oauthverify
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h := new(Handler)
+	return h, h.UnmarshalCaddyfile(helper.Dispenser)
+}
+
+// UnmarshalCaddyfile reads the directive. Syntax:
+//
+//	oauth_verify [<matcher>] {
+//	    server    <name>
+//	    issuer    <url> { … }
+//	    audience  <values…>
+//	    scope     <scope tokens, all of them…>
+//	    any_scope <scope tokens, one of them…>
+//	    header    <header> <claim>
+//	    strip     <headers…>
+//	    realm     <realm>
+//	    leeway    <duration>
+//	    optional
+//	    keep_authorization
+//	    allow_preflight
+//	    form_token
+//	    insecure_query_token
+//	    insecure_any_audience
+//	    max_token_size <bytes>
+//	}
+//
+// issuer and header may be repeated.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Err("oauth_verify takes no argument; its options go into its block")
+	}
+	block := *d // stays where the block begins
+	err := adapt.Block(d, func(option string) error {
+		if err := h.parseOption(d, option); err != nil {
+			return err
+		}
+		return adapt.Located(d, h.check())
+	}, "issuer", "header")
+	if err != nil {
+		return err
+	}
+	return adapt.Located(&block, h.checkAudience())
+}
+
+func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
+	if flag := h.flag(option); flag != nil {
+		return adapt.Flag(d, flag)
+	}
+	switch option {
+	case "server":
+		return adapt.One(d, &h.Server)
+	case "issuer":
+		return h.parseIssuer(d)
+	case "audience":
+		return adapt.Some(d, &h.Audience)
+	case "scope":
+		return adapt.Some(d, &h.Scope)
+	case "any_scope":
+		return adapt.Some(d, &h.AnyScope)
+	case "header":
+		return h.parseHeader(d)
+	case "strip":
+		return adapt.Some(d, &h.Strip)
+	case "realm":
+		return adapt.One(d, &h.Realm)
+	case "leeway":
+		h.Leeway = new(caddy.Duration)
+		return adapt.Duration(d, h.Leeway)
+	case "max_token_size":
+		return adapt.Count(d, &h.MaxTokenSize)
+	default:
+		return adapt.Unknown(d)
+	}
+}
+
+// check puts together what is known so far, with an issuer in the place of those that are known later.
+func (h *Handler) check() error {
+	realm := ""
+	if adapt.IsLiteral(h.Realm) {
+		realm = h.Realm
+	}
+	_, err := h.assemble(anyIssuer(verify.TrustedIssuer{Name: "any"}), realm)
+	return err
+}
+
+// anyIssuer completes an issuer whose keys and audience are not known yet.
+func anyIssuer(issuer verify.TrustedIssuer) verify.Config {
+	issuer.Keys, issuer.InsecureAnyAudience = new(verify.StaticKeys), true
+	return verify.Config{Issuers: []verify.TrustedIssuer{issuer}}
+}
+
+// flag returns the option of that name which has no arguments, or nil.
+func (h *Handler) flag(option string) *bool {
+	switch option {
+	case "optional":
+		return &h.Optional
+	case "keep_authorization":
+		return &h.KeepAuthorization
+	case "allow_preflight":
+		return &h.AllowPreflight
+	case "form_token":
+		return &h.FormToken
+	case "insecure_query_token":
+		return &h.InsecureQueryToken
+	case "insecure_any_audience":
+		return &h.InsecureAnyAudience
+	}
+	return nil
+}
+
+func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 || args[0] == "" || args[1] == "" {
+		return d.Err("header takes two arguments: the header and the claim")
+	}
+	h.Headers = append(h.Headers, ClaimHeader{Header: args[0], Claim: args[1]})
+	return nil
+}
+
+// parseIssuer reads an issuer that is not of this process. Syntax:
+//
+//	issuer <url> {
+//	    jwks_file  <path>
+//	    audience   <values…>
+//	    algorithms <algs…>
+//	    types      <typs…>
+//	    allow_missing_kid
+//	}
+func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
+	t := new(TrustedIssuer)
+	if err := adapt.One(d, &t.Issuer); err != nil {
+		return err
+	}
+	for _, other := range h.Issuers {
+		if other.Issuer == t.Issuer {
+			return d.Errf("issuer %s is given twice", t.Issuer)
+		}
+	}
+	h.Issuers = append(h.Issuers, t)
+	block := *d // stays where the block begins
+	err := adapt.Block(d, func(option string) error {
+		if err := t.parseOption(d, option); err != nil {
+			return err
+		}
+		_, err := verify.New(anyIssuer(t.trust()))
+		return adapt.Located(d, err)
+	})
+	if err == nil && t.JWKSFile == "" {
+		err = block.Errf("issuer %s: jwks_file is missing: the file with its public keys", t.Issuer)
+	}
+	return err
+}
+
+func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "jwks_file":
+		return adapt.One(d, &t.JWKSFile)
+	case "audience":
+		return adapt.Some(d, &t.Audience)
+	case "algorithms":
+		return adapt.Some(d, &t.Algorithms)
+	case "types":
+		return adapt.Some(d, &t.Types)
+	case "allow_missing_kid":
+		return adapt.Flag(d, &t.AllowMissingKID)
+	default:
+		return adapt.Unknown(d)
+	}
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,113 @@
+package oauthverify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// observe counts the decision, and logs a refusal: Caddy itself logs those at DEBUG only. No line shows a token.
+func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time.Duration) {
+	count(h.label, result(r, t, err), took)
+	if err == nil {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("client_ip", adapt.ClientAddress(r).String()),
+	}
+	level := slog.LevelInfo
+	if refusal, ok := errors.AsType[*verify.Error](err); ok {
+		attrs = append(attrs, slog.String("error", refusal.Code), slog.Int("status", refusal.Status))
+		if t := refusal.Token; t != nil {
+			attrs = append(attrs, slog.String("client", t.ClientID), slog.String("sub", t.Subject), slog.String("jti", t.ID))
+		}
+		if refusal.Status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	attrs = append(attrs, slog.String("reason", err.Error()))
+	h.logger.LogAttrs(r.Context(), level, "request denied", attrs...)
+}
+
+// result is the decision in one word, from a fixed list.
+func result(r *http.Request, t *verify.Token, err error) string {
+	if err == nil {
+		switch {
+		case t != nil:
+			return "ok"
+		case r.Method == http.MethodOptions:
+			return "preflight"
+		}
+		return "anonymous"
+	}
+	refusal, ok := errors.AsType[*verify.Error](err)
+	switch {
+	case !ok || refusal.Status == http.StatusInternalServerError:
+		return "error"
+	case refusal.Status == http.StatusServiceUnavailable:
+		return "unavailable"
+	case refusal.Code == "":
+		return "no_token"
+	}
+	return refusal.Code
+}
+
+// public is a refusal without its cause, which is for the log alone: handle_errors may show {err.message} to the client.
+func public(err error) error {
+	refusal, ok := errors.AsType[*verify.Error](err)
+	if !ok {
+		return errors.New("the request could not be judged")
+	}
+	shown := *refusal
+	shown.Cause, shown.Token = nil, nil
+	return &shown
+}
+
+// identify returns the request with the identity of the token: in its context, and in {http.auth.user.*}. Whatever an earlier
+// handler said about the user is gone, so that no two identities mix.
+func identify(r *http.Request, t *verify.Token) *http.Request {
+	ctx := r.Context()
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.DeleteByPrefix(userPlaceholder)
+		repl.Set(userPlaceholder+"id", t.Subject) // and not a claim of that name
+		if earlier, ok := ctx.Value(identityKey{}).(*identity); ok {
+			earlier.claims = t.Claims
+		} else {
+			user := &identity{t.Claims}
+			repl.Map(user.placeholder)
+			ctx = context.WithValue(ctx, identityKey{}, user)
+		}
+	}
+	return r.WithContext(verify.NewContext(ctx, t))
+}
+
+const userPlaceholder = "http.auth.user."
+
+// identity is the claims of the last guard that a request has passed. They are looked up as they are asked for, since most never are.
+type identity struct{ claims map[string]any }
+
+type identityKey struct{}
+
+// placeholder gives {http.auth.user.<claim>}. A claim is a value, which is never itself expanded.
+func (i *identity) placeholder(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, userPlaceholder)
+	if !ok {
+		return nil, false
+	}
+	switch value := i.claims[name].(type) {
+	case string, bool:
+		return value, true
+	case json.Number:
+		return value.String(), true
+	}
+	return nil, false
+}

@@ -1,0 +1,9 @@
+// Package oauthverify is the Caddy module http.handlers.oauth_verify, which lets pass whoever has a
+// good access token, over verify.Guard.
+//
+//	handler.go    the handler
+//	caddyfile.go  the grammar of its directive
+//	issuer.go     whom it trusts
+//	decide.go     what a decision leads to: a log line, an error, an identity
+//	metrics.go    the counters
+package oauthverify
