@@ -94,7 +94,7 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 				Methods []string `json:"token_endpoint_auth_methods_supported"`
 			}
 			answer := httptest.NewRecorder()
-			routes["/.well-known/oauth-authorization-server"].ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+			routes.Find("/.well-known/oauth-authorization-server").ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
 			if err := json.Unmarshal(answer.Body.Bytes(), &metadata); err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 }
 
 // mounted returns the endpoints of a server without clients.
-func mounted(t *testing.T, exchange server.Exchange) server.Routes {
+func mounted(t *testing.T, exchange server.Exchange) *server.Routes {
 	t.Helper()
 	s, err := server.New(server.Config{Issuer: "https://id.example", Store: memory.New(memory.Options{}), Exchange: exchange, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -135,13 +135,13 @@ func mounted(t *testing.T, exchange server.Exchange) server.Routes {
 }
 
 // offers reports whether the token endpoint has a grant: it says so before it asks who wants it.
-func offers(t *testing.T, routes server.Routes, grantType string) bool {
+func offers(t *testing.T, routes *server.Routes, grantType string) bool {
 	t.Helper()
 	form := url.Values{"grant_type": {grantType}}
 	request := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(form.Encode()))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	answer := httptest.NewRecorder()
-	routes["/oauth/token"].ServeHTTP(answer, request)
+	routes.Find("/oauth/token").ServeHTTP(answer, request)
 	var refused struct{ Error string }
 	if err := json.Unmarshal(answer.Body.Bytes(), &refused); err != nil || refused.Error == "" {
 		t.Fatalf("%s: %s %v", grantType, answer.Body, err)

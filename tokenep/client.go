@@ -218,7 +218,15 @@ func (c *Client) validateAuthMethod() error {
 			return fmt.Errorf("auth_method %s needs a key", c.AuthMethod)
 		}
 	default:
-		return fmt.Errorf("unknown auth_method %q; expected one of %s", c.AuthMethod, strings.Join(authMethods, ", "))
+		return CheckAuthMethod(c.AuthMethod)
+	}
+	return nil
+}
+
+// CheckAuthMethod returns what is wrong with a value of Client.AuthMethod.
+func CheckAuthMethod(method string) error {
+	if !slices.Contains(authMethods, method) {
+		return fmt.Errorf("unknown auth_method %q; expected one of %s", method, strings.Join(authMethods, ", "))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func newAdmin(t *testing.T, s store.Store, configured ...string) *API {
 	t.Helper()
 	clients := []map[string]string{}
 	for _, id := range configured {
-		clients = append(clients, map[string]string{"id": id})
+		clients = append(clients, map[string]string{"client_id": id})
 	}
 	config, err := json.Marshal(map[string]any{"servers": map[string]any{"default": map[string]any{
 		"issuer": "http://localhost:8080", "store": map[string]string{"module": "test_given"}, "clients": clients,
@@ -165,7 +165,7 @@ func TestAdminStoreAway(t *testing.T) {
 	engine.gone.Store(true)
 	for _, c := range [][3]string{
 		{"GET", "clients"},
-		{"POST", "clients", `{"id":"a","grants":["client_credentials"]}`},
+		{"POST", "clients", `{"client_id":"a","grant_types":["client_credentials"]}`},
 		{"DELETE", "clients/a"},
 		{"GET", "api_tokens"},
 		{"GET", "api_tokens?owner=alice"},
@@ -198,19 +198,19 @@ func TestAdminRefusals(t *testing.T) {
 		{"method", "PATCH", "clients", "", 405, "PATCH"},
 		{"no body", "POST", "clients", "", 400, "JSON"},
 		{"array", "POST", "clients", "[]", 400, "JSON"},
-		{"two objects", "POST", "clients", `{"id":"a","grants":["client_credentials"]}{}`, 400, "something follows"},
-		{"too long", "POST", "clients", `{"id":"` + strings.Repeat("a", maxBody) + `"}`, 400, "too large"},
+		{"two objects", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"]}{}`, 400, "something follows"},
+		{"too long", "POST", "clients", `{"client_id":"` + strings.Repeat("a", maxBody) + `"}`, 400, "too large"},
 		{"unknown member", "POST", "clients", `{"secret":"hunter2"}`, 400, `unknown field "secret"`},
-		{"client without id", "POST", "clients", `{"grants":["client_credentials"]}`, 400, "id:"},
-		{"long id", "POST", "clients", `{"id":"` + strings.Repeat("a", 129) + `","grants":["client_credentials"]}`, 400, "id"},
-		{"grant", "POST", "clients", `{"id":"a","grants":["implicit"]}`, 400, "grants:"},
-		{"scope", "POST", "clients", `{"id":"a","grants":["client_credentials"],"scope":["\""]}`, 400, "scope:"},
-		{"default scope", "POST", "clients", `{"id":"a","grants":["client_credentials"],"default_scope":["a"]}`, 400, "default_scope"},
-		{"audience", "POST", "clients", `{"id":"a","grants":["client_credentials"],"audience":[""]}`, 400, "audience:"},
-		{"ttl", "POST", "clients", `{"id":"a","grants":["client_credentials"],"access_token_ttl":"2h"}`, 400, "access_token_ttl:"},
-		{"auth method", "POST", "clients", `{"id":"a","grants":["client_credentials"],"auth_method":"private_key_jwt"}`, 400, "auth_method"},
-		{"created", "POST", "clients", `{"id":"a","grants":["client_credentials"],"configured":true}`, 400, "configured"},
-		{"configured", "POST", "clients", `{"id":"billing","grants":["client_credentials"]}`, 409, "configuration"},
+		{"client without id", "POST", "clients", `{"grant_types":["client_credentials"]}`, 400, "client_id:"},
+		{"long id", "POST", "clients", `{"client_id":"` + strings.Repeat("a", 129) + `","grant_types":["client_credentials"]}`, 400, "id"},
+		{"grant", "POST", "clients", `{"client_id":"a","grant_types":["implicit"]}`, 400, "unknown grant"},
+		{"scope", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"scope":"\""}`, 400, "scope"},
+		{"default scope", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"default_scope":"a"}`, 400, "default_scope"},
+		{"audience", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"audience":[""]}`, 400, "audience:"},
+		{"ttl", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"access_token_ttl":"2h"}`, 400, "access_token_ttl:"},
+		{"auth method", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"token_endpoint_auth_method":"private_key_jwt"}`, 400, "auth_method"},
+		{"created", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"configured":true}`, 400, "configured"},
+		{"configured", "POST", "clients", `{"client_id":"billing","grant_types":["client_credentials"]}`, 409, "configuration"},
 		{"remove configured", "DELETE", "clients/billing", "", 409, "configuration"},
 		{"remove unknown", "DELETE", "clients/nobody", "", 404, "nobody"},
 		{"limit", "GET", "clients?limit=1001", "", 400, "limit:"},
@@ -246,7 +246,7 @@ func TestAdminRefusals(t *testing.T) {
 func TestAdminClientPages(t *testing.T) {
 	a := newAdmin(t, memory.New(memory.Options{}), "a", "c", "d", "i", "j")
 	for _, id := range []string{"b", "e", "f", "g", "h"} {
-		if status, text, _ := a.ask("POST", "clients", `{"id":"`+id+`","grants":["client_credentials"]}`); status != http.StatusCreated {
+		if status, text, _ := a.ask("POST", "clients", `{"client_id":"`+id+`","grant_types":["client_credentials"]}`); status != http.StatusCreated {
 			t.Fatal(status, text)
 		}
 	}
@@ -274,7 +274,7 @@ func TestAdminClientPages(t *testing.T) {
 func TestAdminPathSegments(t *testing.T) {
 	a := newAdmin(t, memory.New(memory.Options{}))
 	for _, id := range []string{"plain", "a b", "a/b", "50%", "a?b#c", "clients"} {
-		body, _ := json.Marshal(adminClient{ID: id, Grants: []string{"client_credentials"}})
+		body, _ := json.Marshal(tokenep.Client{ID: id, GrantTypes: []string{"client_credentials"}})
 		if status, text, _ := a.ask("POST", "clients", string(body)); status != http.StatusCreated {
 			t.Fatal(status, text)
 		}

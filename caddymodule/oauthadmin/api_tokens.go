@@ -2,7 +2,6 @@ package oauthadmin
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,7 +15,7 @@ type newAPIToken struct {
 	Name      string         `json:"name,omitempty"`       // for people
 	Owner     string         `json:"owner"`                // sub of the access tokens made from it
 	Service   string         `json:"service"`              // aud of the access tokens made from it
-	Scope     []string       `json:"scope,omitempty"`      // the most that it allows
+	Scope     verify.Scope   `json:"scope,omitempty"`      // the most that it allows
 	Expires   time.Time      `json:"expires,omitzero"`     // default: as late as the server allows
 	ExpiresIn caddy.Duration `json:"expires_in,omitempty"` // instead of expires: nanoseconds, or a text such as "90d"
 }
@@ -82,16 +81,12 @@ func createAPIToken(r *request) (any, error) {
 	case in.ExpiresIn > 0 && !in.Expires.IsZero():
 		return nil, refuse(http.StatusBadRequest, "expires and expires_in exclude each other")
 	}
-	scope, err := verify.ParseScope(strings.Join(in.Scope, " "))
-	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "scope: %w", err)
-	}
 	if in.ExpiresIn > 0 {
 		in.Expires = r.server.Server().Config.Now().Add(time.Duration(in.ExpiresIn))
 	}
 	var made madeAPIToken
 	made.Token, made.APIToken, err = tokens.Create(r.Context(), state.APIToken{
-		Name: in.Name, Owner: in.Owner, Service: in.Service, Scope: scope, Expires: in.Expires,
+		Name: in.Name, Owner: in.Owner, Service: in.Service, Scope: in.Scope, Expires: in.Expires,
 	})
 	return made, err
 }

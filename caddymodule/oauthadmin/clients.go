@@ -4,41 +4,27 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
-// adminClient is a client as the admin API shows it, and takes it: without its secrets. The members are those of a configured client.
-type adminClient struct {
-	ID             string         `json:"id"`
-	Name           string         `json:"name,omitempty"`
-	AuthMethod     string         `json:"auth_method,omitempty"` // none: a public client, which gets no secret
-	Grants         []string       `json:"grants,omitempty"`
-	Scope          []string       `json:"scope,omitempty"`
-	DefaultScope   []string       `json:"default_scope,omitempty"`
-	Audience       []string       `json:"audience,omitempty"`
-	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"` // nanoseconds, or a text such as "4h"
-	ExchangeFrom   []string       `json:"exchange_from,omitempty"`
-
-	// In answers alone.
-	Created    time.Time `json:"created,omitzero"`
-	Configured bool      `json:"configured,omitempty"` // it is in Caddy's configuration, and is changed there
+// shownClient is a client as the admin API shows it, without its secrets, and takes it.
+type shownClient struct {
+	tokenep.Client
+	Configured bool `json:"configured,omitempty"` // it is in Caddy's configuration, and is changed there
 }
 
 type clientPage struct {
-	Clients []adminClient `json:"clients"`
+	Clients []shownClient `json:"clients"`
 	Next    string        `json:"next,omitempty"` // what to pass as after to go on; absent at the end
 }
 
 // madeClient is the answer that has the secret.
 type madeClient struct {
-	Client adminClient `json:"client"`
+	Client shownClient `json:"client"`
 	Secret string      `json:"secret,omitempty"`
 }
 
@@ -52,7 +38,7 @@ func listClients(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := clientPage{Clients: []adminClient{}}
+	page := clientPage{Clients: []shownClient{}}
 	last := "" // what is beyond it may be in the store too, and waits for the next page
 	for i := range stored {
 		page.Clients = append(page.Clients, showClient(&stored[i], false))
@@ -64,7 +50,7 @@ func listClients(r *request) (any, error) {
 			page.Clients = append(page.Clients, showClient(c, true))
 		}
 	}
-	slices.SortStableFunc(page.Clients, func(a, b adminClient) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(page.Clients, func(a, b shownClient) int { return cmp.Compare(a.ID, b.ID) })
 	page.Clients = page.Clients[:min(limit, len(page.Clients))]
 	if n := len(page.Clients); n > 0 {
 		page.Next = page.Clients[n-1].ID
@@ -74,22 +60,21 @@ func listClients(r *request) (any, error) {
 
 // addClient registers a client. The answer has its secret, if it has one.
 func addClient(r *request) (any, error) {
-	var in adminClient
+	var in shownClient
 	if err := r.read(&in); err != nil {
 		return nil, err
 	}
 	if configured(r.server, in.ID) {
 		return nil, configuredClient(r.server, in.ID, "no other can be added under this id")
 	}
-	client, err := in.client(r.server)
+	if err := checkNewClient(r.server.Server(), &in); err != nil {
+		return nil, err
+	}
+	secret, err := r.server.Server().Clients.Add(r.Context(), in.Client)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := r.server.Server().Clients.Add(r.Context(), client)
-	if err != nil {
-		return nil, err
-	}
-	added, err := r.server.Server().Clients.Load(r.Context(), client.ID)
+	added, err := r.server.Server().Clients.Load(r.Context(), in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -113,50 +98,29 @@ func configuredClient(s *oauthserver.AuthorizationServer, id, consequence string
 	return refuse(http.StatusConflict, "client %q is in Caddy's configuration, under oauth_server %s: %s", id, s.Name(), consequence)
 }
 
-// client checks what was submitted, field by field.
-func (c *adminClient) client(s *oauthserver.AuthorizationServer) (client tokenep.Client, err error) {
-	client = tokenep.Client{
-		ID: c.ID, Name: c.Name, AuthMethod: c.AuthMethod, Audience: c.Audience,
-		TokenTTL: time.Duration(c.AccessTokenTTL), From: c.ExchangeFrom,
-	}
-	switch longest := s.Server().Config.LongestTTL(); {
+// checkNewClient refuses what cannot be submitted, beside what is wrong with any client.
+func checkNewClient(s *server.Server, c *shownClient) error {
+	switch longest := s.Config.LongestTTL(); {
 	case c.ID == "":
-		return client, refuse(http.StatusBadRequest, "id: it is required")
-	case len(c.Grants) == 0:
-		return client, refuse(http.StatusBadRequest, "grants: at least one is required, or the client can do nothing")
+		return refuse(http.StatusBadRequest, "client_id: it is required")
+	case len(c.GrantTypes) == 0:
+		return refuse(http.StatusBadRequest, "grant_types: at least one is required, or the client can do nothing")
 	case slices.Contains(c.Audience, ""):
-		return client, refuse(http.StatusBadRequest, "audience: one is empty")
-	case client.TokenTTL > longest:
+		return refuse(http.StatusBadRequest, "audience: one is empty")
+	case time.Duration(c.AccessTokenTTL) > longest:
 		// Keys and revocations are kept for as long as the configuration lets tokens live, and no longer.
-		return client, refuse(http.StatusBadRequest, "access_token_ttl: the configuration of the server allows %s at most", longest)
-	case !c.Created.IsZero() || c.Configured:
-		return client, refuse(http.StatusBadRequest, "created and configured cannot be chosen")
+		return refuse(http.StatusBadRequest, "access_token_ttl: the configuration of the server allows %s at most",
+			tokenep.Duration(longest))
+	case len(c.Secrets) > 0:
+		return refuse(http.StatusBadRequest, "secrets: the server makes the secret")
+	case c.IssuedAt != 0 || c.Configured:
+		return refuse(http.StatusBadRequest, "client_id_issued_at and configured cannot be chosen")
 	}
-	for _, name := range c.Grants {
-		grantType, ok := oauthserver.GrantType(name)
-		if !ok {
-			return client, refuse(http.StatusBadRequest, "grants: %q is unknown; there are client_credentials and token_exchange", name)
-		}
-		if !slices.Contains(client.Grants, grantType) {
-			client.Grants = append(client.Grants, grantType)
-		}
-	}
-	if client.Scope, err = verify.ParseScope(strings.Join(c.Scope, " ")); err != nil {
-		return client, refuse(http.StatusBadRequest, "scope: %w", err)
-	}
-	if client.Default, err = verify.ParseScope(strings.Join(c.DefaultScope, " ")); err != nil {
-		return client, refuse(http.StatusBadRequest, "default_scope: %w", err)
-	}
-	return client, nil
+	return nil
 }
 
-func showClient(c *tokenep.Client, configured bool) adminClient {
-	shown := adminClient{
-		ID: c.ID, Name: c.Name, AuthMethod: c.AuthMethod, Grants: c.Grants, Scope: c.Scope, DefaultScope: c.Default,
-		Audience: c.Audience, AccessTokenTTL: caddy.Duration(c.TokenTTL), ExchangeFrom: c.From, Created: c.Created, Configured: configured,
-	}
-	if c.Public() {
-		shown.AuthMethod = tokenep.AuthNone
-	}
+func showClient(c *tokenep.Client, configured bool) shownClient {
+	shown := shownClient{Client: *c, Configured: configured}
+	shown.Secrets = nil
 	return shown
 }

@@ -3,16 +3,15 @@ package oauthadmin
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
 
 func clientCommand() *cobra.Command {
@@ -27,15 +26,8 @@ kept: the server has only its hash.`
         --scope "orders:read orders:write" --audience https://api.example.com/orders
   $ secret=$(caddy oauth client add reports --grant token_exchange --scope orders:read)`
 	flags := add.Flags()
-	flags.String("name", "", "What people call it")
-	flags.StringSliceP("grant", "g", nil, "Grant that it may use: client_credentials or token_exchange (repeatable)")
-	flags.String("scope", "", "Scope that it may ask for: scope tokens separated by spaces")
-	flags.String("default-scope", "", "Scope that it gets when it asks for none (default: all of --scope)")
-	flags.StringArray("audience", nil, "Resource that its tokens may be for (repeatable)")
-	flags.String("auth-method", "", "How it must authenticate: client_secret_basic or client_secret_post (default: either)")
-	flags.Bool("public", false, "It has no secret")
-	flags.String("access-token-ttl", "", "Life of its access tokens, such as 15m (default: the server's)")
-	flags.StringArray("exchange-from", nil, "Client whose access tokens it may exchange beside its own, or * (repeatable)")
+	addOptions(flags, new(tokenep.Client))
+	flags.Bool("public", false, "It has no secret: the same as --auth-method none")
 
 	list := leaf("list", "Lists the clients", cmdClientList)
 	list.Long = `
@@ -53,22 +45,12 @@ of the configuration.`, add, list, remove)
 }
 
 func cmdClientAdd(fl caddycmd.Flags) (int, error) {
-	client := adminClient{
-		ID: fl.Arg(0), Name: fl.String("name"), AuthMethod: fl.String("auth-method"),
-		Scope: strings.Fields(fl.String("scope")), DefaultScope: strings.Fields(fl.String("default-scope")),
+	client := tokenep.Client{ID: fl.Arg(0)}
+	if err := readOptions(fl, &client); err != nil {
+		return failed(err)
 	}
-	client.Grants, _ = fl.GetStringSlice("grant")
-	client.Audience, _ = fl.GetStringArray("audience")
-	client.ExchangeFrom, _ = fl.GetStringArray("exchange-from")
 	if fl.Bool("public") {
 		client.AuthMethod = tokenep.AuthNone
-	}
-	if text := fl.String("access-token-ttl"); text != "" {
-		ttl, err := caddy.ParseDuration(text)
-		if err != nil {
-			return failed(err)
-		}
-		client.AccessTokenTTL = caddy.Duration(ttl)
 	}
 	var made madeClient
 	if err := callAdmin(fl, http.MethodPost, []string{"clients"}, nil, client, &made); err != nil {
@@ -83,7 +65,7 @@ func cmdClientAdd(fl caddycmd.Flags) (int, error) {
 }
 
 func cmdClientList(fl caddycmd.Flags) (int, error) {
-	clients := []adminClient{}
+	clients := []shownClient{}
 	err := listAll(func(after string) (string, error) {
 		var page clientPage
 		err := callAdmin(fl, http.MethodGet, []string{"clients"}, url.Values{"after": {after}}, nil, &page)
@@ -99,16 +81,19 @@ func cmdClientList(fl caddycmd.Flags) (int, error) {
 	rows := [][]string{{"ID", "NAME", "AUTH", "GRANTS", "SCOPE", "AUDIENCE", "CREATED"}}
 	for i := range clients {
 		c := &clients[i]
-		created := printTime(c.Created)
-		if c.Configured {
+		created := ""
+		switch {
+		case c.Configured:
 			created = "configured"
+		case c.IssuedAt != 0:
+			created = printTime(time.Unix(c.IssuedAt, 0))
 		}
 		auth := c.AuthMethod
 		if auth == "" {
 			auth = "secret"
 		}
 		rows = append(rows, []string{
-			printText(c.ID), printText(c.Name), auth, shortGrants(c.Grants), strings.Join(c.Scope, ","), strings.Join(c.Audience, ","), created,
+			printText(c.ID), printText(c.Name), auth, shortGrants(c.GrantTypes), strings.Join(c.Scope, ","), strings.Join(c.Audience, ","), created,
 		})
 	}
 	printTable(rows)
@@ -125,11 +110,9 @@ func cmdClientRemove(fl caddycmd.Flags) (int, error) {
 
 // shortGrants writes grant types as a configuration does.
 func shortGrants(types []string) string {
-	short := slices.Clone(types)
-	for i := range short {
-		if short[i] == grant.TokenExchangeType {
-			short[i] = "token_exchange"
-		}
+	short := make([]string, len(types))
+	for i, grantType := range types {
+		short[i] = tokenep.GrantName(grantType)
 	}
 	return strings.Join(short, ",")
 }

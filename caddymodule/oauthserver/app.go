@@ -42,7 +42,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision sets the servers up. Nothing is opened, generated or written before Start.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.settled = ctx, make(chan struct{})
-	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration); err != nil {
+	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration, endpointRequests, endpointDuration); err != nil {
 		return err
 	}
 	stores := make(map[string]string, len(a.Servers))

@@ -19,11 +19,9 @@ func (s *AuthorizationServer) check() error {
 		return errors.New("issuer is missing: the URL by which clients know the server, such as https://auth.example.com")
 	}
 	for _, c := range s.Clients {
-		if c == nil || s.TokenExchange != nil {
-			continue
-		}
-		if slices.ContainsFunc(c.Grants, func(name string) bool { return grantTypes[name] == grant.TokenExchangeType }) {
-			return fmt.Errorf("client %q has the grant token_exchange, and the oauth_server has no token_exchange: add it, or take the grant away", c.ID)
+		if c != nil && s.TokenExchange == nil && c.May(grant.TokenExchangeType) {
+			return fmt.Errorf("client %q has the grant token_exchange, and the oauth_server has no token_exchange: "+
+				"add it, or take the grant away", c.ID)
 		}
 	}
 	return nil
@@ -39,7 +37,7 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 				logger.Warn("a secret has expired; remove it", "client", c.ID, "expired", secret.Expires)
 			}
 		}
-		for _, id := range c.From {
+		for _, id := range c.ExchangeFrom {
 			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {
 				logger.Warn("exchange_from names a client that is not in the configuration", "client", c.ID, "exchange_from", id)
 			}

@@ -20,8 +20,8 @@ func TestWarnClients(t *testing.T) {
 		{"an expired secret", "client=billing expired=2030-01-31", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker, Expires: now}}}},
 		{"a secret that expires", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker, Expires: now.Add(time.Second)}}}},
 		{"a secret that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker}}}},
-		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{From: []string{"gateway"}}},
-		{"exchange_from a client", "", tokenep.Client{From: []string{"portal", "*"}}},
+		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{ExchangeFrom: []string{"gateway"}}},
+		{"exchange_from a client", "", tokenep.Client{ExchangeFrom: []string{"portal", "*"}}},
 	} {
 		var log bytes.Buffer
 		row.client.ID = "billing"

@@ -4,66 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Client is a client that is known from the configuration (RFC 6749 §2).
-type Client struct {
-	// The client_id: up to 128 visible ASCII characters or spaces (RFC 6749 appendix A.1). Required.
-	ID string `json:"id"`
-
-	// The secrets, any of which authenticates: give two while one is being replaced. Without a secret the client is public (RFC 6749 §2.1).
-	Secrets []Secret `json:"secrets,omitempty"`
-
-	// How the client must authenticate (RFC 7591 §2): client_secret_basic, client_secret_post or none. Default: either way with a secret, none without.
-	AuthMethod string `json:"auth_method,omitempty"`
-
-	// The grant types it may use: client_credentials (RFC 6749 §4.4), and token_exchange, which is short for
-	// urn:ietf:params:oauth:grant-type:token-exchange (RFC 8693). Default: none.
-	Grants []string `json:"grants,omitempty"`
-
-	// The scope tokens that it may ask for (RFC 6749 §3.3). Default: none.
-	Scope []string `json:"scope,omitempty"`
-
-	// What it gets when it asks for no scope. Default: all of scope.
-	DefaultScope []string `json:"default_scope,omitempty"`
-
-	// The resources its tokens may be for (RFC 8707), which is their aud. Default: the server's audience.
-	Audience []string `json:"audience,omitempty"`
-
-	// The life of its access tokens. Default: the server's, also for 0.
-	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"`
-
-	// The clients whose access tokens it may exchange beside its own (RFC 8693), or "*" for all. Default: none.
-	ExchangeFrom []string `json:"exchange_from,omitempty"`
-}
-
-// Secret is a client secret (RFC 6749 §2.3.1): its hash, or where to find it.
-type Secret struct {
-	// A hash as "caddy hash-password" makes it (argon2id or bcrypt), or one placeholder, {env.NAME} or {file./path}, for the secret or its hash. Required.
-	// A literal secret is refused here; in a Caddyfile it becomes a hash when that is adapted.
-	Value string `json:"value"`
-
-	// When the secret stops being good. Default: never.
-	Expires time.Time `json:"expires,omitzero"`
-}
-
-// clients turns the configured clients into what the server works with. Resolved secrets go nowhere else.
+// clients returns the configured clients with what their placeholders stand for. Resolved secrets go
+// nowhere else.
 func (s *AuthorizationServer) clients() ([]tokenep.Client, error) {
 	clients := make([]tokenep.Client, 0, len(s.Clients))
 	for _, c := range s.Clients {
 		if c == nil {
 			return nil, errors.New("a client without configuration")
 		}
-		client, err := c.resolve(s.name)
+		client, err := resolveClient(s.name, c)
 		if err != nil {
 			return nil, fmt.Errorf("client %q: %w", c.ID, err)
 		}
@@ -75,76 +30,46 @@ func (s *AuthorizationServer) clients() ([]tokenep.Client, error) {
 	return clients, nil
 }
 
-// checkClient holds a configured client to more than a client can be held to that somebody registers: what can never work was not meant.
-func checkClient(c *tokenep.Client) error {
-	if err := c.Validate(); err != nil {
-		return err
-	}
-	if c.Public() && c.May(grant.ClientCredentialsType) {
-		return fmt.Errorf("client %q: the grant client_credentials needs a secret (RFC 6749 §4.4): add one, or take the grant away", c.ID)
-	}
-	return nil
-}
-
-// resolve returns the client with what its placeholders stand for.
-func (c *Client) resolve(serverName string) (client tokenep.Client, err error) {
-	if client, err = c.literal(); err != nil {
+// resolveClient returns a copy of the client with what its placeholders stand for.
+func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client, err error) {
+	client = *c
+	if err := checkLiterals(c); err != nil {
 		return client, err
 	}
 	if client.Audience, err = adapt.ResolveAll("audience", c.Audience); err != nil {
 		return client, err
 	}
-	for i, secret := range c.Secrets {
-		if client.Secrets[i].Hash, err = secret.resolve(serverName, c.ID); err != nil {
+	client.Secrets = slices.Clone(c.Secrets)
+	for i := range client.Secrets {
+		if client.Secrets[i].Hash, err = resolveSecret(serverName, c.ID, c.Secrets[i].Hash); err != nil {
 			return client, err
 		}
 	}
 	return client, nil
 }
 
-// literal returns the client as far as it is known without resolving placeholders: without the hashes of its secrets.
-func (c *Client) literal() (client tokenep.Client, err error) {
-	client = tokenep.Client{
-		ID: c.ID, AuthMethod: c.AuthMethod, TokenTTL: time.Duration(c.AccessTokenTTL), From: c.ExchangeFrom, Audience: adapt.Literals(c.Audience),
-	}
-	for _, name := range c.Grants {
-		grantType, ok := grantTypes[name]
-		if !ok {
-			return client, fmt.Errorf("unknown grant %q; there are client_credentials and token_exchange", name)
-		}
-		if !slices.Contains(client.Grants, grantType) {
-			client.Grants = append(client.Grants, grantType)
+// checkLiterals refuses placeholders where nobody would resolve them.
+func checkLiterals(c *tokenep.Client) error {
+	for _, o := range []struct {
+		option string
+		values []string
+	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}} {
+		if err := adapt.RefusePlaceholders(o.option, o.values); err != nil {
+			return err
 		}
 	}
-	if client.Scope, err = parseScope("scope", c.Scope); err != nil {
-		return client, err
-	}
-	if client.Default, err = parseScope("default_scope", c.DefaultScope); err != nil {
-		return client, err
-	}
-	for _, secret := range c.Secrets {
-		client.Secrets = append(client.Secrets, tokenep.Secret{Expires: secret.Expires})
-	}
-	return client, adapt.RefusePlaceholders("exchange_from", c.ExchangeFrom)
+	return nil
 }
 
-func parseScope(option string, tokens []string) (verify.Scope, error) {
-	scope, err := verify.ParseScope(strings.Join(tokens, " "))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", option, err)
+// checkClient holds a configured client to more than one that is registered at run time: what can
+// never work was not meant.
+func checkClient(c *tokenep.Client) error {
+	if err := c.Validate(); err != nil {
+		return err
 	}
-	return scope, adapt.RefusePlaceholders(option, tokens)
-}
-
-// GrantType returns the grant_type (RFC 6749 §1.3) that a configuration means by a name.
-func GrantType(name string) (grantType string, ok bool) {
-	grantType, ok = grantTypes[name]
-	return grantType, ok
-}
-
-// grantTypes are the grants by the names that a configuration may use.
-var grantTypes = map[string]string{
-	grant.ClientCredentialsType: grant.ClientCredentialsType,
-	grant.TokenExchangeType:     grant.TokenExchangeType,
-	"token_exchange":            grant.TokenExchangeType,
+	if c.Public() && c.May(grant.ClientCredentialsType) {
+		return fmt.Errorf("client %q: the grant client_credentials needs a secret (RFC 6749 §4.4): "+
+			"add one, or take the grant away", c.ID)
+	}
+	return nil
 }

@@ -7,12 +7,15 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
 // parseClient reads one client. Syntax:
 //
 //	client <id> {
 //	    secret           <secret> [expires <time>]
+//	    name             <text>
 //	    auth_method      client_secret_basic | client_secret_post | none
 //	    grants           <client_credentials | token_exchange…>
 //	    scope            <scope tokens…>
@@ -22,14 +25,15 @@ import (
 //	    exchange_from    <client ids…> | *
 //	}
 //
-// secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy hash-password", {env.NAME} or {file./path}.
-// The time is that of RFC 3339, such as 2030-01-31T00:00:00Z.
+// secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy
+// hash-password", {env.NAME} or {file./path}. The time is that of RFC 3339, such as
+// 2030-01-31T00:00:00Z. A client without a secret is public, and must say so: auth_method none.
 func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
 		return d.Err("client takes one argument, its id") // the others may well be a secret
 	}
-	c := &Client{ID: args[0]}
+	c := &tokenep.Client{ID: args[0]}
 	for _, other := range s.Clients {
 		if other.ID == c.ID {
 			return d.Errf("client %s is given twice", c.ID)
@@ -38,47 +42,42 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	s.Clients = append(s.Clients, c)
 	block := *d // stays where the block begins
 	err := adapt.Block(d, func(option string) error {
-		if err := c.parseOption(d, option, s.name); err != nil {
+		line := *d // stays where the option is
+		if option == "secret" {
+			return parseSecret(d, s.name, c)
+		}
+		if err := adapt.ReadOption(d, c); err != nil {
 			return err
 		}
-		_, err := c.literal()
-		return adapt.Located(d, err)
+		return adapt.Located(&line, checkOption(c))
 	}, "secret")
 	if err != nil {
 		return err
 	}
-	client, err := c.literal()
-	if err == nil {
-		err = checkClient(&client)
-	}
-	return adapt.Located(&block, err)
+	known := *c
+	known.Audience = adapt.Literals(c.Audience)
+	return adapt.Located(&block, checkClient(&known))
 }
 
-func (c *Client) parseOption(d *caddyfile.Dispenser, option, server string) error {
-	switch option {
-	case "secret":
-		return c.parseSecret(d, server)
-	case "auth_method":
-		return adapt.Choice(d, &c.AuthMethod, tokenep.AuthBasic, tokenep.AuthPost, tokenep.AuthNone)
-	case "grants":
-		return adapt.Some(d, &c.Grants)
-	case "scope":
-		return adapt.Some(d, &c.Scope)
-	case "default_scope":
-		return adapt.Some(d, &c.DefaultScope)
-	case "audience":
-		return adapt.Some(d, &c.Audience)
-	case "access_token_ttl":
-		return adapt.Duration(d, &c.AccessTokenTTL, tokenep.CheckLife)
-	case "exchange_from":
-		return adapt.Some(d, &c.ExchangeFrom)
-	default:
-		return adapt.Unknown(d)
+// checkOption refuses what is wrong however the block goes on.
+func checkOption(c *tokenep.Client) error {
+	if c.AuthMethod != "" {
+		if err := tokenep.CheckAuthMethod(c.AuthMethod); err != nil {
+			return err
+		}
 	}
+	if !HasExtensions() { // else they may be those of a plugin
+		for _, name := range c.GrantTypes {
+			if _, err := server.FindGrant(name, grant.Types()); err != nil {
+				return err
+			}
+		}
+	}
+	return checkLiterals(c)
 }
 
 // parseSecret never puts a word of its line into an error.
-func (c *Client) parseSecret(d *caddyfile.Dispenser, server string) error {
+func parseSecret(d *caddyfile.Dispenser, server string, c *tokenep.Client) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 && (len(args) != 3 || args[1] != "expires") {
 		return d.Err("secret takes one value, and perhaps: expires <time>")
@@ -86,14 +85,14 @@ func (c *Client) parseSecret(d *caddyfile.Dispenser, server string) error {
 	if args[0] == "" {
 		return d.Err("the secret is empty")
 	}
-	var secret Secret
+	var secret tokenep.Secret
 	var err error
 	if len(args) == 3 {
 		if secret.Expires, err = time.Parse(time.RFC3339, args[2]); err != nil {
 			return d.Err("a secret expires at a time such as 2030-01-31T00:00:00Z")
 		}
 	}
-	if secret.Value, err = adaptSecret(server, c.ID, args[0]); err != nil {
+	if secret.Hash, err = adaptSecret(server, c.ID, args[0]); err != nil {
 		return d.WrapErr(err)
 	}
 	c.Secrets = append(c.Secrets, secret)

@@ -39,9 +39,9 @@ func (e *TokenExchange) config() server.Exchange {
 	return server.Exchange{Enabled: true, Anonymous: e.Anonymous, APITokens: e.APITokens.config()}
 }
 
-func (t *APITokenRules) config() *server.APITokens {
+func (t *APITokenRules) config() *server.APITokenRules {
 	if t == nil {
 		return nil
 	}
-	return &server.APITokens{Types: t.TokenTypes, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: time.Duration(t.MaxAge)}
+	return &server.APITokenRules{Types: t.TokenTypes, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: time.Duration(t.MaxAge)}
 }

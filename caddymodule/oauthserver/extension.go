@@ -23,6 +23,10 @@ type Extension interface {
 
 const grantNamespace = "oauth_server.grants"
 
+// HasExtensions reports whether Caddy was built with grants of other plugins. Without any, all grants
+// and endpoints are known when a Caddyfile is read.
+func HasExtensions() bool { return len(caddy.GetModules(grantNamespace)) > 0 }
+
 // parseGrant reads a grant of another plugin. Syntax:
 //
 //	grant <module> …

@@ -8,10 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
 
-// The collectors live as long as the process, so that counters go on over a reload. No label is ever a user, a client or a token: labels have few values.
+// The collectors live as long as the process, so that counters go on over a reload. No label is a
+// user, a client or a token: labels must have few values.
 var (
 	tokenRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "token_requests_total",
@@ -21,9 +21,23 @@ var (
 	tokenDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "token_duration_seconds",
 		Help:    "Time that the token endpoint took for a request, by server and grant.",
-		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		Buckets: durationBuckets,
 	}, []string{"server", "grant"})
+
+	endpointRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "oauth", Name: "endpoint_requests_total",
+		Help: "Requests to the other endpoints that take forms, by server, endpoint and error code (empty: done).",
+	}, []string{"server", "endpoint", "error"})
+
+	endpointDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "caddy", Subsystem: "oauth", Name: "endpoint_duration_seconds",
+		Help:    "Time that these endpoints took for a request, by server and endpoint.",
+		Buckets: durationBuckets,
+	}, []string{"server", "endpoint"})
 )
+
+// durationBuckets are for requests that may wait for a hash or for a store, in seconds.
+var durationBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 
 // RegisterMetrics registers collectors with the registry of the configuration that is provisioned,
 // which is a new one at each load. Collectors that it has are left out.
@@ -39,23 +53,18 @@ func RegisterMetrics(ctx caddy.Context, collectors ...prometheus.Collector) erro
 	return nil
 }
 
-// grantLabels are the grants as labels.
-var grantLabels = map[string]string{
-	"":                          "", // refused for want of such a grant, or of a form
-	grant.ClientCredentialsType: "client_credentials",
-	grant.TokenExchangeType:     "token_exchange",
-}
-
-// observe counts a request to the token endpoint.
+// observe counts a request to an endpoint that takes forms.
 func (s *AuthorizationServer) observe(_ context.Context, o tokenep.Outcome) {
-	label, known := grantLabels[o.Grant]
-	if !known {
-		label = "other"
-	}
 	code := ""
 	if o.Err != nil {
 		code = string(o.Err.Code)
 	}
-	tokenRequests.WithLabelValues(s.name, label, code).Inc()
-	tokenDuration.WithLabelValues(s.name, label).Observe(o.Duration.Seconds())
+	if o.Endpoint != tokenep.TokenEndpointName {
+		endpointRequests.WithLabelValues(s.name, o.Endpoint, code).Inc()
+		endpointDuration.WithLabelValues(s.name, o.Endpoint).Observe(o.Duration.Seconds())
+		return
+	}
+	grant := tokenep.GrantName(o.Grant) // empty if the request was refused before it named one
+	tokenRequests.WithLabelValues(s.name, grant, code).Inc()
+	tokenDuration.WithLabelValues(s.name, grant).Observe(o.Duration.Seconds())
 }

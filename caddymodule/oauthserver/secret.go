@@ -47,23 +47,24 @@ func adaptSecret(server, client, value string) (string, error) {
 	return hashSecret(server, client, value)
 }
 
-// resolve returns the hash of a secret of the JSON configuration. What a placeholder stands for is hashed unless it is a hash itself.
-func (s *Secret) resolve(server, client string) (string, error) {
-	if secretPlaceholder.MatchString(s.Value) {
-		value, err := adapt.Resolve("secret", s.Value)
+// resolveSecret returns the hash of a secret of the JSON configuration. What a placeholder stands for
+// is hashed, unless it is a hash itself.
+func resolveSecret(server, client, configured string) (string, error) {
+	if secretPlaceholder.MatchString(configured) {
+		value, err := adapt.Resolve("secret", configured)
 		if err != nil {
 			return "", err
 		}
 		hash, err := asHash(value)
 		if err != nil {
-			return "", fmt.Errorf("secret %s: %w", s.Value, err)
+			return "", fmt.Errorf("secret %s: %w", configured, err)
 		}
 		if hash != "" {
 			return hash, nil
 		}
 		return hashSecret(server, client, value)
 	}
-	hash, err := asHash(s.Value)
+	hash, err := asHash(configured)
 	if err == nil && hash == "" {
 		err = errLiteralSecret
 	}

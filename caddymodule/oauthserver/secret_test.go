@@ -96,7 +96,7 @@ func TestResolveSecret(t *testing.T) {
 		{"hash", argon2idOfAntitiming, argon2idOfAntitiming, ""},
 		{"nothing", "", "", "caddy hash-password"},
 	} {
-		got, err := (&Secret{Value: c.value}).resolve("default", "billing")
+		got, err := resolveSecret("default", "billing", c.value)
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		}

@@ -54,7 +54,7 @@ type AuthorizationServer struct {
 	CORSOrigins []string `json:"cors_origins,omitempty"`
 
 	// The clients that are known from the configuration. Others may be added at run time.
-	Clients []*Client `json:"clients,omitempty"`
+	Clients []*tokenep.Client `json:"clients,omitempty"`
 
 	// Token exchange (RFC 8693). Default: not offered.
 	TokenExchange *TokenExchange `json:"token_exchange,omitempty"`

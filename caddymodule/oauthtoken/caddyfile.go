@@ -1,12 +1,17 @@
 package oauthtoken
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
@@ -25,12 +30,12 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	        subject_token_error invalid_request | invalid_grant
 //	        ignore              <parameters…>
 //	    }
-//	    jwks       <path>
-//	    revocation <path>
-//	    metadata   <paths…>
+//	    path <endpoint> <paths…>
+//	    passthrough
 //	}
 //
-// token_endpoint may be repeated; its options hold for all the paths of its line.
+// token_endpoint may be repeated; its options hold for all the paths of its line. path moves any other
+// endpoint, by its name: jwks, revocation or metadata.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
@@ -42,7 +47,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		return adapt.Located(&line, h.literal().Validate())
-	}, "token_endpoint")
+	}, "token_endpoint", "path")
 }
 
 func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
@@ -51,12 +56,10 @@ func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
 		return adapt.One(d, &h.Server)
 	case "token_endpoint":
 		return h.parseTokenEndpoint(d)
-	case "jwks":
-		return adapt.One(d, &h.JWKS)
-	case "revocation":
-		return adapt.One(d, &h.Revocation)
-	case "metadata":
-		return adapt.Some(d, &h.Metadata)
+	case "path":
+		return h.parsePath(d)
+	case "passthrough":
+		return adapt.Flag(d, &h.Passthrough)
 	default:
 		return adapt.Unknown(d)
 	}
@@ -64,19 +67,39 @@ func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
 
 // literal returns the paths that are known without resolving placeholders.
 func (h *Handler) literal() server.Paths {
-	p := server.Paths{Metadata: adapt.Literals(h.Metadata)}
+	p := server.Paths{Moved: make(map[string][]string, len(h.Paths))}
 	for _, t := range h.TokenEndpoints {
 		if adapt.IsLiteral(t.Path) {
 			p.Token = append(p.Token, server.TokenPath{Path: t.Path})
 		}
 	}
-	if adapt.IsLiteral(h.JWKS) {
-		p.JWKS = h.JWKS
-	}
-	if adapt.IsLiteral(h.Revocation) {
-		p.Revocation = h.Revocation
+	for name, paths := range h.Paths {
+		p.Moved[name] = adapt.Literals(paths)
 	}
 	return p
+}
+
+// parsePath reads where an endpoint is. Whether there is such an endpoint is known when the server is
+// put together, since a plugin may bring more of them; without plugins it is known here.
+func (h *Handler) parsePath(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 || slices.Contains(args, "") {
+		return d.Err("path takes the name of an endpoint, and one or more paths")
+	}
+	name := args[0]
+	switch known := endpoint.Names(); {
+	case name == tokenep.TokenEndpointName:
+		return d.Err("path does not move the token endpoint; token_endpoint does")
+	case h.Paths[name] != nil:
+		return d.Errf("path %s is given twice", name)
+	case !slices.Contains(known, name) && !oauthserver.HasExtensions():
+		return d.Errf("there is no endpoint %q; expected %s", name, strings.Join(known, ", "))
+	}
+	if h.Paths == nil {
+		h.Paths = make(map[string][]string)
+	}
+	h.Paths[name] = args[1:]
+	return nil
 }
 
 func (h *Handler) parseTokenEndpoint(d *caddyfile.Dispenser) error {

@@ -21,28 +21,32 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("oauth_token", httpcaddyfile.After, "basic_auth")
 }
 
-// Handler serves the endpoints of an oauth_server: token (RFC 6749 §3.2), key set (RFC 7517 §5), revocation (RFC 7009) and
-// metadata (RFC 8414). Their paths are derived from the issuer and can each be changed. A request for any other path passes through.
+// Handler serves the endpoints of an oauth_server: token (RFC 6749 §3.2), key set (RFC 7517 §5),
+// revocation (RFC 7009) and metadata (RFC 8414). Their paths are derived from the issuer, and each can
+// be moved. Paths are compared exactly, after rewrites.
 //
-// Paths are compared exactly, after rewrites.
+// The folder <path of the issuer>/oauth/ belongs to the server while at least one endpoint lies in it:
+// any other path there is answered with 404 and a JSON error. A request for any other path passes
+// through.
 type Handler struct {
 	// The name of the server. Default: "default".
 	Server string `json:"server,omitempty"`
 
-	// Where the token endpoint is, and how each place differs. The first is named in the metadata. Default: <path of the issuer>/oauth/token.
+	// Where the token endpoint is, and how each place differs. The first is named in the metadata.
+	// Default: <path of the issuer>/oauth/token.
 	TokenEndpoints []TokenEndpoint `json:"token_endpoints,omitempty"`
 
-	// Where the public keys are. Default: <path of the issuer>/oauth/jwks.
-	JWKS string `json:"jwks,omitempty"`
+	// Where other endpoints are, by their names; of several paths the first is named in the metadata.
+	// Default: jwks at <path of the issuer>/oauth/jwks, revocation at <path of the issuer>/oauth/revoke,
+	// and metadata at the places of RFC 8414 §3 and of OpenID Connect Discovery 1.0 §4.
+	Paths map[string][]string `json:"paths,omitempty"`
 
-	// Where tokens are revoked. Default: <path of the issuer>/oauth/revoke.
-	Revocation string `json:"revocation,omitempty"`
-
-	// Where the metadata are. Default: the places of RFC 8414 §3 and of OpenID Connect Discovery 1.0 §4.
-	Metadata []string `json:"metadata,omitempty"`
+	// Let requests in <path of the issuer>/oauth/ pass for which there is no endpoint, to an upstream
+	// that has paths of its own there. Default: they are answered with 404.
+	Passthrough bool `json:"passthrough,omitempty"`
 
 	server *oauthserver.AuthorizationServer
-	routes server.Routes
+	routes *server.Routes
 }
 
 // TokenEndpoint is one path of the token endpoint. Its options are for clients that were written for another server.
@@ -88,7 +92,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers for the paths of the endpoints.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	endpoint := h.routes[r.URL.Path]
+	endpoint := h.routes.Find(r.URL.Path)
 	if endpoint == nil {
 		return next.ServeHTTP(w, r)
 	}
@@ -118,18 +122,14 @@ func (h *Handler) paths() (p server.Paths, err error) {
 			JSON: t.JSON, SubjectTokenType: t.SubjectTokenType, SubjectTokenError: code, Ignore: t.Ignore,
 		}})
 	}
-	if h.JWKS != "" {
-		if p.JWKS, err = adapt.Resolve("jwks", h.JWKS, server.CheckPath); err != nil {
+	p.Passthrough = h.Passthrough
+	p.Moved = make(map[string][]string, len(h.Paths))
+	for name, paths := range h.Paths {
+		if p.Moved[name], err = adapt.ResolveAll("path "+name, paths, server.CheckPath); err != nil {
 			return p, err
 		}
 	}
-	if h.Revocation != "" {
-		if p.Revocation, err = adapt.Resolve("revocation", h.Revocation, server.CheckPath); err != nil {
-			return p, err
-		}
-	}
-	p.Metadata, err = adapt.ResolveAll("metadata", h.Metadata, server.CheckPath)
-	return p, err
+	return p, nil
 }
 
 // Interface guards

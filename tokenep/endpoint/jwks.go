@@ -15,7 +15,7 @@ import (
 func JWKS(ring *keys.Ring, maxAge time.Duration) tokenep.Endpoint {
 	cacheControl := "public, max-age=" + strconv.Itoa(int(maxAge/time.Second))
 	return tokenep.Endpoint{
-		Name: "jwks", Path: "/oauth/jwks", Member: "jwks_uri",
+		Name: jwksName, Path: "/oauth/jwks", Member: "jwks_uri",
 		Methods: []string{http.MethodGet, http.MethodHead},
 		Origins: tokenep.CORS{"*"},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -18,7 +18,7 @@ func Metadata(document map[string]any) (tokenep.Endpoint, error) {
 	}
 	length := strconv.Itoa(len(body))
 	return tokenep.Endpoint{
-		Name:        "metadata",
+		Name:        MetadataName,
 		Places:      metadataPlaces,
 		Methods:     []string{http.MethodGet, http.MethodHead},
 		Origins:     tokenep.CORS{"*"},

@@ -35,7 +35,7 @@ type Revocation struct {
 // Endpoint returns the row of the table.
 func (e Revocation) Endpoint() tokenep.Endpoint {
 	return tokenep.Endpoint{
-		Name: "revocation", Path: "/oauth/revoke", Member: "revocation_endpoint",
+		Name: revocationName, Path: "/oauth/revoke", Member: "revocation_endpoint",
 		Describe: func(metadata map[string]any) {
 			metadata["revocation_endpoint_auth_methods_supported"] = metadata["token_endpoint_auth_methods_supported"]
 		},

@@ -21,6 +21,10 @@ type Registry struct {
 	Store store.Store
 	Now   func() time.Time
 
+	// Complete checks a client that is added, and may change it: server.Server.CompleteClient, or no
+	// more than tokenep.Client.Validate.
+	Complete func(c *tokenep.Client) error
+
 	// Revocations makes Remove end the access tokens of the client too, which live at most TokenLife or the client's own
 	// TokenTTL. Without it they live out their time.
 	Revocations *state.Revocations
@@ -34,11 +38,11 @@ func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err
 	if len(c.Secrets) > 0 {
 		return "", record.Invalidf("client %q: a secret is generated, it cannot be brought along", c.ID)
 	}
-	if !c.Public() {
+	if !c.Public() && len(c.JWKS) == 0 {
 		secret = state.GenerateSecret()
 		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
 	}
-	if err := c.Validate(); err != nil {
+	if err := s.Complete(&c); err != nil {
 		return "", record.Invalidf("%v", err)
 	}
 	if err := checkClient(c); err != nil {

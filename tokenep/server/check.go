@@ -93,16 +93,16 @@ func (t *APITokenRules) complete() error {
 	return nil
 }
 
-// CheckGrant refuses a grant that is not among these types, by its grant_type or its short name.
-func CheckGrant(name string, types []string) error {
+// FindGrant returns the grant_type of a grant among these types, by its grant_type or its short name.
+func FindGrant(name string, types []string) (grantType string, err error) {
 	names := make([]string, len(types))
 	for i, grantType := range types {
 		if tokenep.NamesGrant(name, grantType) {
-			return nil
+			return grantType, nil
 		}
 		names[i] = tokenep.GrantName(grantType)
 	}
-	return fmt.Errorf("unknown grant %q; expected %s", name, strings.Join(names, " or "))
+	return "", fmt.Errorf("unknown grant %q; expected %s", name, strings.Join(names, " or "))
 }
 
 // CheckPath returns what is wrong with the path of an endpoint.

@@ -61,7 +61,7 @@ func (s *Server) addEndpoints() error {
 // checkEndpoint returns what is wrong with an endpoint from outside.
 func (s *Server) checkEndpoint(e *tokenep.Endpoint) error {
 	switch {
-	case e.Name == "" || e.Name == tokenep.TokenEndpointName || e.Name == "metadata",
+	case e.Name == "" || e.Name == tokenep.TokenEndpointName || e.Name == endpoint.MetadataName,
 		slices.ContainsFunc(s.endpoints, func(other tokenep.Endpoint) bool { return other.Name == e.Name }):
 		return errors.New("it must have a name of its own")
 	case (e.Call == nil) == (e.Handler == nil):

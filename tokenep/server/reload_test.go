@@ -14,7 +14,7 @@ import (
 func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
 	old := newFixture(t)
 	live, revoked := old.mint(t, tokenep.Claims{}), old.mint(t, tokenep.Claims{Subject: "bob"})
-	if err := old.Revoke(t.Context(), verify.Revocation{Claim: "sub", Value: "bob", Expires: old.clock.Now().Add(time.Hour)}); err != nil {
+	if err := old.Revocations.Add(t.Context(), verify.Revocation{Claim: "sub", Value: "bob", Expires: old.clock.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	old.store.away.Store(true)

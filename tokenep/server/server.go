@@ -140,7 +140,7 @@ func New(c Config) (*Server, error) {
 	s.Keys = ring
 	s.Revocations = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
 	s.Revocations.Interval = c.RevocationInterval
-	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Revocations: s.Revocations, TokenLife: s.TokenLife}
+	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Complete: s.CompleteClient, Revocations: s.Revocations, TokenLife: s.TokenLife}
 	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
 	if err := s.trustItself(); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (s *Server) addGrants() error {
 		if err != nil {
 			return err
 		}
-		if s.offers(g.Type()) {
+		if slices.ContainsFunc(s.grants, func(other tokenep.Grant) bool { return tokenep.NamesGrant(tokenep.GrantName(g.Type()), other.Type()) }) {
 			return fmt.Errorf("there are two grants of the grant_type %s", g.Type())
 		}
 		s.grants = append(s.grants, g)
@@ -198,17 +198,12 @@ func (s *Server) addGrants() error {
 	return nil
 }
 
-// offers reports whether the server has a grant, by its grant_type or its short name.
-func (s *Server) offers(name string) bool {
-	return slices.ContainsFunc(s.grants, func(g tokenep.Grant) bool { return tokenep.NamesGrant(name, g.Type()) })
-}
-
 // configuredClients returns the clients of the configuration by their ids.
 func (s *Server) configuredClients() (map[string]*tokenep.Client, error) {
 	configured := make(map[string]*tokenep.Client, len(s.Config.Clients))
 	for i := range s.Config.Clients {
 		client := &s.Config.Clients[i]
-		if err := s.CheckClient(client); err != nil {
+		if err := s.CompleteClient(client); err != nil {
 			return nil, err
 		}
 		if configured[client.ID] != nil {
@@ -219,33 +214,40 @@ func (s *Server) configuredClients() (map[string]*tokenep.Client, error) {
 	return configured, nil
 }
 
-// CheckClient returns what is wrong with a client of this server, be it configured or registered at
-// run time: it must be good in itself, and ask for no method or grant that the server does not offer.
-func (s *Server) CheckClient(c *tokenep.Client) error {
+// CompleteClient returns what is wrong with a client of this server, be it configured or registered
+// at run time: it must be good in itself, and ask for no method or grant that there is not. Short
+// names of grants become their grant_type.
+func (s *Server) CompleteClient(c *tokenep.Client) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(s.methods, func(m tokenep.ClientAuth) bool { return c.Authenticates(m.Method()) }) {
 		return fmt.Errorf("client %q: the server does not offer the auth_method of this client", c.ID)
 	}
+	var types []string
 	for _, name := range c.GrantTypes {
-		if err := s.checkGrant(name); err != nil {
+		grantType, err := FindGrant(name, s.grantTypes())
+		if err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
+		if !slices.Contains(types, grantType) {
+			types = append(types, grantType)
+		}
 	}
+	c.GrantTypes = types
 	return nil
 }
 
-// checkGrant refuses a grant that there is not. One that this server merely does not offer may be
-// offered again by its next configuration.
-func (s *Server) checkGrant(name string) error {
+// grantTypes returns the grants that a client may be registered for. One that this server merely does
+// not offer may be offered again by its next configuration.
+func (s *Server) grantTypes() []string {
 	types := grant.Types()
 	for _, g := range s.grants {
 		if !slices.Contains(types, g.Type()) {
 			types = append(types, g.Type())
 		}
 	}
-	return CheckGrant(name, types)
+	return types
 }
 
 // jwksMaxAge is how long other verifiers may cache the key set.
