@@ -106,20 +106,21 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 	if err := t.Value.live(s.second()); err != nil {
 		return APIToken{}, Version{}, err
 	}
-	return t.Value.APIToken, Version{t}, nil
+	return t.Value.APIToken, Version{&t}, nil
 }
 
 // Use notes that a token that Check has allowed was used, at most once a minute: a write for each use
 // would make every exchange wait for a disk. It is for people to look at, and so there is no error: a
 // conflict is another use, or a revocation that came after the Check.
 func (s APITokens) Use(ctx context.Context, v Version) {
-	t, ok := v.of.(record.Stored[storedAPIToken])
+	t, ok := v.of.(*record.Stored[storedAPIToken])
 	now := s.second()
 	if !ok || now.Sub(t.Value.LastUsed) < lastUsedEvery {
 		return
 	}
-	t.Value.LastUsed = now
-	_ = record.Swap(ctx, s.Store, t.Record, t.Value, t.Expires)
+	used := t.Value
+	used.LastUsed = now
+	_ = record.Swap(ctx, s.Store, t.Record, used, t.Expires)
 }
 
 // Load returns a token by its id, or an error that Is store.ErrNotFound. Expired and revoked ones are returned as well.

@@ -89,14 +89,14 @@ func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (
 	if err != nil {
 		return c.Value, Version{}, s.endReplayed(ctx, c.Value, err)
 	}
-	return c.Value, Version{c}, nil
+	return c.Value, Version{&c}, nil
 }
 
 // Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are those
 // of Check, and ErrChanged. After an error that leaves open whether the code was spent, take it for
 // spent: a new Check tells.
 func (s Codes) Spend(ctx context.Context, v Version) error {
-	c, ok := v.of.(checked[Code])
+	c, ok := v.of.(*checked[Code])
 	if !ok {
 		return errOtherVersion
 	}

@@ -189,7 +189,7 @@ func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device
 	if err != nil {
 		return d.Value.Device, Version{}, unknown(kindDevice, err)
 	}
-	return d.Value.Device, Version{checked[storedDevice]{d, decide}}, nil
+	return d.Value.Device, Version{&checked[storedDevice]{d, decide}}, nil
 }
 
 // Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors are
@@ -198,7 +198,7 @@ func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device
 // A spent code that is presented again ends nothing: it was never in a browser, and a device that asks
 // again, because its time-out was short, would end the tokens that are on their way to it.
 func (s Devices) Spend(ctx context.Context, v Version) error {
-	c, ok := v.of.(checked[storedDevice])
+	c, ok := v.of.(*checked[storedDevice])
 	if !ok {
 		return errOtherVersion
 	}

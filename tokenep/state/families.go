@@ -145,7 +145,7 @@ func (s Families) Check(ctx context.Context, token string, check func(Family) er
 	if err != nil {
 		return f.Value.Family, Version{}, s.endReused(ctx, f.Value.ID, err)
 	}
-	return f.Value.Family, Version{checkedFamily{f, t}}, nil
+	return f.Value.Family, Version{&checkedFamily{f, t}}, nil
 }
 
 // checkedFamily is what is in the Version of a family: the record, and the token that was presented.
@@ -158,7 +158,7 @@ type checkedFamily struct {
 // its grace gets the same successor again, and nothing is written. Its errors are those of Check, and
 // ErrChanged.
 func (s Families) Rotate(ctx context.Context, v Version) (next string, err error) {
-	c, ok := v.of.(checkedFamily)
+	c, ok := v.of.(*checkedFamily)
 	if !ok {
 		return "", errOtherVersion
 	}
@@ -169,8 +169,9 @@ func (s Families) Rotate(ctx context.Context, v Version) (next string, err error
 	if err != nil {
 		return "", s.endReused(ctx, f.ID, err)
 	}
-	c.token.generation++
-	return c.token.format(s.Key), nil
+	t := c.token
+	t.generation++
+	return t.format(s.Key), nil
 }
 
 func (s Families) decide(t refreshToken, check func(Family) error) decision[storedFamily] {

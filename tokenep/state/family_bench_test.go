@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
@@ -15,10 +16,10 @@ func BenchmarkRotate(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchmarkRotate(b, newMemory(b, time.Now)) })
 	b.Run("bolt", func(b *testing.B) { benchmarkRotate(b, newBolt(b, time.Now)) })
 	b.Run("redis", func(b *testing.B) {
-		benchmarkRotate(b, opener(openRedis).forTest(b, servertest.For(b, servertest.Redis).URL, ""))
+		benchmarkRotate(b, enginetest.Opener(enginetest.Redis).ForTest(b, servertest.For(b, servertest.Redis).URL, ""))
 	})
 	b.Run("postgres", func(b *testing.B) {
-		benchmarkRotate(b, opener(openPostgres).forTest(b, servertest.For(b, servertest.Postgres).URL, ""))
+		benchmarkRotate(b, enginetest.Opener(enginetest.Postgres).ForTest(b, servertest.For(b, servertest.Postgres).URL, ""))
 	})
 }
 

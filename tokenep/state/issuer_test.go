@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -84,4 +85,11 @@ func (i *issuer) allowedDevice(ctx context.Context, user string) (deviceCode str
 		return "", fmt.Errorf("a device: %w", err)
 	}
 	return deviceCode, nil
+}
+
+func billing() tokenep.Client {
+	return tokenep.Client{
+		ID: "billing", Name: "Billing", Grants: []string{"client_credentials"},
+		Scope: verify.Scope{"orders:read"}, Audience: []string{"https://api.example"}, TokenTTL: time.Hour,
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -137,9 +138,9 @@ func (p *Peer) Do(o Order, outcome *Outcome) error {
 
 // peerProcess is the process: the engine, the URL and the namespace of its store, and how many days its keys are ahead.
 func peerProcess(engine, url, namespace, days string) error {
-	open := openRedis
+	open := enginetest.Redis
 	if engine == "postgres" {
-		open = openPostgres
+		open = enginetest.Postgres
 	}
 	s, _, err := open(url, namespace)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
 )
@@ -34,7 +35,7 @@ func TestDayOfTrafficLeavesWhatLives(t *testing.T) {
 	t.Run("bolt", func(t *testing.T) {
 		c := newClock()
 		path := filepath.Join(t.TempDir(), "state.db")
-		s := openBolt(t, path, c.Now)
+		s := enginetest.OpenBolt(t, path, c.Now)
 		soak(t, s, c, func() { sweep(t, s) }, func() int64 {
 			info, err := os.Stat(path)
 			must(t, err)

@@ -10,12 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
-	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
-
-type clock = verifytest.Clock
-
-func newClock() *clock { return verifytest.NewClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)) }
 
 // away makes these verbs fail as if the engine were away; all of them, if none is named.
 func away(verbs ...string) func(storetest.Call) storetest.Fault {

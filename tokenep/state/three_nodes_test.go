@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
@@ -30,7 +31,7 @@ func TestThreeNodes(t *testing.T) {
 	for _, shared := range []struct {
 		name   string
 		server *servertest.Shared
-	}{{"redis", redisServer}, {"postgres", postgresServer}} {
+	}{{"redis", enginetest.RedisServer}, {"postgres", enginetest.PostgresServer}} {
 		t.Run(shared.name, func(t *testing.T) {
 			args := []string{shared.name, shared.server.URL(t), servertest.Namespace()}
 			c := &cluster{}

@@ -1,8 +1,10 @@
-package state_test
+package registry_test
 
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -10,12 +12,24 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
+
+func TestMain(m *testing.M) { os.Exit(enginetest.Main(m)) }
+
+func fourHours() time.Duration { return 4 * time.Hour }
+
+// revocations returns the log of a node, and the set that the node verifies against.
+func revocations(s store.Store, c *verifytest.Clock) (*state.Revocations, *verify.Revocations) {
+	set := new(verify.Revocations)
+	return state.NewRevocations(s, set, c.Now, slog.New(slog.DiscardHandler)), set
+}
 
 func billing() tokenep.Client {
 	return tokenep.Client{
@@ -25,7 +39,7 @@ func billing() tokenep.Client {
 }
 
 func TestAddedClientIsLoaded(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+	enginetest.EachStore(t, func(t *testing.T, s store.Store, c *verifytest.Clock) {
 		clients := registry.Registry{Store: s, Now: c.Now}
 		secret, err := clients.Add(t.Context(), billing())
 		if err != nil {
@@ -51,8 +65,8 @@ func TestAddedClientIsLoaded(t *testing.T) {
 }
 
 func TestPublicClientHasNoSecret(t *testing.T) {
-	c := newClock()
-	clients := registry.Registry{Store: newMemory(t, c.Now), Now: c.Now}
+	c := enginetest.NewClock()
+	clients := registry.Registry{Store: enginetest.Memory(t, c.Now), Now: c.Now}
 	public := billing()
 	public.AuthMethod = tokenep.AuthNone
 	secret, err := clients.Add(t.Context(), public)
@@ -66,7 +80,7 @@ func TestPublicClientHasNoSecret(t *testing.T) {
 }
 
 func TestAddRefusesWhatIsNoClient(t *testing.T) {
-	c := newClock()
+	c := enginetest.NewClock()
 	for name, change := range map[string]func(*tokenep.Client){
 		"no id":                       func(c *tokenep.Client) { c.ID = "" },
 		"a reserved id":               func(c *tokenep.Client) { c.ID = "api_token:x" },
@@ -78,7 +92,7 @@ func TestAddRefusesWhatIsNoClient(t *testing.T) {
 		"a default scope beyond its":  func(c *tokenep.Client) { c.Default = verify.Scope{"all"} },
 		"a life of tokens below zero": func(c *tokenep.Client) { c.TokenTTL = -1 },
 	} {
-		clients := registry.Registry{Store: newMemory(t, c.Now), Now: c.Now}
+		clients := registry.Registry{Store: enginetest.Memory(t, c.Now), Now: c.Now}
 		bad := billing()
 		change(&bad)
 		if _, err := clients.Add(t.Context(), bad); !errors.Is(err, state.ErrInvalid) {
@@ -91,7 +105,7 @@ func TestAddRefusesWhatIsNoClient(t *testing.T) {
 }
 
 func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
+	enginetest.EachDatabase(t, func(t *testing.T, node func() store.Store, c *verifytest.Clock) {
 		clients := registry.Registry{Store: node(), Now: c.Now}
 		nodes := []registry.Registry{clients, {Store: node(), Now: c.Now}}
 		var wg sync.WaitGroup
@@ -118,8 +132,8 @@ func TestOfManyClientsWithOneIDOneIsAdded(t *testing.T) {
 }
 
 func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
-	c := newClock()
-	f := storetest.NewFaulty(newMemory(t, c.Now))
+	c := enginetest.NewClock()
+	f := storetest.NewFaulty(enginetest.Memory(t, c.Now))
 	clients := registry.Registry{Store: f, Now: c.Now}
 	for _, id := range []string{"", "nobody", strings.Repeat("x", 129), "\x00"} {
 		if _, err := clients.Load(t.Context(), id); !errors.Is(err, tokenep.InvalidClient) {
@@ -129,7 +143,7 @@ func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
 			t.Errorf("Remove %.10q: %v, want invalid_client", id, err)
 		}
 	}
-	f.Fail(away())
+	f.Fail(func(storetest.Call) storetest.Fault { return storetest.Away })
 	_, err := clients.Load(t.Context(), "nobody")
 	if errors.Is(err, tokenep.InvalidClient) || !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("with the store away: %v, want store.ErrUnavailable", err)
@@ -137,9 +151,9 @@ func TestUnknownClientIsInvalidClientAndAnOutageIsNot(t *testing.T) {
 }
 
 func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		log := newNode(s, c)
-		clients := registry.Registry{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: always(4 * time.Hour)}
+	enginetest.EachStore(t, func(t *testing.T, s store.Store, c *verifytest.Clock) {
+		log, set := revocations(s, c)
+		clients := registry.Registry{Store: s, Now: c.Now, Revocations: log, TokenLife: fourHours}
 		if _, err := clients.Add(t.Context(), billing()); err != nil {
 			t.Fatal(err)
 		}
@@ -150,14 +164,14 @@ func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
 		if _, err := clients.Load(t.Context(), "billing"); !errors.Is(err, tokenep.InvalidClient) {
 			t.Errorf("Load: %v, want invalid_client", err)
 		}
-		if !log.set.Revoked(issued) {
+		if !set.Revoked(issued) {
 			t.Error("its token lives")
 		}
 		c.Advance(time.Second)
 		if _, err := clients.Add(t.Context(), billing()); err != nil {
 			t.Fatal(err)
 		}
-		if log.set.Revoked(&verify.Token{ClientID: "billing", IssuedAt: c.Now()}) {
+		if set.Revoked(&verify.Token{ClientID: "billing", IssuedAt: c.Now()}) {
 			t.Error("a token of its successor is revoked")
 		}
 	})
@@ -166,10 +180,10 @@ func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
 // Whichever verb of a Remove the store fails at, repeating it leaves neither the client nor its tokens.
 func TestRemoveThatFailedIsRepeated(t *testing.T) {
 	for failing := 1; ; failing++ {
-		c := newClock()
-		s := storetest.NewFaulty(newMemory(t, c.Now))
-		log := newNode(s, c)
-		clients := registry.Registry{Store: s, Now: c.Now, Revocations: log.Revocations, TokenLife: always(4 * time.Hour)}
+		c := enginetest.NewClock()
+		s := storetest.NewFaulty(enginetest.Memory(t, c.Now))
+		log, set := revocations(s, c)
+		clients := registry.Registry{Store: s, Now: c.Now, Revocations: log, TokenLife: fourHours}
 		if _, err := clients.Add(t.Context(), billing()); err != nil {
 			t.Fatal(err)
 		}
@@ -193,14 +207,14 @@ func TestRemoveThatFailedIsRepeated(t *testing.T) {
 		if _, err := clients.Load(t.Context(), "billing"); !errors.Is(err, tokenep.InvalidClient) {
 			t.Errorf("verb %d: the client is there: %v", failing, err)
 		}
-		if !log.set.Revoked(&verify.Token{ClientID: "billing", IssuedAt: c.Now()}) {
+		if !set.Revoked(&verify.Token{ClientID: "billing", IssuedAt: c.Now()}) {
 			t.Errorf("verb %d: its token lives", failing)
 		}
 	}
 }
 
 func TestListGoesThroughAllClientsInPages(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+	enginetest.EachStore(t, func(t *testing.T, s store.Store, c *verifytest.Clock) {
 		clients := registry.Registry{Store: s, Now: c.Now}
 		var want []string
 		for i := range 7 {
@@ -228,15 +242,4 @@ func TestListGoesThroughAllClientsInPages(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
-}
-
-func TestGeneratedSecretIsLongAndPlain(t *testing.T) {
-	a, b := state.GenerateSecret(), state.GenerateSecret()
-	if a == b || len(a) < 43 || strings.Trim(a, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
-		t.Errorf("secrets %q and %q", a, b)
-	}
-	// Computed with openssl.
-	if got, want := tokenep.HashSecret("secret"), "$sha256$K7gNU3sdo-OL0wNhqoVWhr3g6s1xYv72ol_pe_Unols"; got != want {
-		t.Errorf("hash %s, want %s", got, want)
-	}
 }
