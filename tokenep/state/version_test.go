@@ -24,6 +24,21 @@ func together(f func(i int)) {
 	wg.Wait()
 }
 
+// checkAll has each of the crowd check a credential, and returns what they may spend.
+func checkAll(t *testing.T, check func(i int) (state.Version, error)) (versions [crowd]state.Version) {
+	t.Helper()
+	together(func(i int) {
+		var err error
+		if versions[i], err = check(i); err != nil {
+			t.Errorf("Check: %v", err)
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return versions
+}
+
 // spendOnce has the crowd spend its versions, and holds that one succeeds, and all others get ErrSpent.
 func spendOnce(t *testing.T, spend func(i int) error) {
 	t.Helper()
@@ -41,68 +56,57 @@ func spendOnce(t *testing.T, spend func(i int) error) {
 	}
 }
 
-func TestOfFiftyWhoCheckedACodeOneSpendsIt(t *testing.T) {
+// However many have checked a code or a device code, one of them spends it. All of those who have checked
+// a refresh token refresh, and there is one line of tokens (RFC 9700 §4.14.2).
+func TestFiftyWhoHaveCheckedBeforeTheFirstSpends(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
 		nodes := []*issuer{newIssuer(node(), c.Now), newIssuer(node(), c.Now)}
-		code, made := mustIssue(t, nodes[0].codes)
-		var versions [crowd]state.Version
-		together(func(i int) {
-			var err error
-			if _, versions[i], err = nodes[i%2].codes.Check(t.Context(), code, anyCode); err != nil {
-				t.Errorf("Check: %v", err)
+		t.Run("a code", func(t *testing.T) {
+			code, made := mustIssue(t, nodes[0].codes)
+			versions := checkAll(t, func(i int) (state.Version, error) {
+				_, v, err := nodes[i%2].codes.Check(t.Context(), code, anyCode)
+				return v, err
+			})
+			spendOnce(t, func(i int) error { return nodes[i%2].codes.Spend(t.Context(), versions[i]) })
+			if !nodes[0].grantRevoked(made.Family) && !nodes[1].grantRevoked(made.Family) {
+				t.Error("the tokens of a code that was replayed are good")
 			}
 		})
-		spendOnce(t, func(i int) error { return nodes[i%2].codes.Spend(t.Context(), versions[i]) })
-		if !nodes[0].grantRevoked(made.Family) && !nodes[1].grantRevoked(made.Family) {
-			t.Error("the tokens of a code that was replayed are good")
-		}
+		t.Run("a device code", func(t *testing.T) {
+			code, err := nodes[0].allowedDevice(t.Context(), "ann")
+			must(t, err)
+			versions := checkAll(t, func(i int) (state.Version, error) {
+				_, v, err := nodes[i%2].devices.Check(t.Context(), code, anyDevice)
+				return v, err
+			})
+			spendOnce(t, func(i int) error { return nodes[i%2].devices.Spend(t.Context(), versions[i]) })
+		})
+		t.Run("a refresh token", func(t *testing.T) { rotateAll(t, nodes) })
 	})
 }
 
-func TestOfFiftyWhoCheckedADeviceCodeOneSpendsIt(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
-		nodes := []*issuer{newIssuer(node(), c.Now), newIssuer(node(), c.Now)}
-		code, err := nodes[0].allowedDevice(t.Context(), "ann")
-		must(t, err)
-		var versions [crowd]state.Version
-		together(func(i int) {
-			var err error
-			if _, versions[i], err = nodes[i%2].devices.Check(t.Context(), code, anyDevice); err != nil {
-				t.Errorf("Check: %v", err)
-			}
-		})
-		spendOnce(t, func(i int) error { return nodes[i%2].devices.Spend(t.Context(), versions[i]) })
+func rotateAll(t *testing.T, nodes []*issuer) {
+	t.Helper()
+	token, f := mustStart(t, nodes[0].families)
+	versions := checkAll(t, func(i int) (state.Version, error) {
+		_, v, err := nodes[i%2].families.Check(t.Context(), token, anyone)
+		return v, err
 	})
-}
-
-// RFC 9700 §4.14.2: all of them refresh, and there is one line of tokens.
-func TestAllWhoCheckedARefreshTokenGetTheSameSuccessor(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
-		nodes := []*issuer{newIssuer(node(), c.Now), newIssuer(node(), c.Now)}
-		token, f := mustStart(t, nodes[0].families)
-		var versions [crowd]state.Version
-		together(func(i int) {
-			var err error
-			if _, versions[i], err = nodes[i%2].families.Check(t.Context(), token, anyone); err != nil {
-				t.Errorf("Check: %v", err)
-			}
-		})
-		var next [crowd]string
-		together(func(i int) {
-			var err error
-			if next[i], err = nodes[i%2].families.Rotate(t.Context(), versions[i]); err != nil {
-				t.Errorf("Rotate: %v", err)
-			}
-		})
-		for _, n := range next {
-			if want := state.ForgeRefreshToken(testKey(), token, 2); n != want {
-				t.Fatal("one got another successor")
-			}
-		}
-		if nodes[0].grantRevoked(f.ID) || nodes[1].grantRevoked(f.ID) {
-			t.Error("the family is revoked")
+	var next [crowd]string
+	together(func(i int) {
+		var err error
+		if next[i], err = nodes[i%2].families.Rotate(t.Context(), versions[i]); err != nil {
+			t.Errorf("Rotate: %v", err)
 		}
 	})
+	for _, n := range next {
+		if n != state.ForgeRefreshToken(testKey(), token, 2) {
+			t.Fatal("one got another successor")
+		}
+	}
+	if nodes[0].grantRevoked(f.ID) || nodes[1].grantRevoked(f.ID) {
+		t.Error("the family is revoked")
+	}
 }
 
 // setScope changes the scope of a record, as somebody else might.
@@ -228,7 +232,6 @@ func TestCredentialThatExpiresBetweenCheckAndSpend(t *testing.T) {
 		must(t, err)
 		_, deviceVersion, err := i.devices.Check(t.Context(), deviceCode, anyDevice)
 		must(t, err)
-		_, rotateErr := "", error(nil)
 		c.Advance(state.DefaultCodeLife)
 		if err := i.codes.Spend(t.Context(), codeVersion); !errors.Is(err, state.ErrExpired) {
 			t.Errorf("code: %v, want ErrExpired", err)
@@ -239,8 +242,9 @@ func TestCredentialThatExpiresBetweenCheckAndSpend(t *testing.T) {
 		}
 		c.Advance(state.DefaultIdle)
 		// An engine may have dropped the record by then.
-		if _, rotateErr = i.families.Rotate(t.Context(), familyVersion); !errors.Is(rotateErr, state.ErrExpired) && !errors.Is(rotateErr, state.ErrUnknown) {
-			t.Errorf("refresh token: %v, want ErrExpired", rotateErr)
+		_, err = i.families.Rotate(t.Context(), familyVersion)
+		if !errors.Is(err, state.ErrExpired) && !errors.Is(err, state.ErrUnknown) {
+			t.Errorf("refresh token: %v, want ErrExpired", err)
 		}
 	})
 }
