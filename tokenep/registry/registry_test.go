@@ -177,7 +177,8 @@ func TestRemovedClientIsGoneWithItsTokens(t *testing.T) {
 	})
 }
 
-// Whichever verb of a Remove the store fails at, repeating it leaves neither the client nor its tokens.
+// Whichever verb of a Remove the store fails at, repeating it leaves neither the client nor its
+// tokens.
 func TestRemoveThatFailedIsRepeated(t *testing.T) {
 	for failing := 1; ; failing++ {
 		c := enginetest.NewClock()

@@ -230,7 +230,8 @@ func TestRevokeEndsTheTokenAndItsAccessTokens(t *testing.T) {
 	})
 }
 
-// What is listed as revoked is so in all its parts: dying between the two writes leaves a token that can be seen to live.
+// What is listed as revoked is so in all its parts: dying between the two writes leaves a token
+// that can be seen to live.
 func TestRevokeThatDiesIsSeenToHaveDoneNothing(t *testing.T) {
 	for n := range 4 {
 		c := newClock()

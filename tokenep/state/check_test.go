@@ -27,8 +27,8 @@ func everything(t *testing.T, s store.Store) map[string]string {
 	return all
 }
 
-// checks is a Check of each credential in each of its states, and what comes of it. Those that may write
-// are not among them: a replay, a reuse, and a poll before the user has decided.
+// checks is a Check of each credential in each of its states, and what comes of it. Those that may
+// write are not among them: a replay, a reuse, and a poll before the user has decided.
 func checks(t *testing.T, i *issuer, c *clock) map[string]func() (want, err error) {
 	t.Helper()
 	code := func(code string, check, want error) func() (error, error) {
@@ -114,7 +114,8 @@ func checks(t *testing.T, i *issuer, c *clock) map[string]func() (want, err erro
 	}
 }
 
-// A request may be refused after its Check, for its scope or its audience, and then nothing was spent.
+// A request may be refused after its Check, for its scope or its audience, and then nothing was
+// spent.
 func TestCheckChangesNothing(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		all := checks(t, newIssuer(s, c.Now), c)

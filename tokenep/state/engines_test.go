@@ -19,7 +19,8 @@ var (
 	onEachDatabase = enginetest.EachDatabase
 )
 
-// childRole is the variable of the environment that has a process of this test do something else than run tests.
+// childRole is the variable of the environment that has a process of this test do something else
+// than run tests.
 const childRole = "STATE_TEST_ROLE"
 
 func TestMain(m *testing.M) {

@@ -10,8 +10,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// BenchmarkRotate rotates the refresh tokens of 64 callers at once, each in a family of its own, each answer durable.
-// of-one-caller is how many times as many they rotate in a second as one alone, measured in the same run and in turns.
+// BenchmarkRotate rotates the refresh tokens of 64 callers at once, each in a family of its own,
+// each answer durable. of-one-caller is how many times as many they rotate in a second as one
+// alone, measured in the same run and in turns.
 func BenchmarkRotate(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchmarkRotate(b, newMemory(b, time.Now)) })
 	b.Run("bolt", func(b *testing.B) { benchmarkRotate(b, newBolt(b, time.Now)) })

@@ -12,7 +12,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// familyModel is what a family ought to be: the rules of RFC 9700 §4.14.2 on four variables, without a store.
+// familyModel is what a family ought to be: the rules of RFC 9700 §4.14.2 on four variables,
+// without a store.
 type familyModel struct {
 	newest        uint64 // generation
 	rotated       time.Time
@@ -66,8 +67,8 @@ func (r *familyRun) generation(rt *rapid.T) uint64 {
 	return r.model.newest - min(rapid.Uint64Range(0, 3).Draw(rt, "back"), r.model.newest-1)
 }
 
-// present has one token rotated, whose first write has a fault, and holds the outcome against the model.
-// stale says that its first write is of a version that is no more.
+// present has one token rotated, whose first write has a fault, and holds the outcome against the
+// model. stale says that its first write is of a version that is no more.
 func (r *familyRun) present(rt *rapid.T, generation uint64, stale bool, rotate func() (next string, err error)) {
 	faults := []storetest.Fault{storetest.None, storetest.None, storetest.Conflict, storetest.Away, storetest.Lost}
 	if stale {

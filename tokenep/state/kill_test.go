@@ -20,8 +20,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// What was acknowledged before the process with the bolt file was killed holds after it: nothing single-use is spent twice,
-// no code gives two families, no family has two lines, and each client can go on from the newest token that it has.
+// What was acknowledged before the process with the bolt file was killed holds after it: nothing
+// single-use is spent twice, no code gives two families, no family has two lines, and each client
+// can go on from the newest token that it has.
 func TestKilledProcessLosesAndRepeatsNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	for round := range storetest.Rounds(t, 3, 20) {

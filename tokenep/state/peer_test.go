@@ -22,7 +22,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A Peer is a node in a process of its own. It does what it reads from its input, and writes what came of it.
+// A Peer is a node in a process of its own. It does what it reads from its input, and writes what
+// came of it.
 type Peer struct {
 	*issuer
 	ring *keys.Ring
@@ -136,7 +137,8 @@ func (p *Peer) Do(o Order, outcome *Outcome) error {
 	return err
 }
 
-// peerProcess is the process: the engine, the URL and the namespace of its store, and how many days its keys are ahead.
+// peerProcess is the process: the engine, the URL and the namespace of its store, and how many days
+// its keys are ahead.
 func peerProcess(engine, url, namespace, days string) error {
 	open := enginetest.Redis
 	if engine == "postgres" {

@@ -32,7 +32,8 @@ func none(t *testing.T, but ...string) func(storetest.Call) storetest.Fault {
 	}
 }
 
-// newAPITokens returns API tokens with a maximum of three, and the set of access tokens that they have revoked.
+// newAPITokens returns API tokens with a maximum of three, and the set of access tokens that they
+// have revoked.
 func newAPITokens(s store.Store, c *clock) (state.APITokens, *verify.Revocations) {
 	set := new(verify.Revocations)
 	return state.APITokens{

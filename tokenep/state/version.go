@@ -11,13 +11,13 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// Version is a record as a Check saw and allowed it, and what the Spend of the same type replaces. It
-// is opaque, and good for one Spend.
+// Version is a record as a Check saw and allowed it, and what the Spend of the same type replaces.
+// It is opaque, and good for one Spend.
 //
-// Spend is one conditional write of exactly this version. On a conflict the check that was passed to
-// Check runs again, on the new version, and that version decides: the credential may have been spent,
-// revoked or reused meanwhile. Time is checked again at the spend in any case. If the new version
-// passes, but says something else than what the caller has read, the error is ErrChanged.
+// Spend is one conditional write of exactly this version. On a conflict the check that was passed
+// to Check runs again, on the new version, and that version decides: the credential may have been
+// spent, revoked or reused meanwhile. Time is checked again at the spend in any case. If the new
+// version passes, but says something else than what the caller has read, the error is ErrChanged.
 type Version struct {
 	of any // a pointer, so that nothing of it is printed: to a checked[T], a checkedFamily, …
 }
@@ -29,15 +29,15 @@ type checked[T any] struct {
 }
 
 // decision says whether a credential may be spent, and edits its record to say that it was; without
-// write it may be used once more as the record is. asked means that the caller's own check has passed
-// on this version before, and is not to run again.
+// write it may be used once more as the record is. asked means that the caller's own check has
+// passed on this version before, and is not to run again.
 type decision[T any] func(v *T, expires *time.Time, asked bool) (write bool, err error)
 
 // errOtherVersion is for a programming error.
 var errOtherVersion = errors.New("the version is not from a Check of this type")
 
-// checkRecord loads a record and lets decide look at it. It writes nothing. The value is returned with an
-// error of decide as well.
+// checkRecord loads a record and lets decide look at it. It writes nothing. The value is returned
+// with an error of decide as well.
 func checkRecord[T any](ctx context.Context, s store.Store, kind, id string, decide decision[T]) (checked[T], error) {
 	seen, err := record.Load[T](ctx, s, kind, id)
 	if err != nil {

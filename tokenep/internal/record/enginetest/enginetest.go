@@ -97,8 +97,8 @@ func BoltFile(path string, now func() time.Time) (*bolt.Store, error) {
 	return bolt.Open(path, bolt.Options{Now: now, Logger: slog.New(slog.DiscardHandler)})
 }
 
-// The servers that all tests of a process share. They need not survive anything: a test that kills a
-// server has one of its own.
+// The servers that all tests of a process share. They need not survive anything: a test that kills
+// a server has one of its own.
 var (
 	RedisServer    = servertest.Share(ended(servertest.Redis), "--appendfsync", "no")
 	PostgresServer = servertest.Share(ended(servertest.Postgres), "fsync=off")
