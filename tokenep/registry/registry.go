@@ -15,25 +15,25 @@ import (
 
 const kindClient = "client" // id: the client_id; never expires
 
-// Registry is the clients that were made at run time, beside those of the configuration. Load is one
-// look-up and one decoding, however many there are.
+// Registry is the clients that were made at run time, beside those of the configuration. Load is
+// one look-up and one decoding, however many there are.
 type Registry struct {
 	Store store.Store
 	Now   func() time.Time
 
-	// Complete checks a client that is added, and may change it: server.Server.CompleteClient, or no
-	// more than tokenep.Client.Validate.
+	// Complete checks a client that is added, and may change it, as server.Server.CompleteClient does;
+	// nil: tokenep.Client.Validate.
 	Complete func(c *tokenep.Client) error
 
-	// Revocations makes Remove end the access tokens of the client too, which live at most TokenLife or the client's own
-	// TokenTTL. Without it they live out their time.
+	// Revocations makes Remove end the access tokens of the client too, which live at most
+	// TokenLife or the client's own AccessTokenTTL. Without it they live out their time.
 	Revocations *state.Revocations
 	TokenLife   func() time.Duration
 }
 
-// Add registers a client. It makes the client's secret, which is returned here and nowhere else; a client whose AuthMethod is
-// none is public (RFC 6749 §2.1) and has no secret. The error Is ErrInvalid when something is wrong with c, and
-// store.ErrExists when the id is taken.
+// Add registers a client. It makes the client's secret, which is returned here and nowhere else; a
+// client whose AuthMethod is none is public (RFC 6749 §2.1) and has no secret. The error Is
+// ErrInvalid when something is wrong with c, and store.ErrExists when the id is taken.
 func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
 	if len(c.Secrets) > 0 {
 		return "", record.Invalidf("client %q: a secret is generated, it cannot be brought along", c.ID)
@@ -42,7 +42,11 @@ func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err
 		secret = state.GenerateSecret()
 		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
 	}
-	if err := s.Complete(&c); err != nil {
+	complete := s.Complete
+	if complete == nil {
+		complete = (*tokenep.Client).Validate
+	}
+	if err := complete(&c); err != nil {
 		return "", record.Invalidf("%v", err)
 	}
 	if err := checkClient(c); err != nil {
@@ -74,8 +78,9 @@ func (s Registry) Load(ctx context.Context, id string) (*tokenep.Client, error) 
 	return &c.Value, nil
 }
 
-// List returns up to limit (1 to store.MaxPage) clients whose ids are greater than after, ordered by id. To go on, pass the
-// last id as after; an empty page is the end. The clients carry the hashes of their secrets, which are no one's business.
+// List returns up to limit (1 to store.MaxPage) clients whose ids are greater than after, ordered
+// by id. To go on, pass the last id as after; an empty page is the end. The clients carry the
+// hashes of their secrets, which are no one's business.
 func (s Registry) List(ctx context.Context, after string, limit int) ([]tokenep.Client, error) {
 	records, err := s.Store.List(ctx, kindClient, "", after, limit)
 	if err != nil {
@@ -92,14 +97,16 @@ func (s Registry) List(ctx context.Context, after string, limit int) ([]tokenep.
 	return clients, nil
 }
 
-// Remove deletes a client and ends its access tokens (RFC 7592 §2.3): from its return on the client authenticates no more.
-// The error Is tokenep.InvalidClient for an id that nobody has; after any other, Remove can be repeated.
+// Remove deletes a client and ends its access tokens (RFC 7592 §2.3): from its return on the client
+// authenticates no more. The error Is tokenep.InvalidClient for an id that nobody has; after any
+// other, Remove can be repeated.
 func (s Registry) Remove(ctx context.Context, id string) error {
 	c, err := s.Load(ctx, id)
 	if err != nil {
 		return err
 	}
-	// The tokens end first: once the client is gone, a Remove that is repeated does not find it, and would leave them.
+	// The tokens end first: once the client is gone, a Remove that is repeated does not find it,
+	// and would leave them.
 	if err := s.revokeTokens(ctx, c); err != nil {
 		return err
 	}
@@ -109,7 +116,8 @@ func (s Registry) Remove(ctx context.Context, id string) error {
 	return s.revokeTokens(ctx, c) // that it has got meanwhile
 }
 
-// revokeTokens ends the access tokens that a client has. Those of a later client with its id are issued later, and are spared.
+// revokeTokens ends the access tokens that a client has. Those of a later client with its id are
+// issued later, and are spared.
 func (s Registry) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 	if s.Revocations == nil {
 		return nil

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// The text of an API token is <prefix>_<id>_<secret><crc32>. The prefix lets people and secret scanners see what it is; the
-// id finds the record; the checksum, over all before it, tells a typo from a guess without a look-up. Of each token there
-// is exactly one spelling: what parses is, byte for byte, what would be written.
+// The text of an API token is <prefix>_<id>_<secret><crc32>. The prefix lets people and secret
+// scanners see what it is; the id finds the record; the checksum, over all before it, tells a typo
+// from a guess without a look-up. Of each token there is exactly one spelling: what parses is, byte
+// for byte, what would be written.
 const (
 	maxPrefix    = 16
 	idLength     = 12 // base62 characters: 71 bits, so that ids do not collide
@@ -24,8 +25,9 @@ func formatAPIToken(prefix, id, secret string) string {
 	return body + checksum(body)
 }
 
-// parseAPIToken is the inverse of formatAPIToken, and refuses everything that formatAPIToken would not have written. One
-// changed character never parses: a CRC finds every error that lies within 32 consecutive bits.
+// parseAPIToken is the inverse of formatAPIToken, and refuses everything that formatAPIToken would
+// not have written. One changed character never parses: a CRC finds every error that lies within 32
+// consecutive bits.
 func parseAPIToken(token string) (prefix, id, secret string, ok bool) {
 	cut := len(token) - crcLength
 	if cut < 0 || len(token) > maxPrefix+1+idLength+1+secretLength+crcLength {
@@ -42,7 +44,8 @@ func parseAPIToken(token string) (prefix, id, secret string, ok bool) {
 	return prefix, id, secret, true
 }
 
-// IsAPIToken reports whether text is an API token that was not mistyped, of whatever server, good or not.
+// IsAPIToken reports whether text is an API token that was not mistyped, of whatever server, good
+// or not.
 func IsAPIToken(text string) bool {
 	_, _, _, ok := parseAPIToken(text)
 	return ok
@@ -59,7 +62,8 @@ func checksum(s string) string {
 	return string(digits[:])
 }
 
-// validPrefix reports whether p matches [a-z][a-z0-9]{0,15}. There is no underscore in it, so that the first one ends it.
+// validPrefix reports whether p matches [a-z][a-z0-9]{0,15}. There is no underscore in it, so that
+// the first one ends it.
 func validPrefix(p string) bool {
 	if p == "" || len(p) > maxPrefix || p[0] < 'a' || p[0] > 'z' {
 		return false
@@ -84,7 +88,8 @@ func isBase62(s string, length int) bool {
 	return true
 }
 
-// randomBase62 returns n characters, each of the 62 equally likely: bytes that would favour the first few are thrown away.
+// randomBase62 returns n characters, each of the 62 equally likely: bytes that would favour the
+// first few are thrown away.
 func randomBase62(n int) string {
 	const fair = 256 - 256%62
 	text := make([]byte, 0, n)

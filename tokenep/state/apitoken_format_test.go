@@ -16,8 +16,8 @@ func TestAPITokenReadsBackAsItWasWritten(t *testing.T) {
 	}
 }
 
-// The checksum was computed by another program. It is fixed, so that a change of the format, which would invalidate every
-// token there is, does not go unnoticed.
+// The checksum was computed by another program. It is fixed, so that a change of the format, which
+// would invalidate every token there is, does not go unnoticed.
 func TestAPITokenFormatStaysAsItIs(t *testing.T) {
 	const want = "demo_0123456789AB_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq0Fs1GL"
 	got := formatAPIToken("demo", "0123456789AB", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq")
@@ -88,7 +88,8 @@ func TestRandomBase62UsesEachCharacterAlike(t *testing.T) {
 	}
 }
 
-// FuzzAPIToken holds the parser to its promise: of each token there is one spelling, and no neighbour of a token is one.
+// FuzzAPIToken holds the parser to its promise: of each token there is one spelling, and no
+// neighbour of a token is one.
 func FuzzAPIToken(f *testing.F) {
 	f.Add(formatAPIToken("demo", "0123456789AB", strings.Repeat("s", secretLength)), 7, byte('x'))
 	f.Add(formatAPIToken("a", "zzzzzzzzzzzz", strings.Repeat("0", secretLength)), 0, byte('_'))
@@ -96,7 +97,8 @@ func FuzzAPIToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string, at int, c byte) {
 		prefix, id, secret, ok := parseAPIToken(token)
 		if !ok {
-			// Nothing that a fuzzer finds has the right checksum, so the rest of the property is tried on what would.
+			// Nothing that a fuzzer finds has the right checksum, so the rest of the property is
+			// tried on what would.
 			if cut := len(token) - crcLength; cut >= 0 {
 				token = token[:cut] + checksum(token[:cut])
 				prefix, id, secret, ok = parseAPIToken(token)

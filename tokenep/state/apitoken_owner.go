@@ -12,9 +12,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// One record for each owner holds the ids of the owner's tokens, and each new token begins with a Swap of it: that makes
-// the maximum exact, whoever else is making one. What is in the record may be out of date (a token expires, or is
-// revoked, without a write here), so it is held against the tokens themselves, but only when there is no more room.
+// One record for each owner holds the ids of the owner's tokens, and each new token begins with a
+// Swap of it: that makes the maximum exact, whoever else is making one. What is in the record may
+// be out of date (a token expires, or is revoked, without a write here), so it is held against the
+// tokens themselves, but only when there is no more room.
 const kindAPITokenOwner = "api_token_owner" // id: a hash of the owner's name; expires with the last token
 
 // MaxOwned is how many live tokens one owner can have when there is no other maximum.
@@ -23,7 +24,8 @@ const MaxOwned = 500
 // maxEntries is what fits into one record: MaxOwned, and some that are dead or being rotated.
 const maxEntries = MaxOwned + 100
 
-// reservationLife is how long making a token may take. An id whose token does not exist after that was given up.
+// reservationLife is how long making a token may take. An id whose token does not exist after that
+// was given up.
 const reservationLife = time.Minute
 
 // apiTokenOwner is the record of an owner.
@@ -40,7 +42,8 @@ type apiOwned struct {
 	Dead     bool   `json:"dead,omitempty"`     // seen to be revoked; still here to be listed
 }
 
-// counted is how many of the tokens count: those that are not dead, and that no other is about to replace.
+// counted is how many of the tokens count: those that are not dead, and that no other is about to
+// replace.
 func (o *apiTokenOwner) counted() int {
 	replaced := make(map[string]bool)
 	for _, e := range o.Tokens {
@@ -93,7 +96,8 @@ func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) err
 	return err
 }
 
-// makeRoom returns ErrTooMany if the record, to which the new token has just been added as the last, counts too many.
+// makeRoom returns ErrTooMany if the record, to which the new token has just been added as the
+// last, counts too many.
 func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int, now time.Time) error {
 	if owner.counted() <= limit && len(owner.Tokens) <= maxEntries {
 		return nil
@@ -122,7 +126,8 @@ func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int
 	return nil
 }
 
-// look holds an entry against its token, and marks it if that is dead. A rotation that died is undone.
+// look holds an entry against its token, and marks it if that is dead. A rotation that died is
+// undone.
 func (s APITokens) look(ctx context.Context, e *apiOwned, now time.Time) error {
 	if e.Dead {
 		return nil
@@ -145,9 +150,9 @@ func (e apiOwned) late(now time.Time) bool {
 	return now.Unix()-e.Made >= int64(reservationLife/time.Second)
 }
 
-// giveUp takes the place of a token that was counted, but not made in time, and reports whether it did. The one who was
-// making it may only be slow: a record with its id makes sure that the Insert fails, so that what is no longer counted
-// never comes to be.
+// giveUp takes the place of a token that was counted, but not made in time, and reports whether it
+// did. The one who was making it may only be slow: a record with its id makes sure that the Insert
+// fails, so that what is no longer counted never comes to be.
 func (s APITokens) giveUp(ctx context.Context, e apiOwned, now time.Time) (bool, error) {
 	if !e.late(now) {
 		return false, nil

@@ -14,7 +14,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// dieAtWrite makes the n-th write from now on fail before it happens, and all after it, as for a process that dies.
+// dieAtWrite makes the n-th write from now on fail before it happens, and all after it, as for a
+// process that dies.
 func dieAtWrite(f *storetest.Faulty, n int) {
 	f.Fail(func(call storetest.Call) storetest.Fault {
 		if call.Verb != "Insert" && call.Verb != "Swap" {
@@ -74,8 +75,8 @@ func TestMaximumIsExactUnderRaces(t *testing.T) {
 	})
 }
 
-// Creating, revoking and rotating at once, over and over: never is more than the maximum live, and each new token fits as
-// soon as one is revoked.
+// Creating, revoking and rotating at once, over and over: never is more than the maximum live, and
+// each new token fits as soon as one is revoked.
 func TestMaximumHoldsWhileTokensComeAndGo(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		tokens, _ := newAPITokens(s, c)
@@ -165,7 +166,8 @@ func TestRevokedTokenStaysInItsOwnersList(t *testing.T) {
 	}
 }
 
-// Wherever a process dies while it makes a token, a minute later the owner can have as many as ever.
+// Wherever a process dies while it makes a token, a minute later the owner can have as many as
+// ever.
 func TestCreateThatDiesCountsForNobody(t *testing.T) {
 	for n := range 2 {
 		t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 
 const kindAPIToken = "api_token" // id: the token's; expires with it
 
-// ClientSubjectPrefix begins the sub of a token that a client got for itself (RFC 6749 §4.4), so that
-// no client can be mistaken for a user of the same name (RFC 9068 §5). No user's name may begin with
-// it.
+// ClientSubjectPrefix begins the sub of a token that a client got for itself (RFC 6749 §4.4), so
+// that no client can be mistaken for a user of the same name (RFC 9068 §5). No user's name may
+// begin with it.
 const ClientSubjectPrefix = "client:"
 
 // storedAPIToken is the record of a token. The hash never leaves this package.

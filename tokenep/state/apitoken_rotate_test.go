@@ -83,7 +83,8 @@ func TestRotateNeedsNoRoomBelowTheMaximum(t *testing.T) {
 	})
 }
 
-// Wherever a process dies while it rotates, one of the two works, and the owner can finish what it began.
+// Wherever a process dies while it rotates, one of the two works, and the owner can finish what it
+// began.
 func TestRotateThatDiesLeavesATokenThatWorks(t *testing.T) {
 	for n := range 6 {
 		t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
@@ -184,7 +185,8 @@ func TestOfManyThatRotateOneTokenOneGetsIt(t *testing.T) {
 	})
 }
 
-// One that is only slow must not end the old token when the new one is gone, wherever its clock is set meanwhile.
+// One that is only slow must not end the old token when the new one is gone, wherever its clock is
+// set meanwhile.
 func TestRotateThatIsTooSlowChangesNothing(t *testing.T) {
 	for name, jump := range map[string]time.Duration{"": 0, "and the clock is set back": -time.Hour, "and the clock is set ahead": time.Hour} {
 		t.Run(name, func(t *testing.T) { testSlowRotation(t, jump) })

@@ -11,8 +11,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// APIToken is what is known of a long-lived credential that a user made for a program, to be exchanged for access tokens
-// (RFC 8693 §2.1). Its text is not among it: that is shown once, when it is made. All times are whole seconds, in UTC.
+// APIToken is what is known of a long-lived credential that a user made for a program, to be
+// exchanged for access tokens (RFC 8693 §2.1). Its text is not among it: that is shown once, when
+// it is made. All times are whole seconds, in UTC.
 type APIToken struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name,omitempty"`  // for people
@@ -36,11 +37,12 @@ func (t *APIToken) live(now time.Time) error {
 	return nil
 }
 
-// APITokens makes API tokens, and says whether one is good. All fields are required, except MaxPerUser.
+// APITokens makes API tokens, and says whether one is good. All fields are required, except
+// MaxPerUser.
 //
-// A token is one record, and is usable exactly as long as that record says so. A second record, one for each owner, counts
-// that owner's tokens (see apitoken_owner.go). An access token made from an API token carries the API token's id as
-// grant_id, and that is how Revoke ends it too.
+// A token is one record, and is usable exactly as long as that record says so. A second record, one
+// for each owner, counts that owner's tokens (see apitoken_owner.go). An access token made from an
+// API token carries the API token's id as grant_id, and that is how Revoke ends it too.
 type APITokens struct {
 	Store       store.Store
 	Revocations *Revocations
@@ -54,9 +56,10 @@ type APITokens struct {
 // lastUsedEvery is how often Use writes, at most.
 const lastUsedEvery = time.Minute
 
-// Create makes a token for t.Owner at t.Service. Of t it uses Name, Owner, Service, Scope and Expires (zero: as late as
-// possible). The text is returned here and nowhere else. The error Is ErrInvalid when something is wrong with t, and
-// ErrTooMany when the owner has as many live tokens as one may have.
+// Create makes a token for t.Owner at t.Service. Of t it uses Name, Owner, Service, Scope and
+// Expires (zero: as late as possible). The text is returned here and nowhere else. The error Is
+// ErrInvalid when something is wrong with t, and ErrTooMany when the owner has as many live tokens
+// as one may have.
 func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made APIToken, err error) {
 	now := s.second()
 	made = APIToken{Name: t.Name, Owner: t.Owner, Service: t.Service, Scope: t.Scope, Created: now}
@@ -70,8 +73,9 @@ func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made A
 	return s.write(ctx, made, "")
 }
 
-// write makes a token that replaces another, or none. First it is counted, then it is made: dying in between leaves an id
-// that is counted, but names no token, and reserve takes that for a token that was given up.
+// write makes a token that replaces another, or none. First it is counted, then it is made: dying
+// in between leaves an id that is counted, but names no token, and reserve takes that for a token
+// that was given up.
 func (s APITokens) write(ctx context.Context, t APIToken, replaces string) (string, APIToken, error) {
 	t.ID = randomBase62(idLength)
 	if err := s.reserve(ctx, t, replaces); err != nil {
@@ -85,8 +89,8 @@ func (s APITokens) write(ctx context.Context, t APIToken, replaces string) (stri
 	return token, t, nil
 }
 
-// Check says what a token is good for, and changes nothing. An error that Is ErrBadAPIToken says why it
-// is not good; any other means that the answer is not known. A typo costs no look-up.
+// Check says what a token is good for, and changes nothing. An error that Is ErrBadAPIToken says
+// why it is not good; any other means that the answer is not known. A typo costs no look-up.
 func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
 	_, id, _, ok := parseAPIToken(token)
 	if !ok {
@@ -99,30 +103,33 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 	if err != nil {
 		return APIToken{}, Version{}, err
 	}
-	// The hash is of the whole token, so that a prefix is bound to its token although any is understood.
+	// The hash is of the whole token, so that a prefix is bound to its token although any is
+	// understood.
 	if subtle.ConstantTimeCompare(record.Hash(token), t.Value.Hash) != 1 {
 		return APIToken{}, Version{}, ErrUnknownAPIToken
 	}
 	if err := t.Value.live(s.second()); err != nil {
 		return APIToken{}, Version{}, err
 	}
-	return t.Value.APIToken, Version{t}, nil
+	return t.Value.APIToken, Version{&t}, nil
 }
 
-// Use notes that a token that Check has allowed was used, at most once a minute: a write for each use
-// would make every exchange wait for a disk. It is for people to look at, and so there is no error: a
-// conflict is another use, or a revocation that came after the Check.
+// Use notes that a token that Check has allowed was used, at most once a minute: a write for each
+// use would make every exchange wait for a disk. It is for people to look at, and so there is no
+// error: a conflict is another use, or a revocation that came after the Check.
 func (s APITokens) Use(ctx context.Context, v Version) {
-	t, ok := v.of.(record.Stored[storedAPIToken])
+	t, ok := v.of.(*record.Stored[storedAPIToken])
 	now := s.second()
 	if !ok || now.Sub(t.Value.LastUsed) < lastUsedEvery {
 		return
 	}
-	t.Value.LastUsed = now
-	_ = record.Swap(ctx, s.Store, t.Record, t.Value, t.Expires)
+	used := t.Value
+	used.LastUsed = now
+	_ = record.Swap(ctx, s.Store, t.Record, used, t.Expires)
 }
 
-// Load returns a token by its id, or an error that Is store.ErrNotFound. Expired and revoked ones are returned as well.
+// Load returns a token by its id, or an error that Is store.ErrNotFound. Expired and revoked ones
+// are returned as well.
 func (s APITokens) Load(ctx context.Context, id string) (APIToken, error) {
 	t, err := s.load(ctx, id)
 	if err == nil && t.Value.abandoned() {
@@ -134,9 +141,10 @@ func (s APITokens) Load(ctx context.Context, id string) (APIToken, error) {
 	return t.Value.APIToken, nil
 }
 
-// List returns up to limit (1 to store.MaxPage) tokens of an owner, or of everybody if owner is empty, whose ids are greater
-// than after, ordered by id. To go on, pass the last id as after; an empty page is the end. Revoked and expired tokens are
-// listed for as long as they are kept: an owner's list forgets a revoked one when there is no more room.
+// List returns up to limit (1 to store.MaxPage) tokens of an owner, or of everybody if owner is
+// empty, whose ids are greater than after, ordered by id. To go on, pass the last id as after; an
+// empty page is the end. Revoked and expired tokens are listed for as long as they are kept: an
+// owner's list forgets a revoked one when there is no more room.
 func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]APIToken, error) {
 	if err := store.CheckList(kindAPIToken, "", after, limit); err != nil {
 		return nil, err
@@ -166,11 +174,13 @@ func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]
 	}
 }
 
-// Revoke ends a token and the access tokens made from it. That it was revoked before is no error, and does it all again, so
-// that a call that failed can be repeated. The error Is store.ErrNotFound for an id that nobody has.
+// Revoke ends a token and the access tokens made from it. That it was revoked before is no error,
+// and does it all again, so that a call that failed can be repeated. The error Is store.ErrNotFound
+// for an id that nobody has.
 //
-// The access tokens end first: what is listed as revoked is so in all its parts, and a call that died in between is seen to
-// have done nothing. Access tokens that are made between the two writes carry the same grant_id, and end as well.
+// The access tokens end first: what is listed as revoked is so in all its parts, and a call that
+// died in between is seen to have done nothing. Access tokens that are made between the two writes
+// carry the same grant_id, and end as well.
 func (s APITokens) Revoke(ctx context.Context, id string) error {
 	if _, err := s.Load(ctx, id); err != nil {
 		return err
@@ -182,12 +192,14 @@ func (s APITokens) Revoke(ctx context.Context, id string) error {
 	return err
 }
 
-// revokeAccessTokens ends the access tokens made from a token; with before, only those that are issued until then.
+// revokeAccessTokens ends the access tokens made from a token; with before, only those that are
+// issued until then.
 func (s APITokens) revokeAccessTokens(ctx context.Context, id string, before time.Time) error {
 	return s.Revocations.endGrant(ctx, id, before, s.TokenLife)
 }
 
-// markRevoked reports whether it was this call that revoked the token. The check runs on exactly the version that is replaced.
+// markRevoked reports whether it was this call that revoked the token. The check runs on exactly
+// the version that is replaced.
 func (s APITokens) markRevoked(ctx context.Context, id string, check func() error) (changed bool, err error) {
 	return s.change(ctx, id, func(t *storedAPIToken) error {
 		if check != nil {
@@ -200,7 +212,8 @@ func (s APITokens) markRevoked(ctx context.Context, id string, check func() erro
 	})
 }
 
-// change replaces the record of a token that is not revoked, and reports whether it did: of one that is, it changes nothing.
+// change replaces the record of a token that is not revoked, and reports whether it did: of one
+// that is, it changes nothing.
 func (s APITokens) change(ctx context.Context, id string, edit func(*storedAPIToken) error) (bool, error) {
 	changed := false
 	_, err := record.Change(ctx, s.Store, kindAPIToken, id, func(t *storedAPIToken, _ *time.Time) (write bool, err error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
@@ -27,19 +28,22 @@ func mustCreate(t *testing.T, s state.APITokens, owner string) (string, state.AP
 	return token, made
 }
 
-func TestCreatedAPITokenIsRedeemed(t *testing.T) {
+func TestCreatedAPITokenIsGood(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		tokens, _ := newAPITokens(s, c)
 		token, made := mustCreate(t, tokens, "ann")
-		got, err := exchange(t.Context(), tokens, token)
+		if _, err := exchange(t.Context(), tokens, token); err != nil {
+			t.Fatalf("exchange: %v", err)
+		}
+		got, _, err := tokens.Check(t.Context(), token)
 		if err != nil {
-			t.Fatalf("Redeem: %v", err)
+			t.Fatalf("Check: %v", err)
 		}
 		made.LastUsed = c.Now()
 		a, _ := json.Marshal(got)
 		b, _ := json.Marshal(made)
 		if string(a) != string(b) {
-			t.Errorf("redeemed %s\nmade     %s", a, b)
+			t.Errorf("checked %s\nmade    %s", a, b)
 		}
 		if want := c.Now().Add(tokens.MaxAge); !made.Expires.Equal(want) {
 			t.Errorf("expires %v, want %v: as late as possible", made.Expires, want)
@@ -226,7 +230,8 @@ func TestRevokeEndsTheTokenAndItsAccessTokens(t *testing.T) {
 	})
 }
 
-// What is listed as revoked is so in all its parts: dying between the two writes leaves a token that can be seen to live.
+// What is listed as revoked is so in all its parts: dying between the two writes leaves a token
+// that can be seen to live.
 func TestRevokeThatDiesIsSeenToHaveDoneNothing(t *testing.T) {
 	for n := range 4 {
 		c := newClock()
@@ -319,4 +324,15 @@ func TestListGoesThroughAllTokensInPages(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestGeneratedSecretIsLongAndPlain(t *testing.T) {
+	a, b := state.GenerateSecret(), state.GenerateSecret()
+	if a == b || len(a) < 43 || strings.Trim(a, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+		t.Errorf("secrets %q and %q", a, b)
+	}
+	// Computed with openssl.
+	if got, want := tokenep.HashSecret("secret"), "$sha256$K7gNU3sdo-OL0wNhqoVWhr3g6s1xYv72ol_pe_Unols"; got != want {
+		t.Errorf("hash %s, want %s", got, want)
+	}
 }

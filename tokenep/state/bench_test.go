@@ -11,8 +11,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// ofThousand measures what a look-up costs among many, and reports it as a multiple of the same among a thousand
-// (of-thousand), measured in the same run and in turns, so that both have the same machine.
+// ofThousand measures what a look-up costs among many, and reports it as a multiple of the same
+// among a thousand (of-thousand), measured in the same run and in turns, so that both have the same
+// machine.
 func ofThousand(b *testing.B, many, thousand func(i int)) {
 	const turn = 1000
 	var spent, reference time.Duration

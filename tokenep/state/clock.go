@@ -2,9 +2,9 @@ package state
 
 import "time"
 
-// clockJump is how much longer than necessary an id that was seen is kept, and a revocation: were it
-// dropped while a clock is ahead, then what it belongs to would be good once more when the clock is
-// set right.
+// clockJump is how much longer than necessary an id that was seen is kept, and a revocation: were
+// it dropped while a clock is ahead, then what it belongs to would be good once more when the clock
+// is set right.
 const clockJump = time.Hour
 
 // moment is a time as records have it: in UTC, in whole milliseconds.

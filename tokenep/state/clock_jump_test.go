@@ -14,7 +14,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// What is good for a while, or for one use: make returns how it is used, and life is how long it may be.
+// What is good for a while, or for one use: make returns how it is used, and life is how long it
+// may be.
 var perishable = []struct {
 	name string
 	once bool // good for one use
@@ -119,8 +120,9 @@ func TestClockThatJumpsLetsNothingBeSpentTwice(t *testing.T) {
 	}
 }
 
-// Nothing becomes immortal: what is made while the clock is wrong, or before, is dead when its time is over, an hour late at
-// most; and nothing that is used while the clock is wrong lives longer for that.
+// Nothing becomes immortal: what is made while the clock is wrong, or before, is dead when its time
+// is over, an hour late at most; and nothing that is used while the clock is wrong lives longer for
+// that.
 func TestClockThatJumpsMakesNothingImmortal(t *testing.T) {
 	for _, p := range perishable {
 		t.Run(p.name, func(t *testing.T) {
@@ -148,8 +150,9 @@ func TestClockThatJumpsMakesNothingImmortal(t *testing.T) {
 	}
 }
 
-// An access token that is revoked stays so for as long as it lives, although the clock was wrong when it was revoked, or is
-// for a while after. Then the entry is forgotten, by the log and by the set.
+// An access token that is revoked stays so for as long as it lives, although the clock was wrong
+// when it was revoked, or is for a while after. Then the entry is forgotten, by the log and by the
+// set.
 func TestClockThatJumpsBringsNoRevokedTokenBack(t *testing.T) {
 	for name, steps := range map[string][2]int{"revoked before the jump": {0, 1}, "revoked during the jump": {1, 0}} {
 		t.Run(name, func(t *testing.T) {

@@ -19,8 +19,8 @@ const (
 	MaxCodeLife     = 10 * time.Minute // RFC 6749 §4.1.2: a maximum of 10 minutes is RECOMMENDED
 )
 
-// Code is what an authorization code stands for (RFC 6749 §4.1.2). Its text is not among it: that is in the redirect, and
-// nowhere else. All times are whole milliseconds, in UTC.
+// Code is what an authorization code stands for (RFC 6749 §4.1.2). Its text is not among it: that
+// is in the redirect, and nowhere else. All times are whole milliseconds, in UTC.
 type Code struct {
 	ClientID        string       `json:"client_id"`
 	RedirectURI     string       `json:"redirect_uri,omitempty"`          // as the request had it; empty: it had none
@@ -40,8 +40,9 @@ type Code struct {
 
 // Codes issues authorization codes, each good for one use (RFC 6749 §4.1.2, §10.5).
 //
-// A spent code stays for a while, so that a replay is told from a code that nobody has; and it names, from the beginning, the
-// family that its redemption starts, so that a replay ends what the first redemption gave, or is about to give.
+// A spent code stays for a while, so that a replay is told from a code that nobody has; and it
+// names, from the beginning, the family that its redemption starts, so that a replay ends what the
+// first redemption gave, or is about to give.
 type Codes struct {
 	Store    store.Store
 	Families Families
@@ -49,7 +50,8 @@ type Codes struct {
 	Now      func() time.Time // the clock
 }
 
-// Issue makes a code. Of c it uses what is not said to be set by Issue. The error Is ErrInvalid when something is wrong with c.
+// Issue makes a code. Of c it uses what is not said to be set by Issue. The error Is ErrInvalid
+// when something is wrong with c.
 func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err error) {
 	life := orDefault(s.Life, DefaultCodeLife)
 	switch {
@@ -73,14 +75,14 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 	return code, c, nil
 }
 
-// Check says what a code is good for, and spends nothing. check compares client, redirect_uri, verifier
-// and key with the code (RFC 6749 §4.1.3, RFC 7636 §4.6); if it returns an error, that is what Check
-// returns, whatever has become of the code. So a code is of use to its own client alone.
+// Check says what a code is good for, and spends nothing. check compares client, redirect_uri,
+// verifier and key with the code (RFC 6749 §4.1.3, RFC 7636 §4.6); if it returns an error, that is
+// what Check returns, whatever has become of the code. So a code is of use to its own client alone.
 //
 // The other errors that Is ErrRefused say why the code is not good. With ErrSpent the family of the
 // code has just been revoked (RFC 6749 §4.1.2): if the first redemption has not started it yet,
-// Families.Start will fail. Any other error means that the answer is not known. The code is returned
-// with errors as well, once it is known, for the log.
+// Families.Start will fail. Any other error means that the answer is not known. The code is
+// returned with errors as well, once it is known, for the log.
 func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (Code, Version, error) {
 	if !isBase62(code, secretLength) {
 		return Code{}, Version{}, fmt.Errorf("%w code", ErrMalformed)
@@ -89,14 +91,14 @@ func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (
 	if err != nil {
 		return c.Value, Version{}, s.endReplayed(ctx, c.Value, err)
 	}
-	return c.Value, Version{c}, nil
+	return c.Value, Version{&c}, nil
 }
 
-// Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are those
-// of Check, and ErrChanged. After an error that leaves open whether the code was spent, take it for
-// spent: a new Check tells.
+// Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are
+// those of Check, and ErrChanged. After an error that leaves open whether the code was spent, take
+// it for spent: a new Check tells.
 func (s Codes) Spend(ctx context.Context, v Version) error {
-	c, ok := v.of.(checked[Code])
+	c, ok := v.of.(*checked[Code])
 	if !ok {
 		return errOtherVersion
 	}

@@ -127,7 +127,8 @@ func TestOfEightParallelRedemptionsOneWins(t *testing.T) {
 	})
 }
 
-// A replay may come before the winner has started the family, or after: nothing that the winner got is good.
+// A replay may come before the winner has started the family, or after: nothing that the winner got
+// is good.
 func TestReplayRacingTheWinnerEndsWhatItGot(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		codes, set := newCodes(s, c)
@@ -224,7 +225,8 @@ func TestCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 	}
 }
 
-// While the store is away nobody is told that the code is no good, and what failed can be tried again.
+// While the store is away nobody is told that the code is no good, and what failed can be tried
+// again.
 func TestOutageBurnsNoCode(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))

@@ -28,7 +28,8 @@ const (
 	deviceTail = 5 * time.Minute
 )
 
-// Device is what a device has asked for, and what the user said (RFC 8628 §3). All times are whole milliseconds, in UTC.
+// Device is what a device has asked for, and what the user said (RFC 8628 §3). All times are whole
+// milliseconds, in UTC.
 type Device struct {
 	UserCode string       `json:"user_code"` // set by Start; as it is shown: XXXX-XXXX
 	ClientID string       `json:"client_id"`
@@ -56,11 +57,13 @@ type storedDevice struct {
 
 // Devices is the device authorization grant (RFC 8628).
 //
-// The user finds the record by the user code, the device by the device code. It is one record, and one conditional write
-// decides, because the device code begins with the letters of the user code: the device gets the two together, so the
-// one tells it nothing that the other does not. What keeps a device code secret is the rest of it.
+// The user finds the record by the user code, the device by the device code. It is one record, and
+// one conditional write decides, because the device code begins with the letters of the user code:
+// the device gets the two together, so the one tells it nothing that the other does not. What keeps
+// a device code secret is the rest of it.
 //
-// The user code is no secret of a client: it is shown on a screen, and whoever types it has to sign in. So it is stored as it is.
+// The user code is no secret of a client: it is shown on a screen, and whoever types it has to sign
+// in. So it is stored as it is.
 type Devices struct {
 	Store    store.Store
 	Life     time.Duration    // from Start to Spend; 0: DefaultDeviceLife; at most MaxDeviceLife
@@ -68,8 +71,8 @@ type Devices struct {
 	Now      func() time.Time // the clock
 }
 
-// Start makes a device code and a user code (RFC 8628 §3.2). Of d it uses ClientID, Scope and Audience. The error Is ErrInvalid
-// when something is wrong with d.
+// Start makes a device code and a user code (RFC 8628 §3.2). Of d it uses ClientID, Scope and
+// Audience. The error Is ErrInvalid when something is wrong with d.
 func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made Device, err error) {
 	life, interval := orDefault(s.Life, DefaultDeviceLife), orDefault(s.Interval, DefaultPollInterval)
 	switch {
@@ -103,8 +106,9 @@ func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made D
 	return deviceCode, made, nil
 }
 
-// Lookup returns the device whose code a user has typed, in whatever way, for the user to decide on (RFC 8628 §3.3). The error
-// Is ErrMalformed, ErrUnknown, ErrExpired or ErrDecided when there is nothing to decide.
+// Lookup returns the device whose code a user has typed, in whatever way, for the user to decide on
+// (RFC 8628 §3.3). The error Is ErrMalformed, ErrUnknown, ErrExpired or ErrDecided when there is
+// nothing to decide.
 func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	letters, err := parseUserCode(userCode)
 	if err != nil {
@@ -117,7 +121,8 @@ func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	return d.Value.Device, d.Value.open(moment(s.Now))
 }
 
-// Allow lets the device have tokens for a user, who signed in at authTime, within scope. Its errors are those of Lookup.
+// Allow lets the device have tokens for a user, who signed in at authTime, within scope. Its errors
+// are those of Lookup.
 func (s Devices) Allow(ctx context.Context, userCode, subject string, scope verify.Scope, authTime time.Time) (Device, error) {
 	if subject == "" {
 		return Device{}, invalidf("a device is allowed by a user")
@@ -165,13 +170,14 @@ func (d *Device) open(now time.Time) error {
 	return nil
 }
 
-// Check is a poll: the device asks whether it is allowed (RFC 8628 §3.4). check decides whether whoever
-// presents the code may; if it returns an error, that is what Check returns, and nothing has happened.
+// Check is a poll: the device asks whether it is allowed (RFC 8628 §3.4). check decides whether
+// whoever presents the code may; if it returns an error, that is what Check returns, and nothing
+// has happened.
 //
 // ErrPending, ErrSlowDown and ErrDenied say what the device is to be told (§3.5), and so does
-// ErrExpired; the other errors that Is ErrRefused mean that the code is not that client's. ErrPending
-// and ErrSlowDown are written down, as they count; nothing else is. After ErrSlowDown the device has to
-// wait for the Interval of the device that is returned.
+// ErrExpired; the other errors that Is ErrRefused mean that the code is not that client's.
+// ErrPending and ErrSlowDown are written down, as they count; nothing else is. After ErrSlowDown
+// the device has to wait for the Interval of the device that is returned.
 func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device) error) (Device, Version, error) {
 	if !isDeviceCode(deviceCode) {
 		return Device{}, Version{}, fmt.Errorf("%w device code", ErrMalformed)
@@ -189,16 +195,16 @@ func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device
 	if err != nil {
 		return d.Value.Device, Version{}, unknown(kindDevice, err)
 	}
-	return d.Value.Device, Version{checked[storedDevice]{d, decide}}, nil
+	return d.Value.Device, Version{&checked[storedDevice]{d, decide}}, nil
 }
 
-// Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors are
-// those of Check, and ErrChanged.
+// Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors
+// are those of Check, and ErrChanged.
 //
-// A spent code that is presented again ends nothing: it was never in a browser, and a device that asks
-// again, because its time-out was short, would end the tokens that are on their way to it.
+// A spent code that is presented again ends nothing: it was never in a browser, and a device that
+// asks again, because its time-out was short, would end the tokens that are on their way to it.
 func (s Devices) Spend(ctx context.Context, v Version) error {
-	c, ok := v.of.(checked[storedDevice])
+	c, ok := v.of.(*checked[storedDevice])
 	if !ok {
 		return errOtherVersion
 	}

@@ -25,7 +25,8 @@ func mustStartDevice(t *testing.T, s state.Devices) (string, state.Device) {
 	return code, made
 }
 
-// RFC 8628 §3.5, as the device and the user see it: who does what after which time, and what comes of it.
+// RFC 8628 §3.5, as the device and the user see it: who does what after which time, and what comes
+// of it.
 func TestDeviceRules(t *testing.T) {
 	const asks, other, allow, deny, look = "poll", "poll, refused by the check", "allow", "deny", "look"
 	type step struct {
@@ -79,7 +80,8 @@ func TestDeviceRules(t *testing.T) {
 	}
 }
 
-// RFC 8628 §3.5: five seconds more each time. A device that never learns does not make the store write for ever.
+// RFC 8628 §3.5: five seconds more each time. A device that never learns does not make the store
+// write for ever.
 func TestSlowDownHasAnEnd(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))

@@ -1,12 +1,11 @@
-// Package state is what the server remembers, typed, and written once over the
-// five verbs of [store.Store]: which clients there are, which API tokens,
-// refresh tokens and codes are good, which access tokens are no longer.
+// Package state is what the server remembers, typed, and written once over the five verbs of
+// [store.Store]: which clients there are, which API tokens, refresh tokens and codes are good,
+// which access tokens are no longer.
 //
-// It is no engine and no policy. Where the bytes lie is the business of package
-// store; who may ask for what is decided by the pipeline in package tokenep.
-// What is decided here is whatever must hold when two requests come at once, or
-// when the process dies between two writes. Nothing here needs a transaction
-// over two records: each function says in which order it writes, and what a
+// It is no engine and no policy. Where the bytes lie is the business of package store; who may ask
+// for what is decided by the pipeline in package tokenep. What is decided here is whatever must
+// hold when two requests come at once, or when the process dies between two writes. Nothing here
+// needs a transaction over two records: each function says in which order it writes, and what a
 // crash in between leaves behind.
 //
 //	clients.go          clients that were made at run time (RFC 6749 §2)
@@ -27,13 +26,12 @@
 //	change.go           one conditional write: load, decide, replace exactly that version, or begin anew
 //	errors.go           what a caller can do something about
 //
-// No secret that a client could present is ever stored, only its SHA-256; that
-// is enough, as secrets are generated here and have 256 bits, so that there is
-// nothing to guess. The key of the MACs of refresh tokens may be in the store,
-// sealed like the signing keys (package seal), and makes no token by itself. No
-// row is kept for an access token.
+// No secret that a client could present is ever stored, only its SHA-256; that is enough, as
+// secrets are generated here and have 256 bits, so that there is nothing to guess. The key of the
+// MACs of refresh tokens may be in the store, sealed like the signing keys (package seal), and
+// makes no token by itself. No row is kept for an access token.
 //
-// The way through it: [Codes.Redeem] is what happens when a user has signed in,
-// [Families.Rotate] what happens from then on. Read them first, then
-// [APITokens.Redeem], which is what a token exchange does, then [Revocations].
+// The way through it: [Codes.Redeem] is what happens when a user has signed in, [Families.Rotate]
+// what happens from then on. Read them first, then [APITokens.Redeem], which is what a token
+// exchange does, then [Revocations].
 package state

@@ -8,9 +8,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// What a caller can do something about. Everything else is the error of a store: store.ErrNotFound for an id that nobody
-// has, store.ErrExists for one that is taken, store.ErrConflict for a record that others keep changing, and
-// store.ErrUnavailable. All of them are wrapped: compare with errors.Is.
+// What a caller can do something about. Everything else is the error of a store: store.ErrNotFound
+// for an id that nobody has, store.ErrExists for one that is taken, store.ErrConflict for a record
+// that others keep changing, and store.ErrUnavailable. All of them are wrapped: compare with
+// errors.Is.
 var (
 	// ErrInvalid: what was asked for is outside the limits; the text says which.
 	ErrInvalid = record.ErrInvalid
@@ -33,8 +34,8 @@ var (
 	ErrExpiredAPIToken   = fmt.Errorf("%w: expired", ErrBadAPIToken)
 	ErrRevokedAPIToken   = fmt.Errorf("%w: revoked", ErrBadAPIToken)
 
-	// ErrRefused: a refresh token, code, device code or id is no good, for one of the reasons below. The text goes on with
-	// what it is.
+	// ErrRefused: a refresh token, code, device code or id is no good, for one of the reasons
+	// below. The text goes on with what it is.
 	ErrRefused = errors.New("refused")
 
 	ErrMalformed = fmt.Errorf("%w: malformed", ErrRefused) // found without any look-up
@@ -53,8 +54,8 @@ var (
 	ErrDecided = errors.New("the user has decided before")
 )
 
-// Attempts is how often a change is tried, at most, because others changed the record first. Who gets
-// ErrChanged starts again at Check as often.
+// Attempts is how often a change is tried, at most, because others changed the record first. Who
+// gets ErrChanged starts again at Check as often.
 const Attempts = record.Attempts
 
 func invalidf(format string, args ...any) error { return record.Invalidf(format, args...) }

@@ -17,7 +17,8 @@ func EntryID(n uint64) string { return entryID(n) }
 // FormatAPIToken lets tests write tokens that no server ever made.
 var FormatAPIToken = formatAPIToken
 
-// ForgeRefreshToken writes the token of another generation, as one could who has a token of the family, and the key.
+// ForgeRefreshToken writes the token of another generation, as one could who has a token of the
+// family, and the key.
 func ForgeRefreshToken(key []byte, token string, generation uint64) string {
 	t, _ := parseRefreshToken(key, token)
 	t.generation = generation

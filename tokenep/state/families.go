@@ -23,16 +23,18 @@ const (
 )
 
 const (
-	// tombstoneLife is how long a family that was revoked before it started cannot start. The request that would have
-	// started it is running at that moment; the day is for clocks that jump.
+	// tombstoneLife is how long a family that was revoked before it started cannot start. The
+	// request that would have started it is running at that moment; the day is for clocks that
+	// jump.
 	tombstoneLife = 24 * time.Hour
 
 	// endingLife is how long ending a family may take after the client that caused it has gone.
 	endingLife = 10 * time.Second
 )
 
-// Family is what one sign-in allowed a client: the refresh token that came of it, and all those that it was exchanged for
-// (RFC 6749 §6, RFC 9700 §4.14.2). All times are whole milliseconds, in UTC.
+// Family is what one sign-in allowed a client: the refresh token that came of it, and all those
+// that it was exchanged for (RFC 6749 §6, RFC 9700 §4.14.2). All times are whole milliseconds, in
+// UTC.
 type Family struct {
 	ID            string       `json:"id"` // grant_id of the access tokens
 	ClientID      string       `json:"client_id"`
@@ -55,11 +57,13 @@ type storedFamily struct {
 	Hash       []byte `json:"hash,omitempty"` // SHA-256 of the family's secret; empty: revoked before it started
 }
 
-// Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange, and the old one coming back is the proof
-// that somebody has a copy, upon which the whole family ends, with its access tokens.
+// Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange, and the old
+// one coming back is the proof that somebody has a copy, upon which the whole family ends, with its
+// access tokens.
 //
-// But clients lose answers, and have several windows open. So for a while the token that was exchanged last gets the same
-// successor again, until that has been used itself: the session goes on, and there is still one line of tokens.
+// But clients lose answers, and have several windows open. So for a while the token that was
+// exchanged last gets the same successor again, until that has been used itself: the session goes
+// on, and there is still one line of tokens.
 //
 // Store, Revocations, Key, TokenLife and Now are required.
 type Families struct {
@@ -73,9 +77,10 @@ type Families struct {
 	Now         func() time.Time     // the clock
 }
 
-// Start begins a family and returns its first refresh token. Of f it uses what is not said to be set by Start; an empty ID
-// means a new one. The error Is ErrRevoked when the family was revoked before it started (see Codes.Redeem), store.ErrExists
-// when it was started already, and ErrInvalid when something is wrong with f.
+// Start begins a family and returns its first refresh token. Of f it uses what is not said to be
+// set by Start; an empty ID means a new one. The error Is ErrRevoked when the family was revoked
+// before it started (see Codes.Redeem), store.ErrExists when it was started already, and ErrInvalid
+// when something is wrong with f.
 func (s Families) Start(ctx context.Context, f Family) (token string, made Family, err error) {
 	if err := s.validate(f); err != nil {
 		return "", Family{}, err
@@ -133,8 +138,8 @@ func (s Families) idleEnd(f Family, now time.Time) time.Time {
 // Check says what a refresh token is good for, and exchanges nothing. check decides whether whoever
 // presents it may; if it returns an error, that is what Check returns, and nothing has happened.
 //
-// The other errors that Is ErrRefused say why the token is not good; with ErrReused the family has just
-// been revoked. Any other error means that the answer is not known, and the same token can be
+// The other errors that Is ErrRefused say why the token is not good; with ErrReused the family has
+// just been revoked. Any other error means that the answer is not known, and the same token can be
 // presented again. The family is returned with errors as well, once it is known, for the log.
 func (s Families) Check(ctx context.Context, token string, check func(Family) error) (Family, Version, error) {
 	t, ok := parseRefreshToken(s.Key, token)
@@ -145,20 +150,21 @@ func (s Families) Check(ctx context.Context, token string, check func(Family) er
 	if err != nil {
 		return f.Value.Family, Version{}, s.endReused(ctx, f.Value.ID, err)
 	}
-	return f.Value.Family, Version{checkedFamily{f, t}}, nil
+	return f.Value.Family, Version{&checkedFamily{f, t}}, nil
 }
 
-// checkedFamily is what is in the Version of a family: the record, and the token that was presented.
+// checkedFamily is what is in the Version of a family: the record, and the token that was
+// presented.
 type checkedFamily struct {
 	checked[storedFamily]
 	token refreshToken
 }
 
-// Rotate exchanges a refresh token that Check has allowed for its successor (RFC 6749 §6). A token in
-// its grace gets the same successor again, and nothing is written. Its errors are those of Check, and
-// ErrChanged.
+// Rotate exchanges a refresh token that Check has allowed for its successor (RFC 6749 §6). A token
+// in its grace gets the same successor again, and nothing is written. Its errors are those of
+// Check, and ErrChanged.
 func (s Families) Rotate(ctx context.Context, v Version) (next string, err error) {
-	c, ok := v.of.(checkedFamily)
+	c, ok := v.of.(*checkedFamily)
 	if !ok {
 		return "", errOtherVersion
 	}
@@ -169,8 +175,9 @@ func (s Families) Rotate(ctx context.Context, v Version) (next string, err error
 	if err != nil {
 		return "", s.endReused(ctx, f.ID, err)
 	}
-	c.token.generation++
-	return c.token.format(s.Key), nil
+	t := c.token
+	t.generation++
+	return t.format(s.Key), nil
 }
 
 func (s Families) decide(t refreshToken, check func(Family) error) decision[storedFamily] {
@@ -207,25 +214,26 @@ func (f *storedFamily) live(t refreshToken, now time.Time) error {
 	return nil
 }
 
-// position says where the token stands in its family: it is the newest; or the one before, in its grace; or ErrReused.
+// position says where the token stands in its family: it is the newest; or the one before, in its
+// grace; or ErrReused.
 //
-// A token can be newer than the record when the store was set back, as by a backup. It is genuine, and proves that
-// the one that the record takes for the newest was spent: the record follows it.
+// A token can be newer than the record when the store was set back, as by a backup. It is genuine,
+// and proves that the one that the record takes for the newest was spent: the record follows it.
 func (s Families) position(f *storedFamily, t refreshToken, now time.Time) (newest bool, err error) {
 	if t.generation >= f.Generation {
 		return true, nil
 	}
 	grace := orDefault(s.Grace, DefaultGrace)
-	// The age may be negative: another node, whose clock is ahead, was first. But not by more, or a clock that is set back
-	// would make the grace as long as the jump.
+	// The age may be negative: another node, whose clock is ahead, was first. But not by more, or a
+	// clock that is set back would make the grace as long as the jump.
 	if age := now.Sub(f.Rotated); t.generation+1 == f.Generation && max(age, -age) <= grace {
 		return false, nil
 	}
 	return false, fmt.Errorf("%w: refresh token %d of a family that is at %d", ErrReused, t.generation, f.Generation)
 }
 
-// Inspect returns the family of a refresh token that Rotate would accept, and changes nothing (RFC 7662 §2.2). Else the error
-// Is ErrRefused, or that of the store.
+// Inspect returns the family of a refresh token that Rotate would accept, and changes nothing (RFC
+// 7662 §2.2). Else the error Is ErrRefused, or that of the store.
 func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
 	t, ok := parseRefreshToken(s.Key, token)
 	if !ok {
@@ -235,8 +243,9 @@ func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
 	return f.Value.Family, err
 }
 
-// RevokeToken revokes the family of a refresh token, of whatever generation (RFC 7009 §2.1), if check lets whoever presents it.
-// An error that Is ErrRefused means that there was nothing to revoke, which to a client is no error (§2.2).
+// RevokeToken revokes the family of a refresh token, of whatever generation (RFC 7009 §2.1), if
+// check lets whoever presents it. An error that Is ErrRefused means that there was nothing to
+// revoke, which to a client is no error (§2.2).
 func (s Families) RevokeToken(ctx context.Context, token string, check func(Family) error) error {
 	t, ok := parseRefreshToken(s.Key, token)
 	if !ok {
@@ -256,11 +265,12 @@ func (s Families) RevokeToken(ctx context.Context, token string, check func(Fami
 	return s.Revoke(ctx, f.ID)
 }
 
-// Revoke ends a family and its access tokens. That it was revoked before is no error, and does it all again, so that a call
-// that failed can be repeated. One that has not started will not: Start fails.
+// Revoke ends a family and its access tokens. That it was revoked before is no error, and does it
+// all again, so that a call that failed can be repeated. One that has not started will not: Start
+// fails.
 //
-// The access tokens end first: what is revoked is so in all its parts, and access tokens that are made between the two writes
-// carry the same grant_id, and end as well.
+// The access tokens end first: what is revoked is so in all its parts, and access tokens that are
+// made between the two writes carry the same grant_id, and end as well.
 func (s Families) Revoke(ctx context.Context, id string) error {
 	if _, err := parseFamilyID(id); err != nil {
 		return err
@@ -290,8 +300,9 @@ func (s Families) endReused(ctx context.Context, id string, err error) error {
 	return err
 }
 
-// end revokes a family because of what was presented, and returns why, or the error because of which it could not. It does
-// not end with the request: whoever presents something stolen could hang up.
+// end revokes a family because of what was presented, and returns why, or the error because of
+// which it could not. It does not end with the request: whoever presents something stolen could
+// hang up.
 func (s Families) end(ctx context.Context, id string, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endingLife)
 	defer cancel()

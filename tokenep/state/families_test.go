@@ -93,7 +93,8 @@ func TestRotateGivesAnotherTokenOfTheSameFamily(t *testing.T) {
 	})
 }
 
-// RFC 9700 §4.14.2, step by step: what is done, with which of the family's tokens, after which time, and what comes of it.
+// RFC 9700 §4.14.2, step by step: what is done, with which of the family's tokens, after which
+// time, and what comes of it.
 func TestRotationRules(t *testing.T) {
 	const grace = state.DefaultGrace
 	type step struct {
@@ -164,7 +165,8 @@ func TestAbsoluteLifetimeIsNotExtended(t *testing.T) {
 	})
 }
 
-// RFC 6749 §6: the token of another client is refused, and nothing comes of it, whatever its generation.
+// RFC 6749 §6: the token of another client is refused, and nothing comes of it, whatever its
+// generation.
 func TestRefusedCheckSpendsAndRevokesNothing(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		families, set := newFamilies(s, c)

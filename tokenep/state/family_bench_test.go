@@ -5,20 +5,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// BenchmarkRotate rotates the refresh tokens of 64 callers at once, each in a family of its own, each answer durable.
-// of-one-caller is how many times as many they rotate in a second as one alone, measured in the same run and in turns.
+// BenchmarkRotate rotates the refresh tokens of 64 callers at once, each in a family of its own,
+// each answer durable. of-one-caller is how many times as many they rotate in a second as one
+// alone, measured in the same run and in turns.
 func BenchmarkRotate(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchmarkRotate(b, newMemory(b, time.Now)) })
 	b.Run("bolt", func(b *testing.B) { benchmarkRotate(b, newBolt(b, time.Now)) })
 	b.Run("redis", func(b *testing.B) {
-		benchmarkRotate(b, opener(openRedis).forTest(b, servertest.For(b, servertest.Redis).URL, ""))
+		benchmarkRotate(b, enginetest.Opener(enginetest.Redis).ForTest(b, servertest.For(b, servertest.Redis).URL, ""))
 	})
 	b.Run("postgres", func(b *testing.B) {
-		benchmarkRotate(b, opener(openPostgres).forTest(b, servertest.For(b, servertest.Postgres).URL, ""))
+		benchmarkRotate(b, enginetest.Opener(enginetest.Postgres).ForTest(b, servertest.For(b, servertest.Postgres).URL, ""))
 	})
 }
 

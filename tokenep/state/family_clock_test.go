@@ -38,8 +38,8 @@ func TestFamilyWhenTheClockJumps(t *testing.T) {
 	}
 }
 
-// While the clock is behind, the grace is not as long as the jump; and nodes whose clocks differ a little do not take each
-// other's answers for reuse.
+// While the clock is behind, the grace is not as long as the jump; and nodes whose clocks differ a
+// little do not take each other's answers for reuse.
 func TestGraceWhenClocksDiffer(t *testing.T) {
 	for name, test := range map[string]struct {
 		jump time.Duration
@@ -62,7 +62,8 @@ func TestGraceWhenClocksDiffer(t *testing.T) {
 	}
 }
 
-// A family that is revoked before it starts stays so although the clock jumps, and the engine collects garbage.
+// A family that is revoked before it starts stays so although the clock jumps, and the engine
+// collects garbage.
 func TestTombstoneOutlivesAJump(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		families, _ := newFamilies(s, c)

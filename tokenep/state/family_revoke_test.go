@@ -11,7 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A replay at one node that races with the legitimate refresh at another: whatever the order, the family ends.
+// A replay at one node that races with the legitimate refresh at another: whatever the order, the
+// family ends.
 func TestReplayRacingARefreshEndsTheFamily(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
 		families, set := newFamilies(node(), c)
@@ -63,7 +64,8 @@ func TestRevokeEndsAFamilyAndItsAccessTokens(t *testing.T) {
 			revoke  func(token string, f state.Family) error
 			entries int // in the log, after it was done twice
 		}{
-			// Whoever manages the server may want to repeat all of it; a client that repeats itself costs nothing.
+			// Whoever manages the server may want to repeat all of it; a client that repeats itself
+			// costs nothing.
 			"by id":              {func(_ string, f state.Family) error { return families.Revoke(t.Context(), f.ID) }, 2},
 			"by token, RFC 7009": {func(token string, _ state.Family) error { return families.RevokeToken(t.Context(), token, anyone) }, 1},
 		} {

@@ -12,7 +12,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// A token that is no token costs no store access; a forged one that has the key's MAC costs one, and no more.
+// A token that is no token costs no store access; a forged one that has the key's MAC costs one,
+// and no more.
 func TestJunkCostsNoStoreAccess(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
@@ -91,7 +92,8 @@ func TestOutageIsNoRefusal(t *testing.T) {
 	wantRotate(t, families, old, state.ErrReused)
 }
 
-// RFC 9700 §4.14.2 asks for rotation, networks lose answers: who comes again within the grace gets what was lost.
+// RFC 9700 §4.14.2 asks for rotation, networks lose answers: who comes again within the grace gets
+// what was lost.
 func TestRotationWhoseAnswerIsLostIsRepeated(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		lossy := storetest.NewFaulty(s)

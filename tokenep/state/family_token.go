@@ -11,13 +11,14 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 )
 
-// The text of a refresh token is rt_ and, in base64url, the id of its family, its generation, the family's secret, and a MAC
-// over all three. The id finds the record. The generation says which of the family's tokens it is. The MAC makes both
-// believable without a look-up, so that junk costs none; and as all tokens of a family differ in the generation alone, any of
-// them lets the server write its successor again, which therefore is never stored.
+// The text of a refresh token is rt_ and, in base64url, the id of its family, its generation, the
+// family's secret, and a MAC over all three. The id finds the record. The generation says which of
+// the family's tokens it is. The MAC makes both believable without a look-up, so that junk costs
+// none; and as all tokens of a family differ in the generation alone, any of them lets the server
+// write its successor again, which therefore is never stored.
 //
-// The MAC alone would make whoever reads the store, and its key, a maker of tokens. So there is a secret, of which the
-// record has the hash: a token cannot be made from what the store knows.
+// The MAC alone would make whoever reads the store, and its key, a maker of tokens. So there is a
+// secret, of which the record has the hash: a token cannot be made from what the store knows.
 const (
 	refreshPrefix   = "rt_"
 	familyIDBytes   = 18 // 24 characters; 144 bits, so that ids do not collide
@@ -48,7 +49,8 @@ func (t refreshToken) appendBody(b []byte) []byte {
 	return append(b, t.secret[:]...)
 }
 
-// parseRefreshToken is the inverse of format, and refuses everything that format would not have written with this key.
+// parseRefreshToken is the inverse of format, and refuses everything that format would not have
+// written with this key.
 func parseRefreshToken(key []byte, token string) (t refreshToken, ok bool) {
 	text, found := strings.CutPrefix(token, refreshPrefix)
 	if !found || len(token) != refreshLength {
@@ -80,7 +82,8 @@ func (t refreshToken) familyID() string { return base64.RawURLEncoding.EncodeToS
 // secretHash is what the record of the family has of its secret.
 func (t refreshToken) secretHash() []byte { return record.Hash(string(t.secret[:])) }
 
-// IsRefreshToken reports whether text has the shape of a refresh token, of whatever server, good or not.
+// IsRefreshToken reports whether text has the shape of a refresh token, of whatever server, good or
+// not.
 func IsRefreshToken(text string) bool {
 	return len(text) == refreshLength && strings.HasPrefix(text, refreshPrefix)
 }

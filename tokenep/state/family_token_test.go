@@ -15,8 +15,8 @@ func someRefreshToken() refreshToken {
 	return t
 }
 
-// The MAC was computed by another program. It is fixed, so that a change of the format, which would sign out everybody, does
-// not go unnoticed.
+// The MAC was computed by another program. It is fixed, so that a change of the format, which would
+// sign out everybody, does not go unnoticed.
 func TestRefreshTokenFormatStaysAsItIs(t *testing.T) {
 	const want = "rt_MDEyMzQ1Njc4OWFiY2RlZmdoAAAAAAAAAAN0aGUgc2VjcmV0IG9mIHRoaXMgZmFtaWx5LCBhbGwzMlB-Ljy0gBwKSoT0zSOiQ8AJ32rvwGOclvGrRhchrwni"
 	got := someRefreshToken().format(fuzzKey())
@@ -61,8 +61,8 @@ func TestIsRefreshToken(t *testing.T) {
 	}
 }
 
-// FuzzRefreshToken holds the parser to its promise: of each token there is one spelling; what parses was made with the key;
-// and no neighbour of a token is one.
+// FuzzRefreshToken holds the parser to its promise: of each token there is one spelling; what
+// parses was made with the key; and no neighbour of a token is one.
 func FuzzRefreshToken(f *testing.F) {
 	token := someRefreshToken().format(fuzzKey())
 	f.Add(token, []byte("another key"), 70, byte('x'))
@@ -75,7 +75,8 @@ func FuzzRefreshToken(f *testing.F) {
 				t.Fatalf("%q parses, but is written %q", token, again)
 			}
 		}
-		// Nothing that a fuzzer finds has the right MAC, so the rest of the property is tried on what would.
+		// Nothing that a fuzzer finds has the right MAC, so the rest of the property is tried on
+		// what would.
 		made := refreshToken{generation: uint64(at)}
 		copy(made.family[:], token)
 		copy(made.secret[:], token[min(len(token), familyIDBytes):])

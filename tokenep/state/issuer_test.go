@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -28,8 +29,8 @@ type issuer struct {
 // accessLife is how long the access tokens of an issuer live.
 const accessLife = 10 * time.Minute
 
-// newIssuer returns an issuer whose defaults are those of production, but for the grace: minutes, so that no machine is too
-// slow to come again within it.
+// newIssuer returns an issuer whose defaults are those of production, but for the grace: minutes,
+// so that no machine is too slow to come again within it.
 func newIssuer(s store.Store, now func() time.Time) *issuer {
 	i := &issuer{set: new(verify.Revocations), now: now}
 	i.log = state.NewRevocations(s, i.set, now, slog.New(slog.DiscardHandler))
@@ -49,7 +50,8 @@ func (i *issuer) signIn(ctx context.Context, user string) (code string, made sta
 	return i.codes.Issue(ctx, a)
 }
 
-// redeem is what a token endpoint does with a code: spend it, and start its family. It returns the refresh token.
+// redeem is what a token endpoint does with a code: spend it, and start its family. It returns the
+// refresh token.
 func (i *issuer) redeem(ctx context.Context, code string) (token string, err error) {
 	c, err := redeem(ctx, i.codes, code, anyCode)
 	if err != nil {
@@ -84,4 +86,11 @@ func (i *issuer) allowedDevice(ctx context.Context, user string) (deviceCode str
 		return "", fmt.Errorf("a device: %w", err)
 	}
 	return deviceCode, nil
+}
+
+func billing() tokenep.Client {
+	return tokenep.Client{
+		ID: "billing", Name: "Billing", GrantTypes: []string{"client_credentials"},
+		Scope: verify.Scope{"orders:read"}, Audience: []string{"https://api.example"}, AccessTokenTTL: tokenep.Duration(time.Hour),
+	}
 }

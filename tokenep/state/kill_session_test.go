@@ -10,8 +10,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
-// An acknowledged step of a session. It is said before the session goes on, so that what a kill takes is the answer to the
-// one after it, at most.
+// An acknowledged step of a session. It is said before the session goes on, so that what a kill
+// takes is the answer to the one after it, at most.
 type acknowledged struct {
 	Session string
 	Step    string
@@ -100,8 +100,8 @@ func (s told) last(step string) (text string, ok bool) {
 	return steps[len(steps)-1].Text, true
 }
 
-// check holds the state that is left after a kill against what a session was told. It ends the session's family, by a
-// replay of its code, or, if reuse is set, of its first refresh token.
+// check holds the state that is left after a kill against what a session was told. It ends the
+// session's family, by a replay of its code, or, if reuse is set, of its first refresh token.
 func (s told) check(t *testing.T, i *issuer, reuse bool) {
 	if n := len(s["code redeemed"]); n > 1 {
 		t.Errorf("one code was redeemed %d times", n)
@@ -115,7 +115,8 @@ func (s told) check(t *testing.T, i *issuer, reuse bool) {
 	}
 }
 
-// checkFamily: the newest token that a client was given works, however many answers to it were lost; and there is one line.
+// checkFamily: the newest token that a client was given works, however many answers to it were
+// lost; and there is one line.
 func (s told) checkFamily(t *testing.T, i *issuer, reuse bool) {
 	first, ok := s.last("family started")
 	if !ok {
@@ -145,8 +146,8 @@ func (s told) checkFamily(t *testing.T, i *issuer, reuse bool) {
 	}
 }
 
-// checkCode: a code that was redeemed is not redeemed again, and what it gave ends when somebody tries. A code whose answer
-// was lost gives one family or none.
+// checkCode: a code that was redeemed is not redeemed again, and what it gave ends when somebody
+// tries. A code whose answer was lost gives one family or none.
 func (s told) checkCode(t *testing.T, i *issuer) {
 	if s["code issued"] == nil {
 		return
@@ -200,7 +201,8 @@ func (s told) checkOnce(t *testing.T, i *issuer) {
 	}
 }
 
-// checkAPIToken: the one that was made last works, unless it was being rotated at that moment; the one before does not.
+// checkAPIToken: the one that was made last works, unless it was being rotated at that moment; the
+// one before does not.
 func (s told) checkAPIToken(t *testing.T, i *issuer) {
 	old, ok := s.last("API token made")
 	if !ok {

@@ -14,18 +14,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// What was acknowledged before the process with the bolt file was killed holds after it: nothing single-use is spent twice,
-// no code gives two families, no family has two lines, and each client can go on from the newest token that it has.
+// What was acknowledged before the process with the bolt file was killed holds after it: nothing
+// single-use is spent twice, no code gives two families, no family has two lines, and each client
+// can go on from the newest token that it has.
 func TestKilledProcessLosesAndRepeatsNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	for round := range storetest.Rounds(t, 3, 20) {
 		sessions := runAndKill(t, path, round)
-		s := openBolt(t, path, time.Now)
+		s := enginetest.OpenBolt(t, path, time.Now)
 		checkSessions(t, s, sessions, round)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -37,16 +39,16 @@ func TestKilledProcessLosesAndRepeatsNothing(t *testing.T) {
 func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	for name, engine := range map[string]struct {
 		start func(...string) (*servertest.Process, error)
-		open  opener
+		open  enginetest.Opener
 	}{
-		"redis":    {servertest.Redis, openRedis},
-		"postgres": {servertest.Postgres, openPostgres},
+		"redis":    {servertest.Redis, enginetest.Redis},
+		"postgres": {servertest.Postgres, enginetest.Postgres},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := servertest.For(t, engine.start)
 			var nodes [2]store.Store
 			for i := range nodes {
-				nodes[i] = engine.open.forTest(t, server.URL, "killed")
+				nodes[i] = engine.open.ForTest(t, server.URL, "killed")
 			}
 			for round := range storetest.Rounds(t, 2, 5) {
 				sessions := workUntilKilled(t, nodes, round, server.Kill)
@@ -103,7 +105,7 @@ func note(sessions map[string]told, said acknowledged) {
 
 // sessionsUntilKilled is the process: a store's path and a name for its sessions.
 func sessionsUntilKilled(path, round string) error {
-	s, err := boltFile(path, time.Now)
+	s, err := enginetest.BoltFile(path, time.Now)
 	if err != nil {
 		return err
 	}

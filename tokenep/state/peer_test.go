@@ -16,12 +16,14 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A Peer is a node in a process of its own. It does what it reads from its input, and writes what came of it.
+// A Peer is a node in a process of its own. It does what it reads from its input, and writes what
+// came of it.
 type Peer struct {
 	*issuer
 	ring *keys.Ring
@@ -135,11 +137,12 @@ func (p *Peer) Do(o Order, outcome *Outcome) error {
 	return err
 }
 
-// peerProcess is the process: the engine, the URL and the namespace of its store, and how many days its keys are ahead.
+// peerProcess is the process: the engine, the URL and the namespace of its store, and how many days
+// its keys are ahead.
 func peerProcess(engine, url, namespace, days string) error {
-	open := openRedis
+	open := enginetest.Redis
 	if engine == "postgres" {
-		open = openPostgres
+		open = enginetest.Postgres
 	}
 	s, _, err := open(url, namespace)
 	if err != nil {

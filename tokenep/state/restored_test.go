@@ -52,8 +52,9 @@ func setBack(t *testing.T, c *clock, before, since func(store.Store)) store.Stor
 	return s
 }
 
-// A client goes on with the newest token that it has, whatever the record takes for the newest. An older one that was
-// stolen may be taken once; but of two who have tokens of one family, the one who is behind is found out, and ends it.
+// A client goes on with the newest token that it has, whatever the record takes for the newest. An
+// older one that was stolen may be taken once; but of two who have tokens of one family, the one
+// who is behind is found out, and ends it.
 func TestRestoredFamily(t *testing.T) {
 	type step struct {
 		generation int // of the token that is presented, from 0; the backup was taken at 2, and the client has 5
@@ -201,7 +202,8 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 	}
 }
 
-// One rotation is no loss: the key that took over had been made before. What is signed by the one after it is refused. A key that was withdrawn is back.
+// One rotation is no loss: the key that took over had been made before. What is signed by the one
+// after it is refused. A key that was withdrawn is back.
 func TestRestoredKeys(t *testing.T) {
 	c := newClock()
 	ring := func(s store.Store) *keys.Ring {

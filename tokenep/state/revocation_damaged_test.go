@@ -14,8 +14,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// An entry that makes no sense hides none after it: neither from a node that follows, nor from one that starts, nor in a
-// page of many; and the log is told of it once, by its number.
+// An entry that makes no sense hides none after it: neither from a node that follows, nor from one
+// that starts, nor in a page of many; and the log is told of it once, by its number.
 func TestDamagedEntryHidesNoOther(t *testing.T) {
 	for name, damage := range map[string]string{"no JSON": "\x00\xffgarbage", "empty": "", "no revocation": "{}"} {
 		for _, more := range []int{0, 30} {

@@ -57,12 +57,14 @@ func decodeRevocation(r store.Record) (verify.Revocation, error) {
 	return verify.Revocation(e), checkRevocation(verify.Revocation(e))
 }
 
-// enter puts the entry of a record into the set. One that is damaged is logged, once, and passed by, also at a start.
+// enter puts the entry of a record into the set. One that is damaged is logged, once, and passed
+// by, also at a start.
 //
-// What it revoked cannot be known: those tokens pass here until they expire, whatever is done about it. To stop at it would
-// let in more, namely all that every later entry revokes; and to refuse to start, or to verify, would be an outage of
-// everything for one record, which ends only when somebody deletes it by hand, and then it is passed by after all. An
-// administrator who reads the log can revoke again what was revoked then.
+// What it revoked cannot be known: those tokens pass here until they expire, whatever is done about
+// it. To stop at it would let in more, namely all that every later entry revokes; and to refuse to
+// start, or to verify, would be an outage of everything for one record, which ends only when
+// somebody deletes it by hand, and then it is passed by after all. An administrator who reads the
+// log can revoke again what was revoked then.
 func (r *Revocations) enter(entry store.Record) {
 	e, err := decodeRevocation(entry)
 	switch {
@@ -103,12 +105,14 @@ func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, er
 	return head.Value, err
 }
 
-// catchUp takes every entry after the last into the set, and goes on from the head: entries before it that are missing have
-// expired. The head is read first, so that all entries up to it are there to be listed; one beyond it may be listed while
-// the one before it was missed, and so those are read once more, one by one.
+// catchUp takes every entry after the last into the set, and goes on from the head: entries before
+// it that are missing have expired. The head is read first, so that all entries up to it are there
+// to be listed; one beyond it may be listed while the one before it was missed, and so those are
+// read once more, one by one.
 //
-// A head that was passed, or that is of another log, says that the store has lost entries: it was emptied, or a standby took
-// over that had not got them. Numbers are used again then, so that all is read anew. What was lost stays in the set.
+// A head that was passed, or that is of another log, says that the store has lost entries: it was
+// emptied, or a standby took over that had not got them. Numbers are used again then, so that all
+// is read anew. What was lost stays in the set.
 func (r *Revocations) catchUp(ctx context.Context) error {
 	now := r.now()
 	head, err := r.loadHead(ctx)

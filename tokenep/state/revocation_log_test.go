@@ -11,7 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// The numbers go on after every entry has expired, or readers that are further on would not see the new ones.
+// The numbers go on after every entry has expired, or readers that are further on would not see the
+// new ones.
 func TestNumbersGoOnWhenTheLogIsEmptyAgain(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		reader, a := newNode(s, c), newNode(s, c)
@@ -38,8 +39,8 @@ func forget(t *testing.T, s store.Store, from, to int) {
 	}
 }
 
-// Dying between entry and head leaves the head one behind. Whoever has seen the entry must have moved the head, or the number
-// would be given again, to an entry that this reader never sees.
+// Dying between entry and head leaves the head one behind. Whoever has seen the entry must have
+// moved the head, or the number would be given again, to an entry that this reader never sees.
 func TestHeadThatIsBehindHidesNothing(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		f := storetest.NewFaulty(s)
@@ -117,7 +118,8 @@ func TestNodeThatWasAwayCatchesUp(t *testing.T) {
 	})
 }
 
-// An Add that stood still finds its number free, and others long past it: so it adds the entry once more.
+// An Add that stood still finds its number free, and others long past it: so it adds the entry once
+// more.
 func TestAddThatStoodStillIsSeenByAll(t *testing.T) {
 	c := newClock()
 	s := newMemory(t, c.Now)

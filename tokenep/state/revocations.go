@@ -14,20 +14,22 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Revocations is the log of the access tokens that ended before their time (RFC 7009 §2.1), as every node of a server
-// follows it. A JWT is verified without a look-up; so each node holds the whole set in memory, and the log, in the
-// store, is how an entry made on one node comes to the others.
+// Revocations is the log of the access tokens that ended before their time (RFC 7009 §2.1), as
+// every node of a server follows it. A JWT is verified without a look-up; so each node holds the
+// whole set in memory, and the log, in the store, is how an entry made on one node comes to the
+// others.
 //
-// Entries are numbered: 1, 2, 3 and so on without a gap, by Insert, which of two that want a number refuses one. To follow
-// the log is to Load the next number, again and again. A head record holds the last number, or one before it: entries
-// expire, and without it a log that is empty again would count from 1, past readers that are further on. So this holds
-// always, and every function below keeps it: no reader has passed a number that is beyond the head. Only a store that loses
-// entries breaks it, and that is how it is noticed.
+// Entries are numbered: 1, 2, 3 and so on without a gap, by Insert, which of two that want a number
+// refuses one. To follow the log is to Load the next number, again and again. A head record holds
+// the last number, or one before it: entries expire, and without it a log that is empty again would
+// count from 1, past readers that are further on. So this holds always, and every function below
+// keeps it: no reader has passed a number that is beyond the head. Only a store that loses entries
+// breaks it, and that is how it is noticed.
 //
 // Make one with NewRevocations, Start it, and share it. It is safe for concurrent use.
 type Revocations struct {
-	// Interval is how often this node looks for entries of others, and so how long a token that was revoked elsewhere may
-	// still pass here; 0: DefaultInterval. It is not changed after Start.
+	// Interval is how often this node looks for entries of others, and so how long a token that was
+	// revoked elsewhere may still pass here; 0: DefaultInterval. It is not changed after Start.
 	Interval time.Duration
 
 	store  store.Store
@@ -47,8 +49,9 @@ type Revocations struct {
 const DefaultInterval = 250 * time.Millisecond
 
 const (
-	// headInterval is how often a node asks whether it has missed something. It is far shorter than minEntryLife, so that
-	// a node that was away for that long asks before it believes that there is nothing new.
+	// headInterval is how often a node asks whether it has missed something. It is far shorter than
+	// minEntryLife, so that a node that was away for that long asks before it believes that there
+	// is nothing new.
 	headInterval = time.Minute
 
 	// pageWorth is how many entries are new when they are no longer read one by one.
@@ -58,8 +61,8 @@ const (
 	minEntryLife = time.Hour
 )
 
-// RevocationSlack is how much longer than the tokens it names an entry has to live: for tokens that are
-// being issued at this moment, for the leeway of verifiers, and for clocks that differ.
+// RevocationSlack is how much longer than the tokens it names an entry has to live: for tokens that
+// are being issued at this moment, for the leeway of verifiers, and for clocks that differ.
 const RevocationSlack = verify.MaxLeeway
 
 // NewRevocations returns the log of s, whose entries it puts into set.
@@ -67,9 +70,11 @@ func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time
 	return &Revocations{store: s, set: set, now: now, logger: logger}
 }
 
-// Add revokes tokens: stored first, then in the set of this node before it returns, so that the very next request is
-// refused; other nodes refuse it within their Interval. e.Expires is required: when the last of the tokens that it names is
-// dead, leeway included; it is kept for an hour longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may or may not have been added.
+// Add revokes tokens: stored first, then in the set of this node before it returns, so that the
+// very next request is refused; other nodes refuse it within their Interval. e.Expires is required:
+// when the last of the tokens that it names is dead, leeway included; it is kept for an hour
+// longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may or
+// may not have been added.
 func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	if err := checkRevocation(e); err != nil {
 		return err
@@ -79,14 +84,14 @@ func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 		return fmt.Errorf("revoking %s %.40q: %w", e.Claim, e.Value, err)
 	}
 	r.set.Add(e)
-	// The next Add starts to count here. If this fails, it counts from the old head, and the first reader of the entry
-	// moves the head before it goes on.
+	// The next Add starts to count here. If this fails, it counts from the old head, and the first
+	// reader of the entry moves the head before it goes on.
 	_, _ = r.advance(ctx, n)
 	return nil
 }
 
-// endGrant revokes the access tokens of a grant, which live for tokenLife at most; with before, only
-// those that are issued until then.
+// endGrant revokes the access tokens of a grant, which live for tokenLife at most; with before,
+// only those that are issued until then.
 func (r *Revocations) endGrant(ctx context.Context, id string, before time.Time, tokenLife func() time.Duration) error {
 	if r == nil || tokenLife == nil || tokenLife() <= 0 {
 		return errors.New("nothing is revoked without Revocations and TokenLife: access tokens would stay good")
@@ -96,9 +101,9 @@ func (r *Revocations) endGrant(ctx context.Context, id string, before time.Time,
 	})
 }
 
-// insert stores e under the first number that is free after the head. The head has to be read anew: a number that this node
-// last saw free may have been used by others, who went on, and have expired. The same holds when this very call stood still
-// for long, so then e is stored once more.
+// insert stores e under the first number that is free after the head. The head has to be read anew:
+// a number that this node last saw free may have been used by others, who went on, and have
+// expired. The same holds when this very call stood still for long, so then e is stored once more.
 func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, error) {
 	for {
 		began := r.now()
@@ -106,8 +111,8 @@ func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, 
 		if err != nil {
 			return 0, err
 		}
-		// Behind what this node has read, even if the head is not: then the store has lost entries, and the other nodes,
-		// which have read as much, find the entry at once.
+		// Behind what this node has read, even if the head is not: then the store has lost entries,
+		// and the other nodes, which have read as much, find the entry at once.
 		n, err := r.insertAfter(ctx, max(head.Last, r.last.Load()), e)
 		if err != nil || r.now().Sub(began) < headInterval {
 			return n, err
@@ -129,8 +134,8 @@ func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revoca
 	}
 }
 
-// Start puts the whole log into the set and then follows it until ctx is done. It returns when the set is complete, or with
-// the error because of which it cannot be; then it follows nothing.
+// Start puts the whole log into the set and then follows it until ctx is done. It returns when the
+// set is complete, or with the error because of which it cannot be; then it follows nothing.
 func (r *Revocations) Start(ctx context.Context) error {
 	if err := r.readAll(ctx); err != nil {
 		return fmt.Errorf("reading the log of revocations: %w", err)
@@ -139,7 +144,8 @@ func (r *Revocations) Start(ctx context.Context) error {
 	return nil
 }
 
-// Resume is Start for a set that another has kept complete until now, in this process: it waits for nothing.
+// Resume is Start for a set that another has kept complete until now, in this process: it waits for
+// nothing.
 func (r *Revocations) Resume(ctx context.Context) {
 	go func() {
 		_ = r.readAll(ctx) // what it has not read, follow does
@@ -181,8 +187,9 @@ func (r *Revocations) follow(ctx context.Context) {
 	}
 }
 
-// Follow takes whatever is new in the log into the set. When there is nothing new it costs one Load, and once a minute two;
-// an entry costs another, until there are so many that pages cost less.
+// Follow takes whatever is new in the log into the set. When there is nothing new it costs one
+// Load, and once a minute two; an entry costs another, until there are so many that pages cost
+// less.
 func (r *Revocations) Follow(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -36,7 +36,8 @@ func TestFollowCostsOneLoad(t *testing.T) {
 	}
 }
 
-// One that was away for a moment, in which much was revoked, reads pages and not entries, and goes on behind them.
+// One that was away for a moment, in which much was revoked, reads pages and not entries, and goes
+// on behind them.
 func TestBurstIsReadInPages(t *testing.T) {
 	c := newClock()
 	s := newMemory(t, c.Now)
@@ -109,8 +110,8 @@ func TestStartFollowsAndLogsAnOutageOnce(t *testing.T) {
 	}
 }
 
-// A clock without a monotonic part, as tests have it, that is set ahead makes the set old until the next step, and one that is
-// set back hides how old it is for as long as the jump, and no longer.
+// A clock without a monotonic part, as tests have it, that is set ahead makes the set old until the
+// next step, and one that is set back hides how old it is for as long as the jump, and no longer.
 func TestClockThatJumpsMakesNoSetFreshForEver(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
@@ -210,8 +211,9 @@ func TestFollowInterval(t *testing.T) {
 	}
 }
 
-// A store that has lost the log, or the end of it, gives numbers again that others have passed. Whoever revokes is heard all the
-// same: at once where as much had been read, and within a minute where numbers tell nothing.
+// A store that has lost the log, or the end of it, gives numbers again that others have passed.
+// Whoever revokes is heard all the same: at once where as much had been read, and within a minute
+// where numbers tell nothing.
 func TestStoreThatLostRevocations(t *testing.T) {
 	for _, lost := range []int{1, 3, 8} {
 		c := newClock()

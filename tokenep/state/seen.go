@@ -13,8 +13,8 @@ import (
 
 const kindSeen = "seen" // id: the SHA-256 of where the id is unique, and of the id
 
-// MaxSeenLife is how far ahead the exp of something that is good for one use may lie: what is kept is kept for so long,
-// and it is the client that says so.
+// MaxSeenLife is how far ahead the exp of something that is good for one use may lie: what is kept
+// is kept for so long, and it is the client that says so.
 const MaxSeenLife = 24 * time.Hour
 
 // storedSeen is the record of an id.
@@ -22,16 +22,17 @@ type storedSeen struct {
 	Until time.Time `json:"until"` // what it belongs to is good until then, leeway included
 }
 
-// Seen remembers the ids of what is good for one use: jti of client assertions (RFC 7523 §3, OpenID Connect Core §9), of proofs
-// (RFC 9449 §11.1), of subject tokens.
+// Seen remembers the ids of what is good for one use: jti of client assertions (RFC 7523 §3, OpenID
+// Connect Core §9), of proofs (RFC 9449 §11.1), of subject tokens.
 type Seen struct {
 	Store store.Store
 	Now   func() time.Time // the clock
 }
 
-// Add remembers an id until exp. Of all who add it, before that, one succeeds; the others get ErrSpent. Ids are compared within
-// their space, such as the issuer and the kind of token. The error Is ErrExpired when exp is longer ago than any leeway, and
-// ErrInvalid when it is more than MaxSeenLife ahead.
+// Add remembers an id until exp. Of all who add it, before that, one succeeds; the others get
+// ErrSpent. Ids are compared within their space, such as the issuer and the kind of token. The
+// error Is ErrExpired when exp is longer ago than any leeway, and ErrInvalid when it is more than
+// MaxSeenLife ahead.
 func (s Seen) Add(ctx context.Context, space, id string, exp time.Time) error {
 	now := moment(s.Now)
 	until := exp.UTC().Add(verify.MaxLeeway)

@@ -50,7 +50,8 @@ func TestSeenRules(t *testing.T) {
 	}
 }
 
-// An engine may drop what has expired by its clock. If that clock is an hour ahead, what was seen is still there.
+// An engine may drop what has expired by its clock. If that clock is an hour ahead, what was seen
+// is still there.
 func TestSeenIsKeptWhileTheClockIsAhead(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		seen := state.Seen{Store: s, Now: c.Now}
@@ -68,7 +69,8 @@ func TestSeenIsKeptWhileTheClockIsAhead(t *testing.T) {
 	})
 }
 
-// An id whose time is over is another when it comes again, and the record of the first is kept for as long as that lives.
+// An id whose time is over is another when it comes again, and the record of the first is kept for
+// as long as that lives.
 func TestSeenAgainIsKeptForAsLong(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		seen := state.Seen{Store: s, Now: c.Now}

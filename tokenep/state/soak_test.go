@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
 )
@@ -15,16 +16,17 @@ const (
 	soakStep = 10 * time.Minute
 	soakIdle = 2 * time.Hour // of families
 
-	// soakLag is how much later than it expires a record is gone, at most: bolt is swept once in a step, and memory drops
-	// two records with each that comes.
+	// soakLag is how much later than it expires a record is gone, at most: bolt is swept once in a
+	// step, and memory drops two records with each that comes.
 	soakLag = soakStep
 )
 
 // What never expires: how often it is there when all else has gone.
 var eternal = map[string]int{"signing_keys": 1, "revocation_head": 1, "secret": 1, "client": 1}
 
-// A day of traffic leaves behind what lives, and no more: not less, each hour, than what is good still, and not more than
-// that was a step of the clock ago. When all of it has expired, what never expires is left.
+// A day of traffic leaves behind what lives, and no more: not less, each hour, than what is good
+// still, and not more than that was a step of the clock ago. When all of it has expired, what never
+// expires is left.
 func TestDayOfTrafficLeavesWhatLives(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		c := newClock()
@@ -34,7 +36,7 @@ func TestDayOfTrafficLeavesWhatLives(t *testing.T) {
 	t.Run("bolt", func(t *testing.T) {
 		c := newClock()
 		path := filepath.Join(t.TempDir(), "state.db")
-		s := openBolt(t, path, c.Now)
+		s := enginetest.OpenBolt(t, path, c.Now)
 		soak(t, s, c, func() { sweep(t, s) }, func() int64 {
 			info, err := os.Stat(path)
 			must(t, err)

@@ -18,7 +18,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// soakedDay is a server on a day on which much happens, and until when each of its records is to be there, by kind.
+// soakedDay is a server on a day on which much happens, and until when each of its records is to be
+// there, by kind.
 type soakedDay struct {
 	*issuer
 	t      *testing.T
@@ -85,7 +86,8 @@ func (d *soakedDay) lives(kind, name string, until time.Time) {
 	d.live[kind][name] = until
 }
 
-// revokedUntil notes an entry in the log: it is kept until the tokens are dead, for an hour at least, and for one more.
+// revokedUntil notes an entry in the log: it is kept until the tokens are dead, for an hour at
+// least, and for one more.
 func (d *soakedDay) revokedUntil(name string, life time.Duration) {
 	d.lives("revocation", name, d.clock.Now().Add(max(life, time.Hour)+time.Hour))
 }
@@ -139,7 +141,8 @@ func (d *soakedDay) abandonCode(name string) error {
 	return err
 }
 
-// replayCode is one whose code somebody else has, too: the family ends before it starts, and stays ended for a day.
+// replayCode is one whose code somebody else has, too: the family ends before it starts, and stays
+// ended for a day.
 func (d *soakedDay) replayCode(name string) error {
 	code, made, err := d.signIn(d.t.Context(), "eve "+name)
 	if err != nil {
@@ -184,7 +187,8 @@ func (d *soakedDay) revokeOne(name string) error {
 	return d.revoke(d.t.Context(), name)
 }
 
-// useAPIToken is one of twenty users, whose programs exchange an API token of six hours, and rotate or revoke it.
+// useAPIToken is one of twenty users, whose programs exchange an API token of six hours, and rotate
+// or revoke it.
 func (d *soakedDay) useAPIToken(name string) error {
 	var step, i int
 	if _, err := fmt.Sscanf(name, "%d-%d", &step, &i); err != nil {
@@ -224,12 +228,13 @@ func (d *soakedDay) comeAndGo(name string) error {
 		return err
 	}
 	for _, when := range []string{"before ", "after "} { // what it has got before it goes, and meanwhile
-		d.revokedUntil(when+name, c.TokenTTL+verify.MaxLeeway)
+		d.revokedUntil(when+name, time.Duration(c.AccessTokenTTL)+verify.MaxLeeway)
 	}
 	return d.clients.Remove(d.t.Context(), name)
 }
 
-// refreshAll refreshes all sessions. Of five one goes away, and is not heard of again; of the rest some are signed out.
+// refreshAll refreshes all sessions. Of five one goes away, and is not heard of again; of the rest
+// some are signed out.
 func (d *soakedDay) refreshAll(step int) {
 	var wg sync.WaitGroup
 	n := 0
@@ -259,7 +264,8 @@ func (d *soakedDay) stays(family, token string) {
 	}
 }
 
-// refreshOne returns the newest token of a session, or "" when its time is over, or the user has signed out.
+// refreshOne returns the newest token of a session, or "" when its time is over, or the user has
+// signed out.
 func (d *soakedDay) refreshOne(family, token string, signOut bool) (next string, err error) {
 	next, f, err := refresh(d.t.Context(), d.families, token, anyone)
 	if errors.Is(err, state.ErrExpired) || errors.Is(err, state.ErrUnknown) {

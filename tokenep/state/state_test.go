@@ -10,12 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/verify"
-	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
-
-type clock = verifytest.Clock
-
-func newClock() *clock { return verifytest.NewClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)) }
 
 // away makes these verbs fail as if the engine were away; all of them, if none is named.
 func away(verbs ...string) func(storetest.Call) storetest.Fault {
@@ -37,7 +32,8 @@ func none(t *testing.T, but ...string) func(storetest.Call) storetest.Fault {
 	}
 }
 
-// newAPITokens returns API tokens with a maximum of three, and the set of access tokens that they have revoked.
+// newAPITokens returns API tokens with a maximum of three, and the set of access tokens that they
+// have revoked.
 func newAPITokens(s store.Store, c *clock) (state.APITokens, *verify.Revocations) {
 	set := new(verify.Revocations)
 	return state.APITokens{

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record/enginetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
@@ -24,13 +25,13 @@ type cluster struct {
 	slow   time.Duration
 }
 
-// TestThreeNodes: three processes on one store keep each other's promises; so do two of them while the third is
-// away, which, when it is back, knows what it has missed.
+// TestThreeNodes: three processes on one store keep each other's promises; so do two of them while
+// the third is away, which, when it is back, knows what it has missed.
 func TestThreeNodes(t *testing.T) {
 	for _, shared := range []struct {
 		name   string
 		server *servertest.Shared
-	}{{"redis", redisServer}, {"postgres", postgresServer}} {
+	}{{"redis", enginetest.RedisServer}, {"postgres", enginetest.PostgresServer}} {
 		t.Run(shared.name, func(t *testing.T) {
 			args := []string{shared.name, shared.server.URL(t), servertest.Namespace()}
 			c := &cluster{}
@@ -73,7 +74,8 @@ func (c *cluster) work(t *testing.T) {
 	}
 }
 
-// atOnce has all nodes do the same, and returns what the one to which it was done got. The others are refused.
+// atOnce has all nodes do the same, and returns what the one to which it was done got. The others
+// are refused.
 func (c *cluster) atOnce(t *testing.T, what, text string, others ...error) (won string) {
 	t.Helper()
 	got, errs := c.all(t, what, text)
@@ -220,7 +222,8 @@ func (c *cluster) revocations(t *testing.T) {
 	}
 }
 
-// reaches waits until all nodes know of a revocation that one has acknowledged, and notes how long it took.
+// reaches waits until all nodes know of a revocation that one has acknowledged, and notes how long
+// it took.
 func (c *cluster) reaches(t *testing.T, what, text string) {
 	t.Helper()
 	acknowledged := time.Now()
@@ -260,7 +263,8 @@ func (c *cluster) knows(t *testing.T, node *remote, missed []string) {
 
 func (c *cluster) days() int { return 30 * (len(c.active) - 1) }
 
-// keys: a month later all nodes rotate at once, and all sign with the same new key, once; the one before stays published.
+// keys: a month later all nodes rotate at once, and all sign with the same new key, once; the one
+// before stays published.
 func (c *cluster) keys(t *testing.T) {
 	t.Helper()
 	days := fmt.Sprint(c.days() + 30)

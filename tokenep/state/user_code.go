@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// A user code is typed from one screen into another (RFC 8628 §6.1): eight of twenty consonants, in groups of four. There are
-// 2.56e10 of them, so that guessing one of a thousand that are open, in ten minutes, takes more tries than the page allows.
+// A user code is typed from one screen into another (RFC 8628 §6.1): eight of twenty consonants, in
+// groups of four. There are 2.56e10 of them, so that guessing one of a thousand that are open, in
+// ten minutes, takes more tries than the page allows.
 const (
 	userCodeLength   = 8
 	userCodeAlphabet = "BCDFGHJKLMNPQRSTVWXZ" // no vowels, so no words; no Y, which is one in some languages
@@ -32,8 +33,8 @@ var userCodeLetters = func() (letters [256]byte) {
 	return letters
 }()
 
-// parseUserCode returns the eight letters of what a user has typed: in any case, with spaces, hyphens and dots anywhere, and
-// with look-alikes for what they look like.
+// parseUserCode returns the eight letters of what a user has typed: in any case, with spaces,
+// hyphens and dots anywhere, and with look-alikes for what they look like.
 func parseUserCode(text string) (letters string, err error) {
 	if len(text) > maxUserCodeInput {
 		return "", fmt.Errorf("%w user code, of %d bytes", ErrMalformed, len(text))
@@ -53,7 +54,8 @@ func parseUserCode(text string) (letters string, err error) {
 	return string(found), nil
 }
 
-// isUserCode reports whether text is the eight letters of a user code, as parseUserCode returns them.
+// isUserCode reports whether text is the eight letters of a user code, as parseUserCode returns
+// them.
 func isUserCode(text string) bool {
 	letters, err := parseUserCode(text)
 	return err == nil && letters == text

@@ -63,8 +63,8 @@ func TestNoLookAlikeIsInTheAlphabet(t *testing.T) {
 	}
 }
 
-// FuzzUserCode: whatever is read as a user code is one, is shown as one that reads back as the same, and does not depend on
-// case.
+// FuzzUserCode: whatever is read as a user code is one, is shown as one that reads back as the
+// same, and does not depend on case.
 func FuzzUserCode(f *testing.F) {
 	for _, text := range []string{"WDJB-MJHT", "wdjbmjht", "8012 5611", "oiu-bbbbb", "WDJB-MJHı", "", "-"} {
 		f.Add(text)

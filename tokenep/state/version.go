@@ -11,15 +11,15 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// Version is a record as a Check saw and allowed it, and what the Spend of the same type replaces. It
-// is opaque, and good for one Spend.
+// Version is a record as a Check saw and allowed it, and what the Spend of the same type replaces.
+// It is opaque, and good for one Spend.
 //
-// Spend is one conditional write of exactly this version. On a conflict the check that was passed to
-// Check runs again, on the new version, and that version decides: the credential may have been spent,
-// revoked or reused meanwhile. Time is checked again at the spend in any case. If the new version
-// passes, but says something else than what the caller has read, the error is ErrChanged.
+// Spend is one conditional write of exactly this version. On a conflict the check that was passed
+// to Check runs again, on the new version, and that version decides: the credential may have been
+// spent, revoked or reused meanwhile. Time is checked again at the spend in any case. If the new
+// version passes, but says something else than what the caller has read, the error is ErrChanged.
 type Version struct {
-	of any // a checked[T]; a checkedFamily
+	of any // a pointer, so that nothing of it is printed: to a checked[T], a checkedFamily, …
 }
 
 // checked is what is in a Version.
@@ -29,15 +29,15 @@ type checked[T any] struct {
 }
 
 // decision says whether a credential may be spent, and edits its record to say that it was; without
-// write it may be used once more as the record is. asked means that the caller's own check has passed
-// on this version before, and is not to run again.
+// write it may be used once more as the record is. asked means that the caller's own check has
+// passed on this version before, and is not to run again.
 type decision[T any] func(v *T, expires *time.Time, asked bool) (write bool, err error)
 
 // errOtherVersion is for a programming error.
 var errOtherVersion = errors.New("the version is not from a Check of this type")
 
-// checkRecord loads a record and lets decide look at it. It writes nothing. The value is returned with an
-// error of decide as well.
+// checkRecord loads a record and lets decide look at it. It writes nothing. The value is returned
+// with an error of decide as well.
 func checkRecord[T any](ctx context.Context, s store.Store, kind, id string, decide decision[T]) (checked[T], error) {
 	seen, err := record.Load[T](ctx, s, kind, id)
 	if err != nil {
@@ -49,8 +49,7 @@ func checkRecord[T any](ctx context.Context, s store.Store, kind, id string, dec
 }
 
 // spend replaces the version that was checked, or whichever is stored by then and passes the same
-// check. read returns of a value what a caller may have read, which is all but the bookkeeping of
-// its use.
+// check. read returns of a value what a caller may have read: all but the bookkeeping of its use.
 func (c checked[T]) spend(ctx context.Context, s store.Store, read func(T) T) (T, error) {
 	seen := c.Stored
 	for range Attempts {
@@ -60,25 +59,24 @@ func (c checked[T]) spend(ctx context.Context, s store.Store, read func(T) T) (T
 		if err == nil && !same && !reflect.DeepEqual(read(seen.Value), read(c.Value)) {
 			err = ErrChanged
 		}
-		if err != nil {
-			return v, err
-		}
-		if write {
-			err = record.Swap(ctx, s, seen.Record, v, expires)
-			if !errors.Is(err, store.ErrConflict) {
+		switch write = write && err == nil; {
+		case write:
+			if err := record.Swap(ctx, s, seen.Record, v, expires); !errors.Is(err, store.ErrConflict) {
 				return v, err
 			}
+		case !same: // it was loaded just now
+			return v, err
 		}
-		now, err := record.Load[T](ctx, s, c.Kind, c.ID)
-		switch {
-		case err != nil:
-			return v, unknown(c.Kind, err)
-		case !write && now.Version == seen.Version:
-			return v, nil
+		now, loadErr := record.Load[T](ctx, s, c.Kind, c.ID)
+		if loadErr != nil {
+			return v, unknown(c.Kind, loadErr)
+		}
+		if !write && now.Version == seen.Version {
+			return v, err
 		}
 		seen = now
 	}
-	return seen.Value, fmt.Errorf("others keep changing a %s: %w", c.Kind, store.ErrConflict)
+	return seen.Value, fmt.Errorf("spending a %s: others changed it %d times: %w", c.Kind, Attempts, store.ErrConflict)
 }
 
 // unknown makes the error of a record that does not exist one that Is ErrUnknown.

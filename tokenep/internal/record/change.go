@@ -16,9 +16,10 @@ const Attempts = 100
 // Change loads a record, lets edit decide, and replaces exactly the version that edit saw by what
 // edit made of it. On a conflict it starts again: edit decides anew, on the new version.
 //
-// Unless edit returns write, nothing is written. Its error is returned in either case, together with
-// the value as edit left it. edit may move expires, which is when the record becomes garbage. The
-// error Is store.ErrNotFound when there is no record, and store.ErrConflict after too many attempts.
+// Unless edit returns write, nothing is written. Its error is returned in either case, together
+// with the value as edit left it. edit may move expires, which is when the record becomes garbage.
+// The error Is store.ErrNotFound when there is no record, and store.ErrConflict after too many
+// attempts.
 func Change[T any](ctx context.Context, s store.Store, kind, id string, edit func(v *T, expires *time.Time) (write bool, err error)) (Stored[T], error) {
 	return change(ctx, s, kind, id, false, edit)
 }
@@ -55,8 +56,8 @@ func change[T any](ctx context.Context, s store.Store, kind, id string, insert b
 	return Stored[T]{r, v}, err
 }
 
-// Edit is Upsert on the bare record: edit changes its Data and Expires. When there is none, edit sees
-// one of version 0. Edit returns the record as it is stored when it returns.
+// Edit is Upsert on the bare record: edit changes its Data and Expires. When there is none, edit
+// sees one of version 0. Edit returns the record as it is stored when it returns.
 func Edit(ctx context.Context, s store.Store, kind, id string, edit func(r *store.Record) (write bool, err error)) (store.Record, error) {
 	for range Attempts {
 		old, err := s.Load(ctx, kind, id)

@@ -11,6 +11,6 @@ func Hash(secret string) []byte {
 	return sum[:]
 }
 
-// HashID is the id of a record that is found by a secret, or by a name of any length: its SHA-256 in
-// base64url, 43 characters.
+// HashID is the id of a record that is found by a secret, or by a name of any length: its SHA-256
+// in base64url, 43 characters.
 func HashID(text string) string { return base64.RawURLEncoding.EncodeToString(Hash(text)) }

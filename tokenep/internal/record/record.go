@@ -39,8 +39,8 @@ func Insert(ctx context.Context, s store.Store, kind, id string, v any, expires 
 	return nil
 }
 
-// Swap replaces exactly the version old. The error Is store.ErrConflict when that version is not, or
-// no longer, the stored one.
+// Swap replaces exactly the version old. The error Is store.ErrConflict when that version is not,
+// or no longer, the stored one.
 func Swap(ctx context.Context, s store.Store, old store.Record, v any, expires time.Time) error {
 	data, err := encode(old.Kind, v)
 	if err != nil {
