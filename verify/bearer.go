@@ -123,7 +123,8 @@ type parameter struct {
 	count int    // how often the name occurs
 	value string // the last value, still encoded
 
-	// A ";" precedes or follows: some parsers take it for a separator, others for part of the value.
+	// A ";" precedes or follows: some parsers take it for a separator, others for part of the
+	// value.
 	ambiguous bool
 }
 

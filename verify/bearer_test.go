@@ -69,7 +69,7 @@ func TestHeaderToken(t *testing.T) {
 	}
 }
 
-// RFC 6750 §2.3: the parameter, in whatever way its name is written.
+// RFC 6750 §2.3: the parameter, however its name is encoded.
 func TestFindToken(t *testing.T) {
 	for _, c := range []struct {
 		name, encoded string
@@ -130,7 +130,7 @@ func TestWithoutToken(t *testing.T) {
 	}
 }
 
-// Whatever is accepted is the scheme, one space and the token, and nothing else.
+// A value that is accepted is the scheme, one space and the token, and nothing else.
 func FuzzBearer(f *testing.F) {
 	for _, seed := range []string{"Bearer a.b.c", "bearer a==", "Bearer  a", "Bearer a b", "Bearer\ta", "Basic a", "Bearer", "Bearer a,b"} {
 		f.Add(seed)
@@ -153,7 +153,7 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// Where net/url reads a query without complaint, both find the same, and withoutToken takes nothing else away.
+// For a query that net/url accepts, both find the same, and withoutToken removes nothing else.
 func FuzzParameter(f *testing.F) {
 	for _, seed := range []string{"access_token=a", "x=1&%61ccess_token=a&y", "access_token=a&access_token=b", "access_token[]=a", "&&=&access_token"} {
 		f.Add(seed)

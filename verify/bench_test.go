@@ -27,7 +27,7 @@ func benchVerifier(b *testing.B, issuer *verifytest.Issuer) *verify.Verifier {
 	return v
 }
 
-// bareECDSA gives a function that makes one bare verification on P-256.
+// bareECDSA returns a function that verifies one signature on P-256, and does nothing else.
 func bareECDSA(b *testing.B) func() {
 	b.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -51,8 +51,7 @@ func median(times []time.Duration) float64 {
 	return float64(times[len(times)/2].Nanoseconds())
 }
 
-// BenchmarkHit is a token that the cache has proven: every check but those
-// that are about the bytes alone.
+// BenchmarkHit verifies a cached token: it runs every check but those of the bytes alone.
 func BenchmarkHit(b *testing.B) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := benchVerifier(b, issuer)
@@ -79,9 +78,9 @@ func BenchmarkHit(b *testing.B) {
 	}
 }
 
-// BenchmarkMiss verifies tokens that it has not seen, and reports how many bare
-// ECDSA verifications one of them costs. The two take turns and medians are
-// compared, so that whatever else the machine does counts for neither.
+// BenchmarkMiss verifies uncached tokens, and reports the cost of one in bare ECDSA verifications.
+// The two take turns and their medians are compared, so that other load on the machine affects both
+// alike.
 func BenchmarkMiss(b *testing.B) {
 	const turn = 512
 	issuer := verifytest.New(testIssuer, testAPI)

@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// RFC 7009 §2.2: what is revoked is refused at once, cached or not.
+// RFC 7009 §2.2: a revoked token is refused at once, cached or not.
 func TestRevokedWhileCached(t *testing.T) {
 	a, b := verifytest.New("https://a.example", testAPI), verifytest.New("https://b.example", testAPI)
 	revocations := new(verify.Revocations)
@@ -32,7 +32,7 @@ func TestRevokedWhileCached(t *testing.T) {
 	expect(t, v, b.Sign(jti), "ok") // the same jti of another issuer
 }
 
-// A cached token ends with its exp and the leeway, not with its entry.
+// A cached token is good until its exp and the leeway are over, not until its entry expires.
 func TestExpiresWhileCached(t *testing.T) {
 	clock := newClock()
 	issuer := verifytest.New(testIssuer, testAPI)
@@ -48,7 +48,7 @@ func TestExpiresWhileCached(t *testing.T) {
 	expect(t, v, raw, verify.InvalidToken)
 }
 
-// One cache serves routes with other rules, and decides for none.
+// One cache serves routes with different rules, and decides for none of them.
 func TestSharedCache(t *testing.T) {
 	cache := verify.NewCache(10, nil)
 	issuer := verifytest.New(testIssuer, testAPI)
@@ -83,7 +83,7 @@ func TestSharedCache(t *testing.T) {
 	expect(t, with(issuer, nil), raw, "ok")
 }
 
-// What has no time left is not stored; go-cache would keep it for ever.
+// An expired token is not stored; go-cache would keep it for ever.
 func TestCacheStoresNothingDead(t *testing.T) {
 	clock := newClock()
 	cache := verify.NewCache(10, clock.Now)
@@ -115,7 +115,7 @@ func TestRefusedIsNotCached(t *testing.T) {
 	}
 }
 
-// The limit holds, and who fills the cache displaces itself.
+// The limit holds, and a client that fills the cache evicts its own tokens.
 func TestCacheFull(t *testing.T) {
 	for _, limit := range []int{0, 1, 7, 64, 200, 1000} {
 		clock := newClock()
@@ -146,7 +146,7 @@ func TestCacheFull(t *testing.T) {
 	}
 }
 
-// Nothing is left of clients whose tokens are gone.
+// No count is kept of a client without tokens.
 func TestCacheForgetsClients(t *testing.T) {
 	clock := newClock()
 	cache := verify.NewCache(64, clock.Now)
@@ -158,7 +158,7 @@ func TestCacheForgetsClients(t *testing.T) {
 	}
 }
 
-// What has expired makes room, so the limit is one of living tokens.
+// Expired tokens make room, so the limit is one of living tokens.
 func TestCacheSweeps(t *testing.T) {
 	clock := newClock()
 	cache := verify.NewCache(100, clock.Now)
@@ -179,8 +179,8 @@ func TestCacheSweeps(t *testing.T) {
 	}
 }
 
-// The issuer inserts what it mints. Its signature is not verified again, which a
-// forged one shows; it is read with the first request, and decided like any other.
+// An issuer inserts what it mints. Its signature is not verified, which a forged one shows. It is
+// parsed when it is first presented, and decided like any other token.
 func TestInsertMinted(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	cache := verify.NewCache(10, nil)
@@ -208,7 +208,7 @@ func TestInsertMinted(t *testing.T) {
 	}
 }
 
-// Many at once with the same cold token, and with a cache too small.
+// Many requests at once with the same cold token, and with a cache that is too small.
 func TestConcurrently(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(4, nil) })
@@ -229,8 +229,8 @@ func TestConcurrently(t *testing.T) {
 	all.Wait()
 }
 
-// A hit costs the state of one verification and a copy of the token for
-// SHA-256, and nothing that grows with what the token says.
+// A hit allocates the state of the run and a copy of the token for SHA-256, whatever the token
+// says.
 func TestHitAllocations(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })
@@ -241,7 +241,7 @@ func TestHitAllocations(t *testing.T) {
 	}
 }
 
-// Of a token that is too long not a byte is copied.
+// A token that is too long is not copied.
 func TestTooLongAllocations(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })

@@ -2,9 +2,9 @@ package verify
 
 import "strings"
 
-// Challenge tells a client how to authenticate: a scheme, and what the client should know to use
-// it (RFC 9110 §11.3). Each challenge is a line of its own in the header WWW-Authenticate, since
-// lists in one line are hard to take apart (RFC 9110 §11.6.1).
+// Challenge tells a client how to authenticate: a scheme, and what the client should know to use it
+// (RFC 9110 §11.3). Each challenge is a line of its own in the header WWW-Authenticate, since lists
+// in one line are hard to take apart (RFC 9110 §11.6.1).
 type Challenge struct {
 	Scheme     string      // "Bearer" (RFC 6750 §3)
 	Parameters []Parameter // in the order in which they are written

@@ -12,13 +12,12 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// payloadWith is a good payload at the time of newClock, plus members.
+// payloadWith returns a payload that is good at the time of newClock, plus members.
 func payloadWith(members string) verifytest.Option {
 	return verifytest.RawPayload(`{"iss":"` + testIssuer + `","aud":"` + testAPI + `",` + members + `}`)
 }
 
-// Claims: RFC 7519 §4.1, RFC 9068 §2.2 and §4. The clock stands at
-// 1800000000, the leeway is 30 s.
+// Claims: RFC 7519 §4.1, RFC 9068 §2.2 and §4. The clock stands at 1800000000, the leeway is 30 s.
 func TestClaims(t *testing.T) {
 	const (
 		now    = 1_800_000_000
@@ -198,8 +197,7 @@ func TestIssuersApart(t *testing.T) {
 	expect(t, v, b.Sign(verifytest.Claims{"iss": a.Name}), verify.InvalidToken)
 }
 
-// RFC 7519 §2: a NumericDate is rounded down, also before 1970, and whether or not it
-// has an exponent (RFC 7519 §2).
+// RFC 7519 §2: a NumericDate is rounded down, also before 1970, with and without an exponent.
 func TestNumericDate(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, nil)
@@ -214,7 +212,7 @@ func TestNumericDate(t *testing.T) {
 	}
 }
 
-// RFC 8693 §4.1: the actor is told apart from the subject.
+// RFC 8693 §4.1: the actor is not the subject.
 func TestTokenFields(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	issuer.Now = newClock().Now

@@ -2,8 +2,8 @@ package verify
 
 import "context"
 
-// tokenContext is a context.WithValue that gets its value after the request was copied, so that
-// the request is copied once.
+// tokenContext is a context.WithValue that gets its value after the request was copied, so that the
+// request is copied once.
 type tokenContext struct {
 	context.Context
 	token *Token

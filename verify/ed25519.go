@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// crypto/ed25519 accepts public keys of small order, under which one signature fits any message, and
-// more than one encoding of a key. They are refused here: RFC 8725 §3.4 requires validated inputs,
-// and RFC 8032 §5.1.3 allows one encoding.
+// crypto/ed25519 accepts public keys of small order, under which one signature fits any message,
+// and more than one encoding of a key. Both are refused here: RFC 8725 §3.4 requires validated
+// inputs, and RFC 8032 §5.1.3 allows one encoding.
 
 // smallOrder has the y coordinates of the eight points whose order divides eight, little endian: 0,
 // 1, -1, and the two of order 8. The top bit of an encoding is the sign of x, and not part of y.

@@ -24,8 +24,8 @@ type Error struct {
 	// Parameters go into each challenge after error, error_description and scope.
 	Parameters []Parameter
 
-	// Challenges are complete, and written as they are. The [Guard] fills them in with 400, 401
-	// and 403 where they are nil: one for each scheme by which it takes tokens.
+	// Challenges are complete, and written as they are. The [Guard] fills them in with 400, 401 and
+	// 403 where they are nil: one for each scheme by which it takes tokens.
 	Challenges []Challenge
 
 	RetryAfter time.Duration // with 503
@@ -54,8 +54,8 @@ func invalid(description string, cause error) *Error {
 	return &Error{Status: http.StatusUnauthorized, Code: InvalidToken, Description: description, Cause: cause}
 }
 
-// unavailable is the refusal when it cannot be told whether the token is good. A 401 would make
-// the client throw the token away.
+// unavailable is the refusal when it is unknown whether the token is good. A 401 would make the
+// client throw the token away.
 func unavailable(cause error) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Description: "the token cannot be checked at the moment",
 		RetryAfter: 5 * time.Second, Cause: cause}

@@ -36,8 +36,8 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// Whatever is in them, the attributes of a challenge stay in their quoted-strings (RFC 9110 §5.6.4), on one line of ASCII: a client
-// reads back what was meant.
+// Whatever their values are, the parameters of a challenge stay in their quoted-strings (RFC 9110
+// §5.6.4), on one line of ASCII, and a client reads back the values.
 func FuzzChallenge(f *testing.F) {
 	f.Add("api", "the token has expired")
 	f.Add(`a", error="x\`, "\r\nSet-Cookie: x")

@@ -5,13 +5,14 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// An API behind net/http alone. What the key set of the issuer is here, a file or a constant would be elsewhere.
+// An API behind net/http alone. Outside of a test, the key set is a file or a constant.
 func ExampleGuard() {
 	issuer := verifytest.New("https://issuer.example", "https://api.example")
 
@@ -20,9 +21,11 @@ func ExampleGuard() {
 		log.Fatal(err, unusable)
 	}
 	verifier, err := verify.New(verify.Config{
-		Issuers: []verify.TrustedIssuer{{Name: "https://issuer.example", Keys: keys, Audience: []string{"https://api.example"}}},
-		Cache:   verify.NewCache(10_000, time.Now),
-		Leeway:  30 * time.Second,
+		Issuers: []verify.TrustedIssuer{{
+			Name: "https://issuer.example", Keys: keys, Audience: []string{"https://api.example"},
+		}},
+		Cache:  verify.NewCache(10_000, time.Now),
+		Leeway: 30 * time.Second,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -56,11 +59,16 @@ func ExampleGuard() {
 			log.Fatal(err)
 		}
 		response.Body.Close()
-		fmt.Printf("%d %s\n", response.StatusCode, response.Header.Values("WWW-Authenticate"))
+		challenge := response.Header.Get("WWW-Authenticate")
+		fmt.Printf("%d [%s]\n", response.StatusCode, strings.ReplaceAll(challenge, ", ", ",\n    "))
 	}
 	// Output:
 	// client asks for alice
 	// 200 []
-	// 403 [Bearer realm="orders", error="insufficient_scope", error_description="the access token lacks a scope that is needed here", scope="orders:read"]
-	// 401 [Bearer realm="orders", scope="orders:read"]
+	// 403 [Bearer realm="orders",
+	//     error="insufficient_scope",
+	//     error_description="the access token lacks a scope that is needed here",
+	//     scope="orders:read"]
+	// 401 [Bearer realm="orders",
+	//     scope="orders:read"]
 }

@@ -2,7 +2,7 @@ package verify
 
 import "crypto"
 
-// VerifySignature lets tests in with signatures that no issuer would make.
+// VerifySignature is for tests with signatures that no issuer would make.
 func VerifySignature(name string, key crypto.PublicKey, input string, signature []byte) error {
 	a, err := findAlgorithm(name)
 	if err != nil {
@@ -11,15 +11,15 @@ func VerifySignature(name string, key crypto.PublicKey, input string, signature 
 	return a.verify(key, input, signature)
 }
 
-// BearerChallenge is how a guard that names realm challenges for e.
+// BearerChallenge returns the challenge for e of a guard with this realm.
 func BearerChallenge(e *Error, realm string) string {
 	return e.explain(Challenge{Scheme: bearer, Parameters: []Parameter{{"realm", realm}}}).String()
 }
 
-// Holds reports whether c would know raw.
+// Holds reports whether c has the token raw.
 func (c *Cache) Holds(raw string) bool { return c.find(raw) != nil }
 
-// Undying is how many entries go-cache would never let go.
+// Undying returns how many entries go-cache would never drop.
 func (c *Cache) Undying() (n int) {
 	for i := range c.shards {
 		for _, item := range c.shards[i].proven.Items() {
@@ -31,7 +31,7 @@ func (c *Cache) Undying() (n int) {
 	return n
 }
 
-// Clients is how many clients the shards keep count of.
+// Clients returns how many clients the shards count facts of.
 func (c *Cache) Clients() (n int) {
 	for i := range c.shards {
 		n += len(c.shards[i].clients)

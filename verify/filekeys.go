@@ -18,8 +18,8 @@ import (
 // a change takes effect within [FileKeysOptions.Every].
 //
 // If the file is gone, or ParseKeySet refuses it, the last good version stays in force, and the
-// reason is logged once. To withdraw every key, write a set without keys: {"keys":[]}. Until a first
-// version has been read, the error of Key is ErrUnavailable.
+// reason is logged once. To withdraw every key, write a set without keys: {"keys":[]}. Until a
+// first version has been read, the error of Key is ErrUnavailable.
 type FileKeys struct {
 	path   string
 	every  time.Duration
@@ -109,8 +109,8 @@ func (f *FileKeys) refresh() {
 	f.problem = problem
 }
 
-// read parses the file if it has changed. It compares contents and not modification times: two quick
-// writes can have the same time, and a link can point to another file.
+// read parses the file if it has changed. It compares contents and not modification times: two
+// quick writes can have the same time, and a link can point to another file.
 func (f *FileKeys) read() error {
 	f.due.Store(f.now().Add(f.every).UnixNano())
 	content, err := ReadKeyFile(f.path, maxKeyFile)

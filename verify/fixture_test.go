@@ -18,8 +18,7 @@ const (
 
 func newClock() *verifytest.Clock { return verifytest.NewClock(time.Unix(1_800_000_000, 0)) }
 
-// refusal is how an error of Verify is told apart in a table: its status and
-// its code; "ok" for none.
+// refusal returns the code of an error of Verify, or else its status text; "ok" for no error.
 func refusal(err error) string {
 	var refused *verify.Error
 	switch {
@@ -33,7 +32,7 @@ func refusal(err error) string {
 	return refused.Code
 }
 
-// newVerifier trusts issuer as change leaves it.
+// newVerifier returns a verifier that trusts issuer, with its configuration changed by change.
 func newVerifier(t testing.TB, issuer *verifytest.Issuer, change func(*verify.Config)) *verify.Verifier {
 	t.Helper()
 	c := verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}, Now: issuer.Now}
@@ -47,7 +46,7 @@ func newVerifier(t testing.TB, issuer *verifytest.Issuer, change func(*verify.Co
 	return v
 }
 
-// expect verifies raw, and says so if the outcome is not want.
+// expect verifies raw, and fails the test if the outcome is not want.
 func expect(t *testing.T, v *verify.Verifier, raw, want string) *verify.Token {
 	t.Helper()
 	token, err := v.Verify(t.Context(), verify.Presentation{Token: raw})
@@ -64,8 +63,7 @@ func expect(t *testing.T, v *verify.Verifier, raw, want string) *verify.Token {
 	return token
 }
 
-// plainText holds error_description to %x20-21 / %x23-5B / %x5D-7E, and asks
-// for one.
+// plainText reports whether s is an error_description: 1*( %x20-21 / %x23-5B / %x5D-7E ).
 func plainText(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
 }

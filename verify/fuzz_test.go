@@ -10,10 +10,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// FuzzCompact: whatever is accepted is, byte for byte, something that was
-// signed. Input is an edit of a good token, as each fuzzing process has keys of
-// its own; an edit may replace all of it. (The one other spelling there is,
-// n-s for the s of an ECDSA signature, takes arithmetic to find.)
+// FuzzCompact: a token that is accepted is, byte for byte, one that was signed. The input is an
+// edit of a good token, since each fuzzing process has keys of its own; an edit may replace all of
+// it. (The one other spelling, n-s for the s of an ECDSA signature, is not found by edits.)
 func FuzzCompact(f *testing.F) {
 	issuer := verifytest.New(testIssuer, testAPI, "ES256", "EdDSA")
 	issuer.Now = newClock().Now
@@ -47,8 +46,7 @@ func FuzzCompact(f *testing.F) {
 	})
 }
 
-// FuzzJSON: the strict reader takes nothing that encoding/json refuses, and
-// what it takes it understands alike.
+// FuzzJSON: what the strict reader accepts, encoding/json accepts too, with the same meaning.
 func FuzzJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"a":1}`, `{"a":[1,-2.5e3,true,false,null,"x",{}]}`, `{"a":"\u00e9\ud83e\udd8a\n"}`, `{"a":1,"a":2}`,
@@ -73,8 +71,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzKeySet: a key that is taken serves exactly one algorithm, and a set that
-// is taken holds no secret.
+// FuzzKeySet: a key that is accepted is for exactly one algorithm, and a set that is accepted has
+// no secret.
 func FuzzKeySet(f *testing.F) {
 	for _, seed := range []string{
 		`{"keys":[]}`, `{"keys":[{` + p256Point + `}]}`, `{"keys":[{` + ed25519X + `,"kid":"a"}]}`, `{"keys":[{` + rsaMembers(2048) + `,"alg":"PS256"}]}`,
@@ -90,7 +88,7 @@ func FuzzKeySet(f *testing.F) {
 		if keys.Len() == 1 && strings.Contains(boundTo(t, keys), " ") {
 			t.Fatalf("%q: one key for %s", text, boundTo(t, keys))
 		}
-		var set map[string]json.RawMessage // a struct would take KEYS for keys
+		var set map[string]json.RawMessage // a struct would read KEYS as keys
 		var list []map[string]any
 		if err := json.Unmarshal(text, &set); err != nil {
 			t.Fatalf("%q: taken, but encoding/json says %v", text, err)

@@ -13,8 +13,8 @@ import (
 // strict: it takes the token from the header Authorization and from nowhere else, and removes it
 // before the request goes on.
 //
-// A Guard is set up before its first use, and neither changed nor copied afterwards. It is safe
-// for concurrent use.
+// A Guard is set up before its first use, and neither changed nor copied afterwards. It is safe for
+// concurrent use.
 type Guard struct {
 	// Verifier decides whether a token is good. Required.
 	Verifier TokenVerifier
@@ -40,8 +40,8 @@ type Guard struct {
 	KeepAuthorization bool
 
 	// Preflight admits the preflight requests of CORS: OPTIONS with Origin and
-	// Access-Control-Request-Method. Browsers send them without credentials; any that they do
-	// carry are ignored and removed.
+	// Access-Control-Request-Method. Browsers send them without credentials; any that they do carry
+	// are ignored and removed.
 	Preflight bool
 
 	// FormToken also takes the token from a form sent by POST (RFC 6750 §2.2). Forms of more than
@@ -53,8 +53,8 @@ type Guard struct {
 	// private; see [Guard.Private].
 	InsecureQueryToken bool
 
-	// Headers passes claims on as request headers. The client cannot send these headers itself;
-	// see [HeaderClaim].
+	// Headers passes claims on as request headers. The client cannot send these headers itself; see
+	// [HeaderClaim].
 	Headers []HeaderClaim
 
 	// Strip names further headers that the client must not send.
@@ -69,13 +69,13 @@ type Guard struct {
 	challenges []Challenge   // one for each scheme by which tokens are taken
 }
 
-// reserved headers frame the message, belong to one connection, or say where the request goes:
-// they can be neither set from a claim nor stripped.
+// reserved headers frame the message, belong to one connection, or say where the request goes: they
+// can be neither set from a claim nor stripped.
 var reserved = []string{"Authorization", "Connection", "Content-Length", "Content-Type", "Expect", "Host",
 	"HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// Validate returns what is wrong with the configuration of the guard, or nil. Call it during
-// setup: a guard that is not valid refuses every request with status 500.
+// Validate returns what is wrong with the configuration of the guard, or nil. Call it during setup:
+// a guard that is not valid refuses every request with status 500.
 func (g *Guard) Validate() error {
 	g.once.Do(func() { g.err = g.prepare() })
 	return g.err
@@ -150,9 +150,8 @@ func (g *Guard) protect() error {
 // r then has no protected header and no token left.
 //
 // Admit gives r a body that strips trailers at its end. So r should be a copy of the request that
-// net/http made, by [http.Request.WithContext] for instance: net/http tells by its own body
-// whether a client still waits for 100 Continue, and would otherwise wait for a body that never
-// comes.
+// net/http made, by [http.Request.WithContext] for instance: net/http tells by its own body whether
+// a client still waits for 100 Continue, and would otherwise wait for a body that never comes.
 func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	if err := g.Validate(); err != nil {
 		return nil, &Error{Status: http.StatusInternalServerError, Cause: err}

@@ -32,7 +32,7 @@ type seen struct {
 	Header, Trailer   http.Header
 }
 
-// front is a guard in front of a reverse proxy in front of an upstream that answers with what it got.
+// front is a guard before a reverse proxy before an upstream that answers with the request it got.
 type front struct {
 	*httptest.Server
 	issuer *verifytest.Issuer
@@ -82,7 +82,8 @@ func (a answer) seen(tb testing.TB) seen {
 	return s
 }
 
-// raw sends bytes as they are, with every line feed as CR LF and TOKEN as a good token of the scope "read".
+// raw sends a request byte for byte, with CR LF for each line feed, and for TOKEN a good token with
+// the scope "read".
 func (f front) raw(tb testing.TB, request string) answer {
 	tb.Helper()
 	request = strings.ReplaceAll(request, "TOKEN", f.issuer.Sign(verifytest.Claims{"scope": "read"}))
@@ -118,7 +119,7 @@ func readAnswer(tb testing.TB, r *bufio.Reader) answer {
 	return answer{response, string(body)}
 }
 
-// refused checks the status and the challenge; code "" means a challenge without error attribute.
+// refused checks the status and the challenge; code "" stands for a challenge without error.
 func (a answer) refused(tb testing.TB, status int, code string) {
 	tb.Helper()
 	if a.StatusCode != status {

@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RFC 6750 §2.3, and §2: a token is in one place.
+// RFC 6750 §2.3 and §2: a token is in one place.
 func TestGuardQueryToken(t *testing.T) {
 	issuer := newIssuer()
 	off := newFront(t, issuer, &verify.Guard{})
@@ -67,7 +67,7 @@ func TestGuardQueryToken(t *testing.T) {
 	}
 }
 
-// KeepAuthorization hands on what the client sent, wherever it was.
+// KeepAuthorization passes the token on where the client put it.
 func TestGuardKeepAuthorization(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{KeepAuthorization: true, InsecureQueryToken: true})
 	if s := f.raw(t, get+"Authorization: Bearer TOKEN\nAuthorization_: x\n\n").seen(t); !strings.HasPrefix(s.Header.Get("Authorization"), "Bearer ey") || s.Header["Authorization_"] != nil {

@@ -63,8 +63,8 @@ func TestGuardRefusals(t *testing.T) {
 	}
 }
 
-// What is no header at all is refused by the server, and so is a token that goes on in a folded line, which
-// the server reads as a space (RFC 9112 §5.2).
+// A malformed header is refused by the server. A token that continues on a folded line is refused
+// too: the server reads the fold as a space (RFC 9112 §5.2).
 func TestGuardBrokenHeaders(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{Strip: []string{"X-User-Id"}})
 	for name, lines := range map[string]string{
@@ -83,7 +83,7 @@ func TestGuardBrokenHeaders(t *testing.T) {
 	}
 }
 
-// A header above the server's limit never gets as far as the guard.
+// A header above the server's limit does not reach the guard.
 func TestGuardHugeHeader(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{})
 	request, err := http.NewRequest("GET", f.URL, nil)
@@ -128,14 +128,14 @@ func TestGuardScopePolicy(t *testing.T) {
 	neither.raw(t, get+"Authorization: Bearer TOKEN\n\n").refused(t, http.StatusForbidden, verify.InsufficientScope)
 }
 
-// away is a key set that can't be reached.
+// away is a key set that is unavailable.
 type away struct{}
 
 func (away) Key(context.Context, string, string) (crypto.PublicKey, error) {
 	return nil, verify.ErrUnavailable
 }
 
-// When keys are away nobody can tell whether the token is good: 503 and Retry-After, no challenge.
+// Without keys it is unknown whether the token is good: 503 and Retry-After, no challenge.
 func TestGuardWithoutKeys(t *testing.T) {
 	issuer := newIssuer()
 	trust := issuer.Trust()
@@ -163,7 +163,7 @@ func TestGuardRetryAfter(t *testing.T) {
 	}
 }
 
-// RFC 9110 §5.6.4: realm and scope can't get out of their quoted-string.
+// RFC 9110 §5.6.4: realm and scope stay in their quoted-strings.
 func TestGuardChallengeIsEscaped(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{Realm: `a", error="x\`})
 	if got, want := f.raw(t, get+"\n").Header.Get("WWW-Authenticate"), `Bearer realm="a\", error=\"x\\"`; got != want {
@@ -244,7 +244,7 @@ func TestGuardOptional(t *testing.T) {
 	}
 }
 
-// The token is in the context of what comes next, and only a verified one.
+// A verified token, and no other, is in the context of the next handler.
 func TestGuardFromContext(t *testing.T) {
 	issuer := newIssuer()
 	g := &verify.Guard{Verifier: issuer.Verifier(), Optional: true}

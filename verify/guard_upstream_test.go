@@ -25,7 +25,7 @@ func newServer(tb testing.TB, h http.Handler) *httptest.Server {
 
 var identity = []verify.HeaderClaim{{Header: "x-user-id", Claim: "sub"}, {Header: "X-Roles", Claim: "realm.roles"}}
 
-// The client can't say who it is.
+// The client cannot set the identity headers.
 func TestGuardProtectedHeaders(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{Headers: identity, Strip: []string{"X-Internal"}})
 	for _, c := range []struct{ name, lines, user string }{
@@ -62,7 +62,7 @@ func TestGuardProtectedHeaders(t *testing.T) {
 	}
 }
 
-// Whoever handles the refusal gets neither forged headers nor the token.
+// An error handler gets neither forged headers nor the token.
 func TestGuardStrippedOnRefusal(t *testing.T) {
 	issuer := newIssuer()
 	g := &verify.Guard{Verifier: issuer.Verifier(), Headers: identity, InsecureQueryToken: true, KeepAuthorization: true,
@@ -92,7 +92,7 @@ func TestGuardStrippedOnRefusal(t *testing.T) {
 	}
 }
 
-// RFC 9110 §5.5: a claim that can't be carried is refused, nothing is split or dropped.
+// RFC 9110 §5.5: a claim that a header cannot carry is refused; nothing is split or dropped.
 func TestGuardUnfitClaims(t *testing.T) {
 	issuer := newIssuer()
 	f := newFront(t, issuer, &verify.Guard{Headers: []verify.HeaderClaim{{Header: "X-Name", Claim: "name"}, {Header: "X-Roles", Claim: "realm.roles"}}})
@@ -206,7 +206,8 @@ func TestGuardRefusedBeforeBody(t *testing.T) {
 	}
 }
 
-// RFC 9110 §7.8: a WebSocket needs a token as everything else does; the offer of h2c (RFC 7540 §3.2) is not forwarded.
+// RFC 9110 §7.8: a WebSocket needs a token like any other request. The offer of h2c (RFC 7540 §3.2)
+// is not forwarded.
 func TestGuardUpgrade(t *testing.T) {
 	issuer := newIssuer()
 	f := newFront(t, issuer, &verify.Guard{})
@@ -244,7 +245,7 @@ func TestGuardUpgrade(t *testing.T) {
 	}
 }
 
-// A guard that is not set up well says so, and lets nobody in.
+// A guard that is not valid says so, and admits nobody.
 func TestGuardValidate(t *testing.T) {
 	issuer := newIssuer()
 	v := issuer.Verifier()

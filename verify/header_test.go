@@ -20,8 +20,8 @@ var everyKey = sync.OnceValue(func() *verifytest.Issuer {
 
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// hmacWithPublicKey signs as a server would check that took the key of an
-// EC JWK for an HMAC secret.
+// hmacWithPublicKey makes a signature that verifies where the key of an EC JWK is used as an HMAC
+// secret.
 func hmacWithPublicKey(t *testing.T, issuer *verifytest.Issuer) verifytest.Option {
 	var set struct{ Keys []map[string]string }
 	if err := json.Unmarshal(issuer.JWKS(), &set); err != nil {
@@ -137,7 +137,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// RFC 8725 §3.1: what the key set would allow the issuer may narrow.
+// RFC 8725 §3.1: Algorithms restricts what the key set allows.
 func TestAlgorithmNotAllowed(t *testing.T) {
 	issuer := everyKey()
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"RS256", "Ed25519"} })
@@ -150,7 +150,7 @@ func TestAlgorithmNotAllowed(t *testing.T) {
 	}
 }
 
-// RFC 7515 §4.1.4: without kid, the only key will do, if that is allowed.
+// RFC 7515 §4.1.4: without kid, the only key is used if that is allowed.
 func TestMissingKeyID(t *testing.T) {
 	allow := func(c *verify.Config) { c.Issuers[0].AllowMissingKeyID = true }
 	one, many := verifytest.New(testIssuer, testAPI), everyKey()
@@ -175,7 +175,7 @@ func TestMissingKeyID(t *testing.T) {
 	}
 }
 
-// RFC 8725 §3.12: Types replaces at+jwt, and still tells other kinds of JWT apart.
+// RFC 8725 §3.12: Types replaces at+jwt, and other kinds of JWT are still refused.
 func TestTypes(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Types = []string{"application/JWT", ""} })

@@ -10,18 +10,18 @@ import (
 	"unicode/utf8"
 )
 
-// maxHeaderName is the longest name of a protected header, in letters and digits.
+// maxHeaderName is the largest number of letters and digits in the name of a protected header.
 const maxHeaderName = 64
 
-// protected is a set of header names that a client must not send, because what stands behind the guard takes them
-// for the guard's own word.
+// protected is a set of header names that a client must not send, because the upstream trusts them
+// to come from the guard.
 //
-// Names are compared folded: only letters and digits count, without case. An upstream that reads headers through CGI
-// variables (RFC 3875 §4.1.18) sees X_User.Id, X-User-Id and "X-User-Id " under one name, and some servers map every
-// other character to "_".
+// Names are compared folded: by their letters and digits, without case. An upstream that reads
+// headers as CGI variables (RFC 3875 §4.1.18) sees X_User.Id, X-User-Id and "X-User-Id " under one
+// name, and some servers map every other character to "_".
 type protected struct {
 	names   map[string]struct{} // folded
-	longest int                 // bytes, of a folded name
+	longest int                 // length of the longest folded name, in bytes
 }
 
 func (p *protected) add(name string) error {
@@ -50,7 +50,8 @@ func mustProtect(names ...string) *protected {
 	return &p
 }
 
-// has says whether name folds to a protected one. It allocates nothing: it runs for each header of each request.
+// has reports whether name folds to a protected one. It runs for each header of each request, and
+// allocates nothing.
 func (p *protected) has(name string) bool {
 	var folded [maxHeaderName]byte
 	n := 0
@@ -69,7 +70,7 @@ func (p *protected) has(name string) bool {
 	return ok
 }
 
-// fold gives the letters and digits of name, in lower case.
+// fold returns the letters and digits of name, in lower case.
 func fold(name string) string {
 	folded := make([]byte, 0, len(name))
 	for i := range len(name) {
@@ -80,11 +81,11 @@ func fold(name string) string {
 	return string(folded)
 }
 
-// foldByte gives c in lower case, or 0 if it is neither a letter nor a digit.
-func foldByte(c byte) byte { return folds[c] }
+// foldByte returns c in lower case, or 0 if it is neither a letter nor a digit.
+func foldByte(c byte) byte { return foldTable[c] }
 
-// folds is a table because it is asked for each byte of each header name of each request.
-var folds = func() (table [256]byte) {
+// foldTable is a table because foldByte runs for each byte of each header name of each request.
+var foldTable = func() (table [256]byte) {
 	for c := range byte(utf8.RuneSelf) {
 		switch {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
@@ -96,7 +97,7 @@ var folds = func() (table [256]byte) {
 	return table
 }()
 
-// isFieldName holds name against RFC 9110 §5.1 and §5.6.2: field-name = token.
+// isFieldName reports whether name is a field-name: a token (RFC 9110 §5.1, §5.6.2).
 func isFieldName(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
 		alnum := c < 0x80 && foldByte(byte(c)) != 0
@@ -104,12 +105,13 @@ func isFieldName(name string) bool {
 	})
 }
 
-// strip removes the protected names from a request, wherever it can carry them: as headers; as names in Connection,
-// by which a proxy would drop what the guard sets (RFC 9110 §7.6.1); as declared trailers; and as trailers that come
-// undeclared at the end of the body. It also takes away the offer to go on in HTTP/2: behind a proxy that passes the
-// offer on, every later request would be out of the guard's sight.
+// strip removes the protected names from a request, wherever it can carry them: as headers; as
+// names in Connection, for which a proxy would drop what the guard sets (RFC 9110 §7.6.1); as
+// declared trailers; and as undeclared trailers at the end of the body. It also removes the offer
+// to upgrade to HTTP/2: if a proxy passed it on, later requests on the connection would bypass the
+// guard.
 //
-// The header Authorization itself stays, as it is still to be read; other spellings of its name don't.
+// The header Authorization stays, since it has yet to be read; other spellings of its name go.
 func (p *protected) strip(r *http.Request) {
 	p.stripFields(r.Header, "Authorization")
 	filterList(r.Header, "Connection", p.has)
@@ -131,14 +133,15 @@ func (p *protected) stripFields(h http.Header, except string) {
 	}
 }
 
-// isHTTP2 names the protocols of Upgrade that lead to HTTP/2 (RFC 7540 §3.2), with or without a version.
+// isHTTP2 reports whether protocol, from the header Upgrade, leads to HTTP/2 (RFC 7540 §3.2), with
+// or without a version.
 func isHTTP2(protocol string) bool {
 	name, _, _ := strings.Cut(protocol, "/")
 	return strings.EqualFold(name, "h2c") || strings.EqualFold(name, "h2")
 }
 
-// filterList drops members of a comma-separated header, and the header when none is left. It reports whether it
-// dropped any.
+// filterList drops members of a comma-separated header, and the header if none is left. It reports
+// whether it has dropped any.
 func filterList(h http.Header, field string, drop func(string) bool) bool {
 	lines, dropped := h[field], false
 	for _, line := range lines {
@@ -165,7 +168,8 @@ func filterList(h http.Header, field string, drop func(string) bool) bool {
 	return true
 }
 
-// trailerBody strips the trailers that net/http adds to the request when its body ends (RFC 9112 §7.1.2).
+// trailerBody strips the trailers that net/http adds to the request when its body ends (RFC 9112
+// §7.1.2).
 type trailerBody struct {
 	io.ReadCloser
 	request *http.Request
@@ -181,7 +185,8 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close strips as well, because closing an HTTP/1 body reads on to its end. In HTTP/2 only reading adds trailers.
+// Close strips as well, because closing an HTTP/1 body reads it to its end. In HTTP/2 only reading
+// adds trailers.
 func (b *trailerBody) Close() error {
 	err := b.ReadCloser.Close()
 	if b.request.ProtoMajor == 1 {

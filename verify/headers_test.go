@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// RFC 3875 §4.1.18: names are one if an upstream may take them for one.
+// RFC 3875 §4.1.18: names that an upstream may read as one are one.
 func TestProtectedNames(t *testing.T) {
 	p := mustProtect("X-User-Id")
 	for _, name := range []string{"X-User-Id", "x-user-ID", "X_User_Id", "X.User.Id", "X-User-Id ", " X-User-Id", "X User Id",
@@ -67,7 +67,7 @@ func TestConnectionAndUpgrade(t *testing.T) {
 	}
 }
 
-// RFC 9110 §5.5: what a claim becomes.
+// RFC 9110 §5.5: the header value of a claim.
 func TestHeaderValue(t *testing.T) {
 	const refused = "\x00"
 	for _, c := range []struct {
@@ -160,7 +160,8 @@ func TestClaimPath(t *testing.T) {
 	}
 }
 
-// A name that folds to a protected one never survives, by whichever of the usual readings it folds.
+// A name that folds to a protected one is removed, whichever of the usual foldings an upstream
+// uses.
 func FuzzFold(f *testing.F) {
 	for _, name := range []string{"X-User-Id", "x_user.ID", "X-User-Id ", "Accept", "X--User_Id", "\u212aX-User-Id"} {
 		f.Add("X-User-Id", name)

@@ -9,10 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// A JSON text that two readers can understand differently is an attack waiting
-// for the second reader. encoding/json takes the last of two equal members,
-// folds the case of names, and puts U+FFFD where it does not understand; this
-// reader refuses all of it (RFC 8259 §4, §8.1, §8.2; RFC 7493 §2).
+// A JSON text that two readers understand differently lets an attacker show them different tokens.
+// encoding/json takes the last of two equal members, ignores the case of names, and reads invalid
+// UTF-8 as U+FFFD. This reader refuses all of these (RFC 8259 §4, §8.1, §8.2; RFC 7493 §2).
 var (
 	errJSONSyntax    = errors.New("not JSON")
 	errJSONUTF8      = errors.New("not UTF-8")
@@ -21,30 +20,29 @@ var (
 	errJSONTrailing  = errors.New("data after the JSON object")
 	errJSONObject    = errors.New("not a JSON object")
 	errJSONDuplicate = errors.New("a member occurs twice")
-	errJSONDepth     = errors.New("nested too deep")
+	errJSONDepth     = errors.New("nested too deeply")
 	errJSONValues    = errors.New("too many values")
 )
 
 const (
-	maxDepth  = 16   // objects and arrays inside one another
-	maxValues = 1024 // members and elements, at all levels together
+	maxDepth  = 16   // levels of objects and arrays
+	maxValues = 1024 // members and elements on all levels together
 )
 
-// jsonReader reads one JSON text. Strings without escapes share the memory of
-// the text.
+// jsonReader reads one JSON text. Strings without escapes share the memory of the text.
 type jsonReader struct {
 	text   string
-	at     int
+	at     int // index in text
 	depth  int
-	values int
+	values int // how many more are allowed
 }
 
-// parseObject reads a JSON object that is the whole of text.
+// parseObject reads text, which must be one JSON object.
 func parseObject(text string) (map[string]any, error) {
 	return parseLargeObject(text, maxValues)
 }
 
-// parseLargeObject is parseObject with another limit on members and elements.
+// parseLargeObject is parseObject with another limit for maxValues.
 func parseLargeObject(text string, values int) (map[string]any, error) {
 	if !utf8.ValidString(text) {
 		return nil, errJSONUTF8
@@ -63,7 +61,7 @@ func parseLargeObject(text string, values int) (map[string]any, error) {
 	return object, nil
 }
 
-// next skips white space and gives the byte that follows, or 0 at the end.
+// next skips white space and returns the byte that follows, or 0 at the end.
 func (r *jsonReader) next() byte {
 	for r.at < len(r.text) {
 		switch c := r.text[r.at]; c {
@@ -104,7 +102,7 @@ func (r *jsonReader) literal(word string) bool {
 	return true
 }
 
-// enter steps into the object or array that opens here.
+// enter steps into the object or array that starts here.
 func (r *jsonReader) enter() error {
 	r.at++
 	if r.depth++; r.depth > maxDepth {
@@ -113,7 +111,7 @@ func (r *jsonReader) enter() error {
 	return nil
 }
 
-// count is called for each thing in an object or array.
+// count counts one member or element.
 func (r *jsonReader) count() error {
 	if r.values--; r.values < 0 {
 		return errJSONValues
@@ -121,7 +119,7 @@ func (r *jsonReader) count() error {
 	return nil
 }
 
-// more steps over the comma before the next thing, or out of what closes here.
+// more steps over a comma and reports true, or out of the object or array that closes here.
 func (r *jsonReader) more(closing byte) (bool, error) {
 	switch r.next() {
 	case ',':
@@ -233,7 +231,7 @@ func (r *jsonReader) digits() (n int) {
 	return n
 }
 
-// string reads the string that opens here.
+// string reads the string that starts here.
 func (r *jsonReader) string() (string, error) {
 	r.at++
 	start := r.at
@@ -252,7 +250,7 @@ func (r *jsonReader) string() (string, error) {
 	return "", errJSONSyntax
 }
 
-// escaped reads the rest of a string whose first escape is here.
+// escaped reads the rest of a string that started at start, from its first escape on.
 func (r *jsonReader) escaped(start int) (string, error) {
 	b := []byte(r.text[start:r.at])
 	for r.at < len(r.text) {

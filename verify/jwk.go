@@ -15,27 +15,25 @@ import (
 
 var (
 	errNoKeys   = errors.New(`not a JWK Set: no "keys" list of objects`)
-	errSecret   = errors.New("the key set has a private or symmetric key; it must not be used, and whoever could read it has the key")
-	errKeyUse   = errors.New("use or key_ops say that the key does not verify signatures")
+	errSecret   = errors.New("the key set has a private or symmetric key, and is not used: replace that key, which everyone who could read the set has")
+	errKeyUse   = errors.New("use or key_ops does not permit verifying signatures")
 	errKeyNoID  = errors.New("kid is not a string of at most 256 bytes")
 	errKeyAlg   = errors.New("alg is not a string")
 	errOffCurve = errors.New("the point is not on its curve")
 )
 
-// maxKeyValues bounds what a key set may hold, certificates included.
+// maxKeyValues bounds the members and elements in a key set, certificates included.
 const maxKeyValues = 1 << 16
 
-// ParseKeySet reads a JWK Set (RFC 7517 §5). Keys that cannot verify access
-// tokens here are left out, each with its reason in dropped: another use, an
-// unknown type, curve or algorithm, RSA outside 2048 to 8192 bits, a point off
-// its curve or of small order.
+// ParseKeySet reads a JWK Set (RFC 7517 §5). Keys that cannot verify access tokens here are left
+// out, and dropped has the reason for each: another use; an unknown type, curve or algorithm; an
+// RSA key outside 2048 to 8192 bits; a point that is not on its curve or has a small order.
 //
-// Each key is bound to one algorithm: to its alg if it has one, else to the
-// one of its curve, else, for RSA, to RS256, which is what issuers that name
-// no alg sign with.
+// Each key is bound to one algorithm: to its alg if it has one, otherwise to the algorithm of its
+// curve, and an RSA key to RS256, which is what issuers that name no alg sign with.
 //
-// The whole set is refused when it is no JWK Set, when it can be read in two
-// ways (a member or a kid occurs twice), and when it holds a secret.
+// The error is not nil if jwks is not a JWK Set, can be read in two ways (a member or a kid occurs
+// twice), or contains a private or symmetric key.
 func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
 	set, err := parseLargeObject(string(jwks), maxKeyValues)
 	if err != nil {
@@ -65,8 +63,8 @@ func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
 	return keys, dropped, err
 }
 
-// isSecret looks for the members of private and symmetric keys (RFC 7518
-// §6.2.2, §6.3.2, §6.4).
+// isSecret reports whether a JWK has members of a private or symmetric key (RFC 7518 §6.2.2,
+// §6.3.2, §6.4).
 func isSecret(members map[string]any) bool {
 	for _, name := range [...]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
 		if _, present := members[name]; present {
@@ -107,7 +105,7 @@ func parseKey(members map[string]any) (boundKey, error) {
 	return bound, algorithm.checkKey(bound.key)
 }
 
-// verifies reads use and key_ops (RFC 7517 §4.2, §4.3).
+// verifies reports whether use and key_ops permit verifying signatures (RFC 7517 §4.2, §4.3).
 func verifies(members map[string]any) bool {
 	if use, present := members["use"]; present && use != "sig" {
 		return false
@@ -120,8 +118,8 @@ func verifies(members map[string]any) bool {
 	return slices.Contains(operations, any("verify"))
 }
 
-// publicKey has jwx read the key alone, without the members that say how it
-// may be used, and checks what jwx does not: that a point is on its curve.
+// publicKey reads the key with jwx, without the members about its use, and checks what jwx does
+// not: that a point is on its curve.
 func publicKey(members map[string]any) (crypto.PublicKey, error) {
 	bare := make(map[string]any, 5)
 	for _, name := range [...]string{"kty", "crv", "x", "y", "n", "e"} {
@@ -157,8 +155,8 @@ func publicKey(members map[string]any) (crypto.PublicKey, error) {
 	return key, nil
 }
 
-// defaultAlgorithm is for a JWK without alg; RFC 7518 §3.4 binds each curve to
-// one.
+// defaultAlgorithm returns the algorithm of a JWK without alg. RFC 7518 §3.4 has one for each
+// curve.
 func defaultAlgorithm(key crypto.PublicKey) string {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:

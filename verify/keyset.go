@@ -9,19 +9,18 @@ import (
 
 // KeySet finds the public keys of one issuer.
 type KeySet interface {
-	// Key gives the key with this kid for this alg. alg is a name of RFC 7518
-	// §3.1, and "EdDSA" for Ed25519 under both of its names (RFC 8037 §3.1,
-	// RFC 9864 §2.2). A key serves exactly one alg: where kid fits and alg does
-	// not, the key is unknown. An empty kid stands for the only key there is,
-	// if there is exactly one. A kid is up to 256 bytes of whatever the sender
-	// of a token likes: compare it, and make no path, query or URL of it.
+	// Key returns the key with this kid for this alg. alg is a name of RFC 7518 §3.1, or "EdDSA"
+	// for Ed25519 under either of its names (see [CanonicalAlgorithm]). A key is for exactly one
+	// alg: if kid matches and alg does not, the key is unknown. An empty kid stands for the only
+	// key, if there is exactly one. A kid is up to 256 bytes that the sender of a token chooses:
+	// compare it, and never make a path, query or URL of it.
 	//
-	// Errors: ErrUnknownKey when there is no such key; anything else, such as
-	// ErrUnavailable, means that nobody can tell, and is answered with 503.
+	// The error is ErrUnknownKey if there is no such key. Any other error, such as ErrUnavailable,
+	// means that the answer is unknown, and leads to 503.
 	//
-	// Key is called on every request, also for a token whose signature is
-	// known, so that a withdrawn key is dead at once. It must be fast, and safe
-	// for concurrent use. Giving the same pointer for the same key helps.
+	// Key is called on every request, also for a cached token, so that the withdrawal of a key
+	// takes effect at once. It must be fast, and safe for concurrent use. It should return the same
+	// pointer for the same key, which is compared faster.
 	Key(ctx context.Context, kid, alg string) (crypto.PublicKey, error)
 }
 
@@ -37,13 +36,13 @@ type StaticKeys struct {
 	byID map[string]*boundKey
 }
 
-// boundKey is a key with the one algorithm that it serves (RFC 8725 §3.1).
+// boundKey is a key with the one algorithm that it is for (RFC 8725 §3.1).
 type boundKey struct {
 	id, alg string
 	key     crypto.PublicKey
 }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (s *StaticKeys) Len() int { return len(s.keys) }
 
 // Key implements KeySet.
@@ -63,8 +62,8 @@ func (s *StaticKeys) Key(_ context.Context, kid, alg string) (crypto.PublicKey, 
 	return found.key, nil
 }
 
-// newStaticKeys refuses a kid that stands for two keys: which of them verifies
-// would be a matter of order (RFC 7517 §4.5).
+// newStaticKeys refuses two keys with one kid (RFC 7517 §4.5): their order would decide which of
+// them verifies.
 func newStaticKeys(keys []boundKey) (*StaticKeys, error) {
 	s := &StaticKeys{keys: keys, byID: make(map[string]*boundKey, len(keys))}
 	for i := range keys {

@@ -34,7 +34,7 @@ func rsaMembers(bits int) string {
 	return `"kty":"RSA","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `"`
 }
 
-// okp gives the JWK of an Ed25519 public key in hexadecimal.
+// okp returns the JWK of an Ed25519 public key in hexadecimal.
 func okp(text string) string {
 	point, err := hex.DecodeString(text)
 	if err != nil {
@@ -43,9 +43,8 @@ func okp(text string) string {
 	return `"kty":"OKP","crv":"Ed25519","x":"` + base64.RawURLEncoding.EncodeToString(point) + `"`
 }
 
-// Each key on its own: RFC 7517 §4, RFC 7518 §3 and §6, RFC 8037 §2, RFC 8725
-// §3.4 and §3.5. want is the algorithm a key is bound to, "dropped" or
-// "refused", the latter for the whole set.
+// Each key on its own: RFC 7517 §4, RFC 7518 §3 and §6, RFC 8037 §2, RFC 8725 §3.4 and §3.5. want
+// is the algorithm a key is bound to, "dropped" or "refused", the latter for the whole set.
 func TestParseKeySetKeys(t *testing.T) {
 	tests := []struct{ name, key, want string }{
 		{"P-256 without alg", p256Point, "ES256"},
@@ -119,7 +118,7 @@ func TestParseKeySetKeys(t *testing.T) {
 	}
 }
 
-// boundTo lists every algorithm that the only key of a set is given for.
+// boundTo returns every algorithm for which the only key of a set is returned.
 func boundTo(t *testing.T, keys *verify.StaticKeys) string {
 	var found []string
 	for _, alg := range strings.Fields("none HS256 ES256 ES384 ES512 RS256 RS384 RS512 PS256 PS384 PS512 EdDSA") {
@@ -172,8 +171,7 @@ func TestParseKeySet(t *testing.T) {
 	}
 }
 
-// Keys below 2048 bits are refused also when they come from elsewhere (RFC
-// 7518 §3.3).
+// Keys below 2048 bits are refused also when they come from elsewhere (RFC 7518 §3.3).
 func TestShortRSAKey(t *testing.T) {
 	t.Setenv("GODEBUG", "rsa1024min=0")
 	private, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -190,7 +188,7 @@ func TestShortRSAKey(t *testing.T) {
 	}
 }
 
-// keyFile is a FileKeys with the file, clock and log that it looks at.
+// keyFile is a FileKeys with its file, clock and log.
 type keyFile struct {
 	*verify.FileKeys
 	path  string
@@ -226,7 +224,7 @@ func keySetOf(kids ...string) string {
 	return `{"keys":[` + strings.Join(kids, ",") + `]}`
 }
 
-// Keys in a file that is not there yet, changes, breaks and goes away.
+// Keys in a file that is missing, appears, changes, breaks and is removed.
 func TestFileKeys(t *testing.T) {
 	f := newKeyFile(t)
 	f.expect(t, "a", verify.ErrUnavailable) // not there yet
@@ -280,8 +278,8 @@ func TestFileKeysLoad(t *testing.T) {
 	}
 }
 
-// A key that a file no longer has is dead at once, also for tokens that the
-// cache has proven; and so is one whose kid now belongs to another key.
+// A key that is no longer in the file is withdrawn at once, also for cached tokens. So is a key
+// whose kid now belongs to another key.
 func TestKeyWithdrawn(t *testing.T) {
 	f := newKeyFile(t)
 	issuer, successor := verifytest.New(testIssuer, testAPI), verifytest.New(testIssuer, testAPI)
@@ -300,7 +298,7 @@ func TestKeyWithdrawn(t *testing.T) {
 	expect(t, v, successor.Sign(nil), "ok")
 }
 
-// One reader reads, the others go on: run with -race.
+// One caller reads the file, and the others go on. Run with -race.
 func TestFileKeysConcurrently(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "jwks.json")
 	if err := os.WriteFile(path, []byte(keySetOf("a")), 0o600); err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // Presentation is an access token as a client presented it: the token, and what the request shows
-// of the client's right to use it. Where there is a token and no request, as in token exchange
-// (RFC 8693 §2.1), Token alone is set.
+// of the client's right to use it. Where there is a token and no request, as in token exchange (RFC
+// 8693 §2.1), Token alone is set.
 //
 // A Verifier reads Token and Scheme. The other members are what proof of possession is checked
 // against; a Verifier accepts no token that requires such a proof.
@@ -43,8 +43,8 @@ type Presentation struct {
 
 // TokenVerifier decides whether a token is good. A [Verifier] is one, for JWT access tokens.
 type TokenVerifier interface {
-	// Verify returns the token that p presents if it is to be honoured now. Otherwise the error
-	// is an *[Error]; any other error is answered with 500. It is called on every request with a
+	// Verify returns the token that p presents if it is to be honoured now. Otherwise the error is
+	// an *[Error]; any other error is answered with 500. It is called on every request with a
 	// token, and must be safe for concurrent use.
 	Verify(ctx context.Context, p Presentation) (*Token, error)
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// verifierFunc is a verifier of some other kind of token, as introspection is one.
+// verifierFunc is a verifier of another kind of token.
 type verifierFunc func(verify.Presentation) (*verify.Token, error)
 
 func (f verifierFunc) Verify(_ context.Context, p verify.Presentation) (*verify.Token, error) {
 	return f(p)
 }
 
-// A verifier sees the request as it came: RFC 9449 §4.3 and RFC 8705 §3 ask for all of this.
+// A verifier gets from the request what RFC 9449 §4.3 and RFC 8705 §3 need.
 func TestGuardPresents(t *testing.T) {
 	var got verify.Presentation
 	guard := &verify.Guard{InsecureQueryToken: true, FormToken: true,
@@ -57,7 +57,7 @@ func TestGuardPresents(t *testing.T) {
 	}
 }
 
-// A verifier that does not do its part opens no door: no identity is not "needs no identity".
+// A verifier that breaks its contract admits nobody.
 func TestGuardWithoutVerdict(t *testing.T) {
 	for name, verifier := range map[string]verifierFunc{
 		"neither":             func(verify.Presentation) (*verify.Token, error) { return nil, nil },
@@ -78,7 +78,7 @@ func TestGuardWithoutVerdict(t *testing.T) {
 	}
 }
 
-// RFC 9449 §7.1: a token by another scheme claims a proof of possession. It is no bearer token.
+// RFC 9449 §7.1: a token sent with another scheme is not a bearer token.
 func TestScheme(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, nil) })

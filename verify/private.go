@@ -2,20 +2,21 @@ package verify
 
 import "net/http"
 
-// Private gives a writer that marks the response as private when the token of r came in the query: RFC 6750 §2.3 asks
-// for that, as the URL of such a response is a credential. Call it before [Guard.Admit], which takes the token from
-// the URL. In every other case, and always without InsecureQueryToken, it gives w itself.
+// Private returns a writer that marks the response as private if the token of r is in the query:
+// the URL of such a response is a credential (RFC 6750 §2.3). Otherwise, and always without
+// InsecureQueryToken, it returns w. Call it before [Guard.Admit], which removes the token from the
+// URL.
 func (g *Guard) Private(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if !g.InsecureQueryToken || findToken(r.URL.RawQuery).count == 0 {
 		return w
 	}
-	w.Header().Set("Cache-Control", privately) // for a response whose header is never written explicitly
+	w.Header().Set("Cache-Control", cachePrivate) // for a response without a call of WriteHeader
 	return &privateWriter{ResponseWriter: w}
 }
 
-const privately = "private, no-store"
+const cachePrivate = "private, no-store"
 
-// privateWriter replaces Cache-Control at the last moment, whatever the handlers behind it have put there.
+// privateWriter replaces the Cache-Control of later handlers when the header is written.
 type privateWriter struct {
 	http.ResponseWriter
 	wrote bool
@@ -24,7 +25,7 @@ type privateWriter struct {
 func (w *privateWriter) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.wrote = true
-		w.Header().Set("Cache-Control", privately)
+		w.Header().Set("Cache-Control", cachePrivate)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -36,7 +37,8 @@ func (w *privateWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// FlushError sends the header if need be; [http.ResponseController] looks for it before it unwraps.
+// FlushError writes the header if that has not been done; [http.ResponseController] looks for this
+// method before it unwraps.
 func (w *privateWriter) FlushError() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
@@ -46,5 +48,5 @@ func (w *privateWriter) FlushError() error {
 
 func (w *privateWriter) Flush() { _ = w.FlushError() }
 
-// Unwrap gives [http.ResponseController] the writer beneath, to hijack for instance.
+// Unwrap returns the underlying writer to [http.ResponseController], for hijacking among others.
 func (w *privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

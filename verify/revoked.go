@@ -8,37 +8,35 @@ import (
 	"time"
 )
 
-// Revocation takes back tokens before they expire.
+// Revocation revokes tokens before they expire.
 type Revocation struct {
-	// Claim is "jti", "grant_id", "client_id" or "sub", and Value what that
-	// claim of a token must be for the token to be revoked.
+	// Claim is "jti", "grant_id", "client_id" or "sub". Tokens in which that claim is Value are
+	// revoked.
 	Claim, Value string
 
-	// Before, unless zero, spares tokens that were issued after it. A token
-	// without iat is not spared. iat has whole seconds: a token issued in the
-	// same second, but later, is revoked too.
+	// Before, if not zero, limits the revocation to tokens issued until then, and to those without
+	// iat. iat has whole seconds: a token issued later in the same second is revoked too.
 	Before time.Time
 
-	// Expires is when every token that is meant has expired, leeway included,
-	// so that the entry can be forgotten; never, if zero.
+	// Expires is when all of these tokens have expired, leeway included, and the revocation can be
+	// dropped. Zero: never.
 	Expires time.Time
 }
 
-// Revocations is a set of revocations, of one issuer: a jti means nothing
-// elsewhere. The zero value is empty and ready for concurrent use.
+// Revocations is a set of revocations of one issuer, as a jti means nothing to another. The zero
+// value is empty and ready for concurrent use.
 type Revocations struct {
 	mu      sync.RWMutex
-	size    atomic.Int64 // the number of entries, so that nobody locks while there are none
+	size    atomic.Int64 // the number of entries: while it is 0, readers don't lock
 	entries map[revocable][]Revocation
 
-	followed atomic.Pointer[time.Time] // when the set was complete last; nil: never
+	followed atomic.Pointer[time.Time] // when the set was last complete; nil: never
 }
 
-// revocable is a structure and not a joined string: no value can pose as
-// another claim.
+// revocable is a struct and not a joined string, so that no value can pass for another claim.
 type revocable struct{ claim, value string }
 
-// Add takes e into the set.
+// Add adds e to the set.
 func (r *Revocations) Add(e Revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,24 +52,24 @@ func (r *Revocations) Add(e Revocation) {
 	r.entries[key] = append(kept, e)
 }
 
-// within reports whether other revokes all that e does, for as long.
+// within reports whether other revokes every token that e revokes, for as long.
 func (e Revocation) within(other Revocation) bool {
 	covers := other.Before.IsZero() || !e.Before.IsZero() && !e.Before.After(other.Before)
 	lasts := other.Expires.IsZero() || !e.Expires.IsZero() && !e.Expires.After(other.Expires)
 	return covers && lasts
 }
 
-// Followed says that the set had every revocation there was at that time. Whoever
-// fills the set from elsewhere calls it each time that is done, with a time of a
-// monotonic clock if there is one, so that a clock that jumps changes no age.
+// Followed records that the set was complete at that time. Call it each time that the set has
+// caught up with the source of its revocations. A time with a monotonic reading keeps its age when
+// the wall clock jumps.
 func (r *Revocations) Followed(at time.Time) { r.followed.Store(&at) }
 
-// ErrStale is the cause of a 503: the revocations of the issuer have not been
-// followed for longer than its RevocationMaxAge.
+// ErrStale is the cause of a 503: the revocations of the issuer were last complete longer ago than
+// its RevocationMaxAge.
 var ErrStale = errors.New("revocations have not been followed for too long")
 
-// stale reports whether the set may lack revocations that are older than maxAge:
-// never, if that is zero. A nil set lacks nothing.
+// stale reports whether the set may lack revocations older than maxAge. Without a maxAge, and
+// without a set, it is false.
 func (r *Revocations) stale(now time.Time, maxAge time.Duration) bool {
 	if r == nil || maxAge == 0 {
 		return false
@@ -80,10 +78,10 @@ func (r *Revocations) stale(now time.Time, maxAge time.Duration) bool {
 	return followed == nil || now.Sub(*followed) > maxAge
 }
 
-// Len is the number of entries.
+// Len returns the number of entries.
 func (r *Revocations) Len() int { return int(r.size.Load()) }
 
-// Revoked reports whether an entry takes t back. A nil set has no entries.
+// Revoked reports whether t is revoked. A nil set has no entries.
 func (r *Revocations) Revoked(t *Token) bool {
 	if r == nil || r.size.Load() == 0 {
 		return false
@@ -107,20 +105,18 @@ func (r *Revocations) revoked(claim, value string, t *Token) bool {
 	return false
 }
 
-// sweepStep is how many values are looked at before readers have their turn: that
-// is a wait of some tens of microseconds.
+// sweepStep is how many values Sweep looks at before it releases the lock: readers wait for some
+// tens of microseconds.
 const sweepStep = 256
 
-// Sweep forgets what has expired. It looks at every entry, in steps: between two
-// of them whoever waits to read or to add does so. What is added meanwhile may
-// have to wait for the next Sweep.
+// Sweep removes entries that have expired. It looks at every entry, in steps, between which the set
+// can be read and added to. Entries added meanwhile may be left to the next Sweep.
 func (r *Revocations) Sweep(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen := 0
-	// The lock is held whenever the map is looked at, and so when the loop goes
-	// on. That others change the map in between is no more to it than a change
-	// made in the loop.
+	// The lock is held whenever the map is accessed, also when the loop advances. Changes while it
+	// is released are like changes in the body of the loop, which range allows.
 	for key, entries := range r.entries {
 		kept := slices.DeleteFunc(entries, func(e Revocation) bool {
 			return !e.Expires.IsZero() && !now.Before(e.Expires)

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Rule decides whether t permits r. It returns nil, or why not: an *[Error], which is answered
-// with its status and challenges. Any other error is answered with 500.
+// Rule decides whether t permits r. It returns nil, or why not: an *[Error], which is answered with
+// its status and challenges. Any other error is answered with 500.
 //
 // A Guard runs its rules on every request with a token, cached or not, once the token is verified
 // and the protected headers are removed. A rule must be safe for concurrent use. It must change

@@ -29,8 +29,8 @@ func fresh(_ *http.Request, t *verify.Token) error {
 		Description: "a stronger login is needed", Parameters: []verify.Parameter{{Name: "acr_values", Value: "strong"}}}
 }
 
-// Each rule is asked on every request, with the request before it, cached token or not; a refusal
-// says in the challenge what would do.
+// Rules run on every request, for cached tokens too, and see the request. The challenge has what
+// the refusal asks for.
 func TestGuardRules(t *testing.T) {
 	issuer := newIssuer()
 	verifier := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, issuer.Now) })
@@ -63,8 +63,8 @@ func TestGuardRules(t *testing.T) {
 	}
 }
 
-// Rules are about tokens: a request that may pass without one meets none. The refused token is in
-// the error for the log, and an error that is not an *Error is nobody's refusal.
+// A request that passes without a token meets no rule. The error of a refused request has the
+// token, for the log. An error that is not an *Error is a 500.
 func TestGuardRuleErrors(t *testing.T) {
 	issuer := newIssuer()
 	broken := errors.New("broken")
@@ -103,7 +103,7 @@ func TestGuardRuleErrors(t *testing.T) {
 	}
 }
 
-// Several schemes are several lines (RFC 9110 §11.6.1), and what was there before is replaced.
+// Each challenge is a line (RFC 9110 §11.6.1), and earlier lines are replaced.
 func TestChallenges(t *testing.T) {
 	h := http.Header{}
 	h.Set("WWW-Authenticate", "Basic")

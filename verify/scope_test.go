@@ -73,7 +73,7 @@ func TestScopeSets(t *testing.T) {
 	}
 }
 
-// What parses says the same set when it is written and parsed again.
+// A scope that parses is the same after it is written and parsed again.
 func FuzzScope(f *testing.F) {
 	for _, seed := range []string{"", "a", "a b", "b a b", " a", "a  b", `a"b`, "orders:read"} {
 		f.Add(seed)

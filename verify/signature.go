@@ -12,12 +12,12 @@ import (
 	"slices"
 )
 
-// algorithm is a row of RFC 7518 §3.1, or EdDSA of RFC 8037 §3.1.
+// algorithm is a row of the table in RFC 7518 §3.1, or EdDSA (RFC 8037 §3.1).
 type algorithm struct {
 	name  string
-	hash  crypto.Hash    // none for EdDSA
-	curve elliptic.Curve // ECDSA only
-	pss   bool           // RSA: RSASSA-PSS, else PKCS #1 v1.5
+	hash  crypto.Hash    // 0 for EdDSA
+	curve elliptic.Curve // for ECDSA
+	pss   bool           // for RSA: RSASSA-PSS instead of PKCS #1 v1.5
 }
 
 var algorithms = [...]algorithm{
@@ -37,22 +37,23 @@ var (
 	errUnsupported = errors.New("not an algorithm of this package")
 	errKeyFits     = errors.New("the key does not fit the algorithm")
 	errKeyWeak     = errors.New("the key is too weak or too large")
-	errSignature   = errors.New("the signature is not of this key over these bytes")
+	errSignature   = errors.New("the signature does not verify with the key")
 )
 
-// RSA keys below 2048 bits are refused by RFC 7518 §3.3; above 8192 one
-// verification costs more than a request should.
+// RFC 7518 §3.3 requires RSA keys of at least 2048 bits. Above 8192, one verification costs more
+// than a request should.
 const minRSA, maxRSA = 2048, 8192
 
-// canonicalAlgorithm gives Ed25519 the name under which key sets know it.
-func canonicalAlgorithm(name string) string {
+// CanonicalAlgorithm returns the name by which a KeySet knows the algorithm: "EdDSA" for "Ed25519",
+// which is its name in RFC 9864 §2.2, and any other name as it is.
+func CanonicalAlgorithm(name string) string {
 	if name == "Ed25519" {
 		return "EdDSA"
 	}
 	return name
 }
 
-// algorithmNames lists what findAlgorithm finds.
+// algorithmNames returns the names of all algorithms.
 func algorithmNames() []string {
 	names := make([]string, len(algorithms))
 	for i, a := range algorithms {
@@ -61,10 +62,10 @@ func algorithmNames() []string {
 	return names
 }
 
-// findAlgorithm knows asymmetric signatures only: with "none" and the HMACs
-// out of the table there is no public key that could be taken for a secret.
+// findAlgorithm returns the algorithm with this name. All of them are asymmetric: without "none"
+// and the HMACs, no public key can be taken for a secret.
 func findAlgorithm(name string) (*algorithm, error) {
-	name = canonicalAlgorithm(name)
+	name = CanonicalAlgorithm(name)
 	i := slices.IndexFunc(algorithms[:], func(a algorithm) bool { return a.name == name })
 	if i < 0 {
 		return nil, errUnsupported
@@ -72,8 +73,8 @@ func findAlgorithm(name string) (*algorithm, error) {
 	return &algorithms[i], nil
 }
 
-// checkKey tells whether key may be used with a. It is run before each
-// signature too, because not every KeySet is ours.
+// checkKey returns nil if key may be used with a. It runs also before each verification, because a
+// KeySet may be anybody's.
 func (a *algorithm) checkKey(key crypto.PublicKey) error {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
@@ -124,8 +125,8 @@ func (a *algorithm) verify(key crypto.PublicKey, input string, signature []byte)
 	return nil
 }
 
-// verifyRSA holds the salt of PSS to the length of the hash (RFC 7518 §3.5).
-// That the signature is as long as the modulus crypto/rsa checks itself.
+// verifyRSA requires the salt of PSS to be as long as the hash (RFC 7518 §3.5). crypto/rsa checks
+// that the signature is as long as the modulus.
 func (a *algorithm) verifyRSA(key *rsa.PublicKey, digest, signature []byte) error {
 	if a.pss {
 		return rsa.VerifyPSS(key, a.hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
@@ -147,12 +148,12 @@ func (a *algorithm) digest(buffer *[sha512.Size]byte, input string) []byte {
 	}
 }
 
-// maxDER is the length of a DER signature of P-521: two integers of 66 bytes
-// and a sign byte each, with their headers, in a sequence with a long header.
+// maxDER is the length of a DER signature of P-521: a sequence with a header of 3 bytes, and in it
+// two integers of 66 bytes, each with a header of 2 bytes and a sign byte.
 const maxDER = 3 + 2*(2+1+66)
 
-// appendDER writes the r||s of a JWS (RFC 7518 §3.4), size bytes each, as the
-// ASN.1 sequence that crypto/ecdsa wants. It gives nil for another length.
+// appendDER appends the r||s of a JWS (RFC 7518 §3.4), size bytes each, as the ASN.1 sequence that
+// crypto/ecdsa reads. It returns nil if the length of signature differs.
 func appendDER(dst, signature []byte, size int) []byte {
 	if len(signature) != 2*size {
 		return nil
@@ -175,7 +176,7 @@ func appendDER(dst, signature []byte, size int) []byte {
 	return dst
 }
 
-// minimal drops leading zeros but the last.
+// minimal returns n without leading zeros, but at least one byte.
 func minimal(n []byte) []byte {
 	for len(n) > 1 && n[0] == 0 {
 		n = n[1:]

@@ -16,7 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// rs makes an ES256 signature of two numbers.
+// rs returns an ES256 signature of two numbers.
 func rs(r, s *big.Int) verifytest.Option {
 	return verifytest.Signature(func(string, []byte) []byte {
 		signature := make([]byte, 64)
@@ -101,8 +101,8 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// RFC 7518 §3.5: the salt is as long as the hash. RFC 8017 §8.2.2: PKCS #1
-// padding has a digest info, of the right hash.
+// RFC 7518 §3.5: the salt is as long as the hash. RFC 8017 §8.2.2: PKCS #1 padding has a digest
+// info, of the right hash.
 func TestRSAPadding(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

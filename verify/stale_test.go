@@ -11,8 +11,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// Nobody can tell whether a token has been revoked when revocations were not followed for too long: that is a 503, also for a token that was good a moment
-// ago, and no 401, which would make its client throw it away. One that is known to be revoked stays revoked.
+// If revocations were last complete too long ago, any token may have been revoked. The answer is a
+// 503, also for a token that was good a moment ago, since a 401 would make its client throw it
+// away. A token that is known to be revoked stays revoked.
 func TestRevocationsThatAreNotFollowed(t *testing.T) {
 	const maxAge = time.Minute
 	c := newClock()
@@ -51,7 +52,7 @@ func TestRevocationsThatAreNotFollowed(t *testing.T) {
 	expect(t, v, token, "ok")
 }
 
-// Where revocations come from nowhere, there is nothing to be late with.
+// Without a source of revocations, none can be missing.
 func TestRevocationMaxAgeWithoutRevocations(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	expect(t, newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].RevocationMaxAge = time.Minute }), issuer.Sign(nil), "ok")

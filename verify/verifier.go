@@ -22,8 +22,8 @@ type Config struct {
 	// a good value; it must not exceed MaxLeeway.
 	Leeway time.Duration
 
-	// MaxTokenSize is the length of the longest token accepted, in bytes; 0 stands for 8192. It must
-	// be at least 256.
+	// MaxTokenSize is the length of the longest token accepted, in bytes; 0 stands for 8192. It
+	// must be at least 256.
 	MaxTokenSize int
 
 	// Now is the clock; nil for time.Now.
@@ -49,7 +49,8 @@ type TrustedIssuer struct {
 
 	// Types are the values of typ that are accepted; empty: at+jwt alone. For an issuer that does
 	// not follow RFC 9068 it may be "JWT", or "" for a token without typ. ID tokens of such an
-	// issuer can then pass for access tokens: give this server an audience that no client id equals.
+	// issuer can then pass for access tokens: give this server an audience that no client id
+	// equals.
 	Types []string
 
 	// AllowMissingKeyID accepts a token without kid if the issuer has exactly one key.
@@ -134,7 +135,7 @@ func (i *TrustedIssuer) normalize() error {
 		if _, err := findAlgorithm(name); err != nil {
 			return fmt.Errorf("%q is %w; there are %s", name, err, strings.Join(algorithmNames(), ", "))
 		}
-		i.Algorithms[n] = canonicalAlgorithm(name)
+		i.Algorithms[n] = CanonicalAlgorithm(name)
 	}
 	i.Types = slices.Clone(i.Types)
 	for n, typ := range i.Types {
@@ -146,8 +147,8 @@ func (i *TrustedIssuer) normalize() error {
 	return nil
 }
 
-// Verify returns the token that p presents if this server should honour it now. The error is
-// always an *[Error].
+// Verify returns the token that p presents if this server should honour it now. The error is always
+// an *[Error].
 func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
 	s := v.verification(ctx, p)
 	s.recall()

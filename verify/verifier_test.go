@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// What would be lax by mistake is refused.
+// A configuration that is lax by mistake is refused.
 func TestNew(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	tests := []struct {
@@ -49,7 +49,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// An audience is not asked for where the configuration says so, and only there.
+// The audience is not checked where the configuration says so, and only there.
 func TestInsecureAnyAudience(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].InsecureAnyAudience = true })
@@ -58,15 +58,14 @@ func TestInsecureAnyAudience(t *testing.T) {
 	expect(t, v, issuer.Sign(nil, verifytest.RawPayload(`{"iss":"`+testIssuer+`","sub":"a","exp":9999999999,"aud":null}`)), verify.InvalidToken)
 }
 
-// keysFunc is a KeySet of a test.
+// keysFunc is a KeySet for tests.
 type keysFunc func(kid, alg string) (crypto.PublicKey, error)
 
 func (f keysFunc) Key(_ context.Context, kid, alg string) (crypto.PublicKey, error) {
 	return f(kid, alg)
 }
 
-// When nobody can tell, the answer is 503: a 401 would make clients throw good
-// tokens away.
+// When the keys are unavailable the answer is 503: a 401 would make clients throw good tokens away.
 func TestKeySetUnavailable(t *testing.T) {
 	issuer := verifytest.New(testIssuer, testAPI)
 	var err error
@@ -96,8 +95,8 @@ func TestKeySetUnavailable(t *testing.T) {
 	expect(t, v, cached, "ok")
 }
 
-// A KeySet may be anybody's: what it gives is checked before use.
-func TestKeySetGivesNonsense(t *testing.T) {
+// A KeySet may be anybody's: its keys are checked before use.
+func TestKeySetReturnsNonsense(t *testing.T) {
 	issuer := everyKey()
 	for _, key := range []crypto.PublicKey{nil, "key", []byte("secret"), struct{}{}} {
 		v := newVerifier(t, issuer, func(c *verify.Config) {
@@ -115,7 +114,7 @@ func TestKeySetGivesNonsense(t *testing.T) {
 	}
 }
 
-// Inspect tells every reason, in the order of the checks, and never caches.
+// Inspect reports every failed check, in order, and does not cache.
 func TestInspect(t *testing.T) {
 	clock := newClock()
 	issuer := verifytest.New(testIssuer, testAPI)

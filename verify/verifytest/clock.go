@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Clock is a time that moves when a test moves it, and not by itself. It is safe
-// for concurrent use.
+// Clock is a clock that a test sets. It does not move by itself. It is safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -15,15 +14,15 @@ type Clock struct {
 // NewClock returns a clock that shows now.
 func NewClock(now time.Time) *Clock { return &Clock{now: now.Round(0)} }
 
-// Now is the time that the clock shows. It has no monotonic part, so that the
-// clock can be set back.
+// Now returns the time that the clock shows, without a monotonic reading, so that it can be set
+// back.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance lets time pass; a negative d sets the clock back.
+// Advance moves the clock by d; a negative d sets it back.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// A handler behind a Guard, called with tokens good and bad.
+// A handler behind a Guard, called with good and bad tokens.
 func Example() {
 	issuer := verifytest.New("https://idp.example", "https://api.example")
 	guard := &verify.Guard{Verifier: issuer.Verifier(), Scope: verify.Scope{"orders:read"}}

@@ -5,24 +5,22 @@ import (
 	"maps"
 )
 
-// Option changes how a token is made. What it changes is signed all the same,
-// unless Signature is among the options.
+// Option changes how a token is made. The changed token is signed too, unless Signature is among
+// the options.
 type Option func(*draft)
 
-// Algorithm signs with the issuer's key for this algorithm, in place of its
-// first.
+// Algorithm signs with the issuer's key for this algorithm instead of its first key.
 func Algorithm(name string) Option {
 	return func(d *draft) { d.key = d.issuer.key(name) }
 }
 
-// As signs with the same key by another algorithm of its kind, and says so in
-// alg: PS256 with an RS256 key, ES256 with a key on P-384.
+// As signs with the same key by another algorithm of its kind, which alg names: PS256 with an RS256
+// key, ES256 with a key on P-384.
 func As(algorithm string) Option {
 	return func(d *draft) { d.key = &key{id: d.key.id, algorithm: algorithm, signer: d.key.signer} }
 }
 
-// SignedBy signs with the first key of another issuer, under the name and the
-// kid of this one.
+// SignedBy signs with the first key of another issuer, under the name and kid of this one.
 func SignedBy(other *Issuer) Option {
 	return func(d *draft) { d.forger = other.keys[0] }
 }
@@ -32,18 +30,18 @@ func Header(name string, value any) Option {
 	return func(d *draft) { d.header[name] = value }
 }
 
-// RawHeader makes these bytes the header.
+// RawHeader replaces the JSON of the header.
 func RawHeader(text string) Option {
 	return func(d *draft) { d.rawHeader = &text }
 }
 
-// RawPayload makes these bytes the payload.
+// RawPayload replaces the JSON of the payload.
 func RawPayload(text string) Option {
 	return func(d *draft) { d.rawPayload = &text }
 }
 
-// Signature makes whatever forge gives the signature. It gets the signing
-// input, and the signature that would have been right.
+// Signature replaces the signature by what forge returns. forge gets the signing input and the
+// right signature.
 func Signature(forge func(input string, honest []byte) []byte) Option {
 	return func(d *draft) { d.forge = forge }
 }

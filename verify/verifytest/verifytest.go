@@ -22,12 +22,12 @@ type Issuer struct {
 	keys []*key
 }
 
-// Claims are members of a token's payload. A nil value stands for no member.
+// Claims are members of the payload of a token. A nil value leaves the member out.
 type Claims map[string]any
 
-// New gives an issuer with one key for each algorithm: ES256, ES384, ES512,
-// RS256 … PS512, EdDSA; ES256 alone if none is named. The kid of a key is the
-// name of its algorithm, so the kids of two issuers are alike.
+// New returns an issuer with one key for each algorithm: ES256, ES384, ES512, RS256 … PS512 or
+// EdDSA. Without algorithms it has one key, for ES256. The kid of a key is the name of its
+// algorithm, so two issuers have the same kids.
 func New(name, audience string, algorithms ...string) *Issuer {
 	if len(algorithms) == 0 {
 		algorithms = []string{"ES256"}
@@ -39,8 +39,8 @@ func New(name, audience string, algorithms ...string) *Issuer {
 	return i
 }
 
-// Sign gives a token with these claims over sensible ones: sub "alice",
-// client_id "client", an hour to live, and the issuer's iss and aud.
+// Sign returns a token with these claims and defaults for the rest: sub "alice", client_id
+// "client", a random jti, iat now, exp in an hour, and the issuer's iss and aud.
 func (i *Issuer) Sign(claims Claims, options ...Option) string {
 	now := i.Now().Unix()
 	payload := Claims{
@@ -60,7 +60,7 @@ func (i *Issuer) Authorize(r *http.Request, claims Claims, options ...Option) {
 	r.Header.Set("Authorization", "Bearer "+i.Sign(claims, options...))
 }
 
-// JWKS is the issuer's JWK Set (RFC 7517 §5).
+// JWKS returns the JWK Set of the issuer (RFC 7517 §5).
 func (i *Issuer) JWKS() []byte {
 	set := jwk.NewSet()
 	for _, k := range i.keys {
@@ -73,7 +73,7 @@ func (i *Issuer) JWKS() []byte {
 	return must(json.Marshal(set))
 }
 
-// KeySet has the issuer's public keys.
+// KeySet returns the public keys of the issuer.
 func (i *Issuer) KeySet() *verify.StaticKeys {
 	keys, dropped, err := verify.ParseKeySet(i.JWKS())
 	check(err)
@@ -83,12 +83,12 @@ func (i *Issuer) KeySet() *verify.StaticKeys {
 	return keys
 }
 
-// Trust is what a verify.Config says to trust this issuer.
+// Trust returns the entry in a [verify.Config] that trusts this issuer.
 func (i *Issuer) Trust() verify.TrustedIssuer {
 	return verify.TrustedIssuer{Name: i.Name, Keys: i.KeySet(), Audience: []string{i.Audience}}
 }
 
-// Verifier trusts this issuer, without cache and leeway.
+// Verifier returns a verifier that trusts this issuer, without cache and leeway.
 func (i *Issuer) Verifier() *verify.Verifier {
 	return must(verify.New(verify.Config{Issuers: []verify.TrustedIssuer{i.Trust()}, Now: i.Now}))
 }
