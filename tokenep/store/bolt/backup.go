@@ -60,7 +60,8 @@ type Backup struct {
 // needs. Except on Windows the copy has no name, so that a process that is killed leaves nothing
 // behind.
 func (s *Store) Backup(ctx context.Context, server, issuer string) (*Backup, error) {
-	file, err := os.CreateTemp(filepath.Dir(s.db.Path()), filepath.Base(s.db.Path())+".backup-*") // mode 0600
+	path := s.db.Path()
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".backup-*") // mode 0600
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -230,7 +230,8 @@ func TestCheckBackupRefuses(t *testing.T) {
 		must(t, os.WriteFile(path, bad.content, 0o600))
 		_, err := CheckBackup(path)
 		if bad.want == "" {
-			must(t, err) // the digest covers the pages only: it detects accidents, and authenticates nothing
+			// The digest covers the pages only: it detects accidents, and authenticates nothing.
+			must(t, err)
 			continue
 		}
 		if !errors.Is(err, errNoBackup) || !strings.Contains(err.Error(), bad.want) || !strings.Contains(err.Error(), path) {

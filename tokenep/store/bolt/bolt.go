@@ -43,8 +43,8 @@ type Store struct {
 	now   func() time.Time
 	place place
 
-	// ops goes from the verbs to the committer. It is unbuffered, so that a caller can give up until
-	// its write is received.
+	// ops goes from the verbs to the committer. It is unbuffered, so that a caller can give up
+	// until its write is received.
 	ops     chan *op
 	closing <-chan struct{} // closed by Close
 	running sync.WaitGroup

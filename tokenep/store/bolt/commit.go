@@ -109,7 +109,8 @@ func (s *Store) update(group []*op) error {
 	if err == nil || errors.Is(err, errNothing) {
 		return nil
 	}
-	s.stuck = errors.Is(err, errDamagedFile) && (used == nil || used.DB() != nil) // otherwise it was closed, and holds no lock
+	// Without a database the transaction was closed, and holds no lock.
+	s.stuck = errors.Is(err, errDamagedFile) && (used == nil || used.DB() != nil)
 	return unavailable(err)
 }
 

@@ -149,7 +149,8 @@ func runAndKill(t *testing.T, path string, round int, said map[string]acknowledg
 	}
 	must(t, lines.Err())
 	err = child.Wait()
-	if code := child.ProcessState.ExitCode(); code != -1 && code != 1 { // killed: -1 on Unix, 1 on Windows
+	// Killed is -1 on Unix, and 1 on Windows.
+	if code := child.ProcessState.ExitCode(); code != -1 && code != 1 {
 		t.Fatalf("the process ended by itself: %v", err)
 	}
 }

@@ -35,7 +35,8 @@ func TestSoak(t *testing.T) {
 			}))
 			return storetest.Held{All: map[string]int{"records": records}, Expiring: map[string]int{"index": index}}
 		},
-		Size: func(t *testing.T) (n int64) { // up to the last page in use, because the file itself grows by doubling
+		// Up to the last page in use, because the file itself grows by doubling.
+		Size: func(t *testing.T) (n int64) {
 			must(t, s.db.View(func(tx *bbolt.Tx) error {
 				n = tx.Size()
 				return nil

@@ -17,7 +17,8 @@ import (
 func TestFileDamagedWhileOpen(t *testing.T) {
 	for name, damage := range map[string]func(f *os.File, size int64) error{
 		"pages without sense": func(f *os.File, size int64) error {
-			_, err := f.WriteAt(bytes.Repeat([]byte{0xff}, int(size)-8192), 8192) // after the two meta pages
+			// All but the two meta pages.
+			_, err := f.WriteAt(bytes.Repeat([]byte{0xff}, int(size)-8192), 8192)
 			return err
 		},
 		"a file that is cut off": func(f *os.File, _ int64) error { return f.Truncate(8192) },

@@ -90,7 +90,7 @@ func TestFewestRights(t *testing.T) {
 	}
 }
 
-// Who owns a schema, and nothing else, creates the tables there.
+// A role that owns only a schema creates the tables there.
 func TestSchemaOfItsOwn(t *testing.T) {
 	address, admin := database(t, "owned")
 	for _, sql := range []string{
@@ -109,7 +109,7 @@ func TestSchemaOfItsOwn(t *testing.T) {
 	}
 }
 
-// Of ten that find an empty database at once, one creates the tables.
+// Of ten processes that find an empty database at once, one creates the tables.
 func TestMigrateAtOnce(t *testing.T) {
 	address, admin := database(t, "empty")
 	var all sync.WaitGroup

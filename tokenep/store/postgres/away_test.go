@@ -90,7 +90,8 @@ func TestSilent(t *testing.T) {
 func TestDemoted(t *testing.T) {
 	address, admin := database(t, "demoted")
 	must(t, open(t, address, Options{SweepInterval: -1}).Insert(t.Context(), store.Record{Kind: kind, ID: "a"}))
-	_, err := admin.Exec(t.Context(), "ALTER DATABASE demoted SET default_transaction_read_only = on") // only for new sessions
+	// This setting affects new sessions only.
+	_, err := admin.Exec(t.Context(), "ALTER DATABASE demoted SET default_transaction_read_only = on")
 	must(t, err)
 	s := open(t, address, Options{SweepInterval: -1})
 	for range 3 {

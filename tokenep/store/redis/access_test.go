@@ -60,13 +60,15 @@ func documentedUser(t *testing.T, address string, more ...any) string {
 	t.Helper()
 	text, err := os.ReadFile("doc.go")
 	must(t, err)
-	line := regexp.MustCompile(`ACL SETUSER oauth on >password (.*)`).FindSubmatch(text)
-	if line == nil {
+	lines := regexp.MustCompile(`ACL SETUSER oauth (?:on >password )?(.*)`).FindAllSubmatch(text, -1)
+	if len(lines) == 0 {
 		t.Fatal("doc.go has no ACL SETUSER")
 	}
 	args := []any{"acl", "setuser", "oauth", "reset", "on", ">" + servertest.Password}
-	for _, field := range strings.Fields(string(line[1])) {
-		args = append(args, field)
+	for _, line := range lines {
+		for _, field := range strings.Fields(string(line[1])) {
+			args = append(args, field)
+		}
 	}
 	options, err := redis.ParseURL(address)
 	must(t, err)

@@ -38,8 +38,12 @@ func (s *Store) place(kind, id string) shard {
 func (s *Store) kinds() string { return fmt.Sprintf("oauth:{%s}kinds", s.namespace) }
 
 func (s shard) record(id string) string { return string(s) + ":" + id }
-func (s shard) ids() string             { return string(s) + "ids" }     // a sorted set, all scores 0: by id
-func (s shard) expiry() string          { return string(s) + "expires" } // a sorted set, by when Redis drops the record
+
+// ids returns the key of a sorted set of ids, all with score 0: in the order of the ids.
+func (s shard) ids() string { return string(s) + "ids" }
+
+// expiry returns the key of a sorted set of ids, by when Redis drops the record.
+func (s shard) expiry() string { return string(s) + "expires" }
 
 func encode(r store.Record, version uint64) []byte {
 	value := make([]byte, 0, head+len(r.Data))
