@@ -32,7 +32,7 @@ const (
 // EdDSA). The id of a JWK is its kid, if it has one, so that tokens which another issuer has signed
 // with it stay valid; every other id is the thumbprint. No error shows the content.
 func ReadFile(path, algorithm string) (*Key, error) {
-	content, err := readFile(path)
+	content, err := readFile(path, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err) // the path is in it
 	}
@@ -48,15 +48,15 @@ func ReadFile(path, algorithm string) (*Key, error) {
 	return key, nil
 }
 
-func readFile(path string) ([]byte, error) {
+func readFile(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
-	if err == nil && len(content) > maxKeyFile {
-		err = fmt.Errorf("%s is larger than %d bytes, so it is not a key", path, maxKeyFile)
+	content, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return content, err
 }

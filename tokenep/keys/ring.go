@@ -34,8 +34,7 @@ type Ring struct {
 // A source is where the keys of a ring come from: own, which makes them, or given. Its methods
 // bring the current set up to date; if one fails, the set stays in use as far as it has been read.
 type source interface {
-	// start is the first refresh. It also writes a record anew that is not encrypted as it should
-	// be.
+	// start is the first refresh. It also encrypts a record again if that is due.
 	start(ctx context.Context) error
 	// refresh reads the keys and takes the step that is due.
 	refresh(ctx context.Context) error

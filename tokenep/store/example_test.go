@@ -9,8 +9,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 )
 
-// Whatever may happen once is a Swap: of two who loaded the same version, one
-// is told that the other was first.
+// What may happen only once is a Swap: of two callers that loaded the same version, one gets
+// ErrConflict.
 func ExampleStore_swap() {
 	ctx := context.Background()
 	s := memory.New(memory.Options{})
@@ -25,7 +25,7 @@ func ExampleStore_swap() {
 		fmt.Println(err)
 	}
 	spent := loaded
-	spent.Data = []byte("spent") // kept until it expires, so that a replay is known as one
+	spent.Data = []byte("spent") // kept until it expires, so that a replay is recognized
 
 	fmt.Println("first:", s.Swap(ctx, loaded, spent))
 	fmt.Println("second is a conflict:", errors.Is(s.Swap(ctx, loaded, spent), store.ErrConflict))

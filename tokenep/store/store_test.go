@@ -7,7 +7,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// No engine may drop a record early, so a part of a millisecond counts as one.
+// No engine may drop a record early, so a part of a millisecond counts as a whole one.
 func TestMillis(t *testing.T) {
 	whole := time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC)
 	for _, test := range []struct {

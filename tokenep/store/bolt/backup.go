@@ -16,9 +16,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A backup is the pages of the file, and after them one line about them: trailerMark, and an Origin in JSON. bbolt reads the
-// pages and never sees the line, so that a backup is a store for whoever inspects it. A copy that was broken off has no
-// line, and one that was changed not the right digest: neither can be taken for a good one, however it came about.
+// A backup is the pages of the file, and after them one line about them: trailerMark, and an Origin
+// in JSON. bbolt reads the pages and not the line, so a backup can be inspected like a store. A
+// copy that was interrupted has no line, and one that was changed has another digest: neither can
+// be taken for a good one, whatever happened to it.
 const (
 	trailerMark = "\ntokenep bolt backup 1 "
 	maxTrailer  = 64 << 10 // bytes
@@ -26,9 +27,9 @@ const (
 
 // Origin is what a backup says about itself.
 type Origin struct {
-	Server string    `json:"server"` // the name of the server whose store it is
+	Server string    `json:"server"` // the name of the authorization server
 	Issuer string    `json:"issuer"` // and its URL
-	Taken  time.Time `json:"taken"`  // what was done later is not in it
+	Taken  time.Time `json:"taken"`  // when the copy was made
 }
 
 // trailer is the line at the end of a backup.
@@ -38,7 +39,7 @@ type trailer struct {
 	Digest []byte `json:"sha256"` // of the pages
 }
 
-var errNoBackup = errors.New("bolt: no good backup")
+var errNoBackup = errors.New("bolt: not a good backup")
 
 // A Backup is a copy of the file of a Store, to be read once and closed.
 type Backup struct {
@@ -48,19 +49,23 @@ type Backup struct {
 	file *os.File
 }
 
-// Backup copies the file as it is at this moment, while the Store goes on. Of server and issuer it makes the Origin.
+// Backup copies the file as it is at this moment, while the Store stays in use. server and issuer
+// are for its Origin.
 //
-// The copy is on the same disk, beside the file, and takes as much room again until it is closed. Reading from the file itself
-// would need none, but let a slow reader stop the Store: while a transaction of bbolt reads, the pages that it can see are not
-// used again, so that the file grows with every write; and once it has grown beyond what is mapped into memory, all writes
-// wait for the transaction, and then all reads. So it lasts for as long as a disk needs to copy a file, and no
-// longer. The copy has no name (but on Windows), so that a process that is killed leaves nothing behind.
+// The copy is on the same disk, beside the file, and takes as much space again until it is closed.
+// Sending the file itself would need none, but then a slow receiver could stop the Store: while a
+// transaction of bbolt reads, the pages that it sees are not reused, so the file grows with every
+// write; and when it has grown beyond what is mapped into memory, all writes wait for that
+// transaction, and then all reads. With a copy the transaction only lasts as long as the disk
+// needs. Except on Windows the copy has no name, so that a process that is killed leaves nothing
+// behind.
 func (s *Store) Backup(ctx context.Context, server, issuer string) (*Backup, error) {
-	file, err := os.CreateTemp(filepath.Dir(s.db.Path()), filepath.Base(s.db.Path())+".backup-*") // mode 0600
+	path := s.db.Path()
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".backup-*") // mode 0600
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	_ = os.Remove(file.Name()) // Windows does not let it: Close does
+	_ = os.Remove(file.Name()) // fails on Windows: Close does it there
 	b := &Backup{file: file}
 	b.Size, err = s.copyTo(ctx, file, Origin{Server: server, Issuer: issuer, Taken: s.now().UTC().Truncate(time.Second)})
 	if err != nil {
@@ -98,13 +103,13 @@ func (b *Backup) Close() error {
 	return err
 }
 
-// cancelled is a writer that takes everything until the context is done.
+// cancelled is a writer that accepts everything until the context is done.
 type cancelled struct{ context.Context }
 
 func (c cancelled) Write(p []byte) (int, error) { return len(p), c.Err() }
 
-// CheckBackup reads the whole of a backup, and returns where it comes from; or an error, if it is cut off, changed, not sound, of another layout, or no
-// backup at all.
+// CheckBackup reads a whole backup and returns its Origin. It fails if the file is truncated,
+// changed, damaged, of another layout, or not a backup.
 func CheckBackup(path string) (Origin, error) {
 	t, err := readTrailer(path)
 	if err != nil {
@@ -116,7 +121,7 @@ func CheckBackup(path string) (Origin, error) {
 	return t.Origin, checkFile(path)
 }
 
-// readTrailer finds out whether the file ends like a backup.
+// readTrailer returns the line at the end of a backup.
 func readTrailer(path string) (t trailer, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -128,7 +133,7 @@ func readTrailer(path string) (t trailer, err error) {
 	case err != nil:
 		return t, err
 	case !info.Mode().IsRegular():
-		return t, fmt.Errorf("%w: %s is no file", errNoBackup, path)
+		return t, fmt.Errorf("%w: %s is not a file", errNoBackup, path)
 	case info.Size() == 0:
 		return t, fmt.Errorf("%w: %s is empty", errNoBackup, path)
 	}
@@ -138,16 +143,16 @@ func readTrailer(path string) (t trailer, err error) {
 	}
 	at := bytes.LastIndex(end, []byte(trailerMark))
 	if at < 0 {
-		return t, fmt.Errorf("%w: %s is cut off, or was not made by a backup", errNoBackup, path)
+		return t, fmt.Errorf("%w: %s is truncated, or was not made by a backup", errNoBackup, path)
 	}
 	line, whole := bytes.CutSuffix(end[at+len(trailerMark):], []byte("\n"))
 	if err := json.Unmarshal(line, &t); err != nil || !whole || t.Size != info.Size()-int64(len(end)-at) {
-		return t, fmt.Errorf("%w: %s is cut off, or has been changed", errNoBackup, path)
+		return t, fmt.Errorf("%w: %s is truncated, or has been changed", errNoBackup, path)
 	}
 	return t, nil
 }
 
-// copyPages copies the pages of a backup, and compares their digest.
+// copyPages copies the pages of a backup and checks their digest.
 func (t *trailer) copyPages(path string, to io.Writer) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -159,12 +164,13 @@ func (t *trailer) copyPages(path string, to io.Writer) error {
 		return fmt.Errorf("copying %s: %w", path, err)
 	}
 	if !bytes.Equal(digest.Sum(nil), t.Digest) {
-		return fmt.Errorf("%w: %s has been changed: it has another digest than when it was made", errNoBackup, path)
+		return fmt.Errorf("%w: %s has been changed: its digest is not the one that it was made with", errNoBackup, path)
 	}
 	return nil
 }
 
-// checkFile reports whether all of a file can be read as a store of this layout. It needs no trailer.
+// checkFile returns an error unless the whole file can be read as a store of this layout. It needs
+// no trailer.
 func checkFile(path string) (err error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait, NoStatistics: true})
 	if err != nil {
@@ -176,7 +182,7 @@ func checkFile(path string) (err error) {
 	}
 	return db.View(func(tx *bbolt.Tx) error {
 		var first error
-		for damage := range tx.Check() { // to the end: who sends waits to be heard
+		for damage := range tx.Check() { // to the end, or its goroutine would wait for ever
 			if first == nil {
 				first = fmt.Errorf("%w: %s: %w", errNoBackup, path, damage)
 			}

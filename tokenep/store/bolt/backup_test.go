@@ -44,7 +44,8 @@ func insert(t testing.TB, s *Store, data string, ids ...string) {
 	}
 }
 
-// A backup has what was acknowledged before it began, and is sound, while others write.
+// A backup that is made during writes is sound, and has everything that was acknowledged before it
+// began.
 func TestBackupOfAStoreInUse(t *testing.T) {
 	s := open(t, file(t), Options{})
 	var writers sync.WaitGroup
@@ -91,7 +92,7 @@ func TestBackupOfAStoreInUse(t *testing.T) {
 
 func anyOrigin(Origin) error { return nil }
 
-// Whoever reads a backup may be slow: neither does the file grow meanwhile, nor does a write wait.
+// While a slow reader reads a backup, the file does not grow and no write waits.
 func TestBackupReadSlowly(t *testing.T) {
 	path := file(t)
 	s := open(t, path, Options{SweepInterval: -1})
@@ -106,7 +107,7 @@ func TestBackupReadSlowly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	r := store.Record{Kind: kind, ID: "a", Version: 1}
-	for range 200 { // each write would take new pages if the old ones were held
+	for range 200 { // each write would need new pages if the old ones could not be reused
 		r.Data = make([]byte, store.MaxData)
 		must(t, s.Swap(ctx, r, r))
 		r.Version++
@@ -124,7 +125,7 @@ func TestBackupReadSlowly(t *testing.T) {
 	must(t, err)
 }
 
-// The copy holds private keys. Nobody finds it, and it is gone with its reader.
+// The copy has private keys, so it cannot be found by name, and is removed with its reader.
 func TestBackupLeavesNothingBehind(t *testing.T) {
 	path := file(t)
 	s := open(t, path, Options{})
@@ -154,7 +155,7 @@ func TestBackupLeavesNothingBehind(t *testing.T) {
 	onlyFile(t, path)
 }
 
-// onlyFile wants nothing beside the file.
+// onlyFile reports anything beside the file.
 func onlyFile(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -164,7 +165,7 @@ func onlyFile(t *testing.T, path string) {
 	}
 }
 
-// spoiled are files that must not pass for a backup, made of a good one.
+// spoiled returns files, made from a good backup, that must be refused, and the error of each.
 func spoiled(t *testing.T, good []byte) map[string]struct {
 	content []byte
 	want    string
@@ -182,7 +183,7 @@ func spoiled(t *testing.T, good []byte) map[string]struct {
 		must(t, err)
 		return bucket.Put(formatKey, []byte("2"))
 	}))
-	// A backup of that, as a newer version would make it.
+	// A backup of a store as a newer version would make it.
 	s := &Store{db: db, now: time.Now}
 	newerBackup := backUp(t, s)
 	must(t, db.Close())
@@ -204,18 +205,18 @@ func spoiled(t *testing.T, good []byte) map[string]struct {
 		want    string
 	}{
 		"an empty file":                     {nil, "is empty"},
-		"a byte short":                      {good[:len(good)-1], "cut off"},
-		"half of it":                        {good[:len(good)/2], "cut off"},
-		"its first page":                    {good[:os.Getpagesize()], "cut off"},
-		"a byte more":                       {append(bytes.Clone(good), 'x'), "cut off"},
+		"a byte short":                      {good[:len(good)-1], "truncated"},
+		"half of it":                        {good[:len(good)/2], "truncated"},
+		"its first page":                    {good[:os.Getpagesize()], "truncated"},
+		"a byte more":                       {append(bytes.Clone(good), 'x'), "truncated"},
 		"another page":                      {flipped(3*os.Getpagesize() + 100), "has been changed"},
 		"another first byte":                {flipped(0), "has been changed"},
 		"another issuer of the same length": {bytes.Replace(good, []byte("id.example.com"), []byte("id.example.org"), 1), ""},
-		"its end alone":                     {good[bytes.LastIndex(good, []byte(trailerMark)):], "cut off, or has been changed"},
+		"its end alone":                     {good[bytes.LastIndex(good, []byte(trailerMark)):], "truncated, or has been changed"},
 		"a text":                            {[]byte("backup"), "was not made by a backup"},
 		"the file of another program":       {read(foreign), "was not made by a backup"},
-		"a backup of another program":       {read(foreignBackup), "or of another program"},
-		"a backup of a newer layout":        {read(newerBackup), "it is of a newer version"},
+		"a backup of another program":       {read(foreignBackup), "or by another program"},
+		"a backup of a newer layout":        {read(newerBackup), "it was written by a newer version"},
 	}
 }
 
@@ -229,7 +230,8 @@ func TestCheckBackupRefuses(t *testing.T) {
 		must(t, os.WriteFile(path, bad.content, 0o600))
 		_, err := CheckBackup(path)
 		if bad.want == "" {
-			must(t, err) // the digest is of the pages: it tells of accidents, and authenticates nothing
+			// The digest covers the pages only: it detects accidents, and authenticates nothing.
+			must(t, err)
 			continue
 		}
 		if !errors.Is(err, errNoBackup) || !strings.Contains(err.Error(), bad.want) || !strings.Contains(err.Error(), path) {

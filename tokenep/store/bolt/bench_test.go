@@ -22,8 +22,8 @@ func BenchmarkInsert(b *testing.B) { bench(b).Insert(b) }
 func BenchmarkLoad(b *testing.B)   { bench(b).Load(b) }
 func BenchmarkSwap(b *testing.B)   { bench(b).Swap(b) }
 
-// bench has for its floor one writer that waits for an fsync each time, on the
-// disk that the store is on, and a bare Get.
+// bench compares with one writer that waits for an fsync each time, on the disk of the store, and
+// with a bare Get.
 func bench(b *testing.B) storetest.Bench {
 	b.Helper()
 	s := open(b, file(b), Options{})
@@ -45,8 +45,8 @@ func bench(b *testing.B) storetest.Bench {
 	}}
 }
 
-// BenchmarkWriters measures an insert among 64 writers (ns/op). of-one-writer is
-// how many times as many they insert in a second as one alone, each durable.
+// BenchmarkWriters measures an insert among 64 writers (ns/op). of-one-writer is the ratio of their
+// rate to that of one writer alone, each insert being durable.
 func BenchmarkWriters(b *testing.B) {
 	s := open(b, file(b), Options{})
 	next := uint64(0)
@@ -81,10 +81,10 @@ func BenchmarkWriters(b *testing.B) {
 	b.ReportMetric(float64(alone)/float64(shared), "of-one-writer")
 }
 
-// BenchmarkLoadMillion measures a load of a random record among a million (ns/op).
-// of-thousand is its time as a multiple of the same among a thousand: what the
-// million costs more are two more levels of the tree, and pages that no cache
-// of the processor holds. ms-open is how long Open takes with the million.
+// BenchmarkLoadMillion measures a load of a random record among a million (ns/op). of-thousand is
+// the ratio of its time to that among a thousand: a million cost two more levels of the tree, and
+// pages that do not fit into the caches of the processor. ms-open is how long Open takes with the
+// million.
 func BenchmarkLoadMillion(b *testing.B) {
 	const thousand, million, turn = 1000, 1_000_000, 1000
 	few := open(b, file(b), Options{SweepInterval: -1})
@@ -93,7 +93,7 @@ func BenchmarkLoadMillion(b *testing.B) {
 	fill(b, few, thousand, time.Now().Add(time.Hour))
 	fill(b, many, million, time.Now().Add(time.Hour))
 	load := func(s *Store, among uint64) time.Duration {
-		ids := make([]string, turn) // as a request brings its id along
+		ids := make([]string, turn) // as the id is in a request
 		for i := range ids {
 			ids[i] = id(rand.Uint64N(among))
 		}
@@ -110,7 +110,7 @@ func BenchmarkLoadMillion(b *testing.B) {
 	}
 	var small, large time.Duration
 	turns := 0
-	for b.Loop() { // turn by turn, so that both see the same machine
+	for b.Loop() { // in turns, so that both run on the same machine
 		large += load(many, million)
 		small += load(few, thousand)
 		turns++
@@ -127,11 +127,11 @@ func BenchmarkLoadMillion(b *testing.B) {
 	must(b, s.Close())
 }
 
-// id spreads numbers over all ids, as random ids are.
+// id spreads numbers over all ids, like random ids.
 func id(i uint64) string { return fmt.Sprintf("%016x", i*0x9e3779b97f4a7c15) }
 
-// fill inserts n records in the order of their ids, in large transactions: in
-// any other it would take minutes. Pages are left as full as random inserts leave them.
+// fill inserts n records in the order of their ids and in large transactions, as it would take
+// minutes otherwise. Pages are as full as random inserts leave them.
 func fill(b testing.TB, s *Store, n int, expires time.Time) {
 	b.Helper()
 	ids := make([]string, n)

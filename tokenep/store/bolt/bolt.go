@@ -24,16 +24,17 @@ type Options struct {
 	// Now is the clock that expiry is compared with; nil means time.Now.
 	Now func() time.Time
 
-	// Logger is told what no caller is: a file whose mode was too open, a sweep
-	// that failed. nil means slog.Default().
+	// Logger gets what no verb returns: that the mode of the file was too open, or that a sweep
+	// failed. nil means slog.Default().
 	Logger *slog.Logger
 
-	// SweepInterval is how often expired records are deleted: 0 means each
-	// minute, and less than 0 only when Sweep is called.
+	// SweepInterval is how often expired records are deleted: 0 means each minute, and less than 0
+	// means only when Sweep is called.
 	SweepInterval time.Duration
 }
 
-// lockWait is how long Open waits for the lock of a process that is just ending.
+// lockWait is how long Open waits for another process to release its lock, in case it is just
+// ending.
 const lockWait = 200 * time.Millisecond
 
 // A Store is a store.Store in a bbolt file. Make one with Open.
@@ -42,18 +43,20 @@ type Store struct {
 	now   func() time.Time
 	place place
 
-	ops     chan *op        // from the verbs to the committer, unbuffered: who is not taken can still leave
+	// ops goes from the verbs to the committer. It is unbuffered, so that a caller can give up
+	// until its write is received.
+	ops     chan *op
 	closing <-chan struct{} // closed by Close
 	running sync.WaitGroup
-	stuck   bool // the file cannot be written, nor closed; of the committer, and of Close after it
+	stuck   bool // the file can be neither written nor closed; used by the committer, then by Close
 	close   func() error
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the file at path, and creates it (mode 0600) and its directory
-// (mode 0700) if need be. It takes the same short time whatever the file holds.
-// If another process has the file open, it fails within lockWait.
+// Open opens the file at path, and creates it (mode 0600) and its directory (mode 0700) if need be.
+// It is equally fast for a file of any size. If another process has the file open, it fails after
+// lockWait.
 func Open(path string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -74,17 +77,17 @@ func Open(path string, o Options) (*Store, error) {
 		stop()
 		s.running.Wait()
 		if s.stuck {
-			return unavailable(errDamagedFile) // it stays locked until the process ends
+			return unavailable(errDamagedFile) // the file stays locked until the process ends
 		}
-		return s.db.Close() // waits for those who read
+		return s.db.Close() // waits for readers
 	})
 	s.running.Go(s.commitAll)
 	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, o.Logger.With("path", path), s.Sweep) })
 	return s, nil
 }
 
-// Close waits for the verbs that are being served, and closes the file. Every
-// later verb returns store.ErrUnavailable.
+// Close waits for the verbs that have begun, and closes the file. Every later verb returns
+// store.ErrUnavailable.
 func (s *Store) Close() error { return s.close() }
 
 // Load implements store.Store.
@@ -118,8 +121,8 @@ func (s *Store) Load(ctx context.Context, kind, id string) (r store.Record, err 
 	return r, nil
 }
 
-// List implements store.Store. Each page is a transaction of its own, so that a
-// slow reader of many pages does not keep old pages of the file from being used again.
+// List implements store.Store. Each page is a transaction of its own, so that a slow reader of many
+// pages does not prevent old pages of the file from being reused.
 func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) (page []store.Record, err error) {
 	if err := store.CheckList(kind, prefix, after, limit); err != nil {
 		return nil, err
@@ -141,13 +144,12 @@ func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int)
 	return page, nil
 }
 
-// unavailable is the error for whatever bbolt says: it has no error that is
-// about a record.
+// unavailable wraps an error of bbolt: none of them is about a single record.
 func unavailable(err error) error {
 	return fmt.Errorf("%w: bolt: %w", store.ErrUnavailable, err)
 }
 
-// openFile opens the file as a store of this layout that nobody else may read.
+// openFile opens the file as a store of this layout, readable for its owner only.
 func openFile(path string, logger *slog.Logger) (*bbolt.DB, fs.FileInfo, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err
@@ -156,13 +158,13 @@ func openFile(path string, logger *slog.Logger) (*bbolt.DB, fs.FileInfo, error) 
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		created = true
 	} else if err == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
-		logger.Warn("store: others could read the file; taking the right from them",
+		logger.Warn("store: the file was readable for others; changing its mode",
 			"path", path, "mode", info.Mode().Perm().String())
 		if err := os.Chmod(path, 0o600); err != nil {
 			return nil, nil, err
 		}
 	}
-	var info fs.FileInfo // of what was opened, which may be replaced at any time
+	var info fs.FileInfo // of the open file: the one at path may be replaced at any time
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		OpenFile: func(path string, flag int, mode os.FileMode) (*os.File, error) {
 			file, err := os.OpenFile(path, flag, mode)
@@ -172,14 +174,14 @@ func openFile(path string, logger *slog.Logger) (*bbolt.DB, fs.FileInfo, error) 
 			return file, err
 		},
 		Timeout:      lockWait,
-		FreelistType: bbolt.FreelistMapType, // allocates in constant time when much is free
-		NoStatistics: true,                  // a lock that all readers would share
-		// The list of free pages is written with each commit: opening
-		// would otherwise scan the whole file to find them.
+		FreelistType: bbolt.FreelistMapType, // allocates in constant time even if much is free
+		NoStatistics: true,                  // they take a lock that all readers would share
+		// The list of free pages is written with each commit, so that opening need not scan the
+		// whole file for them.
 		NoFreelistSync: false,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, nil, fmt.Errorf("the file is in use: one process can have it open, once (%w)", err)
+		return nil, nil, fmt.Errorf("the file is in use: only one process can have it open, and only once (%w)", err)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -193,8 +195,8 @@ func openFile(path string, logger *slog.Logger) (*bbolt.DB, fs.FileInfo, error) 
 	return db, info, nil
 }
 
-// syncDir makes the name of a new file as durable as its content. Not every
-// system can open a directory, and the file itself is fine: errors are ignored.
+// syncDir makes the name of a new file as durable as its content. Not every system can open a
+// directory, and the file itself is good, so errors are ignored.
 func syncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()

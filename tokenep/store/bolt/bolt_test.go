@@ -53,8 +53,8 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// sound reports what is wrong with a closed file: its pages, and whether the
-// index says of each record when it expires, and nothing else.
+// sound reports errors in a closed file: in its pages, and in the index, which must have the expiry
+// of each record and nothing else.
 func sound(t testing.TB, path string) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true, Timeout: time.Second})
@@ -204,7 +204,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// A damaged record fails the verbs that touch it, and no others.
+// The verbs on a damaged record fail, and no others.
 func TestDamagedRecord(t *testing.T) {
 	s := open(t, file(t), Options{})
 	r := store.Record{Kind: kind, ID: "a", Version: 1}

@@ -7,8 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// maxGroup is how many writes share a transaction. At 64 KiB of data each, they
-// are 16 MiB.
+// maxGroup is how many writes share a transaction: 16 MiB at 64 KiB of data each.
 const maxGroup = 256
 
 // An op is one write that waits for its transaction.
@@ -16,13 +15,13 @@ type op struct {
 	ctx   context.Context
 	apply func(tx *bbolt.Tx) (wrote bool, err error)
 	err   error      // of this write alone
-	done  chan error // gets one value, when the outcome is on the disk
+	done  chan error // receives one value when the outcome is on the disk
 }
 
-// commit has apply run in a transaction, and returns what came of it once that
-// is on the disk. apply looks before it writes: with an error it returns false
-// if it has not written, which is its own affair, and true if it has perhaps
-// written a part, which fails all that share the transaction.
+// commit runs apply in a transaction, and returns its outcome once that is on the disk. apply
+// checks before it writes. With an error it returns wrote = false if it has written nothing, which
+// concerns this write alone, and true if it may have written a part, which makes all writes of the
+// transaction fail.
 func (s *Store) commit(ctx context.Context, apply func(tx *bbolt.Tx) (wrote bool, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -39,20 +38,19 @@ func (s *Store) commit(ctx context.Context, apply func(tx *bbolt.Tx) (wrote bool
 	case err := <-o.done:
 		return err
 	case <-ctx.Done():
-		return ctx.Err() // the outcome is open: a slow disk is no reason to keep the caller
+		return ctx.Err() // the outcome is open, but the caller need not wait for a slow disk
 	}
 }
 
 var errClosed = errors.New("the store is closed")
 
-// commitAll commits what the verbs send, until Close.
+// commitAll commits the writes that verbs send, until Close.
 //
-// An fsync takes a thousand times as long as what it makes durable. So whoever
-// writes while one is under way shares the next: the first write that comes is
-// committed at once, alone if nobody else is waiting, and those that arrive
-// meanwhile make the next group. Nothing waits for a timer, nor for writers that
-// may yet come: to wait for those just answered was measured, and gives larger
-// groups but no more writes a second.
+// An fsync takes a thousand times as long as the writes that it makes durable, so those that arrive
+// during one share the next. The first write is committed at once, alone if no other is waiting,
+// and those that arrive meanwhile form the next group. There is no timer, and no wait for further
+// writers: waiting for those that were just answered was measured, and makes larger groups but not
+// more writes a second.
 func (s *Store) commitAll() {
 	group := make([]*op, 0, maxGroup)
 	for {
@@ -74,7 +72,7 @@ func (s *Store) commitAll() {
 	}
 }
 
-// gather adds to a group the writes that are waiting.
+// gather adds the writes that are waiting to a group.
 func (s *Store) gather(group []*op) []*op {
 	for len(group) < maxGroup {
 		select {
@@ -89,11 +87,11 @@ func (s *Store) gather(group []*op) []*op {
 
 var errNothing = errors.New("nothing to commit")
 
-// update runs a group in one transaction. The error is of the transaction; what
-// came of each write is in its op. A group that changes nothing costs no fsync.
+// update runs a group in one transaction. The error is the transaction's; the outcome of each write
+// is in its op. A group that changes nothing costs no fsync.
 //
-// On a damaged file bbolt may not come to the end of undoing a transaction either, and then keeps its lock: whoever wrote next
-// would wait for ever, so nobody does.
+// On a damaged file bbolt may also fail to roll a transaction back, and then keeps its lock. The
+// next write would wait for ever, so no more are made.
 func (s *Store) update(group []*op) error {
 	if s.stuck {
 		return unavailable(errDamagedFile)
@@ -111,11 +109,12 @@ func (s *Store) update(group []*op) error {
 	if err == nil || errors.Is(err, errNothing) {
 		return nil
 	}
-	s.stuck = errors.Is(err, errDamagedFile) && (used == nil || used.DB() != nil) // else it was closed, and has none
+	// Without a database the transaction was closed, and holds no lock.
+	s.stuck = errors.Is(err, errDamagedFile) && (used == nil || used.DB() != nil)
 	return unavailable(err)
 }
 
-// apply has each write of a group do its part of the transaction.
+// apply runs the writes of a group in the transaction.
 func apply(tx *bbolt.Tx, group []*op) error {
 	changed := false
 	for _, o := range group {

@@ -10,10 +10,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A write that cannot be taken yet leaves with its context, and has no effect.
+// A write that has not been received when its context ends has no effect.
 func TestContextWhileWaiting(t *testing.T) {
 	s := open(t, file(t), Options{})
-	tx, err := s.db.Begin(true) // holds up the committer
+	tx, err := s.db.Begin(true) // blocks the committer
 	must(t, err)
 	first := make(chan error, 1)
 	go func() { first <- s.Insert(t.Context(), store.Record{Kind: kind, ID: "first"}) }()
@@ -32,8 +32,7 @@ func TestContextWhileWaiting(t *testing.T) {
 	}
 }
 
-// A write that has been taken, but whose context ended before its transaction,
-// is left out of it.
+// A write that has been received, but whose context ended before its transaction, is left out.
 func TestContextBeforeTransaction(t *testing.T) {
 	s := open(t, file(t), Options{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -49,8 +48,8 @@ func TestContextBeforeTransaction(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong in a transaction, nothing of it is in the file, all who
-// share it are told, and the next one works.
+// If a transaction fails, nothing of it is in the file, all writes in it fail, and the next one
+// works.
 func TestFailedTransaction(t *testing.T) {
 	s := open(t, file(t), Options{})
 	fine := func() *op {

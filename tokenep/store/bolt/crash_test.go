@@ -16,10 +16,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// The test runs itself again as the process to kill, told so by these.
+// These variables tell the test binary that it is the process to be killed.
 const (
 	crashFile  = "STORE_CRASH_FILE"  // the file to open
-	crashRound = "STORE_CRASH_ROUND" // makes the ids of a round its own
+	crashRound = "STORE_CRASH_ROUND" // makes the ids of each round different
 )
 
 func TestMain(m *testing.M) {
@@ -30,10 +30,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled writes from many goroutines, and says each write that has
-// been acknowledged in a line of its output: verb, id, version. A goroutine
-// inserts an id, swaps it three times, and deletes every other; so that at most
-// one of its writes is not acknowledged, and it is the next.
+// writeUntilKilled writes from many goroutines, and prints a line for each write that was
+// acknowledged: verb, id, version. A goroutine inserts an id, swaps it three times, and deletes
+// every second one. So at most its next write is not acknowledged.
 func writeUntilKilled(path, round string) error {
 	s, err := Open(path, Options{SweepInterval: 10 * time.Millisecond})
 	if err != nil {
@@ -67,7 +66,7 @@ func writeOne(s *Store, id string, remove bool) error {
 		}
 		fmt.Printf("swap %s %d\n", id, r.Version+1)
 	}
-	// Something for the sweep to do, that nobody will miss.
+	// Records for the sweep, which are not checked.
 	junk := store.Record{Kind: kind, ID: id + "-junk", Expires: time.Now().Add(-time.Hour)}
 	if err := s.Insert(context.Background(), junk); err != nil || !remove {
 		return err
@@ -80,15 +79,15 @@ func writeOne(s *Store, id string, remove bool) error {
 	return nil
 }
 
-// acknowledged is the last that was said about an id.
+// acknowledged is the last acknowledged write of an id.
 type acknowledged struct {
 	verb    string
 	version uint64
 }
 
-// What was acknowledged before a kill -9 is in the file after it. A file lives
-// for some rounds, and two are worked on at a time: what a round looks at would
-// otherwise be all that the rounds before it wrote.
+// What was acknowledged before a kill -9 is in the file after it. A file is used for some rounds
+// only, and two files at a time: otherwise each round would check all writes of the rounds before
+// it.
 func TestKill(t *testing.T) {
 	const of = 10
 	n := storetest.Rounds(t, 10, 200)
@@ -122,8 +121,8 @@ func killRounds(t *testing.T, n int) {
 	}
 }
 
-// runAndKill has a process write, kills it at a random moment, and adds to said
-// what it acknowledged.
+// runAndKill starts a process that writes, kills it at a random moment, and adds to said what it
+// acknowledged.
 func runAndKill(t *testing.T, path string, round int, said map[string]acknowledged) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -138,7 +137,7 @@ func runAndKill(t *testing.T, path string, round int, said map[string]acknowledg
 	var kill sync.Once
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		kill.Do(func() { // the clock starts when it has begun to write
+		kill.Do(func() { // the time runs from its first write
 			time.AfterFunc(time.Duration(rand.IntN(100_000))*time.Microsecond, func() { _ = child.Process.Kill() })
 		})
 		var id string
@@ -150,7 +149,8 @@ func runAndKill(t *testing.T, path string, round int, said map[string]acknowledg
 	}
 	must(t, lines.Err())
 	err = child.Wait()
-	if code := child.ProcessState.ExitCode(); code != -1 && code != 1 { // killed, on Unix and on Windows
+	// Killed is -1 on Unix, and 1 on Windows.
+	if code := child.ProcessState.ExitCode(); code != -1 && code != 1 {
 		t.Fatalf("the process ended by itself: %v", err)
 	}
 }

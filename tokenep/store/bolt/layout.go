@@ -12,17 +12,17 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// The file has one bucket per kind, named as the kind, made when it is first
-// written to. A key is an id; a value is
+// The file has one bucket per kind, named as the kind, made when it is first written to. A key is
+// an id; a value is
 //
 //	version  8 bytes, big-endian
 //	expires  8 bytes, big-endian: Unix milliseconds, 0 for never
 //	data     the rest
 //
-// Two more buckets have names that no kind can have. formatBucket says which
-// layout this is. expiryBucket is an index of the records that expire, ordered
-// by when: a key is expires, kind, a NUL and the id; the value is empty. It is
-// written in the transaction that writes the record, and so never wrong.
+// Two more buckets have names that no kind can have. formatBucket has the version of this layout.
+// expiryBucket is an index of the records that expire, in the order in which they do: a key is
+// expires, kind, a NUL and the id, and the value is empty. It is written in the transaction that
+// writes the record, so it is always correct.
 var (
 	formatBucket = []byte("#format")
 	formatKey    = []byte("version")
@@ -32,7 +32,7 @@ var (
 
 const head = 16 // bytes of a value before its data
 
-// checkFormat marks a new file, and refuses one that is not of this layout.
+// checkFormat marks a new file, and refuses a file of another layout.
 func checkFormat(db *bbolt.DB) error {
 	known, empty := false, true
 	err := db.View(func(tx *bbolt.Tx) error {
@@ -48,7 +48,7 @@ func checkFormat(db *bbolt.DB) error {
 		return err
 	}
 	if !empty {
-		return fmt.Errorf("the file is not a store of format %s: it is of a newer version, or of another program", format)
+		return fmt.Errorf("the file is not a store of format %s: it was written by a newer version, or by another program", format)
 	}
 	return db.Update(func(tx *bbolt.Tx) error {
 		bucket, err := tx.CreateBucketIfNotExists(formatBucket)
@@ -89,7 +89,7 @@ func version(value []byte) uint64 { return binary.BigEndian.Uint64(value) }
 // millis reads when a value expires.
 func millis(value []byte) uint64 { return binary.BigEndian.Uint64(value[8:]) }
 
-// expiryKey returns the key in expiryBucket of a record.
+// expiryKey returns the key of a record in expiryBucket.
 func expiryKey(millis uint64, kind, id string) []byte {
 	key := make([]byte, 0, 8+len(kind)+1+len(id))
 	key = binary.BigEndian.AppendUint64(key, millis)
@@ -98,7 +98,7 @@ func expiryKey(millis uint64, kind, id string) []byte {
 	return append(key, id...)
 }
 
-// splitExpiryKey is the inverse of expiryKey. What it returns are copies.
+// splitExpiryKey is the inverse of expiryKey. It returns copies.
 func splitExpiryKey(key []byte) (millis uint64, kind, id string, ok bool) {
 	if len(key) < 8 {
 		return 0, "", "", false

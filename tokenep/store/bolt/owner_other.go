@@ -4,5 +4,5 @@ package bolt
 
 import "os"
 
-// keepOwner has nothing to do: here a file inherits who may use it from its directory.
+// keepOwner does nothing: on these systems a file inherits its permissions from the directory.
 func keepOwner(*os.File, string) error { return nil }

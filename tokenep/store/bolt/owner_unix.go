@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// keepOwner gives file to whom the file at path belongs, if there is one: an administrator restores for the user that the server runs as.
+// keepOwner gives file the owner of the file at path, if there is one: root may restore the store
+// of a server that runs as another user.
 func keepOwner(file *os.File, path string) error {
 	there, err := os.Stat(path)
 	if err != nil {

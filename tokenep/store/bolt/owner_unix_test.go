@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Who restores may be root, and whoever runs the server not: the store is the server's.
+// Root may restore the store of a server that runs as another user.
 func TestRestoreKeepsTheOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root gives files to others")

@@ -7,8 +7,9 @@ import (
 	"os"
 )
 
-// A place is where the open file was found, to notice when it is there no more: deleted, moved, or replaced by another. The
-// system goes on taking what is written to a file without a name, and drops it all when the process ends.
+// A place is the path of the open file, to notice when the file is deleted, moved or replaced by
+// another. The system still accepts writes to a file without a name, and discards them when the
+// process ends.
 type place struct {
 	path   string
 	file   fs.FileInfo // of the open file
@@ -18,18 +19,19 @@ type place struct {
 
 var errLostFile = errors.New("the file is no longer at its path")
 
-// check returns errLostFile while the path leads to no file, or to another. It costs about a microsecond, and an fsync a
-// thousand times that. Where the system does not say, the file is taken to be there. It is of the committer alone.
+// check returns errLostFile while there is no file at the path, or another one. It takes about a
+// microsecond, a thousandth of an fsync. If the system cannot tell, the file counts as present.
+// Only the committer calls it.
 func (p *place) check() error {
-	there, err := os.Stat(p.path) // follows links, as opening does
+	there, err := os.Stat(p.path) // follows links, as Open does
 	lost := errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(there, p.file)
 	switch {
 	case lost && !p.lost:
-		p.logger.Error("store: the file was deleted, moved or replaced while it is open, and writes are refused, since they would be lost; "+
+		p.logger.Error("store: the open file was deleted, moved or replaced; writes are refused, because they would be lost; "+
 			"move it back, or restart the server to use what is at the path; a backup taken before that is of the file that is open",
 			"path", p.path)
 	case p.lost && !lost:
-		p.logger.Info("store: the file is back, and writes are taken again", "path", p.path)
+		p.logger.Info("store: the file is back, and writes are accepted again", "path", p.path)
 	}
 	p.lost = lost
 	if lost {

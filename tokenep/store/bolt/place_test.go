@@ -15,8 +15,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// No write is acknowledged that a restart would not find. Reads go on, a backup has all that was acknowledged, and once
-// the file is back so are writes.
+// No write is acknowledged that would be lost by a restart. Reads continue, a backup has all that
+// was acknowledged, and writes continue when the file is back.
 func TestFileThatIsLost(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a file that is open stays where it is")
@@ -68,7 +68,7 @@ func TestFileThatIsLost(t *testing.T) {
 	}
 }
 
-// checkBackupOfLost puts a backup in a place of its own, and looks for what was acknowledged.
+// checkBackupOfLost opens a backup elsewhere, and checks that it has what was acknowledged.
 func checkBackupOfLost(t *testing.T, s *Store) {
 	t.Helper()
 	b, err := s.Backup(t.Context(), "s", "https://as.example")
@@ -83,7 +83,7 @@ func checkBackupOfLost(t *testing.T, s *Store) {
 	must(t, err)
 }
 
-// A path may be a link: where it leads is where the file is, wherever that link lies.
+// A path may be a link: what counts is the file that it leads to.
 func TestLinkedFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("links need a right there")
@@ -98,11 +98,11 @@ func TestLinkedFile(t *testing.T) {
 		t.Errorf("Insert: %v, want %v", err, errLostFile)
 	}
 	must(t, os.Remove(link))
-	must(t, os.Link(path, link)) // the same file by another way
+	must(t, os.Link(path, link)) // the same file by another link
 	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "b"}))
 }
 
-// BenchmarkPlace measures what each transaction pays for a look at the path.
+// BenchmarkPlace measures what the check of the path costs each transaction.
 func BenchmarkPlace(b *testing.B) {
 	s := open(b, file(b), Options{SweepInterval: -1})
 	for b.Loop() {

@@ -14,15 +14,15 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
-var errInUse = errors.New("the file is in use: one process can have it open, once")
+var errInUse = errors.New("the file is in use: only one process can have it open, and only once")
 
-// Restore puts a backup in the place of the file at path, and returns where the file that was there is kept: beside it, under
-// its name and the time now, or nowhere if there was none. The new file has the owner of the old one, and mode 0600. It fails if
-// a process has the file open.
+// Restore replaces the file at path with a backup. It returns the path where the old file is kept,
+// beside it under its name and the time now, or "" if there was none. The new file has the owner of
+// the old one, and mode 0600. Restore fails if a process has the file open.
 //
-// Before anything is replaced accept is asked about the origin of the backup, and the backup is copied and checked as CheckBackup does.
-// Then one rename replaces the file: whoever is killed in the middle, or has no room on the disk, leaves the file as it was,
-// and perhaps a copy beside it whose name ends in .part.
+// First accept is called with the origin of the backup, and the backup is copied and checked as by
+// CheckBackup. Then one rename replaces the file: if the process is killed before, or the disk is
+// full, the file stays as it was, perhaps with a copy beside it whose name ends in .part.
 func Restore(backup, path string, now time.Time, accept func(Origin) error) (kept string, err error) {
 	t, err := readTrailer(backup)
 	if err != nil {
@@ -32,7 +32,7 @@ func Restore(backup, path string, now time.Time, accept func(Origin) error) (kep
 		return "", err
 	}
 	if there, err := filepath.EvalSymlinks(path); err == nil {
-		path = there // a link stays one
+		path = there // a symbolic link stays one
 	}
 	locked, err := lockFile(path)
 	if err != nil {
@@ -47,19 +47,20 @@ func Restore(backup, path string, now time.Time, accept func(Origin) error) (kep
 		return "", fmt.Errorf("restoring %s: %w", path, err)
 	}
 	if runtime.GOOS == "windows" {
-		_ = locked.Close() // a file that is open cannot be replaced there
+		_ = locked.Close() // Windows cannot replace an open file
 	}
 	if kept, err = replaceFile(path, part, now); err != nil {
 		return "", errors.Join(fmt.Errorf("restoring %s: %w", path, err), os.Remove(part))
 	}
 	if kept != "" {
-		// A process that opened the file under its old name waits this long for the lock, and must not get it.
+		// A process that opened the file before the rename waits this long for the lock, and must
+		// not get it.
 		time.Sleep(lockWait + lockWait/4)
 	}
 	return kept, nil
 }
 
-// writePages makes a sound store of the backup, on the disk beside path, and returns its name.
+// writePages copies the pages of a backup to a file beside path, checks that, and returns its name.
 func (t *trailer) writePages(backup, path string) (part string, err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part") // mode 0600
 	if err != nil {
@@ -79,15 +80,16 @@ func (t *trailer) writePages(backup, path string) (part string, err error) {
 	return file.Name(), checkFile(file.Name())
 }
 
-// replaceFile gives path the file part, and another name to the file that it had.
+// replaceFile renames the file part to path, and keeps the old file under another name.
 func replaceFile(path, part string, now time.Time) (kept string, err error) {
 	kept = path + ".before-restore-" + now.UTC().Format("20060102T150405Z")
-	// A second name, and not a new one: at no moment is there no file at path, or a server that starts would make new keys.
+	// A hard link and not a rename, so that there is always a file at path: without one, a server
+	// that starts would make new keys.
 	switch err := os.Link(path, kept); {
 	case errors.Is(err, fs.ErrNotExist):
 		kept = ""
 	case err != nil:
-		return "", fmt.Errorf("keeping the file that is there: %w; move it away yourself, and try again", err)
+		return "", fmt.Errorf("keeping the old file: %w; move it away by hand, and try again", err)
 	}
 	if err := os.Rename(part, path); err != nil {
 		if kept != "" {
@@ -99,8 +101,8 @@ func replaceFile(path, part string, now time.Time) (kept string, err error) {
 	return kept, nil
 }
 
-// lockFile keeps other processes from opening the file until what it returns is closed. A file that is there no more, or is no
-// store any more, cannot be locked, and no process can open it.
+// lockFile keeps other processes from opening the file until the returned value is closed. A file
+// that is missing, or damaged, cannot be locked, but no process can open it either.
 func lockFile(path string) (io.Closer, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return io.NopCloser(nil), nil

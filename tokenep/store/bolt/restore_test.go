@@ -17,7 +17,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// stored returns the data of the record a in a file that nobody has open.
+// stored returns the data of the record a in a file that is not open.
 func stored(t testing.TB, path string) string {
 	t.Helper()
 	s, err := Open(path, Options{SweepInterval: -1})
@@ -78,7 +78,7 @@ func TestRestoreWhereNothingWas(t *testing.T) {
 	onlyFile(t, path)
 }
 
-// A store that was damaged is what a backup is for.
+// A damaged store can be replaced.
 func TestRestoreOverADamagedFile(t *testing.T) {
 	for name, content := range map[string]string{"empty": "", "junk": strings.Repeat("junk", 10_000)} {
 		path := file(t)
@@ -101,7 +101,7 @@ func TestRestoreFollowsALink(t *testing.T) {
 	}
 }
 
-// A restore that is refused leaves the file as it was, and nothing beside it.
+// A refused restore leaves the file as it was, and nothing beside it.
 func TestRestoreRefused(t *testing.T) {
 	good, err := os.ReadFile(backupOf(t, strings.Repeat("old", 5000)))
 	must(t, err)
@@ -137,7 +137,8 @@ func TestRestoreRefused(t *testing.T) {
 	unchanged("in use", inUse, "is in use")
 }
 
-// Whoever starts while a store is being restored gets the restored one, or none: not the one that is laid aside.
+// A process that starts during a restore opens the restored store or fails: it never opens the old
+// one.
 func TestRestoreLocksOutWhoStartsMeanwhile(t *testing.T) {
 	backup := backupOf(t, "old")
 	for range 5 {
@@ -174,7 +175,7 @@ func TestRestoreLocksOutWhoStartsMeanwhile(t *testing.T) {
 	}
 }
 
-// At no moment is there no file: a server that starts at it would make new keys.
+// There is always a file: without one, a server that starts would make new keys.
 func TestRestoreReplacesAtOnce(t *testing.T) {
 	path := closedStore(t, "new")
 	backup := backupOf(t, "old")
@@ -201,13 +202,14 @@ func TestRestoreReplacesAtOnce(t *testing.T) {
 	must(t, <-looked)
 }
 
-// The test runs itself again as the process to kill, told so by these.
+// These variables tell the test binary that it is the process to be killed.
 const (
 	restoreFrom = "STORE_RESTORE_FROM"
 	restoreTo   = "STORE_RESTORE_TO"
 )
 
-// Whoever is killed while restoring leaves the store that was there, or the restored one, and never a mixture or nothing.
+// A process that is killed during a restore leaves the old store or the restored one, never a
+// mixture or nothing.
 func TestRestoreKilled(t *testing.T) {
 	if from := os.Getenv(restoreFrom); from != "" {
 		fmt.Println("restoring")

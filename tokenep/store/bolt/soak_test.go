@@ -12,7 +12,7 @@ import (
 func TestSoak(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := open(t, file(t), Options{Now: func() time.Time { return now }, SweepInterval: -1})
-	s.db.NoSync = true // how the file grows is no matter of when
+	s.db.NoSync = true // fsync does not affect how the file grows
 	storetest.RunSoak(t, storetest.Soak{
 		Store: s, Now: s.now, Sweep: s.Sweep,
 		Pass: func(d time.Duration) {
@@ -35,7 +35,8 @@ func TestSoak(t *testing.T) {
 			}))
 			return storetest.Held{All: map[string]int{"records": records}, Expiring: map[string]int{"index": index}}
 		},
-		Size: func(t *testing.T) (n int64) { // up to the last page in use: the file itself doubles as it grows
+		// Up to the last page in use, because the file itself grows by doubling.
+		Size: func(t *testing.T) (n int64) {
 			must(t, s.db.View(func(tx *bbolt.Tx) error {
 				n = tx.Size()
 				return nil

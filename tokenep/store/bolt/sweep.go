@@ -6,21 +6,19 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// sweepBatch is how many expired records one transaction deletes: what a write
-// that shares the transaction waits longer is well below an fsync.
+// sweepBatch is how many expired records one transaction deletes. It delays a write that shares the
+// transaction by far less than an fsync.
 const sweepBatch = 64
 
-// Sweep deletes the records that have expired by now, and returns how many.
+// Sweep deletes the records that have expired, and returns how many there were.
 //
-// It reads them off the front of the expiry index. A cursor over the records
-// themselves would read the whole file again and again to find a few, and
-// keep old pages in use while it does. The index costs a write little: records
-// that expire together lie on one page of it, which a group of writes shares.
+// It reads them from the front of the expiry index. A cursor over the records themselves would read
+// the whole file each time to find a few, and keep old pages in use meanwhile. The index costs a
+// write little: records that expire together are on one page of it, which a group of writes shares.
 //
-// Each batch is found in a short read, and deleted in a write that goes to the
-// committer like any other, so that requests share its transaction
-// rather than wait behind it. The last is empty, so that a file that has been
-// lost is noticed also where nobody writes.
+// Each batch is found in a short read, and deleted in a write that goes to the committer like any
+// other, so that requests share its transaction rather than wait behind it. The last batch is
+// empty: it lets the committer notice a lost file even when there are no other writes.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
 	total := 0
 	for {
@@ -41,7 +39,7 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 	}
 }
 
-// expired returns up to sweepBatch keys of the index whose time has come.
+// expired returns up to sweepBatch keys of the index that have expired.
 func (s *Store) expired() (keys [][]byte, err error) {
 	now := uint64(max(0, s.now().UnixMilli()))
 	err = s.view(func(tx *bbolt.Tx) error {
@@ -64,8 +62,8 @@ func (s *Store) expired() (keys [][]byte, err error) {
 	return keys, nil
 }
 
-// remove deletes these keys of the index, and their records unless a Swap or
-// an Insert has given them another time meanwhile.
+// remove deletes these keys of the index and their records, except those that a Swap or an Insert
+// has given another time meanwhile.
 func remove(tx *bbolt.Tx, keys [][]byte) (removed int, err error) {
 	index := tx.Bucket(expiryBucket)
 	if index == nil {

@@ -75,7 +75,7 @@ func TestSweep(t *testing.T) {
 	sound(t, path)
 }
 
-// Between finding an expired record and deleting it, a Swap may renew it.
+// A Swap may renew an expired record after it was found and before it is deleted.
 func TestSweepBesideSwap(t *testing.T) {
 	path := file(t)
 	s := open(t, path, Options{SweepInterval: -1})

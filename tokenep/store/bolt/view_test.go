@@ -12,11 +12,13 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// Damage under the feet of a running Store fails verbs, and neither ends the process nor leaves a lock behind.
+// If the file of an open Store is damaged, verbs fail, but the process does not end and no lock
+// stays held.
 func TestFileDamagedWhileOpen(t *testing.T) {
 	for name, damage := range map[string]func(f *os.File, size int64) error{
 		"pages without sense": func(f *os.File, size int64) error {
-			_, err := f.WriteAt(bytes.Repeat([]byte{0xff}, int(size)-8192), 8192) // behind the two meta pages
+			// All but the two meta pages.
+			_, err := f.WriteAt(bytes.Repeat([]byte{0xff}, int(size)-8192), 8192)
 			return err
 		},
 		"a file that is cut off": func(f *os.File, _ int64) error { return f.Truncate(8192) },
@@ -37,7 +39,7 @@ func TestFileDamagedWhileOpen(t *testing.T) {
 			defer cancel()
 
 			r := store.Record{Kind: kind, ID: "7", Version: 1}
-			for range 2 { // the second finds what the first has left
+			for range 2 { // the second meets what the first has left
 				_, load := s.Load(ctx, kind, "7")
 				_, list := s.List(ctx, kind, "", "", 10)
 				_, sweep := s.Sweep(ctx)
@@ -50,7 +52,7 @@ func TestFileDamagedWhileOpen(t *testing.T) {
 					}
 				}
 			}
-			_ = s.Close() // it returns, and what it says is no matter
+			_ = s.Close() // it must return, with any error
 		})
 	}
 }

@@ -71,7 +71,7 @@ func (s *Store) Delete(ctx context.Context, kind, id string) error {
 	})
 }
 
-// put stores a value in place of was (nil: of none), and keeps the index true.
+// put stores a value instead of was (nil: there was none), and updates the index.
 func put(tx *bbolt.Tx, bucket *bbolt.Bucket, kind, id string, was, value []byte) error {
 	if was != nil && millis(was) != millis(value) {
 		if err := unindex(tx, kind, id, was); err != nil {
@@ -83,7 +83,7 @@ func put(tx *bbolt.Tx, bucket *bbolt.Bucket, kind, id string, was, value []byte)
 		if err != nil {
 			return err
 		}
-		index.FillPercent = 0.9 // keys come nearly in order
+		index.FillPercent = 0.9 // keys come almost in order
 		if err := index.Put(expiryKey(at, kind, id), []byte{}); err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func put(tx *bbolt.Tx, bucket *bbolt.Bucket, kind, id string, was, value []byte)
 	return bucket.Put([]byte(id), value)
 }
 
-// unindex takes a record with the value was out of the index.
+// unindex removes a record with the value was from the index.
 func unindex(tx *bbolt.Tx, kind, id string, was []byte) error {
 	if len(was) < head || millis(was) == 0 {
 		return nil

@@ -18,7 +18,7 @@ func BenchmarkInsert(b *testing.B) { bench(b).Insert(b) }
 func BenchmarkLoad(b *testing.B)   { bench(b).Load(b) }
 func BenchmarkSwap(b *testing.B)   { bench(b).Swap(b) }
 
-// bench has a map and a lock for its floor, with a copy in or out.
+// bench compares with a map and a lock, and a copy in or out.
 func bench(b *testing.B) storetest.Bench {
 	b.Helper()
 	var mu sync.RWMutex
@@ -41,10 +41,9 @@ func bench(b *testing.B) storetest.Bench {
 	}}
 }
 
-// BenchmarkLoadMillion measures a load of a random record among a million (ns/op).
-// of-thousand is its time as a multiple of the same among a thousand. Either is
-// one look in a map: what the million costs more is memory that no cache of the
-// processor holds, five times in turn.
+// BenchmarkLoadMillion measures a load of a random record among a million (ns/op). of-thousand is
+// the ratio of its time to that among a thousand. Both are one lookup in a map: a million cost five
+// accesses, one after another, to memory that is in no cache of the processor.
 func BenchmarkLoadMillion(b *testing.B) {
 	const turn = 1000
 	ids := make([]string, 1_000_000)
@@ -53,7 +52,7 @@ func BenchmarkLoadMillion(b *testing.B) {
 	}
 	few, many := filled(b, ids[:1000]), filled(b, ids)
 	load := func(s *memory.Store, among int) time.Duration {
-		batch := make([]string, turn) // as a request brings its id along
+		batch := make([]string, turn) // as the id is in a request
 		for i := range batch {
 			batch[i] = id(rand.IntN(among))
 		}
@@ -67,7 +66,7 @@ func BenchmarkLoadMillion(b *testing.B) {
 	}
 	var small, large time.Duration
 	turns := 0
-	for b.Loop() { // turn by turn, so that both see the same machine
+	for b.Loop() { // in turns, so that both run on the same machine
 		large += load(many, len(ids))
 		small += load(few, 1000)
 		turns++
@@ -77,7 +76,7 @@ func BenchmarkLoadMillion(b *testing.B) {
 	b.ReportMetric(float64(large)/float64(small), "of-thousand")
 }
 
-// id spreads numbers over all ids, as random ids are.
+// id spreads numbers over all ids, like random ids.
 func id(i int) string { return fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15) }
 
 func filled(b *testing.B, ids []string) *memory.Store {

@@ -2,21 +2,21 @@ package memory
 
 import "container/heap"
 
-// garbage is a heap of the items that expire, the next to expire first. Each
-// item knows its place, so that one that is swapped or deleted leaves at once:
-// a record that is renewed each second adds nothing.
+// garbage is a heap of the items that expire, the next to expire first. Each item has its index in
+// it, so that an item which is swapped or deleted is removed at once, and a record that is renewed
+// each second does not fill the heap.
 type garbage []*item
 
 var _ heap.Interface = (*garbage)(nil)
 
-// add puts an item that expires in its place.
+// add adds an item, if it expires.
 func (g *garbage) add(it *item) {
 	if !it.record.Expires.IsZero() {
 		heap.Push(g, it)
 	}
 }
 
-// remove takes an item out, if it is in.
+// remove removes an item, if it is there.
 func (g *garbage) remove(it *item) {
 	if it.index >= 0 {
 		heap.Remove(g, it.index)
@@ -45,7 +45,7 @@ func (g *garbage) Push(x any) {
 func (g *garbage) Pop() any {
 	last := len(*g) - 1
 	it := (*g)[last]
-	(*g)[last] = nil // or the heap would keep the record alive
+	(*g)[last] = nil // so that the record can be collected
 	*g = (*g)[:last]
 	it.index = -1
 	return it

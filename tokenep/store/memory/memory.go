@@ -18,9 +18,9 @@ const DefaultMax = 1 << 21
 
 // Options are the settings of a Store; the zero value is usable.
 type Options struct {
-	// Max is how many records the store holds, of all kinds together. When it
-	// is reached and none has expired, Insert returns store.ErrUnavailable:
-	// what lives is never dropped. 0 means DefaultMax.
+	// Max is how many records the store holds, of all kinds together. When it is reached and no
+	// record has expired, Insert returns store.ErrUnavailable: a live record is never dropped. 0
+	// means DefaultMax.
 	Max int
 
 	// Now is the clock that expiry is compared with; nil means time.Now.
@@ -32,23 +32,23 @@ type Store struct {
 	max int
 	now func() time.Time
 
-	mu      sync.RWMutex // held to write by all that writes, so that Swap compares and stores as one
+	mu      sync.RWMutex // so that Swap compares and stores at one moment
 	kinds   map[string]*kind
 	garbage garbage
 	count   int
 	closed  bool
 }
 
-// A kind holds the records of one kind. go-cache is here a map and its lock: it
-// expires by a clock of its own and keeps for ever what has a negative time to
-// live, so that records are stored without one, and dropped by the Store.
+// A kind has the records of one kind. go-cache serves as a map with a lock only. It has a clock of
+// its own, and never drops what is stored with a negative time to live; so records are stored
+// without one, and the Store drops them.
 type kind struct {
 	items *cache.Cache // id → *item
 	ids   order
 }
 
-// An item is a record at rest. All but index is never changed once the item can
-// be found, so that Load may copy from it without the lock; a Swap replaces it.
+// An item is a record at rest. Except for index it never changes once it can be found, so that Load
+// can copy it without the lock. A Swap replaces it.
 type item struct {
 	record store.Record
 	index  int // in garbage, guarded by Store.mu; -1 if the record never expires
@@ -78,12 +78,12 @@ func (s *Store) Insert(ctx context.Context, r store.Record) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	s.collect(2) // twice what is added, so that garbage shrinks while there is any
+	s.collect(2) // twice as many as are added, so that the garbage shrinks
 	if s.find(r.Kind, r.ID) != nil {
 		return store.ErrExists
 	}
 	if s.count >= s.max {
-		return fmt.Errorf("%w: memory holds %d records, its maximum", store.ErrUnavailable, s.count)
+		return fmt.Errorf("%w: memory is full, with %d records", store.ErrUnavailable, s.count)
 	}
 	k := s.kinds[r.Kind]
 	if k == nil {
@@ -152,8 +152,8 @@ func (s *Store) Delete(ctx context.Context, kind, id string) error {
 	return nil
 }
 
-// List implements store.Store. A page costs what it returns, not what the store
-// holds; who writes waits for it.
+// List implements store.Store. The cost depends on the size of the page and not of the store.
+// Writers wait for it.
 func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) ([]store.Record, error) {
 	if err := store.CheckList(kind, prefix, after, limit); err != nil {
 		return nil, err
@@ -183,8 +183,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// ready is called with the lock held: a caller may have waited for it until
-// its context ended.
+// ready is called with the lock held, because the caller's context may have ended while it waited
+// for that.
 func (s *Store) ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -217,9 +217,8 @@ func (s *Store) drop(it *item) {
 	s.count--
 }
 
-// collect drops up to n records that have expired, the oldest first. Insert
-// calls it, so that garbage goes when room is needed and no goroutine has to
-// look for it.
+// collect drops up to n records that have expired, the oldest first. Insert calls it, so that
+// garbage is dropped when room is needed, without a goroutine.
 func (s *Store) collect(n int) {
 	now := s.now()
 	for range n {
@@ -230,16 +229,16 @@ func (s *Store) collect(n int) {
 	}
 }
 
-// newItem copies r in.
+// newItem copies a record into the store.
 func newItem(r store.Record, version uint64) *item {
-	r.ID = strings.Clone(r.ID) // it may be a piece of a whole request
+	r.ID = strings.Clone(r.ID) // it may be a part of a whole request
 	r.Version = version
 	r.Data = bytes.Clone(r.Data)
 	r.Expires = store.At(r.Millis())
 	return &item{record: r, index: -1}
 }
 
-// copy copies the record out.
+// copy copies the record out of the store.
 func (it *item) copy() store.Record {
 	r := it.record
 	r.Data = bytes.Clone(r.Data)

@@ -19,7 +19,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// A full store drops what has expired, and nothing else.
+// A full store drops expired records, and no others.
 func TestFull(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := memory.New(memory.Options{Max: 3, Now: func() time.Time { return now }})
@@ -59,7 +59,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// What a Swap renewed is not garbage at its old time, and what it shortened is.
+// A record is garbage from the time that the last Swap has set, later or earlier than before.
 func TestSwapMovesExpiry(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := memory.New(memory.Options{Max: 2, Now: func() time.Time { return now }})
@@ -106,7 +106,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// Enough ids that blocks split, are emptied and go.
+// Enough ids that blocks are split, emptied and removed.
 func TestListManyIDs(t *testing.T) {
 	const n = 5000
 	s := memory.New(memory.Options{})

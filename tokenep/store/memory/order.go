@@ -9,9 +9,9 @@ import (
 // blockSize is how many ids a block holds before it is split.
 const blockSize = 512
 
-// An order is a set of ids in the order of their bytes: blocks of sorted ids,
-// in order. With a million ids, adding one is two binary searches and a move
-// within one block; List needs no scan, and go-cache offers only a copy of all.
+// An order is a set of ids in the order of their bytes: blocks of sorted ids, in order. To add one
+// to a million ids takes two binary searches and a move within one block. List needs no scan with
+// it, whereas go-cache can only copy all.
 type order [][]string
 
 // add adds an id that is not in the set.
@@ -22,7 +22,7 @@ func (o *order) add(id string) {
 			*o = order{{id}}
 			return
 		}
-		b-- // greater than all: it goes at the end of the last block
+		b-- // greater than all: append it to the last block
 	}
 	block := (*o)[b]
 	i, _ := slices.BinarySearch(block, id)
@@ -66,8 +66,8 @@ func (o order) page(prefix, after string, limit int) []string {
 	return ids
 }
 
-// block returns the index of the first block whose last id is not less than
-// id, or the number of blocks. No block is empty.
+// block returns the index of the first block whose last id is not less than id, or the number of
+// blocks. No block is empty.
 func (o order) block(id string) int {
 	b, _ := slices.BinarySearchFunc(o, id, func(block []string, id string) int {
 		return cmp.Compare(block[len(block)-1], id)

@@ -7,7 +7,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// Each Insert drops up to two that have expired, of whatever kind.
+// Each Insert drops up to two expired records, of any kind.
 func TestSoak(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := New(Options{Now: func() time.Time { return now }})
@@ -28,6 +28,6 @@ func TestSoak(t *testing.T) {
 				Expiring: map[string]int{"garbage": len(s.garbage)},
 			}
 		},
-		Lag: 16, // what expires within a step of the test
+		Lag: 16, // as many as expire within a step of the test
 	})
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// With sslmode=verify-full the server is believed who has a certificate of the
-// authority in sslrootcert for the name that is asked for, and no other.
+// With sslmode=verify-full, a server is trusted only with a certificate of the authority in
+// sslrootcert for the name in the address.
 func TestTLS(t *testing.T) {
 	ours, other := servertest.NewTLS(t), servertest.NewTLS(t)
 	server := servertest.For(t, servertest.Postgres, "fsync=off", "ssl=on", "ssl_cert_file="+ours.Cert, "ssl_key_file="+ours.Key)
@@ -39,7 +39,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// database makes an empty one, and returns its address and a connection to it.
+// database creates an empty database, and returns its address and a connection to it.
 func database(t *testing.T, name string) (string, *pgx.Conn) {
 	t.Helper()
 	address := shared.URL(t)
@@ -55,7 +55,7 @@ func database(t *testing.T, name string) (string, *pgx.Conn) {
 	return address, inside
 }
 
-// as returns an address with another user, who has the same password.
+// as returns the address with another user, who has the same password.
 func as(t *testing.T, user, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -64,7 +64,7 @@ func as(t *testing.T, user, address string) string {
 	return u.String()
 }
 
-// Who may neither make a table nor see another works on the table that is there.
+// A role that may neither create a table nor read another one can use the existing table.
 func TestFewestRights(t *testing.T) {
 	address, admin := database(t, "fewest")
 	_, err := open(t, address, Options{}).Load(t.Context(), kind, "none") // makes the tables
@@ -90,7 +90,7 @@ func TestFewestRights(t *testing.T) {
 	}
 }
 
-// Who owns a schema, and nothing else, makes the tables there.
+// A role that owns only a schema creates the tables there.
 func TestSchemaOfItsOwn(t *testing.T) {
 	address, admin := database(t, "owned")
 	for _, sql := range []string{
@@ -109,7 +109,7 @@ func TestSchemaOfItsOwn(t *testing.T) {
 	}
 }
 
-// Of ten that find an empty database at once, one makes the tables.
+// Of ten processes that find an empty database at once, one creates the tables.
 func TestMigrateAtOnce(t *testing.T) {
 	address, admin := database(t, "empty")
 	var all sync.WaitGroup
@@ -129,7 +129,7 @@ func TestMigrateAtOnce(t *testing.T) {
 	}
 }
 
-// A schema that a later version has made is not touched.
+// A schema of a later version is left alone.
 func TestSchemaOfLater(t *testing.T) {
 	address, admin := database(t, "later")
 	_, err := admin.Exec(t.Context(), "CREATE TABLE oauth_schema AS SELECT 99 AS version")
@@ -137,8 +137,7 @@ func TestSchemaOfLater(t *testing.T) {
 	storetest.Unavailable(t, open(t, address, Options{}), secret, 15*time.Second)
 }
 
-// Behind a pooler that gives each transaction another connection, nothing may
-// be prepared; all the rest is in one transaction each.
+// Behind a pooler that assigns a connection to each transaction, no statement may be prepared.
 func TestNothingPrepared(t *testing.T) {
 	address := shared.URL(t) + "?default_query_exec_mode=exec"
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, address, Options{Namespace: servertest.Namespace()}) })
@@ -152,7 +151,7 @@ func TestNothingPrepared(t *testing.T) {
 	}
 }
 
-// A database that was dropped and made anew under a running server gets its schema again.
+// A database that is dropped and created again during operation gets its schema again.
 func TestDatabaseMadeAnew(t *testing.T) {
 	address, admin := database(t, "anew")
 	s := open(t, address, Options{SweepInterval: -1})

@@ -13,7 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// durable starts a server that has each write on disk before it answers.
+// durable starts a database that has each write on disk before it answers.
 func durable(t testing.TB) storetest.Database {
 	t.Helper()
 	s := servertest.For(t, servertest.Postgres)
@@ -29,13 +29,13 @@ const secret = "word-of" // a part of each password
 
 func TestAway(t *testing.T) { storetest.RunAway(t, durable(t)) }
 
-// A server that hangs is no reason for requests to pile up.
+// Requests do not pile up while the database hangs.
 func TestHangs(t *testing.T) { storetest.RunSilent(t, durable(t)) }
 
-// What PostgreSQL acknowledged is there after a kill -9.
+// What PostgreSQL has acknowledged survives a kill -9.
 func TestKilled(t *testing.T) { storetest.RunKilled(t, durable(t)) }
 
-// A caller who leaves is let go at once.
+// A verb returns at once when its context is cancelled.
 func TestCallerLeaves(t *testing.T) {
 	server := durable(t)
 	s := server.Open(t, time.Minute)
@@ -54,7 +54,7 @@ func TestCallerLeaves(t *testing.T) {
 	}
 }
 
-// A reload is not kept by a server that hangs.
+// Close, and so a reload, does not wait for a database that hangs.
 func TestCloseWhileItHangs(t *testing.T) {
 	server := servertest.For(t, servertest.Postgres, "fsync=off")
 	const timeout = 300 * time.Millisecond
@@ -77,7 +77,7 @@ func TestCloseWhileItHangs(t *testing.T) {
 	}
 }
 
-// A server that accepts connections and says nothing is away too.
+// A server that accepts connections and sends nothing is unavailable too.
 func TestSilent(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -86,11 +86,12 @@ func TestSilent(t *testing.T) {
 	storetest.Unavailable(t, s, secret, 5*time.Second)
 }
 
-// A server that was demoted, and takes no writes but keeps its connections, is left for what a new connection leads to.
+// If a server was demoted, and refuses writes but keeps its connections, verbs use new connections.
 func TestDemoted(t *testing.T) {
 	address, admin := database(t, "demoted")
 	must(t, open(t, address, Options{SweepInterval: -1}).Insert(t.Context(), store.Record{Kind: kind, ID: "a"}))
-	_, err := admin.Exec(t.Context(), "ALTER DATABASE demoted SET default_transaction_read_only = on") // for new sessions
+	// This setting affects new sessions only.
+	_, err := admin.Exec(t.Context(), "ALTER DATABASE demoted SET default_transaction_read_only = on")
 	must(t, err)
 	s := open(t, address, Options{SweepInterval: -1})
 	for range 3 {
@@ -132,6 +133,6 @@ func TestMalformed(t *testing.T) {
 		"postgres://user:hunter2@localhost:port/db", "postgres://user:hunter2@localhost/db?sslmode=perhaps",
 	)
 	if _, err := Open(t.Context(), shared.URL(t), Options{Namespace: strings.Repeat("x", 65)}); err == nil {
-		t.Error("a namespace of 65 bytes was taken")
+		t.Error("a namespace of 65 bytes was accepted")
 	}
 }

@@ -12,9 +12,8 @@ func BenchmarkInsert(b *testing.B) { bench(b).Insert(b) }
 func BenchmarkLoad(b *testing.B)   { bench(b).Load(b) }
 func BenchmarkSwap(b *testing.B)   { bench(b).Swap(b) }
 
-// bench has a bare UPDATE of one row, and a bare SELECT, for its floor: a table
-// with a row for each caller. As in production each write is on disk before it
-// is answered.
+// bench compares with a bare UPDATE of one row and a bare SELECT, of a table with a row for each
+// caller. As in production, each write is on disk before it is answered.
 func bench(b *testing.B) storetest.Bench {
 	b.Helper()
 	s := open(b, servertest.For(b, servertest.Postgres).URL, Options{})

@@ -10,23 +10,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// migrations are the steps from an empty database to the schema of today, in
-// the order of their names. A step that was released never changes, and one that
-// is added must leave what servers of the version before can go on with.
+// migrations are the steps from an empty database to the current schema, in the order of their
+// names. A released step never changes. A new step must leave a schema that processes of the
+// previous version can still use.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 const (
-	// migrationLock is a number that no other user of the database should
-	// have for an advisory lock: the bytes of "oauthrec".
+	// migrationLock is the number of the advisory lock, which no other program should use: the
+	// bytes of "oauthrec".
 	migrationLock = 0x6f61757468726563
 
 	undefinedTable = "42P01" // SQLSTATE
 )
 
-// prepare brings the schema up to date before the first verb, and tries again
-// with the next if it could not.
+// prepare brings the schema up to date before the first verb, and tries again before the next if
+// that fails.
 func (s *Store) prepare(ctx context.Context) error {
 	if s.prepared.Load() {
 		return nil
@@ -44,7 +44,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Where there is nothing to do no right to do it is needed, nor a lock.
+	// If the schema is current, no right to change it is needed, and no lock.
 	version, err := schemaVersion(ctx, s.pool)
 	if err == nil && version < len(steps) {
 		version, err = s.migrate(ctx, steps)
@@ -53,13 +53,13 @@ func (s *Store) prepare(ctx context.Context) error {
 	case err != nil:
 		return err
 	case version > len(steps):
-		return fmt.Errorf("the schema has version %d, and this program knows %d: it is too old", version, len(steps))
+		return fmt.Errorf("the schema has version %d, but this program only knows versions up to %d", version, len(steps))
 	}
 	s.prepared.Store(true)
 	return nil
 }
 
-// migrate does the steps that are missing in one transaction, while others wait.
+// migrate does the missing steps in one transaction, while other processes wait.
 func (s *Store) migrate(ctx context.Context, steps []string) (version int, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
@@ -94,7 +94,7 @@ type queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// schemaVersion is how many steps were done: 0 in a database without the schema.
+// schemaVersion returns how many steps have been done: 0 in a database without the schema.
 func schemaVersion(ctx context.Context, q queryer) (version int, err error) {
 	err = q.QueryRow(ctx, "SELECT version FROM oauth_schema").Scan(&version)
 	if errors.Is(err, pgx.ErrNoRows) || errorCode(err) == undefinedTable {

@@ -21,22 +21,22 @@ import (
 
 // Options are the settings of a Store; the zero value is usable.
 type Options struct {
-	// Namespace keeps the records of one server from those of others in the
-	// same table; "" means "default". It is 64 bytes of text at most.
+	// Namespace separates the records of one authorization server from those of others in the same
+	// table; "" means "default". It has at most 64 bytes of UTF-8.
 	Namespace string
 
-	// Timeout bounds each verb, with all that it waits for; 0 means 3 seconds.
+	// Timeout bounds each verb, including all waits; 0 means 3 seconds.
 	Timeout time.Duration
 
-	// Logger is told of a sweep that failed. nil means slog.Default().
+	// Logger gets failed sweeps. nil means slog.Default().
 	Logger *slog.Logger
 
-	// SweepInterval is how often expired records are deleted: 0 means each
-	// minute, and less than 0 only when Sweep is called.
+	// SweepInterval is how often expired records are deleted: 0 means each minute, and less than 0
+	// means only when Sweep is called.
 	SweepInterval time.Duration
 
-	// slack is how long after its time a record is deleted, a minute: PostgreSQL
-	// goes by its own clock, which may be ahead of the callers'.
+	// slack is how long after Expires a record is deleted: a minute, because the clock of
+	// PostgreSQL may be ahead of the callers'.
 	slack time.Duration
 }
 
@@ -48,8 +48,8 @@ type Store struct {
 	slack     time.Duration
 
 	prepared  atomic.Bool
-	preparing chan struct{} // holds one value while the schema is looked at
-	renewed   atomic.Bool   // the connections were, less than a second ago
+	preparing chan struct{} // has one value while a verb checks the schema
+	renewed   atomic.Bool   // connections were renewed less than a second ago
 
 	stop    context.CancelFunc // ends the sweeps
 	running sync.WaitGroup
@@ -57,22 +57,20 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// errDSN does not show the connection string, nor any part of it: what is
-// malformed may have a piece of the password anywhere.
-var errDSN = errors.New("postgres: malformed connection string: want postgres://user:password@host:port/database?sslmode=verify-full, " +
+// errDSN shows no part of the connection string: if that is malformed, a part of the password may
+// be anywhere.
+var errDSN = errors.New("postgres: malformed connection string: expected postgres://user:password@host:port/database?sslmode=verify-full, " +
 	"with other characters than letters and digits in the password percent-encoded, or host=… user=… password='…' dbname=…")
 
-// Open returns the store at a connection string as libpq has it, and makes no
-// connection before the first verb needs one: while PostgreSQL is away the
-// verbs, and not Open, return store.ErrUnavailable. It fails if the string or the
-// options are wrong. No error shows the string.
+// Open returns the store at a connection string of libpq. It makes no connection, which the first
+// verb does: while PostgreSQL is unavailable the verbs, and not Open, return store.ErrUnavailable.
+// Open fails if the string or the options are wrong. No error shows the string.
 //
-// pool_max_conns in the string is how many connections there are at most, by
-// default 16.
+// pool_max_conns in the string limits the number of connections: 16 by default.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	o.Namespace = cmp.Or(o.Namespace, "default")
 	if len(o.Namespace) > 64 || strings.Contains(o.Namespace, "\x00") || strings.ToValidUTF8(o.Namespace, "") != o.Namespace {
-		return nil, fmt.Errorf("postgres: namespace %q is no text of at most 64 bytes", o.Namespace)
+		return nil, fmt.Errorf("postgres: namespace must be UTF-8 of at most 64 bytes, got %q", o.Namespace)
 	}
 	config, err := parse(dsn)
 	if err != nil {
@@ -119,9 +117,9 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// Close waits for the verbs that are being served, and ends the connections, but
-// no longer than the time-out of a verb: pgx takes its time to tell a server that
-// does not answer. Every later verb returns store.ErrUnavailable.
+// Close waits for the verbs that have begun, and ends the connections. It waits no longer than the
+// time-out of a verb, because pgx may take long to close a connection to a server that does not
+// answer. Every later verb returns store.ErrUnavailable.
 func (s *Store) Close() error {
 	s.stop()
 	s.running.Wait()
@@ -137,8 +135,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// do runs a verb on a schema that is up to date, within the time-out, and makes
-// its error one of the contract.
+// do runs a verb on a current schema, within the time-out, and turns its error into one of the
+// contract.
 func do[T any](ctx context.Context, s *Store, verb func(context.Context) (T, error)) (T, error) {
 	return engine.Do(ctx, s.line, func(ctx context.Context) (none T, _ error) {
 		value, err := none, s.prepare(ctx)
@@ -146,7 +144,7 @@ func do[T any](ctx context.Context, s *Store, verb func(context.Context) (T, err
 			value, err = verb(ctx)
 		}
 		switch errorCode(err) {
-		case undefinedTable: // the database was made anew: so is the schema, before the next verb
+		case undefinedTable: // the database was created anew: prepare it again
 			s.prepared.Store(false)
 		case readOnlyTransaction:
 			s.connectAnew()
@@ -157,9 +155,10 @@ func do[T any](ctx context.Context, s *Store, verb func(context.Context) (T, err
 
 const readOnlyTransaction = "25006" // SQLSTATE
 
-// connectAnew has the next verbs make new connections. A server that was the primary, and is a standby now, can keep those that it
-// has; another takes the writes, to which the host name or target_session_attrs lead who connects now. It
-// does so once a second at most: where there is no other, a connection for each verb would be a burden to those that read.
+// connectAnew makes the next verbs open new connections. A server that was the primary and is a
+// standby now may keep its connections, while the host name or target_session_attrs lead a new
+// connection to the server that accepts writes. It acts at most once a second: if there is no such
+// server, a new connection for each verb would slow down reads.
 func (s *Store) connectAnew() {
 	if s.renewed.CompareAndSwap(false, true) {
 		s.pool.Reset()
@@ -167,7 +166,7 @@ func (s *Store) connectAnew() {
 	}
 }
 
-// errorCode is the SQLSTATE of an error that PostgreSQL has sent, and "" of others.
+// errorCode returns the SQLSTATE of an error that PostgreSQL has sent, and "" for others.
 func errorCode(err error) string {
 	if sent, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return sent.Code

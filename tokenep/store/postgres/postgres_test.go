@@ -11,7 +11,7 @@ import (
 
 const kind = "thing"
 
-// shared has no need to survive anything.
+// shared is not durable.
 var shared = servertest.Share(servertest.Postgres, "fsync=off")
 
 func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
@@ -28,7 +28,7 @@ func open(t testing.TB, url string, o Options) *Store {
 	return s
 }
 
-// one opens the shared server with a namespace of its own.
+// one opens the shared database with a namespace of its own.
 func one(t testing.TB) *Store {
 	t.Helper()
 	return open(t, shared.URL(t), Options{Namespace: servertest.Namespace()})

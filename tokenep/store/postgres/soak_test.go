@@ -8,7 +8,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// The slack is as much shorter as the day.
+// The slack is shorter by the same factor as the day.
 func TestSoak(t *testing.T) {
 	server := servertest.For(t, servertest.Postgres, "fsync=off")
 	s := open(t, server.URL, Options{SweepInterval: -1, slack: time.Minute / time.Duration(storetest.Scale())})

@@ -2,11 +2,11 @@ package postgres
 
 import "context"
 
-// sweepBatch is how many rows one statement deletes: few enough that it is done,
-// and its locks are gone, within milliseconds.
+// sweepBatch is how many rows one statement deletes: few enough that it ends, and its locks with
+// it, within milliseconds.
 const sweepBatch = 200
 
-// What another server's sweep is deleting, or a Swap is changing, is skipped.
+// Rows that another process is sweeping, or a Swap is changing, are skipped.
 const sweepSQL = `
 WITH gone AS MATERIALIZED (
 	SELECT namespace, kind, id FROM oauth_records
@@ -16,8 +16,8 @@ WITH gone AS MATERIALIZED (
 DELETE FROM oauth_records AS r USING gone
 WHERE r.namespace = gone.namespace AND r.kind = gone.kind AND r.id = gone.id`
 
-// Sweep deletes the records of all namespaces that expired more than a minute
-// ago, in small batches, and returns how many.
+// Sweep deletes the records of all namespaces that expired more than a minute ago, in small
+// batches, and returns how many.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
 	total := 0
 	for {

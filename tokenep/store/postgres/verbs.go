@@ -50,7 +50,7 @@ func (s *Store) Swap(ctx context.Context, old, next store.Record) error {
 	if err := store.CheckSwap(old, next); err != nil {
 		return err
 	}
-	version := int64(old.Version) // a version that does not fit becomes negative, as none is
+	version := int64(old.Version) // a version that does not fit becomes negative, and matches none
 	return s.write(ctx, store.ErrConflict, swapSQL, s.namespace, old.Kind, []byte(old.ID), version, data(next), expiry(next))
 }
 
@@ -120,8 +120,8 @@ func expiry(r store.Record) *time.Time {
 	return &at
 }
 
-// end returns the first of all ids behind those that begin with prefix: the
-// prefix with its last byte one higher. It is nil, for NULL, if there is none.
+// end returns the upper bound of the ids that begin with prefix: the prefix whose last byte is one
+// higher. It is nil, for NULL, if there is no bound.
 func end(prefix string) []byte {
 	for end := []byte(prefix); len(end) > 0; end = end[:len(end)-1] {
 		if last := len(end) - 1; end[last] < 0xff {

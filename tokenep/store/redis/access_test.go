@@ -18,8 +18,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// With a private authority the server is believed who has a certificate of it
-// for the name that is asked for, and no other.
+// With a private authority, a server is trusted only with a certificate of that authority for the
+// name in the URL.
 func TestTLS(t *testing.T) {
 	ours, other := servertest.NewTLS(t), servertest.NewTLS(t)
 	port := servertest.FreePort(t)
@@ -55,18 +55,20 @@ func TestTLS(t *testing.T) {
 	)
 }
 
-// documentedUser makes the user that the package documents, and returns a URL with it.
+// documentedUser creates the user that the package documents, and returns a URL with it.
 func documentedUser(t *testing.T, address string, more ...any) string {
 	t.Helper()
 	text, err := os.ReadFile("doc.go")
 	must(t, err)
-	line := regexp.MustCompile(`ACL SETUSER oauth on >password (.*)`).FindSubmatch(text)
-	if line == nil {
+	lines := regexp.MustCompile(`ACL SETUSER oauth (?:on >password )?(.*)`).FindAllSubmatch(text, -1)
+	if len(lines) == 0 {
 		t.Fatal("doc.go has no ACL SETUSER")
 	}
 	args := []any{"acl", "setuser", "oauth", "reset", "on", ">" + servertest.Password}
-	for _, field := range strings.Fields(string(line[1])) {
-		args = append(args, field)
+	for _, line := range lines {
+		for _, field := range strings.Fields(string(line[1])) {
+			args = append(args, field)
+		}
 	}
 	options, err := redis.ParseURL(address)
 	must(t, err)
@@ -79,7 +81,7 @@ func documentedUser(t *testing.T, address string, more ...any) string {
 	return u.String()
 }
 
-// The user that is documented may do all that the store does, and nothing else.
+// The documented user may do all that the store does, and nothing else.
 func TestFewestRights(t *testing.T) {
 	server := servertest.For(t, servertest.Redis, "--appendfsync", "no")
 	address := documentedUser(t, server.URL)
@@ -109,7 +111,7 @@ func TestCluster(t *testing.T) {
 	u.User = url.UserPassword("oauth", servertest.Password)
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, u.String(), Options{Namespace: servertest.Namespace()}) })
 
-	// With a node away its part of the records is, and comes back with it.
+	// While a node is down its records are unavailable, and no others.
 	s := open(t, u.String(), Options{Timeout: 300 * time.Millisecond})
 	for _, id := range ids {
 		must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: id, Expires: time.Now().Add(time.Hour)}))
@@ -130,7 +132,7 @@ func TestCluster(t *testing.T) {
 		t.Error("a sweep without one node says nothing of it")
 	}
 	must(t, nodes[1].Start())
-	documentedUser(t, nodes[1].URL, "+cluster|slots") // it was in no file
+	documentedUser(t, nodes[1].URL, "+cluster|slots") // a restart forgets the user
 	away, err := len(ids), error(nil)
 	for range 100 {
 		if away, err = loadAll(t, s); away == 0 {
@@ -145,7 +147,7 @@ func TestCluster(t *testing.T) {
 
 var ids = strings.Fields("a b c d e f g h i j k l m n o p q r s t u v w x y z")
 
-// loadAll returns how many cannot be had, and why.
+// loadAll returns how many records are unavailable, and the last error.
 func loadAll(t *testing.T, s *Store) (away int, last error) {
 	t.Helper()
 	for _, id := range ids {

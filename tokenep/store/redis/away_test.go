@@ -10,7 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// durable starts a server that has each write on disk before it answers.
+// durable starts a database that has each write on disk before it answers.
 func durable(t testing.TB) storetest.Database {
 	t.Helper()
 	s := servertest.For(t, servertest.Redis)
@@ -26,10 +26,10 @@ const secret = "word-of" // a part of each password
 
 func TestAway(t *testing.T) { storetest.RunAway(t, durable(t)) }
 
-// A server that hangs is no reason for requests to pile up.
+// Requests do not pile up while the database hangs.
 func TestHangs(t *testing.T) { storetest.RunSilent(t, durable(t)) }
 
-// What Redis acknowledged is there after a kill -9, with appendfsync always.
+// What Redis has acknowledged survives a kill -9, with appendfsync always.
 func TestKilled(t *testing.T) { storetest.RunKilled(t, durable(t)) }
 
 func TestClosed(t *testing.T) {
@@ -51,6 +51,6 @@ func TestMalformed(t *testing.T) {
 		"redis://user:%zzhunter2@localhost", "redis://user:hunter2@localhost/zero", "redis://localhost?hunter2=1",
 	)
 	if _, err := Open(t.Context(), shared.URL(t), Options{Namespace: strings.Repeat("x", 65)}); err == nil {
-		t.Error("a namespace of 65 bytes was taken")
+		t.Error("a namespace of 65 bytes was accepted")
 	}
 }

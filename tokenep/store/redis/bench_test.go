@@ -14,8 +14,8 @@ func BenchmarkInsert(b *testing.B) { bench(b).Insert(b) }
 func BenchmarkLoad(b *testing.B)   { bench(b).Load(b) }
 func BenchmarkSwap(b *testing.B)   { bench(b).Swap(b) }
 
-// bench has a bare SET with a time to live, and a bare GET, for its floor. As in
-// production each write is on disk before it is answered.
+// bench compares with a bare SET with a time to live, and a bare GET. As in production, each write
+// is on disk before it is answered.
 func bench(b *testing.B) storetest.Bench {
 	b.Helper()
 	s := open(b, servertest.For(b, servertest.Redis).URL, Options{})

@@ -15,11 +15,11 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// errURL does not show the URL, nor any part of it: what is malformed may have
-// a piece of the password where a port or a path should be.
-var errURL = errors.New("redis: malformed URL: want redis://user:password@host:port/database, or rediss:// for TLS, " +
+// errURL shows no part of the URL: if that is malformed, a part of the password may be where a port
+// or a path should be.
+var errURL = errors.New("redis: malformed URL: expected redis://user:password@host:port/database, or rediss:// for TLS, " +
 	"or unix://path/to/socket; a cluster has further nodes in ?addr=host:port; " +
-	"a password with other than letters and digits is percent-encoded")
+	"other characters than letters and digits in the password must be percent-encoded")
 
 // connect returns a client for a URL; it makes no connection.
 func connect(address string, timeout time.Duration) (redis.UniversalClient, error) {
@@ -31,7 +31,7 @@ func connect(address string, timeout time.Duration) (redis.UniversalClient, erro
 	var trusted *x509.CertPool
 	if file := query.Get("ca_file"); file != "" {
 		if u.Scheme != "rediss" {
-			return nil, errors.New("redis: ca_file is for rediss://")
+			return nil, errors.New("redis: ca_file requires rediss://")
 		}
 		if trusted, err = authorities(file); err != nil {
 			return nil, err
@@ -68,15 +68,14 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// trust does without a configuration, where there is no TLS, and leaves the
-// system's authorities if there are no others.
+// trust sets the authorities that are trusted; nil means the system's. It does nothing without TLS.
 func trust(c *tls.Config, authorities *x509.CertPool) {
 	if c != nil {
 		c.RootCAs = authorities
 	}
 }
 
-// insecure reports whether a certificate would be taken without a look.
+// insecure reports whether the client does not verify certificates.
 func insecure(client redis.UniversalClient) bool {
 	var c *tls.Config
 	switch client := client.(type) {
@@ -88,7 +87,7 @@ func insecure(client redis.UniversalClient) bool {
 	return c != nil && c.InsecureSkipVerify
 }
 
-// settings keeps what the URL says, and fits the rest to the time-out of a verb.
+// settings keeps the options of the URL, and sets the others to fit the time-out of a verb.
 func settings(c *redis.Options, timeout time.Duration) *redis.Options {
 	c.PoolSize = cmp.Or(c.PoolSize, poolSize())
 	c.DialTimeout = cmp.Or(c.DialTimeout, timeout)
@@ -96,7 +95,7 @@ func settings(c *redis.Options, timeout time.Duration) *redis.Options {
 	c.PoolTimeout = cmp.Or(c.PoolTimeout, timeout)
 	c.ContextTimeoutEnabled = true
 	c.MaxRetries, c.DialerRetries = -1, 1 // see once
-	// Nothing is asked for that a user of few rights might not be allowed.
+	// No command is sent that a user with few rights may not be allowed.
 	c.DisableIdentity, c.MaintNotificationsConfig = true, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return c
 }
@@ -108,7 +107,8 @@ func clusterSettings(c *redis.ClusterOptions, timeout time.Duration) *redis.Clus
 	c.PoolTimeout = cmp.Or(c.PoolTimeout, timeout)
 	c.ContextTimeoutEnabled = true
 	c.MaxRetries, c.DialerRetries = -1, 1
-	// Writes are not sent again, so that no failure tells of a fail-over.
+	// Writes are not sent again, so no error leads to a reload of the cluster's state after a
+	// fail-over.
 	c.ClusterStateReloadInterval = 5 * time.Second
 	c.DisableRoutingPolicies = true // each command has a key
 	c.DisableIdentity, c.MaintNotificationsConfig = true, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

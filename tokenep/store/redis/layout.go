@@ -9,17 +9,17 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A kind is spread over this many slots of a cluster. It is a part of where
-// records are, and can never change.
+// A kind is spread over this many slots of a cluster. It can never change, because the place of a
+// record depends on it.
 const shards = 16
 
-// The value of a record is its version and when it expires (Unix milliseconds,
-// 0 is never), each as 8 bytes with the highest first, and its data.
+// The value of a record is its version and its expiry (Unix milliseconds, 0 for never), each 8
+// bytes, big-endian, and then its data.
 const head = 16
 
 var errDamaged = errors.New("a value is too short to be a record")
 
-// shard is one slot of a kind: what is in braces decides where a key lies, so
+// shard is the beginning of keys in one slot of a kind. The part in braces determines the slot, so
 // that records and their indexes are together.
 type shard string
 
@@ -27,19 +27,23 @@ func (s *Store) shard(kind string, number uint32) shard {
 	return shard(fmt.Sprintf("oauth:{%s:%s:%x}", s.namespace, kind, number))
 }
 
-// place returns where a record is.
+// place returns the shard of a record.
 func (s *Store) place(kind, id string) shard {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id))
 	return s.shard(kind, h.Sum32()%shards)
 }
 
-// kinds is where the names of all kinds are that there ever were.
+// kinds returns the key of the set of all kinds that there have ever been.
 func (s *Store) kinds() string { return fmt.Sprintf("oauth:{%s}kinds", s.namespace) }
 
 func (s shard) record(id string) string { return string(s) + ":" + id }
-func (s shard) ids() string             { return string(s) + "ids" }     // a sorted set with all scores 0, so ordered by id
-func (s shard) expiry() string          { return string(s) + "expires" } // a sorted set: by when Redis drops the record
+
+// ids returns the key of a sorted set of ids, all with score 0: in the order of the ids.
+func (s shard) ids() string { return string(s) + "ids" }
+
+// expiry returns the key of a sorted set of ids, by when Redis drops the record.
+func (s shard) expiry() string { return string(s) + "expires" }
 
 func encode(r store.Record, version uint64) []byte {
 	value := make([]byte, 0, head+len(r.Data))

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// go-redis has one logger for the whole process, which belongs to whoever builds that. The test runs
-// in a process of its own, whose standard error is the default of that logger.
+// go-redis has one logger for the whole process, for all of its clients. The test runs in a process
+// of its own, where that logger writes to the standard error.
 func TestLoggerOfTheProcessIsLeftAlone(t *testing.T) {
 	if os.Getenv("OTHER_CLIENT") != "" {
 		open(t, "redis://127.0.0.1:1", Options{})
@@ -29,7 +29,8 @@ func TestLoggerOfTheProcessIsLeftAlone(t *testing.T) {
 	}
 }
 
-// While Redis is unavailable go-redis logs failed connections, but not without end, and no password.
+// While Redis is unavailable, go-redis logs a limited number of failed connections, without the
+// password.
 func TestFewLinesAreLogged(t *testing.T) {
 	if os.Getenv("MANY_VERBS") != "" {
 		s := open(t, "redis://:"+secret+"@127.0.0.1:1?pool_size=8", Options{})

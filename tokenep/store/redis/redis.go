@@ -18,24 +18,23 @@ import (
 
 // Options are the settings of a Store; the zero value is usable.
 type Options struct {
-	// Namespace keeps the records of one server from those of others in the
-	// same database; "" means "default". It is 64 bytes at most, and has no braces.
+	// Namespace separates the records of one authorization server from those of others in the same
+	// database; "" means "default". It has at most 64 bytes and no braces.
 	Namespace string
 
-	// Timeout bounds each verb, with all that it waits for; 0 means 3 seconds. A
-	// caller's deadline does too; a cancel is noticed when Redis answers.
+	// Timeout bounds each verb, including all waits; 0 means 3 seconds. A caller's deadline does
+	// too; a cancellation is only noticed when Redis answers.
 	Timeout time.Duration
 
-	// Logger is told of a sweep that failed, and of a URL that loosens TLS. nil
-	// means slog.Default().
+	// Logger gets failed sweeps, and a warning of a URL that weakens TLS. nil means slog.Default().
 	Logger *slog.Logger
 
-	// SweepInterval is how often the indexes are cleaned of what Redis has
-	// dropped: 0 means each minute, and less than 0 only when Sweep is called.
+	// SweepInterval is how often records that Redis has dropped are removed from the indexes: 0
+	// means each minute, and less than 0 means only when Sweep is called.
 	SweepInterval time.Duration
 
-	// slack is how long after its time Redis drops a record, a minute: Redis goes
-	// by its own clock, which may be ahead of the callers'.
+	// slack is how long after Expires Redis drops a record: a minute, because the clock of Redis
+	// may be ahead of the callers'.
 	slack time.Duration
 }
 
@@ -45,7 +44,7 @@ type Store struct {
 	namespace string
 	line      *engine.Line
 	slack     time.Duration
-	known     sync.Map // the kinds that Redis was told of
+	known     sync.Map // the kinds that are in the set kinds of Redis
 
 	stop    context.CancelFunc // ends the sweeps
 	running sync.WaitGroup
@@ -53,21 +52,19 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open returns the store at a URL as go-redis reads it, and makes no connection
-// before the first verb needs one: while Redis is away the verbs, and not Open,
-// return store.ErrUnavailable. It fails if the URL or the options are wrong. No
-// error shows the URL.
+// Open returns the store at a URL in the form that go-redis reads. It makes no connection, which
+// the first verb does: while Redis is unavailable the verbs, and not Open, return
+// store.ErrUnavailable. Open fails if the URL or the options are wrong. No error shows the URL.
 //
-// The settings of go-redis may be parameters of the URL, such as pool_size. A
-// URL with a parameter addr, which may be repeated, is that of a cluster. With
-// rediss:// the parameter ca_file names a file of certificates, in PEM, of the
-// authorities that are trusted instead of the system's.
+// Settings of go-redis, such as pool_size, can be parameters of the URL. A URL with the parameter
+// addr, which may be repeated, is that of a cluster. With rediss:// the parameter ca_file names a
+// PEM file with the certificates of the authorities that are trusted instead of the system's.
 func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if o.Namespace == "" {
 		o.Namespace = "default"
 	}
 	if len(o.Namespace) > 64 || strings.ContainsAny(o.Namespace, "{}") {
-		return nil, fmt.Errorf("redis: namespace %q is longer than 64 bytes or has braces", o.Namespace)
+		return nil, fmt.Errorf("redis: namespace must have at most 64 bytes and no braces, got %q", o.Namespace)
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
@@ -82,7 +79,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		line: &engine.Line{Name: "redis", Timeout: o.Timeout, Answer: answer},
 	}
 	if insecure(client) {
-		logger.Warn("store: the certificate of Redis is not verified, since its URL says skip_verify")
+		logger.Warn("store: the certificate of Redis is not verified, because its URL has skip_verify")
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.running.Go(func() { engine.Sweep(ctx, o.SweepInterval, logger, s.Sweep) })

@@ -16,7 +16,7 @@ import (
 
 const kind = "thing"
 
-// shared has no need to survive anything.
+// shared is not durable.
 var shared = servertest.Share(servertest.Redis, "--appendfsync", "no")
 
 func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
@@ -33,7 +33,7 @@ func open(t testing.TB, url string, o Options) *Store {
 	return s
 }
 
-// one opens the shared server with a namespace of its own.
+// one opens the shared database with a namespace of its own.
 func one(t testing.TB) *Store {
 	t.Helper()
 	return open(t, shared.URL(t), Options{Namespace: servertest.Namespace()})
@@ -62,7 +62,7 @@ func TestShared(t *testing.T) {
 	})
 }
 
-// sound reports where an index and the records of a namespace differ.
+// sound reports differences between the indexes and the records of a namespace.
 func sound(t testing.TB, s *Store) {
 	t.Helper()
 	ctx := context.Background()

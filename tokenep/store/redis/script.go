@@ -8,12 +8,12 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
-// Each script gets the keys of a record, its index of ids and its index of
-// times. A script runs by itself on the node that has these keys, and happens
-// as a whole: that is the compare-and-swap, and why an index tells the truth.
+// Each script gets the keys of a record, its index of ids and its index of times. Redis runs a
+// script atomically on the node that has these keys. That makes it a compare-and-swap, and keeps
+// the indexes correct.
 var (
-	// KEYS: record, ids, expires. ARGV: id, value, when to drop it or 0.
-	// Returns 1, or 0 if there is a record.
+	// KEYS: record, ids, expires. ARGV: id, value, when to drop it or 0. Returns 1, or 0 if there
+	// is a record.
 	insert = newScript(`
 if ARGV[3] == "0" then
 	if not redis.call("SET", KEYS[1], ARGV[2], "NX") then return 0 end
@@ -26,8 +26,8 @@ redis.call("ZADD", KEYS[2], 0, ARGV[1])
 return 1
 `)
 
-	// KEYS: record, ids, expires. ARGV: id, value, when to drop it or 0, the
-	// version to replace as 8 bytes. Returns 1, or 0 on a conflict.
+	// KEYS: record, ids, expires. ARGV: id, value, when to drop it or 0, the version to replace as
+	// 8 bytes. Returns 1, or 0 on a conflict.
 	swap = newScript(`
 local was = redis.call("GETRANGE", KEYS[1], 0, 15)
 if string.sub(was, 1, 8) ~= ARGV[4] then return 0 end
@@ -50,9 +50,8 @@ redis.call("ZREM", KEYS[3], ARGV[1])
 return 1
 `)
 
-	// KEYS: ids, expires. ARGV: how many at the most. Takes out of the indexes
-	// what Redis has dropped, and returns how many. It need not look at the
-	// records: their times are those in the index.
+	// KEYS: ids, expires. ARGV: how many at most. Removes from the indexes what Redis has dropped,
+	// and returns how many. It need not read the records, because the index has their times.
 	sweep = newScript(`
 local time = redis.call("TIME")
 local now = string.format("(%.0f", time[1] * 1000 + math.floor(time[2] / 1000))
@@ -65,20 +64,19 @@ return #gone
 `)
 )
 
-// A script is known to a node by the hash of its text, once it has run there.
+// A node knows a script by the hash of its text, once it has run there.
 type script struct{ text, hash string }
 
 func newScript(text string) script { return script{text, redis.NewScript(text).Hash()} }
 
-// once is a command that is sent once. A write whose answer was lost may have
-// happened: sent again, an Insert would find its own record and report that
-// somebody else had been first.
+// once is a command that is never sent again. A write whose answer was lost may have happened: a
+// second Insert would find its own record and return ErrExists.
 type once struct{ *redis.Cmd }
 
-// NoRetry is what the client asks a command before it sends it again.
+// NoRetry keeps go-redis from sending the command again.
 func (once) NoRetry() bool { return true }
 
-// write is a verb that is a script, and returns none as the error if it wrote nothing.
+// write runs a verb that is a script, and returns none as the error if it wrote nothing.
 func (s *Store) write(ctx context.Context, none error, script script, keys []string, args ...any) error {
 	_, err := engine.Do(ctx, s.line, func(ctx context.Context) (int, error) {
 		n, err := s.run(ctx, script, keys, args...)
@@ -90,8 +88,8 @@ func (s *Store) write(ctx context.Context, none error, script script, keys []str
 	return err
 }
 
-// run runs a script that returns a number. A node that does not know the script
-// has run nothing, and is sent the text.
+// run runs a script that returns a number. A node that does not know the script has run nothing,
+// and then gets its text.
 func (s *Store) run(ctx context.Context, script script, keys []string, args ...any) (int, error) {
 	cmd := once{call(ctx, "evalsha", script.hash, keys, args)}
 	err := s.client.Process(ctx, cmd)

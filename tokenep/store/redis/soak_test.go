@@ -12,17 +12,17 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// The slack is as much shorter as the day.
+// The slack is shorter by the same factor as the day.
 func TestSoak(t *testing.T) {
 	server := servertest.For(t, servertest.Redis, "--appendfsync", "no", "--hz", "100")
 	s := open(t, server.URL, Options{SweepInterval: -1, slack: time.Minute / time.Duration(storetest.Scale())})
 	storetest.RunSoak(t, storetest.Soak{
 		Store: s, Now: time.Now, Sweep: s.Sweep, Held: func(t *testing.T) storetest.Held { return held(t, s.client.(*redis.Client)) },
-		Slack: s.slack, Lag: 25, // Redis looks for what has expired as it finds time
+		Slack: s.slack, Lag: 25, // Redis drops expired keys when it has time
 	})
 }
 
-// held counts keys as Redis does, with those that have expired and are not gone yet.
+// held counts keys as Redis does, including those that have expired and are not dropped yet.
 func held(t *testing.T, client *redis.Client) storetest.Held {
 	t.Helper()
 	ctx := context.Background()
@@ -43,7 +43,7 @@ func held(t *testing.T, client *redis.Client) storetest.Held {
 			expires += int(n)
 		}
 		must(t, err)
-		records-- // it was none
+		records-- // the set of kinds is not a record
 	}
 	must(t, keys.Err())
 	return storetest.Held{All: map[string]int{"records": int(records), "ids": ids}, Expiring: map[string]int{"expires": expires}}

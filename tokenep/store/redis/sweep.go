@@ -6,16 +6,15 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
 )
 
-// sweepStep is how many entries of an index one script takes out: Redis does
-// nothing else while a script runs.
+// sweepStep is how many entries of an index one script removes. Redis does nothing else while a
+// script runs.
 const sweepStep = 100
 
-// Sweep takes out of the indexes what Redis has dropped by itself, in small
-// steps, and returns how many entries that were. Any number of processes may
-// do it at once. It goes over all kinds that there ever were in the database, also
-// if this process knows none of them.
+// Sweep removes from the indexes what Redis has dropped, in small steps, and returns the number of
+// entries. Any number of processes may do it at once. It covers all kinds that there have ever been
+// in the database, even if this process does not use them.
 func (s *Store) Sweep(ctx context.Context) (total int, err error) {
-	// A database that was emptied knows none of them, and know would say it no more.
+	// A database that was emptied has lost its kinds, and know would not add them again.
 	s.known.Range(func(kind, _ any) bool {
 		err = s.tell(ctx, kind.(string))
 		return err == nil
@@ -34,7 +33,7 @@ func (s *Store) Sweep(ctx context.Context) (total int, err error) {
 			removed, failed := s.sweepShard(ctx, s.shard(kind, n))
 			total += removed
 			if err == nil {
-				err = failed // and the others may be on a node that is there
+				err = failed // go on: the other shards may be on a node that answers
 			}
 		}
 	}
@@ -53,8 +52,8 @@ func (s *Store) sweepShard(ctx context.Context, at shard) (total int, err error)
 	}
 }
 
-// know has the kind of a record that is about to be inserted among those that
-// are swept. A process says it once, and with each sweep.
+// know adds the kind of a record that is about to be inserted to those that are swept. A process
+// does so once for each kind, and again in each sweep.
 func (s *Store) know(ctx context.Context, kind string) error {
 	if _, known := s.known.Load(kind); known {
 		return nil

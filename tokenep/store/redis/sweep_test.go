@@ -12,7 +12,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// What Redis has dropped leaves the indexes, whoever inserted it; what lives stays.
+// A sweep removes from the indexes what Redis has dropped, whichever process inserted it, and keeps
+// the rest.
 func TestSweep(t *testing.T) {
 	o := Options{Namespace: servertest.Namespace(), SweepInterval: -1, slack: time.Millisecond}
 	before := open(t, shared.URL(t), o)
@@ -31,7 +32,7 @@ func TestSweep(t *testing.T) {
 	}
 	time.Sleep(time.Until(soon) + 10*time.Millisecond)
 
-	s := open(t, shared.URL(t), o) // it has never heard of the kind
+	s := open(t, shared.URL(t), o) // it has not used the kind
 	n, err := s.Sweep(t.Context())
 	must(t, err)
 	ids, err := s.ids(t.Context(), kind, "", "", store.MaxPage)
@@ -42,7 +43,7 @@ func TestSweep(t *testing.T) {
 	sound(t, s)
 }
 
-// Kinds that Redis has forgotten, with all the rest, are swept all the same once there are records of them again.
+// If the database was emptied, its kinds are swept again once they have records again.
 func TestSweepAfterTheDatabaseWasEmptied(t *testing.T) {
 	s := open(t, shared.URL(t), Options{Namespace: servertest.Namespace(), SweepInterval: -1, slack: time.Millisecond})
 	gone := store.Record{Kind: kind, ID: "gone", Expires: time.Now().Add(-time.Hour)}

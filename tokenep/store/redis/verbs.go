@@ -61,9 +61,8 @@ func (s *Store) Delete(ctx context.Context, kind, id string) error {
 	return s.write(ctx, nil, remove, []string{at.record(id), at.ids(), at.expiry()}, id)
 }
 
-// List implements store.Store. It asks each shard for the page that it would
-// have, and loads the first of what they say. What is gone by then is not of
-// the page; if that is all of it, the page after it is.
+// List implements store.Store. It reads a page of ids from each shard, and loads the first of all
+// these ids. Records that are gone by then are left out; if all are, it goes on with the next page.
 func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int) ([]store.Record, error) {
 	if err := store.CheckList(kind, prefix, after, limit); err != nil {
 		return nil, err
@@ -82,7 +81,7 @@ func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int)
 	})
 }
 
-// ids merges the indexes of the shards.
+// ids returns a page of ids, merged from the indexes of the shards.
 func (s *Store) ids(ctx context.Context, kind, prefix, after string, limit int) (ids []string, err error) {
 	from, to := between(prefix, after)
 	some := make([]*redis.StringSliceCmd, shards)
@@ -104,14 +103,14 @@ func (s *Store) ids(ctx context.Context, kind, prefix, after string, limit int) 
 	return ids[:min(limit, len(ids))], nil
 }
 
-// between returns what ZRANGE BYLEX calls from and to for the ids that begin
-// with prefix and are greater than after: ( is without the bound, [ with it.
+// between returns the bounds of ZRANGE BYLEX for the ids that begin with prefix and are greater
+// than after: ( excludes a bound and [ includes it.
 func between(prefix, after string) (from, to string) {
 	from, to = "("+after, "+"
 	if after < prefix {
 		from = "[" + prefix
 	}
-	// Ids with the prefix end before the prefix with its last byte one higher.
+	// The ids with the prefix end before the prefix whose last byte is one higher.
 	for end := []byte(prefix); len(end) > 0; end = end[:len(end)-1] {
 		if last := len(end) - 1; end[last] < 0xff {
 			end[last]++

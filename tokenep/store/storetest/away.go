@@ -10,8 +10,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// RunAway tests what verbs say while the server of an engine is away, and that
-// they find it again.
+// RunAway tests what verbs return while the database of an engine is unavailable, and that they
+// reach it again.
 func RunAway(t *testing.T, d Database) {
 	const timeout = 300 * time.Millisecond
 	s := d.Open(t, timeout)
@@ -35,8 +35,8 @@ func RunAway(t *testing.T, d Database) {
 	has(t, s, "kept", 1, "")
 }
 
-// Unavailable reports verbs that do not say that the engine is away, that show
-// a part of its password, or that take longer than they may, all five together.
+// Unavailable reports verbs that do not return store.ErrUnavailable, that show a part of the
+// password, or that take longer than allowed, all five together.
 func Unavailable(t testing.TB, s store.Store, secret string, within time.Duration) {
 	t.Helper()
 	ctx := t.Context()
@@ -59,8 +59,8 @@ func Unavailable(t testing.TB, s store.Store, secret string, within time.Duratio
 	}
 }
 
-// RunClosed tests that a store that is closed, once or twice, says so with
-// every verb.
+// RunClosed tests that every verb of a store that was closed, once or twice, returns
+// store.ErrUnavailable.
 func RunClosed(t *testing.T, s interface {
 	store.Store
 	Close() error
@@ -71,8 +71,8 @@ func RunClosed(t *testing.T, s interface {
 	Unavailable(t, s, "", time.Second)
 }
 
-// RunMalformed tests that no address opens a store, and that no error shows
-// any of the secret that each of them has.
+// RunMalformed tests that none of the addresses opens a store, and that no error shows the secret,
+// which is in each of them.
 func RunMalformed(t *testing.T, open func(address string) (store.Store, error), secret string, addresses ...string) {
 	for _, address := range addresses {
 		if _, err := open(address); err == nil || strings.Contains(err.Error(), secret) {
@@ -81,7 +81,7 @@ func RunMalformed(t *testing.T, open func(address string) (store.Store, error), 
 	}
 }
 
-// RunApart tests that two servers with one database do not see each other's records.
+// RunApart tests that two authorization servers in one database do not see each other's records.
 func RunApart(t *testing.T, a, b store.Store) {
 	r := store.Record{Kind: kind, ID: "a"}
 	must(t, a.Insert(t.Context(), r))

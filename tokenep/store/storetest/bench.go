@@ -12,29 +12,28 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A Bench measures Insert, Load and Swap in turns with what the engine itself
-// can do at the most: its floor. A verb is called by 16 callers at once, with
-// records of their own.
+// A Bench measures Insert, Load and Swap in turns with the fastest equivalent that the engine can
+// do: the floor. A verb is called by 16 callers at once, with records of their own.
 //
-// ns/op is the median of the verb's turns, and of-floor the median of its rate
-// as a part of the floor's in the turn beside it: so both see the same machine,
-// and a turn in which something else ran counts no more than any other.
+// ns/op is the median of the verb's turns, and of-floor the median of the ratio of its rate to the
+// floor's in the adjacent turn. So both run under the same conditions, and a turn that was
+// disturbed does not dominate.
 type Bench struct {
 	Store store.Store
 
-	// Write and Read are the floor: the smallest that is as durable as a verb,
-	// and the smallest that is as current, with no abstraction on top. Each is
-	// called by the callers 0 to Callers-1, or one at a time if Alone.
+	// Write and Read are the floor: the least work that is as durable, or as current, as a verb,
+	// with no abstraction on top. Each is called by the callers 0 to Callers-1, or only by caller 0
+	// if Alone is set.
 	Write, Read func(caller int) error
 
-	// Alone: of the floor there is one caller. It is what the engine has to share.
+	// Alone means that the floor has one caller, because callers of the engine share what it does.
 	Alone bool
 }
 
-// Callers is how many call a verb of a Bench at once.
+// Callers is the number of concurrent callers of a Bench.
 const Callers = 16
 
-// Insert is BenchmarkInsert of an engine, against Write.
+// Insert is BenchmarkInsert of an engine, compared with Write.
 func (x Bench) Insert(b *testing.B) {
 	count := [Callers]int{}
 	x.against(b, x.Write, func(caller int) error {
@@ -43,7 +42,7 @@ func (x Bench) Insert(b *testing.B) {
 	})
 }
 
-// Load is BenchmarkLoad of an engine, against Read.
+// Load is BenchmarkLoad of an engine, compared with Read.
 func (x Bench) Load(b *testing.B) {
 	ids := x.each(b)
 	x.against(b, x.Read, func(caller int) error {
@@ -52,7 +51,7 @@ func (x Bench) Load(b *testing.B) {
 	})
 }
 
-// Swap is BenchmarkSwap of an engine, against Write.
+// Swap is BenchmarkSwap of an engine, compared with Write.
 func (x Bench) Swap(b *testing.B) {
 	ids := x.each(b)
 	versions := [Callers]uint64{}
@@ -60,19 +59,19 @@ func (x Bench) Swap(b *testing.B) {
 		versions[caller]++
 		r := benchRecord(ids[caller])
 		r.Version = versions[caller]
-		r.Expires = r.Expires.Add(time.Duration(r.Version) * time.Second) // as a rotation moves it
+		r.Expires = r.Expires.Add(time.Duration(r.Version) * time.Second)
 		return x.Store.Swap(context.Background(), r, r)
 	})
 }
 
-// benchRecord is as large as a family of refresh tokens.
+// benchRecord has the size of a family of refresh tokens.
 func benchRecord(id string) store.Record {
 	return store.Record{Kind: kind, ID: id, Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}
 }
 
 func (x Bench) insert(id string) error { return x.Store.Insert(context.Background(), benchRecord(id)) }
 
-// each inserts a record for each caller.
+// each inserts one record for each caller.
 func (x Bench) each(b *testing.B) (ids [Callers]string) {
 	b.Helper()
 	for caller := range ids {
@@ -88,9 +87,9 @@ func (x Bench) against(b *testing.B, floor, verb func(caller int) error) {
 	if x.Alone {
 		under = 1
 	}
-	// Turns are short, as the speed of a disk changes from second to second, but
-	// not so short that to start the callers is what is measured. The first make
-	// connections, scripts and statements, and a file's first size.
+	// Turns are short, because the speed of a disk changes from second to second, but long compared
+	// with the start of the callers. The first turns open connections, load scripts and statements,
+	// and grow a file.
 	calls := 50
 	for turn(b, verb, Callers, calls)*time.Duration(Callers*calls) < 10*time.Millisecond {
 		calls *= 2
@@ -106,7 +105,7 @@ func (x Bench) against(b *testing.B, floor, verb func(caller int) error) {
 	b.ReportMetric(median(ratio), "of-floor")
 }
 
-// turn has callers call f at once, so many times each, and returns the time for one.
+// turn calls f from several callers at once, several times each, and returns the time of one call.
 func turn(b *testing.B, f func(caller int) error, callers, calls int) time.Duration {
 	start := time.Now()
 	var wait sync.WaitGroup

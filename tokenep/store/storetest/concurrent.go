@@ -12,7 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// together calls f from n goroutines that start at once.
+// together calls f from n goroutines that start at the same time.
 func together(n int, f func(i int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -29,7 +29,7 @@ func together(n int, f func(i int)) {
 	done.Wait()
 }
 
-// oneOf reports unless one error is nil and all others are the expected one.
+// oneOf reports an error unless one error is nil and all others are the expected one.
 func oneOf(t *testing.T, verb string, errs []error, expected error) (winner int) {
 	t.Helper()
 	winner = -1
@@ -105,7 +105,7 @@ func testIndependent(t *testing.T, s store.Store) {
 func testChain(t *testing.T, s store.Store) {
 	const last = 60
 	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "a", Data: []byte("1")}))
-	var seen atomic.Uint64 // a version that some Swap has stored, and returned
+	var seen atomic.Uint64 // the version of a Swap that has returned
 	wins := make([]atomic.Int32, last+1)
 	together(8, func(int) {
 		for {
@@ -189,7 +189,7 @@ func testListPages(t *testing.T, s store.Store) {
 			}
 		}
 		if counted != stay {
-			t.Errorf("pages held %d records that existed all the while, want %d", counted, stay)
+			t.Errorf("pages held %d records that existed all the time, want %d", counted, stay)
 		}
 	}
 	close(stop)

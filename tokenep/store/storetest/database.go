@@ -10,21 +10,21 @@ import (
 
 // A Database is the database of an engine, under the control of a test.
 type Database struct {
-	// Open opens the same records each time, with verbs that wait for the
-	// server no longer than the time-out, and arranges for the end with t.Cleanup.
+	// Open opens the same records each time, with this time-out for each verb, and closes the store
+	// with t.Cleanup.
 	Open func(t testing.TB, timeout time.Duration) store.Store
 
-	Kill   func()       // ends the server as kill -9 does
+	Kill   func()       // kills it, like kill -9
 	Start  func() error // starts it again, and returns when it answers
-	Pause  func()       // has it say nothing, as a machine does that hangs
+	Pause  func()       // stops it from answering, like a machine that hangs
 	Resume func()       // ends a Pause
-	Secret string       // a part of the password, which no error may show
+	Secret string       // a part of the password, which must not be in any error
 }
 
-// timeout is longer than a verb takes on a machine that is busy.
+// timeout is longer than a verb takes on a busy machine.
 const timeout = 3 * time.Second
 
-// answers waits until the stores have found the server again.
+// answers waits until the stores reach the database again.
 func answers(t *testing.T, stores ...store.Store) {
 	t.Helper()
 	for _, s := range stores {
@@ -35,6 +35,6 @@ func answers(t *testing.T, stores ...store.Store) {
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
-		want(t, "Load when the server is back", err, store.ErrNotFound)
+		want(t, "Load when the database is back", err, store.ErrNotFound)
 	}
 }

@@ -11,27 +11,27 @@ import (
 // A Fault is what goes wrong with one verb.
 type Fault int
 
-// What can go wrong. With ErrExists and ErrConflict nothing was written; after
-// the others that is open, and a test of the caller needs both.
+// What can go wrong. After ErrExists and ErrConflict nothing was written. After the others the
+// caller cannot know, so a test of it needs both.
 const (
 	None     Fault = iota
-	Conflict       // Insert is ErrExists and Swap is ErrConflict: somebody else was first. Other verbs succeed.
+	Conflict       // Insert returns ErrExists and Swap ErrConflict; other verbs succeed
 	Away           // store.ErrUnavailable; nothing was written
 	Lost           // the write happened, and its answer is store.ErrUnavailable
 	Hang           // nothing happens until the context ends, and then its error
 	LateHang       // the write happens, and then nothing until the context ends
 )
 
-// A Call is a verb that a Faulty was asked for.
+// A Call is a call of a verb of a Faulty.
 type Call struct {
 	Verb string // Insert, Load, Swap, Delete or List
 	Kind string
-	ID   string // of List: the prefix
+	ID   string // the prefix of a List
 }
 
-// Faulty is a store whose engine fails as engines do, for tests of those who use
-// one: what they answer, what they repeat, and that they spend nothing twice.
-// Make one with NewFaulty; it is safe for concurrent use.
+// Faulty is a store that fails like an engine, for tests of its users: what they answer, what they
+// repeat, and that they spend nothing twice. Make one with NewFaulty; it is safe for concurrent
+// use.
 type Faulty struct {
 	store.Store
 
@@ -39,18 +39,18 @@ type Faulty struct {
 	choose func(Call) Fault
 }
 
-// NewFaulty returns a store that does what s does, until Fail.
+// NewFaulty returns a store that does what s does, until Fail is called.
 func NewFaulty(s store.Store) *Faulty { return &Faulty{Store: s} }
 
-// Fail has choose say of each verb what goes wrong with it; nil is nothing. It
-// is called by one goroutine at a time.
+// Fail sets choose, which returns the fault of each call, and is called by one goroutine at a time.
+// nil means no faults.
 func (f *Faulty) Fail(choose func(Call) Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.choose = choose
 }
 
-// FailNext has the next n calls of a verb fail so, and no others. The verb "" is any.
+// FailNext makes the next n calls of a verb fail, and no others. "" means any verb.
 func (f *Faulty) FailNext(n int, verb string, fault Fault) {
 	f.Fail(func(c Call) Fault {
 		if n == 0 || verb != "" && c.Verb != verb {
@@ -109,8 +109,8 @@ func (f *Faulty) fault(c Call) Fault {
 	return f.choose(c)
 }
 
-// do does a verb with the fault that is chosen for it. A conflict of verbs that
-// know none is nil.
+// do runs a verb with the fault that was chosen for it. conflict is nil for a verb that has no such
+// error.
 func (f *Faulty) do(ctx context.Context, c Call, conflict error, verb func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -120,18 +120,18 @@ func (f *Faulty) do(ctx context.Context, c Call, conflict error, verb func() err
 	case fault == Conflict && conflict != nil:
 		return conflict
 	case fault == Away:
-		return fmt.Errorf("%w: %s of %s was injected to fail", store.ErrUnavailable, c.Verb, c.Kind)
+		return fmt.Errorf("%w: injected failure of %s of %s", store.ErrUnavailable, c.Verb, c.Kind)
 	case fault == Hang:
 		<-ctx.Done()
 		return ctx.Err()
 	}
 	err := verb()
 	if err != nil {
-		return err // as the engine has it: nothing was written
+		return err // the engine's own error: nothing was written
 	}
 	switch fault {
 	case Lost:
-		return fmt.Errorf("%w: the answer to %s of %s was injected to be lost", store.ErrUnavailable, c.Verb, c.Kind)
+		return fmt.Errorf("%w: injected loss of the answer to %s of %s", store.ErrUnavailable, c.Verb, c.Kind)
 	case LateHang:
 		<-ctx.Done()
 		return ctx.Err()

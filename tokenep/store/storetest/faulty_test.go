@@ -18,12 +18,12 @@ func newMemory(t *testing.T) store.Store {
 	return s
 }
 
-// A Faulty that is not told to fail is a store like any other.
+// A Faulty without faults is a store.
 func TestFaultyWithoutFaults(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return storetest.NewFaulty(newMemory(t)) })
 }
 
-// Two handles on one memory are two machines on one database.
+// Two handles on one memory are like two machines on one database.
 func TestShared(t *testing.T) {
 	storetest.RunShared(t, func(t *testing.T) (a, b store.Store) {
 		s := newMemory(t)
@@ -51,7 +51,7 @@ func TestFaults(t *testing.T) {
 			return err
 		},
 	}
-	// written is whether the verb has done what it is for.
+	// written reports whether the verb was done.
 	written := map[string]func(s store.Store) bool{
 		"Insert": func(s store.Store) bool { _, err := s.Load(t.Context(), kind, "new"); return err == nil },
 		"Swap":   func(s store.Store) bool { r, _ := s.Load(t.Context(), kind, "old"); return r.Version == 2 },

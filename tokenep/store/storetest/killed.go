@@ -11,10 +11,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// RunKilled kills the server of an engine at random moments while two handles
-// spend codes, and looks what is left: nothing that was acknowledged is lost,
-// nothing is spent twice, and whoever was told that nothing was written has
-// written nothing. The handles stay open, and find the server again.
+// RunKilled kills the database of an engine at random moments while two handles spend codes, and
+// checks what it has afterwards: no acknowledged write is lost, no code is spent twice, and a write
+// that returned a conflict has written nothing. The handles stay open, and reach the database
+// again.
 func RunKilled(t *testing.T, d Database) {
 	n := Rounds(t, 5, 20)
 	handles := [2]store.Store{d.Open(t, timeout), d.Open(t, timeout)}
@@ -37,16 +37,16 @@ func RunKilled(t *testing.T, d Database) {
 	}
 }
 
-// A spending is a code, and what those were told who inserted and spent it.
+// A spending is a code, and what its Insert and its Swaps returned.
 type spending struct {
 	id       string
 	inserted error
 	spent    [2]error
-	settled  string // what a check has found in it
+	settled  string // its data after the last check
 }
 
-// spendUntilKilled has many insert a code, and two at once spend each, until the
-// server is gone.
+// spendUntilKilled inserts codes from many goroutines, and spends each of them twice at once, until
+// the database is killed.
 func spendUntilKilled(t *testing.T, d Database, handles [2]store.Store, round string) []*spending {
 	t.Helper()
 	const workers = 16
@@ -65,9 +65,9 @@ func spendUntilKilled(t *testing.T, d Database, handles [2]store.Store, round st
 					return
 				}
 				c.spend(t, handles)
-				first.Do(func() { // the clock starts when there is something to lose
+				first.Do(func() { // the time runs from the first code
 					working.Go(func() {
-						time.Sleep(time.Duration(rand.IntN(100_000)) * time.Microsecond) //nolint:gosec // any moment will do
+						time.Sleep(time.Duration(rand.IntN(100_000)) * time.Microsecond) //nolint:gosec // not a secret
 						d.Kill()
 					})
 				})
@@ -83,7 +83,7 @@ func spendUntilKilled(t *testing.T, d Database, handles [2]store.Store, round st
 	case <-ended:
 	case <-time.After(time.Minute):
 		d.Kill()
-		t.Fatal("a verb has been waiting for a minute, for a server that is gone")
+		t.Fatal("a verb has waited for a minute, for a database that was killed")
 	}
 	var flat []*spending
 	for _, some := range codes {
@@ -101,13 +101,13 @@ func (c *spending) spend(t *testing.T, handles [2]store.Store) {
 	})
 }
 
-// check compares what is stored with what was answered, and spends what is
-// still fresh, so that it can be spent no more.
+// check compares what is stored with what was returned. It spends a code that is still fresh, so
+// that nothing else can.
 func (c *spending) check(t *testing.T, s store.Store) {
 	t.Helper()
 	r, err := s.Load(t.Context(), kind, c.id)
 	if c.inserted != nil && errors.Is(err, store.ErrNotFound) && c.settled == "" {
-		want(t, "Insert when the server was killed", c.inserted, store.ErrUnavailable)
+		want(t, "Insert when the database was killed", c.inserted, store.ErrUnavailable)
 		return
 	}
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *spending) check(t *testing.T, s store.Store) {
 			case errors.Is(err, store.ErrConflict) && mine:
 				t.Errorf("%s: a conflict for %d, whose write happened", c.id, i)
 			case err != nil && !errors.Is(err, store.ErrConflict):
-				want(t, "Swap when the server was killed", err, store.ErrUnavailable)
+				want(t, "Swap when the database was killed", err, store.ErrUnavailable)
 			}
 		}
 	}

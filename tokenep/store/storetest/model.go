@@ -13,15 +13,15 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// testModel compares the store with a map of records, verb by verb. Few ids,
-// close to each other, make it likely that a sequence meets itself again.
+// testModel compares the store with a map of records, verb by verb. There are few ids, close to
+// each other, so that the verbs of a sequence often meet the same record.
 func testModel(t *testing.T, s store.Store) {
 	future := time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC()
 	ids := rapid.SampledFrom([]string{"a", "a\x00", "a/", "a/b", "b", "\xff"})
 	data := rapid.SliceOfN(rapid.Byte(), 0, 20)
 	run := ""
 	rapid.Check(t, func(rt *rapid.T) {
-		run = nextKind(run) // a kind of its own for each run, as one store serves all
+		run = nextKind(run) // a kind of its own for each run, because one store serves all
 		model := map[string]store.Record{}
 		draw := func(rt *rapid.T) store.Record {
 			return store.Record{

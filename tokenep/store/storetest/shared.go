@@ -15,17 +15,16 @@ var sharedRules = []struct {
 	says string
 	test func(t *testing.T, a, b store.Store)
 }{
-	{"a write is seen", "what a write through one handle returned, the next verb of the other sees", testSeen},
+	{"a write is seen", "when a write through one handle has returned, the next verb of the other sees it", testSeen},
 	{"one insert wins", "of concurrent Inserts of one id through two handles exactly one succeeds", testSharedInsert},
 	{"one swap wins", "of concurrent Swaps of one version through two handles exactly one succeeds", testSharedSwap},
-	{"chain of versions", "versions go up one by one, whichever handle writes, and no handle sees an older one again", testSharedChain},
+	{"chain of versions", "versions increase by one, whichever handle writes, and no handle sees an older one again", testSharedChain},
 	{"once after delete", "of concurrent Inserts after a Delete exactly one succeeds, and its versions start at 1", testSharedAgain},
 	{"list", "the pages of one handle hold what the other has written", testSharedList},
 }
 
-// RunShared tests what two machines on one database may rely on. It calls
-// newStores for each rule; newStores opens the same records twice, as two
-// processes would, and arranges for their end with t.Cleanup.
+// RunShared tests what two machines on one database can rely on. It calls newStores for each rule;
+// newStores opens the same records twice, like two processes, and closes both with t.Cleanup.
 func RunShared(t *testing.T, newStores func(t *testing.T) (a, b store.Store)) {
 	for _, rule := range sharedRules {
 		t.Run(rule.name, func(t *testing.T) {
@@ -94,7 +93,7 @@ func testSharedChain(t *testing.T, a, b store.Store) {
 	const last = 60
 	both := [2]store.Store{a, b}
 	must(t, a.Insert(t.Context(), store.Record{Kind: kind, ID: "a"}))
-	var seen atomic.Uint64 // a version that some Swap has stored, and returned
+	var seen atomic.Uint64 // the version of a Swap that has returned
 	wins := make([]atomic.Int32, last+1)
 	together(8, func(i int) {
 		for n := i; ; n++ {

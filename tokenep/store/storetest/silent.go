@@ -12,10 +12,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// RunSilent tests that a server that hangs keeps few: the first callers wait for
-// their time-out and those after them do not, but for one at a time; a caller's
-// deadline is kept; and when the server goes on all are served, and
-// nobody is left waiting.
+// RunSilent tests that few callers wait for a database that hangs: the first ones until their
+// time-out, and after them one at a time. A caller's own deadline is kept. When the database
+// continues all are served, and no goroutine is left.
 func RunSilent(t *testing.T, d Database) {
 	const timeout, callers = time.Second, 200
 	s := d.Open(t, timeout)
@@ -46,25 +45,25 @@ func RunSilent(t *testing.T, d Database) {
 	leaving, leave := context.WithTimeout(t.Context(), timeout/10)
 	defer leave()
 	took, err := load(leaving)
-	want(t, "Load whose caller waits no longer", err, context.DeadlineExceeded)
+	want(t, "Load whose caller has a deadline", err, context.DeadlineExceeded)
 	if took > timeout/2 {
 		t.Errorf("Load took %v, with a deadline of %v", took, timeout/10)
 	}
 	wave("Load of the first", store.ErrUnavailable)
 	stop := askOn(t, s)
 	waited := 0
-	for range callers { // one after another, and meanwhile somebody else is the one who waits
+	for range callers { // one after another, while another caller is the probe
 		if waited > 2 {
 			break
 		}
 		took, err := load(t.Context())
-		want(t, "Load while the server hangs", err, store.ErrUnavailable)
+		want(t, "Load while the database hangs", err, store.ErrUnavailable)
 		if took > timeout/2 {
 			waited++
 		}
 	}
-	if waited > 2 { // once or twice at the moment in which the other's time-out comes
-		t.Error("verbs waited for a server that was known to hang")
+	if waited > 2 { // once or twice is possible, at the moment of the other's time-out
+		t.Error("verbs waited for a database that was known to hang")
 	}
 	d.Resume()
 	resumed := time.Now()
@@ -72,12 +71,12 @@ func RunSilent(t *testing.T, d Database) {
 		_, err = load(t.Context())
 	}
 	if back := time.Since(resumed); back > timeout {
-		t.Errorf("verbs were served %v after the server went on, with a time-out of %v", back, timeout)
+		t.Errorf("verbs were served %v after the database continued, with a time-out of %v", back, timeout)
 	}
 	stop()
 	wave("Load after", nil)
-	for range 100 { // what was given up ends when it is answered
-		if runtime.NumGoroutine() < before+callers/20 { // a pool has its own
+	for range 100 { // a verb that was given up ends when it is answered
+		if runtime.NumGoroutine() < before+callers/20 { // a connection pool has some
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -85,7 +84,7 @@ func RunSilent(t *testing.T, d Database) {
 	t.Errorf("%d goroutines are left, of %d before", runtime.NumGoroutine(), before)
 }
 
-// askOn has verbs come in all the while, as they do to a proxy, until stop.
+// askOn calls verbs all the time, as a proxy does, until stop.
 func askOn(t *testing.T, s store.Store) (stop func()) {
 	stopped := make(chan struct{})
 	var asking sync.WaitGroup
@@ -101,7 +100,7 @@ func askOn(t *testing.T, s store.Store) (stop func()) {
 			}
 		})
 	}
-	time.Sleep(20 * time.Millisecond) // one of them is the one who waits now
+	time.Sleep(20 * time.Millisecond) // one of them is the probe now
 	return func() {
 		close(stopped)
 		asking.Wait()

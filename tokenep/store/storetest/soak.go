@@ -20,30 +20,28 @@ type Soak struct {
 	// Now is the clock that the engine compares expiry with.
 	Now func() time.Time
 
-	// Pass has a while go by on that clock, if it is the test's. If it is nil the
-	// clock is that of a server: then the day takes some seconds, and all that
-	// lives lives shorter by Scale.
+	// Pass advances that clock, if it is the test's. nil means that the clock is a database
+	// server's: then the day takes some seconds, and all lives are shorter by the factor Scale.
 	Pass func(time.Duration)
 
-	// Sweep deletes what has expired, as the engine does each minute. It is nil
-	// for one that does so as it goes.
+	// Sweep deletes expired records, as the engine does each minute. nil means that Insert does so.
 	Sweep func(ctx context.Context) (int, error)
 
-	// Held counts what the engine itself has, place by place.
+	// Held counts what the engine itself has, in each of its places.
 	Held func(t *testing.T) Held
 
-	// Lag is how many records may still be there that have expired, and Slack how
-	// long the engine keeps each of them.
+	// Lag is how many expired records may still be there, and Slack how long the engine keeps each
+	// of them.
 	Lag   int
 	Slack time.Duration
 
-	// Size is what the file measures, for an engine whose file never shrinks. It
-	// has to level off. nil means that there is none.
+	// Size returns the size of a file that never shrinks. It must level off. nil means that there
+	// is no such file.
 	Size func(t *testing.T) int64
 }
 
-// Scale returns how much shorter a day is than in life for a server with a clock
-// of its own, and a minute of slack with it.
+// Scale returns by which factor a day, and so a minute of slack, is shorter than in life for a
+// database server with a clock of its own.
 func Scale() int {
 	if onCI() {
 		return 6000
@@ -53,15 +51,15 @@ func Scale() int {
 
 func onCI() bool { return os.Getenv("CI") == "true" }
 
-// Held is how many entries an engine has in each place that it keeps: in those
-// with one for each record, and in those with one for each that expires.
+// Held is how many entries an engine has in each of its places: in those with one entry for each
+// record, and in those with one for each record that expires.
 type Held struct{ All, Expiring map[string]int }
 
-// traffic is what comes in within a minute, and how long it lives.
+// traffic is the records of a kind that are inserted within a minute, and how long they live.
 var traffic = []struct {
 	kind string
 	life time.Duration // 0: for ever
-	each int           // in how many minutes one comes; less than 0: so many each minute
+	each int           // one in this many minutes; less than 0: so many each minute
 	then func(*soaking, store.Record) error
 }{
 	{"code", time.Minute, -4, (*soaking).spendHalf},
@@ -72,16 +70,16 @@ var traffic = []struct {
 	{"client", 0, 30, (*soaking).deleteHalf},
 }
 
-// RunSoak lets a day pass over a store, and looks again and again whether it
-// has all that lives, and nothing but that and what its engine says. In the last
-// three hours only one kind comes in: garbage has to go without more of it.
+// RunSoak runs a day of traffic, and checks again and again that the store has all live records,
+// and besides them only as many as Lag and Slack allow. In the last three hours only one kind is
+// inserted: the garbage of the others must disappear all the same.
 func RunSoak(t *testing.T, soak Soak) {
 	s := &soaking{Soak: soak, t: t, scale: 1, known: map[[2]string]store.Record{}}
 	if s.Pass == nil {
 		s.scale = Scale()
 		s.Pass = func(d time.Duration) { time.Sleep(d / time.Duration(s.scale)) }
 	}
-	step := 5 * time.Minute // with all that comes in within a minute
+	step := 5 * time.Minute // with the traffic of a minute
 	if onCI() {
 		step = time.Minute
 	}
@@ -104,7 +102,7 @@ func RunSoak(t *testing.T, soak Soak) {
 		page, err := s.Store.List(t.Context(), kind, "", "", 1)
 		must(t, err)
 		if len(page) > s.Lag {
-			t.Errorf("there still is a %s, hours after the last has expired", kind)
+			t.Errorf("there is still a %s, hours after the last one has expired", kind)
 		}
 	}
 	if s.Size != nil {
@@ -121,12 +119,12 @@ type soaking struct {
 	t     *testing.T
 	scale int
 	mu    sync.Mutex
-	known map[[2]string]store.Record // by kind and id: what was stored last
+	known map[[2]string]store.Record // by kind and id, as stored last
 	used  []store.Record             // families of refresh tokens that are in use
 	count int
 }
 
-// minute has what comes in within a minute come in, some at once.
+// minute inserts the traffic of a minute, some of it concurrently.
 func (s *soaking) minute(number int, quiet bool) {
 	var coming sync.WaitGroup
 	for _, kind := range traffic {
@@ -156,7 +154,7 @@ func (s *soaking) minute(number int, quiet bool) {
 	coming.Wait()
 }
 
-// after returns when a life ends that begins now.
+// after returns the end of a life that begins now.
 func (s *soaking) after(life time.Duration) time.Time {
 	return s.Now().Add(life / time.Duration(s.scale))
 }
@@ -167,7 +165,7 @@ func (s *soaking) note(r store.Record) {
 	s.known[[2]string{r.Kind, r.ID}] = r
 }
 
-// spendHalf spends one of two; the other is abandoned.
+// spendHalf spends every second code; the others are abandoned.
 func (s *soaking) spendHalf(r store.Record) error {
 	if r.ID[0]%2 == 0 {
 		return nil
@@ -185,8 +183,8 @@ func (s *soaking) deleteHalf(r store.Record) error {
 	return s.Store.Delete(s.t.Context(), r.Kind, r.ID)
 }
 
-// rotate rotates the new family and some others, which live on by that. One
-// that is not in use any more runs out.
+// rotate rotates the new family and some others, which extends their lives. A family that is no
+// longer in use expires.
 func (s *soaking) rotate(r store.Record) error {
 	s.mu.Lock()
 	s.used = append(s.used, r)
@@ -206,7 +204,7 @@ func (s *soaking) rotate(r store.Record) error {
 	return nil
 }
 
-// swap may find that the record is gone if it has expired.
+// swap accepts that the record is gone if it has expired.
 func (s *soaking) swap(r store.Record, expires time.Time) error {
 	next := r
 	next.Expires = expires
@@ -221,8 +219,8 @@ func (s *soaking) swap(r store.Record, expires time.Time) error {
 	return err
 }
 
-// check sweeps, and compares what the engine has with what lives. A server's
-// clock goes on meanwhile, and it may be a moment late.
+// check sweeps, and compares what the engine has with the live records. It tries for a moment,
+// because the clock of a database server runs on meanwhile.
 func (s *soaking) check(at time.Duration) {
 	s.t.Helper()
 	var wrong []string
@@ -257,7 +255,7 @@ func (s *soaking) check(at time.Duration) {
 	s.t.Errorf("after %v of the day: %q", at, wrong)
 }
 
-// living counts what has not expired at a time.
+// living counts the records that have not expired at a time.
 func (s *soaking) living(now time.Time, forever bool) (n int) {
 	for _, r := range s.known {
 		if r.Expires.After(now) || forever && r.Expires.IsZero() {

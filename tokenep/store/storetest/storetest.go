@@ -15,32 +15,32 @@ var rules = []struct {
 }{
 	{"insert", "what Insert stored, Load returns as version 1, whatever Version was given", testInsert},
 	{"insert twice", "Insert of an id that exists is ErrExists and changes nothing", testInsertTwice},
-	{"load missing", "Load of what was never inserted is ErrNotFound, also if another kind has the id", testLoadMissing},
+	{"load missing", "Load of a record that was never inserted is ErrNotFound, even if another kind has the id", testLoadMissing},
 	{"swap", "Swap stores the data and expiry of next as version old.Version+1", testSwap},
 	{"stale swap", "Swap of a version that is no longer stored is ErrConflict and changes nothing", testStaleSwap},
-	{"swap of what is gone", "Swap of a record that is deleted or never was is ErrConflict and stores nothing", testSwapGone},
-	{"delete", "Delete removes a record, and deleting what is not there is no error", testDelete},
+	{"swap of what is gone", "Swap of a record that was deleted or never inserted is ErrConflict and stores nothing", testSwapGone},
+	{"delete", "Delete removes a record, and it is not an error if there is none", testDelete},
 	{"insert again", "after Delete, Insert may use the id again and starts at version 1", testInsertAgain},
 	{"list", "List returns the ids that begin with prefix and are greater than after, in the order of their bytes", testList},
-	{"nothing shared", "an engine keeps no reference to what it is given, and what it returns is the caller's", testNothingShared},
-	{"any id", "an id is any 1 to 128 bytes, and no two are alike", testAnyID},
+	{"nothing shared", "an engine keeps no reference to what it is passed, and what it returns belongs to the caller", testNothingShared},
+	{"any id", "an id is any 1 to 128 bytes, and different ids are different records", testAnyID},
 	{"data", "Data is up to 64 KiB and comes back as it was; nil and empty are the same", testData},
 	{"limits", "what is outside the limits is ErrInvalid and stores nothing", testLimits},
 	{"done context", "with a context that is done a verb does nothing and returns the context's error", testDoneContext},
 	{"ending context", "a write that returned nil was done, even if its context ended meanwhile", testEndingContext},
 	{"one insert wins", "of concurrent Inserts of one id exactly one succeeds", testOneInsert},
 	{"one swap wins", "of concurrent Swaps of one version exactly one succeeds, and the others are ErrConflict", testOneSwap},
-	{"one record", "a conflict on one record is no matter to another", testIndependent},
-	{"chain of versions", "versions go up one by one, each written by one caller, and are seen by all at once", testChain},
-	{"list while others write", "a record that exists all the while is in the pages of a List exactly once", testListPages},
+	{"one record", "a conflict on one record does not affect another", testIndependent},
+	{"chain of versions", "versions increase by one, each is written by one caller, and seen by all from then on", testChain},
+	{"list while others write", "a record that exists all the time is in the pages of a List exactly once", testListPages},
 	{"expires", "Expires comes back in UTC, rounded up to the millisecond, and Swap changes it", testExpires},
 	{"kept until it expires", "a record is kept before it expires, however many others have", testKept},
 	{"expired", "an expired record is like any other until it is gone", testExpired},
 	{"model", "any sequence of verbs answers as a map with versions would", testModel},
 }
 
-// Run tests the contract. It calls newStore for each rule; newStore arranges
-// for the store's end with t.Cleanup.
+// Run tests the contract. It calls newStore for each rule; newStore closes the store with
+// t.Cleanup.
 func Run(t *testing.T, newStore func(t *testing.T) store.Store) {
 	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) {
@@ -56,7 +56,7 @@ func Run(t *testing.T, newStore func(t *testing.T) store.Store) {
 
 const kind = "thing"
 
-// must stops the test if what has to succeed fails.
+// must stops the test if there is an error.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

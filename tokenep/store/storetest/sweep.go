@@ -11,9 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// RunSweep tests that verbs go on while very much is swept: how many come
-// through meanwhile is compared with how many do in the same time without. fill
-// puts n records into the store that have expired, and sweep deletes them.
+// RunSweep tests that verbs are served during a large sweep: it compares their rate with the rate
+// without one. fill stores n expired records, and sweep deletes them.
 func RunSweep(t *testing.T, s store.Store, fill func(t *testing.T, n int), sweep func(context.Context) (int, error)) {
 	n := 10_000
 	if onCI() {
@@ -21,7 +20,7 @@ func RunSweep(t *testing.T, s store.Store, fill func(t *testing.T, n int), sweep
 	}
 	done := busy(t, s)
 	fill(t, n)
-	time.Sleep(100 * time.Millisecond) // until connections are made, and pages are read
+	time.Sleep(100 * time.Millisecond) // until connections are open and pages are in memory
 	start, before := time.Now(), done.Load()
 	time.Sleep(400 * time.Millisecond)
 	alone := float64(done.Load()-before) / time.Since(start).Seconds()
@@ -31,17 +30,17 @@ func RunSweep(t *testing.T, s store.Store, fill func(t *testing.T, n int), sweep
 	must(t, err)
 	took := time.Since(start).Seconds()
 	beside := float64(done.Load()-before) / took
-	t.Logf("%d swept in %.2f s; verbs a second: %.0f alone, %.0f beside it", removed, took, alone, beside)
+	t.Logf("%d swept in %.2f s; verbs a second: %.0f without, %.0f meanwhile", removed, took, alone, beside)
 	if removed != n {
 		t.Errorf("a sweep removed %d, want %d", removed, n)
 	}
 	if alone == 0 || took > 0.05 && beside < alone/8 {
-		t.Errorf("%.0f verbs a second beside a sweep, and %.0f alone: the sweep keeps them waiting", beside, alone)
+		t.Errorf("%.0f verbs a second during a sweep, and %.0f without: they wait for the sweep", beside, alone)
 	}
 }
 
-// RunSweepsItself tests that what has expired goes while no verb asks for
-// anything. The store sweeps at a short interval, and left counts what it has.
+// RunSweepsItself tests that expired records are deleted without any verb being called. The store
+// must sweep at a short interval; left counts its records.
 func RunSweepsItself(t *testing.T, s store.Store, left func() (int, error)) {
 	for i := range 20 {
 		must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: fmt.Sprint(i), Expires: time.Now().Add(-time.Hour)}))
@@ -59,7 +58,7 @@ func RunSweepsItself(t *testing.T, s store.Store, left func() (int, error)) {
 	t.Errorf("%d are left, want 1", n)
 }
 
-// busy has four callers swap all the time until the test ends, and counts.
+// busy runs Swaps from four goroutines until the test ends, and counts them.
 func busy(t *testing.T, s store.Store) *atomic.Int64 {
 	t.Helper()
 	var done atomic.Int64

@@ -136,7 +136,7 @@ func testList(t *testing.T, s store.Store) {
 }
 
 func testNothingShared(t *testing.T, s store.Store) {
-	// Beside much data, as an engine may copy what is small anyway.
+	// With much data too, because an engine may copy small data in any case.
 	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "large", Data: make([]byte, store.MaxData)}))
 	data := []byte("one")
 	r := store.Record{Kind: kind, ID: "a", Version: 1, Data: data}

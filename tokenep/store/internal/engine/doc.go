@@ -1,5 +1,5 @@
-// Package engine is what engines of package store have in common.
+// Package engine has what several engines of package store share.
 //
-//	line.go   Line: the way to a server that may be away, or say nothing
+//	line.go   Line: verbs on a database server that may be down, or hang: a circuit breaker
 //	sweep.go  Sweep: deleting what has expired, at an interval
 package engine

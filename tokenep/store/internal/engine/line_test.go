@@ -16,7 +16,7 @@ import (
 
 var errSent = errors.New("sent by the server")
 
-// A server answers at once, or while it hangs never.
+// A server answers at once, and not at all while it hangs.
 type server struct {
 	hangs   atomic.Bool
 	resumed chan struct{}
@@ -52,8 +52,8 @@ func fails(t *testing.T, name string, err, expected error, within time.Duration,
 	}
 }
 
-// The first who meet a silent server wait, and then one at a time; its answer
-// opens the way.
+// The first callers wait for a silent server, and after them one at a time, whose answer closes the
+// circuit.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, line := newServer()
@@ -95,13 +95,13 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// What opens the way, what does not, and what leads to silence.
+// What closes the circuit, what does not, and what opens it.
 func TestConclusions(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		was, expected bool
 		verb          error
-		hangs, other  bool // another has an answer meanwhile
+		hangs, other  bool // another verb is answered meanwhile
 	}{
 		{"an answer", true, false, nil, false, false},
 		{"a conflict", true, false, store.ErrConflict, false, false},
@@ -131,7 +131,7 @@ func TestConclusions(t *testing.T) {
 	}
 }
 
-// A caller who leaves gets the error of its context, and is no sign of silence.
+// A caller who leaves gets the error of its context, and does not count as a sign of silence.
 func TestCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, line := newServer()
@@ -158,7 +158,7 @@ func TestCallerLeaves(t *testing.T) {
 	})
 }
 
-// A connection has the caller's deadline too, and may notice it before the context.
+// A connection has the caller's deadline too, and may report it before the context does.
 func TestDeadlineOfTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, line := newServer()

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Sweep calls sweep, which deletes what has expired and returns how much that
-// was, at an interval until ctx is done. 0 means each minute, and less than 0
-// never.
+// Sweep calls sweep, which deletes expired records and returns their number, at an interval until
+// ctx is done. An interval of 0 means each minute, and less than 0 never.
 func Sweep(ctx context.Context, interval time.Duration, logger *slog.Logger, sweep func(context.Context) (int, error)) {
 	if interval < 0 {
 		return

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RedisCluster starts a cluster of n nodes, which end with the test, and returns
-// them with its URL. One that is down keeps no other from serving its own keys.
+// RedisCluster starts a cluster of n nodes, which end with the test, and returns them with its URL.
+// While one is down, the others still serve their own keys.
 func RedisCluster(tb testing.TB, n int, settings ...string) (nodes []*Process, url string) {
 	tb.Helper()
 	settings = append([]string{
@@ -22,7 +22,7 @@ func RedisCluster(tb testing.TB, n int, settings ...string) (nodes []*Process, u
 	for i := range n {
 		port, err := freePort()
 		check(tb, err)
-		// By default it is 10000 more than the other, and that may be too much.
+		// The default is 10000 more than the other port, which may be above 65535.
 		node := For(tb, Redis, append(settings, "--cluster-port", port)...)
 		nodes = append(nodes, node)
 		if url == "" {

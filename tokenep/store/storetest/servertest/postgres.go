@@ -51,8 +51,8 @@ func Postgres(settings ...string) (*Process, error) {
 	})
 }
 
-// findPostgres also looks where Debian has it, which is not in PATH; the
-// newest version is the last there.
+// findPostgres also searches the directories of Debian, which are not in PATH. The newest version
+// is the last there.
 func findPostgres() (initdb, postgres string, err error) {
 	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	for i := len(folders) - 1; i >= -1; i-- {

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// ErrMissing is why a server cannot be started where it is not installed.
+// ErrMissing is the error for a database server that is not installed.
 var ErrMissing = errors.New("not installed")
 
-// patience is how long a server may take to come up, on a machine that is busy.
+// patience is how long a database server may take to start, on a busy machine.
 const patience = 30 * time.Second
 
-// A Process is a private database server.
+// A Process is the process of a private database server.
 type Process struct {
 	URL  string // how a client connects, with the password
 	Port string // on 127.0.0.1
@@ -35,10 +35,10 @@ type Process struct {
 	output bytes.Buffer
 }
 
-// Password is that of each server; tests look for it where it must not be.
+// Password is the password of every Process. Tests check that it does not appear where it must not.
 const Password = "pass/word-of@the:server"
 
-// Installed reports whether the server, redis or postgres, could be started here.
+// Installed reports whether redis or postgres is installed.
 func Installed(name string) bool {
 	var err error
 	switch name {
@@ -50,7 +50,7 @@ func Installed(name string) bool {
 	return err == nil
 }
 
-// Start starts the process, again after Stop or Kill, and returns when it answers.
+// Start starts the process, for the first time or after Kill, and returns when it answers.
 func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,7 +61,7 @@ func (p *Process) Start() error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		// What a killed server leaves behind may hold the files for a moment.
+		// Children of a killed process may hold the files for a moment.
 		time.Sleep(50 * time.Millisecond)
 	}
 }
@@ -84,10 +84,10 @@ func (p *Process) run(ctx context.Context) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("the server has ended: %s", p.output.Bytes())
+			return fmt.Errorf("the process has ended: %s", p.output.Bytes())
 		case <-ctx.Done():
 			p.end(syscall.SIGKILL)
-			return fmt.Errorf("the server does not answer: %w", err)
+			return fmt.Errorf("the process does not answer: %w", err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -96,8 +96,8 @@ func (p *Process) run(ctx context.Context) error {
 // Kill ends the process as kill -9 does.
 func (p *Process) Kill() { p.signal(syscall.SIGKILL) }
 
-// Pause stops the process and its children where they are: connections are
-// still accepted, and nothing is answered. Resume lets them go on.
+// Pause suspends the process and its children: connections are still accepted, and nothing is
+// answered. Resume continues them.
 func (p *Process) Pause() { p.send(pause) }
 
 // Resume ends a Pause.
@@ -139,13 +139,13 @@ func (p *Process) end(signal os.Signal) {
 
 // Close ends the process and removes its files.
 func (p *Process) Close() {
-	p.Resume() // or children that are stopped would never see that it has gone
+	p.Resume() // suspended children would not notice its end
 	p.Kill()
 	_ = os.RemoveAll(p.dir)
 }
 
-// For returns a server that ends with the test, and skips the test where it is
-// not installed. With CI set it fails instead.
+// For returns a Process that ends with the test. If the database server is not installed, the test
+// is skipped, or fails with CI=true.
 func For(tb testing.TB, start func(...string) (*Process, error), settings ...string) *Process {
 	tb.Helper()
 	p, err := start(settings...)
@@ -154,7 +154,7 @@ func For(tb testing.TB, start func(...string) (*Process, error), settings ...str
 	return p
 }
 
-// Check skips or fails the test if a server did not start.
+// Check skips or fails the test if a Process did not start, like For.
 func Check(tb testing.TB, err error) {
 	tb.Helper()
 	switch {
@@ -165,8 +165,8 @@ func Check(tb testing.TB, err error) {
 	}
 }
 
-// launch finds a free port and starts the server on it. Another process
-// may have the port before the server does, and then the next is tried.
+// launch finds a free port and starts the Process on it. If another process takes the port first,
+// it tries the next.
 func launch(dir string, on func(port string) *Process) (*Process, error) {
 	var err error
 	for range 3 {
@@ -185,8 +185,7 @@ func launch(dir string, on func(port string) *Process) (*Process, error) {
 	return nil, err
 }
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on, for a server that
-// needs a second one.
+// FreePort returns a free port of 127.0.0.1, for a Process that needs a second one.
 func FreePort(tb testing.TB) string {
 	tb.Helper()
 	port, err := freePort()

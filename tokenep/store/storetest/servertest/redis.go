@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis starts a Redis, or a Valkey, that has each write on disk before it
-// answers. Settings are those of redis-server: "--maxmemory", "10mb".
+// Redis starts a Redis or Valkey that has each write on disk before it answers. Settings are those
+// of redis-server: "--maxmemory", "10mb".
 func Redis(settings ...string) (*Process, error) {
 	binary, err := findRedis()
 	if err != nil {

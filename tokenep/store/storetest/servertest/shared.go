@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// Shared is a server that most tests of a package use, each with a namespace of
-// its own. It starts when the first asks for it, and ends in Main.
+// Shared is a Process that most tests of a package use, each with a namespace of its own. It is
+// started by the first call of URL, and ended by Main.
 type Shared struct {
 	start   func() (*Process, error)
 	started atomic.Bool
 }
 
-// Share returns a server for the tests of a package, not started yet. It need
-// not survive anything, and the settings should say so.
+// Share returns a Process for the tests of a package, not started yet. It need not be durable, and
+// the settings should say so.
 func Share(start func(...string) (*Process, error), settings ...string) *Shared {
 	s := &Shared{}
 	s.start = sync.OnceValues(func() (*Process, error) {
@@ -25,7 +25,7 @@ func Share(start func(...string) (*Process, error), settings ...string) *Shared 
 	return s
 }
 
-// Main is for TestMain: it runs the tests, ends the server, and returns the exit code.
+// Main is for TestMain: it runs the tests, ends the Process, and returns the exit code.
 func (s *Shared) Main(m *testing.M) int {
 	code := m.Run()
 	if s.started.Load() {
@@ -36,8 +36,8 @@ func (s *Shared) Main(m *testing.M) int {
 	return code
 }
 
-// URL returns how to connect to the server. Where it is not installed, the test
-// is skipped, or fails, as For says.
+// URL returns the URL of the Process. If the database server is not installed, the test is skipped
+// or fails, like For.
 func (s *Shared) URL(tb testing.TB) string {
 	tb.Helper()
 	server, err := s.start()
@@ -47,5 +47,5 @@ func (s *Shared) URL(tb testing.TB) string {
 
 var namespaces atomic.Int32
 
-// Namespace returns one that no other test of this process has.
+// Namespace returns a namespace that no other test of this process has.
 func Namespace() string { return fmt.Sprint("test-", namespaces.Add(1)) }

@@ -7,7 +7,7 @@ import (
 	"os/exec"
 )
 
-// There are no such signals here: what is paused is interrupted.
+// These systems have no such signals: Pause interrupts the process.
 var pause, resume = os.Interrupt, os.Interrupt
 
 func children(int) []int { return nil }

@@ -17,8 +17,7 @@ const (
 	resume = syscall.SIGCONT
 )
 
-// children returns the processes that a process has started, where the system
-// says so as Linux does.
+// children returns the children of a process, on Linux only.
 func children(pid int) (pids []int) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	for _, field := range strings.Fields(string(text)) {
@@ -29,11 +28,10 @@ func children(pid int) (pids []int) {
 	return pids
 }
 
-// An account is whom a server runs as that refuses to run as root; nil is who
-// runs the tests.
+// An account is the user of a Process that refuses to run as root; nil means the user of the tests.
 type account struct{ uid, gid int }
 
-// unprivileged returns nil unless this is root.
+// unprivileged returns an account if the tests run as root, and nil otherwise.
 func unprivileged() *account {
 	if os.Getuid() != 0 {
 		return nil

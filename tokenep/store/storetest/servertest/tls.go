@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// TLS names the files of a certificate for 127.0.0.1, and of the private
-// authority that has signed it.
+// TLS has the paths of a certificate for 127.0.0.1, its key, and the private authority that has
+// signed it.
 type TLS struct{ CA, Cert, Key string }
 
-// NewTLS makes an authority and a certificate. The files can be read by a
-// server that runs as another user, and are gone with the test.
+// NewTLS makes an authority and a certificate. A Process that runs as another user can read the
+// files, which are removed with the test.
 func NewTLS(tb testing.TB) TLS {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "tls")
 	check(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	check(tb, os.Chmod(dir, 0o755)) //nolint:gosec // others have to come to the files
+	check(tb, os.Chmod(dir, 0o755)) //nolint:gosec // another user must reach the files
 	files := TLS{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
 
 	authority := &x509.Certificate{
