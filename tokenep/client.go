@@ -203,7 +203,7 @@ func (c *Client) validateAuthMethod() error {
 		case secret && key:
 			return errors.New("it has secrets and a key; its auth_method must say which of them authenticates it")
 		case !secret && !key:
-			return errors.New("it has neither a secret nor a key; a public client must say so: auth_method none")
+			return errors.New("it has neither a secret nor a key: give it one, or write auth_method none if it is public")
 		}
 	case AuthNone:
 		if secret || key {
@@ -218,15 +218,7 @@ func (c *Client) validateAuthMethod() error {
 			return fmt.Errorf("auth_method %s needs a key", c.AuthMethod)
 		}
 	default:
-		return CheckAuthMethod(c.AuthMethod)
-	}
-	return nil
-}
-
-// CheckAuthMethod returns what is wrong with a value of Client.AuthMethod.
-func CheckAuthMethod(method string) error {
-	if !slices.Contains(authMethods, method) {
-		return fmt.Errorf("unknown auth_method %q; expected one of %s", method, strings.Join(authMethods, ", "))
+		return fmt.Errorf("unknown auth_method %q; expected one of %s", c.AuthMethod, strings.Join(authMethods, ", "))
 	}
 	return nil
 }

@@ -1,12 +1,16 @@
 package oauthserver
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
@@ -61,10 +65,8 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 
 // checkOption refuses what is wrong however the block goes on.
 func checkOption(c *tokenep.Client) error {
-	if c.AuthMethod != "" {
-		if err := tokenep.CheckAuthMethod(c.AuthMethod); err != nil {
-			return err
-		}
+	if offered := clientauth.Methods(); c.AuthMethod != "" && !slices.Contains(offered, c.AuthMethod) {
+		return fmt.Errorf("auth_method is one of %s", strings.Join(offered, ", "))
 	}
 	if !HasExtensions() { // else they may be those of a plugin
 		for _, name := range c.GrantTypes {

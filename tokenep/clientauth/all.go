@@ -6,3 +6,8 @@ import "github.com/tokenep/caddy-tokenep/tokenep"
 func All(s *Secrets) []tokenep.ClientAuth {
 	return []tokenep.ClientAuth{Basic{s}, Post{s}, None{}}
 }
+
+// Methods returns the names of the methods (RFC 7591 §2, token_endpoint_auth_method).
+func Methods() []string {
+	return []string{tokenep.AuthBasic, tokenep.AuthPost, tokenep.AuthNone}
+}
