@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -168,92 +167,4 @@ func (d *Device) open(now time.Time) error {
 		return ErrDecided
 	}
 	return nil
-}
-
-// Check is a poll: the device asks whether it is allowed (RFC 8628 §3.4). check decides whether
-// whoever presents the code may; if it returns an error, that is what Check returns, and nothing
-// has happened.
-//
-// ErrPending, ErrSlowDown and ErrDenied say what the device is to be told (§3.5), and so does
-// ErrExpired; the other errors that Is ErrRefused mean that the code is not that client's.
-// ErrPending and ErrSlowDown are written down, as they count; nothing else is. After ErrSlowDown
-// the device has to wait for the Interval of the device that is returned.
-func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device) error) (Device, Version, error) {
-	if !isDeviceCode(deviceCode) {
-		return Device{}, Version{}, fmt.Errorf("%w device code", ErrMalformed)
-	}
-	decide := s.decidePoll(deviceCode, check)
-	d, err := record.Change(ctx, s.Store, kindDevice, deviceCode[:userCodeLength], func(d *storedDevice, expires *time.Time) (bool, error) {
-		next := *d
-		write, err := decide(&next, expires, false)
-		if err == nil {
-			return false, nil // Spend writes that
-		}
-		*d = next
-		return write, err
-	})
-	if err != nil {
-		return d.Value.Device, Version{}, unknown(kindDevice, err)
-	}
-	return d.Value.Device, Version{&checked[storedDevice]{d, decide}}, nil
-}
-
-// Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors
-// are those of Check, and ErrChanged.
-//
-// A spent code that is presented again ends nothing: it was never in a browser, and a device that
-// asks again, because its time-out was short, would end the tokens that are on their way to it.
-func (s Devices) Spend(ctx context.Context, v Version) error {
-	c, ok := v.of.(*checked[storedDevice])
-	if !ok {
-		return errOtherVersion
-	}
-	_, err := c.spend(ctx, s.Store, func(d storedDevice) storedDevice {
-		d.Polled, d.Interval = time.Time{}, 0
-		return d
-	})
-	return err
-}
-
-func (s Devices) decidePoll(deviceCode string, check func(Device) error) decision[storedDevice] {
-	return func(d *storedDevice, _ *time.Time, asked bool) (bool, error) {
-		if subtle.ConstantTimeCompare(d.Hash, record.Hash(deviceCode)) != 1 {
-			return false, fmt.Errorf("%w device code", ErrUnknown)
-		}
-		if !asked {
-			if err := check(d.Device); err != nil {
-				return false, err
-			}
-		}
-		return d.poll(moment(s.Now))
-	}
-}
-
-func isDeviceCode(text string) bool {
-	return len(text) == userCodeLength+secretLength &&
-		isUserCode(text[:userCodeLength]) && isBase62(text[userCodeLength:], secretLength)
-}
-
-// poll says what the device is told, and whether that changes the record.
-func (d *Device) poll(now time.Time) (changed bool, answer error) {
-	switch {
-	case !d.Spent.IsZero():
-		return false, fmt.Errorf("%w: device code", ErrSpent)
-	case !now.Before(d.Expires):
-		return false, fmt.Errorf("%w device code", ErrExpired)
-	case !d.Denied.IsZero():
-		return false, ErrDenied
-	case !d.Allowed.IsZero():
-		d.Spent = now
-		return true, nil
-	}
-	// After a clock was set back the last poll lies ahead, and does not count.
-	if since := now.Sub(d.Polled); since >= 0 && since < d.Interval-pollSlack {
-		slower := min(d.Interval+slowDownStep, maxPollInterval)
-		changed = slower != d.Interval
-		d.Interval = slower
-		return changed, ErrSlowDown
-	}
-	d.Polled = now
-	return true, ErrPending
 }
