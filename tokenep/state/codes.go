@@ -20,8 +20,8 @@ const (
 	MaxCodeLife     = 10 * time.Minute // RFC 6749 §4.1.2: a maximum of 10 minutes is RECOMMENDED
 )
 
-// Code is what an authorization code stands for (RFC 6749 §4.1.2). It does not have the
-// code's text, which is in the redirect and nowhere else. All times are whole milliseconds, in UTC.
+// Code is what an authorization code stands for (RFC 6749 §4.1.2). It does not have the code's
+// text, which is in the redirect and nowhere else. All times are whole milliseconds, in UTC.
 type Code struct {
 	ClientID        string       `json:"client_id"`
 	RedirectURI     string       `json:"redirect_uri,omitempty"`          // of the request; may be empty
@@ -34,8 +34,8 @@ type Code struct {
 	Nonce           string       `json:"nonce,omitempty"`    // OpenID Connect Core §3.1.2.1
 	AuthTime        time.Time    `json:"auth_time,omitzero"` // when the user signed in
 
-	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Issue, as
-	// are Created and Expires.
+	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Issue,
+	// as are Created and Expires.
 	Family  string    `json:"family"`
 	Created time.Time `json:"created,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
@@ -44,9 +44,9 @@ type Code struct {
 
 // Codes issues and checks authorization codes, each good for one use (RFC 6749 §4.1.2, §10.5).
 //
-// A spent code is kept for a while, so that a replay is told from an unknown code. A code names, from
-// the beginning, the family that its redemption starts, so that a replay ends the tokens that the
-// first redemption got, or is about to get.
+// A spent code is kept for a while, so that a replay is told from an unknown code. A code names,
+// from the beginning, the family that its redemption starts, so that a replay ends the tokens that
+// the first redemption got, or is about to get.
 type Codes struct {
 	Store    store.Store
 	Families Families
@@ -54,8 +54,8 @@ type Codes struct {
 	Now      func() time.Time // the clock
 }
 
-// Issue makes a code. It uses all fields of c but those that are set by Issue, and Spent. The error Is
-// ErrInvalid when a field is outside its limits.
+// Issue makes a code. It uses all fields of c but those that are set by Issue, and Spent. The error
+// Is ErrInvalid when a field is outside its limits.
 func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err error) {
 	life := orDefault(s.Life, DefaultCodeLife)
 	switch {
@@ -85,8 +85,8 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 //
 // The other errors that Is ErrRefused say why the code is not good. With ErrSpent the family of the
 // code has just been revoked (RFC 6749 §4.1.2): if the first redemption has not started it yet,
-// Families.Start will fail. Any other error means that the answer is not known. Once the
-// code is known, it is returned with an error as well, for the log.
+// Families.Start will fail. Any other error means that the answer is not known. Once the code is
+// known, it is returned with an error as well, for the log.
 func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (Code, Version, error) {
 	if !isBase62(code, secretLength) {
 		return Code{}, Version{}, fmt.Errorf("%w code", ErrMalformed)

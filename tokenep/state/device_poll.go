@@ -13,10 +13,10 @@ import (
 // whoever presents the code may; if it returns an error, that is what Check returns, and nothing
 // has happened.
 //
-// ErrPending, ErrSlowDown and ErrDenied say what the device is to be told (§3.5), and so does
-// ErrExpired; the other errors that Is ErrRefused mean that the code is not that client's.
-// ErrPending and ErrSlowDown are written down, as they count; nothing else is. After ErrSlowDown
-// the device has to wait for the Interval of the device that is returned.
+// ErrPending, ErrSlowDown, ErrDenied and ErrExpired say what the device is to be told (§3.5); the
+// other errors that Is ErrRefused mean that the device code is not good. A poll that is answered by
+// ErrPending or ErrSlowDown is written down, and nothing else is. After ErrSlowDown the device has
+// to wait for the Interval of the device that is returned.
 func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device) error) (Device, Version, error) {
 	if !isDeviceCode(deviceCode) {
 		return Device{}, Version{}, fmt.Errorf("%w device code", ErrMalformed)
@@ -26,7 +26,7 @@ func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device
 		next := *d
 		write, err := decide(&next, expires, false)
 		if err == nil {
-			return false, nil // Spend writes that
+			return false, nil // Spend does
 		}
 		*d = next
 		return write, err
@@ -40,8 +40,8 @@ func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device
 // Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors
 // are those of Check, and ErrChanged.
 //
-// A spent code that is presented again ends nothing: it was never in a browser, and a device that
-// asks again, because its time-out was short, would end the tokens that are on their way to it.
+// A spent device code that is presented again ends nothing. It was never in a browser; and a device
+// that asks again after a time-out would end the tokens that are on their way to it.
 func (s Devices) Spend(ctx context.Context, v Version) error {
 	c, ok := v.of.(*checked[storedDevice])
 	if !ok {
@@ -73,7 +73,8 @@ func isDeviceCode(text string) bool {
 		isUserCode(text[:userCodeLength]) && isBase62(text[userCodeLength:], secretLength)
 }
 
-// poll says what the device is told, and whether that changes the record.
+// poll returns what the device is told; nil means that it gets its tokens. It edits the record, and
+// changed reports whether there is something to write.
 func (d *Device) poll(now time.Time) (changed bool, answer error) {
 	switch {
 	case !d.Spent.IsZero():
@@ -86,7 +87,7 @@ func (d *Device) poll(now time.Time) (changed bool, answer error) {
 		d.Spent = now
 		return true, nil
 	}
-	// After a clock was set back the last poll lies ahead, and does not count.
+	// When the clock was set back the last poll lies ahead, and does not count.
 	if since := now.Sub(d.Polled); since >= 0 && since < d.Interval-pollSlack {
 		slower := min(d.Interval+slowDownStep, maxPollInterval)
 		changed = slower != d.Interval

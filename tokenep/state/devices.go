@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-const kindDevice = "device" // id: the user code's letters; expires a little after it
+const kindDevice = "device" // id: the letters of the user code; expires after it
 
 // How long a device code is good, and how often a device may ask.
 const (
@@ -20,8 +20,8 @@ const (
 
 	DefaultPollInterval = 5 * time.Second // RFC 8628 §3.2
 	slowDownStep        = 5 * time.Second // RFC 8628 §3.5
-	maxPollInterval     = time.Minute     // a device that never slows down causes no more writes from here on
-	pollSlack           = time.Second     // what a network may take from an interval
+	maxPollInterval     = time.Minute     // from here on a poll that is too early is not written
+	pollSlack           = time.Second     // by how much the network may shorten an interval
 
 	// deviceTail is how long a device that still asks is told that its code has expired.
 	deviceTail = 5 * time.Minute
@@ -32,19 +32,21 @@ const (
 type Device struct {
 	UserCode string       `json:"user_code"` // set by Start; as it is shown: XXXX-XXXX
 	ClientID string       `json:"client_id"`
-	Scope    verify.Scope `json:"scope,omitempty"` // asked for; from Allow on, what the user allowed
+	Scope    verify.Scope `json:"scope,omitempty"` // asked for; after Allow: allowed
 	Audience []string     `json:"aud,omitempty"`   // RFC 8707 §2
 
 	Subject  string    `json:"sub,omitempty"`       // who allowed it
 	AuthTime time.Time `json:"auth_time,omitzero"`  // when that user signed in
-	Allowed  time.Time `json:"allowed_at,omitzero"` // zero: it is not
-	Denied   time.Time `json:"denied_at,omitzero"`  // zero: it is not
-	Spent    time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: it did not
+	Allowed  time.Time `json:"allowed_at,omitzero"` // zero: not
+	Denied   time.Time `json:"denied_at,omitzero"`  // zero: not
+	Spent    time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: not
 
-	Family   string        `json:"family"`               // set by Start: the ID of the Family to Start, and grant_id of all tokens
-	Interval time.Duration `json:"interval"`             // set by Start: how long the device has to wait between two polls
-	Created  time.Time     `json:"created,omitzero"`     // set by Start
-	Expires  time.Time     `json:"expires,omitzero"`     // set by Start
+	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Start,
+	// as are Interval, Created and Expires.
+	Family   string        `json:"family"`
+	Interval time.Duration `json:"interval"` // how long the device has to wait between two polls
+	Created  time.Time     `json:"created,omitzero"`
+	Expires  time.Time     `json:"expires,omitzero"`
 	Polled   time.Time     `json:"last_polled,omitzero"` // the last poll that was not too early
 }
 
@@ -56,13 +58,13 @@ type storedDevice struct {
 
 // Devices is the device authorization grant (RFC 8628).
 //
-// The user finds the record by the user code, the device by the device code. It is one record, and
-// one conditional write decides, because the device code begins with the letters of the user code:
-// the device gets the two together, so the one tells it nothing that the other does not. What keeps
-// a device code secret is the rest of it.
+// A device is one record, so that one conditional write decides. The user finds it by the user
+// code, and the device by the device code, which begins with the letters of the user code. The
+// device gets both codes together, so those letters tell it nothing new; the rest of the device
+// code is secret.
 //
-// The user code is no secret of a client: it is shown on a screen, and whoever types it has to sign
-// in. So it is stored as it is.
+// The user code is not a secret: it is shown on a screen, and whoever types it has to sign in. So
+// it is stored in clear.
 type Devices struct {
 	Store    store.Store
 	Life     time.Duration    // from Start to Spend; 0: DefaultDeviceLife; at most MaxDeviceLife
@@ -70,17 +72,17 @@ type Devices struct {
 	Now      func() time.Time // the clock
 }
 
-// Start makes a device code and a user code (RFC 8628 §3.2). Of d it uses ClientID, Scope and
-// Audience. The error Is ErrInvalid when something is wrong with d.
+// Start makes a device code and a user code (RFC 8628 §3.2). It uses ClientID, Scope and Audience
+// of d. The error Is ErrInvalid when one of them is outside its limits.
 func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made Device, err error) {
 	life, interval := orDefault(s.Life, DefaultDeviceLife), orDefault(s.Interval, DefaultPollInterval)
 	switch {
 	case life < 0 || life > MaxDeviceLife:
-		return "", Device{}, invalidf("a device code that lives for %v, at most %v are allowed", life, MaxDeviceLife)
+		return "", Device{}, invalidf("the life of a device code must be between 0 and %[2]v, got %[1]v", life, MaxDeviceLife)
 	case interval < 0 || interval > maxPollInterval:
-		return "", Device{}, invalidf("an interval of %v, at most %v are allowed", interval, maxPollInterval)
+		return "", Device{}, invalidf("the interval must be between 0 and %[2]v, got %[1]v", interval, maxPollInterval)
 	case d.ClientID == "":
-		return "", Device{}, invalidf("a device has a client")
+		return "", Device{}, invalidf("a device must have a client")
 	}
 	if err := record.CheckScope(d.Scope); err != nil {
 		return "", Device{}, err
@@ -105,9 +107,9 @@ func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made D
 	return deviceCode, made, nil
 }
 
-// Lookup returns the device whose code a user has typed, in whatever way, for the user to decide on
-// (RFC 8628 §3.3). The error Is ErrMalformed, ErrUnknown, ErrExpired or ErrDecided when there is
-// nothing to decide.
+// Lookup returns the device whose user code a user has typed, for the user to decide on (RFC 8628
+// §3.3). The error Is ErrMalformed, ErrUnknown, ErrExpired or ErrDecided when there is nothing to
+// decide.
 func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	letters, err := parseUserCode(userCode)
 	if err != nil {
@@ -120,11 +122,11 @@ func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	return d.Value.Device, d.Value.open(moment(s.Now))
 }
 
-// Allow lets the device have tokens for a user, who signed in at authTime, within scope. Its errors
-// are those of Lookup.
+// Allow lets the device have tokens of this scope for a user who signed in at authTime. Its errors
+// are those of Lookup, and ErrInvalid.
 func (s Devices) Allow(ctx context.Context, userCode, subject string, scope verify.Scope, authTime time.Time) (Device, error) {
 	if subject == "" {
-		return Device{}, invalidf("a device is allowed by a user")
+		return Device{}, invalidf("a device must be allowed by a user")
 	}
 	if err := record.CheckText("the subject", subject, record.MaxSubject); err != nil {
 		return Device{}, err

@@ -2,11 +2,11 @@
 // [store.Store]: which API tokens, refresh tokens, codes and device codes are good, which ids were
 // seen, and which access tokens were revoked.
 //
-// It is neither an engine nor a policy. How bytes are stored is the business of package store; who may
-// ask for what is decided by the pipeline in package tokenep, of which this package imports nothing.
-// What is decided here is whatever must hold when two requests come at once, or when the process dies
-// between two writes. Nothing here needs a transaction over two records: each function says in which
-// order it writes, and what a crash in between leaves behind.
+// It is neither an engine nor a policy. How bytes are stored is the business of package store; who
+// may ask for what is decided by the pipeline in package tokenep, of which this package imports
+// nothing. What is decided here is whatever must hold when two requests come at once, or when the
+// process dies between two writes. Nothing here needs a transaction over two records: each function
+// says in which order it writes, and what a crash in between leaves behind.
 //
 //	version.go          Check and Spend: what was checked, and the one conditional write of it
 //	codes.go            authorization codes, each good for one use (RFC 6749 §4.1.2)
@@ -29,14 +29,14 @@
 //	errors.go           the errors that a caller can do something about
 //
 // No secret that a client could present is stored, only its SHA-256. That is enough: secrets are
-// generated here and have 256 bits, so that there is nothing to guess. The key of the MACs of refresh
-// tokens may be in the store, sealed like the signing keys (package seal); it makes no token by itself.
-// No record is kept for an access token.
+// generated here and have 256 bits, so that there is nothing to guess. The key of the MACs of
+// refresh tokens may be in the store, sealed like the signing keys (package seal); it makes no
+// token by itself. No record is kept for an access token.
 //
-// The way through it: a request looks first and spends last. Check says what a credential is good for
-// and changes nothing, so that a request that is refused afterwards, for its scope or its audience, has
-// used up nothing. Spend, as the last step, replaces exactly the version that was checked. Start with
-// [Version], then read [Codes], which is what happens when a user has signed in, [Families], what
-// happens from then on, and [APITokens], whose Check is what a token exchange does. [Revocations] is
-// how all of them end the access tokens that they gave.
+// The way through it: a request looks first and spends last. Check says what a credential is good
+// for and changes nothing, so that a request that is refused afterwards, for its scope or its
+// audience, has used up nothing. Spend, as the last step, replaces exactly the version that was
+// checked. Start with [Version], then read [Codes], which is what happens when a user has signed
+// in, [Families], what happens from then on, and [APITokens], whose Check is what a token exchange
+// does. [Revocations] is how all of them end the access tokens that they gave.
 package state

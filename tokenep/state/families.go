@@ -47,12 +47,12 @@ type storedFamily struct {
 	Hash       []byte `json:"hash,omitempty"` // SHA-256 of the secret; empty: never started
 }
 
-// Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange. When an old one is
-// used again, somebody has a copy, and the whole family ends, with its access tokens.
+// Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange. When an old
+// one is used again, somebody has a copy, and the whole family ends, with its access tokens.
 //
-// But clients lose answers, and have several windows open. So there is a grace: for a while the token
-// that was exchanged last gets the same successor again, unless that has been used itself. The session
-// goes on, and there is still one line of tokens.
+// But clients lose answers, and have several windows open. So there is a grace: for a while the
+// token that was exchanged last gets the same successor again, unless that has been used itself.
+// The session goes on, and there is still one line of tokens.
 //
 // Store, Revocations, Key, TokenLife and Now are required.
 type Families struct {
@@ -66,8 +66,8 @@ type Families struct {
 	Now         func() time.Time     // the clock
 }
 
-// Start begins a family and returns its first refresh token. It uses all fields of f but the times, of
-// which AuthTime alone; an empty ID means a new one. The error Is ErrRevoked when the family was
+// Start begins a family and returns its first refresh token. It uses all fields of f but the times,
+// of which AuthTime alone; an empty ID means a new one. The error Is ErrRevoked when the family was
 // revoked before it started (see Codes.Check), store.ErrExists when it was started before, and
 // ErrInvalid when a field is outside its limits.
 func (s Families) Start(ctx context.Context, f Family) (token string, made Family, err error) {
@@ -203,26 +203,26 @@ func (f *storedFamily) live(t refreshToken, now time.Time) error {
 	return nil
 }
 
-// position says where the token stands in its family: it is the newest, or the one before in its grace.
-// If it is neither, the error Is ErrReused.
+// position says where the token stands in its family: it is the newest, or the one before in its
+// grace. If it is neither, the error Is ErrReused.
 //
-// A token can be newer than the record when the store was restored from a backup. It is genuine, and
-// proves that the one that the record has as the newest was spent: the record follows it.
+// A token can be newer than the record when the store was restored from a backup. It is genuine,
+// and proves that the one that the record has as the newest was spent: the record follows it.
 func (s Families) position(f *storedFamily, t refreshToken, now time.Time) (newest bool, err error) {
 	if t.generation >= f.Generation {
 		return true, nil
 	}
 	grace := orDefault(s.Grace, DefaultGrace)
-	// The age may be negative: another node, whose clock is ahead, was first. But not by more than the
-	// grace, or a clock that is set back would make the grace as long as the jump.
+	// The age may be negative: another node, whose clock is ahead, was first. But not by more than
+	// the grace, or a clock that is set back would make the grace as long as the jump.
 	if age := now.Sub(f.Rotated); t.generation+1 == f.Generation && max(age, -age) <= grace {
 		return false, nil
 	}
 	return false, fmt.Errorf("%w: refresh token %d of a family that is at %d", ErrReused, t.generation, f.Generation)
 }
 
-// Inspect returns the family of a refresh token that is good, for token introspection (RFC 7662 §2.2).
-// Unlike Check it never ends the family.
+// Inspect returns the family of a refresh token that is good, for token introspection (RFC 7662
+// §2.2). Unlike Check it never ends the family.
 func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
 	t, ok := parseRefreshToken(s.Key, token)
 	if !ok {

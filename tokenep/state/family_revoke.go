@@ -12,17 +12,16 @@ import (
 
 const (
 	// tombstoneLife is how long a family that was revoked before it started cannot start. The
-	// request that would have started it is running at that moment; the day is for clocks that
-	// jump.
+	// request that would start it is running already; the day is for clocks that jump.
 	tombstoneLife = 24 * time.Hour
 
 	// endingLife is how long ending a family may take after the client that caused it has gone.
 	endingLife = 10 * time.Second
 )
 
-// RevokeToken revokes the family of a refresh token, of whatever generation (RFC 7009 §2.1), if
-// check lets whoever presents it. An error that Is ErrRefused means that there was nothing to
-// revoke, which to a client is no error (§2.2).
+// RevokeToken revokes the family of a refresh token of any generation (RFC 7009 §2.1), unless check
+// returns an error. An error that Is ErrRefused means that there was nothing to revoke, which a
+// client is not told (§2.2).
 func (s Families) RevokeToken(ctx context.Context, token string, check func(Family) error) error {
 	t, ok := parseRefreshToken(s.Key, token)
 	if !ok {
@@ -42,11 +41,10 @@ func (s Families) RevokeToken(ctx context.Context, token string, check func(Fami
 	return s.Revoke(ctx, f.ID)
 }
 
-// Revoke ends a family and its access tokens. That it was revoked before is no error, and does it
-// all again, so that a call that failed can be repeated. One that has not started will not: Start
-// fails.
+// Revoke ends a family and its access tokens. A call that failed can be repeated: revoking a family
+// that was revoked before does it all again. A family that has not started cannot start any more.
 //
-// The access tokens end first: what is revoked is so in all its parts, and access tokens that are
+// The access tokens end first, so that nothing of a revoked family is good. Access tokens that are
 // made between the two writes carry the same grant_id, and end as well.
 func (s Families) Revoke(ctx context.Context, id string) error {
 	if _, err := parseFamilyID(id); err != nil {
@@ -77,9 +75,8 @@ func (s Families) endReused(ctx context.Context, id string, err error) error {
 	return err
 }
 
-// end revokes a family because of what was presented, and returns why, or the error because of
-// which it could not. It does not end with the request: whoever presents something stolen could
-// hang up.
+// end revokes a family because of what was presented, and returns why, or the error of the store.
+// It does not end with the request: whoever presents something stolen could hang up.
 func (s Families) end(ctx context.Context, id string, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endingLife)
 	defer cancel()
