@@ -40,7 +40,7 @@ type apiOwned struct {
 	ID       string `json:"id"`
 	Made     int64  `json:"made"`               // Unix time
 	Expires  int64  `json:"expires"`            // Unix time
-	Replaces string `json:"replaces,omitempty"` // the token that it is rotated from: both count as one
+	Replaces string `json:"replaces,omitempty"` // rotated from it: both count as one
 	Dead     bool   `json:"dead,omitempty"`     // known to be revoked; kept to be listed
 }
 
@@ -75,7 +75,7 @@ func (o *apiTokenOwner) expires() time.Time {
 // reserve counts a token that is about to be made, or returns ErrTooMany.
 func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) error {
 	limit := MaxOwned
-	if s.MaxPerUser > 0 && replaces == "" { // a rotation needs no room, even if the maximum was lowered
+	if s.MaxPerUser > 0 && replaces == "" { // a rotation needs no room, if the maximum was lowered
 		limit = min(s.MaxPerUser, MaxOwned)
 	}
 	now := t.Created

@@ -24,7 +24,7 @@ const (
 // text, which is in the redirect and nowhere else. All times are whole milliseconds, in UTC.
 type Code struct {
 	ClientID        string       `json:"client_id"`
-	RedirectURI     string       `json:"redirect_uri,omitempty"`          // of the request; may be empty
+	RedirectURI     string       `json:"redirect_uri,omitempty"`          // of the request
 	Challenge       string       `json:"code_challenge,omitempty"`        // RFC 7636 §4.3
 	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
 	Subject         string       `json:"sub"`

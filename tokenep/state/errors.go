@@ -30,7 +30,7 @@ var (
 	ErrBadAPIToken = errors.New("API token refused")
 
 	ErrMalformedAPIToken = fmt.Errorf("%w: malformed or mistyped", ErrBadAPIToken) // no look-up
-	ErrUnknownAPIToken   = fmt.Errorf("%w: unknown", ErrBadAPIToken)               // its id, or secret
+	ErrUnknownAPIToken   = fmt.Errorf("%w: unknown", ErrBadAPIToken)               // id or secret
 	ErrExpiredAPIToken   = fmt.Errorf("%w: expired", ErrBadAPIToken)
 	ErrRevokedAPIToken   = fmt.Errorf("%w: revoked", ErrBadAPIToken)
 

@@ -31,10 +31,10 @@ type Family struct {
 	Subject       string       `json:"sub"`
 	Scope         verify.Scope `json:"scope,omitempty"`     // the most that it allows
 	Audience      []string     `json:"aud,omitempty"`       // the most that it allows
-	KeyThumbprint string       `json:"jkt,omitempty"`       // the tokens are bound to it: RFC 9449 §5
+	KeyThumbprint string       `json:"jkt,omitempty"`       // of the DPoP key: RFC 9449 §5
 	AuthTime      time.Time    `json:"auth_time,omitzero"`  // when the user signed in
 	Started       time.Time    `json:"started,omitzero"`    // set by Start
-	Rotated       time.Time    `json:"rotated,omitzero"`    // when the newest token was made; zero: first
+	Rotated       time.Time    `json:"rotated,omitzero"`    // when last; zero: never
 	Expires       time.Time    `json:"expires,omitzero"`    // if not used before; never after Ends
 	Ends          time.Time    `json:"ends,omitzero"`       // however often it is used
 	Revoked       time.Time    `json:"revoked_at,omitzero"` // zero: it is not

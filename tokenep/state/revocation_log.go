@@ -57,14 +57,14 @@ func decodeRevocation(r store.Record) (verify.Revocation, error) {
 	return verify.Revocation(e), checkRevocation(verify.Revocation(e))
 }
 
-// enter puts the entry of a record into the set. One that is damaged is logged, once, and passed
-// by, also at a start.
+// enter puts the entry of a record into the set. A damaged one is logged once, and skipped, also at
+// the start.
 //
-// What it revoked cannot be known: those tokens pass here until they expire, whatever is done about
-// it. To stop at it would let in more, namely all that every later entry revokes; and to refuse to
-// start, or to verify, would be an outage of everything for one record, which ends only when
-// somebody deletes it by hand, and then it is passed by after all. An administrator who reads the
-// log can revoke again what was revoked then.
+// What a damaged entry revoked is not known, and those tokens pass here until they expire, whatever
+// is done. To stop at it would let in more, namely what every later entry revokes. To refuse to
+// start, or to verify, would be an outage of everything for one record, until somebody deletes that
+// by hand, and then it is skipped after all. An administrator who reads the log can revoke those
+// tokens again.
 func (r *Revocations) enter(entry store.Record) {
 	e, err := decodeRevocation(entry)
 	switch {
