@@ -58,7 +58,7 @@ func (s APITokens) validate(t *APIToken) error {
 	case strings.HasPrefix(t.Owner, ClientSubjectPrefix):
 		return invalidf("the owner's name must not begin with %s, which is for clients", ClientSubjectPrefix)
 	case !t.Expires.After(t.Created):
-		return invalidf("the API token must not expire before it is made")
+		return invalidf("the API token would have expired already")
 	case t.Expires.After(t.Created.Add(s.MaxAge)):
 		return invalidf("an API token lives for at most %v", s.MaxAge)
 	}
