@@ -21,22 +21,23 @@ type Registry struct {
 	Store store.Store
 	Now   func() time.Time
 
-	// Complete checks a client that is added, and may change it, as server.Server.CompleteClient does;
-	// nil: tokenep.Client.Validate.
+	// Complete checks a client that is added, and may change it, as server.Server.CompleteClient
+	// does; nil: tokenep.Client.Validate.
 	Complete func(c *tokenep.Client) error
 
-	// Revocations makes Remove end the access tokens of the client too, which live at most
-	// TokenLife or the client's own AccessTokenTTL. Without it they live out their time.
+	// With Revocations, Remove ends the access tokens of the client too, which live for TokenLife
+	// or the client's own AccessTokenTTL at most. Without, they stay good until they expire.
 	Revocations *state.Revocations
 	TokenLife   func() time.Duration
 }
 
 // Add registers a client. It makes the client's secret, which is returned here and nowhere else; a
 // client whose AuthMethod is none is public (RFC 6749 §2.1) and has no secret. The error Is
-// ErrInvalid when something is wrong with c, and store.ErrExists when the id is taken.
+// state.ErrInvalid when a field of c is outside its limits, and store.ErrExists when the id is
+// taken.
 func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
 	if len(c.Secrets) > 0 {
-		return "", record.Invalidf("client %q: a secret is generated, it cannot be brought along", c.ID)
+		return "", record.Invalidf("client %q: its secret is generated and must not be given", c.ID)
 	}
 	if !c.Public() && len(c.JWKS) == 0 {
 		secret = state.GenerateSecret()
@@ -63,7 +64,7 @@ func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err
 	return secret, nil
 }
 
-// Load returns a client. Its error Is tokenep.InvalidClient for an id that nobody has.
+// Load returns a client. The error Is tokenep.InvalidClient for an unknown id.
 func (s Registry) Load(ctx context.Context, id string) (*tokenep.Client, error) {
 	if store.CheckKey(kindClient, id) != nil {
 		return nil, fmt.Errorf("no client has an id of %d bytes: %w", len(id), tokenep.InvalidClient)
@@ -80,7 +81,7 @@ func (s Registry) Load(ctx context.Context, id string) (*tokenep.Client, error) 
 
 // List returns up to limit (1 to store.MaxPage) clients whose ids are greater than after, ordered
 // by id. To go on, pass the last id as after; an empty page is the end. The clients carry the
-// hashes of their secrets, which are no one's business.
+// hashes of their secrets, which must not be shown.
 func (s Registry) List(ctx context.Context, after string, limit int) ([]tokenep.Client, error) {
 	records, err := s.Store.List(ctx, kindClient, "", after, limit)
 	if err != nil {
@@ -97,8 +98,8 @@ func (s Registry) List(ctx context.Context, after string, limit int) ([]tokenep.
 	return clients, nil
 }
 
-// Remove deletes a client and ends its access tokens (RFC 7592 §2.3): from its return on the client
-// authenticates no more. The error Is tokenep.InvalidClient for an id that nobody has; after any
+// Remove deletes a client and ends its access tokens (RFC 7592 §2.3): when it has returned, the
+// client cannot authenticate. The error Is tokenep.InvalidClient for an unknown id; after any
 // other, Remove can be repeated.
 func (s Registry) Remove(ctx context.Context, id string) error {
 	c, err := s.Load(ctx, id)
@@ -113,11 +114,11 @@ func (s Registry) Remove(ctx context.Context, id string) error {
 	if err := s.Store.Delete(ctx, kindClient, id); err != nil {
 		return fmt.Errorf("removing client %q: %w", id, err)
 	}
-	return s.revokeTokens(ctx, c) // that it has got meanwhile
+	return s.revokeTokens(ctx, c) // those that it has got meanwhile
 }
 
-// revokeTokens ends the access tokens that a client has. Those of a later client with its id are
-// issued later, and are spared.
+// revokeTokens ends the access tokens of a client that are issued until now, and none of a later
+// client with the same id.
 func (s Registry) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 	if s.Revocations == nil {
 		return nil
@@ -130,7 +131,7 @@ func (s Registry) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 	return s.Revocations.Add(ctx, verify.Revocation{Claim: "client_id", Value: c.ID, Before: now, Expires: now.Add(life)})
 }
 
-// checkClient holds what people write to its limits, beside what Client.Validate asks for.
+// checkClient checks the limits of what people write, beside Client.Validate.
 func checkClient(c tokenep.Client) error {
 	if err := record.CheckText("the name", c.Name, record.MaxName); err != nil {
 		return err

@@ -7,9 +7,9 @@ import (
 )
 
 // The text of an API token is <prefix>_<id>_<secret><crc32>. The prefix lets people and secret
-// scanners see what it is; the id finds the record; the checksum, over all before it, tells a typo
-// from a guess without a look-up. Of each token there is exactly one spelling: what parses is, byte
-// for byte, what would be written.
+// scanners see what it is; the id finds the record; the checksum, over all before it, finds a typo
+// without a look-up. Each token has exactly one spelling: what parses is, byte for byte, what
+// formatAPIToken writes.
 const (
 	maxPrefix    = 16
 	idLength     = 12 // base62 characters: 71 bits, so that ids do not collide
@@ -25,9 +25,8 @@ func formatAPIToken(prefix, id, secret string) string {
 	return body + checksum(body)
 }
 
-// parseAPIToken is the inverse of formatAPIToken, and refuses everything that formatAPIToken would
-// not have written. One changed character never parses: a CRC finds every error that lies within 32
-// consecutive bits.
+// parseAPIToken is the inverse of formatAPIToken, and refuses everything else. A token with one
+// changed character never parses: a CRC finds every error within 32 consecutive bits.
 func parseAPIToken(token string) (prefix, id, secret string, ok bool) {
 	cut := len(token) - crcLength
 	if cut < 0 || len(token) > maxPrefix+1+idLength+1+secretLength+crcLength {
@@ -44,8 +43,8 @@ func parseAPIToken(token string) (prefix, id, secret string, ok bool) {
 	return prefix, id, secret, true
 }
 
-// IsAPIToken reports whether text is an API token that was not mistyped, of whatever server, good
-// or not.
+// IsAPIToken reports whether text is an API token that was not mistyped, of any server, good or
+// not.
 func IsAPIToken(text string) bool {
 	_, _, _, ok := parseAPIToken(text)
 	return ok
@@ -62,8 +61,8 @@ func checksum(s string) string {
 	return string(digits[:])
 }
 
-// validPrefix reports whether p matches [a-z][a-z0-9]{0,15}. There is no underscore in it, so that
-// the first one ends it.
+// validPrefix reports whether p matches [a-z][a-z0-9]{0,15}. It has no underscore, so that the
+// first underscore of a token ends it.
 func validPrefix(p string) bool {
 	if p == "" || len(p) > maxPrefix || p[0] < 'a' || p[0] > 'z' {
 		return false

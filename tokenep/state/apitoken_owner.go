@@ -12,20 +12,22 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// One record for each owner holds the ids of the owner's tokens, and each new token begins with a
-// Swap of it: that makes the maximum exact, whoever else is making one. What is in the record may
-// be out of date (a token expires, or is revoked, without a write here), so it is held against the
-// tokens themselves, but only when there is no more room.
-const kindAPITokenOwner = "api_token_owner" // id: a hash of the owner's name; expires with the last token
+// kindAPITokenOwner has the hash of an owner's name as id, and expires with the last of the owner's
+// tokens. The record holds their ids, and each new token begins with a Swap of it: so the maximum
+// is exact, although others make tokens at the same time. The record may be out of date, as a token
+// expires, or is revoked, without a write here; so when there is no more room, the tokens
+// themselves are looked at.
+const kindAPITokenOwner = "api_token_owner"
 
-// MaxOwned is how many live tokens one owner can have when there is no other maximum.
+// MaxOwned is the maximum of live tokens of one owner, unless a lower one is configured.
 const MaxOwned = 500
 
-// maxEntries is what fits into one record: MaxOwned, and some that are dead or being rotated.
+// maxEntries is how many entries a record has at most: MaxOwned, and some that are dead or being
+// rotated.
 const maxEntries = MaxOwned + 100
 
-// reservationLife is how long making a token may take. An id whose token does not exist after that
-// was given up.
+// reservationLife is how long making a token may take. If the token of an id does not exist after
+// that, making it has failed.
 const reservationLife = time.Minute
 
 // apiTokenOwner is the record of an owner.
@@ -38,12 +40,11 @@ type apiOwned struct {
 	ID       string `json:"id"`
 	Made     int64  `json:"made"`               // Unix time
 	Expires  int64  `json:"expires"`            // Unix time
-	Replaces string `json:"replaces,omitempty"` // the token that is revoked in favour of this one: the two count as one
-	Dead     bool   `json:"dead,omitempty"`     // seen to be revoked; still here to be listed
+	Replaces string `json:"replaces,omitempty"` // rotated from it: both count as one
+	Dead     bool   `json:"dead,omitempty"`     // known to be revoked; kept to be listed
 }
 
-// counted is how many of the tokens count: those that are not dead, and that no other is about to
-// replace.
+// counted is how many tokens count: those that are not dead, and that no other is about to replace.
 func (o *apiTokenOwner) counted() int {
 	replaced := make(map[string]bool)
 	for _, e := range o.Tokens {
@@ -74,7 +75,7 @@ func (o *apiTokenOwner) expires() time.Time {
 // reserve counts a token that is about to be made, or returns ErrTooMany.
 func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) error {
 	limit := MaxOwned
-	if s.MaxPerUser > 0 && replaces == "" { // one for one needs no room below a maximum that was lowered
+	if s.MaxPerUser > 0 && replaces == "" { // a rotation needs no room, if the maximum was lowered
 		limit = min(s.MaxPerUser, MaxOwned)
 	}
 	now := t.Created
@@ -96,8 +97,7 @@ func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) err
 	return err
 }
 
-// makeRoom returns ErrTooMany if the record, to which the new token has just been added as the
-// last, counts too many.
+// makeRoom returns ErrTooMany if too many tokens count. The new one is the last of the record.
 func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int, now time.Time) error {
 	if owner.counted() <= limit && len(owner.Tokens) <= maxEntries {
 		return nil
@@ -111,7 +111,8 @@ func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int
 		return fmt.Errorf("%w: %q has %d, the most that one may have; revoke one first", ErrTooMany, owner.Owner, limit)
 	}
 	if len(owner.Tokens) > maxEntries {
-		drop := (maxEntries - MaxOwned) / 2 // the oldest, and some more at once, so that the next one need not look
+		// The oldest, and several at once, so that the next call need not look again.
+		drop := (maxEntries - MaxOwned) / 2
 		owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool {
 			if !e.Dead || drop == 0 {
 				return false
@@ -120,14 +121,15 @@ func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int
 			return true
 		})
 	}
-	if len(owner.Tokens) > maxEntries { // a pair that is being rotated counts as one, but takes the room of two
+	// A pair that is being rotated counts as one, but is two entries.
+	if len(owner.Tokens) > maxEntries {
 		return fmt.Errorf("%w: %q has %d, with those that are being rotated; try again in a minute", ErrTooMany, owner.Owner, maxEntries)
 	}
 	return nil
 }
 
-// look holds an entry against its token, and marks it if that is dead. A rotation that died is
-// undone.
+// look loads the token of an entry, and marks the entry if the token is dead. It undoes a rotation
+// that was interrupted.
 func (s APITokens) look(ctx context.Context, e *apiOwned, now time.Time) error {
 	if e.Dead {
 		return nil
@@ -145,14 +147,14 @@ func (s APITokens) look(ctx context.Context, e *apiOwned, now time.Time) error {
 	return err
 }
 
-// late reports whether whoever was making the token must have died.
+// late reports whether making the token must have failed, as it took too long.
 func (e apiOwned) late(now time.Time) bool {
 	return now.Unix()-e.Made >= int64(reservationLife/time.Second)
 }
 
-// giveUp takes the place of a token that was counted, but not made in time, and reports whether it
-// did. The one who was making it may only be slow: a record with its id makes sure that the Insert
-// fails, so that what is no longer counted never comes to be.
+// giveUp inserts an abandoned record for a token that was counted, but not made in time, and
+// reports whether the token is abandoned now. Whoever was making it may only be slow: with the
+// record their Insert fails, so that a token that no longer counts is never made.
 func (s APITokens) giveUp(ctx context.Context, e apiOwned, now time.Time) (bool, error) {
 	if !e.late(now) {
 		return false, nil

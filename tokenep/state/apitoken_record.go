@@ -20,9 +20,10 @@ const ClientSubjectPrefix = "client:"
 // storedAPIToken is the record of a token. The hash never leaves this package.
 type storedAPIToken struct {
 	APIToken
-	Hash []byte `json:"hash,omitempty"` // SHA-256 of the whole token; empty: the token was given up before it was made
+	Hash []byte `json:"hash,omitempty"` // SHA-256 of the whole token; empty: abandoned
 }
 
+// abandoned reports whether the token was given up before it was made.
 func (t *storedAPIToken) abandoned() bool { return len(t.Hash) == 0 }
 
 // load returns the record of a token. The error Is store.ErrNotFound for an id that nobody has.
@@ -49,17 +50,17 @@ func noAPIToken(id string, err error) error {
 func (s APITokens) validate(t *APIToken) error {
 	switch {
 	case !validPrefix(s.Prefix):
-		return invalidf("prefix %.20q: a letter a to z, then up to 15 letters and digits", s.Prefix)
+		return invalidf("prefix %.20q: must be a letter a to z, then up to 15 letters a to z and digits", s.Prefix)
 	case s.MaxAge <= 0:
-		return invalidf("a token that lives for %v", s.MaxAge)
+		return invalidf("the longest life of an API token must be above 0, got %v", s.MaxAge)
 	case t.Owner == "" || t.Service == "":
-		return invalidf("an API token has an owner and a service")
+		return invalidf("an API token must have an owner and a service")
 	case strings.HasPrefix(t.Owner, ClientSubjectPrefix):
-		return invalidf("an owner's name that begins with %s is a client's", ClientSubjectPrefix)
+		return invalidf("the owner's name must not begin with %s, which is for clients", ClientSubjectPrefix)
 	case !t.Expires.After(t.Created):
-		return invalidf("it would be expired already")
+		return invalidf("the API token would have expired already")
 	case t.Expires.After(t.Created.Add(s.MaxAge)):
-		return invalidf("an API token lives for %v at most", s.MaxAge)
+		return invalidf("an API token lives for at most %v", s.MaxAge)
 	}
 	if err := record.CheckText("the name", t.Name, record.MaxName); err != nil {
 		return err

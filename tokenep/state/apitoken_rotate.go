@@ -9,20 +9,20 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// rotationLimit is how long after its begin a rotation may still revoke the old token. After
-// reservationLife others may undo it; the time between allows for clocks that differ.
+// rotationLimit is how long after its beginning a rotation may still revoke the old token. After
+// reservationLife others may undo the rotation; the time between is for clocks that differ.
 const rotationLimit = reservationLife / 2
 
 // Rotate replaces a token by a new one of the same name, owner, service, scope and expiry, and
-// revokes the old one with its access tokens: it changes the secret and prolongs nothing. The two
-// count as one.
+// revokes the old one with its access tokens: the secret changes, and nothing is prolonged. While
+// there are two, they count as one.
 //
-// First the new one is made, and its last write revokes the old one. Dying before that leaves the
-// old one working, and a new one that nobody has seen; it is ended by the next Rotate, which has to
-// wait for a minute, or when its place is needed.
+// First the new one is made; the last write revokes the old one. A crash before that leaves the old
+// one good, and a new one that nobody has seen. That one is revoked by the next Rotate, after a
+// minute, or when its place is needed.
 //
 // The error Is ErrBadAPIToken when the token is expired or revoked, ErrRotating while somebody else
-// is at it, and store.ErrNotFound for an id that nobody has.
+// rotates it, and store.ErrNotFound for an unknown id.
 func (s APITokens) Rotate(ctx context.Context, id string) (token string, made APIToken, err error) {
 	old, err := s.Load(ctx, id)
 	if err != nil {
@@ -52,27 +52,27 @@ func (s APITokens) Rotate(ctx context.Context, id string) (token string, made AP
 	return token, made, nil
 }
 
-// replace revokes the old token in favour of the one just made, or else the one just made.
+// replace revokes the old token; if it cannot, it revokes the one just made.
 func (s APITokens) replace(ctx context.Context, id string, made APIToken) error {
-	// All access tokens that can still be had for the old one are issued before that time. If the
-	// old one lives on after all, what is issued for it later is good.
+	// All access tokens that the old one can still get are issued before that time. If the old one
+	// stays good after all, those that it gets later are good.
 	if err := s.revokeAccessTokens(ctx, id, made.Created.Add(reservationLife)); err != nil {
 		return err
 	}
 	changed, err := s.markRevoked(ctx, id, func() error {
-		// Negative is the age after the clock was set back, and then nobody knows what it is.
+		// A negative age means that the clock was set back: then the true age is unknown.
 		if age := s.Now().Sub(made.Created); max(age, -age) > rotationLimit {
-			return fmt.Errorf("%w: %s, but it took too long; try again in a minute", ErrRotating, id)
+			return fmt.Errorf("%w: %s: it took too long; try again in a minute", ErrRotating, id)
 		}
 		return nil
 	})
 	switch {
 	case changed:
-		// It is gone for good, and so may be what a node whose clock is ahead has dated later. If
-		// this fails, what was revoked above is revoked.
+		// Now without a date, for access tokens that a node whose clock is ahead has dated later.
+		// If this fails, those that were revoked above are.
 		_ = s.revokeAccessTokens(ctx, id, time.Time{})
 	case err == nil:
-		err = ErrRevokedAPIToken // by somebody else, who meant what has become of it too
+		err = ErrRevokedAPIToken // by somebody else, who meant its successor too
 	}
 	if errors.Is(err, ErrRevokedAPIToken) || errors.Is(err, ErrRotating) {
 		return errors.Join(err, s.Revoke(ctx, made.ID))
@@ -80,7 +80,7 @@ func (s APITokens) replace(ctx context.Context, id string, made APIToken) error 
 	return err
 }
 
-// makeWay lets a token be rotated again, if nobody is at it.
+// makeWay lets a token be rotated again, unless somebody is rotating it.
 func (s APITokens) makeWay(ctx context.Context, owner *apiTokenOwner, id string, now time.Time) error {
 	i := owner.successor(id)
 	if i < 0 {
@@ -92,9 +92,9 @@ func (s APITokens) makeWay(ctx context.Context, owner *apiTokenOwner, id string,
 	return s.undo(ctx, &owner.Tokens[i], now)
 }
 
-// undo ends the successor of a token whose rotation died, unless the rotation had come to its end.
-// Whoever was rotating may only be slow: the old token is written as it is, so that a Swap that was
-// decided on before fails, and the decision, taken again, is that it is too late.
+// undo revokes the successor of a token whose rotation was interrupted, unless the old token is
+// revoked. Whoever was rotating may only be slow: undo writes the old token unchanged, so that
+// their Swap conflicts, and they find that it is too late.
 func (s APITokens) undo(ctx context.Context, e *apiOwned, now time.Time) error {
 	lives, err := s.change(ctx, e.Replaces, func(*storedAPIToken) error { return nil })
 	if errors.Is(err, store.ErrNotFound) {

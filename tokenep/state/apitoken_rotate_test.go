@@ -203,7 +203,8 @@ func testSlowRotation(t *testing.T, jump time.Duration) {
 	text, old := mustCreate(t, tokens, "ann")
 	slept := false
 	f.Fail(func(call storetest.Call) storetest.Fault {
-		if call.Verb == "Swap" && call.ID == old.ID && !slept { // the write that would end the old one
+		// The write that would revoke the old one.
+		if call.Verb == "Swap" && call.ID == old.ID && !slept {
 			slept = true
 			c.Advance(2 * time.Minute)
 			if _, _, err := quick.Create(t.Context(), ask("ann")); !errors.Is(err, state.ErrTooMany) {

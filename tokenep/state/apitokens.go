@@ -12,18 +12,18 @@ import (
 )
 
 // APIToken is what is known of a long-lived credential that a user made for a program, to be
-// exchanged for access tokens (RFC 8693 §2.1). Its text is not among it: that is shown once, when
-// it is made. All times are whole seconds, in UTC.
+// exchanged for access tokens (RFC 8693 §2.1). It does not have the token's text, which is shown
+// once, when it is made. All times are whole seconds, in UTC.
 type APIToken struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name,omitempty"`  // for people
-	Owner    string       `json:"owner"`           // the user for whom it speaks: sub of the access tokens
-	Service  string       `json:"service"`         // what it is for: aud of the access tokens
+	Owner    string       `json:"owner"`           // a user: sub of the access tokens
+	Service  string       `json:"service"`         // aud of the access tokens
 	Scope    verify.Scope `json:"scope,omitempty"` // the most that it allows
 	Created  time.Time    `json:"created,omitzero"`
 	Expires  time.Time    `json:"expires,omitzero"`
 	LastUsed time.Time    `json:"last_used,omitzero"` // to the minute; zero: never
-	Revoked  time.Time    `json:"revoked,omitzero"`   // zero: it is not
+	Revoked  time.Time    `json:"revoked,omitzero"`   // zero: not
 }
 
 // live reports whether the token is good at this time.
@@ -37,29 +37,28 @@ func (t *APIToken) live(now time.Time) error {
 	return nil
 }
 
-// APITokens makes API tokens, and says whether one is good. All fields are required, except
-// MaxPerUser.
+// APITokens makes and checks API tokens. All fields are required, except MaxPerUser.
 //
-// A token is one record, and is usable exactly as long as that record says so. A second record, one
-// for each owner, counts that owner's tokens (see apitoken_owner.go). An access token made from an
-// API token carries the API token's id as grant_id, and that is how Revoke ends it too.
+// A token is one record, which alone says whether the token is good. A second record, one for each
+// owner, counts that owner's tokens (see apitoken_owner.go). An access token made from an API token
+// has the API token's id as grant_id, by which Revoke ends it too.
 type APITokens struct {
 	Store       store.Store
 	Revocations *Revocations
-	Prefix      string               // begins each new token: [a-z][a-z0-9]{0,15}; tokens with an earlier prefix stay good
-	MaxPerUser  int                  // live tokens of one owner, up to MaxOwned; 0: that
-	MaxAge      time.Duration        // a new token expires no later than this
-	TokenLife   func() time.Duration // the longest life of an access token made from an API token
+	Prefix      string               // of new tokens: [a-z][a-z0-9]{0,15}; others stay good
+	MaxPerUser  int                  // live tokens of one owner; 0: MaxOwned, the maximum
+	MaxAge      time.Duration        // the longest life of a new token
+	TokenLife   func() time.Duration // the longest life of an access token
 	Now         func() time.Time     // the clock
 }
 
 // lastUsedEvery is how often Use writes, at most.
 const lastUsedEvery = time.Minute
 
-// Create makes a token for t.Owner at t.Service. Of t it uses Name, Owner, Service, Scope and
-// Expires (zero: as late as possible). The text is returned here and nowhere else. The error Is
-// ErrInvalid when something is wrong with t, and ErrTooMany when the owner has as many live tokens
-// as one may have.
+// Create makes a token for t.Owner at t.Service. It uses Name, Owner, Service, Scope and Expires of
+// t (zero: as late as possible). The text is returned here and nowhere else. The error Is
+// ErrInvalid when one of them is outside its limits, and ErrTooMany when the owner has too many
+// live tokens.
 func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made APIToken, err error) {
 	now := s.second()
 	made = APIToken{Name: t.Name, Owner: t.Owner, Service: t.Service, Scope: t.Scope, Created: now}
@@ -73,9 +72,9 @@ func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made A
 	return s.write(ctx, made, "")
 }
 
-// write makes a token that replaces another, or none. First it is counted, then it is made: dying
-// in between leaves an id that is counted, but names no token, and reserve takes that for a token
-// that was given up.
+// write makes a token, which replaces another one if replaces is set. First the token is counted,
+// then it is made: a crash in between leaves an id that is counted and names no token, which
+// reserve gives up after a while.
 func (s APITokens) write(ctx context.Context, t APIToken, replaces string) (string, APIToken, error) {
 	t.ID = randomBase62(idLength)
 	if err := s.reserve(ctx, t, replaces); err != nil {
@@ -103,8 +102,8 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 	if err != nil {
 		return APIToken{}, Version{}, err
 	}
-	// The hash is of the whole token, so that a prefix is bound to its token although any is
-	// understood.
+	// The hash is of the whole token, so that a token is good with its own prefix only, although
+	// any prefix parses.
 	if subtle.ConstantTimeCompare(record.Hash(token), t.Value.Hash) != 1 {
 		return APIToken{}, Version{}, ErrUnknownAPIToken
 	}
@@ -174,13 +173,13 @@ func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]
 	}
 }
 
-// Revoke ends a token and the access tokens made from it. That it was revoked before is no error,
-// and does it all again, so that a call that failed can be repeated. The error Is store.ErrNotFound
-// for an id that nobody has.
+// Revoke ends a token and the access tokens made from it. A call that failed can be repeated:
+// revoking a token that was revoked before does it all again. The error Is store.ErrNotFound for an
+// unknown id.
 //
-// The access tokens end first: what is listed as revoked is so in all its parts, and a call that
-// died in between is seen to have done nothing. Access tokens that are made between the two writes
-// carry the same grant_id, and end as well.
+// The access tokens end first, so that nothing of a token that is listed as revoked is good, and
+// the token of a call that was interrupted is listed as good. Access tokens that are made between
+// the two writes carry the same grant_id, and end as well.
 func (s APITokens) Revoke(ctx context.Context, id string) error {
 	if _, err := s.Load(ctx, id); err != nil {
 		return err
@@ -212,8 +211,7 @@ func (s APITokens) markRevoked(ctx context.Context, id string, check func() erro
 	})
 }
 
-// change replaces the record of a token that is not revoked, and reports whether it did: of one
-// that is, it changes nothing.
+// change edits the record of a token, unless the token is revoked, and reports whether it did.
 func (s APITokens) change(ctx context.Context, id string, edit func(*storedAPIToken) error) (bool, error) {
 	changed := false
 	_, err := record.Change(ctx, s.Store, kindAPIToken, id, func(t *storedAPIToken, _ *time.Time) (write bool, err error) {
@@ -233,5 +231,5 @@ func (s APITokens) change(ctx context.Context, id string, edit func(*storedAPITo
 	return changed, nil
 }
 
-// second is the time in whole seconds, as tokens and their records have it.
+// second is the time in whole seconds, as the records of API tokens have it.
 func (s APITokens) second() time.Time { return s.Now().UTC().Truncate(time.Second) }

@@ -109,7 +109,7 @@ func TestCreateHoldsTheRequestToItsLimits(t *testing.T) {
 	}
 }
 
-func TestRedeemRefuses(t *testing.T) {
+func TestCheckRefusesAnAPIToken(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
 		tokens, _ := newAPITokens(s, c)
 		token, made := mustCreate(t, tokens, "ann")
@@ -146,7 +146,7 @@ func TestRedeemRefuses(t *testing.T) {
 	})
 }
 
-func TestRedeemTellsAnOutageFromABadToken(t *testing.T) {
+func TestCheckTellsAnOutageFromABadAPIToken(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
 	tokens, _ := newAPITokens(f, c)
@@ -188,7 +188,7 @@ func TestLastUseIsWrittenOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestRedeemSucceedsWhenLastUseCannotBeWritten(t *testing.T) {
+func TestUseThatCannotBeWrittenIsNoFailure(t *testing.T) {
 	for _, fault := range []storetest.Fault{storetest.Away, storetest.Conflict, storetest.Lost} {
 		c := newClock()
 		f := storetest.NewFaulty(newMemory(t, c.Now))
@@ -196,7 +196,7 @@ func TestRedeemSucceedsWhenLastUseCannotBeWritten(t *testing.T) {
 		token, _ := mustCreate(t, tokens, "ann")
 		f.FailNext(1, "Swap", fault)
 		if _, err := exchange(t.Context(), tokens, token); err != nil {
-			t.Errorf("fault %v: Redeem fails: %v", fault, err)
+			t.Errorf("fault %v: exchange fails: %v", fault, err)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestRevokeEndsTheTokenAndItsAccessTokens(t *testing.T) {
 			}
 		}
 		if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, state.ErrRevokedAPIToken) {
-			t.Errorf("Redeem: %v, want ErrRevokedAPIToken", err)
+			t.Errorf("redeem: %v, want ErrRevokedAPIToken", err)
 		}
 		if !set.Revoked(accessToken(made.ID)) {
 			t.Error("its access token is not revoked")

@@ -52,7 +52,7 @@ func BenchmarkRedeem(b *testing.B) {
 func redeemer(b *testing.B, s store.Store, c *clock, count int) func(i int) {
 	tokens, _ := newAPITokens(s, c)
 	tokens.MaxPerUser = 20
-	sample := make([]string, min(count, 100_000)) // as many as do not fit into the processor's caches
+	sample := make([]string, min(count, 100_000)) // too many for the processor's caches
 	each := count / len(sample)
 	var owners errgroup.Group
 	owners.SetLimit(256)

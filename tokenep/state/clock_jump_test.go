@@ -101,7 +101,8 @@ func TestClockThatJumpsLetsNothingBeSpentTwice(t *testing.T) {
 		}
 		t.Run(p.name, func(t *testing.T) {
 			onEachJump(t, func(t *testing.T, i *issuer, c *clock, jump time.Duration) {
-				for _, when := range []int{0, 1, 2} { // from before the jump on, or from during it, or from after it
+				// From before the jump on, or from during it, or from after it.
+				for _, when := range []int{0, 1, 2} {
 					use := p.make(t, i)
 					used := 0
 					for step, d := range []time.Duration{0, jump, -jump, time.Second} {

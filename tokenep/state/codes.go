@@ -11,7 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-const kindCode = "code" // id: the SHA-256 of the code; expires MaxCodeLife after it
+// kindCode has the SHA-256 of the code as id, and expires MaxCodeLife after the code.
+const kindCode = "code"
 
 // How long a code is good.
 const (
@@ -19,30 +20,33 @@ const (
 	MaxCodeLife     = 10 * time.Minute // RFC 6749 §4.1.2: a maximum of 10 minutes is RECOMMENDED
 )
 
-// Code is what an authorization code stands for (RFC 6749 §4.1.2). Its text is not among it: that
-// is in the redirect, and nowhere else. All times are whole milliseconds, in UTC.
+// Code is what an authorization code stands for (RFC 6749 §4.1.2). It does not have the code's
+// text, which is in the redirect and nowhere else. All times are whole milliseconds, in UTC.
 type Code struct {
 	ClientID        string       `json:"client_id"`
-	RedirectURI     string       `json:"redirect_uri,omitempty"`          // as the request had it; empty: it had none
+	RedirectURI     string       `json:"redirect_uri,omitempty"`          // of the request
 	Challenge       string       `json:"code_challenge,omitempty"`        // RFC 7636 §4.3
 	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
 	Subject         string       `json:"sub"`
 	Scope           verify.Scope `json:"scope,omitempty"`    // what the user allowed
 	Audience        []string     `json:"aud,omitempty"`      // RFC 8707 §2
 	KeyThumbprint   string       `json:"jkt,omitempty"`      // dpop_jkt (RFC 9449 §10)
-	Nonce           string       `json:"nonce,omitempty"`    // of the ID token (OpenID Connect Core §3.1.2.1)
+	Nonce           string       `json:"nonce,omitempty"`    // OpenID Connect Core §3.1.2.1
 	AuthTime        time.Time    `json:"auth_time,omitzero"` // when the user signed in
-	Family          string       `json:"family"`             // set by Issue: the ID of the Family to Start, and grant_id of all tokens
-	Created         time.Time    `json:"created,omitzero"`   // set by Issue
-	Expires         time.Time    `json:"expires,omitzero"`   // set by Issue
-	Spent           time.Time    `json:"spent_at,omitzero"`  // zero: it is not
+
+	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Issue,
+	// as are Created and Expires.
+	Family  string    `json:"family"`
+	Created time.Time `json:"created,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+	Spent   time.Time `json:"spent_at,omitzero"` // zero: not spent
 }
 
-// Codes issues authorization codes, each good for one use (RFC 6749 §4.1.2, §10.5).
+// Codes issues and checks authorization codes, each good for one use (RFC 6749 §4.1.2, §10.5).
 //
-// A spent code stays for a while, so that a replay is told from a code that nobody has; and it
-// names, from the beginning, the family that its redemption starts, so that a replay ends what the
-// first redemption gave, or is about to give.
+// A spent code is kept for a while, so that a replay is told from an unknown code. A code names,
+// from the beginning, the family that its redemption starts, so that a replay ends the tokens that
+// the first redemption got, or is about to get.
 type Codes struct {
 	Store    store.Store
 	Families Families
@@ -50,17 +54,17 @@ type Codes struct {
 	Now      func() time.Time // the clock
 }
 
-// Issue makes a code. Of c it uses what is not said to be set by Issue. The error Is ErrInvalid
-// when something is wrong with c.
+// Issue makes a code. It uses all fields of c but those that are set by Issue, and Spent. The error
+// Is ErrInvalid when a field is outside its limits.
 func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err error) {
 	life := orDefault(s.Life, DefaultCodeLife)
 	switch {
 	case life < 0 || life > MaxCodeLife:
-		return "", Code{}, invalidf("a code that lives for %v, at most %v are allowed", life, MaxCodeLife)
+		return "", Code{}, invalidf("the life of a code must be between 0 and %[2]v, got %[1]v", life, MaxCodeLife)
 	case c.ClientID == "" || c.Subject == "":
-		return "", Code{}, invalidf("a code has a client and a subject")
+		return "", Code{}, invalidf("a code must have a client and a subject")
 	case (c.Challenge == "") != (c.ChallengeMethod == ""):
-		return "", Code{}, invalidf("a challenge has a method, and a method a challenge")
+		return "", Code{}, invalidf("a code must have both a challenge and its method, or neither")
 	}
 	if err := record.CheckScope(c.Scope); err != nil {
 		return "", Code{}, err
@@ -68,7 +72,7 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 	now := moment(s.Now)
 	c.Family, c.Created, c.Expires, c.Spent = newFamilyID(), now, now.Add(life), time.Time{}
 	code = GenerateSecret()
-	// A replay that comes late is a replay still.
+	// Kept beyond its end, so that a late replay is seen.
 	if err := record.Insert(ctx, s.Store, kindCode, record.HashID(code), c, c.Expires.Add(MaxCodeLife)); err != nil {
 		return "", Code{}, err
 	}
@@ -81,8 +85,8 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 //
 // The other errors that Is ErrRefused say why the code is not good. With ErrSpent the family of the
 // code has just been revoked (RFC 6749 §4.1.2): if the first redemption has not started it yet,
-// Families.Start will fail. Any other error means that the answer is not known. The code is
-// returned with errors as well, once it is known, for the log.
+// Families.Start will fail. Any other error means that the answer is not known. Once the code is
+// known, it is returned with an error as well, for the log.
 func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (Code, Version, error) {
 	if !isBase62(code, secretLength) {
 		return Code{}, Version{}, fmt.Errorf("%w code", ErrMalformed)
@@ -95,8 +99,8 @@ func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (
 }
 
 // Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are
-// those of Check, and ErrChanged. After an error that leaves open whether the code was spent, take
-// it for spent: a new Check tells.
+// those of Check, and ErrChanged. After any other error the code may have been spent: a new Check
+// tells.
 func (s Codes) Spend(ctx context.Context, v Version) error {
 	c, ok := v.of.(*checked[Code])
 	if !ok {

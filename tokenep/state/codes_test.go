@@ -43,7 +43,7 @@ func fromCode(c state.Code) state.Family {
 }
 
 // RFC 6749 §4.1.2: in which state a code is good.
-func TestRedeemRules(t *testing.T) {
+func TestCodeRules(t *testing.T) {
 	check := func(want error) func(state.Code) error { return func(state.Code) error { return want } }
 	type step struct {
 		after time.Duration
@@ -73,7 +73,7 @@ func TestRedeemRules(t *testing.T) {
 					c.Advance(step.after)
 					got, err := redeem(t.Context(), codes, code, check(step.check))
 					if !errors.Is(err, step.want) {
-						t.Errorf("Redeem: %v, want %v", err, step.want)
+						t.Errorf("redeem: %v, want %v", err, step.want)
 					}
 					if got.Family != made.Family || got.Challenge != made.Challenge || got.RedirectURI != made.RedirectURI {
 						t.Errorf("another code: %+v", got)
@@ -111,7 +111,7 @@ func TestOfEightParallelRedemptionsOneWins(t *testing.T) {
 					case errors.Is(err, state.ErrSpent):
 						spent.Add(1)
 					default:
-						t.Errorf("Redeem: %v", err)
+						t.Errorf("redeem: %v", err)
 					}
 				})
 			}
@@ -149,7 +149,7 @@ func TestReplayRacingTheWinnerEndsWhatItGot(t *testing.T) {
 			})
 			wg.Go(func() {
 				if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, state.ErrSpent) {
-					t.Errorf("Redeem: %v, want ErrSpent", err)
+					t.Errorf("redeem: %v, want ErrSpent", err)
 				}
 			})
 			wg.Wait()
@@ -234,11 +234,11 @@ func TestOutageBurnsNoCode(t *testing.T) {
 	code, made := mustIssue(t, codes)
 	f.Fail(away("Swap"))
 	if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
-		t.Errorf("Redeem: %v, want store.ErrUnavailable", err)
+		t.Errorf("redeem: %v, want store.ErrUnavailable", err)
 	}
 	f.Fail(nil)
 	if _, err := redeem(t.Context(), codes, code, anyCode); err != nil {
-		t.Errorf("Redeem: %v", err)
+		t.Errorf("redeem: %v", err)
 	}
 	f.Fail(away("Insert"))
 	if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
@@ -258,10 +258,10 @@ func TestCodeWhoseAnswerIsLostIsSpent(t *testing.T) {
 		code, made := mustIssue(t, codes)
 		lossy.FailNext(1, "Swap", storetest.Lost)
 		if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Redeem: %v, want store.ErrUnavailable", err)
+			t.Errorf("redeem: %v, want store.ErrUnavailable", err)
 		}
 		if _, err := redeem(t.Context(), codes, code, anyCode); !errors.Is(err, state.ErrSpent) {
-			t.Errorf("Redeem again: %v, want ErrSpent", err)
+			t.Errorf("redeemed again: %v, want ErrSpent", err)
 		}
 		if _, _, err := codes.Families.Start(t.Context(), fromCode(made)); !errors.Is(err, state.ErrRevoked) {
 			t.Errorf("Start: %v, want ErrRevoked", err)

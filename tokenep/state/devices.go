@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -12,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-const kindDevice = "device" // id: the user code's letters; expires a little after it
+const kindDevice = "device" // id: the letters of the user code; expires after it
 
 // How long a device code is good, and how often a device may ask.
 const (
@@ -21,8 +20,8 @@ const (
 
 	DefaultPollInterval = 5 * time.Second // RFC 8628 §3.2
 	slowDownStep        = 5 * time.Second // RFC 8628 §3.5
-	maxPollInterval     = time.Minute     // a device that never slows down causes no more writes from here on
-	pollSlack           = time.Second     // what a network may take from an interval
+	maxPollInterval     = time.Minute     // from here on a poll that is too early is not written
+	pollSlack           = time.Second     // by how much the network may shorten an interval
 
 	// deviceTail is how long a device that still asks is told that its code has expired.
 	deviceTail = 5 * time.Minute
@@ -33,19 +32,21 @@ const (
 type Device struct {
 	UserCode string       `json:"user_code"` // set by Start; as it is shown: XXXX-XXXX
 	ClientID string       `json:"client_id"`
-	Scope    verify.Scope `json:"scope,omitempty"` // asked for; from Allow on, what the user allowed
+	Scope    verify.Scope `json:"scope,omitempty"` // asked for; after Allow: allowed
 	Audience []string     `json:"aud,omitempty"`   // RFC 8707 §2
 
 	Subject  string    `json:"sub,omitempty"`       // who allowed it
 	AuthTime time.Time `json:"auth_time,omitzero"`  // when that user signed in
-	Allowed  time.Time `json:"allowed_at,omitzero"` // zero: it is not
-	Denied   time.Time `json:"denied_at,omitzero"`  // zero: it is not
-	Spent    time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: it did not
+	Allowed  time.Time `json:"allowed_at,omitzero"` // zero: not
+	Denied   time.Time `json:"denied_at,omitzero"`  // zero: not
+	Spent    time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: not
 
-	Family   string        `json:"family"`               // set by Start: the ID of the Family to Start, and grant_id of all tokens
-	Interval time.Duration `json:"interval"`             // set by Start: how long the device has to wait between two polls
-	Created  time.Time     `json:"created,omitzero"`     // set by Start
-	Expires  time.Time     `json:"expires,omitzero"`     // set by Start
+	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Start,
+	// as are Interval, Created and Expires.
+	Family   string        `json:"family"`
+	Interval time.Duration `json:"interval"` // how long the device has to wait between two polls
+	Created  time.Time     `json:"created,omitzero"`
+	Expires  time.Time     `json:"expires,omitzero"`
 	Polled   time.Time     `json:"last_polled,omitzero"` // the last poll that was not too early
 }
 
@@ -57,13 +58,13 @@ type storedDevice struct {
 
 // Devices is the device authorization grant (RFC 8628).
 //
-// The user finds the record by the user code, the device by the device code. It is one record, and
-// one conditional write decides, because the device code begins with the letters of the user code:
-// the device gets the two together, so the one tells it nothing that the other does not. What keeps
-// a device code secret is the rest of it.
+// A device is one record, so that one conditional write decides. The user finds it by the user
+// code, and the device by the device code, which begins with the letters of the user code. The
+// device gets both codes together, so those letters tell it nothing new; the rest of the device
+// code is secret.
 //
-// The user code is no secret of a client: it is shown on a screen, and whoever types it has to sign
-// in. So it is stored as it is.
+// The user code is not a secret: it is shown on a screen, and whoever types it has to sign in. So
+// it is stored in clear.
 type Devices struct {
 	Store    store.Store
 	Life     time.Duration    // from Start to Spend; 0: DefaultDeviceLife; at most MaxDeviceLife
@@ -71,17 +72,17 @@ type Devices struct {
 	Now      func() time.Time // the clock
 }
 
-// Start makes a device code and a user code (RFC 8628 §3.2). Of d it uses ClientID, Scope and
-// Audience. The error Is ErrInvalid when something is wrong with d.
+// Start makes a device code and a user code (RFC 8628 §3.2). It uses ClientID, Scope and Audience
+// of d. The error Is ErrInvalid when one of them is outside its limits.
 func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made Device, err error) {
 	life, interval := orDefault(s.Life, DefaultDeviceLife), orDefault(s.Interval, DefaultPollInterval)
 	switch {
 	case life < 0 || life > MaxDeviceLife:
-		return "", Device{}, invalidf("a device code that lives for %v, at most %v are allowed", life, MaxDeviceLife)
+		return "", Device{}, invalidf("the life of a device code must be between 0 and %[2]v, got %[1]v", life, MaxDeviceLife)
 	case interval < 0 || interval > maxPollInterval:
-		return "", Device{}, invalidf("an interval of %v, at most %v are allowed", interval, maxPollInterval)
+		return "", Device{}, invalidf("the interval must be between 0 and %[2]v, got %[1]v", interval, maxPollInterval)
 	case d.ClientID == "":
-		return "", Device{}, invalidf("a device has a client")
+		return "", Device{}, invalidf("a device must have a client")
 	}
 	if err := record.CheckScope(d.Scope); err != nil {
 		return "", Device{}, err
@@ -106,9 +107,9 @@ func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made D
 	return deviceCode, made, nil
 }
 
-// Lookup returns the device whose code a user has typed, in whatever way, for the user to decide on
-// (RFC 8628 §3.3). The error Is ErrMalformed, ErrUnknown, ErrExpired or ErrDecided when there is
-// nothing to decide.
+// Lookup returns the device whose user code a user has typed, for the user to decide on (RFC 8628
+// §3.3). The error Is ErrMalformed, ErrUnknown, ErrExpired or ErrDecided when there is nothing to
+// decide.
 func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	letters, err := parseUserCode(userCode)
 	if err != nil {
@@ -121,11 +122,11 @@ func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	return d.Value.Device, d.Value.open(moment(s.Now))
 }
 
-// Allow lets the device have tokens for a user, who signed in at authTime, within scope. Its errors
-// are those of Lookup.
+// Allow lets the device have tokens of this scope for a user who signed in at authTime. Its errors
+// are those of Lookup, and ErrInvalid.
 func (s Devices) Allow(ctx context.Context, userCode, subject string, scope verify.Scope, authTime time.Time) (Device, error) {
 	if subject == "" {
-		return Device{}, invalidf("a device is allowed by a user")
+		return Device{}, invalidf("a device must be allowed by a user")
 	}
 	if err := record.CheckText("the subject", subject, record.MaxSubject); err != nil {
 		return Device{}, err
@@ -168,92 +169,4 @@ func (d *Device) open(now time.Time) error {
 		return ErrDecided
 	}
 	return nil
-}
-
-// Check is a poll: the device asks whether it is allowed (RFC 8628 §3.4). check decides whether
-// whoever presents the code may; if it returns an error, that is what Check returns, and nothing
-// has happened.
-//
-// ErrPending, ErrSlowDown and ErrDenied say what the device is to be told (§3.5), and so does
-// ErrExpired; the other errors that Is ErrRefused mean that the code is not that client's.
-// ErrPending and ErrSlowDown are written down, as they count; nothing else is. After ErrSlowDown
-// the device has to wait for the Interval of the device that is returned.
-func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device) error) (Device, Version, error) {
-	if !isDeviceCode(deviceCode) {
-		return Device{}, Version{}, fmt.Errorf("%w device code", ErrMalformed)
-	}
-	decide := s.decidePoll(deviceCode, check)
-	d, err := record.Change(ctx, s.Store, kindDevice, deviceCode[:userCodeLength], func(d *storedDevice, expires *time.Time) (bool, error) {
-		next := *d
-		write, err := decide(&next, expires, false)
-		if err == nil {
-			return false, nil // Spend writes that
-		}
-		*d = next
-		return write, err
-	})
-	if err != nil {
-		return d.Value.Device, Version{}, unknown(kindDevice, err)
-	}
-	return d.Value.Device, Version{&checked[storedDevice]{d, decide}}, nil
-}
-
-// Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors
-// are those of Check, and ErrChanged.
-//
-// A spent code that is presented again ends nothing: it was never in a browser, and a device that
-// asks again, because its time-out was short, would end the tokens that are on their way to it.
-func (s Devices) Spend(ctx context.Context, v Version) error {
-	c, ok := v.of.(*checked[storedDevice])
-	if !ok {
-		return errOtherVersion
-	}
-	_, err := c.spend(ctx, s.Store, func(d storedDevice) storedDevice {
-		d.Polled, d.Interval = time.Time{}, 0
-		return d
-	})
-	return err
-}
-
-func (s Devices) decidePoll(deviceCode string, check func(Device) error) decision[storedDevice] {
-	return func(d *storedDevice, _ *time.Time, asked bool) (bool, error) {
-		if subtle.ConstantTimeCompare(d.Hash, record.Hash(deviceCode)) != 1 {
-			return false, fmt.Errorf("%w device code", ErrUnknown)
-		}
-		if !asked {
-			if err := check(d.Device); err != nil {
-				return false, err
-			}
-		}
-		return d.poll(moment(s.Now))
-	}
-}
-
-func isDeviceCode(text string) bool {
-	return len(text) == userCodeLength+secretLength &&
-		isUserCode(text[:userCodeLength]) && isBase62(text[userCodeLength:], secretLength)
-}
-
-// poll says what the device is told, and whether that changes the record.
-func (d *Device) poll(now time.Time) (changed bool, answer error) {
-	switch {
-	case !d.Spent.IsZero():
-		return false, fmt.Errorf("%w: device code", ErrSpent)
-	case !now.Before(d.Expires):
-		return false, fmt.Errorf("%w device code", ErrExpired)
-	case !d.Denied.IsZero():
-		return false, ErrDenied
-	case !d.Allowed.IsZero():
-		d.Spent = now
-		return true, nil
-	}
-	// After a clock was set back the last poll lies ahead, and does not count.
-	if since := now.Sub(d.Polled); since >= 0 && since < d.Interval-pollSlack {
-		slower := min(d.Interval+slowDownStep, maxPollInterval)
-		changed = slower != d.Interval
-		d.Interval = slower
-		return changed, ErrSlowDown
-	}
-	d.Polled = now
-	return true, ErrPending
 }

@@ -133,7 +133,7 @@ func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 						case errors.Is(err, state.ErrPending), errors.Is(err, state.ErrSlowDown):
 							continue
 						case !errors.Is(err, state.ErrSpent):
-							t.Errorf("Poll: %v", err)
+							t.Errorf("poll: %v", err)
 						}
 						return
 					}
@@ -213,7 +213,7 @@ func TestDevicesDrawAnotherUserCodeWhenOneIsTaken(t *testing.T) {
 	f.FailNext(2, "Insert", storetest.Conflict)
 	code, _ := mustStartDevice(t, devices)
 	if _, err := poll(t.Context(), devices, code, anyDevice); !errors.Is(err, state.ErrPending) {
-		t.Errorf("Poll: %v, want ErrPending", err)
+		t.Errorf("poll: %v, want ErrPending", err)
 	}
 }
 

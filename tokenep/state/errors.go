@@ -13,7 +13,7 @@ import (
 // that others keep changing, and store.ErrUnavailable. All of them are wrapped: compare with
 // errors.Is.
 var (
-	// ErrInvalid: what was asked for is outside the limits; the text says which.
+	// ErrInvalid: an argument is outside its limits; the text says which.
 	ErrInvalid = record.ErrInvalid
 
 	// ErrChanged: between Check and Spend somebody changed what the caller may have read, such as a
@@ -26,20 +26,20 @@ var (
 	// ErrRotating: somebody else is rotating the API token, or was a minute ago.
 	ErrRotating = errors.New("API token is being rotated")
 
-	// ErrBadAPIToken: the API token is no good, for one of the reasons below.
+	// ErrBadAPIToken: the API token is not good, for one of the reasons below.
 	ErrBadAPIToken = errors.New("API token refused")
 
-	ErrMalformedAPIToken = fmt.Errorf("%w: malformed or mistyped", ErrBadAPIToken) // found without any look-up
-	ErrUnknownAPIToken   = fmt.Errorf("%w: unknown", ErrBadAPIToken)               // no such id, or not its secret
+	ErrMalformedAPIToken = fmt.Errorf("%w: malformed or mistyped", ErrBadAPIToken) // no look-up
+	ErrUnknownAPIToken   = fmt.Errorf("%w: unknown", ErrBadAPIToken)               // id or secret
 	ErrExpiredAPIToken   = fmt.Errorf("%w: expired", ErrBadAPIToken)
 	ErrRevokedAPIToken   = fmt.Errorf("%w: revoked", ErrBadAPIToken)
 
-	// ErrRefused: a refresh token, code, device code or id is no good, for one of the reasons
-	// below. The text goes on with what it is.
+	// ErrRefused: a refresh token, code, device code or id is not good, for one of the reasons
+	// below. The text says what it is.
 	ErrRefused = errors.New("refused")
 
-	ErrMalformed = fmt.Errorf("%w: malformed", ErrRefused) // found without any look-up
-	ErrUnknown   = fmt.Errorf("%w: unknown", ErrRefused)   // nobody has it, or nobody has any more
+	ErrMalformed = fmt.Errorf("%w: malformed", ErrRefused) // no look-up was needed
+	ErrUnknown   = fmt.Errorf("%w: unknown", ErrRefused)   // not in the store, or no longer
 	ErrExpired   = fmt.Errorf("%w: expired", ErrRefused)
 	ErrSpent     = fmt.Errorf("%w: used before", ErrRefused)            // it was good for one use
 	ErrReused    = fmt.Errorf("%w: rotated and used again", ErrRefused) // somebody has a copy
@@ -48,14 +48,14 @@ var (
 	// What a device is told while the user has not allowed it (RFC 8628 §3.5).
 	ErrPending  = errors.New("the user has not decided")
 	ErrSlowDown = errors.New("the device asks too often")
-	ErrDenied   = errors.New("the user said no")
+	ErrDenied   = errors.New("the user denied it")
 
 	// ErrDecided: the user has already allowed or denied the device.
-	ErrDecided = errors.New("the user has decided before")
+	ErrDecided = errors.New("the user has already decided")
 )
 
-// Attempts is how often a change is tried, at most, because others changed the record first. Who
-// gets ErrChanged starts again at Check as often.
+// Attempts is how often a change is tried when others keep changing the record first. A caller that
+// gets ErrChanged starts again at Check, at most as often.
 const Attempts = record.Attempts
 
 func invalidf(format string, args ...any) error { return record.Invalidf(format, args...) }

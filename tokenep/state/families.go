@@ -13,23 +13,13 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-const kindFamily = "family" // id: the family's; expires when it has not been used for too long
+const kindFamily = "family" // id: the family's; expires when it has been idle for too long
 
 // Defaults of Families.
 const (
 	DefaultGrace    = 30 * time.Second
 	DefaultIdle     = 14 * 24 * time.Hour
 	DefaultAbsolute = 90 * 24 * time.Hour
-)
-
-const (
-	// tombstoneLife is how long a family that was revoked before it started cannot start. The
-	// request that would have started it is running at that moment; the day is for clocks that
-	// jump.
-	tombstoneLife = 24 * time.Hour
-
-	// endingLife is how long ending a family may take after the client that caused it has gone.
-	endingLife = 10 * time.Second
 )
 
 // Family is what one sign-in allowed a client: the refresh token that came of it, and all those
@@ -39,13 +29,13 @@ type Family struct {
 	ID            string       `json:"id"` // grant_id of the access tokens
 	ClientID      string       `json:"client_id"`
 	Subject       string       `json:"sub"`
-	Scope         verify.Scope `json:"scope,omitempty"`     // at most
-	Audience      []string     `json:"aud,omitempty"`       // at most
-	KeyThumbprint string       `json:"jkt,omitempty"`       // the key to which the tokens are bound (RFC 9449 §5)
+	Scope         verify.Scope `json:"scope,omitempty"`     // the most that it allows
+	Audience      []string     `json:"aud,omitempty"`       // the most that it allows
+	KeyThumbprint string       `json:"jkt,omitempty"`       // of the DPoP key: RFC 9449 §5
 	AuthTime      time.Time    `json:"auth_time,omitzero"`  // when the user signed in
 	Started       time.Time    `json:"started,omitzero"`    // set by Start
-	Rotated       time.Time    `json:"rotated,omitzero"`    // when the newest token was made, if it is not the first
-	Expires       time.Time    `json:"expires,omitzero"`    // unless it is used before; never after Ends
+	Rotated       time.Time    `json:"rotated,omitzero"`    // when last; zero: never
+	Expires       time.Time    `json:"expires,omitzero"`    // if not used before; never after Ends
 	Ends          time.Time    `json:"ends,omitzero"`       // however often it is used
 	Revoked       time.Time    `json:"revoked_at,omitzero"` // zero: it is not
 }
@@ -54,33 +44,32 @@ type Family struct {
 type storedFamily struct {
 	Family
 	Generation uint64 `json:"generation"`     // of the newest token
-	Hash       []byte `json:"hash,omitempty"` // SHA-256 of the family's secret; empty: revoked before it started
+	Hash       []byte `json:"hash,omitempty"` // SHA-256 of the secret; empty: never started
 }
 
-// Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange, and the old
-// one coming back is the proof that somebody has a copy, upon which the whole family ends, with its
-// access tokens.
+// Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange. When an old
+// one is used again, somebody has a copy, and the whole family ends, with its access tokens.
 //
-// But clients lose answers, and have several windows open. So for a while the token that was
-// exchanged last gets the same successor again, until that has been used itself: the session goes
-// on, and there is still one line of tokens.
+// But clients lose answers, and have several windows open. So there is a grace: for a while the
+// token that was exchanged last gets the same successor again, unless that has been used itself.
+// The session goes on, and there is still one line of tokens.
 //
 // Store, Revocations, Key, TokenLife and Now are required.
 type Families struct {
 	Store       store.Store
 	Revocations *Revocations
-	Key         []byte               // of the MACs: 32 bytes or more, the same on all nodes; RefreshKey has one
-	Grace       time.Duration        // how long the token before is answered; 0: DefaultGrace; negative: never
-	Idle        time.Duration        // how long a family lives from one use to the next; 0: DefaultIdle
-	Absolute    time.Duration        // how long it lives at all; 0: DefaultAbsolute
-	TokenLife   func() time.Duration // the longest life of an access token made in a family
+	Key         []byte               // of the MACs: at least 32 bytes; see RefreshKey
+	Grace       time.Duration        // 0: DefaultGrace; negative: none
+	Idle        time.Duration        // longest time between two uses; 0: DefaultIdle
+	Absolute    time.Duration        // longest life of a family; 0: DefaultAbsolute
+	TokenLife   func() time.Duration // the longest life of an access token
 	Now         func() time.Time     // the clock
 }
 
-// Start begins a family and returns its first refresh token. Of f it uses what is not said to be
-// set by Start; an empty ID means a new one. The error Is ErrRevoked when the family was revoked
-// before it started (see Codes.Redeem), store.ErrExists when it was started already, and ErrInvalid
-// when something is wrong with f.
+// Start begins a family and returns its first refresh token. It uses all fields of f but the times,
+// of which AuthTime alone; an empty ID means a new one. The error Is ErrRevoked when the family was
+// revoked before it started (see Codes.Check), store.ErrExists when it was started before, and
+// ErrInvalid when a field is outside its limits.
 func (s Families) Start(ctx context.Context, f Family) (token string, made Family, err error) {
 	if err := s.validate(f); err != nil {
 		return "", Family{}, err
@@ -114,11 +103,11 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 func (s Families) validate(f Family) error {
 	switch {
 	case len(s.Key) < minRefreshKey:
-		return invalidf("a key of %d bytes for refresh tokens, want %d", len(s.Key), minRefreshKey)
+		return invalidf("the key of refresh tokens has %d bytes, expected at least %d", len(s.Key), minRefreshKey)
 	case s.Idle < 0 || s.Absolute < 0:
-		return invalidf("a family that lives for %v, or %v without use", s.Absolute, s.Idle)
+		return invalidf("the life of a family must not be negative, got %v, and %v without use", s.Absolute, s.Idle)
 	case f.ClientID == "" || f.Subject == "":
-		return invalidf("a family has a client and a subject")
+		return invalidf("a family must have a client and a subject")
 	}
 	if err := record.CheckText("the subject", f.Subject, record.MaxSubject); err != nil {
 		return err
@@ -140,7 +129,7 @@ func (s Families) idleEnd(f Family, now time.Time) time.Time {
 //
 // The other errors that Is ErrRefused say why the token is not good; with ErrReused the family has
 // just been revoked. Any other error means that the answer is not known, and the same token can be
-// presented again. The family is returned with errors as well, once it is known, for the log.
+// presented again. Once the family is known, it is returned with an error as well, for the log.
 func (s Families) Check(ctx context.Context, token string, check func(Family) error) (Family, Version, error) {
 	t, ok := parseRefreshToken(s.Key, token)
 	if !ok {
@@ -201,7 +190,7 @@ func (s Families) decide(t refreshToken, check func(Family) error) decision[stor
 	}
 }
 
-// live reports whether the family lets any of its tokens be used, and whether this is one.
+// live reports whether the family is good, and whether the token is one of it.
 func (f *storedFamily) live(t refreshToken, now time.Time) error {
 	switch {
 	case !f.Revoked.IsZero():
@@ -214,26 +203,26 @@ func (f *storedFamily) live(t refreshToken, now time.Time) error {
 	return nil
 }
 
-// position says where the token stands in its family: it is the newest; or the one before, in its
-// grace; or ErrReused.
+// position says where the token stands in its family: it is the newest, or the one before in its
+// grace. If it is neither, the error Is ErrReused.
 //
-// A token can be newer than the record when the store was set back, as by a backup. It is genuine,
-// and proves that the one that the record takes for the newest was spent: the record follows it.
+// A token can be newer than the record when the store was restored from a backup. It is genuine,
+// and proves that the one that the record has as the newest was spent: the record follows it.
 func (s Families) position(f *storedFamily, t refreshToken, now time.Time) (newest bool, err error) {
 	if t.generation >= f.Generation {
 		return true, nil
 	}
 	grace := orDefault(s.Grace, DefaultGrace)
-	// The age may be negative: another node, whose clock is ahead, was first. But not by more, or a
-	// clock that is set back would make the grace as long as the jump.
+	// The age may be negative: another node, whose clock is ahead, was first. But not by more than
+	// the grace, or a clock that is set back would make the grace as long as the jump.
 	if age := now.Sub(f.Rotated); t.generation+1 == f.Generation && max(age, -age) <= grace {
 		return false, nil
 	}
 	return false, fmt.Errorf("%w: refresh token %d of a family that is at %d", ErrReused, t.generation, f.Generation)
 }
 
-// Inspect returns the family of a refresh token that Rotate would accept, and changes nothing (RFC
-// 7662 §2.2). Else the error Is ErrRefused, or that of the store.
+// Inspect returns the family of a refresh token that is good, for token introspection (RFC 7662
+// §2.2). Unlike Check it never ends the family.
 func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
 	t, ok := parseRefreshToken(s.Key, token)
 	if !ok {
@@ -241,73 +230,4 @@ func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
 	}
 	f, err := checkRecord(ctx, s.Store, kindFamily, t.familyID(), s.decide(t, func(Family) error { return nil }))
 	return f.Value.Family, err
-}
-
-// RevokeToken revokes the family of a refresh token, of whatever generation (RFC 7009 §2.1), if
-// check lets whoever presents it. An error that Is ErrRefused means that there was nothing to
-// revoke, which to a client is no error (§2.2).
-func (s Families) RevokeToken(ctx context.Context, token string, check func(Family) error) error {
-	t, ok := parseRefreshToken(s.Key, token)
-	if !ok {
-		return fmt.Errorf("%w refresh token", ErrMalformed)
-	}
-	stored, err := record.Load[storedFamily](ctx, s.Store, kindFamily, t.familyID())
-	if err != nil {
-		return unknown(kindFamily, err)
-	}
-	f := stored.Value
-	if subtle.ConstantTimeCompare(f.Hash, t.secretHash()) != 1 {
-		return fmt.Errorf("%w secret of family %s", ErrUnknown, f.ID)
-	}
-	if err := check(f.Family); err != nil || !f.Revoked.IsZero() {
-		return err
-	}
-	return s.Revoke(ctx, f.ID)
-}
-
-// Revoke ends a family and its access tokens. That it was revoked before is no error, and does it
-// all again, so that a call that failed can be repeated. One that has not started will not: Start
-// fails.
-//
-// The access tokens end first: what is revoked is so in all its parts, and access tokens that are
-// made between the two writes carry the same grant_id, and end as well.
-func (s Families) Revoke(ctx context.Context, id string) error {
-	if _, err := parseFamilyID(id); err != nil {
-		return err
-	}
-	if err := s.Revocations.endGrant(ctx, id, time.Time{}, s.TokenLife); err != nil {
-		return err
-	}
-	now := moment(s.Now)
-	_, err := record.Upsert(ctx, s.Store, kindFamily, id, func(f *storedFamily, expires *time.Time) (bool, error) {
-		if !f.Revoked.IsZero() {
-			return false, nil
-		}
-		if f.ID == "" { // it has not started
-			f.ID, *expires = id, now.Add(tombstoneLife)
-		}
-		f.Revoked = now
-		return true, nil
-	})
-	return err
-}
-
-// endReused ends the family of a token that was used again after its grace.
-func (s Families) endReused(ctx context.Context, id string, err error) error {
-	if errors.Is(err, ErrReused) {
-		return s.end(ctx, id, err)
-	}
-	return err
-}
-
-// end revokes a family because of what was presented, and returns why, or the error because of
-// which it could not. It does not end with the request: whoever presents something stolen could
-// hang up.
-func (s Families) end(ctx context.Context, id string, why error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endingLife)
-	defer cancel()
-	if err := s.Revoke(ctx, id); err != nil {
-		return fmt.Errorf("revoking family %s (%v): %w", id, why, err)
-	}
-	return why
 }

@@ -170,7 +170,8 @@ func TestFamilyDoesWhatItsModelDoes(t *testing.T) {
 					-time.Second, -time.Hour,
 				}).Draw(rt, "time"))
 				if !c.Now().Before(r.model.expires) {
-					r.open = nil // the engine may drop the record, and the versions of a later one begin at 1
+					// The engine may drop the record, and the versions of a later one begin at 1.
+					r.open = nil
 				}
 			},
 			"": func(rt *rapid.T) {

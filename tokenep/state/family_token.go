@@ -12,20 +12,21 @@ import (
 )
 
 // The text of a refresh token is rt_ and, in base64url, the id of its family, its generation, the
-// family's secret, and a MAC over all three. The id finds the record. The generation says which of
-// the family's tokens it is. The MAC makes both believable without a look-up, so that junk costs
-// none; and as all tokens of a family differ in the generation alone, any of them lets the server
-// write its successor again, which therefore is never stored.
+// family's secret, and a MAC over all three. The id finds the record, and the generation says which
+// of the family's tokens it is. Thanks to the MAC, junk is refused without a look-up. All tokens of
+// a family differ in the generation alone, so that the server can write the successor of any of
+// them again, and never stores one.
 //
-// The MAC alone would make whoever reads the store, and its key, a maker of tokens. So there is a
-// secret, of which the record has the hash: a token cannot be made from what the store knows.
+// With the MAC alone, whoever can read the store, and with it the key, could make tokens. So there
+// is a secret, of which the record has only the hash.
 const (
 	refreshPrefix   = "rt_"
 	familyIDBytes   = 18 // 24 characters; 144 bits, so that ids do not collide
 	familySecret    = 32
 	refreshMACBytes = sha256.Size
 
-	refreshBytes  = familyIDBytes + 8 + familySecret + refreshMACBytes // a multiple of three: base64 without spare bits
+	// A multiple of three, so that base64 has no spare bits.
+	refreshBytes  = familyIDBytes + 8 + familySecret + refreshMACBytes
 	refreshLength = len(refreshPrefix) + refreshBytes/3*4
 )
 
@@ -72,18 +73,17 @@ func parseRefreshToken(key []byte, token string) (t refreshToken, ok bool) {
 
 func refreshMAC(key, body []byte) []byte {
 	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte("tokenep refresh token 1\x00")) // so that a key with other uses is none the worse for it
+	mac.Write([]byte("tokenep refresh token 1\x00")) // so that the key may have other uses
 	mac.Write(body)
 	return mac.Sum(nil)
 }
 
 func (t refreshToken) familyID() string { return base64.RawURLEncoding.EncodeToString(t.family[:]) }
 
-// secretHash is what the record of the family has of its secret.
+// secretHash is what the record of the family has in place of the secret.
 func (t refreshToken) secretHash() []byte { return record.Hash(string(t.secret[:])) }
 
-// IsRefreshToken reports whether text has the shape of a refresh token, of whatever server, good or
-// not.
+// IsRefreshToken reports whether text has the shape of a refresh token, of any server, good or not.
 func IsRefreshToken(text string) bool {
 	return len(text) == refreshLength && strings.HasPrefix(text, refreshPrefix)
 }
@@ -99,7 +99,7 @@ func newFamilyID() string {
 func parseFamilyID(id string) (family [familyIDBytes]byte, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(id)
 	if err != nil || len(b) != familyIDBytes || len(id) != familyIDBytes/3*4 {
-		return family, invalidf("%.40q is no id of a family", id)
+		return family, invalidf("%.40q is not the id of a family", id)
 	}
 	copy(family[:], b)
 	return family, nil

@@ -87,7 +87,8 @@ func runAndKill(t *testing.T, path string, round int) map[string]told {
 		note(sessions, said)
 	}
 	err = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != -1 && code != 1 { // killed, on Unix and on Windows
+	// A process that was killed has -1 on Unix, and 1 on Windows.
+	if code := cmd.ProcessState.ExitCode(); code != -1 && code != 1 {
 		t.Fatalf("the process ended by itself: %v", err)
 	}
 	return sessions

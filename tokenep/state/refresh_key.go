@@ -22,13 +22,12 @@ type storedSecret struct {
 	Secret []byte `json:"secret"`
 }
 
-// RefreshKey returns the key of the MACs of refresh tokens for a server to which none is given:
-// made once, and kept in the store, so that all nodes have the same one. Of two that make one at
-// the same time, one is refused and takes the other's.
+// RefreshKey returns the key of the MACs of refresh tokens for a server that has none configured.
+// It is made once and kept in the store, so that all nodes have the same one.
 //
-// It is for the start of a server: a key that is stored in clear, or under an older encryption key,
-// is sealed anew. One that cannot be decrypted is left as it is, and the error Is seal.ErrSealed:
-// another one would sign every user out.
+// Call it when a server starts: a key that is stored in clear, or under an older encryption key, is
+// sealed anew. A key that cannot be decrypted is left as it is, and the error Is seal.ErrSealed: a
+// new one would sign every user out.
 func RefreshKey(ctx context.Context, s store.Store, seals seal.Seals) ([]byte, error) {
 	var key []byte
 	_, err := record.Edit(ctx, s, kindSecret, refreshKeyID, func(r *store.Record) (write bool, err error) {

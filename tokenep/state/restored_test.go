@@ -57,7 +57,9 @@ func setBack(t *testing.T, c *clock, before, since func(store.Store)) store.Stor
 // who is behind is found out, and ends it.
 func TestRestoredFamily(t *testing.T) {
 	type step struct {
-		generation int // of the token that is presented, from 0; the backup was taken at 2, and the client has 5
+		// generation is that of the token that is presented, from 0. The backup was taken at 2, and
+		// the client has 5.
+		generation int
 		want       error
 	}
 	for name, steps := range map[string][]step{

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	kindRevocation     = "revocation"      // id: the number, with zeros in front; expires when the tokens are dead
+	kindRevocation     = "revocation"      // id: its number; expires after the tokens that it names
 	kindRevocationHead = "revocation_head" // one record, which never expires
 	headID             = "head"
 
@@ -31,22 +31,22 @@ type storedRevocation struct {
 // revocationHead is the record of the head.
 type revocationHead struct {
 	Last uint64 `json:"last"`
-	Log  string `json:"log,omitempty"` // random; another one after the store has lost a part of the log
+	Log  string `json:"log,omitempty"` // random; changes when the store has lost a part of the log
 }
 
 func checkRevocation(e verify.Revocation) error {
 	switch {
 	case !slices.Contains([]string{"jti", "grant_id", "client_id", "sub"}, e.Claim):
-		return invalidf("revoking by claim %.40q", e.Claim)
+		return invalidf("tokens cannot be revoked by claim %.40q", e.Claim)
 	case e.Value == "" || len(e.Value) > maxRevocationValue:
-		return invalidf("revoking by a %s of %d bytes, want 1 to %d", e.Claim, len(e.Value), maxRevocationValue)
+		return invalidf("the %s to revoke by has %d bytes, expected 1 to %d", e.Claim, len(e.Value), maxRevocationValue)
 	case e.Expires.IsZero():
-		return invalidf("a revocation that never expires")
+		return invalidf("a revocation must expire")
 	}
 	return nil
 }
 
-// entryID writes a number so that ids are ordered as numbers are.
+// entryID writes a number with zeros in front, so that ids are ordered as numbers are.
 func entryID(n uint64) string { return fmt.Sprintf("%020d", n) }
 
 func decodeRevocation(r store.Record) (verify.Revocation, error) {
@@ -57,14 +57,14 @@ func decodeRevocation(r store.Record) (verify.Revocation, error) {
 	return verify.Revocation(e), checkRevocation(verify.Revocation(e))
 }
 
-// enter puts the entry of a record into the set. One that is damaged is logged, once, and passed
-// by, also at a start.
+// enter puts the entry of a record into the set. A damaged one is logged once, and skipped, also at
+// the start.
 //
-// What it revoked cannot be known: those tokens pass here until they expire, whatever is done about
-// it. To stop at it would let in more, namely all that every later entry revokes; and to refuse to
-// start, or to verify, would be an outage of everything for one record, which ends only when
-// somebody deletes it by hand, and then it is passed by after all. An administrator who reads the
-// log can revoke again what was revoked then.
+// What a damaged entry revoked is not known, and those tokens pass here until they expire, whatever
+// is done. To stop at it would let in more, namely what every later entry revokes. To refuse to
+// start, or to verify, would be an outage of everything for one record, until somebody deletes that
+// by hand, and then it is skipped after all. An administrator who reads the log can revoke those
+// tokens again.
 func (r *Revocations) enter(entry store.Record) {
 	e, err := decodeRevocation(entry)
 	switch {
@@ -97,7 +97,8 @@ func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, er
 			return false, nil
 		}
 		if head.Last == 0 || head.Last < passed {
-			head.Log = rand.Text() // so that every node sees that something was lost, however far the head has come then
+			// So that every node sees that something was lost, however far the head is by then.
+			head.Log = rand.Text()
 		}
 		head.Last = n
 		return true, nil
@@ -105,14 +106,14 @@ func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, er
 	return head.Value, err
 }
 
-// catchUp takes every entry after the last into the set, and goes on from the head: entries before
-// it that are missing have expired. The head is read first, so that all entries up to it are there
-// to be listed; one beyond it may be listed while the one before it was missed, and so those are
-// read once more, one by one.
+// catchUp lists every entry after the last into the set, and goes on from the head: entries before
+// it that are missing have expired. The head is read first, so that all entries up to it can be
+// listed. Beyond it one may be listed while the one before it is missed, so those are read again
+// one by one.
 //
-// A head that was passed, or that is of another log, says that the store has lost entries: it was
-// emptied, or a standby took over that had not got them. Numbers are used again then, so that all
-// is read anew. What was lost stays in the set.
+// A head that this node has passed, or that is of another log, says that the store has lost
+// entries: it was emptied, or a standby without them took over. Numbers are used again then, so
+// that all entries are read anew. What was lost stays in the set.
 func (r *Revocations) catchUp(ctx context.Context) error {
 	now := r.now()
 	head, err := r.loadHead(ctx)

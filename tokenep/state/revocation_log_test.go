@@ -52,7 +52,8 @@ func TestHeadThatIsBehindHidesNothing(t *testing.T) {
 			}
 			return storetest.None
 		})
-		mustRevoke(t, a, revokeJTI(c, "2", time.Minute)) // stored and revoked here: that the head is behind is no failure
+		// It is stored, and revoked here: that the head is behind is not a failure.
+		mustRevoke(t, a, revokeJTI(c, "2", time.Minute))
 		reader.follow(t)
 		if !reader.revoked("2") {
 			t.Error("an entry beyond the head is not read")

@@ -14,17 +14,16 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Revocations is the log of the access tokens that ended before their time (RFC 7009 §2.1), as
-// every node of a server follows it. A JWT is verified without a look-up; so each node holds the
-// whole set in memory, and the log, in the store, is how an entry made on one node comes to the
-// others.
+// Revocations is the log of access tokens that were revoked (RFC 7009 §2.1), as every node of a
+// server follows it. A JWT is verified without a look-up, so each node has the whole set in memory;
+// the log is in the store, and brings the entries of one node to the others.
 //
-// Entries are numbered: 1, 2, 3 and so on without a gap, by Insert, which of two that want a number
-// refuses one. To follow the log is to Load the next number, again and again. A head record holds
-// the last number, or one before it: entries expire, and without it a log that is empty again would
-// count from 1, past readers that are further on. So this holds always, and every function below
+// Entries are numbered 1, 2, 3 and so on without a gap: of two Inserts of one number, one fails. To
+// follow the log is to Load the next number, again and again. A head record has the last number, or
+// an earlier one. Entries expire, and without the head a log that is empty again would count from
+// 1, unseen by readers that are further on. So one thing always holds, and every function below
 // keeps it: no reader has passed a number that is beyond the head. Only a store that loses entries
-// breaks it, and that is how it is noticed.
+// breaks this, and that is how the loss is noticed.
 //
 // Make one with NewRevocations, Start it, and share it. It is safe for concurrent use.
 type Revocations struct {
@@ -38,23 +37,23 @@ type Revocations struct {
 	logger *slog.Logger
 
 	mu       sync.Mutex      // one step at a time
-	last     atomic.Uint64   // every entry up to here is in the set, unless it is damaged; written by a step alone
+	last     atomic.Uint64   // every entry up to here is in the set; written by a step alone
 	seenLog  string          // the Log of the head
-	headSeen time.Time       // when last was held against the head; zero: never
-	doubt    bool            // the store was away since: it may have lost something
-	damaged  map[string]bool // the ids of entries that make no sense, which the log has been told of
+	headSeen time.Time       // when last was compared with the head; zero: never
+	doubt    bool            // the store was away since then: it may have lost something
+	damaged  map[string]bool // the ids of damaged entries that were logged
 }
 
-// DefaultInterval is that of Revocations.
+// DefaultInterval is the Interval of Revocations unless another is set.
 const DefaultInterval = 250 * time.Millisecond
 
 const (
-	// headInterval is how often a node asks whether it has missed something. It is far shorter than
-	// minEntryLife, so that a node that was away for that long asks before it believes that there
-	// is nothing new.
+	// headInterval is how often a node compares itself with the head. It is far shorter than
+	// minEntryLife, so that a node that was away for that long looks at the head before it believes
+	// that there is nothing new.
 	headInterval = time.Minute
 
-	// pageWorth is how many entries are new when they are no longer read one by one.
+	// pageWorth is how many new entries are read one by one; more are listed in pages.
 	pageWorth = 16
 
 	// minEntryLife is how long an entry stays in the store, even if what it revokes expires sooner.
@@ -72,9 +71,9 @@ func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time
 
 // Add revokes tokens: stored first, then in the set of this node before it returns, so that the
 // very next request is refused; other nodes refuse it within their Interval. e.Expires is required:
-// when the last of the tokens that it names is dead, leeway included; it is kept for an hour
-// longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may or
-// may not have been added.
+// it is when the last of the tokens has expired, leeway included. The entry is kept for an hour
+// longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may
+// have been added.
 func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
 	if err := checkRevocation(e); err != nil {
 		return err
@@ -101,9 +100,9 @@ func (r *Revocations) endGrant(ctx context.Context, id string, before time.Time,
 	})
 }
 
-// insert stores e under the first number that is free after the head. The head has to be read anew:
-// a number that this node last saw free may have been used by others, who went on, and have
-// expired. The same holds when this very call stood still for long, so then e is stored once more.
+// insert stores e under the first free number after the head. It reads the head anew: a number that
+// this node last saw free may have been used by others meanwhile, and may have expired. The same
+// holds when this call was suspended for long, so then e is stored once more.
 func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, error) {
 	for {
 		began := r.now()
@@ -111,8 +110,8 @@ func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, 
 		if err != nil {
 			return 0, err
 		}
-		// Behind what this node has read, even if the head is not: then the store has lost entries,
-		// and the other nodes, which have read as much, find the entry at once.
+		// After what this node has read, even if the head is not that far: then the store has lost
+		// entries, and the other nodes, which have read as much, find the entry at once.
 		n, err := r.insertAfter(ctx, max(head.Last, r.last.Load()), e)
 		if err != nil || r.now().Sub(began) < headInterval {
 			return n, err
@@ -135,7 +134,7 @@ func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revoca
 }
 
 // Start puts the whole log into the set and then follows it until ctx is done. It returns when the
-// set is complete, or with the error because of which it cannot be; then it follows nothing.
+// set is complete; after an error it follows nothing.
 func (r *Revocations) Start(ctx context.Context) error {
 	if err := r.readAll(ctx); err != nil {
 		return fmt.Errorf("reading the log of revocations: %w", err)
@@ -144,11 +143,11 @@ func (r *Revocations) Start(ctx context.Context) error {
 	return nil
 }
 
-// Resume is Start for a set that another has kept complete until now, in this process: it waits for
-// nothing.
+// Resume is Start for a set that another Revocations of this process has kept complete until now:
+// it returns at once.
 func (r *Revocations) Resume(ctx context.Context) {
 	go func() {
-		_ = r.readAll(ctx) // what it has not read, follow does
+		_ = r.readAll(ctx) // follow reads what is left
 		r.follow(ctx)
 	}()
 }
@@ -187,9 +186,8 @@ func (r *Revocations) follow(ctx context.Context) {
 	}
 }
 
-// Follow takes whatever is new in the log into the set. When there is nothing new it costs one
-// Load, and once a minute two; an entry costs another, until there are so many that pages cost
-// less.
+// Follow takes whatever is new in the log into the set. It costs one Load, once a minute two, and
+// one more for each new entry, until there are so many that listing pages costs less.
 func (r *Revocations) Follow(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -204,7 +202,7 @@ func (r *Revocations) Follow(ctx context.Context) error {
 
 func (r *Revocations) take(ctx context.Context) error {
 	last := r.last.Load()
-	head := last // of which is known that it is as far, at least
+	head := last // the head is at least there
 	for head-last < pageWorth {
 		entry, err := r.store.Load(ctx, kindRevocation, entryID(last+1))
 		if errors.Is(err, store.ErrNotFound) {

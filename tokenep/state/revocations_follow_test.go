@@ -230,7 +230,8 @@ func TestStoreThatLostRevocations(t *testing.T) {
 		late := newNode(s, c)
 		must(t, late.Start(t.Context()))
 
-		mustRevoke(t, late, revokeJTI(c, "by one that starts", 3*time.Hour)) // under a number that was used
+		// Under a number that was used.
+		mustRevoke(t, late, revokeJTI(c, "by one that starts", 3*time.Hour))
 		mustRevoke(t, b, revokeJTI(c, "by one that was there", 3*time.Hour))
 		a.follow(t)
 		if !a.revoked("by one that was there") {

@@ -11,26 +11,26 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-const kindSeen = "seen" // id: the SHA-256 of where the id is unique, and of the id
+const kindSeen = "seen" // id: the SHA-256 of a space and an id
 
-// MaxSeenLife is how far ahead the exp of something that is good for one use may lie: what is kept
-// is kept for so long, and it is the client that says so.
+// MaxSeenLife is how far ahead exp may be. The client chooses it, and the record is kept for as
+// long.
 const MaxSeenLife = 24 * time.Hour
 
 // storedSeen is the record of an id.
 type storedSeen struct {
-	Until time.Time `json:"until"` // what it belongs to is good until then, leeway included
+	Until time.Time `json:"until"` // when its owner expires, with leeway
 }
 
-// Seen remembers the ids of what is good for one use: jti of client assertions (RFC 7523 §3, OpenID
-// Connect Core §9), of proofs (RFC 9449 §11.1), of subject tokens.
+// Seen remembers ids of what is good for one use: the jti of client assertions (RFC 7523 §3, OpenID
+// Connect Core §9), of proofs (RFC 9449 §11.1) and of subject tokens.
 type Seen struct {
 	Store store.Store
 	Now   func() time.Time // the clock
 }
 
-// Add remembers an id until exp. Of all who add it, before that, one succeeds; the others get
-// ErrSpent. Ids are compared within their space, such as the issuer and the kind of token. The
+// Add remembers an id until exp. Of all calls with one id before that, one succeeds, and the others
+// return ErrSpent. An id is unique within its space, such as an issuer and a kind of token. The
 // error Is ErrExpired when exp is longer ago than any leeway, and ErrInvalid when it is more than
 // MaxSeenLife ahead.
 func (s Seen) Add(ctx context.Context, space, id string, exp time.Time) error {
@@ -38,19 +38,20 @@ func (s Seen) Add(ctx context.Context, space, id string, exp time.Time) error {
 	until := exp.UTC().Add(verify.MaxLeeway)
 	switch {
 	case id == "":
-		return invalidf("an empty id")
+		return invalidf("the id must not be empty")
 	case !now.Before(until):
 		return fmt.Errorf("%w id", ErrExpired)
 	case exp.After(now.Add(MaxSeenLife)):
-		return invalidf("exp is more than %v ahead", MaxSeenLife)
+		return invalidf("exp must be at most %v ahead", MaxSeenLife)
 	}
-	key := record.HashID(fmt.Sprintf("%d %s%s", len(space), space, id)) // with the length no two pairs are one text
+	// With the length, two different pairs are never one text.
+	key := record.HashID(fmt.Sprintf("%d %s%s", len(space), space, id))
 	for range Attempts {
 		err := record.Insert(ctx, s.Store, kindSeen, key, storedSeen{until}, until.Add(clockJump))
 		if !errors.Is(err, store.ErrExists) {
 			return err
 		}
-		// It was seen; or what it belonged to has expired, and the engine has not dropped it.
+		// It was seen; or its owner has expired, and the engine has not dropped the record yet.
 		_, err = record.Change(ctx, s.Store, kindSeen, key, func(seen *storedSeen, expires *time.Time) (bool, error) {
 			if now.Before(seen.Until) {
 				return false, fmt.Errorf("%w: id", ErrSpent)
@@ -58,7 +59,7 @@ func (s Seen) Add(ctx context.Context, space, id string, exp time.Time) error {
 			seen.Until, *expires = until, until.Add(clockJump)
 			return true, nil
 		})
-		if !errors.Is(err, store.ErrNotFound) { // else it was dropped this moment
+		if !errors.Is(err, store.ErrNotFound) { // else the engine has just dropped it
 			return err
 		}
 	}

@@ -227,7 +227,8 @@ func (d *soakedDay) comeAndGo(name string) error {
 	if _, err := d.clients.Add(d.t.Context(), c); err != nil {
 		return err
 	}
-	for _, when := range []string{"before ", "after "} { // what it has got before it goes, and meanwhile
+	// What it has got before it is removed, and meanwhile.
+	for _, when := range []string{"before ", "after "} {
 		d.revokedUntil(when+name, time.Duration(c.AccessTokenTTL)+verify.MaxLeeway)
 	}
 	return d.clients.Remove(d.t.Context(), name)

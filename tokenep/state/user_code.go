@@ -6,15 +6,15 @@ import (
 )
 
 // A user code is typed from one screen into another (RFC 8628 §6.1): eight of twenty consonants, in
-// groups of four. There are 2.56e10 of them, so that guessing one of a thousand that are open, in
-// ten minutes, takes more tries than the page allows.
+// groups of four. There are 2.56e10 of them: to guess one of a thousand open ones within ten
+// minutes takes more tries than the page allows.
 const (
 	userCodeLength   = 8
-	userCodeAlphabet = "BCDFGHJKLMNPQRSTVWXZ" // no vowels, so no words; no Y, which is one in some languages
+	userCodeAlphabet = "BCDFGHJKLMNPQRSTVWXZ" // without vowels and Y, so that it spells no words
 	maxUserCodeInput = 32                     // bytes that a user may type, with all separators
 )
 
-// userCodeLookAlikes maps what is in no code to the letter that was meant.
+// userCodeLookAlikes maps characters that no user code has to the letters that they look like.
 var userCodeLookAlikes = map[byte]byte{
 	'0': 'Q', 'O': 'Q', '1': 'L', 'I': 'L', '2': 'Z', '5': 'S', '6': 'G', '8': 'B', 'U': 'V',
 }
@@ -33,8 +33,8 @@ var userCodeLetters = func() (letters [256]byte) {
 	return letters
 }()
 
-// parseUserCode returns the eight letters of what a user has typed: in any case, with spaces,
-// hyphens and dots anywhere, and with look-alikes for what they look like.
+// parseUserCode returns the eight letters of what a user has typed: in upper or lower case, with
+// spaces, hyphens and dots anywhere, and with look-alikes.
 func parseUserCode(text string) (letters string, err error) {
 	if len(text) > maxUserCodeInput {
 		return "", fmt.Errorf("%w user code, of %d bytes", ErrMalformed, len(text))
@@ -74,7 +74,8 @@ func randomUserCode() string {
 	for len(letters) < userCodeLength {
 		rand.Read(random[:]) // never fails: crypto/rand ends the program instead
 		for _, b := range random {
-			if b < 240 && len(letters) < userCodeLength { // 12 × 20: the bytes beyond would favour the first letters
+			// 240 is 12 × 20: bytes from there on would favour the first letters.
+			if b < 240 && len(letters) < userCodeLength {
 				letters = append(letters, userCodeAlphabet[b%n])
 			}
 		}

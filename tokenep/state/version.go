@@ -19,7 +19,7 @@ import (
 // spent, revoked or reused meanwhile. Time is checked again at the spend in any case. If the new
 // version passes, but says something else than what the caller has read, the error is ErrChanged.
 type Version struct {
-	of any // a pointer, so that nothing of it is printed: to a checked[T], a checkedFamily, …
+	of any // a pointer to a checked[T] or the like: a pointer, so that no log prints what is in it
 }
 
 // checked is what is in a Version.
@@ -28,9 +28,9 @@ type checked[T any] struct {
 	decide decision[T]
 }
 
-// decision says whether a credential may be spent, and edits its record to say that it was; without
-// write it may be used once more as the record is. asked means that the caller's own check has
-// passed on this version before, and is not to run again.
+// decision returns an error unless a credential may be spent, and edits its record to say that it
+// was. Without write the credential may be used with the record as it is. asked says that the
+// caller's own check has passed on this version, and does not run again.
 type decision[T any] func(v *T, expires *time.Time, asked bool) (write bool, err error)
 
 // errOtherVersion is for a programming error.
@@ -79,7 +79,7 @@ func (c checked[T]) spend(ctx context.Context, s store.Store, read func(T) T) (T
 	return seen.Value, fmt.Errorf("spending a %s: others changed it %d times: %w", c.Kind, Attempts, store.ErrConflict)
 }
 
-// unknown makes the error of a record that does not exist one that Is ErrUnknown.
+// unknown turns store.ErrNotFound into ErrUnknown.
 func unknown(kind string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w %s", ErrUnknown, kind)

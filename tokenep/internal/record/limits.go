@@ -18,7 +18,8 @@ const (
 	maxScope   = 4096
 )
 
-// ErrInvalid: a value is outside its limits; the text says which. Compare with errors.Is.
+// ErrInvalid says that a value is outside its limits. The text of an error that Is ErrInvalid says
+// which.
 var ErrInvalid = errors.New("invalid")
 
 // invalid is a text that says what is outside the limits.
