@@ -111,6 +111,51 @@ func TestLibrariesLinkNothingOfCaddy(t *testing.T) {
 	}
 }
 
+// A program that imports the modules it needs, and not all of caddymodule, links the engine that it
+// has chosen and no other.
+func TestOneStoreLinksNoOtherEngine(t *testing.T) {
+	const pgx, redis = "github.com/jackc/pgx", "github.com/redis/go-redis"
+	for chosen, others := range map[string][]string{
+		"boltstore": {pgx, redis}, "memorystore": {pgx, redis}, "redisstore": {pgx}, "postgresstore": {redis},
+	} {
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags=nobadger,nomysql,nopgx",
+			"./oauthserver", "./oauthtoken", "./oauthverify", "./oauthadmin", "./oauthstore/"+chosen)
+		list.Stderr = os.Stderr
+		out, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for pkg := range strings.Lines(string(out)) {
+			for _, other := range others {
+				if pkg = strings.TrimSpace(pkg); within(pkg, other) {
+					t.Errorf("with %s alone, %s is linked", chosen, pkg)
+				}
+			}
+		}
+	}
+}
+
+// In caddymodule every module may import the app, and the app none of them. Stores, handlers and the
+// admin API do not know one another.
+func TestModulesImportTheAppAlone(t *testing.T) {
+	const tree = module + "/caddymodule/"
+	for _, s := range sources(t) {
+		if s.isTest() || !s.under("caddymodule") || path.Dir(s.path) == "caddymodule" || s.under("caddymodule/cmd") {
+			continue
+		}
+		own := module + "/" + path.Dir(s.path)
+		for _, i := range s.file.Imports {
+			imported := strings.Trim(i.Path.Value, `"`)
+			switch {
+			case !strings.HasPrefix(imported, tree), strings.Contains(imported, "/internal/"):
+			case imported == tree+"oauthserver" && !within(own, tree+"internal"):
+			default:
+				t.Errorf("%s imports %s", s.path, imported)
+			}
+		}
+	}
+}
+
 // TestEachPackageHasOneComment wants it in doc.go, where a reader looks; a
 // command may have it in its only file.
 func TestEachPackageHasOneComment(t *testing.T) {
