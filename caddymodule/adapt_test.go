@@ -42,8 +42,9 @@ func adapt(text []byte) ([]byte, error) {
 	return adapted, err
 }
 
-// The files under testdata/adapt are a Caddyfile, a line of dashes, and what becomes of it: the JSON of our modules in full, or the error with its
-// place. There is one for each subdirective and one for each mistake. UPDATE_ADAPT=1 rewrites what comes after the dashes.
+// The files under testdata/adapt are a Caddyfile, a line of dashes, and what becomes of it: the
+// JSON of our modules in full, or the error with its place. There is one for each subdirective and
+// one for each mistake. UPDATE_ADAPT=1 rewrites what comes after the dashes.
 func TestAdapt(t *testing.T) {
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	if err != nil || len(files) == 0 {

@@ -31,13 +31,16 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// The benchmarks measure a whole Caddy over loopback connections that are kept alive, side by side with a Caddy that does only what cannot be avoided, in
-// turns of some milliseconds: what else the machine does meets both. A metric is the ratio of the medians.
+// The benchmarks measure a whole Caddy over loopback connections that are kept alive, side by side
+// with a Caddy that does only what cannot be avoided, in turns of some milliseconds: what else the
+// machine does meets both. A metric is the ratio of the medians.
 
 const callers = 16
 
-// BenchmarkToken compares client_credentials (Basic, ES256) with a handler that reads the body, makes one ES256 signature and answers as many bytes. It logs
-// nothing, while we log a line for each token: written to a file in the second comparison, and thrown away by Caddy's logger in the first.
+// BenchmarkToken compares client_credentials (Basic, ES256) with a handler that reads the body,
+// makes one ES256 signature and answers as many bytes. It logs nothing, while we log a line for
+// each token: written to a file in the second comparison, and thrown away by Caddy's logger in the
+// first.
 func BenchmarkToken(b *testing.B) {
 	b.Run("log discarded", func(b *testing.B) { benchmarkToken(b, "discard") })
 	b.Run("log written", func(b *testing.B) { benchmarkToken(b, "file "+filepath.Join(b.TempDir(), "caddy.log")) })
@@ -52,8 +55,9 @@ func benchmarkToken(b *testing.B, logOutput string) {
 	compare(b, side{"token", ours, repeat}, side{"signature", floor, repeat}, "of-signature")
 }
 
-// BenchmarkVerify compares reverse_proxy behind oauth_verify with the same reverse_proxy bare, once with a token that was seen before, and once with
-// a new one on each request, where the bare proxy makes one raw ECDSA verification.
+// BenchmarkVerify compares reverse_proxy behind oauth_verify with the same reverse_proxy bare, once
+// with a token that was seen before, and once with a new one on each request, where the bare proxy
+// makes one raw ECDSA verification.
 func BenchmarkVerify(b *testing.B) {
 	idp := verifytest.New("https://idp.example", "orders")
 	at := runBenchCaddy(b, idp, "discard")
@@ -80,7 +84,8 @@ type side struct {
 	request func(n int) string
 }
 
-// compare sends b.N requests to each side, a turn of some hundred at a time, and reports the rate of the first as a share of the second's.
+// compare sends b.N requests to each side, a turn of some hundred at a time, and reports the rate
+// of the first as a share of the second's.
 func compare(b *testing.B, ours, floor side, metric string) {
 	const turn = 400
 	seen := 0
@@ -135,7 +140,8 @@ func dial(b *testing.B, address string) (all connections) {
 	return all
 }
 
-// send shares the requests out among the connections and waits for all the answers, each of which must be a 200.
+// send shares the requests out among the connections and waits for all the answers, each of which
+// must be a 200.
 func (all connections) send(b *testing.B, requests []string) {
 	var wg sync.WaitGroup
 	for i, c := range all {

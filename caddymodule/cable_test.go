@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A proxy that cannot reach a store which others still reach does not see what they revoke: until it can, and then soon.
+// A proxy that cannot reach a store which others still reach does not see what they revoke: until
+// it can, and then soon.
 func TestProxyThatIsCutOff(t *testing.T) {
 	for _, engine := range []string{"redis", "postgres"} {
 		t.Run(engine, func(t *testing.T) {

@@ -42,7 +42,8 @@ func seen(t *testing.T, a response) (told map[string]any) {
 	return told
 }
 
-// The identity is in placeholders, in headers and in the context; a claim is a value, which nothing expands.
+// The identity is in placeholders, in headers and in the context; a claim is a value, which nothing
+// expands.
 func TestGuardIdentity(t *testing.T) {
 	t.Setenv("RUN_SECRET", marker)
 	c, idp := trusting(t, "header X-User-Id sub\nheader X-Name name\nstrip X-Remote-User", "")
@@ -76,7 +77,8 @@ func TestGuardIdentity(t *testing.T) {
 	}
 }
 
-// RFC 6750 §3: the refusal is an error of Caddy with its challenge, and what handle_errors can show of it is constant text.
+// RFC 6750 §3: the refusal is an error of Caddy with its challenge, and what handle_errors can show
+// of it is constant text.
 func TestGuardRefusal(t *testing.T) {
 	c, idp := trusting(t, "scope orders:write\nany_scope staff admin\nrealm shop", `
 	handle_errors {
@@ -129,7 +131,8 @@ func TestGuardOptional(t *testing.T) {
 	c.get(c.site, "junk").want(t, "bad token", http.StatusUnauthorized)
 }
 
-// RFC 6750 §2.3: a token in the query, where that was allowed, goes no further, and the answer is private.
+// RFC 6750 §2.3: a token in the query, where that was allowed, goes no further, and the answer is
+// private.
 func TestGuardQueryToken(t *testing.T) {
 	c, idp := trusting(t, "insecure_query_token", "")
 	a := c.get(c.site+"/?page=2&access_token="+idp.Sign(nil), "").want(t, "in the query", http.StatusOK)
@@ -152,7 +155,8 @@ func TestGuardWarns(t *testing.T) {
 	}
 }
 
-// A guard may trust the server of this process and issuers elsewhere at once, each with its own audience.
+// A guard may trust the server of this process and issuers elsewhere at once, each with its own
+// audience.
 func TestGuardTrustsBoth(t *testing.T) {
 	idp := verifytest.New("https://idp.example", "their-orders")
 	c := newCaddy(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// A proxy is killed at random moments while it gives out and takes back: what it has answered holds when it is started again, which it is on the file as
-// it was left.
+// A proxy is killed at random moments while it gives out and takes back: what it has answered holds
+// when it is started again, which it is on the file as it was left.
 func TestKilledProxyKeepsItsWord(t *testing.T) {
 	n := storetest.Rounds(t, 3, 20)
 	p := newProxy(t, "store bolt %DIR%/state.db")
@@ -38,7 +38,8 @@ func TestKilledProxyKeepsItsWord(t *testing.T) {
 	l.check(p, 1_000)
 }
 
-// ledger is what a proxy has promised. What was asked for and not answered is not in it: that may have happened or not.
+// ledger is what a proxy has promised. What was asked for and not answered is not in it: that may
+// have happened or not.
 type ledger struct {
 	mu        sync.Mutex
 	apiTokens []string          // good
@@ -49,7 +50,8 @@ type ledger struct {
 	promises  int
 }
 
-// untilKilled has many ask for things until the process is gone, and returns how many promises it has made.
+// untilKilled has many ask for things until the process is gone, and returns how many promises it
+// has made.
 func (l *ledger) untilKilled(p *proxy, round int) int {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	defer cancel()
@@ -140,7 +142,8 @@ func (l *ledger) manage(p *proxy, id string) bool {
 	return true
 }
 
-// check holds a proxy to what it has promised last, and to as much again of what it has at any time.
+// check holds a proxy to what it has promised last, and to as much again of what it has at any
+// time.
 func (l *ledger) check(p *proxy, n int) {
 	for _, token := range some(l.apiTokens, n) {
 		p.exchange(token).want(p.t, "an API token that was given out", http.StatusOK)

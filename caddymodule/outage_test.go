@@ -20,7 +20,8 @@ const (
 	slack       = 2 * time.Second
 )
 
-// An engine that is away takes nothing with it but what it is needed for, and that for no longer than it is away.
+// An engine that is away takes nothing with it but what it is needed for, and that for no longer
+// than it is away.
 func TestEngineAway(t *testing.T) {
 	for _, engine := range []string{"redis", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
@@ -98,7 +99,8 @@ func (o *outage) during(t *testing.T, away func(), back func() error) {
 			t.Errorf("wave %d: %d goroutines for %d requests", wave+1, most, len(took))
 		}
 	}
-	// A configuration is loaded meanwhile: it takes over keys and revocations from the one before, and no request waits for the store.
+	// A configuration is loaded meanwhile: it takes over keys and revocations from the one before,
+	// and no request waits for the store.
 	for i := range 3 {
 		config, err := adapt([]byte(o.caddyfile(fmt.Sprintf("access_token_ttl %dm\n", 10+i), "respond orders")))
 		if err != nil {
@@ -123,7 +125,8 @@ func (o *outage) during(t *testing.T, away func(), back func() error) {
 	}
 }
 
-// goesOn has what needs no store asked for all the while, each time on a new connection, and no answer but 200 soon. It returns what ends that.
+// goesOn has what needs no store asked for all the while, each time on a new connection, and no
+// answer but 200 soon. It returns what ends that.
 func (o *outage) goesOn(t *testing.T) (stop func()) {
 	ended := make(chan struct{})
 	var asking sync.WaitGroup
@@ -154,7 +157,8 @@ func (o *outage) goesOn(t *testing.T) (stop func()) {
 	return func() { close(ended); asking.Wait() }
 }
 
-// wave makes n requests that need the store, all at once. Each is refused as what passes, and says when to come again.
+// wave makes n requests that need the store, all at once. Each is refused as what passes, and says
+// when to come again.
 func (o *outage) wave(t *testing.T, n int) (took []time.Duration, goroutines int) {
 	took = make([]time.Duration, n)
 	var all sync.WaitGroup

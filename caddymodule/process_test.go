@@ -17,8 +17,9 @@ type process struct {
 
 var errEnded = errors.New("the process has ended instead of starting")
 
-// startProcess starts Caddy in a directory and waits for its pingback, as `caddy start` does: it comes when the configuration is loaded. It closes log
-// when the process has ended. Files are the descriptors of the process from 3 on.
+// startProcess starts Caddy in a directory and waits for its pingback, as `caddy start` does: it
+// comes when the configuration is loaded. It closes log when the process has ended. Files are the
+// descriptors of the process from 3 on.
 func startProcess(dir string, environment []string, log *os.File, caddyfile string, files ...*os.File) (*process, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

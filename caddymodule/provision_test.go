@@ -14,7 +14,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
 )
 
-// What cannot be known when a Caddyfile is adapted is refused when the configuration is loaded, by an error that says where and what.
+// What cannot be known when a Caddyfile is adapted is refused when the configuration is loaded, by
+// an error that says where and what.
 func TestProvisionErrors(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	t.Setenv("WRONG", "http://ü")
@@ -113,7 +114,8 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 			t.Errorf("%s: %v; want %s", row.name, err, row.want)
 		}
 	}
-	// None of them keeps a store in use: what was in memory under the name is gone when its server is.
+	// None of them keeps a store in use: what was in memory under the name is gone when its server
+	// is.
 	c.mustLoad(runServer("memory", ""), site(""))
 	keys := c.get(c.site+"/oauth/jwks", "").want(t, "keys", http.StatusOK).body
 	c.mustLoad("", "")

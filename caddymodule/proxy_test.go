@@ -22,9 +22,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// proxy is a Caddy process that these tests load, break and kill. It serves on a socket that it is started with, as systemd's socket activation does it:
-// that socket stays when a configuration is replaced. Of sockets that Caddy opens itself there are two for a moment, and what waits in the queue of the
-// old one is reset when that closes.
+// proxy is a Caddy process that these tests load, break and kill. It serves on a socket that it is
+// started with, as systemd's socket activation does it: that socket stays when a configuration is
+// replaced. Of sockets that Caddy opens itself there are two for a moment, and what waits in the
+// queue of the old one is reset when that closes.
 type proxy struct {
 	*process
 	t      *testing.T
@@ -122,8 +123,10 @@ func (p *proxy) checkLog() {
 	}
 }
 
-// clientFor returns a client for one address, which speaks HTTP/2 or HTTP/1.1. Of HTTP/1.1 requests those are lost, by every server made of net/http,
-// that come while a configuration is replaced; in HTTP/2 the server says which requests it has not looked at (RFC 9113 §6.8), and those are sent again.
+// clientFor returns a client for one address, which speaks HTTP/2 or HTTP/1.1. Of HTTP/1.1 requests
+// those are lost, by every server made of net/http, that come while a configuration is replaced; in
+// HTTP/2 the server says which requests it has not looked at (RFC 9113 §6.8), and those are sent
+// again.
 func clientFor(address net.Addr, http2 bool) *http.Client {
 	transport := &http.Transport{
 		DisableKeepAlives: !http2,
@@ -139,7 +142,8 @@ func clientFor(address net.Addr, http2 bool) *http.Client {
 
 func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
 
-// caddyfile is the configuration, with more options of the server and with what is behind oauth_verify.
+// caddyfile is the configuration, with more options of the server and with what is behind
+// oauth_verify.
 func (p *proxy) caddyfile(more, upstream string) string {
 	text := strings.NewReplacer("%STORE%", p.store, "%MORE%", more, "%UPSTREAM%", upstream).Replace(proxyFile)
 	return strings.ReplaceAll(text, "%DIR%", p.dir)
@@ -178,8 +182,8 @@ func (p *proxy) load(config []byte) response {
 	return p.do(p.ops, http.MethodPost, "/load", string(config), "Content-Type", "application/json", "Cache-Control", "must-revalidate")
 }
 
-// do makes a request, once. An answer that does not come has status 0. The admin API, which a configuration replaces as well, has HTTP/1.1 only: what it
-// drops is sent again.
+// do makes a request, once. An answer that does not come has status 0. The admin API, which a
+// configuration replaces as well, has HTTP/1.1 only: what it drops is sent again.
 func (p *proxy) do(client *http.Client, method, path, body string, header ...string) response {
 	r, err := http.NewRequestWithContext(p.ctx, method, proxyURL+path, strings.NewReader(body))
 	if err != nil {
@@ -270,7 +274,8 @@ func (a response) member(path string) string {
 
 func (a response) accessToken() string { return a.member("access_token") }
 
-// goroutines and memory are what pprof says of the process: how many there are, and how many bytes of heap are in use after a collection.
+// goroutines and memory are what pprof says of the process: how many there are, and how many bytes
+// of heap are in use after a collection.
 func (p *proxy) goroutines() int {
 	return p.profile("/debug/pprof/goroutine?debug=1", `goroutine profile: total (\d+)`)
 }
@@ -319,7 +324,8 @@ func (p *proxy) within(bound time.Duration, what string, status int, ask func() 
 	}
 }
 
-// database starts a server for a store, and returns what a Caddyfile says of it with the environment that this takes.
+// database starts a server for a store, and returns what a Caddyfile says of it with the
+// environment that this takes.
 func database(t *testing.T, engine string) (s *servertest.Server, store, environment string) {
 	t.Helper()
 	s = servertest.For(t, databases[engine])

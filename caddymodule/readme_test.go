@@ -44,7 +44,8 @@ func repositoryFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestReadmeCaddyfilesAdapt also wants that they load: placeholders are resolved, and everything is put together.
+// TestReadmeCaddyfilesAdapt also wants that they load: placeholders are resolved, and everything is
+// put together.
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -78,7 +79,8 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 }
 
-// TestReadmeGoIsAnExample holds the Go of the README, line by line, against the examples that are compiled and run.
+// TestReadmeGoIsAnExample holds the Go of the README, line by line, against the examples that are
+// compiled and run.
 func TestReadmeGoIsAnExample(t *testing.T) {
 	examples := repositoryFile(t, "tokenep/server/example_test.go")
 	for _, block := range readmeBlocks(t, "go") {
@@ -90,7 +92,8 @@ func TestReadmeGoIsAnExample(t *testing.T) {
 	}
 }
 
-// TestReadmeQuickStart runs the first block of shell as a newcomer does, on free ports and in a home of its own.
+// TestReadmeQuickStart runs the first block of shell as a newcomer does, on free ports and in a
+// home of its own.
 func TestReadmeQuickStart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a Caddy")
@@ -145,8 +148,8 @@ func TestReadmeQuickStart(t *testing.T) {
 	}
 }
 
-// quickStartEnvironment keeps what Caddy writes, and its admin API, apart from others, but shares the caches of the go command. It has the tags of
-// the tests, so that little is left to build.
+// quickStartEnvironment keeps what Caddy writes, and its admin API, apart from others, but shares
+// the caches of the go command. It has the tags of the tests, so that little is left to build.
 func quickStartEnvironment(t *testing.T, dir string) []string {
 	t.Helper()
 	flags := os.Getenv("GOFLAGS")

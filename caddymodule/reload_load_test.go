@@ -15,10 +15,12 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// reloadRounds is the variable of the environment that says how many reloads TestReloadUnderLoad does. With CI=true they are 100, else 20.
+// reloadRounds is the variable of the environment that says how many reloads TestReloadUnderLoad
+// does. With CI=true they are 100, else 20.
 const reloadRounds = "RELOAD_ROUNDS"
 
-// Configurations replace one another while requests of every kind are in flight: none of them fails, nothing is forgotten, and nothing piles up.
+// Configurations replace one another while requests of every kind are in flight: none of them
+// fails, nothing is forgotten, and nothing piles up.
 func TestReloadUnderLoad(t *testing.T) {
 	n := 20
 	if os.Getenv("CI") == "true" {
@@ -78,7 +80,8 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 		t.Errorf("the keys changed from %s to %s", keys, now)
 	}
 	t.Logf("%d reloads, %d requests: %v after %d reloads, %v in the end", n, l.served.Load(), before, warm, after)
-	// A proven token takes some two kilobytes, an API token not more than that; a configuration that is not let go takes a hundred.
+	// A proven token takes some two kilobytes, an API token not more than that; a configuration
+	// that is not let go takes a hundred.
 	const slackGoroutines, slackBytes, perToken = 10, 4 << 20, 4 << 10
 	if after.goroutines > before.goroutines+slackGoroutines {
 		l.dump()
@@ -89,8 +92,8 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 	}
 }
 
-// reload loads configuration i. Each differs from the one before it; each tenth cannot be loaded, in turns because of what is in it and of where it would
-// keep its state.
+// reload loads configuration i. Each differs from the one before it; each tenth cannot be loaded,
+// in turns because of what is in it and of where it would keep its state.
 func (p *proxy) reload(i int, upstream string, want int) {
 	p.t.Helper()
 	more := fmt.Sprintf("access_token_ttl %dm\n", 10+i%2)
@@ -175,7 +178,8 @@ func (l *load) exchange() {
 	l.expect("an exchange", l.p.exchange(l.any(&l.apiTokens)), http.StatusOK)
 }
 
-// revoke has a token refused from the moment on at which its revocation is answered, whatever is loaded.
+// revoke has a token refused from the moment on at which its revocation is answered, whatever is
+// loaded.
 func (l *load) revoke() {
 	token := l.issue()
 	l.expect("not yet revoked", l.p.get(token), http.StatusOK)

@@ -136,7 +136,8 @@ func TestReloadKeepsGoroutinesLevel(t *testing.T) {
 	}
 }
 
-// settledGoroutines waits for their number to fall to enough, or to stay the same for so many hundredths of a second.
+// settledGoroutines waits for their number to fall to enough, or to stay the same for so many
+// hundredths of a second.
 func settledGoroutines(enough, patience int) int {
 	n := runtime.NumGoroutine()
 	for still := 0; still < patience && n > enough; {

@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// The rules of the texts: maps that are complete, links that lead somewhere, names that say something.
+// The rules of the texts: maps that are complete, links that lead somewhere, names that say
+// something.
 
 // TestPackageCommentsMapEveryFile takes a pattern such as admin_*.go for all files that it fits.
 func TestPackageCommentsMapEveryFile(t *testing.T) {
@@ -72,7 +73,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// TestErrorCodesOccurInScripts wants each code that a client can see in the manual by example, as part of an answer or a challenge.
+// TestErrorCodesOccurInScripts wants each code that a client can see in the manual by example, as
+// part of an answer or a challenge.
 func TestErrorCodesOccurInScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -116,7 +118,8 @@ func constants(file *ast.File) (values []string) {
 	return values
 }
 
-// TestOptionsHaveGoldens wants each word of the grammar in a Caddyfile that adapts and in one that does not.
+// TestOptionsHaveGoldens wants each word of the grammar in a Caddyfile that adapts and in one that
+// does not.
 func TestOptionsHaveGoldens(t *testing.T) {
 	goldens := map[bool]*strings.Builder{true: {}, false: {}}
 	names, err := filepath.Glob("testdata/adapt/*.caddyfiletest")

@@ -20,7 +20,8 @@ import (
 
 // The rules that tie code, scripts and metadata together.
 
-// TestEachErrorCodeOccursInAScript reads the codes out of the source, so that a new one is not forgotten.
+// TestEachErrorCodeOccursInAScript reads the codes out of the source, so that a new one is not
+// forgotten.
 func TestEachErrorCodeOccursInAScript(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -75,8 +76,8 @@ func errorCodes(t *testing.T) (codes []string) {
 	return codes
 }
 
-// TestMetadataListsExactlyWhatIsThere holds the metadata (RFC 8414 §2) against the files that implement a grant or a method, and against what the
-// token endpoint does.
+// TestMetadataListsExactlyWhatIsThere holds the metadata (RFC 8414 §2) against the files that
+// implement a grant or a method, and against what the token endpoint does.
 func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 	const exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 	for _, tc := range []struct {

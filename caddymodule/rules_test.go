@@ -135,8 +135,8 @@ func TestOneStoreLinksNoOtherEngine(t *testing.T) {
 	}
 }
 
-// In caddymodule every module may import the app, and the app none of them. Stores, handlers and the
-// admin API do not know one another.
+// In caddymodule every module may import the app, and the app none of them. Stores, handlers and
+// the admin API do not know one another.
 func TestModulesImportTheAppAlone(t *testing.T) {
 	const tree = module + "/caddymodule/"
 	for _, s := range sources(t) {
@@ -156,8 +156,8 @@ func TestModulesImportTheAppAlone(t *testing.T) {
 	}
 }
 
-// TestEachPackageHasOneComment wants it in doc.go, where a reader looks; a
-// command may have it in its only file.
+// TestEachPackageHasOneComment wants it in doc.go, where a reader looks; a command may have it in
+// its only file.
 func TestEachPackageHasOneComment(t *testing.T) {
 	found := map[string][]string{}
 	for _, s := range sources(t) {
@@ -181,8 +181,8 @@ func TestEachPackageHasOneComment(t *testing.T) {
 	}
 }
 
-// TestProtocolFilesNameTheirRFC leaves out all.go, the list of a folder: its doc.go
-// has the same list with the sections.
+// TestProtocolFilesNameTheirRFC leaves out all.go, the list of a folder: its doc.go has the same
+// list with the sections.
 func TestProtocolFilesNameTheirRFC(t *testing.T) {
 	rfc := regexp.MustCompile(`\bRFC \d{4}\b`)
 	for _, s := range sources(t) {
@@ -272,8 +272,8 @@ func TestTopLevelHoldsOnlyWhatBelongsThere(t *testing.T) {
 	}
 }
 
-// topLevel asks git, so that a binary somebody built does not count; without a
-// repository (a module as it was downloaded) the folder itself tells.
+// topLevel asks git, so that a binary somebody built does not count; without a repository (a module
+// as it was downloaded) the folder itself tells.
 func topLevel(t *testing.T) []string {
 	t.Helper()
 	git := exec.CommandContext(t.Context(), "git", "ls-files", "--cached", "--others", "--exclude-standard", "--directory")

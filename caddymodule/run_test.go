@@ -152,8 +152,10 @@ func (c *running) send(r *http.Request) response {
 	return response{answered.StatusCode, answered.Header, string(body)}
 }
 
-// sendAgain sends a request until there is an answer, some times. Over a reload there are two listeners for a moment: what waits in the queue of the old
-// one is reset when that closes, and net/http ends without an answer what it has accepted just before. TestReloadUnderLoad shows that nothing else is lost.
+// sendAgain sends a request until there is an answer, some times. Over a reload there are two
+// listeners for a moment: what waits in the queue of the old one is reset when that closes, and
+// net/http ends without an answer what it has accepted just before. TestReloadUnderLoad shows that
+// nothing else is lost.
 func sendAgain(r *http.Request) (*http.Response, error) {
 	answered, err := scriptClient.Do(r)
 	for range 10 {
@@ -199,7 +201,8 @@ func readFile(t *testing.T, path string) string {
 	return string(content)
 }
 
-// whoami shows what a sibling module learns from the context of a request, and from the placeholders.
+// whoami shows what a sibling module learns from the context of a request, and from the
+// placeholders.
 type whoami struct{}
 
 func init() {

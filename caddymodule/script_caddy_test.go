@@ -76,7 +76,8 @@ type start struct {
 	err     error
 }
 
-// prepare gives a Caddy that has a name a home, a site and an admin address of its own, and keeps them when it starts again.
+// prepare gives a Caddy that has a name a home, a site and an admin address of its own, and keeps
+// them when it starts again.
 func prepare(ts *testscript.TestScript, name string, environment []string) start {
 	s := start{name: name, environment: environment}
 	log := "caddy.log"
@@ -107,7 +108,8 @@ func scriptAddress(ts *testscript.TestScript, variable string) string {
 	return ts.Getenv(variable)
 }
 
-// scriptEnvironment returns the script's variables, which testscript gives to none but the commands that it runs itself.
+// scriptEnvironment returns the script's variables, which testscript gives to none but the commands
+// that it runs itself.
 func scriptEnvironment(ts *testscript.TestScript) []string {
 	ts.Check(ts.Exec("caddy", "environ"))
 	return strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")

@@ -15,7 +15,8 @@ var databases = map[string]func(...string) (*servertest.Server, error){
 	"redis": servertest.Redis, "postgres": servertest.Postgres,
 }
 
-// scriptCondition is [redis] and [postgres]: whether the script can have one. With CI set it is not asked: what is missing is a failure.
+// scriptCondition is [redis] and [postgres]: whether the script can have one. With CI set it is not
+// asked: what is missing is a failure.
 func scriptCondition(name string) (bool, error) {
 	if databases[name] == nil {
 		return false, fmt.Errorf("unknown condition %q", name)

@@ -23,7 +23,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// call is one use of the command http: a request, how often it is made, and what is wanted of the answer.
+// call is one use of the command http: a request, how often it is made, and what is wanted of the
+// answer.
 type call struct {
 	request    *http.Request
 	body       string
@@ -100,7 +101,8 @@ func parseCall(ts *testscript.TestScript, args []string) *call {
 	return c
 }
 
-// make makes the requests, all at once, and again while one of the answers is not the wanted one, if that is what is asked for.
+// make makes the requests, all at once, and again while one of the answers is not the wanted one,
+// if that is what is asked for.
 func (c *call) make() []answer {
 	for deadline := time.Now().Add(c.within); ; time.Sleep(20 * time.Millisecond) {
 		answers := make([]answer, c.times)
@@ -143,7 +145,8 @@ func (c *call) wanted(a answer) bool {
 	return good != c.neg && a.status != 0
 }
 
-// finish prints the answers, each different one once, and complains about those that are not as wanted.
+// finish prints the answers, each different one once, and complains about those that are not as
+// wanted.
 func (c *call) finish(ts *testscript.TestScript, answers []answer) error {
 	var bad error
 	for i, a := range answers {
@@ -265,8 +268,8 @@ func scriptFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// lastPort is the port that freePort gave out last. The kernel takes ports for connections that go out from 32768 up, so those below stay free
-// until Caddy listens.
+// lastPort is the port that freePort gave out last. The kernel takes ports for connections that go
+// out from 32768 up, so those below stay free until Caddy listens.
 var lastPort atomic.Uint32
 
 func init() { lastPort.Store(rand.Uint32N(10_000)) }

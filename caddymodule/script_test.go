@@ -13,8 +13,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// The scripts under testdata/script drive a real Caddy process, one script for each feature, and read as the manual: a comment
-// says the behaviour and its RFC section, then come commands and what they answer. Run one with
+// The scripts under testdata/script drive a real Caddy process, one script for each feature, and
+// read as the manual: a comment says the behaviour and its RFC section, then come commands and what
+// they answer. Run one with
 //
 //	go test -tags=nobadger,nomysql,nopgx -run TestScript/cli_client ./caddymodule
 //
@@ -47,14 +48,16 @@ import (
 //	jwt TOKEN                prints the header and the claims of a JWT as indented JSON, members sorted; it verifies nothing
 //	save NAME [PATH]         sets a variable to the last stdout without its line end, or to a member of it as JSON: a.b.0
 //
-// A variable is replaced outside of single quotes: 'Authorization: Bearer '$TOKEN. To give a command a secret on stdin:
+// A variable is replaced outside of single quotes: 'Authorization: Bearer '$TOKEN. To give a
+// command a secret on stdin:
 //
 //	exec echo $SECRET
 //	stdin stdout
 //	caddy oauth token --client billing
 func TestScript(t *testing.T) { runScripts(t, "testdata/script", "") }
 
-// TestClusterScript runs the scripts of testdata/cluster on each engine that several machines can share: its name is in $ENGINE.
+// TestClusterScript runs the scripts of testdata/cluster on each engine that several machines can
+// share: its name is in $ENGINE.
 func TestClusterScript(t *testing.T) {
 	for _, engine := range []string{"redis", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
@@ -94,12 +97,14 @@ func runScripts(t *testing.T, dir, engine string) {
 	})
 }
 
-// TestMain makes the test binary double as Caddy: under the name caddy it is the command line, with the modules of this package.
+// TestMain makes the test binary double as Caddy: under the name caddy it is the command line, with
+// the modules of this package.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"caddy": caddycmd.Main})
 }
 
-// setUpScript keeps what Caddy writes inside the script's directory, and its admin API on a port of its own.
+// setUpScript keeps what Caddy writes inside the script's directory, and its admin API on a port of
+// its own.
 func setUpScript(env *testscript.Env) error {
 	port, err := freePort()
 	if err != nil {

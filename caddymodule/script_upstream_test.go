@@ -60,7 +60,8 @@ func echo(w io.Writer, r *http.Request) {
 	}
 }
 
-// printHeader writes a header in lines that a regular expression can match to their end, sorted by name.
+// printHeader writes a header in lines that a regular expression can match to their end, sorted by
+// name.
 func printHeader(w io.Writer, h http.Header) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[name] {
@@ -69,7 +70,8 @@ func printHeader(w io.Writer, h http.Header) {
 	}
 }
 
-// scriptRaw sends what no HTTP client would. The message has to ask for the connection to be closed.
+// scriptRaw sends what no HTTP client would. The message has to ask for the connection to be
+// closed.
 func scriptRaw(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: raw ADDRESS FILE")

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Every endpoint can be elsewhere, the token endpoint at several places under rules of their own; what is at none of them passes through.
+// Every endpoint can be elsewhere, the token endpoint at several places under rules of their own;
+// what is at none of them passes through.
 func TestEndpointsElsewhere(t *testing.T) {
 	c := newCaddy(t)
 	c.mustLoad(runServer("memory", "cors_origins https://app.example.com"), `

@@ -13,7 +13,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
-// xcaddyJSON is xcaddy.json: xcaddy's own type Builder, as far as it is used, and what the plugin registers.
+// xcaddyJSON is xcaddy.json: xcaddy's own type Builder, as far as it is used, and what the plugin
+// registers.
 type xcaddyJSON struct {
 	CaddyVersion string `json:"caddy_version"`
 	Plugins      []struct {
@@ -119,8 +120,8 @@ func registeredModules(t *testing.T) []string {
 	return ids
 }
 
-// registrations returns the first arguments of the calls of a function in the sources of the plugin,
-// sorted.
+// registrations returns the first arguments of the calls of a function in the sources of the
+// plugin, sorted.
 func registrations(t *testing.T, function string) []string {
 	t.Helper()
 	var found []string

@@ -218,14 +218,14 @@ func TestAdminRefusals(t *testing.T) {
 		{"owner", "POST", "api_tokens", `{"service":"orders"}`, 400, "owner:"},
 		{"service", "POST", "api_tokens", `{"owner":"alice"}`, 400, "service:"},
 		{"negative life", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires_in":"-1h"}`, 400, "expires_in:"},
-		{"two expiries", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires_in":"1h","expires":"2030-01-01T00:00:00Z"}`, 400, "exclude"},
+		{"two expiries", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires_in":"1h","expires":"2030-01-01T00:00:00Z"}`, 400, "must not both"},
 		{"past", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires":"2001-01-01T00:00:00Z"}`, 400, "expired"},
 		{"unknown token", "POST", "api_tokens/AAAAAAAAAAAA/rotate", "", 404, "AAAAAAAAAAAA"},
 		{"no token id", "DELETE", "api_tokens/short", "", 404, "short"},
 		{"force", "POST", "keys/rotate?force=maybe", "", 400, "force:"},
 		{"nothing to revoke", "POST", "revocations", `{}`, 400, "exactly one"},
 		{"two to revoke", "POST", "revocations", `{"jti":"a","sub":"b"}`, 400, "exactly one"},
-		{"no access token", "POST", "revocations", `{"token":"a"}`, 400, "no access token of this server"},
+		{"no access token", "POST", "revocations", `{"token":"a"}`, 400, "not an access token of this server"},
 		{"a token, and whose", "POST", "revocations", `{"token":"a","sub":"b"}`, 400, "exactly one"},
 		{"no token", "POST", "inspect", `{}`, 400, "token:"},
 		{"empty audience", "POST", "inspect", `{"token":"a","audience":[""]}`, 400, "audience:"},
@@ -242,7 +242,8 @@ func TestAdminRefusals(t *testing.T) {
 	}
 }
 
-// Pages have every client exactly once and in order, wherever a page ends: those of the configuration lie between those of the store.
+// Pages have every client exactly once and in order, wherever a page ends: those of the
+// configuration lie between those of the store.
 func TestAdminClientPages(t *testing.T) {
 	a := newAdmin(t, memory.New(memory.Options{}), "a", "c", "d", "i", "j")
 	for _, id := range []string{"b", "e", "f", "g", "h"} {

@@ -14,29 +14,31 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// adminClient is a client as the admin API shows it, and takes it: without its secrets. The members are those of a configured client.
+// adminClient is a client in requests and answers, without its secrets. The members are those of a
+// configured client.
 type adminClient struct {
 	ID             string         `json:"id"`
 	Name           string         `json:"name,omitempty"`
-	AuthMethod     string         `json:"auth_method,omitempty"` // none: a public client, which gets no secret
+	AuthMethod     string         `json:"auth_method,omitempty"` // none: it gets no secret
 	Grants         []string       `json:"grants,omitempty"`
 	Scope          []string       `json:"scope,omitempty"`
 	DefaultScope   []string       `json:"default_scope,omitempty"`
 	Audience       []string       `json:"audience,omitempty"`
-	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"` // nanoseconds, or a text such as "4h"
+	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"` // or a text: "4h"
 	ExchangeFrom   []string       `json:"exchange_from,omitempty"`
 
-	// In answers alone.
+	// Only in answers. A configured client is in Caddy's configuration, and is changed there.
 	Created    time.Time `json:"created,omitzero"`
-	Configured bool      `json:"configured,omitempty"` // it is in Caddy's configuration, and is changed there
+	Configured bool      `json:"configured,omitempty"`
 }
 
+// clientPage is a page of clients. Next is ?after for the next page, and empty on the last one.
 type clientPage struct {
 	Clients []adminClient `json:"clients"`
-	Next    string        `json:"next,omitempty"` // what to pass as after to go on; absent at the end
+	Next    string        `json:"next,omitempty"`
 }
 
-// madeClient is the answer that has the secret.
+// madeClient is the answer to a request that adds a client.
 type madeClient struct {
 	Client adminClient `json:"client"`
 	Secret string      `json:"secret,omitempty"`
@@ -53,7 +55,7 @@ func listClients(r *request) (any, error) {
 		return nil, err
 	}
 	page := clientPage{Clients: []adminClient{}}
-	last := "" // what is beyond it may be in the store too, and waits for the next page
+	last := "" // what comes after it waits for the next page, since the store may have more
 	for i := range stored {
 		page.Clients = append(page.Clients, showClient(&stored[i], false))
 		last = stored[i].ID
@@ -72,14 +74,14 @@ func listClients(r *request) (any, error) {
 	return page, nil
 }
 
-// addClient registers a client. The answer has its secret, if it has one.
+// addClient adds a client. The answer has its secret, if it has one.
 func addClient(r *request) (any, error) {
 	var in adminClient
 	if err := r.read(&in); err != nil {
 		return nil, err
 	}
 	if configured(r.server, in.ID) {
-		return nil, configuredClient(r.server, in.ID, "no other can be added under this id")
+		return nil, configuredClient(r.server, in.ID, "no other client can have this id")
 	}
 	client, err := in.client(r.server)
 	if err != nil {
@@ -96,10 +98,10 @@ func addClient(r *request) (any, error) {
 	return madeClient{Client: showClient(added, false), Secret: secret}, nil
 }
 
-// removeClient removes a client; its access tokens are refused from then on (RFC 7592 §2.3).
+// removeClient removes a client, and revokes its access tokens (RFC 7592 §2.3).
 func removeClient(r *request) (any, error) {
 	if configured(r.server, r.id) {
-		return nil, configuredClient(r.server, r.id, "it is removed there")
+		return nil, configuredClient(r.server, r.id, "remove it there")
 	}
 	return nil, r.server.Server().Clients.Remove(r.Context(), r.id)
 }
@@ -113,7 +115,7 @@ func configuredClient(s *oauthserver.AuthorizationServer, id, consequence string
 	return refuse(http.StatusConflict, "client %q is in Caddy's configuration, under oauth_server %s: %s", id, s.Name(), consequence)
 }
 
-// client checks what was submitted, field by field.
+// client returns the client that a request describes, and checks it field by field.
 func (c *adminClient) client(s *oauthserver.AuthorizationServer) (client tokenep.Client, err error) {
 	client = tokenep.Client{
 		ID: c.ID, Name: c.Name, AuthMethod: c.AuthMethod, Audience: c.Audience,
@@ -121,21 +123,21 @@ func (c *adminClient) client(s *oauthserver.AuthorizationServer) (client tokenep
 	}
 	switch longest := s.Server().Config.LongestTTL(); {
 	case c.ID == "":
-		return client, refuse(http.StatusBadRequest, "id: it is required")
+		return client, refuse(http.StatusBadRequest, "id: is required")
 	case len(c.Grants) == 0:
-		return client, refuse(http.StatusBadRequest, "grants: at least one is required, or the client can do nothing")
+		return client, refuse(http.StatusBadRequest, "grants: at least one is required")
 	case slices.Contains(c.Audience, ""):
-		return client, refuse(http.StatusBadRequest, "audience: one is empty")
+		return client, refuse(http.StatusBadRequest, "audience: must not contain an empty value")
 	case client.TokenTTL > longest:
-		// Keys and revocations are kept for as long as the configuration lets tokens live, and no longer.
+		// Keys and revocations are kept for the longest lifetime of tokens in the configuration.
 		return client, refuse(http.StatusBadRequest, "access_token_ttl: the configuration of the server allows %s at most", longest)
 	case !c.Created.IsZero() || c.Configured:
-		return client, refuse(http.StatusBadRequest, "created and configured cannot be chosen")
+		return client, refuse(http.StatusBadRequest, "created and configured must not be given")
 	}
 	for _, name := range c.Grants {
 		grantType, ok := oauthserver.GrantType(name)
 		if !ok {
-			return client, refuse(http.StatusBadRequest, "grants: %q is unknown; there are client_credentials and token_exchange", name)
+			return client, refuse(http.StatusBadRequest, "grants: %q is unknown; expected client_credentials or token_exchange", name)
 		}
 		if !slices.Contains(client.Grants, grantType) {
 			client.Grants = append(client.Grants, grantType)

@@ -11,7 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A request that comes before Start waits for it, but not for ever: not beyond the request, the configuration, or a failure.
+// A request that comes before Start waits for it, but not for ever: not beyond the request, the
+// configuration, or a failure.
 func TestReady(t *testing.T) {
 	failure := errors.New("the disk is full")
 	stopped := errors.New("stopped")

@@ -22,12 +22,14 @@ import (
 //	    exchange_from    <client ids…> | *
 //	}
 //
-// secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy hash-password", {env.NAME} or {file./path}.
-// The time is that of RFC 3339, such as 2030-01-31T00:00:00Z.
+// secret may be repeated. It is a literal, which is hashed when the Caddyfile is adapted, or a hash
+// from "caddy hash-password", or {env.NAME}, or {file./path}. The time is in the format of RFC
+// 3339, such as 2030-01-31T00:00:00Z.
 func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
-		return d.Err("client takes one argument, its id") // the others may well be a secret
+		// No word of the line is shown: one may be a secret.
+		return d.Err("client takes one argument, its id")
 	}
 	c := &Client{ID: args[0]}
 	for _, other := range s.Clients {
@@ -36,7 +38,7 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 		}
 	}
 	s.Clients = append(s.Clients, c)
-	block := *d // stays where the block begins
+	block := *d // stays at the beginning of the block
 	err := adapt.Block(d, func(option string) error {
 		if err := c.parseOption(d, option, s.name); err != nil {
 			return err
@@ -77,20 +79,20 @@ func (c *Client) parseOption(d *caddyfile.Dispenser, option, server string) erro
 	}
 }
 
-// parseSecret never puts a word of its line into an error.
+// parseSecret reads a secret. Its errors never show a word of the line.
 func (c *Client) parseSecret(d *caddyfile.Dispenser, server string) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 && (len(args) != 3 || args[1] != "expires") {
-		return d.Err("secret takes one value, and perhaps: expires <time>")
+		return d.Err("secret takes one value, optionally followed by: expires <time>")
 	}
 	if args[0] == "" {
-		return d.Err("the secret is empty")
+		return d.Err("the secret must not be empty")
 	}
 	var secret Secret
 	var err error
 	if len(args) == 3 {
 		if secret.Expires, err = time.Parse(time.RFC3339, args[2]); err != nil {
-			return d.Err("a secret expires at a time such as 2030-01-31T00:00:00Z")
+			return d.Err("expires must be a time such as 2030-01-31T00:00:00Z")
 		}
 	}
 	if secret.Value, err = adaptSecret(server, c.ID, args[0]); err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
 
-// The collectors live as long as the process, so that counters go on over a reload. No label is ever a user, a client or a token: labels have few values.
+// The collectors live as long as the process, so that a reload resets no counter. No label is a
+// user, a client or a token: each label has few values.
 var (
 	tokenRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "token_requests_total",
@@ -20,13 +21,13 @@ var (
 
 	tokenDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "token_duration_seconds",
-		Help:    "Time that the token endpoint took for a request, by server and grant.",
+		Help:    "Duration of requests to the token endpoint, by server and grant.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 	}, []string{"server", "grant"})
 )
 
-// RegisterMetrics registers collectors with the registry of the configuration that is provisioned,
-// which is a new one at each load. Collectors that it has are left out.
+// RegisterMetrics registers collectors for the configuration that is being provisioned, which has a
+// registry of its own. It ignores those that are registered already.
 func RegisterMetrics(ctx caddy.Context, collectors ...prometheus.Collector) error {
 	registry := ctx.GetMetricsRegistry()
 	for _, c := range collectors {
@@ -39,14 +40,14 @@ func RegisterMetrics(ctx caddy.Context, collectors ...prometheus.Collector) erro
 	return nil
 }
 
-// grantLabels are the grants as labels.
+// grantLabels are the values of the label grant by grant type.
 var grantLabels = map[string]string{
-	"":                          "", // refused for want of such a grant, or of a form
+	"":                          "", // refused before a grant was found
 	grant.ClientCredentialsType: "client_credentials",
 	grant.TokenExchangeType:     "token_exchange",
 }
 
-// observe counts a request to the token endpoint.
+// observe counts a request to the token endpoint, and its duration.
 func (s *AuthorizationServer) observe(_ context.Context, o tokenep.Outcome) {
 	label, known := grantLabels[o.Grant]
 	if !known {

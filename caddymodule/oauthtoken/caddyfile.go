@@ -30,14 +30,14 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    metadata   <paths…>
 //	}
 //
-// token_endpoint may be repeated; its options hold for all the paths of its line.
+// token_endpoint may be repeated. Its options apply to all paths of the line.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
 		return d.Err("oauth_token takes no argument; name the server in its block")
 	}
 	return adapt.Block(d, func(option string) error {
-		line := *d // stays where the option is
+		line := *d // stays at the option
 		if err := h.parseOption(d, option); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
 	}
 }
 
-// literal returns the paths that are known without resolving placeholders.
+// literal returns the paths that have no placeholder.
 func (h *Handler) literal() server.Paths {
 	p := server.Paths{Metadata: adapt.Literals(h.Metadata)}
 	for _, t := range h.TokenEndpoints {

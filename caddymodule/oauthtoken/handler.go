@@ -17,50 +17,55 @@ import (
 func init() {
 	caddy.RegisterModule(new(Handler))
 	httpcaddyfile.RegisterHandlerDirective("oauth_token", parse)
-	// Behind whatever limits or authenticates first, and before all that answers.
+	// After handlers that limit or authenticate requests, and before those that answer them.
 	httpcaddyfile.RegisterDirectiveOrder("oauth_token", httpcaddyfile.After, "basic_auth")
 }
 
-// Handler serves the endpoints of an oauth_server: token (RFC 6749 §3.2), key set (RFC 7517 §5), revocation (RFC 7009) and
-// metadata (RFC 8414). Their paths are derived from the issuer and can each be changed. A request for any other path passes through.
+// Handler serves the endpoints of an oauth_server: token (RFC 6749 §3.2), key set (RFC 7517 §5),
+// revocation (RFC 7009) and metadata (RFC 8414). Their paths are derived from the issuer, and each
+// can be changed. A request for any other path passes through to the next handler.
 //
 // Paths are compared exactly, after rewrites.
 type Handler struct {
 	// The name of the server. Default: "default".
 	Server string `json:"server,omitempty"`
 
-	// Where the token endpoint is, and how each place differs. The first is named in the metadata. Default: <path of the issuer>/oauth/token.
+	// The paths of the token endpoint, each with options of its own. The metadata name the first
+	// one. Default: <path of the issuer>/oauth/token.
 	TokenEndpoints []TokenEndpoint `json:"token_endpoints,omitempty"`
 
-	// Where the public keys are. Default: <path of the issuer>/oauth/jwks.
+	// The path of the public keys. Default: <path of the issuer>/oauth/jwks.
 	JWKS string `json:"jwks,omitempty"`
 
-	// Where tokens are revoked. Default: <path of the issuer>/oauth/revoke.
+	// The path of the revocation endpoint. Default: <path of the issuer>/oauth/revoke.
 	Revocation string `json:"revocation,omitempty"`
 
-	// Where the metadata are. Default: the places of RFC 8414 §3 and of OpenID Connect Discovery 1.0 §4.
+	// The paths of the metadata. Default: those of RFC 8414 §3 and of OpenID Connect Discovery 1.0
+	// §4.
 	Metadata []string `json:"metadata,omitempty"`
 
 	server *oauthserver.AuthorizationServer
 	routes server.Routes
 }
 
-// TokenEndpoint is one path of the token endpoint. Its options are for clients that were written for another server.
+// TokenEndpoint is one path of the token endpoint. The options are for clients that were written
+// for another server.
 type TokenEndpoint struct {
 	// The path. Required.
 	Path string `json:"path"`
 
-	// Take a JSON object of strings too, not only a form. RFC 6749 knows forms alone. Default: false.
+	// Accept a JSON object of strings as well as a form. RFC 6749 has forms only. Default: false.
 	JSON bool `json:"json,omitempty"`
 
-	// What kind of token an exchange brings that does not say so (RFC 8693 §2.1 requires it to). Default: none, such an exchange is refused.
+	// The subject_token_type of an exchange that has none, although RFC 8693 §2.1 requires it.
+	// Default: none, such an exchange is refused.
 	SubjectTokenType string `json:"subject_token_type,omitempty"`
 
-	// The error code for a subject token that is not good: invalid_request (RFC 8693 §2.2.2) or invalid_grant, as many clients expect.
-	// Default: invalid_request.
+	// The error code for a subject token that is not accepted: invalid_request (RFC 8693 §2.2.2),
+	// or invalid_grant, which many clients expect. Default: invalid_request.
 	SubjectTokenError string `json:"subject_token_error,omitempty"`
 
-	// Parameters that are accepted and mean nothing here. Default: none.
+	// Parameters of a request that are ignored. Default: none.
 	Ignore []string `json:"ignore,omitempty"`
 }
 
@@ -86,7 +91,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return err
 }
 
-// ServeHTTP answers for the paths of the endpoints.
+// ServeHTTP answers requests for the paths of the endpoints, and passes on all others.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	endpoint := h.routes[r.URL.Path]
 	if endpoint == nil {
@@ -112,7 +117,7 @@ func (h *Handler) paths() (p server.Paths, err error) {
 		}
 		code := tokenep.Code(t.SubjectTokenError)
 		if code != "" && code != tokenep.InvalidRequest && code != tokenep.InvalidGrant {
-			return p, fmt.Errorf("subject_token_error %q: it is invalid_request or invalid_grant", code)
+			return p, fmt.Errorf("subject_token_error %q: must be invalid_request or invalid_grant", code)
 		}
 		p.Token = append(p.Token, server.TokenPath{Path: path, Dialect: tokenep.Dialect{
 			JSON: t.JSON, SubjectTokenType: t.SubjectTokenType, SubjectTokenError: code, Ignore: t.Ignore,
