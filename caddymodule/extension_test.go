@@ -20,7 +20,7 @@ func init() {
 	caddy.RegisterModule(new(noExtension))
 }
 
-// shortLife is an extension of somebody else's: it bounds the life of all access tokens.
+// shortLife is an extension of a third party: it sets the lifetime of access tokens.
 type shortLife struct {
 	Life caddy.Duration `json:"life,omitempty"`
 }
@@ -50,19 +50,20 @@ func (l *shortLife) Extend(c *server.Config) error {
 	return nil
 }
 
-// noExtension is in the namespace by mistake.
+// noExtension is in the namespace, but is not an extension.
 type noExtension struct{}
 
 func (*noExtension) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "oauth_server.grants.test_none", New: func() caddy.Module { return new(noExtension) }}
 }
 
-// A module of the namespace oauth_server.grants changes what the server is made of.
+// A module of the namespace oauth_server.grants changes the configuration of the server.
 func TestExtension(t *testing.T) {
 	c := newCaddy(t)
 	c.mustLoad(runServer("memory", "grant test_short_life 7m"), site(""))
 	a := c.post("/oauth/token", marker, "grant_type", "client_credentials").want(t, "token", http.StatusOK)
-	if !regexp.MustCompile(`"expires_in":4(19|20)\b`).MatchString(a.body) { // seven minutes, and iat is rounded down
+	// Seven minutes. iat is rounded down.
+	if !regexp.MustCompile(`"expires_in":4(19|20)\b`).MatchString(a.body) {
 		t.Errorf("the extension had no say: %s", a.body)
 	}
 }

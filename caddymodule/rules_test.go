@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// The rules of the repository that a compiler does not hold.
+// The rules of the repository that the compiler does not check.
 
 const (
 	module = "github.com/tokenep/caddy-tokenep"
@@ -36,7 +36,7 @@ func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
 
 func (s source) under(folder string) bool { return strings.HasPrefix(s.path, folder+"/") }
 
-// sources parses every Go file. testdata and hidden folders hold none of ours.
+// sources parses every Go file of the repository, outside of testdata and hidden folders.
 func sources(t *testing.T) []source {
 	t.Helper()
 	var out []source
@@ -67,7 +67,7 @@ func sources(t *testing.T) []source {
 
 func within(pkg, tree string) bool { return pkg == tree || strings.HasPrefix(pkg, tree+"/") }
 
-// forbidden names what the files of a folder may not import, nor get by way of others.
+// forbidden names the packages that a folder must not import, directly or through others.
 var forbidden = map[string][]string{
 	"verify": {
 		module + "/tokenep", module + "/caddymodule", "github.com/caddyserver", "go.uber.org/zap", "github.com/google/cel-go",
@@ -111,8 +111,8 @@ func TestLibrariesLinkNothingOfCaddy(t *testing.T) {
 	}
 }
 
-// A program that imports the modules it needs, and not all of caddymodule, links the engine that it
-// has chosen and no other.
+// A program that imports only the modules that it needs, instead of caddymodule, links no other
+// engine than the one that it has chosen.
 func TestOneStoreLinksNoOtherEngine(t *testing.T) {
 	const pgx, redis = "github.com/jackc/pgx", "github.com/redis/go-redis"
 	for chosen, others := range map[string][]string{
@@ -135,8 +135,8 @@ func TestOneStoreLinksNoOtherEngine(t *testing.T) {
 	}
 }
 
-// In caddymodule every module may import the app, and the app none of them. Stores, handlers and
-// the admin API do not know one another.
+// In caddymodule every module may import the app, and the app imports none of them. Stores,
+// handlers and the admin API do not import one another.
 func TestModulesImportTheAppAlone(t *testing.T) {
 	const tree = module + "/caddymodule/"
 	for _, s := range sources(t) {
@@ -156,8 +156,8 @@ func TestModulesImportTheAppAlone(t *testing.T) {
 	}
 }
 
-// TestEachPackageHasOneComment wants it in doc.go, where a reader looks; a command may have it in
-// its only file.
+// TestEachPackageHasOneComment requires it in doc.go, where a reader looks for it. A command may
+// have it in its only file.
 func TestEachPackageHasOneComment(t *testing.T) {
 	found := map[string][]string{}
 	for _, s := range sources(t) {
@@ -272,8 +272,8 @@ func TestTopLevelHoldsOnlyWhatBelongsThere(t *testing.T) {
 	}
 }
 
-// topLevel asks git, so that a binary somebody built does not count; without a repository (a module
-// as it was downloaded) the folder itself tells.
+// topLevel asks git, so that a binary that somebody has built does not count. Without a repository
+// (a downloaded module) it reads the folder.
 func topLevel(t *testing.T) []string {
 	t.Helper()
 	git := exec.CommandContext(t.Context(), "git", "ls-files", "--cached", "--others", "--exclude-standard", "--directory")

@@ -33,18 +33,18 @@ func init() {
 //	GET    <server>/clients                 clients, in pages: ?after=<id>&limit=<n>
 //	POST   <server>/clients                 add a client; the answer has its secret
 //	DELETE <server>/clients/<id>            remove a client, and revoke its access tokens
-//	GET    <server>/api_tokens              API tokens, in pages: ?owner=<name>&after=<id>&limit=<n>
+//	GET    <server>/api_tokens              API tokens, in pages, as above and ?owner=<name>
 //	POST   <server>/api_tokens              create an API token; the answer has its text
 //	POST   <server>/api_tokens/<id>/rotate  replace it by a new one; the answer has the new text
 //	POST   <server>/api_tokens/<id>/revoke  revoke it, and the access tokens that came of it
 //	DELETE <server>/api_tokens/<id>         the same
 //	GET    <server>/keys                    signing keys
-//	POST   <server>/keys/rotate             sign with the next key from now on; ?force=true: even if
-//	                                        verifiers may not know it yet
+//	POST   <server>/keys/rotate             sign with the next key from now on; ?force=true: even
+//	                                        if verifiers may not know it yet
 //	POST   <server>/keys/<kid>/withdraw     refuse everything that the key has signed
 //	DELETE <server>/keys/<kid>              the same
-//	POST   <server>/revocations             revoke access tokens by token, jti, grant_id, client_id
-//	                                        or sub
+//	POST   <server>/revocations             revoke access tokens by token, jti, grant_id,
+//	                                        client_id or sub
 //	GET    <server>/backup                  a copy of the store bolt, with the private keys
 //	POST   <server>/inspect                 what a token says, and which checks it does not pass
 type API struct {
