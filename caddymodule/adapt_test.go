@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// A rate limiter stands for the plugins that sort themselves in front of basic_auth.
+// A rate limiter, for the plugins whose directives are ordered before basic_auth.
 func init() {
 	caddy.RegisterModule(rateLimit{})
 	httpcaddyfile.RegisterHandlerDirective("test_rate_limit", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -42,8 +42,9 @@ func adapt(text []byte) ([]byte, error) {
 	return adapted, err
 }
 
-// The files under testdata/adapt are a Caddyfile, a line of dashes, and what becomes of it: the JSON of our modules in full, or the error with its
-// place. There is one for each subdirective and one for each mistake. UPDATE_ADAPT=1 rewrites what comes after the dashes.
+// A file under testdata/adapt is a Caddyfile, a line of dashes, and the result: the JSON, or the
+// error with its place. There is one for each subdirective and one for each mistake. UPDATE_ADAPT=1
+// rewrites what comes after the dashes.
 func TestAdapt(t *testing.T) {
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	if err != nil || len(files) == 0 {

@@ -31,13 +31,16 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// The benchmarks measure a whole Caddy over loopback connections that are kept alive, side by side with a Caddy that does only what cannot be avoided, in
-// turns of some milliseconds: what else the machine does meets both. A metric is the ratio of the medians.
+// The benchmarks measure a whole Caddy over loopback connections that are kept alive, and compare
+// it with a Caddy that does only what is unavoidable. The two take turns of some milliseconds, so
+// that other load on the machine affects both. A metric is the ratio of the medians.
 
 const callers = 16
 
-// BenchmarkToken compares client_credentials (Basic, ES256) with a handler that reads the body, makes one ES256 signature and answers as many bytes. It logs
-// nothing, while we log a line for each token: written to a file in the second comparison, and thrown away by Caddy's logger in the first.
+// BenchmarkToken compares client_credentials (Basic, ES256) with a handler that reads the body,
+// makes one ES256 signature and answers as many bytes. It logs nothing, while we log a line for
+// each token, which Caddy's logger discards in the first comparison and writes to a file in the
+// second.
 func BenchmarkToken(b *testing.B) {
 	b.Run("log discarded", func(b *testing.B) { benchmarkToken(b, "discard") })
 	b.Run("log written", func(b *testing.B) { benchmarkToken(b, "file "+filepath.Join(b.TempDir(), "caddy.log")) })
@@ -52,8 +55,9 @@ func benchmarkToken(b *testing.B, logOutput string) {
 	compare(b, side{"token", ours, repeat}, side{"signature", floor, repeat}, "of-signature")
 }
 
-// BenchmarkVerify compares reverse_proxy behind oauth_verify with the same reverse_proxy bare, once with a token that was seen before, and once with
-// a new one on each request, where the bare proxy makes one raw ECDSA verification.
+// BenchmarkVerify compares reverse_proxy behind oauth_verify with the same reverse_proxy alone:
+// once with a token that was verified before, and once with a new token on each request, where the
+// other makes one ECDSA verification.
 func BenchmarkVerify(b *testing.B) {
 	idp := verifytest.New("https://idp.example", "orders")
 	at := runBenchCaddy(b, idp, "discard")
@@ -73,14 +77,15 @@ func BenchmarkVerify(b *testing.B) {
 	})
 }
 
-// side is one of the two that are compared: where its requests go, and what the n-th of them is.
+// side is one side of a comparison: where its requests go, and what the n-th of them is.
 type side struct {
 	name    string
 	conns   connections
 	request func(n int) string
 }
 
-// compare sends b.N requests to each side, a turn of some hundred at a time, and reports the rate of the first as a share of the second's.
+// compare sends b.N requests to each side, some hundreds in each turn, and reports the rate of the
+// first as a share of that of the second.
 func compare(b *testing.B, ours, floor side, metric string) {
 	const turn = 400
 	seen := 0
@@ -120,7 +125,7 @@ func compare(b *testing.B, ours, floor side, metric string) {
 	b.ReportMetric(median(floor), "ns/"+floor.name)
 }
 
-// connections lead to one address, and are kept alive.
+// connections are connections to one address, which are kept alive.
 type connections []*bufio.ReadWriter
 
 func dial(b *testing.B, address string) (all connections) {
@@ -135,7 +140,8 @@ func dial(b *testing.B, address string) (all connections) {
 	return all
 }
 
-// send shares the requests out among the connections and waits for all the answers, each of which must be a 200.
+// send distributes the requests among the connections and waits for all answers, each of which must
+// have status 200.
 func (all connections) send(b *testing.B, requests []string) {
 	var wg sync.WaitGroup
 	for i, c := range all {
@@ -154,7 +160,7 @@ func (all connections) send(b *testing.B, requests []string) {
 	}
 }
 
-// roundTrip reads as little as it can, since it shares the processors with what it measures.
+// roundTrip reads as little as possible, since it shares the processors with what it measures.
 func roundTrip(c *bufio.ReadWriter, request string) error {
 	_, _ = c.WriteString(request)
 	if err := c.Flush(); err != nil {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A proxy that cannot reach a store which others still reach does not see what they revoke: until it can, and then soon.
+// A proxy that cannot reach the store does not see what other proxies revoke. It sees that soon
+// after it can reach the store again.
 func TestProxyThatIsCutOff(t *testing.T) {
 	for _, engine := range []string{"redis", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
@@ -39,7 +40,7 @@ func TestProxyThatIsCutOff(t *testing.T) {
 	}
 }
 
-// cable leads to an address, and can be cut.
+// cable forwards connections to an address, and can be cut.
 type cable struct {
 	listener net.Listener
 	to       string

@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// trusting runs a site that trusts an issuer whose key set is a file.
+// trusting runs a site that trusts an issuer by its key set file.
 func trusting(t *testing.T, guard, more string) (*running, *verifytest.Issuer) {
 	t.Helper()
 	idp := verifytest.New("https://idp.example", "orders")
@@ -33,7 +33,7 @@ func trusting(t *testing.T, guard, more string) (*running, *verifytest.Issuer) {
 	return c, idp
 }
 
-// seen is what test_whoami was told.
+// seen returns what test_whoami has seen.
 func seen(t *testing.T, a response) (told map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), &told); err != nil {
@@ -42,7 +42,8 @@ func seen(t *testing.T, a response) (told map[string]any) {
 	return told
 }
 
-// The identity is in placeholders, in headers and in the context; a claim is a value, which nothing expands.
+// The identity is in placeholders, in headers and in the context. Placeholders in a claim are not
+// expanded.
 func TestGuardIdentity(t *testing.T) {
 	t.Setenv("RUN_SECRET", marker)
 	c, idp := trusting(t, "header X-User-Id sub\nheader X-Name name\nstrip X-Remote-User", "")
@@ -76,7 +77,8 @@ func TestGuardIdentity(t *testing.T) {
 	}
 }
 
-// RFC 6750 §3: the refusal is an error of Caddy with its challenge, and what handle_errors can show of it is constant text.
+// RFC 6750 §3: a refusal is an error of Caddy with a challenge, and handle_errors can show only
+// constant text of it.
 func TestGuardRefusal(t *testing.T) {
 	c, idp := trusting(t, "scope orders:write\nany_scope staff admin\nrealm shop", `
 	handle_errors {
@@ -119,7 +121,7 @@ func TestGuardRefusal(t *testing.T) {
 	}
 }
 
-// A missing token passes where it is optional; a bad one never does.
+// With optional a request without a token passes; one with an invalid token never does.
 func TestGuardOptional(t *testing.T) {
 	c, idp := trusting(t, "optional", "")
 	if told := seen(t, c.get(c.site, "").want(t, "no token", http.StatusOK)); told["id"] != nil || told["context"] != nil {
@@ -129,7 +131,7 @@ func TestGuardOptional(t *testing.T) {
 	c.get(c.site, "junk").want(t, "bad token", http.StatusUnauthorized)
 }
 
-// RFC 6750 §2.3: a token in the query, where that was allowed, goes no further, and the answer is private.
+// RFC 6750 §2.3: an allowed token in the query is removed, and the answer is private.
 func TestGuardQueryToken(t *testing.T) {
 	c, idp := trusting(t, "insecure_query_token", "")
 	a := c.get(c.site+"/?page=2&access_token="+idp.Sign(nil), "").want(t, "in the query", http.StatusOK)
@@ -141,7 +143,7 @@ func TestGuardQueryToken(t *testing.T) {
 	}
 }
 
-// What loosens a guard is warned about when it is loaded, and a strict one warns of nothing.
+// Loading an option that loosens a guard logs a warning; a strict guard logs none.
 func TestGuardWarns(t *testing.T) {
 	for _, option := range []string{"insecure_query_token", "insecure_any_audience", "optional"} {
 		c, _ := trusting(t, option, "")
@@ -152,7 +154,8 @@ func TestGuardWarns(t *testing.T) {
 	}
 }
 
-// A guard may trust the server of this process and issuers elsewhere at once, each with its own audience.
+// A guard may trust the server of this process and issuers elsewhere at once, each with its own
+// audience.
 func TestGuardTrustsBoth(t *testing.T) {
 	idp := verifytest.New("https://idp.example", "their-orders")
 	c := newCaddy(t)

@@ -1,8 +1,8 @@
 package caddymodule
 
 import (
-	// The modules register themselves. The stores are apart, so that a program with one engine links
-	// no other.
+	// The modules register themselves. The stores are apart, so that a program with one engine
+	// links no other.
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthadmin"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/boltstore"

@@ -13,8 +13,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 )
 
-// A proxy is killed at random moments while it gives out and takes back: what it has answered holds when it is started again, which it is on the file as
-// it was left.
+// A proxy is killed at random moments while it issues and revokes. When it is started again, with
+// the file as it was left, everything that it has answered is still true.
 func TestKilledProxyKeepsItsWord(t *testing.T) {
 	n := storetest.Rounds(t, 3, 20)
 	p := newProxy(t, "store bolt %DIR%/state.db")
@@ -38,7 +38,8 @@ func TestKilledProxyKeepsItsWord(t *testing.T) {
 	l.check(p, 1_000)
 }
 
-// ledger is what a proxy has promised. What was asked for and not answered is not in it: that may have happened or not.
+// ledger is what a proxy has answered. A request without an answer is not in it: it may have been
+// carried out or not.
 type ledger struct {
 	mu        sync.Mutex
 	apiTokens []string          // good
@@ -49,7 +50,8 @@ type ledger struct {
 	promises  int
 }
 
-// untilKilled has many ask for things until the process is gone, and returns how many promises it has made.
+// untilKilled makes requests from many goroutines until the process is gone, and returns how many
+// were answered.
 func (l *ledger) untilKilled(p *proxy, round int) int {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	defer cancel()
@@ -58,7 +60,9 @@ func (l *ledger) untilKilled(p *proxy, round int) int {
 	var once sync.Once
 	var working sync.WaitGroup
 	for w := range 8 {
-		here := *p // with connections of its own, and requests that end with the process: its socket outlives it
+		// It has connections of its own. Its requests end with ctx, since the socket outlives the
+		// process, and nobody would answer them.
+		here := *p
 		here.ctx, here.site = ctx, p.newClient()
 		work := []func(*proxy, string) bool{l.tokens, l.withdraw, l.manage, l.tokens}[w%4]
 		working.Go(func() {
@@ -76,7 +80,7 @@ func (l *ledger) untilKilled(p *proxy, round int) int {
 	return l.promises - before
 }
 
-// keep notes a promise.
+// keep records an answer.
 func (l *ledger) keep(note func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +88,7 @@ func (l *ledger) keep(note func()) {
 	note()
 }
 
-// answered reports whether the process was there to answer, which it does as it is asked.
+// answered reports whether the process has answered. The answer must be a success.
 func answered(p *proxy, what string, a response, status int) bool {
 	if a.status != status && a.status != 0 {
 		p.t.Errorf("%s: status %d, want %d; %s", what, a.status, status, a.body)
@@ -92,7 +96,7 @@ func answered(p *proxy, what string, a response, status int) bool {
 	return a.status == status
 }
 
-// tokens makes an API token and uses it, and revokes each third.
+// tokens creates an API token and exchanges it, and revokes about every third one.
 func (l *ledger) tokens(p *proxy, _ string) bool {
 	made := p.makeAPIToken()
 	if !answered(p, "an API token", made, http.StatusCreated) {
@@ -112,7 +116,7 @@ func (l *ledger) tokens(p *proxy, _ string) bool {
 	return true
 }
 
-// withdraw has a client revoke a token that it has got.
+// withdraw gets a token for a client, and revokes it.
 func (l *ledger) withdraw(p *proxy, _ string) bool {
 	issued := p.credentials("billing", marker)
 	token := issued.accessToken()
@@ -123,7 +127,7 @@ func (l *ledger) withdraw(p *proxy, _ string) bool {
 	return true
 }
 
-// manage adds a client, and removes each third.
+// manage adds a client, and removes about every third one.
 func (l *ledger) manage(p *proxy, id string) bool {
 	added := p.manage(http.MethodPost, "/clients", map[string]any{"id": id, "grants": []string{"client_credentials"}, "audience": []string{"orders"}})
 	if !answered(p, "a client", added, http.StatusCreated) {
@@ -140,7 +144,7 @@ func (l *ledger) manage(p *proxy, id string) bool {
 	return true
 }
 
-// check holds a proxy to what it has promised last, and to as much again of what it has at any time.
+// check tests the latest answers of a proxy, and as many earlier ones.
 func (l *ledger) check(p *proxy, n int) {
 	for _, token := range some(l.apiTokens, n) {
 		p.exchange(token).want(p.t, "an API token that was given out", http.StatusOK)
@@ -166,7 +170,7 @@ func (l *ledger) check(p *proxy, n int) {
 	}
 }
 
-// some are the last n of all, and n that are anywhere.
+// some returns the last n of all, and n random ones.
 func some(all []string, n int) []string {
 	chosen := all[max(0, len(all)-n):]
 	for range min(n, len(all)-len(chosen)) {

@@ -14,13 +14,14 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// verbTimeout is for how long an engine is waited for, and slack what a busy machine may add.
+// verbTimeout is how long a request waits for an engine, and slack is what a busy machine may add.
 const (
 	verbTimeout = 3 * time.Second
 	slack       = 2 * time.Second
 )
 
-// An engine that is away takes nothing with it but what it is needed for, and that for no longer than it is away.
+// While an engine is away, only the requests that need it fail, and they succeed again as soon as
+// it is back.
 func TestEngineAway(t *testing.T) {
 	for _, engine := range []string{"redis", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
@@ -35,7 +36,7 @@ func TestEngineAway(t *testing.T) {
 	}
 }
 
-// outage is a proxy whose engine goes away, and what it has given out before.
+// outage is a proxy whose engine goes away, and what it has issued before.
 type outage struct {
 	*proxy
 	secret   string // of the run-time client nightly
@@ -57,7 +58,7 @@ func prepareOutage(p *proxy) *outage {
 	return o
 }
 
-// needs are the requests that cannot be served without the store.
+// needs returns the requests that cannot be served without the store.
 func (o *outage) needs() map[string]func() response {
 	return map[string]func() response{
 		"an exchange":                    func() response { return o.exchange(o.apiToken) },
@@ -69,7 +70,7 @@ func (o *outage) needs() map[string]func() response {
 	}
 }
 
-// works waits until all is as it was before the outage.
+// works waits until everything works as before the outage.
 func (o *outage) works(t *testing.T) {
 	t.Helper()
 	o.within(10*time.Second, "an exchange", http.StatusOK, func() response { return o.exchange(o.apiToken) })
@@ -98,7 +99,8 @@ func (o *outage) during(t *testing.T, away func(), back func() error) {
 			t.Errorf("wave %d: %d goroutines for %d requests", wave+1, most, len(took))
 		}
 	}
-	// A configuration is loaded meanwhile: it takes over keys and revocations from the one before, and no request waits for the store.
+	// A configuration is loaded meanwhile. It takes over keys and revocations from the one before,
+	// and no request waits for the store.
 	for i := range 3 {
 		config, err := adapt([]byte(o.caddyfile(fmt.Sprintf("access_token_ttl %dm\n", 10+i), "respond orders")))
 		if err != nil {
@@ -123,7 +125,8 @@ func (o *outage) during(t *testing.T, away func(), back func() error) {
 	}
 }
 
-// goesOn has what needs no store asked for all the while, each time on a new connection, and no answer but 200 soon. It returns what ends that.
+// goesOn keeps making requests that need no store, each on a new connection, until stop is called.
+// Each must be answered soon, with status 200.
 func (o *outage) goesOn(t *testing.T) (stop func()) {
 	ended := make(chan struct{})
 	var asking sync.WaitGroup
@@ -154,7 +157,8 @@ func (o *outage) goesOn(t *testing.T) (stop func()) {
 	return func() { close(ended); asking.Wait() }
 }
 
-// wave makes n requests that need the store, all at once. Each is refused as what passes, and says when to come again.
+// wave makes n requests that need the store, all at once. Each must be answered with 503 and
+// Retry-After.
 func (o *outage) wave(t *testing.T, n int) (took []time.Duration, goroutines int) {
 	took = make([]time.Duration, n)
 	var all sync.WaitGroup
@@ -186,7 +190,8 @@ func (o *outage) wave(t *testing.T, n int) (took []time.Duration, goroutines int
 	}
 }
 
-// startWithout starts another Caddy without its store: it has no keys, and so says why and ends.
+// startWithout starts another Caddy while its store is away. It has no keys, so it must log the
+// reason and exit.
 func (o *outage) startWithout(t *testing.T, s *servertest.Process, environment string) {
 	for _, away := range []func(){s.Kill, func() { _ = s.Start(); s.Pause() }} {
 		away()

@@ -9,16 +9,17 @@ import (
 	"strings"
 )
 
-// process is a Caddy of its own: the binary under test, as users run it.
+// process is a separate process of Caddy: the binary under test, as users run it.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 }
 
-var errEnded = errors.New("the process has ended instead of starting")
+var errEnded = errors.New("the process ended before it had started")
 
-// startProcess starts Caddy in a directory and waits for its pingback, as `caddy start` does: it comes when the configuration is loaded. It closes log
-// when the process has ended. Files are the descriptors of the process from 3 on.
+// startProcess starts Caddy in a directory and waits for its pingback, as `caddy start` does, which
+// comes when the configuration is loaded. It closes log when the process has ended. The process has
+// files as descriptors 3 and up.
 func startProcess(dir string, environment []string, log *os.File, caddyfile string, files ...*os.File) (*process, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

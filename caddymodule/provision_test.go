@@ -14,7 +14,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
 )
 
-// What cannot be known when a Caddyfile is adapted is refused when the configuration is loaded, by an error that says where and what.
+// What cannot be checked when a Caddyfile is adapted is checked when the configuration is loaded.
+// The error says where and what is wrong.
 func TestProvisionErrors(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	t.Setenv("WRONG", "http://ü")
@@ -51,7 +52,7 @@ func TestProvisionErrors(t *testing.T) {
 	}
 }
 
-// The same for what can be said in JSON alone.
+// The same, for what only JSON can say.
 func TestProvisionErrorsOfJSON(t *testing.T) {
 	c := newCaddy(t)
 	app := func(text string) string { return `"oauth_server":{"servers":{` + text + `}}` }
@@ -96,16 +97,16 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"leeway", guard(`"audience":["a"],"leeway":"1h"`), "leeway"},
 		{"small tokens", guard(`"audience":["a"],"max_token_size":100`), "100 bytes"},
 		{"literal secret", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","secrets":[{"value":"` + marker + `"}]}]}`),
-			`client "billing": secrets in JSON are hashes or placeholders`},
-		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","grants":["password"]}]}`), `unknown grant "password"`},
-		{"no client", app(`"default":{"issuer":"https://a.example","clients":[null]}`), "without configuration"},
-		{"no server", app(`"default":null`), "no configuration"},
-		{"name", app(`"../etc":{"issuer":"https://a.example"}`), "a name is made of"},
+			`client "billing": secrets in JSON must be hashes or placeholders`},
+		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","grants":["password"]}]}`), `grants: "password" is unknown`},
+		{"no client", app(`"default":{"issuer":"https://a.example","clients":[null]}`), "a client must not be null"},
+		{"no server", app(`"default":null`), "must not be null"},
+		{"name", app(`"../etc":{"issuer":"https://a.example"}`), "a name must have 1 to 64"},
 		{"memory", app(`"default":{"issuer":"https://a.example","store":{"module":"memory","max_records":-1}}`), "max_records"},
 		{"member", app(`"default":{"issuer":"https://a.example","isuer":""}`), "isuer"},
 		{"subject token error", handler(`{"handler":"oauth_token","token_endpoints":[{"path":"/t","subject_token_error":"x"}]}`), "subject_token_error"},
 		{"endpoint without path", handler(`{"handler":"oauth_token","token_endpoints":[{}]}`), "token_endpoint is missing"},
-		{"no issuer", handler(`{"handler":"oauth_verify","audience":["a"],"issuers":[null]}`), "without configuration"},
+		{"no issuer", handler(`{"handler":"oauth_verify","audience":["a"],"issuers":[null]}`), "an issuer must not be null"},
 		{"token size", handler(`{"handler":"oauth_verify","audience":["a"],"max_token_size":-1}`), "token size"},
 	} {
 		err := c.validate([]byte(`{"storage":{"module":"file_system","root":"` + c.dir + `"},"apps":{` + row.apps + `}}`))
@@ -113,7 +114,7 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 			t.Errorf("%s: %v; want %s", row.name, err, row.want)
 		}
 	}
-	// None of them keeps a store in use: what was in memory under the name is gone when its server is.
+	// None of them keeps a store in use: the memory of a server is gone as soon as the server is.
 	c.mustLoad(runServer("memory", ""), site(""))
 	keys := c.get(c.site+"/oauth/jwks", "").want(t, "keys", http.StatusOK).body
 	c.mustLoad("", "")
@@ -121,7 +122,7 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 	if again := c.get(c.site+"/oauth/jwks", "").want(t, "keys", http.StatusOK).body; again == keys {
 		t.Error("a configuration that was refused keeps the store memory in use")
 	}
-	// And the file is free for others.
+	// And the file can be opened by others.
 	c.mustLoad(runServer("bolt", ""), site(""))
 	c.mustLoad("", "")
 	file, err := bolt.Open(filepath.Join(caddy.AppDataDir(), "oauth_server", "default.db"), bolt.Options{})
@@ -131,8 +132,8 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 	_ = file.Close()
 }
 
-// Where the server has not started, both handlers answer 503 with Retry-After, so that no client
-// throws anything away.
+// While the server has not started, both handlers answer 503 with Retry-After, so that no client
+// discards its credentials.
 func TestNotStarted(t *testing.T) {
 	ctx, err := caddy.ProvisionContext(&caddy.Config{
 		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
@@ -172,7 +173,7 @@ func TestNotStarted(t *testing.T) {
 	}
 }
 
-// Counters go on over a reload, and have no label for users, clients or tokens.
+// A reload resets no counter, and no label is a user, a client or a token.
 func TestMetrics(t *testing.T) {
 	c := newCaddy(t)
 	c.mustLoad(runServer("memory", ""), site(""))

@@ -22,9 +22,10 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// proxy is a Caddy process that these tests load, break and kill. It serves on a socket that it is started with, as systemd's socket activation does it:
-// that socket stays when a configuration is replaced. Of sockets that Caddy opens itself there are two for a moment, and what waits in the queue of the
-// old one is reset when that closes.
+// proxy is a Caddy process that these tests load, break and kill. It serves on a socket that it
+// inherits, as by systemd's socket activation, since that socket stays when a configuration is
+// replaced. If Caddy opens the socket itself there are two for a moment, and connections in the
+// queue of the old one are reset when it closes.
 type proxy struct {
 	*process
 	t      *testing.T
@@ -80,7 +81,7 @@ http://localhost {
 `
 )
 
-// newProxy prepares a proxy whose store is what a Caddyfile says of it.
+// newProxy prepares a proxy. store is the line of the Caddyfile for its store.
 func newProxy(t *testing.T, store string) *proxy {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "proxy") // short: the path of a socket has at most 107 bytes
@@ -122,8 +123,9 @@ func (p *proxy) checkLog() {
 	}
 }
 
-// clientFor returns a client for one address, which speaks HTTP/2 or HTTP/1.1. Of HTTP/1.1 requests those are lost, by every server made of net/http,
-// that come while a configuration is replaced; in HTTP/2 the server says which requests it has not looked at (RFC 9113 §6.8), and those are sent again.
+// clientFor returns a client for one address, which speaks HTTP/2 or HTTP/1.1. A server of net/http
+// loses HTTP/1.1 requests that come while it shuts down. In HTTP/2 it says which requests it has
+// not processed (RFC 9113 §6.8), and the client sends those again.
 func clientFor(address net.Addr, http2 bool) *http.Client {
 	transport := &http.Transport{
 		DisableKeepAlives: !http2,
@@ -139,13 +141,14 @@ func clientFor(address net.Addr, http2 bool) *http.Client {
 
 func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
 
-// caddyfile is the configuration, with more options of the server and with what is behind oauth_verify.
+// caddyfile returns the configuration. more are further options of the server, and upstream is what
+// is behind oauth_verify.
 func (p *proxy) caddyfile(more, upstream string) string {
 	text := strings.NewReplacer("%STORE%", p.store, "%MORE%", more, "%UPSTREAM%", upstream).Replace(proxyFile)
 	return strings.ReplaceAll(text, "%DIR%", p.dir)
 }
 
-// start starts the process, and returns the error with which it has ended instead.
+// start starts the process, and returns an error if it ends instead.
 func (p *proxy) start(environment ...string) error {
 	p.t.Helper()
 	writeFile(p.t, p.path("Caddyfile"), p.caddyfile("", "respond orders"))
@@ -165,7 +168,7 @@ func (p *proxy) mustStart(environment ...string) {
 	}
 }
 
-// kill is kill -9.
+// kill ends the process as kill -9 does.
 func (p *proxy) kill() {
 	if p.process != nil {
 		p.end(os.Kill)
@@ -178,8 +181,8 @@ func (p *proxy) load(config []byte) response {
 	return p.do(p.ops, http.MethodPost, "/load", string(config), "Content-Type", "application/json", "Cache-Control", "must-revalidate")
 }
 
-// do makes a request, once. An answer that does not come has status 0. The admin API, which a configuration replaces as well, has HTTP/1.1 only: what it
-// drops is sent again.
+// do makes a request, once. The status is 0 if there is no answer. The admin API is replaced with
+// the configuration as well, and has only HTTP/1.1: requests that it drops are sent again.
 func (p *proxy) do(client *http.Client, method, path, body string, header ...string) response {
 	r, err := http.NewRequestWithContext(p.ctx, method, proxyURL+path, strings.NewReader(body))
 	if err != nil {
@@ -207,12 +210,13 @@ func (p *proxy) do(client *http.Client, method, path, body string, header ...str
 	return response{answered.StatusCode, answered.Header, string(content)}
 }
 
-// get asks for what oauth_verify protects.
+// get requests what oauth_verify protects.
 func (p *proxy) get(token string) response {
 	return p.do(p.site, http.MethodGet, "/orders", "", "Authorization", "Bearer "+token)
 }
 
-// post sends a form to an endpoint, as the client whose id and secret are given, or as nobody.
+// post sends a form to an endpoint, with the credentials of a client, or without any if id is
+// empty.
 func (p *proxy) post(path, id, secret string, pairs ...string) response {
 	form := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -227,23 +231,23 @@ func (p *proxy) post(path, id, secret string, pairs ...string) response {
 	return p.do(p.site, http.MethodPost, path, form.Encode(), header...)
 }
 
-// credentials asks for a token by client credentials.
+// credentials requests a token by client credentials.
 func (p *proxy) credentials(id, secret string) response {
 	return p.post("/oauth/token", id, secret, "grant_type", "client_credentials")
 }
 
-// exchange asks for a token with an API token.
+// exchange requests a token with an API token.
 func (p *proxy) exchange(apiToken string) response {
 	return p.post("/oauth/token", "", "", "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token", apiToken,
 		"subject_token_type", "urn:tokenep:params:oauth:token-type:api_token")
 }
 
-// revoke takes back a token of billing.
+// revoke revokes a token of billing.
 func (p *proxy) revoke(token string) response {
 	return p.post("/oauth/revoke", "billing", marker, "token", token)
 }
 
-// manage asks the admin API of the server.
+// manage makes a request to the admin API for the server.
 func (p *proxy) manage(method, path string, body any) response {
 	content := []byte(nil)
 	if body != nil {
@@ -252,12 +256,12 @@ func (p *proxy) manage(method, path string, body any) response {
 	return p.do(p.ops, method, "/oauth_server/default"+path, string(content), "Content-Type", "application/json")
 }
 
-// makeAPIToken makes one for ada.
+// makeAPIToken creates an API token of ada.
 func (p *proxy) makeAPIToken() response {
 	return p.manage(http.MethodPost, "/api_tokens", map[string]string{"owner": "ada", "service": "orders"})
 }
 
-// member is a text in an answer that is a JSON object, or "".
+// member returns a string in an answer that is a JSON object, or "".
 func (a response) member(path string) string {
 	var value any
 	_ = json.Unmarshal([]byte(a.body), &value)
@@ -270,7 +274,8 @@ func (a response) member(path string) string {
 
 func (a response) accessToken() string { return a.member("access_token") }
 
-// goroutines and memory are what pprof says of the process: how many there are, and how many bytes of heap are in use after a collection.
+// goroutines and memory return what pprof says of the process: the number of goroutines, and the
+// bytes of heap in use after a collection.
 func (p *proxy) goroutines() int {
 	return p.profile("/debug/pprof/goroutine?debug=1", `goroutine profile: total (\d+)`)
 }
@@ -293,7 +298,8 @@ func (p *proxy) profile(path, figure string) int {
 	return n
 }
 
-// settled is the number of goroutines when it has fallen to enough, or after some seconds.
+// settled returns the number of goroutines as soon as it has fallen to enough, or after some
+// seconds.
 func (p *proxy) settled(enough int) int {
 	n := p.goroutines()
 	for deadline := time.Now().Add(10 * time.Second); n > enough && time.Now().Before(deadline); n = p.goroutines() {
@@ -302,7 +308,7 @@ func (p *proxy) settled(enough int) int {
 	return n
 }
 
-// within asks again until the answer is as wanted, and returns how long that took.
+// within repeats a request until the status is as wanted, and returns how long that took.
 func (p *proxy) within(bound time.Duration, what string, status int, ask func() response) time.Duration {
 	p.t.Helper()
 	began := time.Now()
@@ -319,7 +325,8 @@ func (p *proxy) within(bound time.Duration, what string, status int, ask func() 
 	}
 }
 
-// database starts a server for a store, and returns what a Caddyfile says of it with the environment that this takes.
+// database starts a database server. It returns the line of a Caddyfile for it as a store, and the
+// environment that the line needs.
 func database(t *testing.T, engine string) (s *servertest.Process, store, environment string) {
 	t.Helper()
 	s = servertest.For(t, databases[engine])

@@ -44,7 +44,8 @@ func repositoryFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestReadmeCaddyfilesAdapt also wants that they load: placeholders are resolved, and everything is put together.
+// TestReadmeCaddyfilesAdapt also loads them: placeholders are resolved, and everything is
+// provisioned.
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -59,7 +60,8 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	t.Setenv("BILLING_SECRET", "secret of billing")
 	t.Setenv("OAUTH_KEY", strings.Repeat("00", 32))
 	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
-	alignment := regexp.MustCompile(` +#`) // which caddy fmt takes out, and which reads well in a README
+	// caddy fmt removes the alignment of comments, which reads well in a README.
+	alignment := regexp.MustCompile(` +#`)
 	for i, block := range readmeBlocks(t, "caddyfile") {
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
 			block := alignment.ReplaceAllString(files.Replace(block), " #")
@@ -78,7 +80,8 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 }
 
-// TestReadmeGoIsAnExample holds the Go of the README, line by line, against the examples that are compiled and run.
+// TestReadmeGoIsAnExample compares the Go of the README, line by line, with the examples, which are
+// compiled and run.
 func TestReadmeGoIsAnExample(t *testing.T) {
 	examples := repositoryFile(t, "tokenep/server/example_test.go")
 	for _, block := range readmeBlocks(t, "go") {
@@ -90,7 +93,8 @@ func TestReadmeGoIsAnExample(t *testing.T) {
 	}
 }
 
-// TestReadmeQuickStart runs the first block of shell as a newcomer does, on free ports and in a home of its own.
+// TestReadmeQuickStart runs the first block of shell as a newcomer does, on free ports and with a
+// home of its own.
 func TestReadmeQuickStart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a Caddy")
@@ -128,7 +132,8 @@ func TestReadmeQuickStart(t *testing.T) {
 
 	bash := exec.CommandContext(t.Context(), "bash", "-e", "-c", block)
 	bash.Dir, bash.Env = root, quickStartEnvironment(t, dir)
-	bash.Cancel = func() error { return bash.Process.Signal(os.Interrupt) } // so that it stops its Caddy
+	// On an interrupt it stops its Caddy.
+	bash.Cancel = func() error { return bash.Process.Signal(os.Interrupt) }
 	bash.WaitDelay = 10 * time.Second
 	var messages strings.Builder
 	bash.Stderr = &messages
@@ -145,8 +150,8 @@ func TestReadmeQuickStart(t *testing.T) {
 	}
 }
 
-// quickStartEnvironment keeps what Caddy writes, and its admin API, apart from others, but shares the caches of the go command. It has the tags of
-// the tests, so that little is left to build.
+// quickStartEnvironment has directories and an admin address of its own, but shares the caches of
+// the go command. It has the tags of the tests, so that little has to be built.
 func quickStartEnvironment(t *testing.T, dir string) []string {
 	t.Helper()
 	flags := os.Getenv("GOFLAGS")

@@ -15,10 +15,12 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// reloadRounds is the variable of the environment that says how many reloads TestReloadUnderLoad does. With CI=true they are 100, else 20.
+// reloadRounds is the environment variable for the number of reloads of TestReloadUnderLoad.
+// Default: 100 with CI=true, else 20.
 const reloadRounds = "RELOAD_ROUNDS"
 
-// Configurations replace one another while requests of every kind are in flight: none of them fails, nothing is forgotten, and nothing piles up.
+// Configurations replace one another while requests of every kind are in progress. No request
+// fails, no state is lost, and neither goroutines nor memory pile up.
 func TestReloadUnderLoad(t *testing.T) {
 	n := 20
 	if os.Getenv("CI") == "true" {
@@ -39,7 +41,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	})
 }
 
-// reloadUnderLoad loads n configurations, which have the stores in turn.
+// reloadUnderLoad loads n configurations, which use the stores in turn.
 func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) {
 	p := newProxy(t, stores[0])
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -47,13 +49,16 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 		fmt.Fprint(w, "orders")
 	}))
 	defer upstream.Close()
-	upstream.Config.SetKeepAlivesEnabled(false) // what reverse_proxy of an old configuration keeps alive stays so for two minutes
+	// The reverse_proxy of an old configuration would keep its connections alive for two minutes.
+	upstream.Config.SetKeepAlivesEnabled(false)
 	p.mustStart(environment)
 	p.reload(0, upstream.URL, http.StatusOK)
 	l := newLoad(p)
 	defer l.stop()
 	if len(stores) > 1 {
-		l.lag = time.Second // what is revoked while another connection to the store takes over, the new configuration reads from there
+		// The new configuration has another state, and reads from the store what was revoked during
+		// the reload.
+		l.lag = time.Second
 	}
 	keys := p.do(p.site, http.MethodGet, "/oauth/jwks", "").body
 
@@ -78,7 +83,8 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 		t.Errorf("the keys changed from %s to %s", keys, now)
 	}
 	t.Logf("%d reloads, %d requests: %v after %d reloads, %v in the end", n, l.served.Load(), before, warm, after)
-	// A proven token takes some two kilobytes, an API token not more than that; a configuration that is not let go takes a hundred.
+	// A verified token takes about two kilobytes, and an API token no more than that. A
+	// configuration that is not released takes a hundred.
 	const slackGoroutines, slackBytes, perToken = 10, 4 << 20, 4 << 10
 	if after.goroutines > before.goroutines+slackGoroutines {
 		l.dump()
@@ -89,8 +95,8 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 	}
 }
 
-// reload loads configuration i. Each differs from the one before it; each tenth cannot be loaded, in turns because of what is in it and of where it would
-// keep its state.
+// reload loads configuration i. Each differs from the one before. Every tenth cannot be loaded: in
+// turn, because it cannot be provisioned or because its store cannot be opened.
 func (p *proxy) reload(i int, upstream string, want int) {
 	p.t.Helper()
 	more := fmt.Sprintf("access_token_ttl %dm\n", 10+i%2)
@@ -111,7 +117,7 @@ func (p *proxy) reload(i int, upstream string, want int) {
 	p.load(config).want(p.t, fmt.Sprint("reload ", i), want)
 }
 
-// load is requests of every kind, all at once.
+// load makes requests of every kind, all at once.
 type load struct {
 	p       *proxy
 	served  atomic.Int64
@@ -150,7 +156,8 @@ func (l *load) stop() {
 	l.running.Wait()
 }
 
-// expect holds an answer that was not asked for twice against the status that it must have.
+// expect compares the status of an answer with the one that it must have. The request was not
+// repeated.
 func (l *load) expect(what string, a response, status int) response {
 	l.served.Add(1)
 	if a.status != status {
@@ -175,7 +182,8 @@ func (l *load) exchange() {
 	l.expect("an exchange", l.p.exchange(l.any(&l.apiTokens)), http.StatusOK)
 }
 
-// revoke has a token refused from the moment on at which its revocation is answered, whatever is loaded.
+// revoke revokes a token, which must be refused as soon as the revocation is answered, whichever
+// configuration is loaded.
 func (l *load) revoke() {
 	token := l.issue()
 	l.expect("not yet revoked", l.p.get(token), http.StatusOK)
@@ -196,7 +204,7 @@ func (l *load) any(of *[]string) string {
 	return (*of)[rand.IntN(len(*of))]
 }
 
-// between makes an API token between two reloads.
+// between creates an API token between two reloads.
 func (l *load) between() {
 	l.p.t.Helper()
 	made := l.p.makeAPIToken().want(l.p.t, "an API token", http.StatusCreated).member("token")
@@ -205,7 +213,7 @@ func (l *load) between() {
 	l.mu.Unlock()
 }
 
-// use is what the process takes when no request is on its way.
+// use is what the process uses while no request is in progress.
 type use struct{ goroutines, bytes, tokens int }
 
 func (u use) String() string {

@@ -42,7 +42,7 @@ func runServer(store, more string) string {
 
 func site(guard string) string { return strings.Replace(runSite, "%GUARD%", guard, 1) }
 
-// Keys, revocations and proven tokens outlive a configuration, whichever the store.
+// Keys, revocations and verified tokens outlive a configuration, with every store.
 func TestReloadKeepsState(t *testing.T) {
 	for _, store := range []string{"memory", "bolt", "bolt %DIR%/state.db"} {
 		t.Run(strings.Fields(store)[0], func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestReloadKeepsState(t *testing.T) {
 	}
 }
 
-// What the bolt store keeps is there after the process.
+// What the bolt store keeps outlives the process.
 func TestRestartKeepsBoltStore(t *testing.T) {
 	c := newCaddy(t)
 	c.mustLoad(runServer("bolt", ""), site(""))
@@ -79,7 +79,7 @@ func TestRestartKeepsBoltStore(t *testing.T) {
 	}
 }
 
-// A configuration that is refused or does not start leaves the one before as it was.
+// A configuration that cannot be provisioned or started leaves the one before as it was.
 func TestReloadThatFails(t *testing.T) {
 	c := newCaddy(t)
 	c.mustLoad(runServer("bolt", ""), site(""))
@@ -105,7 +105,8 @@ func TestValidateTouchesNothing(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.dir, "new")); !os.IsNotExist(err) {
 		t.Errorf("the store was created: %v", err)
 	}
-	// It does not keep the store in use either: the file is free when a server has let go of it.
+	// It does not keep the store in use either: the file is free as soon as a server has released
+	// it.
 	c.mustLoad(runServer("bolt %DIR%/new/state.db", ""), site(""))
 	c.mustLoad("", "")
 	file, err := bolt.Open(filepath.Join(c.dir, "new", "state.db"), bolt.Options{})
@@ -136,7 +137,8 @@ func TestReloadKeepsGoroutinesLevel(t *testing.T) {
 	}
 }
 
-// settledGoroutines waits for their number to fall to enough, or to stay the same for so many hundredths of a second.
+// settledGoroutines waits until the number of goroutines has fallen to enough, or has not changed
+// for patience hundredths of a second.
 func settledGoroutines(enough, patience int) int {
 	n := runtime.NumGoroutine()
 	for still := 0; still < patience && n > enough; {

@@ -13,9 +13,10 @@ import (
 	"testing"
 )
 
-// The rules of the texts: maps that are complete, links that lead somewhere, names that say something.
+// Rules for texts: complete maps of files, links that lead somewhere, names that mean something.
 
-// TestPackageCommentsMapEveryFile takes a pattern such as admin_*.go for all files that it fits.
+// TestPackageCommentsMapEveryFile requires that doc.go names each file of its package. A pattern
+// such as command_*.go names all files that it matches.
 func TestPackageCommentsMapEveryFile(t *testing.T) {
 	named := regexp.MustCompile(`[\w*]+\.go\b`)
 	maps := map[string][]string{}
@@ -46,7 +47,7 @@ func TestPackageCommentsMapEveryFile(t *testing.T) {
 	}
 }
 
-// TestLinksLeadSomewhere holds the relative links of the Markdown files.
+// TestLinksLeadSomewhere checks the relative links of the Markdown files.
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
 	files := []string{filepath.Join(root, "README.md")}
@@ -72,7 +73,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// TestErrorCodesOccurInScripts wants each code that a client can see in the manual by example, as part of an answer or a challenge.
+// TestErrorCodesOccurInScripts requires that a script shows each code that a client can see, in an
+// answer or a challenge.
 func TestErrorCodesOccurInScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -98,7 +100,7 @@ func TestErrorCodesOccurInScripts(t *testing.T) {
 	}
 }
 
-// constants returns the strings that constants of the file stand for.
+// constants returns the values of the string constants of a file.
 func constants(file *ast.File) (values []string) {
 	for _, d := range file.Decls {
 		declaration, ok := d.(*ast.GenDecl)
@@ -116,7 +118,8 @@ func constants(file *ast.File) (values []string) {
 	return values
 }
 
-// TestOptionsHaveGoldens wants each word of the grammar in a Caddyfile that adapts and in one that does not.
+// TestOptionsHaveGoldens requires each word of the grammar in a Caddyfile that adapts, and in one
+// that does not.
 func TestOptionsHaveGoldens(t *testing.T) {
 	goldens := map[bool]*strings.Builder{true: {}, false: {}}
 	names, err := filepath.Glob("testdata/adapt/*.caddyfiletest")

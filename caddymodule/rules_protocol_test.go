@@ -20,7 +20,8 @@ import (
 
 // The rules that tie code, scripts and metadata together.
 
-// TestEachErrorCodeOccursInAScript reads the codes out of the source, so that a new one is not forgotten.
+// TestEachErrorCodeOccursInAScript reads the codes from the source, so that a new one is not
+// forgotten.
 func TestEachErrorCodeOccursInAScript(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -75,8 +76,8 @@ func errorCodes(t *testing.T) (codes []string) {
 	return codes
 }
 
-// TestMetadataListsExactlyWhatIsThere holds the metadata (RFC 8414 §2) against the files that implement a grant or a method, and against what the
-// token endpoint does.
+// TestMetadataListsExactlyWhatIsThere compares the metadata (RFC 8414 §2) with the files that
+// implement a grant or a method, and with what the token endpoint does.
 func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 	const exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 	for _, tc := range []struct {
@@ -134,7 +135,8 @@ func mounted(t *testing.T, exchange server.Exchange) *server.Routes {
 	return routes
 }
 
-// offers reports whether the token endpoint has a grant: it says so before it asks who wants it.
+// offers reports whether the token endpoint has a grant. It says so before it authenticates the
+// client.
 func offers(t *testing.T, routes *server.Routes, grantType string) bool {
 	t.Helper()
 	form := url.Values{"grant_type": {grantType}}
@@ -149,7 +151,7 @@ func offers(t *testing.T, routes *server.Routes, grantType string) bool {
 	return refused.Error != "unsupported_grant_type"
 }
 
-// implementations counts the source files of a folder, but for some.
+// implementations counts the source files of a folder, without the others.
 func implementations(t *testing.T, folder string, others ...string) (n int) {
 	t.Helper()
 	for _, s := range sources(t) {

@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// The rules of the repository that a compiler does not hold.
+// The rules of the repository that the compiler does not check.
 
 const (
 	module = "github.com/tokenep/caddy-tokenep"
@@ -36,7 +36,7 @@ func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
 
 func (s source) under(folder string) bool { return strings.HasPrefix(s.path, folder+"/") }
 
-// sources parses every Go file. testdata and hidden folders hold none of ours.
+// sources parses every Go file of the repository, outside of testdata and hidden folders.
 func sources(t *testing.T) []source {
 	t.Helper()
 	var out []source
@@ -67,7 +67,7 @@ func sources(t *testing.T) []source {
 
 func within(pkg, tree string) bool { return pkg == tree || strings.HasPrefix(pkg, tree+"/") }
 
-// forbidden names what the files of a folder may not import, nor get by way of others.
+// forbidden names the packages that a folder must not import, directly or through others.
 var forbidden = map[string][]string{
 	"verify": {
 		module + "/tokenep", module + "/caddymodule", "github.com/caddyserver", "go.uber.org/zap", "github.com/google/cel-go",
@@ -111,8 +111,53 @@ func TestLibrariesLinkNothingOfCaddy(t *testing.T) {
 	}
 }
 
-// TestEachPackageHasOneComment wants it in doc.go, where a reader looks; a
-// command may have it in its only file.
+// A program that imports only the modules that it needs, instead of caddymodule, links no other
+// engine than the one that it has chosen.
+func TestOneStoreLinksNoOtherEngine(t *testing.T) {
+	const pgx, redis = "github.com/jackc/pgx", "github.com/redis/go-redis"
+	for chosen, others := range map[string][]string{
+		"boltstore": {pgx, redis}, "memorystore": {pgx, redis}, "redisstore": {pgx}, "postgresstore": {redis},
+	} {
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags=nobadger,nomysql,nopgx",
+			"./oauthserver", "./oauthtoken", "./oauthverify", "./oauthadmin", "./oauthstore/"+chosen)
+		list.Stderr = os.Stderr
+		out, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for pkg := range strings.Lines(string(out)) {
+			for _, other := range others {
+				if pkg = strings.TrimSpace(pkg); within(pkg, other) {
+					t.Errorf("with %s alone, %s is linked", chosen, pkg)
+				}
+			}
+		}
+	}
+}
+
+// In caddymodule every module may import the app, and the app imports none of them. Stores,
+// handlers and the admin API do not import one another.
+func TestModulesImportTheAppAlone(t *testing.T) {
+	const tree = module + "/caddymodule/"
+	for _, s := range sources(t) {
+		if s.isTest() || !s.under("caddymodule") || path.Dir(s.path) == "caddymodule" || s.under("caddymodule/cmd") {
+			continue
+		}
+		own := module + "/" + path.Dir(s.path)
+		for _, i := range s.file.Imports {
+			imported := strings.Trim(i.Path.Value, `"`)
+			switch {
+			case !strings.HasPrefix(imported, tree), strings.Contains(imported, "/internal/"):
+			case imported == tree+"oauthserver" && !within(own, tree+"internal"):
+			default:
+				t.Errorf("%s imports %s", s.path, imported)
+			}
+		}
+	}
+}
+
+// TestEachPackageHasOneComment requires it in doc.go, where a reader looks for it. A command may
+// have it in its only file.
 func TestEachPackageHasOneComment(t *testing.T) {
 	found := map[string][]string{}
 	for _, s := range sources(t) {
@@ -136,8 +181,8 @@ func TestEachPackageHasOneComment(t *testing.T) {
 	}
 }
 
-// TestProtocolFilesNameTheirRFC leaves out all.go, the list of a folder: its doc.go
-// has the same list with the sections.
+// TestProtocolFilesNameTheirRFC leaves out all.go, the list of a folder: its doc.go has the same
+// list with the sections.
 func TestProtocolFilesNameTheirRFC(t *testing.T) {
 	rfc := regexp.MustCompile(`\bRFC \d{4}\b`)
 	for _, s := range sources(t) {
@@ -227,8 +272,8 @@ func TestTopLevelHoldsOnlyWhatBelongsThere(t *testing.T) {
 	}
 }
 
-// topLevel asks git, so that a binary somebody built does not count; without a
-// repository (a module as it was downloaded) the folder itself tells.
+// topLevel asks git, so that a binary that somebody has built does not count. Without a repository
+// (a downloaded module) it reads the folder.
 func topLevel(t *testing.T) []string {
 	t.Helper()
 	git := exec.CommandContext(t.Context(), "git", "ls-files", "--cached", "--others", "--exclude-standard", "--directory")

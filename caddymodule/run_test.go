@@ -19,7 +19,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// running is a Caddy in this process, in a home of its own.
+// running is a Caddy in this process, with a data directory of its own.
 type running struct {
 	t     *testing.T
 	dir   string
@@ -41,7 +41,7 @@ const runGlobal = `{
 }
 `
 
-// newCaddy prepares a Caddy whose variables are %SITE%, %DIR% and those given.
+// newCaddy prepares a Caddy. The variables of its Caddyfiles are %SITE%, %DIR% and vars.
 func newCaddy(t *testing.T, vars ...string) *running {
 	t.Helper()
 	c := &running{t: t, dir: t.TempDir()}
@@ -79,7 +79,7 @@ func (c *running) config(global, sites string) []byte {
 	return adapted
 }
 
-// load runs a configuration, or replaces the one that runs.
+// load runs a configuration, or replaces the running one by it.
 func (c *running) load(global, sites string) error {
 	c.t.Helper()
 	return caddy.Load(c.config(global, sites), true)
@@ -92,7 +92,7 @@ func (c *running) mustLoad(global, sites string) {
 	}
 }
 
-// validate is what "caddy validate" does.
+// validate does what "caddy validate" does.
 func (c *running) validate(config []byte) error {
 	c.t.Helper()
 	var parsed caddy.Config
@@ -102,14 +102,14 @@ func (c *running) validate(config []byte) error {
 	return caddy.Validate(&parsed)
 }
 
-// response is an answer in full.
+// response is a complete answer.
 type response struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// get asks for a path with a bearer token, or without one.
+// get makes a request with a bearer token, or without one if it is empty.
 func (c *running) get(url, token string) response {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, url, nil)
@@ -152,8 +152,10 @@ func (c *running) send(r *http.Request) response {
 	return response{answered.StatusCode, answered.Header, string(body)}
 }
 
-// sendAgain sends a request until there is an answer, some times. Over a reload there are two listeners for a moment: what waits in the queue of the old
-// one is reset when that closes, and net/http ends without an answer what it has accepted just before. TestReloadUnderLoad shows that nothing else is lost.
+// sendAgain sends a request until there is an answer, up to eleven times. During a reload there are
+// two listeners for a moment. Connections in the queue of the old one are reset when it closes, and
+// net/http closes those that it has just accepted without an answer. TestReloadUnderLoad shows that
+// nothing else is lost.
 func sendAgain(r *http.Request) (*http.Response, error) {
 	answered, err := scriptClient.Do(r)
 	for range 10 {
@@ -181,7 +183,7 @@ func (c *running) token(secret string) string {
 	return body.Token
 }
 
-// want holds a status against the expected one.
+// want compares the status with the expected one.
 func (a response) want(t *testing.T, what string, status int) response {
 	t.Helper()
 	if a.status != status {
@@ -199,7 +201,7 @@ func readFile(t *testing.T, path string) string {
 	return string(content)
 }
 
-// whoami shows what a sibling module learns from the context of a request, and from the placeholders.
+// whoami shows what another module sees in the context of a request and in placeholders.
 type whoami struct{}
 
 func init() {

@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptState is what a script has running in the background.
+// scriptState is what a script runs in the background.
 type scriptState struct {
 	caddys map[string]*process // by name; "" is the one without
 	calls  []func() error      // wait for the requests in the background
@@ -25,7 +25,7 @@ func scriptBackground(ts *testscript.TestScript) *scriptState {
 	return ts.Value(scriptStateKey{}).(*scriptState)
 }
 
-// scriptCaddyRun starts one Caddy, or all that are named at once.
+// scriptCaddyRun starts one Caddy, or all the named ones at once.
 func scriptCaddyRun(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 1 {
 		ts.Fatalf("usage: [!] caddy-run CADDYFILE [NAME…]")
@@ -76,7 +76,8 @@ type start struct {
 	err     error
 }
 
-// prepare gives a Caddy that has a name a home, a site and an admin address of its own, and keeps them when it starts again.
+// prepare sets up a home, a site and an admin address for a Caddy with a name. They stay the same
+// when it is started again.
 func prepare(ts *testscript.TestScript, name string, environment []string) start {
 	s := start{name: name, environment: environment}
 	log := "caddy.log"
@@ -97,7 +98,7 @@ func (s *start) run(dir, caddyfile string) {
 	s.process, s.err = startProcess(dir, s.environment, s.log, caddyfile)
 }
 
-// scriptAddress returns the address in a variable, which gets a free one if it is empty.
+// scriptAddress returns the address in a variable. If that is empty, it sets it to a free address.
 func scriptAddress(ts *testscript.TestScript, variable string) string {
 	if ts.Getenv(variable) == "" {
 		port, err := freePort()
@@ -107,7 +108,8 @@ func scriptAddress(ts *testscript.TestScript, variable string) string {
 	return ts.Getenv(variable)
 }
 
-// scriptEnvironment returns the script's variables, which testscript gives to none but the commands that it runs itself.
+// scriptEnvironment returns the script's variables, which testscript passes only to commands that
+// it runs itself.
 func scriptEnvironment(ts *testscript.TestScript) []string {
 	ts.Check(ts.Exec("caddy", "environ"))
 	return strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")

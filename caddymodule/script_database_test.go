@@ -15,7 +15,8 @@ var databases = map[string]func(...string) (*servertest.Process, error){
 	"redis": servertest.Redis, "postgres": servertest.Postgres,
 }
 
-// scriptCondition is [redis] and [postgres]: whether the script can have one. With CI set it is not asked: what is missing is a failure.
+// scriptCondition implements [redis] and [postgres], which say whether that is installed. With CI
+// set they are always true, so that a missing one is a failure.
 func scriptCondition(name string) (bool, error) {
 	if databases[name] == nil {
 		return false, fmt.Errorf("unknown condition %q", name)
@@ -23,7 +24,7 @@ func scriptCondition(name string) (bool, error) {
 	return os.Getenv("CI") == "true" || servertest.Installed(name), nil
 }
 
-// scriptDatabase starts a server, and ends it with the script.
+// scriptDatabase starts a server, which ends with the script.
 func scriptDatabase(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || databases[args[0]] == nil {
 		ts.Fatalf("usage: database redis|postgres")

@@ -23,7 +23,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// call is one use of the command http: a request, how often it is made, and what is wanted of the answer.
+// call is one use of the command http: a request, how often it is made, and what the answer must
+// be.
 type call struct {
 	request    *http.Request
 	body       string
@@ -34,14 +35,14 @@ type call struct {
 	background bool
 }
 
-// answer is what came of a request.
+// answer is the result of a request.
 type answer struct {
 	line, body string
 	status     int
 	header     http.Header
 }
 
-// scriptHTTP makes requests. Redirects are answers like others.
+// scriptHTTP makes requests. It does not follow redirects.
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	c := parseCall(ts, args)
 	c.neg = neg
@@ -100,7 +101,8 @@ func parseCall(ts *testscript.TestScript, args []string) *call {
 	return c
 }
 
-// make makes the requests, all at once, and again while one of the answers is not the wanted one, if that is what is asked for.
+// make makes the requests, all at once. If the command says so, it repeats them until all answers
+// are as wanted.
 func (c *call) make() []answer {
 	for deadline := time.Now().Add(c.within); ; time.Sleep(20 * time.Millisecond) {
 		answers := make([]answer, c.times)
@@ -115,7 +117,7 @@ func (c *call) make() []answer {
 	}
 }
 
-// once makes one request. What goes wrong with it is an answer of status 0.
+// once makes one request. If it fails, the answer has status 0.
 func (c *call) once() answer {
 	request := c.request.Clone(context.Background())
 	if c.body != "" {
@@ -143,7 +145,7 @@ func (c *call) wanted(a answer) bool {
 	return good != c.neg && a.status != 0
 }
 
-// finish prints the answers, each different one once, and complains about those that are not as wanted.
+// finish prints the answers, equal ones once, and fails for those that are not as wanted.
 func (c *call) finish(ts *testscript.TestScript, answers []answer) error {
 	var bad error
 	for i, a := range answers {
@@ -161,8 +163,9 @@ func (c *call) finish(ts *testscript.TestScript, answers []answer) error {
 }
 
 var scriptClient = http.Client{
-	Timeout:       30 * time.Second,
-	Transport:     &http.Transport{MaxIdleConnsPerHost: -1}, // a script may have stopped and started Caddy in between
+	Timeout: 30 * time.Second,
+	// No connection is kept: a script may stop and start Caddy between two requests.
+	Transport:     &http.Transport{MaxIdleConnsPerHost: -1},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
@@ -265,13 +268,13 @@ func scriptFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// lastPort is the port that freePort gave out last. The kernel takes ports for connections that go out from 32768 up, so those below stay free
-// until Caddy listens.
+// lastPort counts the ports that freePort has returned. The kernel uses ports from 32768 up for
+// outgoing connections, so that lower ones stay free until Caddy listens.
 var lastPort atomic.Uint32
 
 func init() { lastPort.Store(rand.Uint32N(10_000)) }
 
-// freePort returns a loopback port that nobody listens on, and that it returns to no one else.
+// freePort returns a loopback port on which nobody listens, and which it has not returned before.
 func freePort() (string, error) {
 	for {
 		port := strconv.Itoa(20_000 + int(lastPort.Add(1)%12_000))

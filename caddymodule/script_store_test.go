@@ -15,8 +15,9 @@ import (
 
 func init() { caddy.RegisterModule(new(failingStore)) }
 
-// failingStore is a store of somebody else's, for the scripts: a memory in which the client "away" cannot be looked up, because the engine is
-// away, and the client "broken" neither, for a reason that no one foresaw.
+// failingStore is a store of a third party, for the scripts. It keeps records in memory, but
+// loading the client "away" fails because the engine is away, and loading the client "broken" fails
+// with an unexpected error.
 type failingStore struct{ store.Store }
 
 func (*failingStore) CaddyModule() caddy.ModuleInfo {

@@ -13,48 +13,68 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
-// The scripts under testdata/script drive a real Caddy process, one script for each feature, and read as the manual: a comment
-// says the behaviour and its RFC section, then come commands and what they answer. Run one with
+// The scripts under testdata/script drive a real Caddy process, one script for each feature, and
+// read as the manual: a comment says the behaviour and its RFC section, then come commands and what
+// they answer. Run one with
 //
 //	go test -tags=nobadger,nomysql,nopgx -run TestScript/cli_client ./caddymodule
 //
 // Beside the commands of testscript (exec, stdin, stdout, stderr, grep, cmp, env, …) there are:
 //
-//	caddy ARGS…              the binary under test, with a home and an admin address ($CADDY_ADMIN) of the script's own; the
-//	                         repository is $REPOSITORY
-//	freeport NAME…           sets each variable to a free loopback port; a Caddyfile reads it as {$NAME}
-//	caddy-run CADDYFILE      starts Caddy; returns once the configuration is loaded. Its log is added to caddy.log.
-//	! caddy-run CADDYFILE    the configuration must be refused; the log is what stderr looks at
-//	caddy-reload CADDYFILE   loads a configuration into the running Caddy, even one that has not changed
-//	caddy-stop               asks Caddy to stop, and waits for it
-//	caddy-kill               ends Caddy as kill -9 does
+//	caddy ARGS…
+//	    runs the binary under test, with a home and an admin address ($CADDY_ADMIN) of the
+//	    script's own. The repository is $REPOSITORY.
+//	freeport NAME…
+//	    sets each variable to a free loopback port. A Caddyfile reads it as {$NAME}.
+//	caddy-run CADDYFILE
+//	    starts Caddy, and returns when the configuration is loaded. The log is appended to
+//	    caddy.log.
+//	! caddy-run CADDYFILE
+//	    expects that the configuration is refused; stderr is the log.
 //	caddy-run CADDYFILE NAME…
-//	                         starts several at once. Each has an address of its own, which is $NAME in the script and {$SITE} in the Caddyfile, an admin
-//	                         address $NAME_ADMIN, a home, and a log NAME.log; and keeps them when it is started again, after caddy-kill NAME…
+//	    starts several at once. Each has an address of its own, which is $NAME in the script and
+//	    {$SITE} in the Caddyfile, an admin address $NAME_ADMIN, a home, and a log NAME.log. It
+//	    keeps them when it is started again, after caddy-kill NAME…
+//	caddy-reload CADDYFILE
+//	    loads a configuration into the running Caddy, even if it has not changed.
+//	caddy-stop
+//	    asks Caddy to stop, and waits for it.
+//	caddy-kill
+//	    ends Caddy as kill -9 does.
 //	http METHOD URL [-H 'Name: value']… [-u user:password] [-d body | -json body] [-status code]
-//	                         makes a request: stdout is the body, stderr the status line and the header. A body is a form
-//	                         unless it is -json. Without -status it wants 2xx, and with ! anything else. With
-//	                         -n COUNT it makes as many at once, all of which must be as wanted; with -within DURATION it asks again
-//	                         until they are, for no longer, and with -eventually for some seconds; with -background it goes on, and
-//	                         http-wait waits for the answer.
-//	raw ADDRESS FILE         sends the bytes of a file, with variables replaced and lines ended by CRLF: stdout is what comes back
-//	upstream NAME            starts an API that answers with the request it got: its lines, its body, its trailers. A request for
-//	                         /hold is answered after one for /held, which is answered when there is one that is held, and one for
-//	                         /release. $NAME is its address.
-//	database NAME            starts a private redis or postgres; its address is in $DATABASE_URL, $DATABASE_PORT and $DATABASE_PASSWORD.
-//	                         database-kill ends it as kill -9 does, and database-start starts it again. [redis] and [postgres] are
-//	                         whether it is installed.
-//	jwt TOKEN                prints the header and the claims of a JWT as indented JSON, members sorted; it verifies nothing
-//	save NAME [PATH]         sets a variable to the last stdout without its line end, or to a member of it as JSON: a.b.0
+//	    makes a request. stdout is the body, stderr the status line and the header. A body is a
+//	    form unless it is -json. Without -status any 2xx is expected, and with ! anything else. -n
+//	    COUNT makes as many requests at once, each of which must be as expected. -within DURATION
+//	    repeats them until they are, for no longer than that, and -eventually for some seconds.
+//	    -background does not wait for the answer: http-wait does.
+//	raw ADDRESS FILE
+//	    sends the bytes of a file, with variables replaced and lines ended by CRLF. stdout is the
+//	    answer.
+//	upstream NAME
+//	    starts an API that answers with the request it has received: its lines, its body, its
+//	    trailers. $NAME is its address. A request for /hold is answered after a request for /held,
+//	    which is answered as soon as there is a held one, and a request for /release.
+//	database NAME
+//	    starts a private redis or postgres. Its address is in $DATABASE_URL, $DATABASE_PORT and
+//	    $DATABASE_PASSWORD. database-kill ends it as kill -9 does, and database-start starts it
+//	    again. The conditions [redis] and [postgres] say whether it is installed.
+//	jwt TOKEN
+//	    prints the header and the claims of a JWT as indented JSON, members sorted. It does not
+//	    verify the token.
+//	save NAME [PATH]
+//	    sets a variable to the last stdout without its line end, or to a member of it as JSON:
+//	    a.b.0
 //
-// A variable is replaced outside of single quotes: 'Authorization: Bearer '$TOKEN. To give a command a secret on stdin:
+// A variable is replaced outside of single quotes: 'Authorization: Bearer '$TOKEN. To give a
+// command a secret on stdin:
 //
 //	exec echo $SECRET
 //	stdin stdout
 //	caddy oauth token --client billing
 func TestScript(t *testing.T) { runScripts(t, "testdata/script", "") }
 
-// TestClusterScript runs the scripts of testdata/cluster on each engine that several machines can share: its name is in $ENGINE.
+// TestClusterScript runs the scripts of testdata/cluster on each engine that several machines can
+// share: its name is in $ENGINE.
 func TestClusterScript(t *testing.T) {
 	for _, engine := range []string{"redis", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
@@ -94,12 +114,14 @@ func runScripts(t *testing.T, dir, engine string) {
 	})
 }
 
-// TestMain makes the test binary double as Caddy: under the name caddy it is the command line, with the modules of this package.
+// TestMain makes the test binary double as Caddy: under the name caddy it is the command line, with
+// the modules of the plugin.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"caddy": caddycmd.Main})
 }
 
-// setUpScript keeps what Caddy writes inside the script's directory, and its admin API on a port of its own.
+// setUpScript has Caddy write inside the script's directory, with its admin API on a port of its
+// own.
 func setUpScript(env *testscript.Env) error {
 	port, err := freePort()
 	if err != nil {
@@ -115,7 +137,8 @@ func setUpScript(env *testscript.Env) error {
 		"XDG_DATA_HOME":   filepath.Join(env.WorkDir, "home", "data"),
 		"XDG_CONFIG_HOME": filepath.Join(env.WorkDir, "home", "config"),
 		"CADDY_ADMIN":     "127.0.0.1:" + port,
-		"GORACE":          "atexit_sleep_ms=0", // with the race detector each command would else take a second more
+		// Without this each command takes a second more with the race detector.
+		"GORACE": "atexit_sleep_ms=0",
 	} {
 		env.Setenv(name, value)
 		if strings.HasPrefix(value, env.WorkDir) {

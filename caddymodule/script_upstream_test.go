@@ -15,7 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptUpstream starts an API that knows nothing of OAuth, and tells what reaches it.
+// scriptUpstream starts an API that knows nothing of OAuth, and answers with the request that it
+// has received.
 func scriptUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: upstream NAME")
@@ -37,7 +38,7 @@ func scriptUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(server.Close)
 }
 
-// meet returns when another request meets this one.
+// meet returns when another request waits for this one.
 func meet(r *http.Request, where chan struct{}) {
 	select {
 	case where <- struct{}{}:
@@ -60,7 +61,8 @@ func echo(w io.Writer, r *http.Request) {
 	}
 }
 
-// printHeader writes a header in lines that a regular expression can match to their end, sorted by name.
+// printHeader writes a header in lines that a regular expression can match to their end, sorted by
+// name.
 func printHeader(w io.Writer, h http.Header) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[name] {
@@ -69,7 +71,8 @@ func printHeader(w io.Writer, h http.Header) {
 	}
 }
 
-// scriptRaw sends what no HTTP client would. The message has to ask for the connection to be closed.
+// scriptRaw sends bytes that no HTTP client would send. They must ask for the connection to be
+// closed.
 func scriptRaw(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: raw ADDRESS FILE")

@@ -20,7 +20,8 @@ func TestSecretsShowNowhere(t *testing.T) {
 	for _, secret := range shown[:3] {
 		token := c.token(secret)
 		c.get(c.site+"/orders", token).want(t, "good token", http.StatusOK)
-		shown = append(shown, token[strings.LastIndexByte(token, '.')+1:]) // its signature is what makes it worth anything
+		// A token is worthless without its signature.
+		shown = append(shown, token[strings.LastIndexByte(token, '.')+1:])
 	}
 	forged := c.token(marker) + "x"
 	c.get(c.site+"/orders", forged).want(t, "bad token", http.StatusUnauthorized)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Every endpoint can be elsewhere, the token endpoint at several places under rules of their own; what is at none of them passes through.
+// The path of every endpoint can be changed. The token endpoint can have several paths with options
+// of their own. A request for any other path passes through.
 func TestEndpointsElsewhere(t *testing.T) {
 	c := newCaddy(t)
 	c.mustLoad(runServer("memory", "cors_origins https://app.example.com"), `
@@ -68,7 +69,7 @@ func TestEndpointsElsewhere(t *testing.T) {
 	}
 }
 
-// Two servers in one process are strangers to each other.
+// Two servers in one process do not trust each other.
 func TestTwoServers(t *testing.T) {
 	c := newCaddy(t)
 	second := strings.NewReplacer("oauth_server {", "oauth_server partners {", "issuer %SITE%", "issuer %SITE%/partners").Replace(runServer("memory", ""))

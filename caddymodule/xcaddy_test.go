@@ -13,7 +13,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
-// xcaddyJSON is xcaddy.json: xcaddy's own type Builder, as far as it is used, and what the plugin registers.
+// xcaddyJSON is the content of xcaddy.json: the part of xcaddy's type Builder that is used, and
+// what the plugin registers.
 type xcaddyJSON struct {
 	CaddyVersion string `json:"caddy_version"`
 	Plugins      []struct {
@@ -79,7 +80,7 @@ func TestXcaddyJSONTellsTheTruth(t *testing.T) {
 			t.Errorf("directives %v, but registered are %v", x.Metadata.Directives, registered)
 		}
 		for _, directive := range x.Metadata.Directives {
-			// An unknown directive and one without a place in the order do not adapt.
+			// A directive that is unknown or has no place in the order does not adapt.
 			required := map[string]string{"oauth_verify": " {\n\t\taudience orders\n\t}"}[directive]
 			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("http://localhost {\n\t"+directive+required+"\n}\n"), nil)
 			if err != nil {
@@ -119,8 +120,8 @@ func registeredModules(t *testing.T) []string {
 	return ids
 }
 
-// registrations returns the first arguments of the calls of a function in the sources of the plugin,
-// sorted.
+// registrations returns the first arguments of the calls of a function in the sources of the
+// plugin, sorted.
 func registrations(t *testing.T, function string) []string {
 	t.Helper()
 	var found []string

@@ -22,24 +22,31 @@ func init() {
 	caddycmd.RegisterCommand(oauthCommand())
 }
 
-// API manages the authorization servers over Caddy's admin API: clients, API tokens, signing keys, revocations. Requests and
-// answers are JSON; errors are those of Caddy's API. A secret is in the answer that makes it, and nowhere else.
+// API manages the authorization servers over Caddy's admin API: clients, API tokens, signing keys
+// and revocations. Requests and answers are JSON, except for a backup; errors are those of Caddy's
+// API. A secret is in the answer to the request that makes it, and nowhere else.
 //
-//	GET    /oauth_server/                                    the servers
-//	GET    /oauth_server/<server>                            one server
-//	GET    /oauth_server/<server>/clients                    clients, in pages: ?after=<id>&limit=<n>
-//	POST   /oauth_server/<server>/clients                    add a client; the answer has its secret
-//	DELETE /oauth_server/<server>/clients/<id>               remove a client, and revoke its access tokens
-//	GET    /oauth_server/<server>/api_tokens                 API tokens, in pages: ?owner=<name>&after=<id>&limit=<n>
-//	POST   /oauth_server/<server>/api_tokens                 create an API token; the answer has it
-//	POST   /oauth_server/<server>/api_tokens/<id>/rotate     replace it by a new one; the answer has it
-//	POST   /oauth_server/<server>/api_tokens/<id>/revoke     revoke it, and the access tokens made from it; DELETE …/<id> is the same
-//	GET    /oauth_server/<server>/keys                       signing keys
-//	POST   /oauth_server/<server>/keys/rotate                sign with the next key from now on: ?force=true, even if verifiers may not know it
-//	POST   /oauth_server/<server>/keys/<kid>/withdraw        refuse all that a key has signed, from now on; DELETE …/<kid> is the same
-//	POST   /oauth_server/<server>/revocations                revoke access tokens by token, jti, grant_id, client_id or sub
-//	GET    /oauth_server/<server>/backup                     a copy of the store, if it is bolt: not JSON, and it holds the private keys
-//	POST   /oauth_server/<server>/inspect                    what a token says, and which check it would not pass
+// The paths are below /oauth_server/:
+//
+//	GET    (nothing)                        the servers
+//	GET    <server>                         one server
+//	GET    <server>/clients                 clients, in pages: ?after=<id>&limit=<n>
+//	POST   <server>/clients                 add a client; the answer has its secret
+//	DELETE <server>/clients/<id>            remove a client, and revoke its access tokens
+//	GET    <server>/api_tokens              API tokens, in pages, as above and ?owner=<name>
+//	POST   <server>/api_tokens              create an API token; the answer has its text
+//	POST   <server>/api_tokens/<id>/rotate  replace it by a new one; the answer has the new text
+//	POST   <server>/api_tokens/<id>/revoke  revoke it, and the access tokens that came of it
+//	DELETE <server>/api_tokens/<id>         the same
+//	GET    <server>/keys                    signing keys
+//	POST   <server>/keys/rotate             sign with the next key from now on; ?force=true: even
+//	                                        if verifiers may not know it yet
+//	POST   <server>/keys/<kid>/withdraw     refuse everything that the key has signed
+//	DELETE <server>/keys/<kid>              the same
+//	POST   <server>/revocations             revoke access tokens by token, jti, grant_id,
+//	                                        client_id or sub
+//	GET    <server>/backup                  a copy of the store bolt, with the private keys
+//	POST   <server>/inspect                 what a token says, and which checks it does not pass
 type API struct {
 	running func() (*oauthserver.App, error)
 }
@@ -54,8 +61,9 @@ func (*API) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// runningApp returns the app of the configuration that is running, which need not be the one that this module was loaded with: after a reload that
-// failed, Caddy goes on with the old configuration, but with the admin routers of the new one.
+// runningApp returns the app of the configuration that is running. That may be another than the one
+// with which this module was loaded: after a reload that failed, Caddy goes on with the old
+// configuration, but with the admin routers of the new one.
 func runningApp() (*oauthserver.App, error) {
 	active := caddy.ActiveContext()
 	if active.Context == nil {
@@ -68,7 +76,7 @@ func runningApp() (*oauthserver.App, error) {
 	return app.(*oauthserver.App), nil
 }
 
-// Routes returns the one route below which everything is.
+// Routes returns one route, for everything below the base path.
 func (a *API) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: basePath, Handler: caddy.AdminHandlerFunc(a.serve)}}
 }
@@ -101,18 +109,19 @@ var routes = []struct {
 type request struct {
 	*http.Request
 	server *oauthserver.AuthorizationServer
-	id     string // what stands for the * of the route
+	id     string // the segment for the * of the route
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "no-store") // some answers have secrets, and the others change
+	// Some answers have secrets, and the others change with time.
+	w.Header().Set("Cache-Control", "no-store")
 	if err := a.answer(w, r); err != nil {
 		return asAPIError(w, err)
 	}
 	return nil
 }
 
-// answer finds the server and the route, and writes what the route says.
+// answer finds the server and the route, and writes the answer of the route.
 func (a *API) answer(w http.ResponseWriter, r *http.Request) error {
 	segments, err := pathSegments(r.URL)
 	if err != nil {
@@ -143,7 +152,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) error {
 	return writeAnswer(w, status, answer)
 }
 
-// findRoute returns what handles the path, with the segment that the * stands for.
+// findRoute returns the handler of the path, the segment for the *, and the status of success.
 func findRoute(w http.ResponseWriter, r *http.Request, segments []string) (handle func(*request) (any, error), id string, status int, err error) {
 	var allowed []string
 	for _, route := range routes {
@@ -163,7 +172,7 @@ func findRoute(w http.ResponseWriter, r *http.Request, segments []string) (handl
 	return nil, "", 0, refuse(http.StatusMethodNotAllowed, "method %s is not allowed here", r.Method)
 }
 
-// matchPath compares segments to a path of routes.
+// matchPath compares segments with a path of routes.
 func matchPath(path string, segments []string) (id string, ok bool) {
 	var want []string
 	if path != "" {
@@ -184,7 +193,8 @@ func matchPath(path string, segments []string) (id string, ok bool) {
 	return id, true
 }
 
-// pathSegments returns what follows the base path, each segment decoded by itself: an id may have a slash in it.
+// pathSegments returns the segments after the base path. Each is decoded by itself, since an id may
+// contain a slash.
 func pathSegments(u *url.URL) ([]string, error) {
 	rest := strings.Trim(strings.TrimPrefix(u.EscapedPath(), basePath), "/")
 	if rest == "" {
@@ -204,7 +214,7 @@ func pathSegments(u *url.URL) ([]string, error) {
 type serverInfo struct {
 	Name          string   `json:"name"`
 	Issuer        string   `json:"issuer"`
-	APITokenTypes []string `json:"api_token_types,omitempty"` // token type identifiers (RFC 8693 §3) of API tokens
+	APITokenTypes []string `json:"api_token_types,omitempty"` // of RFC 8693 §3
 }
 
 func describeServer(s *oauthserver.AuthorizationServer) serverInfo {
@@ -229,29 +239,30 @@ func listServers(w http.ResponseWriter, r *http.Request, app *oauthserver.App) e
 	return writeAnswer(w, http.StatusOK, map[string]any{"servers": servers})
 }
 
-// maxBody bounds the body of a request, in bytes.
+// maxBody is the largest size of a request body, in bytes.
 const maxBody = 64 << 10
 
-// read decodes the body, which is one JSON object without unknown members.
+// read decodes the body, which must be one JSON object without unknown members.
 func (r *request) read(into any) error {
 	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return refuse(http.StatusBadRequest, "the body is not the JSON object that is wanted here: %w", err)
+		return refuse(http.StatusBadRequest, "the body is not the expected JSON object: %w", err)
 	}
 	if decoder.More() {
-		return refuse(http.StatusBadRequest, "something follows the JSON object of the body")
+		return refuse(http.StatusBadRequest, "the body must be one JSON object; something follows it")
 	}
 	return nil
 }
 
-// page returns the bounds of a list: ?after and ?limit, which is 100 by default.
+// page returns the page of a list that the query asks for: ?after, and ?limit, which is 100 by
+// default.
 func (r *request) page() (after string, limit int, err error) {
 	query := r.URL.Query()
 	limit = 100
 	if text := query.Get("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > store.MaxPage {
-			return "", 0, refuse(http.StatusBadRequest, "limit: it is a number from 1 to %d", store.MaxPage)
+			return "", 0, refuse(http.StatusBadRequest, "limit: must be a number from 1 to %d", store.MaxPage)
 		}
 	}
 	return query.Get("after"), limit, nil

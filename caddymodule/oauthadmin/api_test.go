@@ -24,7 +24,7 @@ import (
 
 func init() { caddy.RegisterModule(new(givenStore)) }
 
-// given is the store of the server that a test runs.
+// given is the store of the server that newAdmin runs.
 var given store.Store
 
 // givenStore is the module of that store.
@@ -117,7 +117,7 @@ func TestAdminStatus(t *testing.T) {
 	}
 }
 
-// away is a store that cannot be reached from some moment on.
+// away is a store that cannot be reached as soon as gone is set.
 type away struct {
 	store.Store
 	gone atomic.Bool
@@ -158,7 +158,7 @@ func (a *away) List(ctx context.Context, kind, prefix, after string, limit int) 
 	return a.Store.List(ctx, kind, prefix, after, limit)
 }
 
-// A store that is away means 503, whatever is asked.
+// While the store is away, every answer is 503.
 func TestAdminStoreAway(t *testing.T) {
 	engine := &away{Store: memory.New(memory.Options{})}
 	a := newAdmin(t, engine)
@@ -218,14 +218,14 @@ func TestAdminRefusals(t *testing.T) {
 		{"owner", "POST", "api_tokens", `{"service":"orders"}`, 400, "owner:"},
 		{"service", "POST", "api_tokens", `{"owner":"alice"}`, 400, "service:"},
 		{"negative life", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires_in":"-1h"}`, 400, "expires_in:"},
-		{"two expiries", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires_in":"1h","expires":"2030-01-01T00:00:00Z"}`, 400, "exclude"},
+		{"two expiries", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires_in":"1h","expires":"2030-01-01T00:00:00Z"}`, 400, "must not both"},
 		{"past", "POST", "api_tokens", `{"owner":"alice","service":"orders","expires":"2001-01-01T00:00:00Z"}`, 400, "expired"},
 		{"unknown token", "POST", "api_tokens/AAAAAAAAAAAA/rotate", "", 404, "AAAAAAAAAAAA"},
 		{"no token id", "DELETE", "api_tokens/short", "", 404, "short"},
 		{"force", "POST", "keys/rotate?force=maybe", "", 400, "force:"},
 		{"nothing to revoke", "POST", "revocations", `{}`, 400, "exactly one"},
 		{"two to revoke", "POST", "revocations", `{"jti":"a","sub":"b"}`, 400, "exactly one"},
-		{"no access token", "POST", "revocations", `{"token":"a"}`, 400, "no access token of this server"},
+		{"no access token", "POST", "revocations", `{"token":"a"}`, 400, "not an access token of this server"},
 		{"a token, and whose", "POST", "revocations", `{"token":"a","sub":"b"}`, 400, "exactly one"},
 		{"no token", "POST", "inspect", `{}`, 400, "token:"},
 		{"empty audience", "POST", "inspect", `{"token":"a","audience":[""]}`, 400, "audience:"},
@@ -242,7 +242,8 @@ func TestAdminRefusals(t *testing.T) {
 	}
 }
 
-// Pages have every client exactly once and in order, wherever a page ends: those of the configuration lie between those of the store.
+// Pages have every client exactly once and in order, wherever a page ends. The clients of the
+// configuration are between those of the store.
 func TestAdminClientPages(t *testing.T) {
 	a := newAdmin(t, memory.New(memory.Options{}), "a", "c", "d", "i", "j")
 	for _, id := range []string{"b", "e", "f", "g", "h"} {
@@ -270,7 +271,7 @@ func TestAdminClientPages(t *testing.T) {
 	}
 }
 
-// An id is one segment of the path, whatever is in it.
+// An id is one segment of the path, whatever it contains.
 func TestAdminPathSegments(t *testing.T) {
 	a := newAdmin(t, memory.New(memory.Options{}))
 	for _, id := range []string{"plain", "a b", "a/b", "50%", "a?b#c", "clients"} {

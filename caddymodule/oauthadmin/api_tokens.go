@@ -10,7 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// newAPIToken is what is asked for when an API token is created.
+// newAPIToken is the request for an API token.
 type newAPIToken struct {
 	Name      string         `json:"name,omitempty"`       // for people
 	Owner     string         `json:"owner"`                // sub of the access tokens made from it
@@ -20,22 +20,24 @@ type newAPIToken struct {
 	ExpiresIn caddy.Duration `json:"expires_in,omitempty"` // instead of expires: nanoseconds, or a text such as "90d"
 }
 
-// madeAPIToken is the answer that has the token.
+// madeAPIToken is the answer to a request that makes an API token.
 type madeAPIToken struct {
 	Token    string         `json:"token"`
 	APIToken state.APIToken `json:"api_token"`
 }
 
+// apiTokenPage is a page of API tokens. Next is ?after for the next page, and empty on the last
+// one.
 type apiTokenPage struct {
 	APITokens []state.APIToken `json:"api_tokens"`
-	Next      string           `json:"next,omitempty"` // what to pass as after to go on; absent at the end
+	Next      string           `json:"next,omitempty"`
 }
 
-// apiTokens returns the API tokens of a server that has them.
+// apiTokens returns the API tokens of the server, or an error if it has none.
 func (r *request) apiTokens() (state.APITokens, error) {
 	if r.server.Server().Config.Exchange.APITokens == nil {
 		return state.APITokens{}, refuse(http.StatusNotFound,
-			"oauth_server %s has no API tokens: its configuration lacks token_exchange { api_tokens }", r.server.Name())
+			"oauth_server %s has no API tokens: its configuration has no token_exchange { api_tokens }", r.server.Name())
 	}
 	return r.server.Server().APITokens, nil
 }
@@ -61,7 +63,7 @@ func listAPITokens(r *request) (any, error) {
 	return page, nil
 }
 
-// createAPIToken makes an API token. The answer has its text.
+// createAPIToken creates an API token. The answer has its text.
 func createAPIToken(r *request) (any, error) {
 	tokens, err := r.apiTokens()
 	if err != nil {
@@ -73,13 +75,13 @@ func createAPIToken(r *request) (any, error) {
 	}
 	switch {
 	case in.Owner == "":
-		return nil, refuse(http.StatusBadRequest, "owner: it is required")
+		return nil, refuse(http.StatusBadRequest, "owner: is required")
 	case in.Service == "":
-		return nil, refuse(http.StatusBadRequest, "service: it is required")
+		return nil, refuse(http.StatusBadRequest, "service: is required")
 	case in.ExpiresIn < 0:
-		return nil, refuse(http.StatusBadRequest, "expires_in: it cannot be negative")
+		return nil, refuse(http.StatusBadRequest, "expires_in: must not be negative")
 	case in.ExpiresIn > 0 && !in.Expires.IsZero():
-		return nil, refuse(http.StatusBadRequest, "expires and expires_in exclude each other")
+		return nil, refuse(http.StatusBadRequest, "expires and expires_in must not both be given")
 	}
 	if in.ExpiresIn > 0 {
 		in.Expires = r.server.Server().Config.Now().Add(time.Duration(in.ExpiresIn))
@@ -102,7 +104,7 @@ func rotateAPIToken(r *request) (any, error) {
 	return made, err
 }
 
-// revokeAPIToken ends an API token and the access tokens made from it.
+// revokeAPIToken revokes an API token, and the access tokens that it was exchanged for.
 func revokeAPIToken(r *request) (any, error) {
 	tokens, err := r.apiTokens()
 	if err != nil {

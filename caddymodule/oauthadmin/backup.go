@@ -14,14 +14,15 @@ import (
 )
 
 const (
-	// backupCopy is how long the copy of a file may take that is sent then: minutes for a disk that is slow.
+	// backupCopy is how long copying the file may take, which is minutes on a slow disk.
 	backupCopy = 10 * time.Minute
 
-	// backupStall is how long whoever gets a backup may take none of it before it ends, as a copy takes room on the disk.
+	// backupStall is how long the reader of a backup may stop reading before the backup ends. Until
+	// then the copy takes space on the disk.
 	backupStall = time.Minute
 )
 
-// backingUp is held while a copy is on the disk: several could fill it.
+// backingUp is held while a copy is on the disk. Several could fill it.
 var backingUp sync.Mutex
 
 // backup is an answer that is not JSON: a copy of the store of a server.
@@ -30,7 +31,7 @@ type backup struct {
 	store  *bolt.Store
 }
 
-// takeBackup answers with a copy of the store, if it is a file of ours.
+// takeBackup answers with a copy of the store, which must be bolt.
 func takeBackup(r *request) (any, error) {
 	engine, err := r.server.Engine()
 	if err != nil {
@@ -43,27 +44,29 @@ func takeBackup(r *request) (any, error) {
 	return &backup{r.server, file}, nil
 }
 
-// otherBackup says how the store of that name is backed up, which is not bolt.
+// otherBackup returns how to back up a store that is not bolt.
 func otherBackup(name string) string {
 	switch name {
 	case "memory":
-		return "the store memory ends with the process, and has no backup"
+		return "the store memory has no backup: it ends with the process"
 	case "redis":
-		return "the store redis is backed up as Redis is: with its own snapshots (BGSAVE)"
+		return "back up the store redis with the snapshots of Redis (BGSAVE)"
 	case "postgres":
-		return "the store postgres is backed up as PostgreSQL is: with pg_dump, or its archive of the write-ahead log"
+		return "back up the store postgres with pg_dump, or archive its write-ahead log"
 	default:
-		return "the store " + name + " is backed up by its own means; this is for bolt"
+		return "back up the store " + name + " by its own means; this command is for bolt"
 	}
 }
 
-// send copies the store and writes the copy. The length goes before it, so that a copy that is broken off is seen to be.
+// send copies the store, and writes the copy. The length is in the header, so that the reader
+// notices if the copy is not complete.
 func (b *backup) send(w http.ResponseWriter, r *http.Request) error {
 	if !backingUp.TryLock() {
 		return refuse(http.StatusConflict, "another backup is being taken")
 	}
 	defer backingUp.Unlock()
-	// The server of the admin API ends the context of a request after ten seconds, as if the client had gone.
+	// Caddy's admin API cancels the context of a request after ten seconds, as if the client had
+	// left.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), backupCopy)
 	defer cancel()
 	config := &b.server.Server().Config
@@ -76,14 +79,14 @@ func (b *backup) send(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Length", strconv.FormatInt(copied.Size, 10))
 	size, err := io.Copy(patient{w, http.NewResponseController(w)}, copied)
 	if err != nil {
-		config.Logger.LogAttrs(ctx, slog.LevelError, "backup broken off", slog.Int64("bytes", size), slog.String("reason", err.Error()))
-		return nil // the status has been sent: the connection ends before the length is reached, and that says it
+		config.Logger.LogAttrs(ctx, slog.LevelError, "backup not completed", slog.Int64("bytes", size), slog.String("reason", err.Error()))
+		return nil // the status is sent; the reader sees that the length is not reached
 	}
 	config.Logger.LogAttrs(ctx, slog.LevelInfo, "backup sent", slog.Int64("bytes", size))
 	return nil
 }
 
-// patient is a writer that gives each write some time, however long all of them take.
+// patient is a writer that limits the time of each write, and not that of all of them.
 type patient struct {
 	io.Writer
 	connection *http.ResponseController

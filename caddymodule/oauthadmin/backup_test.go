@@ -20,7 +20,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
 )
 
-// boltStore returns a store of some size: larger than what a connection takes without being read.
+// boltStore returns a store that is larger than what a connection takes without being read.
 func boltStore(t *testing.T) *bolt.Store {
 	t.Helper()
 	s, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), bolt.Options{})
@@ -60,7 +60,7 @@ func runOAuth(args ...string) error {
 	return root.Execute()
 }
 
-// A copy that is broken off, or is none, gets no name, and what was there before stays.
+// A copy that is not complete, or is not a backup, does not get the name, and the old file stays.
 func TestBackupBrokenOff(t *testing.T) {
 	var good bytes.Buffer
 	copied, err := boltStore(t).Backup(t.Context(), "default", "https://id.example.com")
@@ -76,11 +76,11 @@ func TestBackupBrokenOff(t *testing.T) {
 		body   []byte
 		want   string
 	}{
-		"half of it":                  {good.Len(), good.Bytes()[:good.Len()/2], "broken off"},
-		"all but its end":             {good.Len(), good.Bytes()[:good.Len()-1], "broken off"},
+		"half of it":                  {good.Len(), good.Bytes()[:good.Len()/2], "the backup ended after"},
+		"all but its end":             {good.Len(), good.Bytes()[:good.Len()-1], "the backup ended after"},
 		"half, and it says so":        {good.Len() / 2, good.Bytes()[:good.Len()/2], "cut off"},
 		"nothing":                     {0, nil, "is empty"},
-		"no length":                   {-1, good.Bytes(), "does not say how long"},
+		"no length":                   {-1, good.Bytes(), "no Content-Length"},
 		"something else":              {6, []byte("<html>"), "was not made by a backup"},
 		"another byte in the middle":  {good.Len(), append(append(good.Bytes()[:5000:5000], 'x'), good.Bytes()[5001:]...), "has been changed"},
 		"an error of the admin API":   {-2, nil, "there is no oauth_server"},
@@ -120,7 +120,8 @@ func TestBackupBrokenOff(t *testing.T) {
 	}
 }
 
-// A reader who leaves, or takes nothing, ends his own backup. One is taken at a time, and the next one can be taken after it.
+// A reader that leaves ends its own backup. Only one is taken at a time, and afterwards another can
+// be taken.
 func TestBackupReaders(t *testing.T) {
 	a := newAdmin(t, boltStore(t))
 	address := serveAdmin(t, a.serve)

@@ -20,25 +20,25 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 )
 
-// oauthCommand is `caddy oauth`. All that it does, but for restore, it does over the admin API of a running Caddy.
+// oauthCommand returns the command `caddy oauth`. Every subcommand but restore uses the admin API
+// of a running Caddy.
 func oauthCommand() caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "oauth",
 		Usage: "<command>",
 		Short: "Manages the OAuth 2.0 authorization server of a running Caddy",
 		Long: `
-Manages an oauth_server: the clients and API tokens that were made at run
-time, the signing keys, and which access tokens are revoked. It can also get a
-token, to try things, say what a token says and whether it would be accepted,
-and back the store up.
+Manages an oauth_server: the clients and API tokens that are added at run time,
+the signing keys, and the revocation of access tokens. It can also get a token,
+show what a token says and whether it would be accepted, and back up the store.
 
-These commands, but for restore, connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Give
-another --address, or a --config to read the address from. Where there is more
-than one oauth_server, --server says which.
+All commands but restore connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Use
+--address for another address, or --config to read it from a configuration. If
+there is more than one oauth_server, --server names the one to manage.
 
-A secret that is made is written to standard output, alone and once. A secret
-that is needed is read from standard input or asked for on the terminal; there
-is no flag for one, for flags can be seen by others and are kept in histories.`,
+A new secret is written to standard output, once. A secret that a command needs
+is read from standard input, or asked for on the terminal. There is no flag for
+a secret: others can see flags, and shells keep them in their history.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			flags := cmd.PersistentFlags()
 			flags.String("address", "", "Address of the administration API listener (if --config is not used)")
@@ -51,7 +51,7 @@ is no flag for one, for flags can be seen by others and are kept in histories.`,
 	}
 }
 
-// leaf returns a command that runs f with exactly the named arguments.
+// leaf returns a command that runs f. It takes the arguments that use names.
 func leaf(use, short string, f caddycmd.CommandFunc) *cobra.Command {
 	return &cobra.Command{
 		Use:   use,
@@ -61,17 +61,18 @@ func leaf(use, short string, f caddycmd.CommandFunc) *cobra.Command {
 	}
 }
 
-// family returns a command that only has other commands.
+// family returns a command that only has subcommands.
 func family(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: long}
 	cmd.AddCommand(commands...)
 	return cmd
 }
 
-// failed is the end of a command that did not do what it was asked to.
+// failed is what a command returns that has failed.
 func failed(err error) (int, error) { return caddy.ExitCodeFailedStartup, err }
 
-// callAdmin makes a request to the admin API for a resource of the server that the flags name, and decodes the answer into answer, unless that is nil.
+// callAdmin makes a request to the admin API, for a resource of the server that the flags name. It
+// decodes the answer into answer, unless that is nil.
 func callAdmin(fl caddycmd.Flags, method string, segments []string, query url.Values, body, answer any) error {
 	response, err := requestAdmin(fl, method, segments, query, body)
 	if err != nil {
@@ -84,13 +85,14 @@ func callAdmin(fl caddycmd.Flags, method string, segments []string, query url.Va
 	}
 	if answer != nil {
 		if err := json.Unmarshal(text, answer); err != nil {
-			return fmt.Errorf("the admin API gave an answer that is none: %w", err)
+			return fmt.Errorf("the answer of the admin API is not the expected JSON: %w", err)
 		}
 	}
 	return nil
 }
 
-// requestAdmin makes a request to the admin API, and returns an answer that is no error. Each segment of the path is escaped.
+// requestAdmin makes a request to the admin API, and returns the answer if it is a success. It
+// escapes each segment of the path.
 func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url.Values, body any) (*http.Response, error) {
 	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
 	if err != nil {
@@ -118,7 +120,8 @@ func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url
 	return response, nil
 }
 
-// adminFailure takes the message out of what AdminAPIRequest says, which has it as the JSON of the API.
+// adminFailure returns the message of an error of AdminAPIRequest, which contains it in the JSON of
+// the API.
 func adminFailure(err error) error {
 	if i := strings.Index(err.Error(), `{"error":`); i >= 0 {
 		var answer caddy.APIError
@@ -129,7 +132,8 @@ func adminFailure(err error) error {
 	return err
 }
 
-// listAll fetches all pages of a list. page makes a request, and returns what to pass as after for the next one.
+// listAll fetches all pages of a list. page fetches the page after an id, and returns the id for
+// the next one, or "".
 func listAll(page func(after string) (next string, err error)) error {
 	after := ""
 	for {
@@ -151,7 +155,8 @@ func printJSON(v any) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// printTable writes rows to standard output in aligned columns. An empty cell is a dash, so that columns can be counted.
+// printTable writes rows to standard output in aligned columns. An empty cell becomes a dash, so
+// that every row has as many columns.
 func printTable(rows [][]string) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -167,12 +172,12 @@ func printTable(rows [][]string) {
 
 func printLine(text string) { _, _ = fmt.Println(text) }
 
-// say writes what is for people to standard error, so that standard output has the result alone.
+// say writes a message for people to standard error, so that standard output has only the result.
 func say(format string, args ...any) {
 	_, _ = fmt.Fprintf(os.Stderr, format+"\n", args...)
 }
 
-// printTime is empty for the zero time.
+// printTime formats a time by RFC 3339. The zero time is empty.
 func printTime(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -14,39 +14,38 @@ import (
 )
 
 func apiTokenCommand() *cobra.Command {
-	create := leaf("create", "Makes an API token and prints it", cmdAPITokenCreate)
+	create := leaf("create", "Creates an API token and prints it", cmdAPITokenCreate)
 	create.Long = `
-Makes an API token: a credential for a program of --owner, which exchanges it
+Creates an API token: a credential for a program of --owner, which exchanges it
 for access tokens to --service with at most --scope.
 
-The token is written to standard output. It is not kept: the server has only
-its hash.`
+The token is written to standard output. The server keeps only its hash.`
 	create.Example = `  $ caddy oauth api-token create --owner alice --service https://api.example.com/orders \
         --scope orders:read --expires-in 90d --name "nightly report"
   $ token=$(caddy oauth api-token create --owner alice --service https://api.example.com/orders)`
 	flags := create.Flags()
-	flags.String("owner", "", "The user for whom it speaks: sub of the access tokens (required)")
-	flags.String("service", "", "What it is for: aud of the access tokens (required)")
-	flags.String("scope", "", "The most that it allows: scope tokens separated by spaces")
-	flags.String("name", "", "What people call it")
-	flags.String("expires-in", "", "Its life, such as 90d (default: as long as the server allows)")
+	flags.String("owner", "", "The user it acts for: sub of the access tokens (required)")
+	flags.String("service", "", "The service it is for: aud of the access tokens (required)")
+	flags.String("scope", "", "Its largest scope: scope tokens separated by spaces")
+	flags.String("name", "", "A name for people")
+	flags.String("expires-in", "", "Its lifetime, such as 90d (default: the longest that the server allows)")
 
 	list := leaf("list", "Lists the API tokens", cmdAPITokenList)
 	list.Long = `
-Lists the API tokens, or those of one owner, ordered by id. A token is shown by
-its id, which is the part between the first and the second underscore.`
+Lists the API tokens, or those of one owner, ordered by id. The id is the part of
+a token between the first and the second underscore.`
 	list.Example = `  $ caddy oauth api-token list --owner alice`
 	list.Flags().String("owner", "", "Only the tokens of this user")
 
 	rotate := leaf("rotate <id>", "Replaces an API token by a new one and prints it", cmdAPITokenRotate)
 	rotate.Long = `
-Makes a new API token with the owner, service, scope and expiry of an old one,
-which is revoked. The new one is written to standard output.`
+Creates an API token with the owner, service, scope and expiry of an old one, and
+revokes the old one. The new token is written to standard output.`
 	rotate.Example = `  $ token=$(caddy oauth api-token rotate 4oK2iTqQ0Zl7)`
 	revoke := leaf("revoke <id>", "Revokes an API token", cmdAPITokenRevoke)
 	revoke.Long = `
-Revokes an API token. It is exchanged no more, and the access tokens that were
-made from it are refused at once.`
+Revokes an API token. It can no longer be exchanged, and the access tokens that
+it was exchanged for are refused at once.`
 	revoke.Example = `  $ caddy oauth api-token revoke 4oK2iTqQ0Zl7`
 	return family("api-token", "Creates, lists, rotates and revokes API tokens", `
 Manages API tokens: long-lived credentials of users for their programs, which
@@ -76,13 +75,13 @@ func cmdAPITokenRotate(fl caddycmd.Flags) (int, error) {
 	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens", fl.Arg(0), "rotate"}, nil, nil, &made); err != nil {
 		return failed(err)
 	}
-	say("API token %s is revoked, and so are the access tokens made from it.", fl.Arg(0))
+	say("API token %s is revoked, and so are the access tokens that it was exchanged for.", fl.Arg(0))
 	return printMadeAPIToken(fl, &made)
 }
 
 func printMadeAPIToken(fl caddycmd.Flags, made *madeAPIToken) (int, error) {
 	t := &made.APIToken
-	say("API token %s of %s for %s is good until %s. It is shown this once:", t.ID, printText(t.Owner), printText(t.Service), printTime(t.Expires))
+	say("API token %s of %s for %s is valid until %s. It is shown only once:", t.ID, printText(t.Owner), printText(t.Service), printTime(t.Expires))
 	return printSecret(fl, made.Token, made)
 }
 
@@ -128,6 +127,6 @@ func cmdAPITokenRevoke(fl caddycmd.Flags) (int, error) {
 	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens", fl.Arg(0), "revoke"}, nil, nil, nil); err != nil {
 		return failed(err)
 	}
-	say("API token %s is revoked, and so are the access tokens made from it.", fl.Arg(0))
+	say("API token %s is revoked, and so are the access tokens that it was exchanged for.", fl.Arg(0))
 	return caddy.ExitCodeSuccess, nil
 }

@@ -17,11 +17,11 @@ import (
 func clientCommand() *cobra.Command {
 	add := leaf("add <id>", "Adds a client and prints its secret", cmdClientAdd)
 	add.Long = `
-Adds a client to those of the configuration. It can get tokens at once, and is
-kept in the server's store.
+Adds a client, beside those of the configuration, to the server's store. It can
+get tokens at once.
 
-The client's secret is generated, and written to standard output. It is not
-kept: the server has only its hash.`
+The client's secret is generated, and written to standard output. The server
+keeps only its hash.`
 	add.Example = `  $ caddy oauth client add billing --grant client_credentials \
         --scope "orders:read orders:write" --audience https://api.example.com/orders
   $ secret=$(caddy oauth client add reports --grant token_exchange --scope orders:read)`
@@ -31,16 +31,16 @@ kept: the server has only its hash.`
 
 	list := leaf("list", "Lists the clients", cmdClientList)
 	list.Long = `
-Lists the clients, those of the configuration too, ordered by id.`
+Lists the clients, including those of the configuration, ordered by id.`
 	list.Example = `  $ caddy oauth client list
   $ caddy oauth client list --json`
 	remove := leaf("remove <id>", "Removes a client", cmdClientRemove)
 	remove.Long = `
-Removes a client. It authenticates no more, and its access tokens are refused
-at once. A client of the configuration is removed there.`
+Removes a client. It can no longer authenticate, and its access tokens are refused
+at once. Remove a client of the configuration there.`
 	remove.Example = `  $ caddy oauth client remove billing`
 	return family("client", "Adds, lists and removes clients", `
-Manages the clients (RFC 6749 section 2) that are made at run time, beside those
+Manages the clients (RFC 6749 section 2) that are added at run time, beside those
 of the configuration.`, add, list, remove)
 }
 
@@ -59,7 +59,7 @@ func cmdClientAdd(fl caddycmd.Flags) (int, error) {
 	if made.Secret == "" {
 		say("Client %q is added. It is public: it has no secret.", made.Client.ID)
 	} else {
-		say("Client %q is added. Its secret is shown this once:", made.Client.ID)
+		say("Client %q is added. Its secret is shown only once:", made.Client.ID)
 	}
 	return printSecret(fl, made.Secret, made)
 }
@@ -108,7 +108,7 @@ func cmdClientRemove(fl caddycmd.Flags) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// shortGrants writes grant types as a configuration does.
+// shortGrants returns grant types by their names in a configuration.
 func shortGrants(types []string) string {
 	short := make([]string, len(types))
 	for i, grantType := range types {
@@ -117,7 +117,8 @@ func shortGrants(types []string) string {
 	return strings.Join(short, ",")
 }
 
-// printSecret writes a secret that was just made, alone on standard output, or all of the answer as JSON.
+// printSecret writes a new secret, and nothing else, to standard output; or with --json the whole
+// answer.
 func printSecret(fl caddycmd.Flags, secret string, answer any) (int, error) {
 	if fl.Bool("json") {
 		return printJSON(answer)
@@ -128,7 +129,7 @@ func printSecret(fl caddycmd.Flags, secret string, answer any) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// printText quotes a text that has spaces, so that it stays one word in a table.
+// printText quotes a text with spaces, so that it is one word in a table.
 func printText(s string) string {
 	if strings.ContainsAny(s, " \"") {
 		return strconv.Quote(s)

@@ -14,8 +14,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
-// findStore returns the file of the bolt store of the server that the flags name, and the issuer where that is known: no Caddy is
-// running that could be asked.
+// findStore returns the file of the bolt store of the server that the flags name, and the issuer if
+// it is known. It reads the configuration, since Caddy is not running.
 func findStore(fl caddycmd.Flags) (path, issuer string, err error) {
 	if path = fl.String("path"); path != "" {
 		path, err = filepath.Abs(path)
@@ -42,7 +42,8 @@ func findStore(fl caddycmd.Flags) (path, issuer string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	// An issuer behind a placeholder may be known to Caddy alone, as it has the environment of its service.
+	// The issuer is not known here if it is a placeholder for a variable that only the service of
+	// Caddy has.
 	issuer, _ = adapt.Resolve("issuer", s.Issuer, server.CheckIssuer)
 	path, err = store.Locate(name)
 	return path, issuer, err
@@ -61,7 +62,8 @@ func configuredIn(text []byte, name string) (*oauthserver.AuthorizationServer, e
 	return config.Apps.OAuth.Server(name)
 }
 
-// boltModule returns the store of a configuration. The module is found by its name, as Caddy finds it.
+// boltModule returns the module of the store bolt with its configuration. It is found by its name,
+// as Caddy finds it.
 func boltModule(raw json.RawMessage) (oauthserver.StoreOpener, error) {
 	info, err := caddy.GetModule(oauthserver.StoreNamespace + ".bolt")
 	if err != nil {

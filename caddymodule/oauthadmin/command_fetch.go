@@ -13,16 +13,18 @@ import (
 	"time"
 )
 
-// tokenClient is the HTTP client of `caddy oauth token`. A redirect would take credentials elsewhere, so it is not followed.
+// tokenClient is the HTTP client of `caddy oauth token`. It follows no redirect, which would send
+// credentials elsewhere.
 var tokenClient = &http.Client{
 	Timeout:       30 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer is how much of an answer is read, in bytes.
 const maxAnswer = 1 << 20
 
-// discover returns the token endpoint of an issuer by its metadata (RFC 8414 §3), which has to name the same issuer (§3.3).
+// discover returns the token endpoint from the metadata of an issuer (RFC 8414 §3), which must name
+// the same issuer (§3.3).
 func discover(ctx context.Context, issuer string) (string, error) {
 	u, err := url.Parse(issuer)
 	if err != nil {
@@ -40,13 +42,13 @@ func discover(ctx context.Context, issuer string) (string, error) {
 	status, err := fetchJSON(request, &metadata)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("metadata of the issuer: %w; --url says where the token endpoint is", err)
+		return "", fmt.Errorf("metadata of the issuer: %w; use --url for the token endpoint", err)
 	case status != http.StatusOK:
-		return "", fmt.Errorf("metadata of the issuer: %s answers with status %d; is oauth_token served there? --url says where the token endpoint is", u, status)
+		return "", fmt.Errorf("metadata of the issuer: %s answers with status %d; is oauth_token served there? Else use --url for the token endpoint", u, status)
 	case metadata.Issuer != issuer:
-		return "", fmt.Errorf("metadata of the issuer: it is that of %q, not of %q (RFC 8414 section 3.3)", metadata.Issuer, issuer)
+		return "", fmt.Errorf("metadata of the issuer: expected issuer %q, got %q (RFC 8414 section 3.3)", issuer, metadata.Issuer)
 	case metadata.TokenEndpoint == "":
-		return "", errors.New("metadata of the issuer: it names no token_endpoint")
+		return "", errors.New("metadata of the issuer: token_endpoint is missing")
 	}
 	return metadata.TokenEndpoint, nil
 }
@@ -58,7 +60,7 @@ type tokenRequest struct {
 	form           url.Values
 }
 
-// send returns the members of a successful answer (RFC 6749 §5.1), and the error of any other (§5.2).
+// send returns the members of a successful answer (RFC 6749 §5.1), or the error of another (§5.2).
 func (r *tokenRequest) send(ctx context.Context) (map[string]any, error) {
 	if err := checkCredentialsURL(r.endpoint); err != nil {
 		return nil, err
@@ -69,7 +71,8 @@ func (r *tokenRequest) send(ctx context.Context) (map[string]any, error) {
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if r.client != "" {
-		request.SetBasicAuth(url.QueryEscape(r.client), url.QueryEscape(r.secret)) // RFC 6749 §2.3.1: form-encoded first
+		// Form-encoded first, by RFC 6749 §2.3.1.
+		request.SetBasicAuth(url.QueryEscape(r.client), url.QueryEscape(r.secret))
 	}
 	var answer map[string]any
 	status, err := fetchJSON(request, &answer)
@@ -88,7 +91,8 @@ func (r *tokenRequest) send(ctx context.Context) (map[string]any, error) {
 	}
 }
 
-// checkCredentialsURL refuses to send credentials in the clear, other than to this machine (RFC 6749 §3.2).
+// checkCredentialsURL returns an error unless credentials would be encrypted, or stay on this
+// machine (RFC 6749 §3.2).
 func checkCredentialsURL(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -99,10 +103,11 @@ func checkCredentialsURL(endpoint string) error {
 	if u.Scheme == "https" && u.Host != "" || u.Scheme == "http" && local {
 		return nil
 	}
-	return fmt.Errorf("token endpoint %q: credentials are sent to https URLs, and to http URLs of this machine", endpoint)
+	return fmt.Errorf("token endpoint %q: must be an https URL, or an http URL of this machine", endpoint)
 }
 
-// fetchJSON makes a request whose answer is JSON, whatever its status.
+// fetchJSON makes a request, and decodes the answer. An answer that is not JSON is an error only
+// with status 200.
 func fetchJSON(request *http.Request, into any) (status int, err error) {
 	request.Header.Set("Accept", "application/json")
 	response, err := tokenClient.Do(request)
@@ -111,7 +116,7 @@ func fetchJSON(request *http.Request, into any) (status int, err error) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(into); err != nil && response.StatusCode == http.StatusOK {
-		return 0, fmt.Errorf("%s answers with no JSON: %w", request.URL, err)
+		return 0, fmt.Errorf("the answer of %s is not JSON: %w", request.URL, err)
 	}
 	return response.StatusCode, nil
 }

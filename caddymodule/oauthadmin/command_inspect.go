@@ -13,15 +13,15 @@ import (
 )
 
 func inspectCommand() *cobra.Command {
-	cmd := leaf("inspect", "Says what a token says, and whether it would be accepted", cmdInspect)
+	cmd := leaf("inspect", "Shows what a token says, and whether it would be accepted", cmdInspect)
 	cmd.Long = `
 Reads an access token from standard input, or asks for it on the terminal, and
-prints its header and claims. Then it lists the checks of the server's verifier,
-in their order: ok, FAIL with the reason, or a dash for what was not checked.
+prints its header and claims. Then it lists the checks of the server's verifier in
+their order: ok, FAIL with the reason, or a dash for a check that was skipped.
 
-It ends with code 0 if the token would be accepted, and with 1 if it would not.
-Give --audience and --scope as the protected route has them: without them any
-audience and scope will do.`
+The exit code is 0 if the token would be accepted, and 1 if it would not. Give
+--audience and --scope as the protected route has them: without them every
+audience and scope passes.`
 	cmd.Example = `  $ echo "$TOKEN" | caddy oauth inspect --audience https://api.example.com/orders --scope orders:read
   $ caddy oauth token --client billing < secret.txt | caddy oauth inspect`
 	flags := cmd.Flags()
@@ -59,7 +59,7 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// print writes header and claims as they came, so that no number changes, and then the checks.
+// print writes header and claims as they came, so that no number is rounded, and then the checks.
 func (i *inspected) print(raw json.RawMessage) error {
 	var said struct {
 		Header json.RawMessage `json:"header"`
@@ -89,7 +89,7 @@ func (i *inspected) print(raw json.RawMessage) error {
 	return nil
 }
 
-// refusal is what the verifier would say: the first check that fails decides.
+// refusal returns the reason of a verifier, which is the first check that fails.
 func (i *inspected) refusal() string {
 	for _, c := range i.Checks {
 		if c.Result == checkFail {

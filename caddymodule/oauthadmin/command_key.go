@@ -12,34 +12,35 @@ import (
 func keyCommand() *cobra.Command {
 	list := leaf("list", "Lists the signing keys", cmdKeyList)
 	list.Long = `
-Lists the signing keys: the active one, the next one, and those that are
-retired, which stay published until the last token they signed is dead.`
+Lists the signing keys: the active one, the next one, and the retired ones, which
+stay published until the last token that they signed has expired.`
 	list.Example = `  $ caddy oauth key list`
 	rotate := leaf("rotate", "Signs with the next key from now on", cmdKeyRotate)
 	rotate.Long = `
-Makes the next key the active one, and publishes a new next key. Keys rotate by
-themselves; do this for a change, and 'withdraw' when others may have a key.
+Makes the next key the active one, and publishes a new next key. Keys also rotate
+on their own. If somebody else may have a key, use 'withdraw' instead.
 
-It is refused while the next key has not been published for long enough for
-every verifier to know it. With --force it is done nevertheless: verifiers that
-hold an older key set refuse new tokens until they fetch it again.
+It fails while the next key has not been published long enough for every verifier
+to know it. With --force it is done anyway: verifiers with an older key set refuse
+new tokens until they fetch it again.
 
-The old key stays published, for its tokens are still good: see withdraw.`
+The old key stays published, since its tokens are still valid: see withdraw.`
 	rotate.Example = `  $ caddy oauth key rotate
   $ caddy oauth key rotate --force`
-	rotate.Flags().Bool("force", false, "Even if verifiers may not know the next key yet")
-	withdraw := leaf("withdraw <kid>", "Refuses all that a key has signed", cmdKeyWithdraw)
+	rotate.Flags().Bool("force", false, "Rotate even if verifiers may not know the next key yet")
+	withdraw := leaf("withdraw <kid>", "Refuses everything that a key has signed", cmdKeyWithdraw)
 	withdraw.Long = `
-Withdraws a signing key that others may have: the tokens that it has signed are
-refused from the next request on, good and forged ones alike, and clients have to
-get new ones. If it was the active key, the next one takes its place at once.
+Withdraws a signing key that somebody else may have. The tokens that it has signed
+are refused from the next request on, genuine and forged ones alike, and clients
+must get new ones. If it was the active key, the next one takes its place at once.
 
-Other machines with the same store follow within a minute; until then they take
-its tokens, and sign with it if it was active. Verifiers elsewhere believe in it
-for as long as they cache the key set: five minutes, if they do as they are told.
+Other machines with the same store follow within a minute. Until then they accept
+its tokens, and sign with it if it was active. Verifiers elsewhere accept it while
+they cache the key set: five minutes, if they follow its Cache-Control.
 
-Whoever has read a store in clear has all keys that were in it: withdraw each, the
-active one last. An id that begins with a dash stands behind two: withdraw -- -Yyr.`
+Whoever has read a store in clear has all keys that were in it: withdraw each of
+them, the active one last. Write two dashes before an id that begins with a dash:
+withdraw -- -Yyr.`
 	withdraw.Example = `  $ caddy oauth key withdraw 3Yyr3vNBaXk5b9oLgQ3mJ2iPjvVdzVJQmRaxR1C8hJM`
 	return family("key", "Lists, rotates and withdraws signing keys", `
 Shows, rotates and withdraws the keys that sign access tokens.`, list, rotate, withdraw)

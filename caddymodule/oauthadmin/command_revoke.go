@@ -12,21 +12,21 @@ import (
 func revokeCommand() *cobra.Command {
 	cmd := leaf("revoke", "Revokes access tokens", cmdRevoke)
 	cmd.Long = `
-Revokes access tokens before they expire (RFC 7009): one, which is read from
-standard input or asked for on the terminal, or those that a flag names. The
-very next request with one is refused; on other machines with the same store,
-within a quarter of a second.
+Revokes access tokens before they expire (RFC 7009): one token, which is read from
+standard input or asked for on the terminal, or the tokens that a flag names. They
+are refused from the next request on; on other machines with the same store, within
+a quarter of a second.
 
-  (no flag)  one token, and what it was exchanged for
+  (no flag)  one token, and those that it was exchanged for
   --jti      the same, by the id of the token
-  --user     what has been issued until now for a user (sub)
-  --client   what has been issued until now to a client
-  --grant    what came of one authorization, and what will: of an API token, by
+  --user     all that were issued for a user (sub) until now
+  --client   all that were issued to a client until now
+  --grant    all that came or will come of one authorization; of an API token, by
              its id
 
-A user or client can get new tokens: whoever is not to, must lose what they are
-had with. See 'caddy oauth api-token revoke' and 'caddy oauth client remove'; a
-client of the configuration is removed there.`
+A user or client can get new tokens. To prevent that, revoke the API token or remove
+the client: see 'caddy oauth api-token revoke' and 'caddy oauth client remove'. Remove
+a client of the configuration there.`
 	cmd.Example = `  $ echo "$TOKEN" | caddy oauth revoke
   $ caddy oauth revoke --user ada
   $ caddy oauth revoke --client billing`
@@ -58,9 +58,9 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 	case asked.ClientID != "":
 		say("The access tokens of client %q that were issued until now are revoked. It can get new ones.", asked.ClientID)
 	case asked.GrantID != "":
-		say("The access tokens that come of %q are revoked.", asked.GrantID)
+		say("The access tokens that came of %q are revoked.", asked.GrantID)
 	default:
-		say("The access token is revoked, and what it was exchanged for.")
+		say("The access token is revoked, and so are those that it was exchanged for.")
 	}
 	return caddy.ExitCodeSuccess, nil
 }

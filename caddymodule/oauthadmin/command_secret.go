@@ -13,10 +13,11 @@ import (
 	"golang.org/x/term"
 )
 
-// maxSecretLine bounds a secret or a token, in bytes.
+// maxSecretLine is the largest size of a secret or a token, in bytes.
 const maxSecretLine = 64 << 10
 
-// readSecret asks for a secret on the terminal, without echo, or reads one line of standard input where that is no terminal.
+// readSecret asks for a secret on the terminal, without echo. If standard input is not a terminal,
+// it reads one line.
 func readSecret(what string) (string, error) {
 	var secret []byte
 	var err error
@@ -34,7 +35,7 @@ func readSecret(what string) (string, error) {
 	return string(secret), nil
 }
 
-// askSecret restores the terminal when it is interrupted.
+// askSecret reads a secret from the terminal, and restores that when it is interrupted.
 func askSecret(fd int, what string) ([]byte, error) {
 	state, err := term.GetState(fd)
 	if err != nil {
@@ -54,7 +55,7 @@ func askSecret(fd int, what string) ([]byte, error) {
 	return secret, err
 }
 
-// readLine drops the line end, \n or \r\n.
+// readLine returns a line without its end, \n or \r\n.
 func readLine(r io.Reader) ([]byte, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, maxSecretLine+1)).ReadBytes('\n')
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -125,7 +125,7 @@ func TestTokenRequestErrors(t *testing.T) {
 		{"RFC 6749 §5.2", 400, `{"error":"invalid_scope","error_description":"too much"}`, "invalid_scope: too much"},
 		{"no description", 401, `{"error":"invalid_client"}`, "invalid_client"},
 		{"not OAuth", 502, `<html>`, "the token endpoint answers with status 502"},
-		{"not JSON", 200, `<html>`, "no JSON"},
+		{"not JSON", 200, `<html>`, "is not JSON"},
 		{"redirect", 307, ``, "the token endpoint answers with status 307"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

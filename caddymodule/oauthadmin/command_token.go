@@ -18,15 +18,15 @@ import (
 func tokenCommand() *cobra.Command {
 	cmd := leaf("token", "Gets an access token and prints it", cmdToken)
 	cmd.Long = `
-Gets an access token from the token endpoint, as a program would, to try things:
-for a client by its own credentials (RFC 6749 section 4.4), or for an API token
-by token exchange (RFC 8693).
+Gets an access token from the token endpoint, as a program would: for a client by
+client credentials (RFC 6749 section 4.4), or for an API token by token exchange
+(RFC 8693).
 
 The client's secret or the API token is read from standard input, or asked for
 on the terminal. The access token is written to standard output.
 
-The token endpoint is found by the metadata of the issuer (RFC 8414), or given
-by --url; then no admin API is needed.`
+The token endpoint is found by the metadata of the issuer (RFC 8414). With --url
+neither the metadata nor the admin API is needed.`
 	cmd.Example = `  $ caddy oauth token --client billing --scope orders:read < secret.txt
   $ token=$(echo "$API_TOKEN" | caddy oauth token --api-token)
   $ echo "$SECRET" | caddy oauth token --client billing --url https://id.example.com/oauth/token --json`
@@ -80,13 +80,14 @@ func cmdToken(fl caddycmd.Flags) (int, error) {
 	}
 	token, ok := answer["access_token"].(string)
 	if !ok {
-		return failed(errors.New("the answer of the token endpoint has no access_token"))
+		return failed(errors.New("access_token is missing in the answer of the token endpoint"))
 	}
 	printLine(token)
 	return caddy.ExitCodeSuccess, nil
 }
 
-// findTokenEndpoint returns where to ask, and what API tokens are called there.
+// findTokenEndpoint returns the URL of the token endpoint, and the token type identifier of API
+// tokens.
 func findTokenEndpoint(ctx context.Context, fl caddycmd.Flags) (endpoint, tokenType string, err error) {
 	tokenType = fl.String("subject-token-type")
 	if endpoint = fl.String("url"); endpoint != "" {
@@ -103,7 +104,7 @@ func findTokenEndpoint(ctx context.Context, fl caddycmd.Flags) (endpoint, tokenT
 		tokenType = strings.Join(described.APITokenTypes[:min(1, len(described.APITokenTypes))], "")
 	}
 	if fl.Bool("api-token") && tokenType == "" {
-		return "", "", errors.New("the server takes no API tokens")
+		return "", "", errors.New("the server accepts no API tokens")
 	}
 	endpoint, err = discover(ctx, described.Issuer)
 	return endpoint, tokenType, err

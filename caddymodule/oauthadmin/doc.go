@@ -10,7 +10,7 @@
 //	keys.go         signing keys
 //	revocations.go  revoked tokens
 //	command.go      the command, and what its subcommands share
-//	command_*.go    one subcommand each; and how they ask for a secret (command_secret.go), fetch from
-//	                the token endpoint (command_fetch.go), and find a store by the configuration
-//	                (command_config.go)
+//	command_*.go    one subcommand each, and what they need: reading a secret
+//	                (command_secret.go), requests to the token endpoint (command_fetch.go),
+//	                and the file of a store (command_config.go)
 package oauthadmin

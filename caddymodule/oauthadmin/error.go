@@ -14,25 +14,27 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// refuse returns an error of the admin API. Caddy logs its text, so no secret may be in it.
+// refuse returns an error of the admin API. Caddy logs its text, which must not contain a secret.
 func refuse(status int, format string, args ...any) error {
 	return caddy.APIError{HTTPStatus: status, Err: fmt.Errorf(format, args...)}
 }
 
-// statuses says which errors of the state are whose fault. The first that fits decides.
+// statuses are the HTTP statuses of errors. The first error that matches decides.
 var statuses = []struct {
 	err    error
 	status int
 }{
 	{store.ErrUnavailable, http.StatusServiceUnavailable},
-	{store.ErrConflict, http.StatusServiceUnavailable},        // others keep changing the same record
-	{context.DeadlineExceeded, http.StatusServiceUnavailable}, // the admin API gives a request ten seconds
+	// Others keep changing the same record.
+	{store.ErrConflict, http.StatusServiceUnavailable},
+	// Caddy's admin API ends a request after ten seconds.
+	{context.DeadlineExceeded, http.StatusServiceUnavailable},
 	{tokenep.InvalidClient, http.StatusNotFound},
 	{store.ErrNotFound, http.StatusNotFound},
 	{store.ErrExists, http.StatusConflict},
 	{state.ErrTooMany, http.StatusConflict},
 	{state.ErrRotating, http.StatusConflict},
-	{state.ErrBadAPIToken, http.StatusConflict}, // rotating what has expired or was revoked
+	{state.ErrBadAPIToken, http.StatusConflict}, // to rotate what has expired or was revoked
 	{keys.ErrTooEarly, http.StatusConflict},
 	{keys.ErrGiven, http.StatusConflict},
 	{keys.ErrUnknown, http.StatusNotFound},
@@ -40,7 +42,7 @@ var statuses = []struct {
 	{store.ErrInvalid, http.StatusBadRequest},
 }
 
-// asAPIError gives an error its status; what nobody foresaw is 500.
+// asAPIError returns the error with its status, which is 500 for an unexpected error.
 func asAPIError(w http.ResponseWriter, err error) error {
 	answer, ok := errors.AsType[caddy.APIError](err)
 	if !ok {

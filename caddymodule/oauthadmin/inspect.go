@@ -7,14 +7,15 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// inspection is what is asked about a token.
+// inspection is the request to inspect a token.
 type inspection struct {
 	Token    string   `json:"token"`
-	Audience []string `json:"audience,omitempty"` // what the verifier is for; none: any audience will do
-	Scope    []string `json:"scope,omitempty"`    // what the verifier requires, all of it
+	Audience []string `json:"audience,omitempty"` // of the verifier; none: any audience passes
+	Scope    []string `json:"scope,omitempty"`    // all of it is required
 }
 
-// inspected is the report. Header and claims are what the token says, and are not to be believed unless it is accepted.
+// inspected is the report. Header and claims are what the token says; they can be forged unless it
+// is accepted.
 type inspected struct {
 	Accepted bool             `json:"accepted"`
 	Header   *inspectedHeader `json:"header,omitempty"`
@@ -28,7 +29,7 @@ type inspectedHeader struct {
 	Type      string `json:"typ,omitempty"`
 }
 
-// inspectedCheck is one check, in the order of the verifier.
+// inspectedCheck is one check. The checks are in the order of the verifier.
 type inspectedCheck struct {
 	Name   string `json:"name"`
 	Result string `json:"result"`           // ok, fail or skipped
@@ -42,14 +43,14 @@ const (
 	checkSkipped = "skipped"
 )
 
-// inspectToken runs the checks of a verifier that trusts this server alone.
+// inspectToken runs the checks of a verifier that trusts only this server.
 func inspectToken(r *request) (any, error) {
 	var in inspection
 	if err := r.read(&in); err != nil {
 		return nil, err
 	}
 	if in.Token == "" {
-		return nil, refuse(http.StatusBadRequest, "token: it is required")
+		return nil, refuse(http.StatusBadRequest, "token: is required")
 	}
 	trusted := r.server.Server().Trusted()
 	trusted.Audience, trusted.InsecureAnyAudience = in.Audience, len(in.Audience) == 0
@@ -62,7 +63,7 @@ func inspectToken(r *request) (any, error) {
 	for _, check := range checks {
 		shown := showCheck(check)
 		if check.Name == "audience" && shown.Result == checkOK && trusted.InsecureAnyAudience {
-			shown.Result, shown.Reason = checkSkipped, "no audience was asked about"
+			shown.Result, shown.Reason = checkSkipped, "no audience was given"
 		}
 		report.Accepted = report.Accepted && check.Err == nil && !check.Skipped
 		report.Checks = append(report.Checks, shown)
@@ -81,7 +82,7 @@ func showCheck(c verify.Check) inspectedCheck {
 	shown := inspectedCheck{Name: c.Name, Result: checkOK}
 	switch {
 	case c.Skipped:
-		shown.Result, shown.Reason = checkSkipped, "there is nothing to check, after what has failed"
+		shown.Result, shown.Reason = checkSkipped, "cannot be checked, since an earlier check failed"
 	case c.Err != nil:
 		shown.Result, shown.Reason = checkFail, c.Err.Error()
 		if refused, ok := errors.AsType[*verify.Error](c.Err); ok && refused.Description != "" {
@@ -94,16 +95,16 @@ func showCheck(c verify.Check) inspectedCheck {
 	return shown
 }
 
-// checkScope is the check that a Guard adds (RFC 6750 §3.1, insufficient_scope).
+// checkScope is the check that verify.Guard adds (RFC 6750 §3.1, insufficient_scope).
 func checkScope(t *verify.Token, required verify.Scope) inspectedCheck {
 	check := inspectedCheck{Name: "scope", Result: checkOK}
 	switch {
 	case len(required) == 0:
-		check.Result, check.Reason = checkSkipped, "no scope was asked about"
+		check.Result, check.Reason = checkSkipped, "no scope was given"
 	case t == nil || t.Claims == nil:
-		check.Result, check.Reason = checkSkipped, "there is nothing to check, after what has failed"
+		check.Result, check.Reason = checkSkipped, "cannot be checked, since an earlier check failed"
 	case !t.Scope.Includes(required):
-		check.Result, check.Reason = checkFail, "the token lacks a scope that is required"
+		check.Result, check.Reason = checkFail, "the token does not have the required scope"
 	}
 	return check
 }

@@ -11,18 +11,18 @@ type keyList struct {
 	Keys []keys.Info `json:"keys"`
 }
 
-// listKeys returns the signing keys: what is published of them, and their times.
+// listKeys returns the signing keys: their public parts, and their times.
 func listKeys(r *request) (any, error) {
 	return keyList{r.server.Server().Keys.Current().List()}, nil
 }
 
-// rotateKeys makes the next key the active one, and returns the keys as they are then.
+// rotateKeys makes the next key the active one. The answer has the keys after that.
 func rotateKeys(r *request) (any, error) {
 	force := false
 	if text := r.URL.Query().Get("force"); text != "" {
 		var err error
 		if force, err = strconv.ParseBool(text); err != nil {
-			return nil, refuse(http.StatusBadRequest, "force: it is true or false")
+			return nil, refuse(http.StatusBadRequest, "force: must be true or false")
 		}
 	}
 	if err := r.server.Server().Keys.Rotate(r.Context(), force); err != nil {
@@ -31,7 +31,7 @@ func rotateKeys(r *request) (any, error) {
 	return listKeys(r)
 }
 
-// withdrawKey takes a key off the ring, and returns the keys as they are then.
+// withdrawKey withdraws a key. The answer has the keys after that.
 func withdrawKey(r *request) (any, error) {
 	if err := r.server.Server().Keys.Withdraw(r.Context(), r.id); err != nil {
 		return nil, err

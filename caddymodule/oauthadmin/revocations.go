@@ -10,16 +10,16 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// revocation names the access tokens to revoke: one of its members is set.
+// revocation is the request to revoke access tokens. One of its members is set.
 type revocation struct {
-	Token    string `json:"token,omitempty"`     // one token, by its text: for whoever has not read its jti
-	JTI      string `json:"jti,omitempty"`       // one token, and what it was exchanged for
-	GrantID  string `json:"grant_id,omitempty"`  // all that came of one authorization: for an API token, its id
-	ClientID string `json:"client_id,omitempty"` // all that a client has got so far
-	Subject  string `json:"sub,omitempty"`       // all that are about a subject so far
+	Token    string `json:"token,omitempty"`     // the text of one token
+	JTI      string `json:"jti,omitempty"`       // one token, and those that it was exchanged for
+	GrantID  string `json:"grant_id,omitempty"`  // those of one authorization or API token
+	ClientID string `json:"client_id,omitempty"` // those that a client was issued until now
+	Subject  string `json:"sub,omitempty"`       // those that were issued for a subject until now
 }
 
-// revokeTokens revokes access tokens (RFC 7009 §2.1): this process refuses them when it has answered.
+// revokeTokens revokes access tokens. This process refuses them from its answer on.
 func revokeTokens(r *request) (_ any, err error) {
 	var in revocation
 	if err := r.read(&in); err != nil {
@@ -61,10 +61,11 @@ func (in *revocation) count() (n int) {
 	return n
 }
 
-// tokenID returns the jti of an access token that this server signed, whether it is still good or not.
+// tokenID returns the jti of an access token that this server has signed, whether it is still valid
+// or not.
 func (r *request) tokenID(text string) (string, error) {
 	if state.IsAPIToken(text) {
-		return "", refuse(http.StatusBadRequest, "token: this is an API token, which is revoked by its id: the part between the first and the second underscore")
+		return "", refuse(http.StatusBadRequest, "token: this is an API token; revoke it by its id, the part between the first and the second underscore")
 	}
 	trusted := r.server.Server().Trusted()
 	trusted.InsecureAnyAudience = true
@@ -75,7 +76,7 @@ func (r *request) tokenID(text string) (string, error) {
 	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: text})
 	signed := slices.ContainsFunc(checks, func(c verify.Check) bool { return c.Name == "signature" && c.Err == nil && !c.Skipped })
 	if !signed || token.ID == "" {
-		return "", refuse(http.StatusBadRequest, "token: it is no access token of this server, or was signed by a key that is gone")
+		return "", refuse(http.StatusBadRequest, "token: is not an access token of this server, or its key is gone")
 	}
 	return token.ID, nil
 }

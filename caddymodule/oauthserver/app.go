@@ -11,16 +11,18 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
-// App holds the OAuth 2.0 authorization servers of this process. Each is an issuer with keys, clients and a store of its own.
+// App holds the OAuth 2.0 authorization servers of this process. Each is an issuer with its own
+// keys, clients and store.
 //
-// The handlers oauth_token and oauth_verify refer to a server by its name, and to "default" where they name none.
+// The handlers oauth_token and oauth_verify refer to a server by its name; without a name they mean
+// "default".
 type App struct {
 	// The servers by name. Names are made of lower-case letters, digits, "-" and "_".
 	Servers map[string]*AuthorizationServer `json:"servers,omitempty"`
 
 	ctx     caddy.Context
-	settled chan struct{} // closed at the end of Start
-	failure error         // of Start; read it when settled is closed
+	settled chan struct{} // closed when Start returns
+	failure error         // the error of Start; read it only after settled is closed
 }
 
 func init() {
@@ -28,7 +30,7 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("oauth_server", parseServer)
 }
 
-// DefaultName is the name of the server that was given none.
+// DefaultName is the name of a server that is configured without one.
 const DefaultName = "default"
 
 // CaddyModule returns the Caddy module information.
@@ -39,7 +41,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets the servers up. Nothing is opened, generated or written before Start.
+// Provision sets up the servers. It opens, generates and writes nothing: Start does.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.settled = ctx, make(chan struct{})
 	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration, endpointRequests, endpointDuration); err != nil {
@@ -52,7 +54,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		s := a.Servers[name]
 		if s == nil {
-			return fmt.Errorf("server %q: it has no configuration", name)
+			return fmt.Errorf("server %q: the configuration must not be null", name)
 		}
 		if err := s.provision(ctx, a, name); err != nil {
 			return fmt.Errorf("server %q: %w", name, err)
@@ -65,7 +67,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Start opens the stores and loads the signing keys, making the first ones where there are none.
+// Start opens the stores and loads the signing keys, and generates the first ones where there are
+// none.
 func (a *App) Start() error {
 	defer close(a.settled)
 	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
@@ -77,11 +80,12 @@ func (a *App) Start() error {
 	return nil
 }
 
-// ready returns when Start has ended, or is not going to. Caddy starts its apps in no particular order, so that requests may come before, also
-// to a configuration that fails to start: they must not be held for ever, since Caddy then waits for them.
+// ready returns when Start has returned, or never will. Caddy starts its apps in no particular
+// order, so requests may come before Start, even to a configuration that fails to start. They must
+// not wait for ever, since Caddy waits for them in turn.
 func (a *App) ready(ctx context.Context) error {
 	select {
-	case <-a.settled: // nearly always, and then whoever has left meanwhile is no matter for here
+	case <-a.settled: //  nearly always; then it does not matter whether ctx is done
 		return a.failure
 	default:
 	}
@@ -95,10 +99,11 @@ func (a *App) ready(ctx context.Context) error {
 	}
 }
 
-// Stop does nothing: what runs in the background ends with the context, and stores close in Cleanup.
+// Stop does nothing. What runs in the background ends with the context, and Cleanup closes the
+// stores.
 func (*App) Stop() error { return nil }
 
-// Cleanup gives back the stores, which close unless a newer configuration uses them too.
+// Cleanup releases the stores. They close unless a newer configuration uses them too.
 func (a *App) Cleanup() error {
 	var first error
 	for _, s := range a.Servers {
@@ -124,7 +129,8 @@ func (a *App) Server(name string) (*AuthorizationServer, error) {
 	return s, nil
 }
 
-// Lookup returns a server for a handler that is being provisioned. The error wraps caddy.ErrNotConfigured where there is no oauth_server at all.
+// Lookup returns a server for a handler that is being provisioned. The error wraps
+// caddy.ErrNotConfigured where there is no oauth_server at all.
 func Lookup(ctx caddy.Context, name string) (*AuthorizationServer, error) {
 	app, err := ctx.AppIfConfigured("oauth_server")
 	if err != nil {
@@ -133,7 +139,8 @@ func Lookup(ctx caddy.Context, name string) (*AuthorizationServer, error) {
 	return app.(*App).Server(name)
 }
 
-// CheckName says what is wrong with the name of a server, which is a part of file names and keys.
+// CheckName returns an error if a name cannot be that of a server. Names become part of file names
+// and of keys in the store.
 func CheckName(name string) error {
 	for _, c := range []byte(name) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
@@ -146,7 +153,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-var errName = errors.New("a name is made of lower-case letters, digits, - and _")
+var errName = errors.New("a name must have 1 to 64 lower-case letters, digits, - and _")
 
 // Interface guards
 var (

@@ -13,11 +13,12 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
-// parseServer reads the global option oauth_server, which may be repeated with another name. Syntax:
+// parseServer reads the global option oauth_server. It may be repeated with another name. Syntax:
 //
 //	oauth_server [<name>] {
 //	    issuer              <url>
-//	    store               bolt [<path>] | redis <url> | postgres <dsn> | memory [<max_records>] | <module> …
+//	    store               bolt [<path>] | memory [<max_records>] | redis <url> |
+//	                        postgres <dsn> | <module> …
 //	    access_token_ttl    <duration>
 //	    signing_alg         <alg>
 //	    signing_key         <path> [active]
@@ -43,10 +44,10 @@ func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 		name = d.Val()
 	}
 	if d.NextArg() {
-		return nil, d.Err("oauth_server takes one argument at most, its name")
+		return nil, d.Err("oauth_server takes at most one argument, its name")
 	}
-	if CheckName(name) != nil {
-		return nil, d.Errf("the name %q is not made of lower-case letters, digits, - and _", name)
+	if err := CheckName(name); err != nil {
+		return nil, d.Errf("oauth_server %q: %w", name, err)
 	}
 	if app.Servers[name] != nil {
 		return nil, d.Errf("oauth_server %s is given twice", name)
@@ -61,7 +62,7 @@ func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 
 // UnmarshalCaddyfile reads the block of one server; see parseServer for the syntax.
 func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	block := *d // stays where the block begins
+	block := *d // stays at the beginning of the block
 	err := adapt.Block(d, func(option string) error {
 		switch option {
 		case "issuer":
@@ -86,7 +87,7 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := adapt.Some(d, &s.CORSOrigins); err != nil {
 				return err
 			}
-			return adapt.Located(d, checkOrigins(s.CORSOrigins)) // no placeholder is resolved there
+			return adapt.Located(d, checkOrigins(s.CORSOrigins)) // no placeholder is resolved in it
 		case "client":
 			return s.parseClient(d)
 		case "grant":

@@ -11,7 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// A request that comes before Start waits for it, but not for ever: not beyond the request, the configuration, or a failure.
+// A request that comes before Start waits for it, but no longer than until the request or the
+// configuration ends, or Start fails.
 func TestReady(t *testing.T) {
 	failure := errors.New("the disk is full")
 	stopped := errors.New("stopped")
@@ -46,7 +47,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// Before Start opens the store, whoever asks for it is told to come back.
+// Until Start has opened it, the store is unavailable.
 func TestEngineIsUnavailableUntilItIsOpen(t *testing.T) {
 	s := &AuthorizationServer{shared: new(shared)}
 	if _, err := s.Engine(); !errors.Is(err, store.ErrUnavailable) {

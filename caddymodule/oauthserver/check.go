@@ -13,22 +13,23 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
 
-// check refuses what is missing, and parts that contradict each other.
+// check returns an error if something is missing, or if two parts contradict each other.
 func (s *AuthorizationServer) check() error {
 	if s.Issuer == "" {
 		return errors.New("issuer is missing: the URL by which clients know the server, such as https://auth.example.com")
 	}
 	for _, c := range s.Clients {
 		if c != nil && s.TokenExchange == nil && c.May(grant.TokenExchangeType) {
-			return fmt.Errorf("client %q has the grant token_exchange, and the oauth_server has no token_exchange: "+
-				"add it, or take the grant away", c.ID)
+			return fmt.Errorf("client %q has the grant token_exchange, but the oauth_server has no token_exchange: "+
+				"add it, or remove the grant", c.ID)
 		}
 	}
 	return nil
 }
 
-// warnClients tells the operator what may be meant, but often is not. A secret expires without anybody touching the configuration, which must load the
-// day after as it did the day before; and a client that is not configured may have been added at run time.
+// warnClients logs what is probably a mistake, but not always. An expired secret is no error, since
+// a configuration must not stop loading from one day to the next; and exchange_from may name a
+// client that is added at run time.
 func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 	for i := range clients {
 		c := &clients[i]
@@ -45,12 +46,13 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 	}
 }
 
-// checkOrigins refuses what no browser would ever send as Origin (RFC 6454 §7): a slash at the end is the usual mistake.
+// checkOrigins returns an error if no browser would send such an Origin (RFC 6454 §7). The usual
+// mistake is a slash at the end.
 func checkOrigins(origins []string) error {
 	for _, origin := range origins {
 		if origin != "*" && !isOrigin(origin) {
-			return fmt.Errorf("cors_origins: %q is neither * nor an origin such as https://app.example.com: scheme and host in lower case, "+
-				"the port unless it is that of the scheme, and nothing else", origin)
+			return fmt.Errorf("cors_origins: %q must be * or an origin such as https://app.example.com: scheme and host in lower case, "+
+				"and the port if it is not the default of the scheme", origin)
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// What need not be a mistake is a warning, and loads.
+// What is not always a mistake is a warning, and loads.
 func TestWarnClients(t *testing.T) {
 	now := time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)
 	for _, row := range []struct {

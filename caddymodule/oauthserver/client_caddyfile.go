@@ -82,16 +82,16 @@ func checkOption(c *tokenep.Client) error {
 func parseSecret(d *caddyfile.Dispenser, server string, c *tokenep.Client) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 && (len(args) != 3 || args[1] != "expires") {
-		return d.Err("secret takes one value, and perhaps: expires <time>")
+		return d.Err("secret takes one value, optionally followed by: expires <time>")
 	}
 	if args[0] == "" {
-		return d.Err("the secret is empty")
+		return d.Err("the secret must not be empty")
 	}
 	var secret tokenep.Secret
 	var err error
 	if len(args) == 3 {
 		if secret.Expires, err = time.Parse(time.RFC3339, args[2]); err != nil {
-			return d.Err("a secret expires at a time such as 2030-01-31T00:00:00Z")
+			return d.Err("expires must be a time such as 2030-01-31T00:00:00Z")
 		}
 	}
 	if secret.Hash, err = adaptSecret(server, c.ID, args[0]); err != nil {

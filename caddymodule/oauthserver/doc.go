@@ -14,6 +14,7 @@
 //	metrics.go     the counters of the token endpoint
 //	*_caddyfile.go the grammar of what is configured in the file of that name
 //
-// The handlers oauth_token and oauth_verify, and the admin API, find a server by its name: Lookup and
-// App.Server. They ask Ready before they use it, since Caddy starts its apps in no particular order.
+// The handlers oauth_token and oauth_verify, and the admin API, find a server by its name: Lookup
+// and App.Server. They ask Ready before they use it, since Caddy starts its apps in no particular
+// order.
 package oauthserver

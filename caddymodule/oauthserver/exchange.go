@@ -8,27 +8,32 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
-// TokenExchange is which tokens the server takes in exchange for an access token (RFC 8693). Its own access tokens it always takes, from clients only.
+// TokenExchange says which tokens can be exchanged for an access token (RFC 8693). A client can
+// always exchange the server's own access tokens.
 type TokenExchange struct {
-	// Take an API token from whoever has it, with no client authenticated beside it. Default: a client must authenticate.
+	// Accept an API token without client authentication. Default: false, a client must
+	// authenticate.
 	Anonymous bool `json:"anonymous,omitempty"`
 
-	// Take API tokens: long-lived credentials of people and scripts. Default: there are none.
+	// Accept API tokens, which are long-lived credentials of people and scripts. Default: none.
 	APITokens *APITokenRules `json:"api_tokens,omitempty"`
 }
 
-// APITokenRules is the rules for API tokens, whose text is <prefix>_<id>_<secret><checksum>.
+// APITokenRules are the rules for API tokens. The text of a token is
+// <prefix>_<id>_<secret><checksum>.
 type APITokenRules struct {
-	// What the tokens begin with, so that people and secret scanners know them: a lower-case letter and up to 15 more letters or digits. Default: api.
+	// The prefix by which people and secret scanners recognize the tokens: a lower-case letter and
+	// up to 15 more letters or digits. Default: api.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How many live tokens one owner may have, up to 500. Default: 500.
+	// How many live tokens one owner may have, from 1 to 500. Default: 500.
 	MaxPerUser int `json:"max_per_user,omitempty"`
 
-	// The longest life of a token, which is also its life when none is asked for. Default: 730d.
+	// The longest lifetime of a token, and its lifetime where none is asked for. Default: 730d.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
-	// The token type identifiers (RFC 8693 §3) that mean an API token. Default: urn:tokenep:params:oauth:token-type:api_token.
+	// The token type identifiers (RFC 8693 §3) that mean an API token. Default:
+	// urn:tokenep:params:oauth:token-type:api_token.
 	TokenTypes []string `json:"token_types,omitempty"`
 }
 

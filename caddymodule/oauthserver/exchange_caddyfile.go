@@ -7,7 +7,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// parseTokenExchange reads what may be exchanged. Syntax:
+// parseTokenExchange reads which tokens can be exchanged. Syntax:
 //
 //	token_exchange {
 //	    anonymous

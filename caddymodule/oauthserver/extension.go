@@ -15,9 +15,9 @@ import (
 // Extension is what a module of the namespace oauth_server.grants implements: a grant that another
 // plugin brings.
 type Extension interface {
-	// Extend adds to the configuration of the library's server what the module brings. It is called
-	// while the configuration is provisioned, also for "caddy validate": it does no I/O. Store and
-	// Memory are set, and the store is open from the app's Start on.
+	// Extend adds what the module brings to the configuration of the library's server. It is called
+	// in Provision, also for "caddy validate", and must not write anything. Store and Memory are
+	// set; the store opens when the app starts.
 	Extend(c *server.Config) error
 }
 
@@ -51,7 +51,7 @@ func (s *AuthorizationServer) parseGrant(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// extend loads the grants of other plugins, which add to the configuration.
+// extend loads the grants that other plugins bring, and has them add to the configuration.
 func (s *AuthorizationServer) extend(ctx caddy.Context, c *server.Config) error {
 	if s.GrantsRaw == nil {
 		return nil

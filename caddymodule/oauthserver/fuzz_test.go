@@ -21,10 +21,11 @@ func adapt(text []byte) ([]byte, error) {
 	return adapted, err
 }
 
-// Whatever is in a Caddyfile: adapting it does not panic, what adapts does so to the same JSON again, and a literal secret is in neither the JSON nor
-// the error.
+// Whatever a Caddyfile contains: adapting it does not panic, adapting it again has the same result,
+// and neither the JSON nor the error shows a literal secret.
 func FuzzCaddyfile(f *testing.F) {
-	f.Cleanup(oauthserver.SetArgon2idCost("m=8,t=1,p=1")) // or else the fuzzer does nothing but hash
+	// Without this the fuzzer would do nothing but hash.
+	f.Cleanup(oauthserver.SetArgon2idCost("m=8,t=1,p=1"))
 	f.Add(`issuer https://auth.example.com
 		store bolt /var/lib/oauth.db
 		access_token_ttl 4h

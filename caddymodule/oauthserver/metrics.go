@@ -10,7 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// The collectors live as long as the process, so that counters go on over a reload. No label is a
+// The collectors live as long as the process, so that a reload resets no counter. No label is a
 // user, a client or a token: labels must have few values.
 var (
 	tokenRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -20,7 +20,7 @@ var (
 
 	tokenDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "token_duration_seconds",
-		Help:    "Time that the token endpoint took for a request, by server and grant.",
+		Help:    "Duration of requests to the token endpoint, by server and grant.",
 		Buckets: durationBuckets,
 	}, []string{"server", "grant"})
 
@@ -31,7 +31,7 @@ var (
 
 	endpointDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "endpoint_duration_seconds",
-		Help:    "Time that these endpoints took for a request, by server and endpoint.",
+		Help:    "Duration of requests to these endpoints, by server and endpoint.",
 		Buckets: durationBuckets,
 	}, []string{"server", "endpoint"})
 )

@@ -15,24 +15,26 @@ import (
 )
 
 var (
-	// One placeholder and nothing else: the rest would be a part of the secret in plain sight.
+	// One placeholder and nothing else: the rest would be a part of the secret in clear.
 	secretPlaceholder = regexp.MustCompile(`^\{(?:env|file)\.[^{}]+\}$`)
 
-	// The numbers of an argon2id hash are bounded, since argon2 panics without a round or a thread, and takes all the memory it is told to.
+	// The parameters of an argon2id hash are bounded: package argon2 panics if there is no round or
+	// no thread, and allocates as much memory as the hash says.
 	argon2idHash = regexp.MustCompile(`^\$argon2id\$v=19\$m=[1-9][0-9]{0,6},t=[1-9][0-9]{0,2},p=[1-9][0-9]{0,2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$`)
 	bcryptHash   = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
-	// What tokenep.HashSecret makes of a generated secret.
+	// The hash of a generated secret, from tokenep.HashSecret.
 	sha256Hash = regexp.MustCompile(`^\$sha256\$[A-Za-z0-9_-]{43}$`)
 )
 
 var (
-	errMixedSecret   = errors.New("a secret is a literal or one placeholder, not a mixture")
-	errBrokenHash    = errors.New("a secret begins like a hash and is none; make one with caddy hash-password")
-	errLiteralSecret = errors.New("secrets in JSON are hashes or placeholders; make a hash with caddy hash-password")
+	errMixedSecret   = errors.New("a secret must be a literal or one placeholder, not a mixture")
+	errBrokenHash    = errors.New("a secret begins like a hash but is not a valid one; make one with caddy hash-password")
+	errLiteralSecret = errors.New("secrets in JSON must be hashes or placeholders; make a hash with caddy hash-password")
 )
 
-// adaptSecret is what a secret of a Caddyfile becomes in JSON: a hash and a placeholder stay what they are, and everything else
-// becomes its hash. The same input always gives the same output. No error shows the value.
+// adaptSecret returns what a secret of a Caddyfile becomes in the JSON: a hash and a placeholder
+// stay as they are, and anything else is hashed. The same input always has the same result. No
+// error shows the value.
 func adaptSecret(server, client, value string) (string, error) {
 	if secretPlaceholder.MatchString(value) {
 		return value, nil
@@ -71,7 +73,8 @@ func resolveSecret(server, client, configured string) (string, error) {
 	return hash, err
 }
 
-// asHash returns the hash that value is, or "" when it is none. Caddy once wrote bcrypt hashes in base64, and still reads them so.
+// asHash returns value if it is a hash, and "" if it is not. A bcrypt hash may be in base64, which
+// Caddy once wrote and still reads.
 func asHash(value string) (string, error) {
 	if raw, err := base64.StdEncoding.DecodeString(value); err == nil && bcryptHash.Match(raw) {
 		return string(raw), nil
@@ -90,14 +93,14 @@ func asHash(value string) (string, error) {
 	return "", nil
 }
 
-// argon2idCost is what caddy hash-password spends by default: 46 MiB, one pass, one thread.
+// argon2idCost is the default of caddy hash-password: 46 MiB, one pass, one thread.
 var argon2idCost = "m=47104,t=1,p=1"
 
-// hashSecret hashes with argon2id. The salt comes from the names of server and client, so
-// that adapting a Caddyfile twice gives the same JSON and a reload that changes nothing is seen to change nothing.
+// hashSecret hashes with argon2id. The salt is derived from the names of server and client, so that
+// adapting a Caddyfile twice has the same result, and Caddy can see that a reload changes nothing.
 func hashSecret(server, client, secret string) (string, error) {
 	salt := sha256.Sum256([]byte("oauth_server\x00" + server + "\x00" + client))
-	// Decoding a hash is the one way to tell Caddy's module which salt and cost to use.
+	// Decoding a hash is the only way to tell Caddy's module which salt and cost to use.
 	pattern := fmt.Sprintf("$argon2id$v=19$%s$%s$%s", argon2idCost,
 		base64.RawStdEncoding.EncodeToString(salt[:16]), base64.RawStdEncoding.EncodeToString(make([]byte, 32)))
 	argon2id, _, err := caddyauth.DecodeHash([]byte(pattern))
@@ -108,8 +111,9 @@ func hashSecret(server, client, secret string) (string, error) {
 	return string(hash), err
 }
 
-// comparison returns how the slow hashes of the clients are compared, and one to compare with for a client that does not exist. Both
-// are nil when there are no slow hashes, and nobody is then made to wait for one.
+// comparison returns the function that compares slow hashes, and a decoy: the hash to compare with
+// where the client does not exist, so that timing does not tell. Both are nil if no client has a
+// slow hash.
 func comparison(clients []tokenep.Client) (compare func(hash, secret []byte) (bool, error), decoy []byte) {
 	for i := range clients {
 		for _, secret := range clients[i].Secrets {
@@ -125,7 +129,7 @@ func comparison(clients []tokenep.Client) (compare func(hash, secret []byte) (bo
 	return compare, decoy
 }
 
-// compareHash judges a secret by Caddy's own hash modules.
+// compareHash compares a secret with its hash, by Caddy's own hash modules.
 func compareHash(hash, secret []byte) (bool, error) {
 	if argon2idHash.Match(hash) {
 		return caddyauth.Argon2idHash{}.Compare(hash, secret)

@@ -18,7 +18,8 @@ const (
 	bcryptOfAntitiming   = "$2a$14$X3ulqf/iGxnf1k6oMZ.RZeJUoqI9PX2PM4rS5lkIKJXduLGXGPrt6"
 )
 
-// A literal becomes a hash that Caddy's own module reads: the same for the same client, and another for another.
+// A literal becomes a hash that Caddy's own module can read: always the same for a client, and
+// another for another client.
 func TestAdaptSecretLiteral(t *testing.T) {
 	adapted := func(server, client, secret string) string {
 		hash, err := adaptSecret(server, client, secret)
@@ -49,7 +50,8 @@ func TestAdaptSecretLiteral(t *testing.T) {
 	}
 }
 
-// What is a hash or a placeholder already stays what it is; what looks like either and is neither is an error without the value.
+// A hash or a placeholder stays as it is. What only looks like one is an error, which does not show
+// the value.
 func TestAdaptSecret(t *testing.T) {
 	generated := tokenep.HashSecret(marker)
 	for _, c := range []struct {
@@ -77,7 +79,8 @@ func TestAdaptSecret(t *testing.T) {
 	}
 }
 
-// A literal in JSON is refused; what a placeholder stands for is hashed in memory, unless it is a hash.
+// A literal in JSON is an error. The value of a placeholder is hashed in memory, unless it is a
+// hash.
 func TestResolveSecret(t *testing.T) {
 	t.Setenv("SECRET", marker)
 	t.Setenv("HASH", bcryptOfAntitiming)
@@ -106,7 +109,8 @@ func TestResolveSecret(t *testing.T) {
 	}
 }
 
-// The decoy costs what a real comparison costs, and there is none where no comparison is slow.
+// Comparing with the decoy takes as long as a real comparison. There is no decoy if no comparison
+// is slow.
 func TestComparison(t *testing.T) {
 	client := func(hashes ...string) (c tokenep.Client) {
 		for _, hash := range hashes {

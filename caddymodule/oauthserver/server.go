@@ -13,53 +13,67 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
-// AuthorizationServer is one OAuth 2.0 authorization server: an issuer of access tokens (RFC 6749, RFC 9068).
+// AuthorizationServer is one OAuth 2.0 authorization server: an issuer of access tokens (RFC 6749,
+// RFC 9068).
 type AuthorizationServer struct {
-	// The issuer identifier (RFC 8414 §2): the iss of every token, and the URL that the endpoints are derived from. An https URL without query and
-	// fragment; http is accepted for loopback hosts alone. It never comes from a request, so behind another proxy it is what clients see. Required.
-	// Placeholders such as {env.ISSUER} are resolved when the configuration is loaded.
+	// The issuer identifier (RFC 8414 §2): the iss of every token, and the URL from which the URLs
+	// of the endpoints are derived. It must be an https URL without query and fragment; http is
+	// accepted for loopback hosts only. It never comes from a request: behind another proxy, write
+	// the URL that clients see. Placeholders such as {env.ISSUER} are resolved when the
+	// configuration is loaded. Required.
 	Issuer string `json:"issuer,omitempty"`
 
-	// Where keys, run-time clients, API tokens and revocations are kept. Default: bolt, a file under Caddy's data directory.
+	// Where signing keys, run-time clients, API tokens and revocations are kept. Default: bolt,
+	// with a file under Caddy's data directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=oauth_server.stores inline_key=module"`
 
-	// The life of an access token. Default: 1h, also for 0. Short lives bound what a stolen token is good for.
+	// The lifetime of an access token. A stolen token is good for no longer than that. Default: 1h,
+	// also for 0.
 	AccessTokenTTL caddy.Duration `json:"access_token_ttl,omitempty"`
 
-	// The algorithm (RFC 7518 §3.1, RFC 8037) of new signing keys: ES256, ES384, ES512, EdDSA, RS256, PS256 and their larger kin. Default: ES256.
-	// After a change the old key goes on verifying until the last token it signed is dead.
+	// The algorithm (RFC 7518 §3.1, RFC 8037) of new signing keys: ES256, ES384, ES512, EdDSA,
+	// RS256, RS384, RS512, PS256, PS384 or PS512. After a change, the old key stays published until
+	// the last token that it signed has expired. Default: ES256.
 	SigningAlg string `json:"signing_alg,omitempty"`
 
-	// Signing keys in files, instead of keys that the server makes: one signs, all are published, and they turn over by loading a configuration with
-	// others. Keys that the server made before stay published until their tokens are dead.
+	// Signing keys in files, which replace the keys that the server generates. One of them signs,
+	// and all are published. To rotate them, load a configuration with other files. Keys that the
+	// server generated earlier stay published until their tokens have expired.
 	SigningKeys []SigningKey `json:"signing_keys,omitempty"`
 
-	// What signing keys are encrypted under in the store (AES-256-GCM): placeholders, {env.…} or {file.…}, for 32 random bytes in base64 or hex.
-	// The first one encrypts, each decrypts. To replace one, add the new one last on all machines, then put it first, then drop the old one. What is
-	// stored in clear is encrypted at the next start. Default: none, and signing keys are in clear.
+	// The keys that encrypt the signing keys in the store (AES-256-GCM). Each is a placeholder,
+	// {env.…} or {file.…}, for 32 random bytes in base64 or hex. The first one encrypts; all of
+	// them decrypt. To replace a key, first add the new one at the end on all machines, then move
+	// it to the front, then remove the old one. Signing keys that are stored in clear are encrypted
+	// at the next start. Default: none, and signing keys are stored in clear.
 	EncryptionKeys []string `json:"encryption_keys,omitempty"`
 
-	// How often revocations made on other machines are looked for, and so how long a token revoked there may still pass here: 10ms to 1s. Each time costs
-	// the store one read. Default: 250ms.
+	// How often the server looks for revocations that were made on other machines, from 10ms to 1s.
+	// A token that was revoked there is accepted here for no longer than that. Each look is one
+	// read of the store. Default: 250ms.
 	RevocationInterval caddy.Duration `json:"revocation_interval,omitempty"`
 
-	// For how long oauth_verify takes this server's tokens when revocations cannot be read from the store: after that it answers 503 until they can be.
-	// At least 5s. Default: for ever, with an error in the log, so that an outage of the store does not become one of everything behind oauth_verify.
+	// How long oauth_verify accepts this server's tokens while revocations cannot be read from the
+	// store, 5s or more. After that it answers 503 until they can be read again. Default: no limit,
+	// and errors in the log, so that an outage of the store is not an outage of everything behind
+	// oauth_verify.
 	RevocationMaxAge caddy.Duration `json:"revocation_max_age,omitempty"`
 
-	// The aud of a token that was asked for no resource in particular (RFC 9068 §3). Default: the issuer. Better give each client an audience.
+	// The aud of a token that was requested without a resource (RFC 9068 §3). It is better to give
+	// each client an audience. Default: the issuer.
 	Audience []string `json:"audience,omitempty"`
 
-	// The web origins whose scripts may call the token and revocation endpoints, such as https://app.example.com, or "*" for all. Default: none.
+	// The web origins (RFC 6454) whose scripts may call the token and revocation endpoints, such as
+	// https://app.example.com, or "*" for all. Default: none.
 	CORSOrigins []string `json:"cors_origins,omitempty"`
 
-	// The clients that are known from the configuration. Others may be added at run time.
+	// The clients of the configuration. Others may be added at run time.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
 	// Token exchange (RFC 8693). Default: not offered.
 	TokenExchange *TokenExchange `json:"token_exchange,omitempty"`
 
-	// Further grants by the names of their modules, which other plugins bring. Default: none.
+	// Grants that other plugins bring, by the names of their modules. Default: none.
 	GrantsRaw caddy.ModuleMap `json:"grants,omitempty" caddy:"namespace=oauth_server.grants"`
 
 	app       *App
@@ -67,23 +81,24 @@ type AuthorizationServer struct {
 	storeName string
 	poolKey   string
 	shared    *shared // nil until provisioned
-	released  bool    // the shared state is given back
+	released  bool    // the shared state has been released
 	core      *server.Server
 
-	takesOver bool // it has what it needs from the configuration before
-	volatile  bool // the store is in memory, and nobody else can read it
+	takesOver bool // the memory of an earlier configuration has all that it needs
+	volatile  bool // of the store: see StoreOpener
 }
 
-// RetryStart is when to ask again for a server that has not started.
+// RetryStart is how long a client should wait before it asks a server again that has not started.
 const RetryStart = 5 * time.Second
 
 // Name returns the name by which the handlers refer to the server.
 func (s *AuthorizationServer) Name() string { return s.name }
 
-// Server returns the library's server, which the configuration describes.
+// Server returns the library's server, which was made of the configuration.
 func (s *AuthorizationServer) Server() *server.Server { return s.core }
 
-// provision resolves and checks the configuration, and puts the server together without I/O.
+// provision resolves and checks the configuration and makes the server of it. It does not touch the
+// store.
 func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string) error {
 	s.app, s.name = app, name
 	config := server.Config{
@@ -136,7 +151,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	return nil
 }
 
-// start opens the store and loads the keys; both outlive it until ctx is done.
+// start opens the store and loads the keys. What runs in the background ends when ctx is done.
 func (s *AuthorizationServer) start(ctx context.Context) error {
 	if err := s.shared.open(); err != nil {
 		return fmt.Errorf("opening the store: %w", err)
@@ -145,8 +160,9 @@ func (s *AuthorizationServer) start(ctx context.Context) error {
 	return s.core.Start(ctx)
 }
 
-// Ready returns when the server can answer: at once when it takes over from an earlier configuration, which may fail to start without any request failing
-// for it, and else when the app has started.
+// Ready returns when the server can answer. That is at once if it takes over from an earlier
+// configuration: then no request fails even if this configuration fails to start. Otherwise it is
+// when the app has started. The error is that of the start, or of ctx.
 func (s *AuthorizationServer) Ready(ctx context.Context) error {
 	if s.takesOver {
 		return nil
@@ -154,7 +170,7 @@ func (s *AuthorizationServer) Ready(ctx context.Context) error {
 	return s.app.ready(ctx)
 }
 
-// cleanup gives the store back, once, however far provision got.
+// cleanup releases the store, once, however far provision got.
 func (s *AuthorizationServer) cleanup() error {
 	if s.shared == nil || s.released {
 		return nil

@@ -14,12 +14,13 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// pool holds what outlives a reload of the configuration: the new one starts before the old one stops.
+// pool holds what outlives a reload. The new configuration starts before the old one stops.
 var pool = caddy.NewUsagePool()
 
-// shared is the state that all configurations of a server share while at least one of them lives. It is keyed by the store and where its records are; the
-// default file and the memory store have the server's name in that. It is a store.Store that opens late: "caddy validate" provisions and never starts, and
-// must not leave a file behind.
+// shared is the state that all configurations of a server share, as long as there is one. Its key
+// in the pool is the name of the store's module and the location of the records; by default, the
+// name of the server is part of the location. It is a store.Store that is opened late: "caddy
+// validate" provisions a configuration and never starts it, and must not leave a file behind.
 type shared struct {
 	memory *server.Memory
 
@@ -27,13 +28,13 @@ type shared struct {
 	engine atomic.Pointer[engine]
 	opener func() (store.Store, error)
 
-	users atomic.Int64              // requests that are being served
+	users atomic.Int64              // requests in progress that may need the store
 	used  atomic.Pointer[time.Time] // when the last one ended
 }
 
 type engine struct{ store.Store }
 
-// acquireShared takes part in the shared state under a key, or makes it.
+// acquireShared returns the shared state of a key. It makes it if no configuration has it.
 func acquireShared(key string, opener func() (store.Store, error)) (*shared, error) {
 	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		return &shared{memory: server.NewMemory(time.Now), opener: opener}, nil
@@ -44,8 +45,8 @@ func acquireShared(key string, opener func() (store.Store, error)) (*shared, err
 	return value.(*shared), nil
 }
 
-// Use keeps the store open until done is called, for a request that may need it and that may be
-// served when the configuration has been replaced by another.
+// Use keeps the store open until done is called. It is for a request that may need the store, and
+// that Caddy may go on serving after it has replaced the configuration.
 func (s *AuthorizationServer) Use() (done func()) { return s.shared.use() }
 
 // Engine returns the store itself. The error wraps store.ErrUnavailable until the store is open.
@@ -56,7 +57,8 @@ func (s *AuthorizationServer) Engine() (store.Store, error) {
 	return nil, errNotOpen
 }
 
-// open opens the store unless an earlier configuration has. A failure is not remembered.
+// open opens the store unless an earlier configuration has done so. After a failure it may be
+// called again.
 func (s *shared) open() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +73,7 @@ func (s *shared) open() error {
 	return nil
 }
 
-// use notes a request that may need the store, until it calls done.
+// use counts a request that may need the store, until done is called.
 func (s *shared) use() (done func()) {
 	s.users.Add(1)
 	return func() {
@@ -82,14 +84,16 @@ func (s *shared) use() (done func()) {
 }
 
 const (
-	drainFor   = 5 * time.Second // a verb that waits for a database does so for three
+	drainFor   = 5 * time.Second // a verb waits for a database for up to 3 s
 	drainQuiet = 100 * time.Millisecond
 )
 
-// drain waits until no request needs the store any more. When a configuration with another store takes over, Caddy lets go of the old one while it still
-// serves requests, and perhaps gets some that were on their way: so there has to have been none for a moment.
+// drain waits until no request needs the store, for drainFor at most. When a configuration with
+// another store takes over, Caddy cleans up the old one while that still serves requests, and may
+// get a few more that were on their way. So drain returns only after drainQuiet without a request.
 func (s *shared) drain() {
-	for deadline := time.Now().Add(drainFor); time.Now().Before(deadline) && !caddy.Exiting(); time.Sleep(10 * time.Millisecond) {
+	deadline := time.Now().Add(drainFor)
+	for ; time.Now().Before(deadline) && !caddy.Exiting(); time.Sleep(10 * time.Millisecond) {
 		used := s.used.Load()
 		if s.users.Load() == 0 && (used == nil || time.Since(*used) > drainQuiet) {
 			return
@@ -97,7 +101,7 @@ func (s *shared) drain() {
 	}
 }
 
-// Destruct closes the store when the last configuration has let go of it.
+// Destruct closes the store after the last configuration has released it.
 func (s *shared) Destruct() error {
 	s.drain()
 	s.mu.Lock()

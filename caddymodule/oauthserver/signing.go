@@ -13,17 +13,19 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 )
 
-// SigningKey is a signing key that somebody else looks after.
+// SigningKey is a signing key in a file, which the operator generates and rotates.
 type SigningKey struct {
-	// A file with one private key: PEM (PKCS #8, PKCS #1 or SEC 1) or a JWK (RFC 7517 §4). It is read when the configuration is loaded. Required.
-	// The key is bound to the alg of the JWK; else to signing_alg where that fits, or to what is usual for its kind.
+	// A file with one private key: PEM (PKCS #8, PKCS #1 or SEC 1) or a JWK (RFC 7517 §4). It is
+	// read when the configuration is loaded. The algorithm is the alg of the JWK; without one,
+	// signing_alg if that fits the key, or the usual one for its type. Required.
 	Path string `json:"path,omitempty"`
 
-	// Sign with this key. The others are published alone. Default: the first key signs.
+	// Sign with this key; the others are only published. Default: the first key signs.
 	Active bool `json:"active,omitempty"`
 }
 
-// signingKeys reads the keys that are given; the one that signs comes first. No error shows more than the path of a file.
+// signingKeys reads the configured keys. The one that signs comes first. No error shows more than
+// the path of a file.
 func (s *AuthorizationServer) signingKeys() ([]*keys.Key, error) {
 	var list []*keys.Key
 	active := 0
@@ -38,7 +40,7 @@ func (s *AuthorizationServer) signingKeys() ([]*keys.Key, error) {
 		}
 		if given.Active {
 			if s.SigningKeys[active].Active {
-				return nil, errors.New("signing_key: two are active; one signs, and the others are published")
+				return nil, errors.New("signing_key: only one can be active; the others are published")
 			}
 			active = i
 		}
@@ -49,14 +51,15 @@ func (s *AuthorizationServer) signingKeys() ([]*keys.Key, error) {
 	}
 	list[0], list[active] = list[active], list[0]
 	if s.SigningAlg != "" && list[0].Algorithm != s.SigningAlg {
-		return nil, fmt.Errorf("signing_alg is %s, but the signing_key %s is for %s; leave signing_alg out", s.SigningAlg, s.SigningKeys[active].Path, list[0].Algorithm)
+		return nil, fmt.Errorf("signing_alg is %s, but the signing_key %s is for %s; remove signing_alg", s.SigningAlg, s.SigningKeys[active].Path, list[0].Algorithm)
 	}
 	return list, nil
 }
 
-var errLiteralEncryptionKey = errors.New("encryption_key takes one placeholder, {env.…} or {file.…}: the key itself would be shown by GET /config/")
+var errLiteralEncryptionKey = errors.New("encryption_key must be one placeholder, {env.…} or {file.…}: GET /config/ would show the key itself")
 
-// encryptionKeys resolves the keys that signing keys are encrypted under in the store. No error shows a value.
+// encryptionKeys resolves the keys that encrypt the signing keys in the store. No error shows a
+// value.
 func (s *AuthorizationServer) encryptionKeys() ([][]byte, error) {
 	var list [][]byte
 	for _, placeholder := range s.EncryptionKeys {
@@ -69,14 +72,15 @@ func (s *AuthorizationServer) encryptionKeys() ([][]byte, error) {
 		}
 		key := decodeEncryptionKey(strings.TrimSpace(text))
 		if len(key) != keys.EncryptionKeySize {
-			return nil, fmt.Errorf("encryption_key: %s is to be %d random bytes in base64 or hex, as openssl rand -base64 %[2]d makes them", placeholder, keys.EncryptionKeySize)
+			return nil, fmt.Errorf("encryption_key: %s must be %d random bytes in base64 or hex; make them with openssl rand -base64 %[2]d", placeholder, keys.EncryptionKeySize)
 		}
 		list = append(list, key)
 	}
 	return list, nil
 }
 
-// decodeEncryptionKey reads hex, and base64 in either alphabet with or without padding. Hex of the right length would be base64 of a wrong one.
+// decodeEncryptionKey decodes hex, or base64 in either alphabet, with or without padding. It tries
+// hex first: 64 hex digits are also base64, of 48 bytes.
 func decodeEncryptionKey(text string) []byte {
 	if key, err := hex.DecodeString(text); err == nil {
 		return key
@@ -89,9 +93,9 @@ func decodeEncryptionKey(text string) []byte {
 	return key
 }
 
-// warnOfClearKeys is for those who have not thought of it: whoever reads the store has the private keys.
+// warnOfClearKeys warns the operator that whoever can read the store has the private keys.
 func (s *AuthorizationServer) warnOfClearKeys() {
 	if len(s.EncryptionKeys) == 0 && len(s.SigningKeys) == 0 && !s.volatile {
-		s.core.Config.Logger.Warn("the private signing keys are in clear in the store; set encryption_key in oauth_server")
+		s.core.Config.Logger.Warn("private signing keys are stored in clear; set encryption_key in oauth_server")
 	}
 }

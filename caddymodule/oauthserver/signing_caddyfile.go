@@ -8,13 +8,13 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 func (s *AuthorizationServer) parseSigningKey(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 2 || args[0] == "" || len(args) == 2 && args[1] != "active" {
-		return d.Err("signing_key takes the path of a file, and perhaps the word active")
+		return d.Err("signing_key takes the path of a file, optionally followed by: active")
 	}
 	s.SigningKeys = append(s.SigningKeys, SigningKey{Path: args[0], Active: len(args) == 2})
 	return nil
 }
 
-// parseEncryptionKey reads one key, which can only be a placeholder. Syntax:
+// parseEncryptionKey reads one key, which must be a placeholder. Syntax:
 //
 //	encryption_key {env.<name>} | {file.<path>}
 func (s *AuthorizationServer) parseEncryptionKey(d *caddyfile.Dispenser) error {

@@ -40,7 +40,7 @@ func TestEncryptionKeysAreReadInTheirForms(t *testing.T) {
 	}
 }
 
-// JSON is as visible as a Caddyfile is once it is adapted.
+// The JSON configuration can be seen, as an adapted Caddyfile can.
 func TestLiteralEncryptionKeyInJSONIsRefused(t *testing.T) {
 	literal := strings.Repeat("00", 32)
 	for _, value := range []string{literal, "", "{env.A}" + literal, "{http.request.host}"} {

@@ -19,17 +19,17 @@ const StoreNamespace = "oauth_server.stores"
 // every store is, so that this package imports no engine.
 const defaultStore = "bolt"
 
-// StoreOpener is what a module of the namespace oauth_server.stores implements. A store that is also
-// an io.Closer is closed when no configuration uses it any longer.
+// StoreOpener is what a module of the namespace oauth_server.stores implements. A store that is
+// also an io.Closer is closed when no configuration uses it any longer.
 type StoreOpener interface {
-	// Locate says where the records of the named server are, in words that are the same for the same
-	// records. It does no I/O.
+	// Locate returns where the records of the named server are: a text that is the same for the
+	// same records, and contains no secret. It does no I/O.
 	Locate(server string) (location string, err error)
-	// Open opens the store at the location. It is called when the configuration starts, once for as
-	// many reloads as keep the location.
+	// Open opens the store at the location. It is called when the app starts, and not again as long
+	// as reloads keep the location.
 	Open(location string, logger *slog.Logger) (store.Store, error)
-	// Volatile reports whether the records are in the memory of this process alone: they end with it,
-	// and nobody else can read them.
+	// Volatile reports whether the records are only in the memory of this process: they end with
+	// it, and nobody else can read them.
 	Volatile() bool
 }
 
@@ -38,7 +38,7 @@ type StoreOpener interface {
 //	store <module> …
 func (s *AuthorizationServer) parseStore(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
-		return d.Err("store takes the name of a store, such as bolt or memory")
+		return d.Err("store takes the name of a module, such as bolt or memory")
 	}
 	name := d.Val()
 	module, err := caddyfile.UnmarshalModule(d, StoreNamespace+"."+name)
@@ -73,7 +73,7 @@ func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
 	}
 	module, ok := loaded.(StoreOpener)
 	if !ok {
-		return fmt.Errorf("module %T is no store", loaded)
+		return fmt.Errorf("module %T does not implement oauthserver.StoreOpener", loaded)
 	}
 	s.volatile = module.Volatile()
 	location, err := module.Locate(s.name)

@@ -42,7 +42,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("oauth_verify takes no argument; its options go into its block")
 	}
-	block := *d // stays where the block begins
+	block := *d // stays at the beginning of the block
 	err := adapt.Block(d, func(option string) error {
 		if err := h.parseOption(d, option); err != nil {
 			return err
@@ -86,7 +86,8 @@ func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
 	}
 }
 
-// check puts together what is known so far, with an issuer in the place of those that are known later.
+// check makes a guard of the options that are known so far, with an issuer in place of those that
+// are loaded later.
 func (h *Handler) check() error {
 	realm := ""
 	if adapt.IsLiteral(h.Realm) {
@@ -96,13 +97,13 @@ func (h *Handler) check() error {
 	return err
 }
 
-// anyIssuer completes an issuer whose keys and audience are not known yet.
+// anyIssuer completes an issuer whose keys and audience are not loaded yet.
 func anyIssuer(issuer verify.TrustedIssuer) verify.Config {
 	issuer.Keys, issuer.InsecureAnyAudience = new(verify.StaticKeys), true
 	return verify.Config{Issuers: []verify.TrustedIssuer{issuer}}
 }
 
-// flag returns the option of that name which has no arguments, or nil.
+// flag returns the option without arguments that has that name, or nil.
 func (h *Handler) flag(option string) *bool {
 	switch option {
 	case "optional":
@@ -130,7 +131,7 @@ func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseIssuer reads an issuer that is not of this process. Syntax:
+// parseIssuer reads an issuer that is not in this process. Syntax:
 //
 //	issuer <url> {
 //	    jwks_file  <path>
@@ -150,7 +151,7 @@ func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
 		}
 	}
 	h.Issuers = append(h.Issuers, t)
-	block := *d // stays where the block begins
+	block := *d // stays at the beginning of the block
 	err := adapt.Block(d, func(option string) error {
 		if err := t.parseOption(d, option); err != nil {
 			return err

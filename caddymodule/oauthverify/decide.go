@@ -15,7 +15,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// observe counts the decision, and logs a refusal: Caddy itself logs those at DEBUG only. No line shows a token.
+// observe counts the decision, and logs a refusal, which Caddy itself logs at level DEBUG only. No
+// line shows a token.
 func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time.Duration) {
 	count(h.label, result(r, t, err), took)
 	if err == nil {
@@ -38,7 +39,7 @@ func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time
 	h.logger.LogAttrs(r.Context(), level, "request denied", attrs...)
 }
 
-// result is the decision in one word, from a fixed list.
+// result returns the decision in one word, from a fixed list.
 func result(r *http.Request, t *verify.Token, err error) string {
 	if err == nil {
 		switch {
@@ -61,24 +62,26 @@ func result(r *http.Request, t *verify.Token, err error) string {
 	return refusal.Code
 }
 
-// public is a refusal without its cause, which is for the log alone: handle_errors may show {err.message} to the client.
+// public returns a refusal without its cause. handle_errors may show {err.message} to the client,
+// and the cause is only for the log.
 func public(err error) error {
 	refusal, ok := errors.AsType[*verify.Error](err)
 	if !ok {
-		return errors.New("the request could not be judged")
+		return errors.New("the request could not be verified")
 	}
 	shown := *refusal
 	shown.Cause, shown.Token = nil, nil
 	return &shown
 }
 
-// identify returns the request with the identity of the token: in its context, and in {http.auth.user.*}. Whatever an earlier
-// handler said about the user is gone, so that no two identities mix.
+// identify returns the request with the identity of the token, in its context and in
+// {http.auth.user.*}. It removes what an earlier handler has set there, so that two identities
+// never mix.
 func identify(r *http.Request, t *verify.Token) *http.Request {
 	ctx := r.Context()
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.DeleteByPrefix(userPlaceholder)
-		repl.Set(userPlaceholder+"id", t.Subject) // and not a claim of that name
+		repl.Set(userPlaceholder+"id", t.Subject) // even if there is a claim called id
 		if earlier, ok := ctx.Value(identityKey{}).(*identity); ok {
 			earlier.claims = t.Claims
 		} else {
@@ -92,12 +95,14 @@ func identify(r *http.Request, t *verify.Token) *http.Request {
 
 const userPlaceholder = "http.auth.user."
 
-// identity is the claims of the last guard that a request has passed. They are looked up as they are asked for, since most never are.
+// identity has the claims of the token that the last guard of a request has accepted. A placeholder
+// looks its claim up when it is used: most never are.
 type identity struct{ claims map[string]any }
 
 type identityKey struct{}
 
-// placeholder gives {http.auth.user.<claim>}. A claim is a value, which is never itself expanded.
+// placeholder returns the value of {http.auth.user.<claim>}. Placeholders in a value are not
+// expanded.
 func (i *identity) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, userPlaceholder)
 	if !ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// What an earlier handler said about the user does not mix with the token's claims.
+// What an earlier handler has set about the user does not mix with the claims of the token.
 func TestIdentifyReplacesAnother(t *testing.T) {
 	repl := caddy.NewReplacer()
 	repl.Set("http.auth.user.id", "root")

@@ -1,5 +1,5 @@
-// Package oauthverify is the Caddy module http.handlers.oauth_verify, which lets pass whoever has a
-// good access token, over verify.Guard.
+// Package oauthverify is the Caddy module http.handlers.oauth_verify, which passes on requests with
+// a valid access token, over verify.Guard.
 //
 //	handler.go    the handler
 //	caddyfile.go  the grammar of its directive

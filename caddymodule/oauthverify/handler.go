@@ -18,80 +18,91 @@ import (
 func init() {
 	caddy.RegisterModule(new(Handler))
 	httpcaddyfile.RegisterHandlerDirective("oauth_verify", parse)
-	// Behind whatever limits or authenticates first, and before all that answers.
+	// After handlers that limit or authenticate requests, and before those that answer them.
 	httpcaddyfile.RegisterDirectiveOrder("oauth_verify", httpcaddyfile.After, "forward_auth")
 }
 
-// Handler lets a request pass that bears a good access token (RFC 6750, RFC 9068), and refuses the others with 400, 401, 403 or 503 and
-// the challenge of RFC 6750 §3. Refusals are errors of Caddy, so that handle_errors can dress them up.
+// Handler passes on requests with a valid access token (RFC 6750, RFC 9068). It refuses all others
+// with status 400, 401, 403 or 503 and the challenge of RFC 6750 §3. A refusal is an error of
+// Caddy, so that handle_errors can format it.
 //
-// It trusts the oauth_server of the same process, with no request in between, or issuers whose keys are in a file, or both.
+// It trusts the oauth_server of the same process, without a request between the two, or issuers
+// whose keys are in a file, or both.
 //
-// After it {http.auth.user.id} is the subject of the token, and {http.auth.user.<claim>} each claim that is a string, a number or a boolean.
-// For an upstream, hand on X-User-Id from sub, X-Client-Id from client_id and X-Scope from scope, or what it already reads.
-// Such headers are removed from every request before they are set, and Authorization is removed afterwards.
+// Afterwards {http.auth.user.id} is the subject of the token, and {http.auth.user.<claim>} is each
+// claim that is a string, a number or a boolean. An upstream reads claims from request headers: for
+// example X-User-Id from sub, X-Client-Id from client_id and X-Scope from scope. A header that a
+// claim is written to is removed from every request first, and Authorization is removed at the end.
 type Handler struct {
-	// The name of the server of this process that is trusted. Default: "default" if there is one and no issuer is given.
+	// The name of the server of this process that is trusted. Default: "default" if no issuer is
+	// given.
 	Server string `json:"server,omitempty"`
 
 	// Other issuers that are trusted.
 	Issuers []*TrustedIssuer `json:"issuers,omitempty"`
 
-	// What this resource is called: one of these must be in aud (RFC 9068 §4). Required unless each issuer has its own, or insecure_any_audience is set.
+	// The names of this resource, one of which must be in aud (RFC 9068 §4). Required unless each
+	// issuer has its own audience, or insecure_any_audience is set.
 	Audience []string `json:"audience,omitempty"`
 
-	// Take tokens that were made for somebody else. Whoever gets such a token can use it here. Default: false.
+	// Accept tokens that were issued for other resources. Whoever receives such a token can use it
+	// here. Default: false.
 	InsecureAnyAudience bool `json:"insecure_any_audience,omitempty"`
 
-	// Scope tokens (RFC 6749 §3.3) of which a token needs all. Default: none.
+	// Scope tokens (RFC 6749 §3.3), all of which are required. Default: none.
 	Scope []string `json:"scope,omitempty"`
 
-	// Scope tokens of which a token needs at least one. Default: none.
+	// Scope tokens, at least one of which is required. Default: none.
 	AnyScope []string `json:"any_scope,omitempty"`
 
-	// Claims that are handed on as request headers. Default: none.
+	// Claims that are written to request headers. Default: none.
 	Headers []ClaimHeader `json:"headers,omitempty"`
 
-	// Further request headers that a client must not send; they are removed. Default: none.
+	// Further request headers to remove. Default: none.
 	Strip []string `json:"strip,omitempty"`
 
-	// The protection space that challenges name (RFC 9110 §11.5). Default: "api".
+	// The realm of the challenges (RFC 9110 §11.5). Default: "api".
 	Realm string `json:"realm,omitempty"`
 
-	// How far the clocks of issuer and proxy may be apart; at most 5m. Default: 30s.
+	// How much the clocks of issuer and proxy may differ, 5m at most. Default: 30s.
 	Leeway *caddy.Duration `json:"leeway,omitempty"`
 
-	// Let requests without a token pass, without an identity; a token that is not good is refused still. Default: false.
+	// Pass on requests that have no token. They have no identity. An invalid token is refused
+	// nevertheless. Default: false.
 	Optional bool `json:"optional,omitempty"`
 
-	// Hand the token on to what follows. Default: false, nothing behind the proxy sees it.
+	// Leave the token in the request. Default: false, what follows does not see it.
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
 
-	// Let the preflight requests of CORS pass, which browsers send without credentials. Default: false.
+	// Pass on the preflight requests of CORS, which browsers send without credentials. Default:
+	// false.
 	AllowPreflight bool `json:"allow_preflight,omitempty"`
 
-	// Take the token from a form too (RFC 6750 §2.2). Default: false.
+	// Accept a token in a form as well (RFC 6750 §2.2). Default: false.
 	FormToken bool `json:"form_token,omitempty"`
 
-	// Take the token from the query too (RFC 6750 §2.3), from where it gets into logs and histories (RFC 9700 §4.3.2). Default: false.
+	// Accept a token in the query as well (RFC 6750 §2.3). From there it gets into logs and
+	// histories (RFC 9700 §4.3.2). Default: false.
 	InsecureQueryToken bool `json:"insecure_query_token,omitempty"`
 
-	// The size of a token, in bytes, above which it is not looked at. Default: 8192.
+	// The largest size of a token, in bytes. Default: 8192.
 	MaxTokenSize int `json:"max_token_size,omitempty"`
 
 	guard  *verify.Guard
 	server *oauthserver.AuthorizationServer // nil when no server of this process is trusted
-	label  string                           // of the metrics
+	label  string                           // of metrics: the name of server
 	logger *slog.Logger
-	cached bool // holds a reference to the shared cache
+	cached bool // it holds a reference to the shared cache
 }
 
-// ClaimHeader hands a claim on as a request header.
+// ClaimHeader writes a claim to a request header.
 type ClaimHeader struct {
-	// The name of the header. What the client sends under it is removed, in any spelling. Required.
+	// The name of the header. Headers of that name in the request are removed, in any spelling.
+	// Required.
 	Header string `json:"header"`
 
-	// The claim, or a path of names joined with dots into nested objects. Of a list the elements are joined with commas. Required.
+	// The name of the claim, or a path of names joined with dots into nested objects. The elements
+	// of a list are joined with commas. Required.
 	Claim string `json:"claim"`
 }
 
@@ -105,7 +116,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds out whom to trust and puts the guard together.
+// Provision finds the trusted issuers and makes the guard.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Slogger()
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
@@ -129,7 +140,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return err
 }
 
-// assemble puts the guard together, or says what is wrong with it.
+// assemble makes the guard, or returns what is wrong with the options.
 func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, error) {
 	config.Leeway, config.MaxTokenSize = defaultLeeway, h.MaxTokenSize
 	if h.Leeway != nil {
@@ -157,17 +168,17 @@ func checkRealm(realm string) error {
 	return (&verify.Guard{Verifier: new(verify.Verifier), Realm: realm}).Validate()
 }
 
-// warn tells the operator what was loosened.
+// warn logs what the configuration has loosened.
 func (h *Handler) warn() {
 	if h.InsecureAnyAudience {
-		h.logger.Warn("insecure_any_audience: tokens that were made for other resources are taken here")
+		h.logger.Warn("insecure_any_audience: tokens that were issued for other resources are accepted")
 	}
 	if h.InsecureQueryToken {
 		h.logger.Warn("insecure_query_token: tokens in URLs get into logs and histories")
 	}
 }
 
-// Cleanup gives back the shared cache, once, however far Provision got.
+// Cleanup releases the shared cache, once, however far Provision got.
 func (h *Handler) Cleanup() error {
 	if !h.cached {
 		return nil
@@ -177,7 +188,7 @@ func (h *Handler) Cleanup() error {
 	return err
 }
 
-// ServeHTTP decides about the request.
+// ServeHTTP passes the request on or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	start := time.Now()
 	w = h.guard.Private(w, r)
@@ -186,8 +197,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		status := h.guard.WriteRefusal(w.Header(), err)
 		if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
-			// Whoever waits for 100 Continue keeps the body to itself (RFC 9110 §10.1.1). Without this the answer would wait for the body, to use
-			// the connection again, since Caddy wraps the body by which net/http knows.
+			// A client that waits for 100 Continue does not send the body (RFC 9110 §10.1.1). To
+			// use the connection again, net/http would wait for the body before it answers: it does
+			// not see that nobody has read it, since Caddy wraps it.
 			w.Header().Set("Connection", "close")
 		}
 		return caddyhttp.Error(status, public(err))
@@ -198,7 +210,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
-// admit asks the guard, once the keys are there.
+// admit asks the guard as soon as the keys are loaded.
 func (h *Handler) admit(r *http.Request) (*verify.Token, error) {
 	if h.server != nil {
 		if err := h.server.Ready(r.Context()); err != nil {

@@ -14,29 +14,32 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// TrustedIssuer is an authorization server elsewhere whose tokens are good here.
+// TrustedIssuer is an authorization server elsewhere, whose tokens are accepted.
 type TrustedIssuer struct {
-	// The issuer identifier: iss must be the same bytes. Required.
+	// The issuer identifier. iss must be equal to it, byte for byte. Required.
 	Issuer string `json:"issuer"`
 
-	// A file with its JWK Set (RFC 7517 §5). It is read again when it changes; a broken new version leaves the old one in force. Required.
+	// A file with its JWK Set (RFC 7517 §5). It is read again when it changes; while the new
+	// version is broken, the old one stays in use. Required.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
-	// What this resource is called by that issuer. Default: the audience of the handler.
+	// The names of this resource in tokens of the issuer. Default: the audience of the handler.
 	Audience []string `json:"audience,omitempty"`
 
-	// The algorithms that are taken, of those that its keys are for. Default: all of them.
+	// The algorithms that are accepted, of those that its keys are for. Default: all of them.
 	Algorithms []string `json:"algorithms,omitempty"`
 
-	// The values of typ that are taken. Default: at+jwt alone (RFC 9068 §4). An issuer that does not follow that RFC may need JWT; its ID tokens can then
-	// pass for access tokens unless the audience tells them apart.
+	// The values of typ that are accepted. Default: at+jwt alone (RFC 9068 §4). An issuer that does
+	// not follow that RFC may need JWT; then an ID token is accepted as an access token, unless its
+	// audience is another.
 	Types []string `json:"types,omitempty"`
 
-	// Take tokens without kid, if the issuer has one key only. Default: false.
+	// Accept tokens without kid, if the issuer has only one key. Default: false.
 	AllowMissingKID bool `json:"allow_missing_kid,omitempty"`
 }
 
-// trusted returns every issuer that the guard trusts, and remembers the server of this process among them.
+// trusted returns the issuers that the handler trusts. If the server of this process is one of
+// them, it sets h.server.
 func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	audience, err := adapt.ResolveAll("audience", h.Audience)
 	if err != nil {
@@ -58,7 +61,7 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	}
 	for _, t := range h.Issuers {
 		if t == nil {
-			return nil, errors.New("an issuer without configuration")
+			return nil, errors.New("an issuer must not be null")
 		}
 		issuer, err := h.foreign(ctx, t, audience)
 		if err != nil {
@@ -69,7 +72,8 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	return issuers, nil
 }
 
-// foreign reads the keys of an issuer, so that a wrong file is known at once and not with the first request.
+// foreign returns an issuer that is not in this process. It loads the keys, so that a wrong file is
+// an error now and not at the first request.
 func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.TrustedIssuer, err error) {
 	issuer = t.trust()
 	issuer.Audience, issuer.InsecureAnyAudience = audience, h.InsecureAnyAudience
@@ -97,15 +101,16 @@ func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string
 	return issuer, nil
 }
 
-// trust returns what is known of the issuer without resolving placeholders, and without reading its keys.
+// trust returns the issuer without resolving placeholders and without its keys.
 func (t *TrustedIssuer) trust() verify.TrustedIssuer {
 	return verify.TrustedIssuer{Name: t.Issuer, Algorithms: t.Algorithms, Types: t.Types, AllowMissingKeyID: t.AllowMissingKID}
 }
 
-var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not taken here: " +
-	"what this API is called in aud, such as https://api.example.com/orders")
+var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not accepted: " +
+	"the name of this API in aud, such as https://api.example.com/orders")
 
-// checkAudience wants each issuer to have an audience, its own or that of the handler.
+// checkAudience returns an error if an issuer has no audience, neither its own nor that of the
+// handler.
 func (h *Handler) checkAudience() error {
 	if len(h.Audience) > 0 || h.InsecureAnyAudience {
 		return nil
@@ -121,24 +126,27 @@ func (h *Handler) checkAudience() error {
 	return nil
 }
 
-// pool has the cache of the guards that trust no server of this process. It outlives a reload.
+// pool holds what outlives a reload: the cache that guards share which trust no server of this
+// process.
 var pool = caddy.NewUsagePool()
 
-// sharedCacheKey is the place in the pool of the cache of guards that trust no server of this process.
+// sharedCacheKey is the key of that cache.
 type sharedCacheKey struct{}
 
-// sharedCache is a cache of proven tokens, which needs no closing.
+// sharedCache is a cache of verified tokens.
 type sharedCache struct{ *verify.Cache }
 
-// Destruct does nothing.
+// Destruct does nothing: a cache holds only memory.
 func (sharedCache) Destruct() error { return nil }
 
-// cache returns the cache of proven tokens: that of the server, which puts into it what it mints, or else the one that all other guards share.
+// cache returns the cache of verified tokens. It is that of the server of this process, which adds
+// the tokens that it issues, or else the one that all other guards share.
 func (h *Handler) cache() *verify.Cache {
 	if h.server != nil {
 		return h.server.Server().Config.Memory.Cache
 	}
-	value, _, _ := pool.LoadOrNew(sharedCacheKey{}, func() (caddy.Destructor, error) { // it cannot fail
+	// It cannot fail.
+	value, _, _ := pool.LoadOrNew(sharedCacheKey{}, func() (caddy.Destructor, error) {
 		return sharedCache{verify.NewCache(server.CachedTokens, time.Now)}, nil
 	})
 	h.cached = true

@@ -6,22 +6,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The collectors live as long as the process, so that counters go on over a reload. No label is ever
-// a user, a client or a token: labels have few values.
+// The collectors live as long as the process, so that a reload resets no counter. No label is a
+// user, a client or a token: each label has few values.
 var (
 	verifyRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "verify_requests_total",
-		Help: "Decisions of oauth_verify, by trusted server (empty: none of this process) and result.",
+		Help: "Decisions of oauth_verify, by trusted server of this process (empty: none) and result.",
 	}, []string{"server", "result"})
 
 	verifyDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "verify_duration_seconds",
-		Help:    "Time that a decision of oauth_verify took, by trusted server.",
+		Help:    "Duration of decisions of oauth_verify, by trusted server of this process.",
 		Buckets: []float64{.000001, .0000025, .000005, .00001, .000025, .00005, .0001, .00025, .0005, .001, .005, .025, .1, 1},
 	}, []string{"server"})
 )
 
-// count counts a decision.
+// count counts a decision, and its duration.
 func count(server, result string, took time.Duration) {
 	verifyRequests.WithLabelValues(server, result).Inc()
 	verifyDuration.WithLabelValues(server).Observe(took.Seconds())

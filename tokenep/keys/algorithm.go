@@ -44,14 +44,6 @@ func Algorithms() []string {
 	return slices.Sorted(maps.Keys(algorithms))
 }
 
-// sameName returns one name for algorithms that are the same under two names (RFC 9864 §2.2).
-func sameName(alg string) string {
-	if alg == "Ed25519" {
-		return "EdDSA"
-	}
-	return alg
-}
-
 // saltAsHash is the salt length of RFC 7518 §3.5.
 var saltAsHash = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 

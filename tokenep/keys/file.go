@@ -11,11 +11,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 const (
@@ -32,7 +32,7 @@ const (
 // EdDSA). The id of a JWK is its kid, if it has one, so that tokens which another issuer has signed
 // with it stay valid; every other id is the thumbprint. No error shows the content.
 func ReadFile(path, algorithm string) (*Key, error) {
-	content, err := readFile(path, maxKeyFile)
+	content, err := verify.ReadKeyFile(path, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err) // the path is in it
 	}
@@ -46,19 +46,6 @@ func ReadFile(path, algorithm string) (*Key, error) {
 		return nil, fmt.Errorf("signing key %s: %w", path, err)
 	}
 	return key, nil
-}
-
-func readFile(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(content)) > limit {
-		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
-	}
-	return content, err
 }
 
 var (

@@ -51,7 +51,7 @@ func TestSignaturesAreVerifiedByAnotherLibrary(t *testing.T) {
 			t.Parallel()
 			for range 20 { // an r or s has leading zeros now and then
 				token := signed(t, k, `{"sub":"a"}`)
-				known := jwa.SignatureAlgorithm(sameName(alg))
+				known := jwa.SignatureAlgorithm(verify.CanonicalAlgorithm(alg))
 				if _, err := verifyToken(token, alg, known, k.Public()); err != nil {
 					t.Fatalf("%s: %v", token, err)
 				}

@@ -184,7 +184,7 @@ func (r *Ring) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, erro
 		set = r.Current()
 	}
 	key := set.byID[kid]
-	if key == nil || sameName(key.Algorithm) != sameName(alg) {
+	if key == nil || verify.CanonicalAlgorithm(key.Algorithm) != verify.CanonicalAlgorithm(alg) {
 		return nil, verify.ErrUnknownKey
 	}
 	return key.public, nil

@@ -3,6 +3,7 @@
 //	server.go  what an issuer is made of, and its start
 //	check.go   what a configuration is held to, part by part
 //	mount.go   which path leads to which endpoint
+//	revoke.go  which access tokens a revocation means
 //
 // There is no protocol here. A program without Caddy needs this package, a store, and http.ListenAndServe; the example is one.
 //

@@ -1,4 +1,5 @@
-// Command caddy is Caddy with its standard modules and this plugin, for development and for trying it out. A production build is made with xcaddy.
+// Command caddy is Caddy with its standard modules and this plugin, for development and for trying
+// it out. A production build is made with xcaddy.
 package main
 
 import (

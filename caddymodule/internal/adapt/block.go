@@ -90,7 +90,7 @@ func Choice(d *caddyfile.Dispenser, into *string, choices ...string) error {
 		return err
 	}
 	if !slices.Contains(choices, *into) {
-		return d.Errf("%s is one of %s", option, strings.Join(choices, ", "))
+		return d.Errf("%s must be one of %s", option, strings.Join(choices, ", "))
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func Duration(d *caddyfile.Dispenser, into *caddy.Duration, checks ...func(time.
 	}
 	duration, err := caddy.ParseDuration(text)
 	if err != nil || duration < 0 {
-		return d.Errf("%s: %q is no duration such as 30s, 4h or 730d", option, text)
+		return d.Errf("%s must be a duration such as 30s, 4h or 730d, not %q", option, text)
 	}
 	for _, check := range checks {
 		if err := check(duration); err != nil {
@@ -124,7 +124,7 @@ func Count(d *caddyfile.Dispenser, into *int) error {
 	}
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || n == 0 {
-		return d.Errf("%s: %q is no whole number from 1 on", option, text)
+		return d.Errf("%s must be a whole number, 1 or more, not %q", option, text)
 	}
 	*into = int(n)
 	return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Caddy decides who the client is: a header that anybody can send does not.
+// Caddy determines who the client is, not a header that anybody can send.
 func TestClientAddress(t *testing.T) {
 	for _, row := range []struct {
 		name string

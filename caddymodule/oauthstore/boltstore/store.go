@@ -15,10 +15,12 @@ import (
 
 func init() { caddy.RegisterModule(new(Store)) }
 
-// Store is the store bolt: it keeps everything in one file on this machine, which one process at a time can use. What was answered to a client is on disk.
+// Store keeps everything in one file on this machine, which one process at a time can use. What a
+// client has been told is on disk.
 type Store struct {
-	// The file. Default: oauth_server/<name of the server>.db under Caddy's data directory. It is created with mode 0600, and its directory with 0700.
-	// It holds the private signing keys: back it up as such. Placeholders are resolved when the configuration is loaded.
+	// The file. Default: oauth_server/<name of the server>.db under Caddy's data directory. It is
+	// created with mode 0600, and its directory with 0700. It contains the private signing keys:
+	// guard its backups as well. Placeholders are resolved when the configuration is loaded.
 	Path string `json:"path,omitempty"`
 }
 
@@ -42,7 +44,7 @@ func (b *Store) Locate(server string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// Open opens the file, or creates it.
+// Open opens the file. It creates the file if there is none.
 func (*Store) Open(location string, logger *slog.Logger) (store.Store, error) {
 	return bolt.Open(location, bolt.Options{Logger: logger})
 }

@@ -15,11 +15,12 @@ import (
 
 func init() { caddy.RegisterModule(new(Store)) }
 
-// Store is the store memory: it keeps everything in this process: keys, API tokens and run-time clients are gone when it ends, but survive a reload.
-// It is for trying things out.
+// Store keeps everything in the memory of this process. Signing keys, API tokens and run-time
+// clients survive a reload, but are gone when the process ends. It is for trying things out.
 type Store struct {
-	// How many records it holds. Default: 2097152. When it is full new ones are refused; what lives is never dropped.
-	// A change takes effect with the next start of Caddy, since a reload keeps the memory.
+	// How many records it holds. When it is full, new records are refused; none is dropped before
+	// it expires. A change takes effect when Caddy is started again, since a reload keeps the
+	// memory. Default: 2097152.
 	MaxRecords int `json:"max_records,omitempty"`
 }
 
@@ -39,7 +40,7 @@ func (m *Store) Validate() error {
 	return nil
 }
 
-// Locate gives each server a memory of its own.
+// Locate returns the name of the server: each has a memory of its own.
 func (*Store) Locate(server string) (string, error) { return server, nil }
 
 // Open returns an empty store.

@@ -15,12 +15,15 @@ import (
 
 func init() { caddy.RegisterModule(new(Store)) }
 
-// Store is the store postgres: it keeps everything in a table of PostgreSQL, which any number of machines can share. The records of each server have its name in them.
-// The table is made when it is first needed.
+// Store keeps everything in a table of PostgreSQL, which any number of machines can share. Each
+// record has the name of its server. The table is created when it is first needed.
 type Store struct {
-	// How to connect, as libpq has it: postgres://user:password@host:port/database?sslmode=verify-full, or host=… user=… password=… dbname=….
-	// Placeholders are resolved when the configuration is loaded, and the password must be one: {env.PGPASSWORD}, or {file./run/secrets/postgres}.
-	// It is encoded or quoted as need be; when a placeholder is all of the string, the password in it is encoded already.
+	// The connection string of libpq:
+	// postgres://user:password@host:port/database?sslmode=verify-full, or host=… user=… password=…
+	// dbname=…. Placeholders are resolved when the configuration is loaded. The password must be
+	// one, such as {env.PGPASSWORD} or {file./run/secrets/postgres}; it is URL-encoded or quoted
+	// when it is inserted. If one placeholder is the whole string, the password in it must be
+	// encoded already. Required.
 	DSN string `json:"dsn,omitempty"`
 
 	resolved string
@@ -42,7 +45,7 @@ func (p *Store) Locate(server string) (location string, err error) {
 	return location, err
 }
 
-// Open makes no connection yet: PostgreSQL may be away when Caddy starts.
+// Open does not connect yet: PostgreSQL may be unavailable when Caddy starts.
 func (p *Store) Open(_ string, logger *slog.Logger) (store.Store, error) {
 	return postgres.Open(context.Background(), p.resolved, postgres.Options{Namespace: p.server, Logger: logger})
 }

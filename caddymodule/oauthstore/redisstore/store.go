@@ -15,13 +15,17 @@ import (
 
 func init() { caddy.RegisterModule(new(Store)) }
 
-// Store is the store redis: it keeps everything in Redis 7 or Valkey, which any number of machines can share. The records of each server have keys of their own, by its name.
-// Set appendonly yes, appendfsync always and maxmemory-policy noeviction: with less, Redis may forget what was answered to a client.
+// Store keeps everything in Redis 7 or Valkey, which any number of machines can share. The keys of
+// its records begin with the name of the server. Set appendonly yes, appendfsync always and
+// maxmemory-policy noeviction: with less, Redis may forget what a client has been told.
 type Store struct {
-	// Where it is: redis://user:password@host:port/database, rediss:// for TLS, or unix://path/to/socket; with ?addr=host:port for further nodes of a
-	// cluster. Placeholders are resolved when the configuration is loaded, and the password must be one: {env.REDIS_PASSWORD}, or {file./run/secrets/redis}.
-	// It is encoded as a URL wants it; when a placeholder is all of the URL, the password in it is encoded already.
-	// With rediss:// the parameter ca_file=/path/to/ca.pem names the authorities to trust instead of the system's.
+	// The address: redis://user:password@host:port/database, rediss:// for TLS, or
+	// unix://path/to/socket; with ?addr=host:port for further nodes of a cluster. Placeholders are
+	// resolved when the configuration is loaded. The password must be one, such as
+	// {env.REDIS_PASSWORD} or {file./run/secrets/redis}; it is URL-encoded when it is inserted. If
+	// one placeholder is the whole URL, the password in it must be URL-encoded already. With
+	// rediss:// the parameter ca_file=/path/to/ca.pem names the certificate authorities to trust
+	// instead of the system's. Required.
 	URL string `json:"url,omitempty"`
 
 	resolved string
@@ -43,7 +47,7 @@ func (r *Store) Locate(server string) (location string, err error) {
 	return location, err
 }
 
-// Open makes no connection yet: Redis may be away when Caddy starts.
+// Open does not connect yet: Redis may be unavailable when Caddy starts.
 func (r *Store) Open(_ string, logger *slog.Logger) (store.Store, error) {
 	return redis.Open(context.Background(), r.resolved, redis.Options{Namespace: r.server, Logger: logger})
 }

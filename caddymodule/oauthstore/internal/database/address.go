@@ -17,8 +17,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 )
 
-// ReadAddress reads the address of a database, which is the argument of a store in a Caddyfile. It
-// refuses a password that everyone could read in the adapted configuration.
+// ReadAddress reads the argument of a store in a Caddyfile: the address of a database. A password
+// in clear is an error, since the adapted configuration would show it.
 func ReadAddress(d *caddyfile.Dispenser, into *string) error {
 	d.Next() // consume the name of the store
 	if err := adapt.One(d, into); err != nil {
@@ -27,15 +27,15 @@ func ReadAddress(d *caddyfile.Dispenser, into *string) error {
 	return adapt.Located(d, checkPassword(*into))
 }
 
-// errLiteralPassword is for configurations that would show a password in GET /config/ and in autosave.json. {$NAME} in a Caddyfile is one of them, since it
-// is replaced while the file is read.
+// errLiteralPassword is the error for a password in clear, which GET /config/ and autosave.json
+// would show. That includes {$NAME} in a Caddyfile, which is replaced while the file is read.
 var errLiteralPassword = errors.New("the password of a store must be a placeholder, such as {env.NAME} or {file.PATH}, not plain text")
 
-// passwordSetting is a password outside of the user's part of a URL, up to where it may end.
+// passwordSetting matches a password outside of the user's part of a URL, up to where it may end.
 var passwordSetting = regexp.MustCompile(`(?i)password\s*=\s*'?([^'\s&]*)`)
 
-// userPart returns where the user and password of a URL are. What is before the last @ is taken for them: a password that is not
-// encoded may have a slash, and must not be shown for that.
+// userPart returns where user and password are in a URL: between the scheme and the last @. A
+// password that is not encoded may contain a slash, and must not be shown because of that.
 func userPart(address string) (from, to int) {
 	scheme := strings.Index(address, "://")
 	to = strings.LastIndex(address, "@")
@@ -45,7 +45,8 @@ func userPart(address string) (from, to int) {
 	return scheme + 3, to
 }
 
-// checkPassword refuses an address with a password in plain sight. No error shows any of it.
+// checkPassword returns an error if the address has a password in clear. The error shows nothing of
+// the address.
 func checkPassword(address string) error {
 	from, to := userPart(address)
 	_, password, _ := strings.Cut(withoutPlaceholders(address[from:to]), ":")
@@ -64,11 +65,12 @@ var addressPlaceholder = regexp.MustCompile(`\{(?:env|file)\.[^{}]+\}`)
 
 func withoutPlaceholders(s string) string { return addressPlaceholder.ReplaceAllString(s, "") }
 
-// locationKey makes the digests of addresses worth nothing outside of this process.
+// locationKey is the key of the digests of addresses, which are worth nothing outside of this
+// process.
 var locationKey = rand.Text()
 
-// Locate resolves an address of a database. Its location has a digest in place of the address, so that another password is another
-// location, which a reload opens anew, and none can be seen.
+// Locate resolves the address of a database. The location contains a digest of the address: a
+// reload with another password opens the store anew, and the location does not show the password.
 func Locate(option, address, server string) (resolved, location string, err error) {
 	if address == "" {
 		return "", "", errors.New(option + " is missing")
@@ -98,13 +100,13 @@ func Locate(option, address, server string) (resolved, location string, err erro
 
 func keep(s string) string { return s }
 
-// encode is for the user's part of a URL, where a space is no +.
+// encode is for the user's part of a URL, where a space is %20 and not +.
 func encode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // quote is for the value of a setting, in quotes or not.
 func quote(s string) string { return strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) }
 
-// resolveEscaped replaces placeholders, each value escaped for where it stands.
+// resolveEscaped replaces placeholders, and escapes each value.
 func resolveEscaped(text string, escape func(string) string) (string, error) {
 	return caddy.NewReplacer().ReplaceFunc(text, func(name string, value any) (any, error) {
 		resolved := caddy.ToString(value)
