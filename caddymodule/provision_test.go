@@ -36,7 +36,7 @@ func TestProvisionErrors(t *testing.T) {
 		{"one file for two", "oauth_server {\nissuer https://a.example\nstore bolt %DIR%/x\n}\noauth_server b {\nissuer https://b.example\nstore bolt %DIR%/./x\n}", "", "the same store"},
 		{"no app for oauth_token", "", "%SITE% {\noauth_token\n}\n", "the global option oauth_server"},
 		{"no such server", good, "%SITE% {\noauth_token {\nserver other\n}\n}\n", `no oauth_server "other"`},
-		{"endpoint path", good, "%SITE% {\noauth_token {\njwks {env.WRONG}\n}\n}\n", "jwks {env.WRONG}: endpoint path"},
+		{"endpoint path", good, "%SITE% {\noauth_token {\npath jwks {env.WRONG}\n}\n}\n", "jwks {env.WRONG}: endpoint path"},
 		{"path of another endpoint", good, "%SITE% {\noauth_token {\njwks /oauth/token\n}\n}\n", "share a path"},
 		{"nobody to trust", "", guard("audience a"), "no issuer is trusted"},
 		{"server to trust", good, guard("server other\naudience a"), `no oauth_server "other"`},
@@ -63,30 +63,30 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 	server := func(more string) string {
 		return app(`"default":{"issuer":"https://a.example","store":{"module":"memory"},` + more + `}`)
 	}
-	client := func(more string) string { return server(`"clients":[{"id":"billing",` + more + `}]`) }
+	client := func(more string) string { return server(`"clients":[{"client_id":"billing",` + more + `}]`) }
 	token := func(more string) string { return handler(`{"handler":"oauth_token",` + more + `}`) }
 	guard := func(more string) string { return handler(`{"handler":"oauth_verify",` + more + `}`) }
-	const hash = `"secrets":[{"value":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}]`
+	const hash = `"secrets":[{"hash":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}]`
 	for _, row := range []struct{ name, apps, want string }{
 		{"issuer missing", app(`"default":{}`), `server "default": issuer is missing`},
 		{"issuer over http", app(`"default":{"issuer":"http://a.example"}`), `server "default": issuer "http://a.example": the scheme is https`},
 		{"algorithm", server(`"signing_alg":"HS256"`), "HS256"},
-		{"life", server(`"access_token_ttl":"500ms"`), "at least a second"},
+		{"life", server(`"access_token_ttl":"500ms"`), "a second at least"},
 		{"audience", server(`"audience":["a"` + strings.Repeat(`,"a"`, 64) + `]`), "audience"},
 		{"origin with a path", server(`"cors_origins":["https://app.example/"]`), "cors_origins"},
 		{"API token prefix", server(`"token_exchange":{"api_tokens":{"prefix":"De_mo"}}`), "prefix"},
 		{"API tokens of one user", server(`"token_exchange":{"api_tokens":{"max_per_user":501}}`), "501 is not between 1 and 500"},
 		{"API token type", server(`"token_exchange":{"api_tokens":{"token_types":["urn:ietf:params:oauth:token-type:jwt"]}}`), "never API tokens"},
-		{"default scope", client(`"scope":["a"],"default_scope":["b"]`), "default_scope"},
-		{"scope", client(`"scope":["a\\b"]`), `client "billing": scope:`},
-		{"scope by placeholder", client(`"scope":["{env.SCOPE}"]`), "{env.SCOPE} would not be resolved"},
-		{"method without secret", client(`"auth_method":"client_secret_basic"`), "needs a secret"},
-		{"secret and none", client(hash + `,"auth_method":"none"`), "auth_method none"},
-		{"life of a client", client(`"access_token_ttl":"500ms"`), "at least a second"},
-		{"grant without secret", client(`"grants":["client_credentials"]`), "needs a secret"},
-		{"grant without exchange", client(hash + `,"grants":["urn:ietf:params:oauth:grant-type:token-exchange"]`), "has no token_exchange"},
-		{"endpoint path", token(`"jwks":"keys"`), "begins with a slash"},
-		{"shared path", token(`"jwks":"/a","revocation":"/a"`), "share a path"},
+		{"default scope", client(hash + `,"scope":"a","default_scope":"b"`), "default_scope"},
+		{"scope", client(`"scope":"a\\b"`), `scope`},
+		{"scope by placeholder", client(`"scope":"{env.SCOPE}"`), "{env.SCOPE} would not be resolved"},
+		{"method without secret", client(`"token_endpoint_auth_method":"client_secret_basic"`), "needs a secret"},
+		{"secret and none", client(hash + `,"token_endpoint_auth_method":"none"`), "auth_method none"},
+		{"life of a client", client(hash + `,"access_token_ttl":"500ms"`), "a second at least"},
+		{"grant without secret", client(`"token_endpoint_auth_method":"none","grant_types":["client_credentials"]`), "needs a secret"},
+		{"grant without exchange", client(hash + `,"grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"]`), "has no token_exchange"},
+		{"endpoint path", token(`"paths":{"jwks":["keys"]}`), "must begin with a slash"},
+		{"shared path", token(`"paths":{"jwks":["/a"],"revocation":["/a"]}`), "share the path"},
 		{"no audience", guard(`"realm":"a"`), "an audience is required"},
 		{"no audience of an issuer", guard(`"issuers":[{"issuer":"https://idp.example","jwks_file":"a.json"}]`), "issuer https://idp.example: an audience is required"},
 		{"no key file", guard(`"audience":["a"],"issuers":[{"issuer":"https://idp.example"}]`), "jwks_file is missing"},
@@ -96,9 +96,9 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"scope of a guard by placeholder", guard(`"audience":["a"],"any_scope":["{env.SCOPE}"]`), "{env.SCOPE} would not be resolved"},
 		{"leeway", guard(`"audience":["a"],"leeway":"1h"`), "leeway"},
 		{"small tokens", guard(`"audience":["a"],"max_token_size":100`), "100 bytes"},
-		{"literal secret", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","secrets":[{"value":"` + marker + `"}]}]}`),
+		{"literal secret", app(`"default":{"issuer":"https://a.example","clients":[{"client_id":"billing","secrets":[{"hash":"` + marker + `"}]}]}`),
 			`client "billing": secrets in JSON must be hashes or placeholders`},
-		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"id":"billing","grants":["password"]}]}`), `grants: "password" is unknown`},
+		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"client_id":"billing","secrets":[{"hash":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}],"grant_types":["password"]}]}`), `unknown grant "password"`},
 		{"no client", app(`"default":{"issuer":"https://a.example","clients":[null]}`), "a client must not be null"},
 		{"no server", app(`"default":null`), "must not be null"},
 		{"name", app(`"../etc":{"issuer":"https://a.example"}`), "a name must have 1 to 64"},

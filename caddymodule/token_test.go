@@ -19,9 +19,9 @@ func TestEndpointsElsewhere(t *testing.T) {
 			json
 			ignore scope
 		}
-		jwks /keys
-		revocation /revoke
-		metadata /about
+		path jwks /keys
+		path revocation /revoke
+		path metadata /about
 	}
 	respond "passed through"
 }

@@ -67,14 +67,9 @@ type SubjectTokens interface {
 	Validate(ctx context.Context, r *Request, token string) (*Authorization, error)
 }
 
-// ErrOtherKind is the error of SubjectTokens.Validate for a token that is none of this kind.
+// ErrOtherKind is the error of SubjectTokens.Validate for a token that is not of this kind. It may come
+// with an InvalidRequest, which is the answer if no other kind knows the token.
 var ErrOtherKind = errors.New("the token is of another kind")
-
-// InvalidSubjectToken is the refusal of a subject or actor token (RFC 8693 §2.2.2). It is the same
-// for every fault of the token; the cause is for the log.
-func InvalidSubjectToken(cause error) *Error {
-	return InvalidRequest.Describe("the subject or actor token is not valid").Because(cause)
-}
 
 // Authorization is what a grant allows: whom the token is about, and the most that it may say.
 type Authorization struct {

@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -108,7 +107,7 @@ func (s *verification) checkSize() *Error {
 func (s *verification) checkForm() *Error {
 	parts, err := parseCompact(s.jwt)
 	if err != nil {
-		return invalid("the token is not a signed JWT", fmt.Errorf("%w: %w", ErrNotJWT, err))
+		return foreign(invalid("the token is not a signed JWT", err))
 	}
 	s.parts = parts
 	s.known |= theForm
@@ -139,7 +138,7 @@ func (s *verification) checkClaims() *Error {
 func (s *verification) checkIssuer() *Error {
 	issuer := s.issuers[s.token.Issuer]
 	if issuer == nil {
-		return invalid("the issuer of the token is not trusted here", ErrUntrustedIssuer)
+		return foreign(invalid("the issuer of the token is not trusted here", nil))
 	}
 	s.issuer = issuer
 	s.known |= theIssuer

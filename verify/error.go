@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -31,6 +30,10 @@ type Error struct {
 	RetryAfter time.Duration // with 503
 	Cause      error         // for the log
 	Token      *Token        // for the log: the verified token, if it was not enough
+
+	// Foreign says that the token is none of a trusted issuer: it is no JWT, or has another iss. It
+	// may be good elsewhere.
+	Foreign bool
 }
 
 func (e *Error) Error() string {
@@ -61,8 +64,8 @@ func unavailable(cause error) *Error {
 		RetryAfter: 5 * time.Second, Cause: cause}
 }
 
-// Causes of a refusal that say that a token is none for this verifier: it may be good elsewhere.
-var (
-	ErrNotJWT          = errors.New("not a signed JWT")
-	ErrUntrustedIssuer = errors.New("its issuer is not among the trusted ones")
-)
+// foreign marks the refusal of a token that is none of a trusted issuer.
+func foreign(e *Error) *Error {
+	e.Foreign = true
+	return e
+}

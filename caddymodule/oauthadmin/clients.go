@@ -65,7 +65,7 @@ func addClient(r *request) (any, error) {
 		return nil, err
 	}
 	if configured(r.server, in.ID) {
-		return nil, configuredClient(r.server, in.ID, "no other can be added under this id")
+		return nil, configuredClient(r.server, in.ID, "no other client can have this id")
 	}
 	if err := checkNewClient(r.server.Server(), &in); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func addClient(r *request) (any, error) {
 // removeClient removes a client; its access tokens are refused from then on (RFC 7592 §2.3).
 func removeClient(r *request) (any, error) {
 	if configured(r.server, r.id) {
-		return nil, configuredClient(r.server, r.id, "it is removed there")
+		return nil, configuredClient(r.server, r.id, "remove it there")
 	}
 	return nil, r.server.Server().Clients.Remove(r.Context(), r.id)
 }
@@ -102,19 +102,19 @@ func configuredClient(s *oauthserver.AuthorizationServer, id, consequence string
 func checkNewClient(s *server.Server, c *shownClient) error {
 	switch longest := s.Config.LongestTTL(); {
 	case c.ID == "":
-		return refuse(http.StatusBadRequest, "client_id: it is required")
+		return refuse(http.StatusBadRequest, "client_id: is required")
 	case len(c.GrantTypes) == 0:
-		return refuse(http.StatusBadRequest, "grant_types: at least one is required, or the client can do nothing")
+		return refuse(http.StatusBadRequest, "grant_types: at least one is required")
 	case slices.Contains(c.Audience, ""):
-		return refuse(http.StatusBadRequest, "audience: one is empty")
+		return refuse(http.StatusBadRequest, "audience: must not contain an empty value")
 	case time.Duration(c.AccessTokenTTL) > longest:
 		// Keys and revocations are kept for as long as the configuration lets tokens live, and no longer.
 		return refuse(http.StatusBadRequest, "access_token_ttl: the configuration of the server allows %s at most",
 			tokenep.Duration(longest))
 	case len(c.Secrets) > 0:
-		return refuse(http.StatusBadRequest, "secrets: the server makes the secret")
+		return refuse(http.StatusBadRequest, "secrets: must not be given; the server makes the secret")
 	case c.IssuedAt != 0 || c.Configured:
-		return refuse(http.StatusBadRequest, "client_id_issued_at and configured cannot be chosen")
+		return refuse(http.StatusBadRequest, "client_id_issued_at and configured must not be given")
 	}
 	return nil
 }

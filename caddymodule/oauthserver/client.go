@@ -16,7 +16,7 @@ func (s *AuthorizationServer) clients() ([]tokenep.Client, error) {
 	clients := make([]tokenep.Client, 0, len(s.Clients))
 	for _, c := range s.Clients {
 		if c == nil {
-			return nil, errors.New("a client without configuration")
+			return nil, errors.New("a client must not be null")
 		}
 		client, err := resolveClient(s.name, c)
 		if err != nil {
@@ -69,7 +69,7 @@ func checkClient(c *tokenep.Client) error {
 	}
 	if c.Public() && c.May(grant.ClientCredentialsType) {
 		return fmt.Errorf("client %q: the grant client_credentials needs a secret (RFC 6749 §4.4): "+
-			"add one, or take the grant away", c.ID)
+			"add one, or remove the grant", c.ID)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func (h *Handler) paths() (p server.Paths, err error) {
 		}
 		code := tokenep.Code(t.SubjectTokenError)
 		if code != "" && code != tokenep.InvalidRequest && code != tokenep.InvalidGrant {
-			return p, fmt.Errorf("subject_token_error %q: it is invalid_request or invalid_grant", code)
+			return p, fmt.Errorf("subject_token_error %q: must be invalid_request or invalid_grant", code)
 		}
 		p.Token = append(p.Token, server.TokenPath{Path: path, Dialect: tokenep.Dialect{
 			JSON: t.JSON, SubjectTokenType: t.SubjectTokenType, SubjectTokenError: code, Ignore: t.Ignore,

@@ -98,24 +98,29 @@ func (g TokenExchange) validate(ctx context.Context, r *tokenep.Request, tokenTy
 			continue
 		}
 		a, err := s.Validate(ctx, r, token)
-		switch {
-		case errors.Is(err, tokenep.ErrOtherKind):
-			refusal = badToken(r, tokenep.InvalidSubjectToken(err))
-		case errors.Is(err, tokenep.InvalidRequest):
-			return nil, badToken(r, err)
-		default:
-			return a, err
+		if err == nil {
+			return a, nil
+		}
+		refusal = badToken(r, err)
+		if !errors.Is(err, tokenep.ErrOtherKind) {
+			break
 		}
 	}
 	return nil, refusal
 }
 
-// badToken returns err, or the error that the dialect has for a bad token.
+// badToken returns the refusal of a token: that of its kind, unless the dialect has another code.
 func badToken(r *tokenep.Request, err error) error {
-	if code := r.Dialect.SubjectTokenError; code != "" {
-		return code.Describe("the subject or actor token is not valid").Because(err)
+	other := errors.Is(err, tokenep.ErrOtherKind)
+	bad := errors.Is(err, tokenep.InvalidRequest)
+	code := r.Dialect.SubjectTokenError
+	switch {
+	case code == "" && other && !bad:
+		code = tokenep.InvalidRequest
+	case code == "", !other && !bad:
+		return err
 	}
-	return err
+	return code.Describe("the subject or actor token is not valid").Because(err)
 }
 
 // combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1: delegation,

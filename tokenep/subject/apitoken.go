@@ -26,9 +26,9 @@ func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string
 	t, version, err := a.Tokens.Check(ctx, token)
 	switch {
 	case errors.Is(err, state.ErrMalformedAPIToken):
-		return nil, fmt.Errorf("%w: %w", tokenep.ErrOtherKind, err)
+		return nil, fmt.Errorf("%w: %w", tokenep.ErrOtherKind, invalidAPIToken(err))
 	case errors.Is(err, state.ErrBadAPIToken):
-		return nil, tokenep.InvalidSubjectToken(err)
+		return nil, invalidAPIToken(err)
 	case err != nil:
 		return nil, err
 	}
@@ -44,4 +44,9 @@ func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string
 			return "", nil
 		},
 	}, nil
+}
+
+// invalidAPIToken is the refusal of a bad API token (RFC 8693 §2.2.2), the same for every fault.
+func invalidAPIToken(cause error) error {
+	return tokenep.InvalidRequest.Describe("the API token is not valid").Because(cause)
 }

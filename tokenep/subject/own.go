@@ -52,14 +52,15 @@ func mayExchange(c *tokenep.Client, t *verify.Token) bool {
 		slices.Contains(c.ExchangeFrom, t.ClientID) || slices.Contains(c.ExchangeFrom, "*")
 }
 
-// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), ErrOtherKind for what no verifier
-// of this issuer's tokens can read, and 503 where the verifier could not tell.
+// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), also ErrOtherKind for what is no token
+// of this issuer, and 503 where the verifier could not tell.
 func refusal(err error) error {
 	if away := tokenep.AsUnavailable(err); away != nil {
 		return away
 	}
-	if errors.Is(err, verify.ErrNotJWT) || errors.Is(err, verify.ErrUntrustedIssuer) {
-		return fmt.Errorf("%w: %w", tokenep.ErrOtherKind, err)
+	invalid := tokenep.InvalidRequest.Describe("the token is not valid").Because(err)
+	if refused, ok := errors.AsType[*verify.Error](err); ok && refused.Foreign {
+		return fmt.Errorf("%w: %w", tokenep.ErrOtherKind, invalid)
 	}
-	return tokenep.InvalidSubjectToken(err)
+	return invalid
 }
