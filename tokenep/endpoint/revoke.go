@@ -23,8 +23,10 @@ type Revocation struct {
 	Clients  *tokenep.Authenticator
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience, for as long after its expiry as any verifier may, and whether revoked or not
 	Revoked  func(t *verify.Token) bool
-	Revoke   func(ctx context.Context, jti string, expires time.Time) error // the token, and what it was exchanged for
 	Logger   *slog.Logger
+
+	// Revoke revokes the token with that jti, and those that it was exchanged for.
+	Revoke func(ctx context.Context, jti string, expires time.Time) error
 }
 
 // ServeHTTP answers one request. Mount it through tokenep.Methods.
