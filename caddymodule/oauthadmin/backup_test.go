@@ -78,7 +78,7 @@ func TestBackupBrokenOff(t *testing.T) {
 	}{
 		"half of it":                  {good.Len(), good.Bytes()[:good.Len()/2], "the backup ended after"},
 		"all but its end":             {good.Len(), good.Bytes()[:good.Len()-1], "the backup ended after"},
-		"half, and it says so":        {good.Len() / 2, good.Bytes()[:good.Len()/2], "cut off"},
+		"half, and it says so":        {good.Len() / 2, good.Bytes()[:good.Len()/2], "is truncated"},
 		"nothing":                     {0, nil, "is empty"},
 		"no length":                   {-1, good.Bytes(), "no Content-Length"},
 		"something else":              {6, []byte("<html>"), "was not made by a backup"},

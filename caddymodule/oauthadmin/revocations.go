@@ -34,7 +34,7 @@ func revokeTokens(r *request) (_ any, err error) {
 		}
 	}
 	ctx, s := r.Context(), r.server.Server()
-	claim, value := "", ""
+	var claim, value string
 	switch {
 	case in.JTI != "":
 		claim, value, err = "jti", in.JTI, s.RevokeToken(ctx, in.JTI, time.Time{})

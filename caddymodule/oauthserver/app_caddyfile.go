@@ -98,6 +98,9 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return adapt.Unknown(d)
 		}
 	}, "client", "grant", "signing_key", "encryption_key")
+	if err == nil && s.GrantsRaw == nil {
+		err = s.unknownGrant
+	}
 	if err != nil {
 		return err
 	}

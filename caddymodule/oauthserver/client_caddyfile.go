@@ -53,6 +53,9 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 		if err := adapt.ReadOption(d, c); err != nil {
 			return err
 		}
+		if err := findGrants(c); err != nil && s.unknownGrant == nil {
+			s.unknownGrant = adapt.Located(&line, err)
+		}
 		return adapt.Located(&line, checkOption(c))
 	}, "secret")
 	if err != nil {
@@ -66,16 +69,20 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 // checkOption refuses what is wrong however the block goes on.
 func checkOption(c *tokenep.Client) error {
 	if offered := clientauth.Methods(); c.AuthMethod != "" && !slices.Contains(offered, c.AuthMethod) {
-		return fmt.Errorf("auth_method is one of %s", strings.Join(offered, ", "))
-	}
-	if !HasExtensions() { // else they may be those of a plugin
-		for _, name := range c.GrantTypes {
-			if _, err := server.FindGrant(name, grant.Types()); err != nil {
-				return err
-			}
-		}
+		return fmt.Errorf("auth_method must be one of %s", strings.Join(offered, ", "))
 	}
 	return checkLiterals(c)
+}
+
+// findGrants refuses a grant that is not in the library. Whether a plugin brings it is known when the
+// whole block of the server has been read.
+func findGrants(c *tokenep.Client) error {
+	for _, name := range c.GrantTypes {
+		if _, err := server.FindGrant(name, grant.Types()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parseSecret never puts a word of its line into an error.

@@ -84,6 +84,8 @@ type AuthorizationServer struct {
 	released  bool    // the shared state has been released
 	core      *server.Server
 
+	unknownGrant error // of a client in the Caddyfile: it may be that of a plugin
+
 	takesOver bool // the memory of an earlier configuration has all that it needs
 	volatile  bool // of the store: see StoreOpener
 }

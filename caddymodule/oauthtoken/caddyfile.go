@@ -17,7 +17,11 @@ import (
 
 func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h := new(Handler)
-	return h, h.UnmarshalCaddyfile(helper.Dispenser)
+	err := h.UnmarshalCaddyfile(helper.Dispenser)
+	if err == nil && !oauthserver.HasExtensions(helper.Option("oauth_server"), h.Server) {
+		err = h.unknownEndpoint
+	}
+	return h, err
 }
 
 // UnmarshalCaddyfile reads the directive. Syntax:
@@ -79,8 +83,7 @@ func (h *Handler) literal() server.Paths {
 	return p
 }
 
-// parsePath reads where an endpoint is. Whether there is such an endpoint is known when the server is
-// put together, since a plugin may bring more of them; without plugins it is known here.
+// parsePath reads where an endpoint is. One that is not in the library may be that of a plugin.
 func (h *Handler) parsePath(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) < 2 || slices.Contains(args, "") {
@@ -92,8 +95,8 @@ func (h *Handler) parsePath(d *caddyfile.Dispenser) error {
 		return d.Err("path does not move the token endpoint; token_endpoint does")
 	case h.Paths[name] != nil:
 		return d.Errf("path %s is given twice", name)
-	case !slices.Contains(known, name) && !oauthserver.HasExtensions():
-		return d.Errf("there is no endpoint %q; expected %s", name, strings.Join(known, ", "))
+	case !slices.Contains(known, name) && h.unknownEndpoint == nil:
+		h.unknownEndpoint = d.Errf("there is no endpoint %q; expected %s", name, strings.Join(known, ", "))
 	}
 	if h.Paths == nil {
 		h.Paths = make(map[string][]string)

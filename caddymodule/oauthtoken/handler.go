@@ -47,6 +47,8 @@ type Handler struct {
 
 	server *oauthserver.AuthorizationServer
 	routes *server.Routes
+
+	unknownEndpoint error // of a path in the Caddyfile
 }
 
 // TokenEndpoint is one path of the token endpoint. Its options are for clients that were written for another server.
