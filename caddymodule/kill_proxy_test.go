@@ -129,7 +129,7 @@ func (l *ledger) withdraw(p *proxy, _ string) bool {
 
 // manage adds a client, and removes about every third one.
 func (l *ledger) manage(p *proxy, id string) bool {
-	added := p.manage(http.MethodPost, "/clients", map[string]any{"id": id, "grants": []string{"client_credentials"}, "audience": []string{"orders"}})
+	added := p.manage(http.MethodPost, "/clients", map[string]any{"client_id": id, "grant_types": []string{"client_credentials"}, "audience": []string{"orders"}})
 	if !answered(p, "a client", added, http.StatusCreated) {
 		return false
 	}

@@ -48,7 +48,7 @@ type outage struct {
 
 func prepareOutage(p *proxy) *outage {
 	o := &outage{proxy: p}
-	o.secret = p.manage(http.MethodPost, "/clients", map[string]any{"id": "nightly", "grants": []string{"client_credentials"}, "audience": []string{"orders"}}).
+	o.secret = p.manage(http.MethodPost, "/clients", map[string]any{"client_id": "nightly", "grant_types": []string{"client_credentials"}, "audience": []string{"orders"}}).
 		want(p.t, "a client", http.StatusCreated).member("secret")
 	o.apiToken = p.makeAPIToken().want(p.t, "an API token", http.StatusCreated).member("token")
 	o.token = p.credentials("billing", marker).want(p.t, "a token", http.StatusOK).accessToken()

@@ -37,7 +37,7 @@ func TestProvisionErrors(t *testing.T) {
 		{"no app for oauth_token", "", "%SITE% {\noauth_token\n}\n", "the global option oauth_server"},
 		{"no such server", good, "%SITE% {\noauth_token {\nserver other\n}\n}\n", `no oauth_server "other"`},
 		{"endpoint path", good, "%SITE% {\noauth_token {\npath jwks {env.WRONG}\n}\n}\n", "jwks {env.WRONG}: endpoint path"},
-		{"path of another endpoint", good, "%SITE% {\noauth_token {\njwks /oauth/token\n}\n}\n", "share a path"},
+		{"path of another endpoint", good, "%SITE% {\noauth_token {\npath jwks /oauth/token\n}\n}\n", "share the path"},
 		{"nobody to trust", "", guard("audience a"), "no issuer is trusted"},
 		{"server to trust", good, guard("server other\naudience a"), `no oauth_server "other"`},
 		{"key file", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/none.json\n}"), "none.json"},

@@ -43,7 +43,7 @@ func newAdmin(t *testing.T, s store.Store, configured ...string) *API {
 	t.Helper()
 	clients := []map[string]string{}
 	for _, id := range configured {
-		clients = append(clients, map[string]string{"client_id": id})
+		clients = append(clients, map[string]string{"client_id": id, "token_endpoint_auth_method": "none"})
 	}
 	config, err := json.Marshal(map[string]any{"servers": map[string]any{"default": map[string]any{
 		"issuer": "http://localhost:8080", "store": map[string]string{"module": "test_given"}, "clients": clients,
