@@ -1,0 +1,356 @@
+package tokenep_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// After a refusal every credential that was good is as good as before, and nothing is written that
+// the grant, or a method of client authentication, has not declared. The grants are the real one
+// for API tokens, and one each for codes, refresh tokens and devices, over the real state.
+func TestRefusalChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newRefusals(t)
+		for range 3 {
+			m.addCode(t)
+			m.addDevice(t)
+			m.addAPIToken(t)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"a good request": func(t *rapid.T) { m.send(t, "") },
+			"a bad request":  func(t *rapid.T) { m.send(t, rapid.SampledFrom(defects).Draw(t, "defect")) },
+			"a code":         m.addCode,
+			"a device":       m.addDevice,
+			"an API token":   m.addAPIToken,
+			"time": func(t *rapid.T) {
+				m.clock.Advance(time.Duration(rapid.IntRange(1, 25).Draw(t, "seconds")) * time.Second)
+			},
+		})
+	})
+}
+
+// defects are what can be wrong with a request whose credential is good.
+var defects = []string{
+	"a wrong secret", "another client", "a client without the grant", "a wide scope", "a malformed scope",
+	"a foreign target", "a malformed target", "a repeated credential", "a repeated parameter", "a wrong verifier",
+}
+
+// credential is something that can be presented, and what the model knows of it.
+type credential struct {
+	grant, parameter, text string
+
+	good    bool // a good request with it gets a token
+	spent   bool // a code or a device code, once
+	pending bool // a device that waits for its user
+	family  *family
+}
+
+// family is the refresh tokens that came of one credential.
+type family struct {
+	tokens  []*credential
+	rotated time.Time
+	ended   bool
+}
+
+// refusals is a server beside its model.
+type refusals struct {
+	*server.Server
+	handler     http.Handler
+	clock       *verifytest.Clock
+	writes      *writes
+	codes       state.Codes
+	families    state.Families
+	devices     state.Devices
+	credentials []*credential
+}
+
+const verifier = "a verifier of 43 characters at the very least"
+
+func newRefusals(t *rapid.T) *refusals {
+	m := &refusals{clock: verifytest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))}
+	m.writes = &writes{Store: memory.New(memory.Options{Now: m.clock.Now})}
+	types := []string{codeType, refreshType, deviceType, grant.TokenExchangeType}
+	client := func(id string, types ...string) tokenep.Client {
+		return tokenep.Client{
+			ID: id, Secrets: []tokenep.Secret{{Hash: tokenep.HashSecret(id)}}, GrantTypes: types,
+			Scope: verify.Scope{"read", "write", "all"}, Audience: []string{"orders", "invoices"},
+		}
+	}
+	config := server.Config{
+		Issuer: "https://as.example", Store: m.writes, Now: m.clock.Now, Logger: slog.New(slog.DiscardHandler),
+		Clients:  []tokenep.Client{client("app", types...), client("other", types...), client("idle")},
+		Exchange: server.Exchange{Enabled: true, APITokens: &server.APITokenRules{}},
+	}
+	config.Memory = server.NewMemory(m.clock.Now)
+	config.Memory.Limiter = nil
+	add := func(g trialGrant) {
+		config.Grants = append(config.Grants, func(*server.Server) (tokenep.Grant, error) { g.refusals = m; return g, nil })
+	}
+	add(trialGrant{grantType: codeType, parameter: "code", effects: tokenep.EndsFamily, check: m.checkCode})
+	add(trialGrant{grantType: refreshType, parameter: "refresh_token", effects: tokenep.EndsFamily, check: m.checkRefresh})
+	add(trialGrant{grantType: deviceType, parameter: "device_code", effects: tokenep.SlowsPolling, check: m.checkDevice})
+	var err error
+	if m.Server, err = server.New(config); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	if err := m.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	m.families = state.Families{Store: m.writes, Revocations: m.Revocations, Key: make([]byte, 32), TokenLife: m.TokenLife, Now: m.clock.Now}
+	m.codes = state.Codes{Store: m.writes, Families: m.families, Now: m.clock.Now}
+	m.devices = state.Devices{Store: m.writes, Now: m.clock.Now}
+	routes, err := m.Mount(server.Paths{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.handler = routes.Handler(http.NotFoundHandler())
+	return m
+}
+
+func (m *refusals) addCode(t *rapid.T) {
+	text, _, err := m.codes.Issue(t.Context(), state.Code{
+		ClientID: "app", Subject: "alice", Scope: verify.Scope{"read"}, Audience: []string{"orders"}, Challenge: verifier, ChallengeMethod: "plain",
+	})
+	m.add(t, &credential{grant: codeType, parameter: "code", text: text, good: true}, err)
+}
+
+func (m *refusals) addDevice(t *rapid.T) {
+	text, d, err := m.devices.Start(t.Context(), state.Device{ClientID: "app", Scope: verify.Scope{"read"}, Audience: []string{"orders"}})
+	c := &credential{grant: deviceType, parameter: "device_code", text: text, pending: rapid.Bool().Draw(t, "pending")}
+	if err == nil && !c.pending {
+		_, err = m.devices.Allow(t.Context(), d.UserCode, "alice", verify.Scope{"read"}, m.clock.Now())
+		c.good = true
+	}
+	m.add(t, c, err)
+}
+
+func (m *refusals) addAPIToken(t *rapid.T) {
+	text, _, err := m.APITokens.Create(t.Context(), state.APIToken{Owner: "alice", Service: "orders", Scope: verify.Scope{"read"}})
+	m.add(t, &credential{grant: grant.TokenExchangeType, parameter: "subject_token", text: text, good: true}, err)
+}
+
+func (m *refusals) add(t *rapid.T, c *credential, err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.credentials = append(m.credentials, c)
+}
+
+// send makes a request with one of the credentials, and holds the answer against the model.
+func (m *refusals) send(t *rapid.T, defect string) {
+	c := rapid.SampledFrom(m.credentials).Draw(t, "credential")
+	m.age()
+	m.writes.kinds = nil
+	status, answer := m.post(defect, c)
+	refused := status != http.StatusOK
+	switch {
+	case refused == (c.good && defect == ""):
+		t.Fatalf("%s with %q: %d %v, good %v", c.parameter, defect, status, answer, c.good)
+	case refused:
+		m.refused(t, c, defect)
+	default:
+		m.issued(t, c, answer)
+	}
+}
+
+// refused holds a refusal to what it may have written, and every other credential to what it was.
+func (m *refusals) refused(t *rapid.T, c *credential, defect string) {
+	// Any other defect is found before the grant looks at the credential, or by the grant's own
+	// check.
+	proven := c.replay() && (defect == "" || defect == "a wide scope")
+	if proven {
+		c.family.ended = true
+		for _, token := range c.family.tokens {
+			token.good = false
+		}
+	}
+	allowed := m.allowed(c.grant, proven)
+	for _, kind := range m.writes.kinds {
+		if !slices.Contains(allowed, kind) {
+			t.Fatalf("%s with %q: a refusal wrote a %s", c.parameter, defect, kind)
+		}
+	}
+	for _, other := range m.credentials {
+		if err := m.look(t.Context(), other); (err == nil) != other.good {
+			t.Fatalf("after %s with %q: %s is good: %v, want %v: %v", c.parameter, defect, other.parameter, err == nil, other.good, err)
+		}
+	}
+}
+
+// allowed returns the kinds of record that a refusal of the grant may write.
+func (m *refusals) allowed(grantType string, proven bool) (kinds []string) {
+	var effects tokenep.Effects
+	for _, method := range clientauth.All(nil) {
+		effects |= method.RefusalWrites()
+	}
+	for _, g := range append(grant.All(grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}), m.trials()...) {
+		if g.Type() == grantType {
+			effects |= g.RefusalWrites()
+		}
+	}
+	if effects&tokenep.EndsFamily != 0 && proven {
+		kinds = append(kinds, "family", "revocation", "revocation_head")
+	}
+	if effects&tokenep.SlowsPolling != 0 {
+		kinds = append(kinds, "device")
+	}
+	return kinds
+}
+
+// issued notes what a token has used up.
+func (m *refusals) issued(t *rapid.T, c *credential, answer map[string]any) {
+	refresh, _ := answer["refresh_token"].(string)
+	switch c.grant {
+	case codeType, deviceType:
+		c.good, c.spent, c.family = false, true, new(family)
+		m.addRefresh(c.family, refresh)
+	case refreshType:
+		if newest := c.family.tokens[len(c.family.tokens)-1]; newest != c {
+			if newest.text != refresh {
+				t.Fatal("a refresh within the grace has another successor")
+			}
+			return
+		}
+		c.family.rotated = m.clock.Now()
+		m.addRefresh(c.family, refresh)
+	}
+}
+
+func (m *refusals) addRefresh(f *family, text string) {
+	if n := len(f.tokens); n > 1 {
+		f.tokens[n-2].good = false // its successor has been used itself
+	}
+	token := &credential{grant: refreshType, parameter: "refresh_token", text: text, good: true, family: f}
+	f.tokens = append(f.tokens, token)
+	m.credentials = append(m.credentials, token)
+}
+
+// age lets the clock end what it ends: codes after a minute, and the grace of a token that was
+// rotated.
+func (m *refusals) age() {
+	for _, c := range m.credentials {
+		switch c.grant {
+		case codeType, deviceType:
+			c.good = c.good && m.look(context.Background(), c) == nil
+		case refreshType:
+			if n := len(c.family.tokens); n > 1 && c == c.family.tokens[n-2] && m.clock.Now().Sub(c.family.rotated) > state.DefaultGrace {
+				c.good = false
+			}
+		}
+	}
+}
+
+// replay reports whether presenting the credential proves that somebody has a copy.
+func (c *credential) replay() bool {
+	return c.grant == codeType && c.spent || c.grant == refreshType && !c.good && !c.family.ended
+}
+
+// look asks the state itself whether a credential is good, and changes nothing.
+func (m *refusals) look(ctx context.Context, c *credential) (err error) {
+	switch {
+	case c.spent || c.grant == refreshType && !c.good:
+		return errors.New("spent")
+	case c.pending:
+		return errors.New("pending")
+	case c.grant == codeType:
+		_, _, err = m.codes.Check(ctx, c.text, func(state.Code) error { return nil })
+	case c.grant == deviceType:
+		_, _, err = m.devices.Check(ctx, c.text, func(state.Device) error { return nil })
+	case c.grant == refreshType:
+		_, _, err = m.families.Check(ctx, c.text, func(state.Family) error { return nil })
+	default:
+		_, _, err = m.APITokens.Check(ctx, c.text)
+	}
+	return err
+}
+
+// post sends the credential in a request with one defect, or none.
+func (m *refusals) post(defect string, c *credential) (status int, answer map[string]any) {
+	id, secret := "app", "app"
+	form := url.Values{
+		"grant_type": {c.grant}, c.parameter: {c.text}, "code_verifier": {verifier}, "subject_token_type": {server.APITokenType}, "scope": {"read"},
+	}
+	switch defect {
+	case "a wrong secret":
+		secret = "wrong"
+	case "another client":
+		id, secret = "other", "other"
+		if c.grant == grant.TokenExchangeType { // an API token is anybody's: whoever has it may exchange it
+			secret = "wrong"
+		}
+	case "a client without the grant":
+		id, secret = "idle", "idle"
+	case "a wide scope":
+		form.Set("scope", "read write")
+	case "a malformed scope":
+		form.Set("scope", `"`)
+	case "a foreign target":
+		form.Set("resource", "https://elsewhere.example")
+	case "a malformed target":
+		form.Set("resource", "#")
+	case "a repeated credential":
+		form.Add(c.parameter, c.text)
+	case "a repeated parameter":
+		form["scope"] = []string{"read", "read"}
+	case "a wrong verifier":
+		form.Set("code_verifier", "another")
+		if c.grant != codeType {
+			secret = "wrong"
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(id, secret)
+	w := httptest.NewRecorder()
+	m.handler.ServeHTTP(w, r)
+	_ = json.Unmarshal(w.Body.Bytes(), &answer)
+	return w.Code, answer
+}
+
+// writes notes which kinds of record are written.
+type writes struct {
+	store.Store
+	kinds []string
+}
+
+func (w *writes) Insert(ctx context.Context, r store.Record) error {
+	return w.note(r.Kind, w.Store.Insert(ctx, r))
+}
+
+func (w *writes) Swap(ctx context.Context, old, next store.Record) error {
+	return w.note(next.Kind, w.Store.Swap(ctx, old, next))
+}
+
+func (w *writes) Delete(ctx context.Context, kind, id string) error {
+	return w.note(kind, w.Store.Delete(ctx, kind, id))
+}
+
+func (w *writes) note(kind string, err error) error {
+	if err == nil {
+		w.kinds = append(w.kinds, kind)
+	}
+	return err
+}
