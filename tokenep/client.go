@@ -2,8 +2,6 @@ package tokenep
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -107,8 +106,7 @@ const GeneratedHash = "$sha256$"
 // HashSecret returns what is kept of a generated secret: SHA-256 is enough for 256 random bits. It
 // is not for secrets that people choose.
 func HashSecret(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return GeneratedHash + base64.RawURLEncoding.EncodeToString(sum[:])
+	return GeneratedHash + record.HashID(secret)
 }
 
 // Authenticates reports whether the client may authenticate by this method.
