@@ -49,8 +49,9 @@ func repositoryFile(t *testing.T, name string) string {
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"gateway":       "secret of the gateway",
-		"idp.jwks.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`, // RFC 8037 appendix A.2
+		"gateway": "secret of the gateway",
+		// RFC 8037 appendix A.2
+		"idp.jwks.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -1,16 +1,20 @@
 package caddymodule_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/token"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 // Rules for texts: complete maps of files, links that lead somewhere, names that mean something.
@@ -50,17 +54,7 @@ func TestPackageCommentsMapEveryFile(t *testing.T) {
 // TestLinksLeadSomewhere checks the relative links of the Markdown files.
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	files := []string{filepath.Join(root, "README.md")}
-	err := filepath.WalkDir(filepath.Join(root, ".github"), func(name string, _ fs.DirEntry, err error) error {
-		if filepath.Ext(name) == ".md" {
-			files = append(files, name)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
+	for _, name := range markdownFiles(t) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -73,12 +67,28 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// markdownFiles returns the paths of the README and of the texts in .github.
+func markdownFiles(t *testing.T) []string {
+	t.Helper()
+	files := []string{filepath.Join(root, "README.md")}
+	err := filepath.WalkDir(filepath.Join(root, ".github"), func(name string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(name) == ".md" {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	return files
+}
+
 // TestErrorCodesOccurInScripts requires that a script shows each code that a client can see, in an
-// answer or a challenge.
+// answer or a challenge. The codes are read from the source, so that a new one is not forgotten.
 func TestErrorCodesOccurInScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
-		t.Fatal("no scripts", err)
+		t.Fatalf("%d scripts: %v", len(scripts), err)
 	}
 	var all strings.Builder
 	for _, name := range scripts {
@@ -89,11 +99,21 @@ func TestErrorCodesOccurInScripts(t *testing.T) {
 		all.Write(text)
 	}
 	for _, s := range sources(t) {
-		if s.path != "tokenep/error.go" && s.path != "verify/error.go" {
+		shown, least := "", 0
+		switch s.path {
+		case "tokenep/error.go":
+			shown, least = `"error":"%s"`, 7 // RFC 6749 §5.2 has six, RFC 8707 §2 one
+		case "verify/error.go":
+			shown, least = `error="%s"`, 3 // RFC 6750 §3.1
+		default:
 			continue
 		}
-		for _, code := range constants(s.file) {
-			if !regexp.MustCompile(`error"?[:=]"?` + code + `\b`).MatchString(all.String()) {
+		codes := constants(s.file)
+		if len(codes) < least {
+			t.Errorf("%s has the codes %v, expected at least %d", s.path, codes, least)
+		}
+		for _, code := range codes {
+			if !strings.Contains(all.String(), fmt.Sprintf(shown, code)) {
 				t.Errorf("%s: no script shows %s", s.path, code)
 			}
 		}
@@ -134,6 +154,25 @@ func TestOptionsHaveGoldens(t *testing.T) {
 		config, _, _ := strings.Cut(string(text), "----------")
 		goldens[strings.HasPrefix(filepath.Base(name), "error_")].WriteString(config)
 	}
+	for option, where := range options(t) {
+		for wrong, configs := range goldens {
+			if !regexp.MustCompile(`(?m)^\s*` + option + `\b`).MatchString(configs.String()) {
+				t.Errorf("%s: no golden has %s (as a mistake: %v)", where, option, wrong)
+			}
+		}
+	}
+}
+
+// options returns each word of the grammar, and where it is read: the cases of the parsers, and the
+// tags of a client.
+func options(t *testing.T) map[string]string {
+	t.Helper()
+	words := map[string]string{"secret": "client_caddyfile.go"}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[tokenep.Client]()) {
+		if word := field.Tag.Get("option"); word != "" {
+			words[word] = "tokenep/client.go"
+		}
+	}
 	for _, s := range sources(t) {
 		if !s.under("caddymodule") || !strings.HasSuffix(s.path, "caddyfile.go") {
 			continue
@@ -144,20 +183,14 @@ func TestOptionsHaveGoldens(t *testing.T) {
 				return true
 			}
 			for _, value := range clause.List {
-				word, ok := value.(*ast.BasicLit)
-				if !ok {
-					continue
-				}
-				option := strings.Trim(word.Value, `"`)
-				for wrong, configs := range goldens {
-					if !regexp.MustCompile(`(?m)^\s*` + option + `\b`).MatchString(configs.String()) {
-						t.Errorf("%s: no golden has %s (as a mistake: %v)", s.path, option, wrong)
-					}
+				if word, ok := value.(*ast.BasicLit); ok {
+					words[strings.Trim(word.Value, `"`)] = s.path
 				}
 			}
 			return true
 		})
 	}
+	return words
 }
 
 // TestTypesAreNouns keeps out words that fit everything and say nothing.

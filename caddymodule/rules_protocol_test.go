@@ -2,15 +2,11 @@ package caddymodule_test
 
 import (
 	"encoding/json"
-	"go/ast"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -19,62 +15,6 @@ import (
 )
 
 // The rules that tie code, scripts and metadata together.
-
-// TestEachErrorCodeOccursInAScript reads the codes from the source, so that a new one is not
-// forgotten.
-func TestEachErrorCodeOccursInAScript(t *testing.T) {
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("%d scripts: %v", len(scripts), err)
-	}
-	var all strings.Builder
-	for _, script := range scripts {
-		text, err := os.ReadFile(script)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Write(text)
-	}
-	codes := errorCodes(t)
-	if len(codes) < 7 { // RFC 6749 §5.2 has six, RFC 8707 one
-		t.Fatalf("tokenep has the codes %v, and these are too few", codes)
-	}
-	for _, code := range codes {
-		if !strings.Contains(all.String(), `"error":"`+code+`"`) {
-			t.Errorf("no script under testdata/script has an answer with %s", code)
-		}
-	}
-}
-
-// errorCodes returns the values of the constants of type tokenep.Code.
-func errorCodes(t *testing.T) (codes []string) {
-	t.Helper()
-	for _, s := range sources(t) {
-		if s.file.Name.Name != "tokenep" || s.isTest() {
-			continue
-		}
-		ast.Inspect(s.file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok {
-				return true
-			}
-			if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "Code" {
-				return true
-			}
-			for _, value := range spec.Values {
-				if literal, ok := value.(*ast.BasicLit); ok {
-					code, err := strconv.Unquote(literal.Value)
-					if err != nil {
-						t.Fatal(err)
-					}
-					codes = append(codes, code)
-				}
-			}
-			return true
-		})
-	}
-	return codes
-}
 
 // TestMetadataListsExactlyWhatIsThere compares the metadata (RFC 8414 §2) with the files that
 // implement a grant or a method, and with what the token endpoint does.

@@ -102,7 +102,7 @@ func TestXcaddyJSONTellsTheTruth(t *testing.T) {
 }
 
 // registeredModules returns the ids of the modules whose types are declared in packages of the
-// plugin, sorted. Those of tests are in the package caddymodule_test.
+// plugin, sorted. Those of tests are in the package caddymodule_test or below testdata.
 func registeredModules(t *testing.T) []string {
 	t.Helper()
 	var ids []string
@@ -112,7 +112,11 @@ func registeredModules(t *testing.T) []string {
 			t.Fatal(err)
 		}
 		kind := reflect.TypeOf(info.New())
-		if kind.Kind() == reflect.Pointer && within(kind.Elem().PkgPath(), module+"/caddymodule") {
+		if kind.Kind() != reflect.Pointer {
+			continue
+		}
+		pkg := kind.Elem().PkgPath()
+		if within(pkg, module+"/caddymodule") && !within(pkg, module+"/caddymodule/testdata") {
 			ids = append(ids, id)
 		}
 	}

@@ -10,6 +10,7 @@
 //	keys.go         signing keys
 //	revocations.go  revoked tokens
 //	command.go      the command, and what its subcommands share
+//	option.go       flags for the fields of a structure of the library
 //	command_*.go    one subcommand each, and what they need: reading a secret
 //	                (command_secret.go), requests to the token endpoint (command_fetch.go),
 //	                and the file of a store (command_config.go)

@@ -1,4 +1,3 @@
-// Package enginetest runs the tests of what is kept in a store over every engine.
 package enginetest
 
 import (
