@@ -67,8 +67,8 @@ type SubjectTokens interface {
 	Validate(ctx context.Context, r *Request, token string) (*Authorization, error)
 }
 
-// ErrOtherKind is the error of SubjectTokens.Validate for a token that is not of this kind. It may come
-// with an InvalidRequest, which is the answer if no other kind knows the token.
+// ErrOtherKind is the error of SubjectTokens.Validate for a token that is not of this kind. It may
+// come with an InvalidRequest, which is the answer if no other kind knows the token.
 var ErrOtherKind = errors.New("the token is of another kind")
 
 // Authorization is what a grant allows: whom the token is about, and the most that it may say.

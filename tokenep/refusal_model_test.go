@@ -298,7 +298,7 @@ func (m *refusals) post(defect string, c *credential) (status int, answer map[st
 		secret = "wrong"
 	case "another client":
 		id, secret = "other", "other"
-		if c.grant == grant.TokenExchangeType { // an API token is anybody's: whoever has it may exchange it
+		if c.grant == grant.TokenExchangeType { // whoever has an API token may exchange it
 			secret = "wrong"
 		}
 	case "a client without the grant":

@@ -12,12 +12,14 @@ import (
 
 // newAPIToken is the request for an API token.
 type newAPIToken struct {
-	Name      string         `json:"name,omitempty"`       // for people
-	Owner     string         `json:"owner"`                // sub of the access tokens made from it
-	Service   string         `json:"service"`              // aud of the access tokens made from it
-	Scope     verify.Scope   `json:"scope,omitempty"`      // the most that it allows
-	Expires   time.Time      `json:"expires,omitzero"`     // default: as late as the server allows
-	ExpiresIn caddy.Duration `json:"expires_in,omitempty"` // instead of expires: nanoseconds, or a text such as "90d"
+	Name    string       `json:"name,omitempty"`   // for people
+	Owner   string       `json:"owner"`            // sub of the access tokens that it is exchanged for
+	Service string       `json:"service"`          // aud of those access tokens
+	Scope   verify.Scope `json:"scope,omitempty"`  // the largest scope of those access tokens
+	Expires time.Time    `json:"expires,omitzero"` // default: as late as the server allows
+
+	// ExpiresIn can be given instead of Expires: nanoseconds, or a text such as "90d".
+	ExpiresIn caddy.Duration `json:"expires_in,omitempty"`
 }
 
 // madeAPIToken is the answer to a request that makes an API token.

@@ -14,12 +14,12 @@ import (
 // shownClient is a client as the admin API shows it, without its secrets, and takes it.
 type shownClient struct {
 	tokenep.Client
-	Configured bool `json:"configured,omitempty"` // it is in Caddy's configuration, and is changed there
+	Configured bool `json:"configured,omitempty"` // by Caddy's configuration, and changed there
 }
 
 type clientPage struct {
 	Clients []shownClient `json:"clients"`
-	Next    string        `json:"next,omitempty"` // what to pass as after to go on; absent at the end
+	Next    string        `json:"next,omitempty"` // after of the next page; absent at the end
 }
 
 // madeClient is the answer that has the secret.
@@ -108,7 +108,8 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 	case slices.Contains(c.Audience, ""):
 		return refuse(http.StatusBadRequest, "audience: must not contain an empty value")
 	case time.Duration(c.AccessTokenTTL) > longest:
-		// Keys and revocations are kept for as long as the configuration lets tokens live, and no longer.
+		// Keys and revocations are kept for as long as the configuration lets tokens live, and no
+		// longer.
 		return refuse(http.StatusBadRequest, "access_token_ttl: the configuration of the server allows %s at most",
 			tokenep.Duration(longest))
 	case len(c.Secrets) > 0:

@@ -10,8 +10,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
 
-// clients returns the configured clients with what their placeholders stand for. Resolved secrets go
-// nowhere else.
+// clients returns the configured clients with what their placeholders stand for. Resolved secrets
+// go nowhere else.
 func (s *AuthorizationServer) clients() ([]tokenep.Client, error) {
 	clients := make([]tokenep.Client, 0, len(s.Clients))
 	for _, c := range s.Clients {

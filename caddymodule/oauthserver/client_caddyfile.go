@@ -74,8 +74,8 @@ func checkOption(c *tokenep.Client) error {
 	return checkLiterals(c)
 }
 
-// findGrants refuses a grant that is not in the library. Whether a plugin brings it is known when the
-// whole block of the server has been read.
+// findGrants refuses a grant that is not in the library. Whether a plugin brings it is known when
+// the whole block of the server has been read.
 func findGrants(c *tokenep.Client) error {
 	for _, name := range c.GrantTypes {
 		if _, err := server.FindGrant(name, grant.Types()); err != nil {

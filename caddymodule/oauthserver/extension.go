@@ -26,9 +26,9 @@ type Extension interface {
 
 const grantNamespace = "oauth_server.grants"
 
-// HasExtensions reports whether a server of a Caddyfile has grants of other plugins; name is that of
-// the server, and option the global option oauth_server as httpcaddyfile.Helper returns it. Without
-// any, all endpoints are known while the Caddyfile is read.
+// HasExtensions reports whether a server of a Caddyfile has grants of other plugins; name is that
+// of the server, and option the global option oauth_server as httpcaddyfile.Helper returns it.
+// Without any, all endpoints are known while the Caddyfile is read.
 func HasExtensions(option any, name string) bool {
 	read, ok := option.(httpcaddyfile.App)
 	if !ok {

@@ -49,8 +49,8 @@ func adaptSecret(server, client, value string) (string, error) {
 	return hashSecret(server, client, value)
 }
 
-// resolveSecret returns the hash of a secret of the JSON configuration. What a placeholder stands for
-// is hashed, unless it is a hash itself.
+// resolveSecret returns the hash of a secret of the JSON configuration. What a placeholder stands
+// for is hashed, unless it is a hash itself.
 func resolveSecret(server, client, configured string) (string, error) {
 	if secretPlaceholder.MatchString(configured) {
 		value, err := adapt.Resolve("secret", configured)

@@ -38,8 +38,8 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    passthrough
 //	}
 //
-// token_endpoint may be repeated; its options hold for all the paths of its line. path moves any other
-// endpoint, by its name: jwks, revocation or metadata.
+// token_endpoint may be repeated; its options hold for all the paths of its line. path moves any
+// other endpoint, by its name: jwks, revocation or metadata.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {

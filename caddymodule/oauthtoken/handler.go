@@ -22,12 +22,12 @@ func init() {
 }
 
 // Handler serves the endpoints of an oauth_server: token (RFC 6749 §3.2), key set (RFC 7517 §5),
-// revocation (RFC 7009) and metadata (RFC 8414). Their paths are derived from the issuer, and each can
-// be moved. Paths are compared exactly, after rewrites.
+// revocation (RFC 7009) and metadata (RFC 8414). Their paths are derived from the issuer, and each
+// can be moved. Paths are compared exactly, after rewrites.
 //
-// The folder <path of the issuer>/oauth/ belongs to the server while at least one endpoint lies in it:
-// any other path there is answered with 404 and a JSON error. A request for any other path passes
-// through.
+// The folder <path of the issuer>/oauth/ belongs to the server while at least one endpoint lies in
+// it: any other path there is answered with 404 and a JSON error. A request for any other path
+// passes through.
 type Handler struct {
 	// The name of the server. Default: "default".
 	Server string `json:"server,omitempty"`
@@ -36,13 +36,14 @@ type Handler struct {
 	// Default: <path of the issuer>/oauth/token.
 	TokenEndpoints []TokenEndpoint `json:"token_endpoints,omitempty"`
 
-	// Where other endpoints are, by their names; of several paths the first is named in the metadata.
-	// Default: jwks at <path of the issuer>/oauth/jwks, revocation at <path of the issuer>/oauth/revoke,
-	// and metadata at the places of RFC 8414 §3 and of OpenID Connect Discovery 1.0 §4.
+	// Where other endpoints are, by their names; of several paths the first is named in the
+	// metadata. Default: jwks at <path of the issuer>/oauth/jwks, revocation at <path of the
+	// issuer>/oauth/revoke, and metadata at the places of RFC 8414 §3 and of OpenID Connect
+	// Discovery 1.0 §4.
 	Paths map[string][]string `json:"paths,omitempty"`
 
-	// Let requests in <path of the issuer>/oauth/ pass for which there is no endpoint, to an upstream
-	// that has paths of its own there. Default: they are answered with 404.
+	// Let requests in <path of the issuer>/oauth/ pass for which there is no endpoint, to an
+	// upstream that has paths of its own there. Default: they are answered with 404.
 	Passthrough bool `json:"passthrough,omitempty"`
 
 	server *oauthserver.AuthorizationServer
@@ -51,19 +52,22 @@ type Handler struct {
 	unknownEndpoint error // of a path in the Caddyfile
 }
 
-// TokenEndpoint is one path of the token endpoint. Its options are for clients that were written for another server.
+// TokenEndpoint is one path of the token endpoint. Its options are for clients that were written
+// for another server.
 type TokenEndpoint struct {
 	// The path. Required.
 	Path string `json:"path"`
 
-	// Take a JSON object of strings too, not only a form. RFC 6749 knows forms alone. Default: false.
+	// Take a JSON object of strings too, not only a form. RFC 6749 knows forms alone. Default:
+	// false.
 	JSON bool `json:"json,omitempty"`
 
-	// What kind of token an exchange brings that does not say so (RFC 8693 §2.1 requires it to). Default: none, such an exchange is refused.
+	// What kind of token an exchange brings that does not say so (RFC 8693 §2.1 requires it to).
+	// Default: none, such an exchange is refused.
 	SubjectTokenType string `json:"subject_token_type,omitempty"`
 
-	// The error code for a subject token that is not good: invalid_request (RFC 8693 §2.2.2) or invalid_grant, as many clients expect.
-	// Default: invalid_request.
+	// The error code for a subject token that is not good: invalid_request (RFC 8693 §2.2.2) or
+	// invalid_grant, as many clients expect. Default: invalid_request.
 	SubjectTokenError string `json:"subject_token_error,omitempty"`
 
 	// Parameters that are accepted and mean nothing here. Default: none.

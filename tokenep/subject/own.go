@@ -52,8 +52,8 @@ func mayExchange(c *tokenep.Client, t *verify.Token) bool {
 		slices.Contains(c.ExchangeFrom, t.ClientID) || slices.Contains(c.ExchangeFrom, "*")
 }
 
-// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), also ErrOtherKind for what is no token
-// of this issuer, and 503 where the verifier could not tell.
+// refusal is invalid_request for a bad token (RFC 8693 §2.2.2), also ErrOtherKind for what is no
+// token of this issuer, and 503 where the verifier could not tell.
 func refusal(err error) error {
 	if away := tokenep.AsUnavailable(err); away != nil {
 		return away

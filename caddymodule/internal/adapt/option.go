@@ -12,8 +12,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Option is a field of a structure of the library that people set: by a line in a Caddyfile, or by a
-// flag on the command line. The field's tags say how, so that it is written down once:
+// Option is a field of a structure of the library that people set: by a line in a Caddyfile, or by
+// a flag on the command line. The field's tags say how, so that it is written down once:
 //
 //	option:"default_scope"  its word in a Caddyfile; required
 //	flag:"grant"            its flag; default: the word, with dashes

@@ -1,5 +1,5 @@
-// Package shelf is an example of a plugin that brings a store of its own: a map, which passes the test
-// that every store has to pass (tokenep/store/storetest).
+// Package shelf is an example of a plugin that brings a store of its own: a map, which passes the
+// test that every store has to pass (tokenep/store/storetest).
 //
 //	shelf.go   the store, which knows nothing of Caddy
 //	module.go  the same as a module of Caddy

@@ -1,9 +1,9 @@
 // Package voucher is an example of a plugin that brings a grant of its own, with an endpoint.
 //
-// A client makes a voucher at POST /oauth/vouchers and gives it to a friend, by any means. The friend,
-// which is another client, gets one access token for it, with the scope that the maker has written on
-// it. That is a grant_type, an option, an endpoint and a kind of record, and no line of the packages
-// that it is built on is changed for any of them.
+// A client makes a voucher at POST /oauth/vouchers and gives it to a friend, by any means. The
+// friend, which is another client, gets one access token for it, with the scope that the maker has
+// written on it. That is a grant_type, an option, an endpoint and a kind of record, and no line of
+// the packages that it is built on is changed for any of them.
 //
 //	voucher.go  the grant and the endpoint, which know nothing of Caddy
 //	module.go   the same as a module of Caddy
@@ -67,8 +67,8 @@ func (*Grant) RefusalWrites() tokenep.Effects { return 0 }
 
 var errSpent = errors.New("it was used before")
 
-// Authorize looks at the voucher, and changes nothing. Spend is one conditional write of exactly the
-// record that was looked at: of all who come with the voucher, one gets the token.
+// Authorize looks at the voucher, and changes nothing. Spend is one conditional write of exactly
+// the record that was looked at: of all who come with the voucher, one gets the token.
 func (g *Grant) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
 	text, err := r.Form.Require("voucher", "voucher is missing")
 	if err != nil {
@@ -107,7 +107,7 @@ func (g *Grant) spend(ctx context.Context, record store.Record, v voucher) error
 	}
 	err = g.Store.Swap(ctx, record, store.Record{Kind: kind, ID: record.ID, Data: data, Expires: record.Expires})
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
-		return state.ErrChanged // somebody was faster: Authorize looks again, and says what it is now
+		return state.ErrChanged // somebody was faster: Authorize looks again
 	}
 	return err
 }
