@@ -96,7 +96,7 @@ func (f *Front) Handler(e *Endpoint) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := f.Wait(r.Context()); err != nil {
-			WriteError(w, r, err)
+			_ = WriteError(w, r, err)
 			return
 		}
 		answer.ServeHTTP(w, r)
@@ -109,7 +109,7 @@ func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.authenticate(req, o); err != nil {
+	if err := f.authenticate(r.Context(), req, o); err != nil {
 		return nil, err
 	}
 	if e.ClientRequired && req.Client == nil {
@@ -126,9 +126,9 @@ func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
 var callDialect = &Dialect{Ignore: []string{"scope", "audience", "resource"}}
 
 // authenticate finds out which client sent the request, and notes it for the log.
-func (f *Front) authenticate(r *Request, o *Outcome) (err error) {
+func (f *Front) authenticate(ctx context.Context, r *Request, o *Outcome) (err error) {
 	r.Outcome = o
-	r.Client, err = f.Authenticator.Authenticate(r.Context(), r)
+	r.Client, err = f.Authenticator.Authenticate(ctx, r)
 	o.Client = r.Client
 	return err
 }

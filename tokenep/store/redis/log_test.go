@@ -21,7 +21,7 @@ func TestLoggerOfTheProcessIsLeftAlone(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$") //nolint:gosec // this test
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), "OTHER_CLIENT=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "failed to dial") || !strings.Contains(string(out), "127.0.0.1:2") {
@@ -39,7 +39,7 @@ func TestFewLinesAreLogged(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$") //nolint:gosec // this test
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), "MANY_VERBS=1")
 	out, err := cmd.CombinedOutput()
 	n := strings.Count(string(out), "failed to dial")
