@@ -9,5 +9,9 @@ func All(s *Secrets) []tokenep.ClientAuth {
 
 // Methods returns the names of the methods (RFC 7591 §2, token_endpoint_auth_method).
 func Methods() []string {
-	return []string{tokenep.AuthBasic, tokenep.AuthPost, tokenep.AuthNone}
+	var names []string
+	for _, m := range All(nil) {
+		names = append(names, m.Method())
+	}
+	return names
 }
