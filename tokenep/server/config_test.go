@@ -11,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
 // What is wrong with a configuration is said before anything starts.
@@ -52,7 +53,7 @@ func TestConfig(t *testing.T) {
 
 // Each endpoint has a path of its own, which a router can take literally.
 func TestConfigPaths(t *testing.T) {
-	f := newFixture(t)
+	f := tokeneptest.New(t)
 	for name, p := range map[string]server.Paths{
 		"twice":           {Token: []server.TokenPath{{Path: "/a"}, {Path: "/a"}}},
 		"of two kinds":    {Moved: map[string][]string{"jwks": {"/a"}, "revocation": {"/a"}}},
@@ -70,31 +71,31 @@ func TestConfigPaths(t *testing.T) {
 func TestConfigObserve(t *testing.T) {
 	var mu sync.Mutex
 	var outcomes []tokenep.Outcome
-	f := newFixture(t, func(c *server.Config) {
+	f := tokeneptest.New(t, func(c *server.Config) {
 		c.Observe = func(_ context.Context, o tokenep.Outcome) {
 			mu.Lock()
 			defer mu.Unlock()
 			outcomes = append(outcomes, o)
 		}
 	})
-	text, made := f.apiToken(t, anyToken)
+	text, made := f.NewAPIToken(t, anyToken)
 	for _, row := range []struct {
 		name          string
 		request       request
 		grant, client string
 		code          tokenep.Code
 	}{
-		{"a token", plain.by("billing"), cc, "billing", ""},
+		{"a token", plain.By("billing"), cc, "billing", ""},
 		{"a token without a client", redeem(text), exchange, "", ""},
-		{"a wrong secret", plain.basic("billing", "x"), cc, "", tokenep.InvalidClient},
-		{"a grant that there is not", post("grant_type", "x").by("billing"), "", "billing", tokenep.UnsupportedGrantType},
-		{"a wrong scope", post("grant_type", cc, "scope", "x").by("billing"), cc, "billing", tokenep.InvalidScope},
+		{"a wrong secret", plain.Basic("billing", "x"), cc, "", tokenep.InvalidClient},
+		{"a grant that there is not", post("grant_type", "x").By("billing"), "", "billing", tokenep.UnsupportedGrantType},
+		{"a wrong scope", post("grant_type", cc, "scope", "x").By("billing"), cc, "billing", tokenep.InvalidScope},
 		{"no form", raw("%zz"), "", "", tokenep.InvalidRequest},
 	} {
 		mu.Lock()
 		outcomes = nil
 		mu.Unlock()
-		f.do(t, row.request)
+		f.Send(t, row.request)
 		mu.Lock()
 		if len(outcomes) != 1 {
 			t.Fatalf("%s: %d outcomes", row.name, len(outcomes))
@@ -115,8 +116,8 @@ func TestConfigObserve(t *testing.T) {
 	for _, want := range []string{
 		"token issued", "client=billing", "client=api_token:" + made.ID, "token refused", "wrong or expired secret",
 	} {
-		if !strings.Contains(f.log.String(), want) {
-			t.Errorf("the log does not say %q:\n%s", want, f.log)
+		if !strings.Contains(f.Log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, f.Log)
 		}
 	}
 }
