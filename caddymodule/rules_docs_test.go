@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"go/ast"
-	"go/token"
 	"io/fs"
 	"os"
 	"path"
@@ -71,51 +70,6 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestErrorCodesOccurInScripts requires that a script shows each code that a client can see, in an
-// answer or a challenge.
-func TestErrorCodesOccurInScripts(t *testing.T) {
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	var all strings.Builder
-	for _, name := range scripts {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Write(text)
-	}
-	for _, s := range sources(t) {
-		if s.path != "tokenep/error.go" && s.path != "verify/error.go" {
-			continue
-		}
-		for _, code := range constants(s.file) {
-			if !regexp.MustCompile(`error"?[:=]"?` + code + `\b`).MatchString(all.String()) {
-				t.Errorf("%s: no script shows %s", s.path, code)
-			}
-		}
-	}
-}
-
-// constants returns the values of the string constants of a file.
-func constants(file *ast.File) (values []string) {
-	for _, d := range file.Decls {
-		declaration, ok := d.(*ast.GenDecl)
-		if !ok || declaration.Tok != token.CONST {
-			continue
-		}
-		for _, spec := range declaration.Specs {
-			for _, value := range spec.(*ast.ValueSpec).Values {
-				if literal, ok := value.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-					values = append(values, strings.Trim(literal.Value, `"`))
-				}
-			}
-		}
-	}
-	return values
 }
 
 // TestOptionsHaveGoldens requires each word of the grammar in a Caddyfile that adapts, and in one

@@ -3,6 +3,7 @@ package caddymodule_test
 import (
 	"encoding/json"
 	"go/ast"
+	"go/token"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,9 +21,10 @@ import (
 
 // The rules that tie code, scripts and metadata together.
 
-// TestEachErrorCodeOccursInAScript reads the codes from the source, so that a new one is not
-// forgotten.
-func TestEachErrorCodeOccursInAScript(t *testing.T) {
+// TestErrorCodesOccurInScripts requires that a script shows each error code that a client can see:
+// those of the endpoints in an answer, those of protected routes in a challenge. It reads the codes
+// from the source, so that a new one is not forgotten.
+func TestErrorCodesOccurInScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("%d scripts: %v", len(scripts), err)
@@ -35,45 +37,63 @@ func TestEachErrorCodeOccursInAScript(t *testing.T) {
 		}
 		all.Write(text)
 	}
-	codes := errorCodes(t)
-	if len(codes) < 7 { // RFC 6749 §5.2 has six, RFC 8707 one
-		t.Fatalf("tokenep has the codes %v, and these are too few", codes)
-	}
-	for _, code := range codes {
-		if !strings.Contains(all.String(), `"error":"`+code+`"`) {
-			t.Errorf("no script under testdata/script has an answer with %s", code)
+	shown := func(pattern string, codes []string, least int) {
+		t.Helper()
+		if len(codes) < least {
+			t.Errorf("the source has the codes %q, expected %d or more", codes, least)
+		}
+		for _, code := range codes {
+			if text := strings.Replace(pattern, "CODE", code, 1); !strings.Contains(all.String(), text) {
+				t.Errorf("no script under testdata/script shows %s", text)
+			}
 		}
 	}
+	var answered, challenged []string
+	for _, s := range sources(t) {
+		switch {
+		case s.path == "verify/error.go":
+			challenged = append(challenged, constants(t, s.file, "")...)
+		case s.file.Name.Name == "tokenep" && !s.isTest():
+			answered = append(answered, constants(t, s.file, "Code")...)
+		}
+	}
+	shown(`"error":"CODE"`, answered, 7) // RFC 6749 §5.2 has six, RFC 8707 one
+	shown(`error="CODE"`, challenged, 3) // RFC 6750 §3.1
 }
 
-// errorCodes returns the values of the constants of type tokenep.Code.
-func errorCodes(t *testing.T) (codes []string) {
+// constants returns the values of the string constants of a file that are declared with this type;
+// "" stands for none.
+func constants(t *testing.T, file *ast.File, kind string) (values []string) {
 	t.Helper()
-	for _, s := range sources(t) {
-		if s.file.Name.Name != "tokenep" || s.isTest() {
-			continue
+	ast.Inspect(file, func(n ast.Node) bool {
+		declaration, ok := n.(*ast.GenDecl)
+		if !ok {
+			return true
 		}
-		ast.Inspect(s.file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok {
-				return true
+		for _, spec := range declaration.Specs {
+			spec, ok := spec.(*ast.ValueSpec)
+			if !ok || declaration.Tok != token.CONST {
+				continue
 			}
-			if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "Code" {
-				return true
+			name := ""
+			if id, ok := spec.Type.(*ast.Ident); ok {
+				name = id.Name
 			}
 			for _, value := range spec.Values {
-				if literal, ok := value.(*ast.BasicLit); ok {
-					code, err := strconv.Unquote(literal.Value)
-					if err != nil {
-						t.Fatal(err)
-					}
-					codes = append(codes, code)
+				literal, ok := value.(*ast.BasicLit)
+				if !ok || literal.Kind != token.STRING || name != kind {
+					continue
 				}
+				text, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, text)
 			}
-			return true
-		})
-	}
-	return codes
+		}
+		return false
+	})
+	return values
 }
 
 // TestMetadataListsExactlyWhatIsThere compares the metadata (RFC 8414 §2) with the files that
