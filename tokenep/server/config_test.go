@@ -33,7 +33,7 @@ func TestConfig(t *testing.T) {
 		{"a life of no second", func(c *server.Config) { c.TokenTTL = time.Millisecond }, "a second at least"},
 		{"a negative life", func(c *server.Config) { c.TokenTTL = -time.Hour }, "a second at least"},
 		{"more audiences than a verifier reads", func(c *server.Config) { c.Audience = slices.Repeat([]string{"a"}, 65) }, "audience"},
-		{"access tokens for API tokens", tokens(server.APITokenRules{Types: []string{apiToken, accessToken}}), "never API tokens"},
+		{"access tokens for API tokens", tokens(server.APITokenRules{Types: []string{apiToken, accessToken}}), "must not be among them"},
 		{"a client that cannot be", func(c *server.Config) { c.Clients = []tokenep.Client{{}} }, "must have an id"},
 		{"a client twice", func(c *server.Config) {
 			c.Clients = []tokenep.Client{{ID: "a", AuthMethod: "none"}, {ID: "a", AuthMethod: "none"}}

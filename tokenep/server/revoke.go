@@ -7,9 +7,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RevokeToken makes verifiers refuse an access token by its jti, and the tokens that it was exchanged
-// for, whose grant_id is that jti: those of this process from the next request on, others within their
-// RevocationInterval. expires is the exp of the token; zero if that is not known.
+// RevokeToken makes verifiers refuse an access token by its jti, and the tokens that it was
+// exchanged for, whose grant_id is that jti: those of this process from the next request on, others
+// within their RevocationInterval. expires is the exp of the token; zero if that is not known.
 func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time) error {
 	last := expires.Add(verify.MaxLeeway)
 	if expires.IsZero() {
