@@ -29,7 +29,7 @@ func TestProvisionErrors(t *testing.T) {
 	guard := func(block string) string { return "%SITE% {\noauth_verify {\n" + block + "\n}\n}\n" }
 	for _, row := range []struct{ name, global, sites, want string }{
 		{"issuer placeholder", server("issuer {env.NO_SUCH_VARIABLE}"), "", "{env.NO_SUCH_VARIABLE}"},
-		{"issuer over http", server("issuer {env.WRONG}"), "", `issuer {env.WRONG}: issuer "http://ü": the scheme is https`},
+		{"issuer over http", server("issuer {env.WRONG}"), "", `issuer {env.WRONG}: issuer "http://ü": the scheme must be https`},
 		{"secret unset", client("secret {env.NO_SUCH_VARIABLE}"), "", `client "billing": secret:`},
 		{"secret empty", client("secret {env.EMPTY}"), "", `client "billing": secret:`},
 		{"secret file", client("secret {file.%DIR%/none}"), "", `client "billing": secret:`},
@@ -69,7 +69,7 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 	const hash = `"secrets":[{"value":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}]`
 	for _, row := range []struct{ name, apps, want string }{
 		{"issuer missing", app(`"default":{}`), `server "default": issuer is missing`},
-		{"issuer over http", app(`"default":{"issuer":"http://a.example"}`), `server "default": issuer "http://a.example": the scheme is https`},
+		{"issuer over http", app(`"default":{"issuer":"http://a.example"}`), `server "default": issuer "http://a.example": the scheme must be https`},
 		{"algorithm", server(`"signing_alg":"HS256"`), "HS256"},
 		{"life", server(`"access_token_ttl":"500ms"`), "at least a second"},
 		{"audience", server(`"audience":["a"` + strings.Repeat(`,"a"`, 64) + `]`), "audience"},
