@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -9,9 +11,11 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // What is wrong with a configuration is said before anything starts.
@@ -19,6 +23,10 @@ func TestConfig(t *testing.T) {
 	tokens := func(rules server.APITokenRules) func(*server.Config) {
 		return func(c *server.Config) { c.Exchange = server.Exchange{Enabled: true, APITokens: &rules} }
 	}
+	with := func(client tokenep.Client) func(*server.Config) {
+		return func(c *server.Config) { c.Clients = []tokenep.Client{client} }
+	}
+	key := verifytest.New(issuer, "x").JWKS()
 	for _, row := range []struct {
 		name   string
 		change func(*server.Config)
@@ -38,6 +46,11 @@ func TestConfig(t *testing.T) {
 		{"a client twice", func(c *server.Config) {
 			c.Clients = []tokenep.Client{{ID: "a", AuthMethod: "none"}, {ID: "a", AuthMethod: "none"}}
 		}, "twice"},
+		{"a client with neither secret nor key", with(tokenep.Client{ID: "a"}), "auth_method none"},
+		{"a client with a key, which nobody can check yet", with(tokenep.Client{ID: "a", JWKS: key}), "does not offer the auth_method"},
+		{"the same, said so", with(tokenep.Client{ID: "a", JWKS: key, AuthMethod: tokenep.AuthPrivateKeyJWT}), "does not offer the auth_method"},
+		{"a client of a grant that there is not", with(tokenep.Client{ID: "a", AuthMethod: "none", GrantTypes: []string{"password"}}), "client_credentials or token_exchange"},
+		{"a client of a grant that is not offered", with(tokenep.Client{ID: "a", AuthMethod: "none", GrantTypes: []string{exchange}}), ""},
 		{"a prefix with an underscore", tokens(server.APITokenRules{Prefix: "a_b"}), "prefix"},
 		{"API tokens that are never good", tokens(server.APITokenRules{MaxAge: -time.Hour}), "age"},
 		{"fewer than no API tokens", tokens(server.APITokenRules{MaxPerUser: -1}), "one user"},
@@ -48,6 +61,19 @@ func TestConfig(t *testing.T) {
 		if (err == nil) != (row.wrong == "") || err != nil && !strings.Contains(err.Error(), row.wrong) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.wrong)
 		}
+	}
+}
+
+// A client may be given its grants by their short names; they are the same once the server stands.
+func TestConfigGrantNames(t *testing.T) {
+	s, err := server.New(server.Config{Issuer: issuer, Store: memory.New(memory.Options{}), Clients: []tokenep.Client{
+		{ID: "a", AuthMethod: "none", GrantTypes: []string{"token_exchange", "client_credentials", exchange}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Config.Clients[0].GrantTypes; !slices.Equal(got, []string{exchange, cc}) {
+		t.Errorf("grant types: %q", got)
 	}
 }
 
@@ -118,6 +144,54 @@ func TestConfigObserve(t *testing.T) {
 	} {
 		if !strings.Contains(f.Log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, f.Log)
+		}
+	}
+}
+
+// What is wrong with a grant or an endpoint from outside is said before anything starts.
+func TestConfigFromOutside(t *testing.T) {
+	good := tokenep.Endpoint{
+		Name: "papers", Path: "/oauth/papers", Methods: []string{http.MethodPost},
+		Call: func(context.Context, *tokenep.Request) (any, error) { return nil, nil },
+	}
+	with := func(change func(*tokenep.Endpoint)) tokeneptest.Change {
+		e := good
+		change(&e)
+		return tokeneptest.WithEndpoint(e)
+	}
+	twice := func(c *server.Config) {
+		tokeneptest.WithEndpoint(good)(c)
+		tokeneptest.WithEndpoint(good)(c)
+	}
+	failing := errors.New("there is no paper")
+	for _, row := range []struct {
+		name   string
+		change tokeneptest.Change
+		wrong  string // a part of the error; empty: none
+	}{
+		{"an endpoint", tokeneptest.WithEndpoint(good), ""},
+		{"without a name", with(func(e *tokenep.Endpoint) { e.Name = "" }), "a name of its own"},
+		{"named as the token endpoint", with(func(e *tokenep.Endpoint) { e.Name = "token" }), "a name of its own"},
+		{"named as the metadata", with(func(e *tokenep.Endpoint) { e.Name = "metadata" }), "a name of its own"},
+		{"named as another", with(func(e *tokenep.Endpoint) { e.Name = "jwks" }), "a name of its own"},
+		{"twice", twice, "a name of its own"},
+		{"without anything to call", with(func(e *tokenep.Endpoint) { e.Call = nil }), "either Call or Handler"},
+		{"with both", with(func(e *tokenep.Endpoint) { e.Handler = teapot }), "either Call or Handler"},
+		{"without a method", with(func(e *tokenep.Endpoint) { e.Methods = nil }), "at least one method"},
+		{"without a path", with(func(e *tokenep.Endpoint) { e.Path = "" }), "must begin with a slash"},
+		{"that cannot be made", func(c *server.Config) {
+			c.Endpoints = append(c.Endpoints, func(*server.Server) (tokenep.Endpoint, error) { return good, failing })
+		}, "there is no paper"},
+		{"a grant that there is", tokeneptest.WithGrant(grant.ClientCredentials{}), "two grants"},
+		{"a grant that cannot be made", func(c *server.Config) {
+			c.Grants = append(c.Grants, func(*server.Server) (tokenep.Grant, error) { return nil, failing })
+		}, "there is no paper"},
+	} {
+		c := tokeneptest.Config(memory.New(memory.Options{}), time.Now)
+		row.change(&c)
+		_, err := server.New(c)
+		if (err == nil) != (row.wrong == "") || err != nil && !strings.Contains(err.Error(), row.wrong) {
+			t.Errorf("%s: %v, want %q", row.name, err, row.wrong)
 		}
 	}
 }
