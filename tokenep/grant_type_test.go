@@ -8,7 +8,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// RFC 6749 §5.2: what is wrong with grant_type, and in which order it is looked at.
+// RFC 6749 §5.2: what can be wrong with grant_type, and what is checked first.
 func TestGrantType(t *testing.T) {
 	tokeneptest.New(t).Run(t, []rule{
 		refuses("5.2: missing", post().By("billing"), 400, tokenep.InvalidRequest),
@@ -33,7 +33,7 @@ func TestGrantType(t *testing.T) {
 	})
 }
 
-// A grant that is not configured is not there, whoever asks.
+// A grant that is not configured is unsupported, whoever asks for it.
 func TestGrantTypeNotOffered(t *testing.T) {
 	f := tokeneptest.New(t, func(c *server.Config) { c.Exchange = server.Exchange{} })
 	f.Run(t, []rule{

@@ -11,7 +11,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// RFC 6749 §10.10: guessing gets slower and then stops. It starts again by itself, and whoever guessed right meanwhile is told nothing either.
+// RFC 6749 §10.10: failed authentication is slowed down and then refused. While it is refused, a
+// right secret is refused too, so that nobody learns that it was right; after some time requests
+// are answered again.
 func TestClientAuthLimit(t *testing.T) {
 	f := tokeneptest.New(t, tokeneptest.Limited)
 	wrong := plain.Basic("billing", "x")
@@ -42,7 +44,8 @@ func TestClientAuthLimit(t *testing.T) {
 	f.Granted(t, plain.By("billing"))
 }
 
-// A library that tries Basic first and then the body fails once each time (x/oauth2, AutoDetect). That locks nobody out, at whatever rate.
+// A library that tries Basic first and then the body fails once each time (x/oauth2, AutoDetect).
+// It is never locked out, however often it asks.
 func TestClientAuthLimitProbe(t *testing.T) {
 	bodies := tokeneptest.NewClient("bodies", cc)
 	bodies.AuthMethod = tokenep.AuthPost
@@ -51,7 +54,7 @@ func TestClientAuthLimitProbe(t *testing.T) {
 		f.Send(t, plain.By("bodies")).Refused(t, 401, tokenep.InvalidClient)
 		f.Granted(t, post("grant_type", cc, "client_id", "bodies", "client_secret", "bodies-secret"))
 	}
-	// The success of one client does not pay for guesses at another.
+	// The success of one client does not make up for guesses at another.
 	limiter := f.Config.Memory.Limiter
 	address := tokeneptest.Peer
 	for range 22 {
@@ -61,7 +64,8 @@ func TestClientAuthLimitProbe(t *testing.T) {
 	f.Send(t, plain.By("reports")).Refused(t, 429, tokenep.TemporarilyUnavailable)
 }
 
-// The wait grows from nothing at ten failures to two seconds at twenty, and ends with the request. It is measured by the clock of a bubble.
+// The delay grows from nothing at ten failures to two seconds at twenty. It is measured by the fake
+// clock of synctest.
 func TestClientAuthSlowDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &tokenep.Limiter{Now: time.Now}
@@ -86,7 +90,7 @@ func TestClientAuthSlowDown(t *testing.T) {
 	})
 }
 
-// An IPv4 address counts for itself, however it is written.
+// Failures of an IPv4 address are counted for that address alone, however it is written.
 func TestClientAuthLimitAddresses(t *testing.T) {
 	now := tokeneptest.Start
 	l := &tokenep.Limiter{Now: func() time.Time { return now }}

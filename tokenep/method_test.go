@@ -10,7 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// CORS: an origin that is listed may read answers and errors, and nobody else's browser does.
+// CORS: browsers let an origin that is listed read answers and errors, and no other.
 func TestOrigins(t *testing.T) {
 	const page = "https://app.example"
 	for _, row := range []struct {

@@ -12,8 +12,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// What was signed is remembered when the credential is spent, and not before. When the credential
-// has changed meanwhile, the request starts again with what it says now.
+// A token enters the cache after the credential was spent, and never before. If the credential has
+// changed meanwhile, the request starts again with what it says now.
 func TestOutsideGrantSpends(t *testing.T) {
 	changed := fmt.Errorf("somebody was faster: %w", state.ErrChanged)
 	for _, row := range []struct {

@@ -18,7 +18,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// These tests add a grant and an endpoint to a server, and see what the server makes of them.
+// These tests add a grant and an endpoint to a server from outside.
 
 // voucher is a grant from outside: what it allows is up to the test.
 type voucher struct {
@@ -50,7 +50,7 @@ func allowing(a tokenep.Authorization) func(*tokenep.Request) (*tokenep.Authoriz
 
 var showVoucher = post("grant_type", voucherType).By("shop")
 
-// A grant from outside stands beside the others: in the metadata, for clients by its short name,
+// A grant from outside is treated like the others: in the metadata, for clients by its short name,
 // and in the log.
 func TestOutsideGrant(t *testing.T) {
 	f := tokeneptest.New(t, withVoucher(allowing(tokenep.Authorization{Subject: "alice", ClientID: "ignored"})))
@@ -72,8 +72,8 @@ func TestOutsideGrant(t *testing.T) {
 	}
 }
 
-// RFC 6749 §3.2: a parameter that is read may be sent once, whoever reads it. Where nobody reads it,
-// it is ignored.
+// RFC 6749 §3.2: a parameter that anybody reads must not be repeated. One that nobody reads is
+// ignored.
 func TestOutsideRepeatedParameter(t *testing.T) {
 	var seen []string
 	read := func(r *tokenep.Request) { seen = append(seen, r.Form.Get("paper")) }
@@ -117,8 +117,8 @@ func TestOutsideRepeatedParameter(t *testing.T) {
 	}
 }
 
-// RFC 9068 §5: a subject that is named as a client is a client, and a grant has to say so. Whatever
-// else a grant must not say is a mistake on this side.
+// RFC 9068 §5: only a grant that says so can issue a token about a client. A claim that a grant
+// must not set is a mistake on this side.
 func TestOutsideGrantOversteps(t *testing.T) {
 	alice := func(change func(*tokenep.Authorization)) tokenep.Authorization {
 		a := tokenep.Authorization{Subject: "alice"}
@@ -182,8 +182,8 @@ func TestOutsideGrantOversteps(t *testing.T) {
 	}
 }
 
-// RFC 9068 §2.2.1, RFC 7800 §3.1, OpenID Connect Core §2: what a grant says of a user is in the
-// tokens.
+// RFC 9068 §2.2.1, OpenID Connect Core §2: what a grant says about a user is in the access token
+// and in the ID token.
 func TestOutsideGrantClaims(t *testing.T) {
 	signedIn := tokeneptest.Start.Add(-time.Hour)
 	f := tokeneptest.New(t, withVoucher(allowing(tokenep.Authorization{
@@ -220,8 +220,8 @@ func TestOutsideGrantClaims(t *testing.T) {
 	}
 }
 
-// RFC 7800 §3.1: cnf says to which key the token is bound. No verifier here can hold a client to it
-// yet, so none takes the token.
+// RFC 7800 §3.1: cnf names the key that the token is bound to. A verifier that cannot check the
+// proof refuses the token.
 func TestOutsideGrantBindsToAKey(t *testing.T) {
 	key := map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
 	f := tokeneptest.New(t, withVoucher(allowing(tokenep.Authorization{Subject: "alice", Confirmation: key})))
@@ -239,7 +239,7 @@ func TestOutsideGrantBindsToAKey(t *testing.T) {
 	}
 }
 
-// checkIDToken verifies a token as RFC 7519 §7.2 has it, with nothing but the published keys.
+// checkIDToken verifies an ID token by the published keys (RFC 7519 §7.2).
 func checkIDToken(t *testing.T, f *tokeneptest.Server, raw string, want map[string]any) {
 	t.Helper()
 	message, err := jws.Parse([]byte(raw))

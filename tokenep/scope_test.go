@@ -55,7 +55,8 @@ func TestScope(t *testing.T) {
 	}
 }
 
-// RFC 8707 §2: resource is an absolute URI without a fragment. RFC 9068 §3: what a token is for when nothing was said.
+// RFC 8707 §2: resource is an absolute URI without a fragment. RFC 9068 §3: a token that was asked
+// for no resource has a default audience.
 func TestScopeTarget(t *testing.T) {
 	asks := func(pairs ...string) request {
 		return post(append([]string{"grant_type", cc}, pairs...)...).By("billing")
@@ -110,14 +111,16 @@ func TestScopeTarget(t *testing.T) {
 	}
 }
 
-// RFC 6749 §4.4.3, §5.1: what comes with a token. RFC 9068 §2: what it says.
+// RFC 6749 §4.4.3, §5.1: the members of the answer. RFC 9068 §2: the header and the claims of the
+// token.
 func TestScopeResponse(t *testing.T) {
 	f := tokeneptest.New(t)
 	a, token := f.Granted(t, post("grant_type", cc).By("billing"))
 	if got := a.Members(); !slices.Equal(got, []string{"access_token", "expires_in", "scope", "token_type"}) {
 		t.Errorf("members: %q", got)
 	}
-	if !strings.Contains(string(a.Body), `"expires_in":14399`) { // an integer: four hours less the part of a second that has passed
+	// An integer: four hours, less the part of a second that has passed.
+	if !strings.Contains(string(a.Body), `"expires_in":14399`) {
 		t.Errorf("expires_in is not 14399: %s", a.Body)
 	}
 	if token.Header.Type != "at+jwt" || token.Header.Algorithm != "ES256" || token.Header.KeyID == "" {
@@ -152,12 +155,14 @@ func TestScopeResponse(t *testing.T) {
 	}
 }
 
-// The same token, read by a verifier that was handed it by the issuer and by one that proved it, says the same.
+// A verifier that finds a token in the cache and one that verifies its signature say the same of
+// it.
 func TestScopeCachedToken(t *testing.T) {
 	f := tokeneptest.New(t)
 	handed := f.NewVerifier(t, func(c *verify.Config) { c.Cache = f.Config.Memory.Cache })
 	subject := f.Mint(t, tokenep.Claims{Act: map[string]any{"sub": "a<b", "act": map[string]any{"sub": "é"}}})
-	if _, err := handed.Verify(t.Context(), verify.Presentation{Token: subject}); err != nil { // so that only new tokens are counted
+	// The subject token is in the cache before, so that only new tokens are counted.
+	if _, err := handed.Verify(t.Context(), verify.Presentation{Token: subject}); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []request{

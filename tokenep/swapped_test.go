@@ -7,7 +7,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// Some swap id and secret. So the log names a client only if there is one of that id: else it would show a secret, and nobody can tell which it is.
+// Some people swap id and secret. So the log names a client only if its id exists: any other id may
+// be a secret.
 func TestSwappedSecretStaysOutOfTheLog(t *testing.T) {
 	const secret = "billing-secret"
 	for name, away := range map[string]bool{"nobody has the id": false, "nobody can tell": true} {

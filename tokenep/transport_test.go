@@ -15,7 +15,8 @@ import (
 
 const goodForm = "grant_type=client_credentials&client_id=billing&client_secret=billing-secret"
 
-// RFC 6749 §3.2: the client MUST use POST. RFC 9110 §15.5.6: a 405 names the methods that are known.
+// RFC 6749 §3.2: the client MUST use POST. RFC 9110 §15.5.6: a 405 lists the methods that are
+// allowed.
 func TestTransportMethods(t *testing.T) {
 	f := tokeneptest.New(t)
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "post"} {
@@ -88,7 +89,8 @@ func TestTransportForm(t *testing.T) {
 	})
 }
 
-// RFC 6749 §3.2: "Request and response parameters MUST NOT be included more than once", and those without a value are not there.
+// RFC 6749 §3.2: "Request and response parameters MUST NOT be included more than once", and a
+// parameter without a value counts as absent.
 func TestTransportRepeated(t *testing.T) {
 	var rules []rule
 	for _, name := range []string{
@@ -118,7 +120,8 @@ func TestTransportRepeated(t *testing.T) {
 	tokeneptest.New(t).Run(t, rules)
 }
 
-// The members of a JSON body follow RFC 6749 §3.2 as parameters do, and RFC 8259 §4 on names.
+// RFC 6749 §3.2 holds for the members of a JSON body as for parameters, and RFC 8259 §4 for their
+// names.
 func TestTransportJSON(t *testing.T) {
 	const who = `"client_id":"billing","client_secret":"billing-secret"`
 	const good = `{"grant_type":"client_credentials",` + who
@@ -168,7 +171,7 @@ func TestTransportJSON(t *testing.T) {
 	}
 }
 
-// RFC 6749 §5.2 and §10: what a client sends does not come back in an error, and no secret reaches the log.
+// RFC 6749 §5.2 and §10: an error never repeats what the client sent, and no secret is logged.
 func TestTransportNoEcho(t *testing.T) {
 	const echo = "ECHOecho"
 	f := tokeneptest.New(t)
@@ -213,7 +216,8 @@ func TestTransportNoEcho(t *testing.T) {
 	}
 }
 
-// State that is away is 503 with Retry-After (RFC 9110 §15.6.4): try later, and never a code that makes a client throw credentials away.
+// A store that is away is 503 with Retry-After (RFC 9110 §15.6.4), and never a code that makes a
+// client throw its credentials away.
 func TestTransportStoreAway(t *testing.T) {
 	f := tokeneptest.New(t)
 	token, _ := f.NewAPIToken(t, anyToken)
@@ -240,7 +244,7 @@ func TestTransportStoreAway(t *testing.T) {
 	f.Granted(t, post("grant_type", exchange, "subject_token", token, "subject_token_type", apiToken))
 }
 
-// A request that comes before the keys are there waits for them.
+// A request that comes before the keys are loaded waits for them.
 func TestTransportBeforeStart(t *testing.T) {
 	s, err := server.New(server.Config{Issuer: issuer, Store: tokeneptest.New(t).Store, Clients: tokeneptest.Clients()})
 	if err != nil {
@@ -272,7 +276,8 @@ func TestTransportBeforeStart(t *testing.T) {
 	}
 }
 
-// What requests share (limiter, caches, log, keys) is shared safely; the race detector looks on.
+// Requests share the limiter, the caches, the log and the keys; the race detector checks that they
+// do so safely.
 func TestTransportConcurrent(t *testing.T) {
 	f := tokeneptest.New(t, tokeneptest.Limited)
 	text, _ := f.NewAPIToken(t, anyToken)

@@ -12,7 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// body adds credentials to a form for client_credentials.
+// body returns a request with credentials in the body.
 func body(id, secret string) request {
 	return post("grant_type", cc, "client_id", id, "client_secret", secret)
 }
@@ -25,7 +25,7 @@ func latin1(s string) string {
 	return b.String()
 }
 
-// RFC 6749 §2.3.1 and RFC 7617: the Authorization header, as clients really write it.
+// RFC 6749 §2.3.1 and RFC 7617: the Authorization header, as clients write it.
 func TestClientAuthBasic(t *testing.T) {
 	billing := base64.StdEncoding.EncodeToString([]byte("billing:billing-secret"))
 	newServer(t).Run(t, []rule{
@@ -108,7 +108,7 @@ func TestClientAuthBody(t *testing.T) {
 	})
 }
 
-// A secret is turned over while two are good; each stops at its time.
+// While a secret is being replaced, both are good, each until it expires.
 func TestClientAuthRotation(t *testing.T) {
 	f := newServer(t)
 	f.Run(t, []rule{
@@ -125,7 +125,7 @@ func TestClientAuthRotation(t *testing.T) {
 	})
 }
 
-// RFC 6749 §10: whether an id exists is not for a stranger to know. Both answers are the same to the byte.
+// RFC 6749 §10: nobody learns whether an id exists. Both answers are the same, byte for byte.
 func TestClientAuthUnknownLooksWrong(t *testing.T) {
 	f := newServer(t)
 	same := func(name string, a, b request) {
@@ -145,7 +145,8 @@ func TestClientAuthUnknownLooksWrong(t *testing.T) {
 	same("an unreadable header", plain.With("Authorization", "Basic !"), plain.Basic("nobody", "x"))
 }
 
-// Clients made at run time authenticate beside the configured ones, until they are removed, and their tokens die with them.
+// Clients that were registered at run time authenticate like the configured ones until they are
+// removed, and their tokens are revoked with them.
 func TestClientAuthStored(t *testing.T) {
 	f := newServer(t)
 	secret, err := f.Clients.Add(t.Context(), tokenep.Client{ID: "made", GrantTypes: []string{cc}, Scope: verify.Scope{"a"}, AccessTokenTTL: tokenep.Duration(1000 * time.Hour)})

@@ -13,7 +13,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// A failure costs as many slow comparisons whether there is such a client or not, and a secret that is right costs one in all.
+// A failure takes as many slow comparisons whether the client exists or not. A right secret takes
+// one, once.
 func TestClientAuthSlowHash(t *testing.T) {
 	var mu sync.Mutex
 	var compared []string
@@ -55,7 +56,8 @@ func TestClientAuthSlowHash(t *testing.T) {
 	f.Run(t, []rule{refuses("what was once right does not outlive its expiry", plain.Basic("chosen", "hunter2"), 401, tokenep.InvalidClient)})
 }
 
-// While one client has two secrets, every failure costs as much as its own: the time does not tell which clients exist.
+// While one client has two secrets, every failure takes as many comparisons as one of that client:
+// the time does not show which clients exist.
 func TestClientAuthSlowHashRotation(t *testing.T) {
 	var compared atomic.Int32
 	f := newServer(t, func(c *server.Config) {

@@ -14,7 +14,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RFC 7517 §5, §9.2: public members only; kid is the RFC 7638 thumbprint, so that no two keys share one.
+// RFC 7517 §5, §9.2: public members only; kid is the RFC 7638 thumbprint, so that no two keys share
+// one.
 func TestJWKS(t *testing.T) {
 	f := tokeneptest.New(t)
 	a := f.Send(t, get("/oauth/jwks"))
@@ -47,7 +48,8 @@ func TestJWKS(t *testing.T) {
 		t.Error("the key of a token is not published")
 	}
 
-	// RFC 9110 §13.1.2: a verifier that has the set is told so, also through a proxy that weakened the tag.
+	// RFC 9110 §13.1.2: a verifier that has the current set gets 304, also through a proxy that
+	// weakened the tag.
 	etag := a.Header.Get("ETag")
 	for match, want := range map[string]int{etag: 304, "W/" + etag: 304, `"x", ` + etag: 304, "*": 304, `"x"`: 200, "": 200} {
 		b := f.Send(t, get("/oauth/jwks").With("If-None-Match", match))
@@ -55,7 +57,8 @@ func TestJWKS(t *testing.T) {
 			t.Errorf("If-None-Match %s: %d %v", match, b.Status, b.Header)
 		}
 	}
-	// A key that is turned away by hand stays, for its tokens; the new ones are there too, under another tag.
+	// A key that was rotated by hand stays published for the tokens that it signed. The set with
+	// the new keys has another tag.
 	b, token := f.Granted(t, plain.By("billing"))
 	if err := f.Keys.Rotate(t.Context(), true); err != nil {
 		t.Fatal(err)
@@ -72,7 +75,7 @@ func TestJWKS(t *testing.T) {
 	}
 }
 
-// A retired key stays published for as long as a verifier may take the last token that it signed.
+// A retired key stays published for as long as a verifier may accept the last token that it signed.
 func TestJWKSOutlivesTokens(t *testing.T) {
 	f := tokeneptest.New(t)
 	v := f.NewVerifier(t, func(c *verify.Config) { c.Leeway = verify.MaxLeeway })

@@ -14,7 +14,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// RFC 8414 §3, OpenID Connect Discovery 1.0 §4: where the document is, and that issuer is what was asked for.
+// RFC 8414 §3, OpenID Connect Discovery 1.0 §4: the places of the document, and what is in it.
 func TestDiscovery(t *testing.T) {
 	f := tokeneptest.New(t)
 	for _, path := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {
@@ -53,7 +53,8 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// The URLs come from the configuration, never from the request; the path of an issuer is put where RFC 8414 §3.1 wants it.
+// The URLs come from the configuration, never from the request; the path of an issuer is inserted
+// as RFC 8414 §3.1 says.
 func TestDiscoveryPaths(t *testing.T) {
 	for _, row := range []struct {
 		issuer string
@@ -99,7 +100,7 @@ func TestDiscoveryPaths(t *testing.T) {
 	}
 }
 
-// record answers a GET without a connection, so that a test can lie about Host.
+// record sends a GET without a connection, so that a test can set any Host.
 func record(h http.Handler, path string, header map[string]string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	for name, value := range header {

@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RFC 7009: a client takes back its own tokens, and is told nothing of others.
+// RFC 7009: a client revokes its own tokens, and learns nothing of others.
 func TestRevoke(t *testing.T) {
 	f := tokeneptest.New(t)
 	revoke := func(pairs ...string) request { return post(pairs...).At(revokePath) }
@@ -70,7 +70,8 @@ func TestRevoke(t *testing.T) {
 	done("2.1: a public client", revoke("token", public, "client_id", "app"), public)
 }
 
-// RFC 7009 §2.1: what came of a token goes with it; what it came of stays.
+// RFC 7009 §2.1: the tokens that a token was exchanged for are revoked with it; the one that it
+// came of is not.
 func TestRevokeExchanged(t *testing.T) {
 	f := tokeneptest.New(t)
 	swap := func(token, kind, client string) string {
@@ -99,7 +100,8 @@ func TestRevokeExchanged(t *testing.T) {
 	good("what it was exchanged for", child, false)
 	good("and what that was exchanged for", grandchild, false)
 
-	// A token that was had for an API token alone is taken back by whoever has it; the API token goes on.
+	// A token that was exchanged for an API token without a client is revoked by whoever holds it.
+	// The API token stays good.
 	text, made := f.NewAPIToken(t, anyToken)
 	bare, other := swap(text, apiToken, ""), swap(text, apiToken, "")
 	before := f.Config.Memory.Revocations.Len()
@@ -120,7 +122,8 @@ func TestRevokeExchanged(t *testing.T) {
 	good("what came of a revoked API token", other, false)
 }
 
-// A verifier may take a token for some time after its expiry, for the sake of clocks that differ. A revoked one it takes at no time.
+// A verifier may accept a token for some time after its expiry, since clocks differ. A revoked one
+// stays refused in that time too.
 func TestRevokeOutlivesLeeway(t *testing.T) {
 	f := tokeneptest.New(t)
 	v := f.NewVerifier(t, func(c *verify.Config) { c.Leeway = verify.MaxLeeway })
@@ -136,7 +139,7 @@ func TestRevokeOutlivesLeeway(t *testing.T) {
 	}
 }
 
-// What a verifier still takes, for the sake of clocks that differ, can still be revoked.
+// A token that verifiers still accept after its expiry, since clocks differ, can still be revoked.
 func TestRevokeWithinLeeway(t *testing.T) {
 	f := tokeneptest.New(t)
 	v := f.NewVerifier(t, func(c *verify.Config) { c.Leeway = verify.MaxLeeway })
@@ -151,7 +154,8 @@ func TestRevokeWithinLeeway(t *testing.T) {
 	}
 }
 
-// After a reload that shortens the life of tokens, those of before live on for as long as they were promised. When they are revoked they stay revoked.
+// After a reload that shortens the life of tokens, earlier tokens live for as long as before. If
+// they are revoked, they stay so for as long.
 func TestRevokeOutlivesShorterLife(t *testing.T) {
 	f := tokeneptest.New(t)
 	text, made := f.NewAPIToken(t, anyToken)

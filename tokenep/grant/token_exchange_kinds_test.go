@@ -16,7 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// jwtOf is a kind of subject token that others issue: it knows those that begin with its prefix.
+// jwtOf is a kind of subject token from another issuer: it knows tokens by their prefix.
 type jwtOf struct {
 	prefix string
 	spent  *[]string
@@ -40,8 +40,8 @@ func (k jwtOf) Validate(_ context.Context, _ *tokenep.Request, token string) (*t
 	}}, nil
 }
 
-// RFC 8693 §3: several kinds of token may share a type identifier. Each token is judged by the kind
-// that knows it; one that none knows is refused as a bad one is (§2.2.2).
+// RFC 8693 §3: several kinds of token may share a type identifier. Each token is validated by the
+// kind that knows it; a token of no kind is refused like a bad one (§2.2.2).
 func TestExchangeKindsShareAType(t *testing.T) {
 	var spent []string
 	kinds := func(s *server.Server) (tokenep.Grant, error) {

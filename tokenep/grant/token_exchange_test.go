@@ -17,7 +17,7 @@ import (
 
 type object = map[string]any
 
-// RFC 8693 §2.1 (the parameters) and §2.2.2 (the errors, invalid_request for a token that is not good).
+// RFC 8693 §2.1 (parameters) and §2.2.2 (errors: a bad token is invalid_request).
 func TestExchange(t *testing.T) {
 	f := tokeneptest.New(t)
 	mine := f.Mint(t, tokenep.Claims{Scope: verify.Scope{"orders:read"}})
@@ -77,7 +77,7 @@ func TestExchange(t *testing.T) {
 	f.Run(t, []rule{refuses("2.2.2: revoked", swap(mine).By("billing"), 400, tokenep.InvalidRequest)})
 }
 
-// Without the setting, an API token alone is not enough.
+// Without Exchange.Anonymous, an API token needs a client beside it.
 func TestExchangeNotAnonymous(t *testing.T) {
 	f := tokeneptest.New(t, func(c *server.Config) { c.Exchange.Anonymous = false })
 	text, _ := f.NewAPIToken(t, anyToken)
@@ -88,7 +88,8 @@ func TestExchangeNotAnonymous(t *testing.T) {
 	})
 }
 
-// RFC 8693 §2.2.2 and RFC 6749 §5.2: the new token reaches no further than the old one, nor than the client.
+// RFC 8693 §2.2.2 and RFC 6749 §5.2: the new token reaches no further than the old one, nor than
+// the client.
 func TestExchangeNarrows(t *testing.T) {
 	f := tokeneptest.New(t)
 	wide := f.Mint(t, tokenep.Claims{Scope: verify.Scope{"orders:read", "orders:write", "admin"}, Audience: []string{orders, invoices}})
@@ -98,7 +99,9 @@ func TestExchangeNarrows(t *testing.T) {
 	bare, _ := f.NewAPIToken(t, anyToken)
 	service, _ := f.NewAPIToken(t, state.APIToken{Service: "https://other.example"})
 	for _, token := range []string{text, service} {
-		f.Granted(t, redeem(token)) // when a token was last used is written once a minute, also for a request that is refused later on
+		// The last use of an API token is written once a minute, and here before the requests that
+		// are to write nothing.
+		f.Granted(t, redeem(token))
 	}
 	f.Run(t, []rule{
 		refuses("scope: more than the token has", swap(plain, "scope", "orders:write").By("billing"), 400, tokenep.InvalidScope),
@@ -145,7 +148,8 @@ func TestExchangeNarrows(t *testing.T) {
 	}
 }
 
-// The new token lives no longer than the subject's, the actor's, the API token, the client's setting and the server's.
+// The new token expires no later than the subject token, the actor token, the API token, and the
+// lives that the client and the server allow.
 func TestExchangeExpiry(t *testing.T) {
 	f := tokeneptest.New(t)
 	second := tokeneptest.Start.Truncate(time.Second)
@@ -238,7 +242,8 @@ func TestExchangeActor(t *testing.T) {
 	}
 }
 
-// RFC 9068 §2.2: whom the token is about and who had it. No name of a user is a client's (§5).
+// RFC 9068 §2.2: whom the token is about, and which client it was issued to. No user has the name
+// of a client (§5).
 func TestExchangeClaims(t *testing.T) {
 	f := tokeneptest.New(t)
 	text, made := f.NewAPIToken(t, anyToken)

@@ -16,7 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// jumps are what a clock may do that is set wrong, and right again.
+// jumps are the ways in which a clock is set wrong, and right again.
 var jumps = map[string][]time.Duration{
 	"ahead":          {time.Hour},
 	"back":           {-time.Hour},
@@ -24,7 +24,8 @@ var jumps = map[string][]time.Duration{
 	"back and ahead": {-time.Hour, time.Hour},
 }
 
-// onEachJump runs a test whose clock is set by jump, a step for each call, until it returns false.
+// onEachJump runs a test for each way. jump sets the clock, a step for each call, until it returns
+// false.
 func onEachJump(t *testing.T, run func(t *testing.T, f *tokeneptest.Server, jump func() bool), changes ...tokeneptest.Change) {
 	for name, steps := range jumps {
 		t.Run(name, func(t *testing.T) {
@@ -44,13 +45,14 @@ func onEachJump(t *testing.T, run func(t *testing.T, f *tokeneptest.Server, jump
 	}
 }
 
-// cached returns a verifier that knows what was proven before, as oauth_verify does.
+// cached returns a verifier that shares the cache of the server, as oauth_verify does.
 func cached(t *testing.T, f *tokeneptest.Server) *verify.Verifier {
 	t.Helper()
 	return f.NewVerifier(t, func(c *verify.Config) { c.Cache = f.Config.Memory.Cache })
 }
 
-// A token is dead at its exp, whatever the clock did in between, and whether it was proven before or not.
+// A token is refused from its exp on, whatever the clock did in between, and whether it was in the
+// cache or not.
 func TestClockThatJumpsMakesNoTokenImmortal(t *testing.T) {
 	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		proven := cached(t, f)
@@ -75,7 +77,7 @@ func TestClockThatJumpsMakesNoTokenImmortal(t *testing.T) {
 	})
 }
 
-// at asks what holds at another time.
+// at calls ask at another time.
 func at(f *tokeneptest.Server, when time.Time, ask func()) {
 	d := when.Sub(f.Clock.Now())
 	f.Clock.Advance(d)
@@ -83,7 +85,7 @@ func at(f *tokeneptest.Server, when time.Time, ask func()) {
 	f.Clock.Advance(-d)
 }
 
-// What was revoked stays so, also if its entry was old enough to be dropped for a while.
+// What was revoked stays so, also if its entry could be dropped for a while.
 func TestClockThatJumpsBringsNothingBack(t *testing.T) {
 	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		proven := cached(t, f)
@@ -128,7 +130,7 @@ func TestClockThatJumpsBringsNothingBack(t *testing.T) {
 	})
 }
 
-// What can be done once is done once: an API token is rotated, and the old one is no more.
+// An API token that was rotated is not rotated again, and the old one stays refused.
 func TestClockThatJumpsSpendsNothingTwice(t *testing.T) {
 	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		text, made := f.NewAPIToken(t, anyToken)
@@ -146,7 +148,7 @@ func TestClockThatJumpsSpendsNothingTwice(t *testing.T) {
 	})
 }
 
-// The server signs with a key that is published, and what it signs passes.
+// The server signs with a key that is published, and verifiers accept what it signs.
 func TestClockThatJumpsSignsWithAPublishedKey(t *testing.T) {
 	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		for more := true; more; more = jump() {
@@ -162,7 +164,7 @@ func TestClockThatJumpsSignsWithAPublishedKey(t *testing.T) {
 	})
 }
 
-// kid is the key that a token names in its header.
+// kid returns the key id in the header of a token.
 func kid(t *testing.T, token string) string {
 	t.Helper()
 	var header struct{ Kid string }
@@ -176,7 +178,8 @@ func kid(t *testing.T, token string) string {
 	return `"` + header.Kid + `"`
 }
 
-// An address that was slowed down is back after as long as it was told, and no later because the clock has gone back.
+// An address that was refused may come back after the time that it was told, and no later because
+// the clock was set back.
 func TestClockThatJumpsLocksNobodyOut(t *testing.T) {
 	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		for range 21 {

@@ -18,7 +18,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
-// What is wrong with a configuration is said before anything starts.
+// A bad configuration is refused before anything starts.
 func TestConfig(t *testing.T) {
 	tokens := func(rules server.APITokenRules) func(*server.Config) {
 		return func(c *server.Config) { c.Exchange = server.Exchange{Enabled: true, APITokens: &rules} }
@@ -64,7 +64,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// A client may be given its grants by their short names; they are the same once the server stands.
+// The short names of grants become their grant_type.
 func TestConfigGrantNames(t *testing.T) {
 	s, err := server.New(server.Config{Issuer: issuer, Store: memory.New(memory.Options{}), Clients: []tokenep.Client{
 		{ID: "a", AuthMethod: "none", GrantTypes: []string{"token_exchange", "client_credentials", exchange}},
@@ -77,7 +77,7 @@ func TestConfigGrantNames(t *testing.T) {
 	}
 }
 
-// Each endpoint has a path of its own, which a router can take literally.
+// Each endpoint has a path of its own, without wildcards.
 func TestConfigPaths(t *testing.T) {
 	f := tokeneptest.New(t)
 	for name, p := range map[string]server.Paths{
@@ -93,7 +93,7 @@ func TestConfigPaths(t *testing.T) {
 	}
 }
 
-// Every request is told to the observer, once, with how it ended.
+// The observer is told of every request once, and how it ended.
 func TestConfigObserve(t *testing.T) {
 	var mu sync.Mutex
 	var outcomes []tokenep.Outcome
@@ -148,7 +148,7 @@ func TestConfigObserve(t *testing.T) {
 	}
 }
 
-// What is wrong with a grant or an endpoint from outside is said before anything starts.
+// A bad grant or endpoint from outside is refused before anything starts.
 func TestConfigFromOutside(t *testing.T) {
 	good := tokenep.Endpoint{
 		Name: "papers", Path: "/oauth/papers", Methods: []string{http.MethodPost},

@@ -11,7 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// teapot is the handler behind the server: what passes through gets there.
+// teapot is the handler behind the server: it answers what the server passes through.
 var teapot = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 
 // mountAt mounts the endpoints of a server elsewhere, before teapot.
@@ -33,8 +33,8 @@ func everywhere(token string, paths map[string]string) server.Paths {
 	return p
 }
 
-// The folder <path of the issuer>/oauth/ is the server's while an endpoint lies in it: what is not
-// there is 404, with an error that a client can read. Every other path passes through.
+// The folder <path of the issuer>/oauth/ belongs to the server while an endpoint lies in it: every
+// other path in it is 404, with an error that a client can read. Paths outside pass through.
 func TestPathsClosedFolder(t *testing.T) {
 	const tenant = "https://as.example/tenant/"
 	for _, row := range []struct {
@@ -115,7 +115,7 @@ func TestPathsClosedFolder(t *testing.T) {
 	}
 }
 
-// A path that is sent to the log is escaped: nobody forges a line of it.
+// Paths are escaped in the log, so that nobody can forge a line of it.
 func TestPathsLogIsEscaped(t *testing.T) {
 	f := tokeneptest.New(t)
 	f.Log.Reset()
@@ -125,8 +125,8 @@ func TestPathsLogIsEscaped(t *testing.T) {
 	}
 }
 
-// An endpoint from outside is a row like the others: the metadata has it under its member, at the
-// place to which it was moved, and nothing is moved that is not there.
+// An endpoint from outside is a row like the others: the metadata lists it by its member, at the
+// place to which it was moved. A name that no endpoint has cannot be moved.
 func TestPathsOfEndpointFromOutside(t *testing.T) {
 	papers := tokenep.Endpoint{
 		Name: "papers", Path: "/oauth/papers", Member: "papers_endpoint", Methods: []string{http.MethodPost},

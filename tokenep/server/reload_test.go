@@ -11,7 +11,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// A configuration that takes over answers before it has started, even if it never does, and can be loaded while the store is away.
+// A configuration that takes over answers before it has started, even if it never does, and can be
+// loaded while the store is away.
 func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
 	old := tokeneptest.New(t)
 	live, revoked := old.Mint(t, tokenep.Claims{}), old.Mint(t, tokenep.Claims{Subject: "bob"})
@@ -49,7 +50,8 @@ func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
 	}
 }
 
-// A configuration that was started and then given up, because of something else in it, is not whom the next one takes over from: nobody turns its keys.
+// If a configuration was started and then withdrawn, because of something else in it, the next one
+// takes over from the one before it, since nobody rotates the keys of the withdrawn one.
 func TestConfigurationThatIsGivenUp(t *testing.T) {
 	running := tokeneptest.New(t)
 	begin := func() *server.Server {

@@ -21,8 +21,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// A day of traffic goes by in the time of a fake clock, which all goes by that runs in the background too: following revocations, turning keys. In the end
-// there is no more in memory and in the store than half way through: what lives.
+// A day of traffic passes in the time of a fake clock, which the background work follows too:
+// reading revocations, rotating keys. At the end there is no more in memory and in the store than
+// at noon: what is still alive.
 func TestDayLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDay(t)
@@ -67,7 +68,7 @@ type day struct {
 	issued, made, failed int
 }
 
-// keeping notes which records were ever put into a store.
+// keeping notes the kind and id of every record that was inserted into a store.
 type keeping struct {
 	store.Store
 	ever [][2]string
@@ -97,7 +98,7 @@ func newDay(t *testing.T) *day {
 	return d
 }
 
-// token asks for one, and looks whether it passes.
+// token gets an access token and verifies it.
 func (d *day) token(r request) string {
 	d.t.Helper()
 	a := d.Send(d.t, r)
@@ -111,7 +112,7 @@ func (d *day) token(r request) string {
 	return raw
 }
 
-// minute is what comes in one.
+// minute sends the requests of a minute.
 func (d *day) minute() {
 	d.token(plain.By("short"))
 	for range 6 {
@@ -129,7 +130,8 @@ func (d *day) minute() {
 	d.lifeOfAPIToken()
 }
 
-// lifeOfAPIToken makes one of a few owners. It is used, and then rotated, revoked, or left to expire.
+// lifeOfAPIToken makes an API token of one of a few owners. It is used, and then rotated, revoked,
+// or left to expire.
 func (d *day) lifeOfAPIToken() {
 	text, made := d.NewAPIToken(d.t, state.APIToken{Owner: fmt.Sprint("owner-", rand.IntN(10)), Expires: time.Now().Add(time.Hour)})
 	d.made++
@@ -148,13 +150,13 @@ func (d *day) lifeOfAPIToken() {
 	}
 }
 
-// alive is how many tokens live.
+// alive returns how many access tokens have not expired.
 func (d *day) alive() int {
 	d.lives = slices.DeleteFunc(d.lives, func(end time.Time) bool { return !time.Now().Before(end) })
 	return len(d.lives)
 }
 
-// size is how much of everything there is.
+// size counts things, by what they are.
 type size map[string]int
 
 func (d *day) size() size {

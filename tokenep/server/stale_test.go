@@ -13,7 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// With the store away verification goes on: for ever, or for as long as the configuration says.
+// While the store is away verification goes on: for ever, or for as long as the configuration says.
 func TestStoreThatIsAwayForLongerThanRevocationsMayAge(t *testing.T) {
 	bounded := tokeneptest.New(t, func(c *server.Config) { c.RevocationMaxAge = time.Minute })
 	unbounded := tokeneptest.New(t)
@@ -29,7 +29,7 @@ func TestStoreThatIsAwayForLongerThanRevocationsMayAge(t *testing.T) {
 			t.Errorf("after ten minutes, bounded %t: %v", f == bounded, err)
 		}
 	}
-	// What is exchanged is verified too, and refused as what nobody can tell.
+	// A subject token is verified in the same way: an exchange is 503 then.
 	request := post("grant_type", exchange, "subject_token", bounded.Mint(t, tokenep.Claims{}), "subject_token_type", accessToken).By("billing")
 	if a := bounded.Send(t, request); a.Status != http.StatusServiceUnavailable {
 		t.Errorf("an exchange: status %d, want 503", a.Status)

@@ -12,7 +12,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// An API token that is mistyped, unknown, expired or revoked is no good, by the RFC's code or by the dialect's, and no answer says which it is.
+// An API token that is mistyped, unknown, expired or revoked is refused by the code of the RFC or
+// that of the dialect. All such answers are the same.
 func TestExchangeAPIToken(t *testing.T) {
 	f := tokeneptest.New(t)
 	good, _ := f.NewAPIToken(t, anyToken)

@@ -1,15 +1,16 @@
 // Package tokeneptest is an authorization server for tests: of the grants and endpoints of this
 // project, of those that others add to it, and of programs that get tokens from it.
 //
-//	s := tokeneptest.New(t, tokeneptest.WithGrant(voucher{}),
-//		tokeneptest.WithClients(tokeneptest.NewClient("shop", "urn:example:voucher")))
+//	s := tokeneptest.New(t, tokeneptest.WithGrant(coupon{}),
+//		tokeneptest.WithClients(tokeneptest.NewClient("shop", "coupon")))
+//	show := tokeneptest.Post("grant_type", "urn:example:coupon", "code", "1234")
 //	s.Run(t, []tokeneptest.Rule{
-//		tokeneptest.Grants("a good voucher", tokeneptest.Post("grant_type", "urn:example:voucher", "voucher", "a").By("shop")),
-//		tokeneptest.Refuses("no voucher", tokeneptest.Post("grant_type", "urn:example:voucher").By("shop"), 400, tokenep.InvalidRequest),
+//		tokeneptest.Grants("a coupon", show.By("shop")),
+//		tokeneptest.Refuses("no client", show, 401, tokenep.InvalidClient),
 //	})
 //
 // The server listens on a loopback port and keeps its state in memory. A test sets its clock, takes
-// its store away, reads its log, and changes its configuration as it likes. Requests are values,
+// its store away, reads its log, and changes its configuration. Requests are values,
 // which methods change: who sends them, to which path, with which header. Every answer is held to
 // what RFC 6749 §5.1 and §5.2 say of all answers, and every token to a verifier that trusts nothing
 // but the key set.

@@ -29,8 +29,8 @@ func (c coupon) Authorize(_ context.Context, r *tokenep.Request) (*tokenep.Autho
 	return &tokenep.Authorization{Subject: reader}, nil
 }
 
-// How a grant is tested: it is added to a server together with a client that may use it, and a table
-// says what each request must get.
+// How a grant is tested: it is added to a server together with a client that may use it, and a
+// table says what each request must get.
 func TestCoupon(t *testing.T) {
 	s := tokeneptest.New(t, tokeneptest.WithGrant(coupon{map[string]string{"1234": "alice"}}),
 		tokeneptest.WithClients(tokeneptest.NewClient("shop", "coupon")))
