@@ -29,7 +29,7 @@ func TestProvisionErrors(t *testing.T) {
 	guard := func(block string) string { return "%SITE% {\noauth_verify {\n" + block + "\n}\n}\n" }
 	for _, row := range []struct{ name, global, sites, want string }{
 		{"issuer placeholder", server("issuer {env.NO_SUCH_VARIABLE}"), "", "{env.NO_SUCH_VARIABLE}"},
-		{"issuer over http", server("issuer {env.WRONG}"), "", `issuer {env.WRONG}: issuer "http://ü": the scheme is https`},
+		{"issuer over http", server("issuer {env.WRONG}"), "", `issuer {env.WRONG}: issuer "http://ü": the scheme must be https`},
 		{"secret unset", client("secret {env.NO_SUCH_VARIABLE}"), "", `client "billing": secret:`},
 		{"secret empty", client("secret {env.EMPTY}"), "", `client "billing": secret:`},
 		{"secret file", client("secret {file.%DIR%/none}"), "", `client "billing": secret:`},
@@ -69,14 +69,14 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 	const hash = `"secrets":[{"hash":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}]`
 	for _, row := range []struct{ name, apps, want string }{
 		{"issuer missing", app(`"default":{}`), `server "default": issuer is missing`},
-		{"issuer over http", app(`"default":{"issuer":"http://a.example"}`), `server "default": issuer "http://a.example": the scheme is https`},
+		{"issuer over http", app(`"default":{"issuer":"http://a.example"}`), `server "default": issuer "http://a.example": the scheme must be https`},
 		{"algorithm", server(`"signing_alg":"HS256"`), "HS256"},
 		{"life", server(`"access_token_ttl":"500ms"`), "a second at least"},
 		{"audience", server(`"audience":["a"` + strings.Repeat(`,"a"`, 64) + `]`), "audience"},
 		{"origin with a path", server(`"cors_origins":["https://app.example/"]`), "cors_origins"},
 		{"API token prefix", server(`"token_exchange":{"api_tokens":{"prefix":"De_mo"}}`), "prefix"},
-		{"API tokens of one user", server(`"token_exchange":{"api_tokens":{"max_per_user":501}}`), "501 is not between 1 and 500"},
-		{"API token type", server(`"token_exchange":{"api_tokens":{"token_types":["urn:ietf:params:oauth:token-type:jwt"]}}`), "never API tokens"},
+		{"API tokens of one user", server(`"token_exchange":{"api_tokens":{"max_per_user":501}}`), "between 1 and 500; it is 501"},
+		{"API token type", server(`"token_exchange":{"api_tokens":{"token_types":["urn:ietf:params:oauth:token-type:jwt"]}}`), "must not be among them"},
 		{"default scope", client(hash + `,"scope":"a","default_scope":"b"`), "default_scope"},
 		{"scope", client(`"scope":"a\\b"`), `scope`},
 		{"scope by placeholder", client(`"scope":"{env.SCOPE}"`), "{env.SCOPE} would not be resolved"},

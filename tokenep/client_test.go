@@ -1,12 +1,15 @@
 package tokenep_test
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // RFC 6749 §2 and appendix A.1: what a client can be.
@@ -39,5 +42,76 @@ func TestClientValidate(t *testing.T) {
 		if (err == nil) != (row.wrong == "") || err != nil && !strings.Contains(err.Error(), row.wrong) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.wrong)
 		}
+	}
+}
+
+// RFC 7591 §2: what a client may authenticate by follows from its method or, if it has none, from
+// what it has. RFC 6749 §2.1: only its method makes it public.
+func TestClientAuthenticates(t *testing.T) {
+	secret := []tokenep.Secret{{Hash: "x"}}
+	key := json.RawMessage(verifytest.New(issuer, orders).JWKS())
+	all := []string{tokenep.AuthBasic, tokenep.AuthPost, tokenep.AuthPrivateKeyJWT, tokenep.AuthNone}
+	for _, row := range []struct {
+		name   string
+		client tokenep.Client
+		by     []string
+		public bool
+		valid  bool
+	}{
+		{"a secret", tokenep.Client{Secrets: secret}, []string{tokenep.AuthBasic, tokenep.AuthPost}, false, true},
+		{"a secret, by the header", tokenep.Client{Secrets: secret, AuthMethod: tokenep.AuthBasic}, []string{tokenep.AuthBasic}, false, true},
+		{"a secret, by the body", tokenep.Client{Secrets: secret, AuthMethod: tokenep.AuthPost}, []string{tokenep.AuthPost}, false, true},
+		{"a key", tokenep.Client{JWKS: key}, []string{tokenep.AuthPrivateKeyJWT}, false, true},
+		{"a key, said so", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthPrivateKeyJWT}, []string{tokenep.AuthPrivateKeyJWT}, false, true},
+		{"both, and the key counts", tokenep.Client{Secrets: secret, JWKS: key, AuthMethod: tokenep.AuthPrivateKeyJWT}, []string{tokenep.AuthPrivateKeyJWT}, false, true},
+		{"public", tokenep.Client{AuthMethod: tokenep.AuthNone}, []string{tokenep.AuthNone}, true, true},
+		{"neither secret nor key", tokenep.Client{}, nil, false, false},
+		{"both, and nothing says which counts", tokenep.Client{Secrets: secret, JWKS: key}, []string{tokenep.AuthBasic, tokenep.AuthPost}, false, false},
+		{"a key, and the method of a secret", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthBasic}, []string{tokenep.AuthBasic}, false, false},
+		{"a secret, and the method of a key", tokenep.Client{Secrets: secret, AuthMethod: tokenep.AuthPrivateKeyJWT}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
+		{"a key, and public", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthNone}, []string{tokenep.AuthNone}, true, false},
+		{"keys that are none", tokenep.Client{JWKS: json.RawMessage(`{"keys":1}`)}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
+	} {
+		var by []string
+		for _, method := range all {
+			if row.client.Authenticates(method) {
+				by = append(by, method)
+			}
+		}
+		if !slices.Equal(by, row.by) || row.client.Public() != row.public {
+			t.Errorf("%s: by %q, public %t; want %q, %t", row.name, by, row.client.Public(), row.by, row.public)
+		}
+		row.client.ID = "a"
+		if err := row.client.Validate(); (err == nil) != row.valid {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+}
+
+// A grant may be named by its grant_type or by its short name.
+func TestClientMay(t *testing.T) {
+	const voucher = "urn:example:grant:paper-voucher"
+	for _, row := range []struct {
+		name  string
+		given string
+		grant string
+		may   bool
+	}{
+		{"the grant_type", cc, cc, true},
+		{"the URN", exchange, exchange, true},
+		{"the short name", "token_exchange", exchange, true},
+		{"the short name of a grant from outside", "paper_voucher", voucher, true},
+		{"with hyphens", "token-exchange", exchange, false},
+		{"in other letters", "Token_Exchange", exchange, false},
+		{"another", cc, exchange, false},
+		{"nothing", "", exchange, false},
+		{"the end of a URN without its start", "exchange", exchange, false},
+	} {
+		if may := (&tokenep.Client{GrantTypes: []string{"x", row.given}}).May(row.grant); may != row.may {
+			t.Errorf("%s: %t", row.name, may)
+		}
+	}
+	if (&tokenep.Client{}).May(cc) {
+		t.Error("a client without grants may use one")
 	}
 }

@@ -3,6 +3,7 @@ package tokenep
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +20,8 @@ func ParseDuration(text string) (Duration, error) {
 	var days time.Duration
 	rest := text
 	if number, after, found := strings.Cut(text, "d"); found {
-		n, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
+		n, err := strconv.ParseUint(number, 10, 64)
+		if err != nil || n > uint64(math.MaxInt64/day) {
 			return 0, fmt.Errorf("%q must be a duration such as 30s, 4h or 730d", text)
 		}
 		days, rest = time.Duration(n)*day, after
@@ -29,7 +30,7 @@ func ParseDuration(text string) (Duration, error) {
 		return Duration(days), nil
 	}
 	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || d > math.MaxInt64-days {
 		return 0, fmt.Errorf("%q must be a duration such as 30s, 4h or 730d", text)
 	}
 	return Duration(days + d), nil

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Strangers cannot use up memory: past a number of addresses one is forgotten for each that comes,
-// those that have been quiet first.
+// The memory of the limiter is bounded: past a number of addresses, each new one replaces one that
+// has been quiet for long.
 func TestLimiterBounded(t *testing.T) {
 	now := time.Now()
 	l := &Limiter{Now: func() time.Time { return now }}
@@ -45,8 +45,8 @@ func TestLimiterBounded(t *testing.T) {
 	}
 }
 
-// A crowd of guesses that were all allowed before the first one failed gets as many answers as a
-// queue would, and the address is back as soon.
+// When many guesses are allowed before the first one fails, as many of them are answered as in
+// sequence, and the address may come back as soon.
 func TestLimiterCrowd(t *testing.T) {
 	now := time.Now()
 	l := &Limiter{Now: func() time.Time { return now }}

@@ -52,8 +52,8 @@ func holdRefusal(t *testing.T, err error) {
 	}
 }
 
-// Whatever parses is, written again, parsed to the same; and no parameter with a meaning is there
-// twice (RFC 6749 §3.2).
+// Whatever parses and is encoded again parses to the same; and no registered parameter occurs twice
+// (RFC 6749 §3.2).
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{
 		"", "grant_type=client_credentials&scope=a+b", "grant_type=a&grant_type=a", "scope=", "scope", "=x", "a=%zz", "a=%00", "a=%ff", "a;b=c",

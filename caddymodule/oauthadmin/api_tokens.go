@@ -13,7 +13,7 @@ import (
 // newAPIToken is the request for an API token.
 type newAPIToken struct {
 	Name    string       `json:"name,omitempty"`   // for people
-	Owner   string       `json:"owner"`            // sub of the access tokens that it is exchanged for
+	Owner   string       `json:"owner"`            // sub of the access tokens made from it
 	Service string       `json:"service"`          // aud of those access tokens
 	Scope   verify.Scope `json:"scope,omitempty"`  // the largest scope of those access tokens
 	Expires time.Time    `json:"expires,omitzero"` // default: as late as the server allows

@@ -9,8 +9,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// Among the readings of whatever is accepted is what was sent, byte for byte; and credentials
-// written as RFC 6749 §2.3.1 has them are read as that first, whatever is in them.
+// One of the readings of accepted credentials is what was sent, byte for byte. Credentials that are
+// encoded as RFC 6749 §2.3.1 says are read as that first.
 func FuzzBasic(f *testing.F) {
 	for _, seed := range []string{"billing:secret", "a%3Ab:c+d", "%zz:%", "\xe9:\xff", "é:ü", ":", "a:", ":b", "a:b:c", "%FF:%00", "none", ""} {
 		f.Add([]byte(seed), "id "+seed, seed+"%+&=")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Right secrets are remembered in bounded memory, and a new one always is.
+// Proven secrets are remembered in bounded memory, and the newest always is.
 func TestProvenBounded(t *testing.T) {
 	s := NewSecrets(nil, nil, nil, time.Now)
 	for i := range maxProven + 10 {

@@ -7,8 +7,8 @@ func list(exchange TokenExchange) []tokenep.Grant {
 	return []tokenep.Grant{ClientCredentials{}, exchange}
 }
 
-// All returns the grants of a server. Token exchange is not offered without a kind of token that can
-// be exchanged.
+// All returns the grants of a server. Token exchange is not offered without a kind of token that
+// can be exchanged.
 func All(exchange TokenExchange) []tokenep.Grant {
 	var offered []tokenep.Grant
 	for _, g := range list(exchange) {

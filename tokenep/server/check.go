@@ -16,18 +16,19 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
-// New and Mount check all of this. It is exported for whoever reads a configuration, and knows more than they do about where in it a value stands.
+// New and Mount check all of this. It is exported for adapters, which can say at which place of a
+// configuration file a value is wrong.
 
-// CheckIssuer says what is wrong with an issuer identifier (RFC 8414 §2).
+// CheckIssuer returns what is wrong with an issuer identifier (RFC 8414 §2).
 func CheckIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil:
 		return fmt.Errorf("issuer: %w", err)
 	case u.Hostname() == "" || strings.ContainsAny(issuer, "?#") || u.User != nil:
-		return fmt.Errorf("issuer %q: it is an absolute URL without query and fragment (RFC 8414 §2), such as https://auth.example.com", issuer)
+		return fmt.Errorf("issuer %q: it must be an absolute URL without query and fragment (RFC 8414 §2), such as https://auth.example.com", issuer)
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return fmt.Errorf("issuer %q: the scheme is https; http is for loopback hosts alone", issuer)
+		return fmt.Errorf("issuer %q: the scheme must be https; http is for loopback hosts only", issuer)
 	}
 	return nil
 }
@@ -37,31 +38,33 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// CheckAudience says what is wrong with the audience of a server.
+// CheckAudience returns what is wrong with the audience of a server.
 func CheckAudience(audience []string) error {
 	if !tokenep.FitsToken(nil, audience) {
-		return errors.New("audience: a token cannot be for so many at once; give each client its own")
+		return errors.New("audience: so many do not fit into one token; give each client its own")
 	}
 	return nil
 }
 
-// CheckRevocationInterval says what is wrong with how often revocations are looked for. Within a second each is to be in force everywhere.
+// CheckRevocationInterval returns what is wrong with Config.RevocationInterval: a revocation must
+// be in force on every node within a second.
 func CheckRevocationInterval(d time.Duration) error {
 	if d < 10*time.Millisecond || d > time.Second {
-		return fmt.Errorf("looking for revocations each %s: want 10ms to 1s", d)
+		return fmt.Errorf("the interval must be 10ms to 1s; it is %s", d)
 	}
 	return nil
 }
 
-// CheckRevocationMaxAge says what is wrong with a bound on the age of revocations: it leaves room for a few tries to read them.
+// CheckRevocationMaxAge returns what is wrong with Config.RevocationMaxAge: it must leave time for
+// a few tries to read revocations.
 func CheckRevocationMaxAge(d time.Duration) error {
 	if d < 5*time.Second {
-		return fmt.Errorf("refusing tokens when revocations are %s old: want 5s or more", d)
+		return fmt.Errorf("the age must be 5s or more; it is %s", d)
 	}
 	return nil
 }
 
-// Validate says what is wrong with the rules. What is left out is not wrong.
+// Validate returns what is wrong with the rules that are set.
 func (t APITokenRules) Validate() error { return t.complete() }
 
 var apiTokenPrefix = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
@@ -84,16 +87,17 @@ func (t *APITokenRules) complete() error {
 	}
 	switch {
 	case slices.Contains(t.Types, grant.AccessTokenType), slices.Contains(t.Types, grant.JWTType):
-		return errors.New("API token types: access_token and jwt of RFC 8693 §3 are access tokens, never API tokens; use a URN of your own")
+		return errors.New("API token types: access_token and jwt of RFC 8693 §3 must not be among them, since they mean access tokens; use a URN of your own")
 	case !apiTokenPrefix.MatchString(t.Prefix):
-		return fmt.Errorf("API token prefix %q: it is a lower-case letter and up to 15 lower-case letters and digits", t.Prefix)
+		return fmt.Errorf("API token prefix %q: it must be a lower-case letter and up to 15 lower-case letters and digits", t.Prefix)
 	case t.MaxPerUser < 0 || t.MaxPerUser > state.MaxOwned:
-		return fmt.Errorf("API tokens of one user: %d is not between 1 and %d", t.MaxPerUser, state.MaxOwned)
+		return fmt.Errorf("API tokens of one user: the maximum must be between 1 and %d; it is %d", state.MaxOwned, t.MaxPerUser)
 	}
 	return nil
 }
 
-// FindGrant returns the grant_type of a grant among these types, by its grant_type or its short name.
+// FindGrant returns the grant_type of a grant among these types, by its grant_type or its short
+// name.
 func FindGrant(name string, types []string) (grantType string, err error) {
 	names := make([]string, len(types))
 	for i, grantType := range types {

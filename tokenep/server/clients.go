@@ -49,8 +49,8 @@ func (s *Server) CompleteClient(c *tokenep.Client) error {
 	return nil
 }
 
-// grantTypes returns the grants that a client may be registered for. One that this server merely does
-// not offer may be offered again by its next configuration.
+// grantTypes returns the grants that a client may be registered for. One that this server merely
+// does not offer may be offered again by its next configuration.
 func (s *Server) grantTypes() []string {
 	types := grant.Types()
 	for _, g := range s.grants {

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,10 +12,11 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// jumps are what a clock may do that is set wrong, and right again.
+// jumps are the ways in which a clock is set wrong, and right again.
 var jumps = map[string][]time.Duration{
 	"ahead":          {time.Hour},
 	"back":           {-time.Hour},
@@ -24,16 +24,17 @@ var jumps = map[string][]time.Duration{
 	"back and ahead": {-time.Hour, time.Hour},
 }
 
-// onEachJump runs a test whose clock is set by jump, a step for each call, until it returns false.
-func onEachJump(t *testing.T, run func(t *testing.T, f *fixture, jump func() bool), changes ...func(*server.Config)) {
+// onEachJump runs a test for each way. jump sets the clock, a step for each call, until it returns
+// false.
+func onEachJump(t *testing.T, run func(t *testing.T, f *tokeneptest.Server, jump func() bool), changes ...tokeneptest.Change) {
 	for name, steps := range jumps {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, changes...)
+			f := tokeneptest.New(t, changes...)
 			run(t, f, func() bool {
 				if len(steps) == 0 {
 					return false
 				}
-				f.clock.Advance(steps[0])
+				f.Clock.Advance(steps[0])
 				steps = steps[1:]
 				if err := f.Keys.Refresh(t.Context()); err != nil {
 					t.Fatal(err)
@@ -44,90 +45,84 @@ func onEachJump(t *testing.T, run func(t *testing.T, f *fixture, jump func() boo
 	}
 }
 
-// cached asks a verifier that knows what was proven before, as oauth_verify does.
-func (f *fixture) cached(t *testing.T) *verify.Verifier {
+// cached returns a verifier that shares the cache of the server, as oauth_verify does.
+func cached(t *testing.T, f *tokeneptest.Server) *verify.Verifier {
 	t.Helper()
-	trusted := f.Trusted()
-	trusted.InsecureAnyAudience = true
-	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: f.Config.Memory.Cache, Now: f.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return f.NewVerifier(t, func(c *verify.Config) { c.Cache = f.Config.Memory.Cache })
 }
 
-// A token is dead at its exp, whatever the clock did in between, and whether it was proven before or not.
+// A token is refused from its exp on, whatever the clock did in between, and whether it was in the
+// cache or not.
 func TestClockThatJumpsMakesNoTokenImmortal(t *testing.T) {
-	onEachJump(t, func(t *testing.T, f *fixture, jump func() bool) {
-		cached := f.cached(t)
-		a, token := f.granted(t, plain.by("billing"))
-		raw := a.json["access_token"].(string)
-		text, limited := f.apiToken(t, state.APIToken{Expires: f.clock.Now().Add(90 * time.Minute)})
+	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
+		proven := cached(t, f)
+		a, token := f.Granted(t, plain.By("billing"))
+		raw := a.AccessToken()
+		text, limited := f.NewAPIToken(t, state.APIToken{Expires: f.Clock.Now().Add(90 * time.Minute)})
 		for more := true; more; more = jump() {
-			for _, at := range []time.Time{token.Expires.Add(-time.Second), token.Expires} {
-				f.at(at, func() {
-					want := at.Before(token.Expires)
-					_, plainly := f.verify(t, raw)
-					_, proven := cached.Verify(t.Context(), verify.Presentation{Token: raw})
-					if (plainly == nil) != want || (proven == nil) != want {
-						t.Errorf("at %s: %v, and from the cache %v; want it to pass: %t", at, plainly, proven, want)
+			for _, when := range []time.Time{token.Expires.Add(-time.Second), token.Expires} {
+				at(f, when, func() {
+					want := when.Before(token.Expires)
+					_, plainly := f.Verify(t, raw)
+					_, fromCache := proven.Verify(t.Context(), verify.Presentation{Token: raw})
+					if (plainly == nil) != want || (fromCache == nil) != want {
+						t.Errorf("at %s: %v, and from the cache %v; want it to pass: %t", when, plainly, fromCache, want)
 					}
 				})
 			}
-			f.at(limited.Expires, func() {
-				refused(t, f.do(t, redeem(text)), http.StatusBadRequest, tokenep.InvalidRequest)
+			at(f, limited.Expires, func() {
+				f.Send(t, redeem(text)).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
 			})
 		}
 	})
 }
 
-// at asks what holds at another time.
-func (f *fixture) at(when time.Time, ask func()) {
-	d := when.Sub(f.clock.Now())
-	f.clock.Advance(d)
+// at calls ask at another time.
+func at(f *tokeneptest.Server, when time.Time, ask func()) {
+	d := when.Sub(f.Clock.Now())
+	f.Clock.Advance(d)
 	ask()
-	f.clock.Advance(-d)
+	f.Clock.Advance(-d)
 }
 
-// What was revoked stays so, also if its entry was old enough to be dropped for a while.
+// What was revoked stays so, also if its entry could be dropped for a while.
 func TestClockThatJumpsBringsNothingBack(t *testing.T) {
-	onEachJump(t, func(t *testing.T, f *fixture, jump func() bool) {
-		cached := f.cached(t)
+	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
+		proven := cached(t, f)
 		var revoked []string
 		for _, client := range []string{"billing", "short"} { // four hours, and a minute and a half
-			a, _ := f.granted(t, plain.by(client))
-			token := a.json["access_token"].(string)
-			if a := f.do(t, post("token", token).by(client).at(revokePath)); a.status != http.StatusOK {
-				t.Fatalf("%d %s", a.status, a.body)
+			a, _ := f.Granted(t, plain.By(client))
+			token := a.AccessToken()
+			if a := f.Send(t, post("token", token).By(client).At(revokePath)); a.Status != http.StatusOK {
+				t.Fatalf("%d %s", a.Status, a.Body)
 			}
 			revoked = append(revoked, token)
 		}
-		text, made := f.apiToken(t, anyToken)
+		text, made := f.NewAPIToken(t, anyToken)
 		bearer := redeem(text)
-		a, _ := f.granted(t, bearer)
-		revoked = append(revoked, a.json["access_token"].(string))
+		a, _ := f.Granted(t, bearer)
+		revoked = append(revoked, a.AccessToken())
 		if err := f.APITokens.Revoke(t.Context(), made.ID); err != nil {
 			t.Fatal(err)
 		}
 		for more := true; more; more = jump() {
 			for i, token := range revoked {
-				_, plainly := f.verify(t, token)
-				if _, proven := cached.Verify(t.Context(), verify.Presentation{Token: token}); plainly == nil || proven == nil {
-					t.Errorf("revoked token %d passes: %v %v", i, plainly, proven)
+				_, plainly := f.Verify(t, token)
+				if _, fromCache := proven.Verify(t.Context(), verify.Presentation{Token: token}); plainly == nil || fromCache == nil {
+					t.Errorf("revoked token %d passes: %v %v", i, plainly, fromCache)
 				}
 			}
-			refused(t, f.do(t, bearer), http.StatusBadRequest, tokenep.InvalidRequest)
-			f.apiToken(t, anyToken) // inserted, and the store drops what has expired
+			f.Send(t, bearer).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
+			f.NewAPIToken(t, anyToken) // inserted, and the store drops what has expired
 			// A node that starts now reads the same from the store.
 			fresh := f.Config
-			fresh.Memory = server.NewMemory(f.clock.Now)
-			other := &fixture{clock: f.clock, log: f.log}
-			other.serve(t, fresh)
+			fresh.Memory = server.NewMemory(f.Clock.Now)
+			other := f.Next(t, fresh)
 			if err := other.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for i, token := range revoked {
-				if _, err := other.verify(t, token); err == nil {
+				if _, err := other.Verify(t, token); err == nil {
 					t.Errorf("revoked token %d passes on a node that has just started", i)
 				}
 			}
@@ -135,10 +130,10 @@ func TestClockThatJumpsBringsNothingBack(t *testing.T) {
 	})
 }
 
-// What can be done once is done once: an API token is rotated, and the old one is no more.
+// An API token that was rotated is not rotated again, and the old one stays refused.
 func TestClockThatJumpsSpendsNothingTwice(t *testing.T) {
-	onEachJump(t, func(t *testing.T, f *fixture, jump func() bool) {
-		text, made := f.apiToken(t, anyToken)
+	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
+		text, made := f.NewAPIToken(t, anyToken)
 		next, _, err := f.APITokens.Rotate(t.Context(), made.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -147,29 +142,29 @@ func TestClockThatJumpsSpendsNothingTwice(t *testing.T) {
 			if _, _, err := f.APITokens.Rotate(t.Context(), made.ID); err == nil {
 				t.Error("rotated twice")
 			}
-			refused(t, f.do(t, redeem(text)), http.StatusBadRequest, tokenep.InvalidRequest)
-			f.granted(t, redeem(next))
+			f.Send(t, redeem(text)).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
+			f.Granted(t, redeem(next))
 		}
 	})
 }
 
-// The server signs with a key that is published, and what it signs passes.
+// The server signs with a key that is published, and verifiers accept what it signs.
 func TestClockThatJumpsSignsWithAPublishedKey(t *testing.T) {
-	onEachJump(t, func(t *testing.T, f *fixture, jump func() bool) {
+	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		for more := true; more; more = jump() {
-			f.granted(t, plain.by("billing"))
+			f.Granted(t, plain.By("billing"))
 			if err := f.Keys.Rotate(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			a, _ := f.granted(t, plain.by("billing"))
-			if jwks := f.do(t, get("/oauth/jwks")); !strings.Contains(string(jwks.body), kid(t, a.json["access_token"].(string))) {
-				t.Errorf("the key set lacks the key that signs: %s", jwks.body)
+			a, _ := f.Granted(t, plain.By("billing"))
+			if jwks := f.Send(t, get("/oauth/jwks")); !strings.Contains(string(jwks.Body), kid(t, a.AccessToken())) {
+				t.Errorf("the key set lacks the key that signs: %s", jwks.Body)
 			}
 		}
 	})
 }
 
-// kid is the key that a token names in its header.
+// kid returns the key id in the header of a token.
 func kid(t *testing.T, token string) string {
 	t.Helper()
 	var header struct{ Kid string }
@@ -183,23 +178,24 @@ func kid(t *testing.T, token string) string {
 	return `"` + header.Kid + `"`
 }
 
-// An address that was slowed down is back after as long as it was told, and no later because the clock has gone back.
+// An address that was refused may come back after the time that it was told, and no later because
+// the clock was set back.
 func TestClockThatJumpsLocksNobodyOut(t *testing.T) {
-	onEachJump(t, func(t *testing.T, f *fixture, jump func() bool) {
+	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		for range 21 {
-			_ = f.Config.Memory.Limiter.Failed(netip.MustParseAddr("192.0.2.1"), "billing")
+			_ = f.Config.Memory.Limiter.Failed(tokeneptest.Peer, "billing")
 		}
 		for jump() {
-			a := f.do(t, plain.by("billing"))
-			if a.status != http.StatusTooManyRequests {
+			a := f.Send(t, plain.By("billing"))
+			if a.Status != http.StatusTooManyRequests {
 				continue
 			}
-			wait, err := strconv.Atoi(a.header.Get("Retry-After"))
+			wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
 			if err != nil || wait > 60 {
-				t.Errorf("Retry-After: %s", a.header.Get("Retry-After"))
+				t.Errorf("Retry-After: %s", a.Header.Get("Retry-After"))
 			}
 		}
-		f.clock.Advance(4 * time.Minute)
-		f.granted(t, plain.by("billing"))
-	}, limited)
+		f.Clock.Advance(4 * time.Minute)
+		f.Granted(t, plain.By("billing"))
+	}, tokeneptest.Limited)
 }

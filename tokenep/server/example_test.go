@@ -18,7 +18,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// A program that issues tokens and protects an API with them, and a client that was written for any OAuth server.
+// A program that issues tokens and protects an API with them, and a client that was written for any
+// OAuth server.
 func Example() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -13,18 +13,19 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 )
 
-// Paths is where the endpoints are, as paths of the issuer's host. What is left out is at its default
-// place.
+// Paths is where the endpoints are, as paths of the issuer's host. What is left out is at its
+// default place.
 type Paths struct {
 	// Token are the places of the token endpoint, each with its dialect; the first is the one that
 	// the metadata names. Default: <issuer>/oauth/token.
 	Token []TokenPath
 
-	// Moved are the places of other endpoints, by the name of the endpoint; the first is the one that
-	// the metadata names.
+	// Moved are the places of other endpoints, by the name of the endpoint; the first is the one
+	// that the metadata names.
 	Moved map[string][]string
 
-	// Passthrough leaves paths in <issuer>/oauth/ alone that no endpoint has. Otherwise they are 404.
+	// Passthrough leaves paths in <issuer>/oauth/ alone that no endpoint has. Otherwise they are
+	// 404.
 	Passthrough bool
 }
 
@@ -34,8 +35,8 @@ type TokenPath struct {
 	Dialect tokenep.Dialect
 }
 
-// addEndpoints makes the table of endpoints. The token endpoint and the metadata, which depend on the
-// paths, are added by Mount.
+// addEndpoints makes the table of endpoints. The token endpoint and the metadata, which depend on
+// the paths, are added by Mount.
 func (s *Server) addEndpoints() error {
 	s.endpoints = []tokenep.Endpoint{
 		endpoint.JWKS(s.Keys, jwksMaxAge),
@@ -177,8 +178,9 @@ func (s *Server) metadata(places []place, origin string) map[string]any {
 		"issuer":                                s.Config.Issuer,
 		"grant_types_supported":                 grantTypes,
 		"token_endpoint_auth_methods_supported": methods,
-		"response_types_supported":              []string{}, // REQUIRED; there is no authorization endpoint
-		// OpenID Connect Discovery 1.0 §3 requires these two, the second of which is what this server signs with.
+		"response_types_supported":              []string{}, // REQUIRED
+		// OpenID Connect Discovery 1.0 §3 requires these two, the second of which is what this
+		// server signs with.
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{s.Config.Algorithm},
 	}

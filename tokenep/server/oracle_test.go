@@ -21,7 +21,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// These tests ask clients that others wrote, which know nothing of this project, whether the server speaks OAuth.
+// These tests use clients that others wrote, and that know nothing of this project.
 
 const oracleSecret = "p%3Art+of a:secret" // reads differently with and without form-urlencoding
 
@@ -56,7 +56,8 @@ func oracleServer(t *testing.T) (issuer string) {
 	return s.Config.Issuer
 }
 
-// TestForeignClientCredentials has golang.org/x/oauth2 get a token in each of the ways it knows, and go-oidc verify it from the metadata and the key set alone.
+// TestForeignClientCredentials lets golang.org/x/oauth2 get a token in each of the ways it knows,
+// and go-oidc verify it by the metadata and the key set.
 func TestForeignClientCredentials(t *testing.T) {
 	issuer := oracleServer(t)
 	for name, style := range map[string]oauth2.AuthStyle{
@@ -89,7 +90,8 @@ func TestForeignClientCredentials(t *testing.T) {
 	}
 }
 
-// telnyxScript is the code sample of that SDK's own documentation, against this server: by form, by JSON, and by the credentials that it fetches a token for on its own.
+// telnyxScript is the code sample of that SDK's documentation, against this server: by form, by
+// JSON, and with the token that the SDK gets by itself.
 const telnyxScript = `
 import Telnyx from 'telnyx';
 const [base, clientID, clientSecret] = process.argv.slice(2);
@@ -108,7 +110,7 @@ const keys = await automatic.oauth.retrieveJwks();
 console.log(JSON.stringify({ form, json, refused, seen, keys }));
 `
 
-// TestTelnyxSDK has the npm package telnyx get tokens.
+// TestTelnyxSDK gets tokens by the npm package telnyx.
 func TestTelnyxSDK(t *testing.T) {
 	sdk := os.Getenv("TELNYX_SDK")
 	if _, err := exec.LookPath("node"); err != nil || sdk == "" {

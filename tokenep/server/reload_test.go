@@ -7,29 +7,30 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// A configuration that takes over answers before it has started, even if it never does, and can be loaded while the store is away.
+// A configuration that takes over answers before it has started, even if it never does, and can be
+// loaded while the store is away.
 func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
-	old := newFixture(t)
-	live, revoked := old.mint(t, tokenep.Claims{}), old.mint(t, tokenep.Claims{Subject: "bob"})
-	if err := old.Revocations.Add(t.Context(), verify.Revocation{Claim: "sub", Value: "bob", Expires: old.clock.Now().Add(time.Hour)}); err != nil {
+	old := tokeneptest.New(t)
+	live, revoked := old.Mint(t, tokenep.Claims{}), old.Mint(t, tokenep.Claims{Subject: "bob"})
+	if err := old.Revocations.Add(t.Context(), verify.Revocation{Claim: "sub", Value: "bob", Expires: old.Clock.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	old.store.away.Store(true)
+	old.Store.SetAway(true)
 	c := old.Config
 	c.TokenTTL /= 2
-	next := &fixture{clock: old.clock, store: old.store, log: old.log}
-	next.serve(t, c)
+	next := old.Next(t, c)
 	for _, when := range []string{"before its start", "after it"} {
-		if a := next.do(t, plain.by("billing")); a.status != http.StatusOK {
-			t.Errorf("%s: status %d %s", when, a.status, a.body)
+		if a := next.Send(t, plain.By("billing")); a.Status != http.StatusOK {
+			t.Errorf("%s: status %d %s", when, a.Status, a.Body)
 		}
-		if _, err := next.verify(t, live); err != nil {
+		if _, err := next.Verify(t, live); err != nil {
 			t.Errorf("%s: %v", when, err)
 		}
-		if _, err := next.verify(t, revoked); err == nil {
+		if _, err := next.Verify(t, revoked); err == nil {
 			t.Errorf("%s: a revoked token passes", when)
 		}
 		if when == "before its start" {
@@ -39,7 +40,7 @@ func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
 		}
 	}
 	fresh := old.Config
-	fresh.Memory = server.NewMemory(old.clock.Now)
+	fresh.Memory = server.NewMemory(old.Clock.Now)
 	s, err := server.New(fresh)
 	if err != nil {
 		t.Fatal(err)
@@ -49,9 +50,10 @@ func TestNextConfigurationTakesOverWithoutTheStore(t *testing.T) {
 	}
 }
 
-// A configuration that was started and then given up, because of something else in it, is not whom the next one takes over from: nobody turns its keys.
+// If a configuration was started and then withdrawn, because of something else in it, the next one
+// takes over from the one before it, since nobody rotates the keys of the withdrawn one.
 func TestConfigurationThatIsGivenUp(t *testing.T) {
-	running := newFixture(t)
+	running := tokeneptest.New(t)
 	begin := func() *server.Server {
 		s, err := server.New(running.Config)
 		if err != nil {
@@ -66,7 +68,7 @@ func TestConfigurationThatIsGivenUp(t *testing.T) {
 	if err := running.Keys.Rotate(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	running.store.away.Store(true)
+	running.Store.SetAway(true)
 	next, err := server.New(running.Config)
 	if err != nil {
 		t.Fatal(err)

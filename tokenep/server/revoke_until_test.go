@@ -9,8 +9,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// What is revoked by client or by user spares what is issued later: they may go on. A token and an
-// authorization do not come back. A revocation is kept until the last of its tokens is dead.
+// A revocation by client or by user spares what is issued later. A token and an authorization stay
+// revoked. A revocation is kept until the last token that it means has expired.
 func TestRevocationsUntilNow(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	exp := now.Add(time.Minute)

@@ -17,9 +17,9 @@ type Routes struct {
 	nothing   http.Handler
 }
 
-// routes puts the places together. The folder <issuer>/oauth/ belongs to the server while one of its
-// endpoints lies there: what nobody answers in it is refused, since a client would take the empty
-// answer of a proxy, or the page of an upstream, for that of an endpoint.
+// routes puts the places together. The folder <issuer>/oauth/ belongs to the server while one of
+// its endpoints lies there: what nobody answers in it is refused, since a client would take the
+// empty answer of a proxy, or the page of an upstream, for that of an endpoint.
 func (s *Server) routes(places []place, base string, passthrough bool) *Routes {
 	r := &Routes{endpoints: make(map[string]http.Handler, len(places)), nothing: nothing(s.Config.Logger)}
 	folder := base + "/oauth/"
@@ -46,7 +46,8 @@ func (r *Routes) Find(path string) http.Handler {
 	return nil
 }
 
-// Handler returns a handler that answers for the paths of the server, and leaves all others to next.
+// Handler returns a handler that answers for the paths of the server, and leaves all others to
+// next.
 func (r *Routes) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if endpoint := r.Find(req.URL.Path); endpoint != nil {

@@ -29,50 +29,58 @@ type Config struct {
 	Store     store.Store      // what must outlive the process
 	Memory    *Memory          // what must outlive a change of configuration; nil: new
 	Clients   []tokenep.Client // configured clients; those in the store come beside them
-	Audience  []string         // aud of a token asked for no target in particular; default: the issuer
+	Audience  []string         // aud of a token that was asked for no target; default: the issuer
 	TokenTTL  time.Duration    // life of an access token; default: 1 h
 	Algorithm string           // of new signing keys; default: ES256
 	Exchange  Exchange         // RFC 8693
 	Origins   tokenep.CORS     // web origins that may call the endpoints
 
-	// Grants are further grants, beside those of package grant, and Endpoints further endpoints, beside
-	// those of package endpoint. Each is made when the other parts of the server stand: its store
-	// (Config.Store), clock (Config.Now), Revocations, Verifier.
+	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
+	// package endpoint. Each function is called by New, when the other parts of the server are
+	// there: its store (Config.Store), clock (Config.Now), Revocations and Verifier.
 	Grants    []func(*Server) (tokenep.Grant, error)
 	Endpoints []func(*Server) (tokenep.Endpoint, error)
 
-	// SigningKeys are signing keys that somebody else looks after: the first one signs, all are published. None: the server makes keys and turns them over.
+	// SigningKeys are signing keys that the operator rotates: the first one signs, all are
+	// published. None: the server makes and rotates its own.
 	SigningKeys []*keys.Key
 
-	// EncryptionKeys protect signing keys in the store: the first one encrypts, each decrypts. None: they are stored in clear. See keys.Options.
+	// EncryptionKeys protect signing keys in the store: the first one encrypts, each decrypts.
+	// None: they are stored in clear. See keys.Options.
 	EncryptionKeys [][]byte
 
-	// RevocationInterval is how often revocations made on other nodes are looked for, and so how long a token revoked there may still pass here: 10 ms to
-	// 1 s; 0: state.DefaultInterval. Each time costs the store one Load.
+	// RevocationInterval is how often this process asks the store for revocations made on other
+	// nodes, and so how long a token that was revoked there may still pass here: 10 ms to 1 s; 0:
+	// state.DefaultInterval. Each time costs one Load.
 	RevocationInterval time.Duration
 
-	// RevocationMaxAge is for how long verifiers of this process take tokens when revocations could not be read from the store: longer, and they answer 503
-	// until they can be. At least 5 s; 0: for ever, so that verification goes on while the store is away.
+	// RevocationMaxAge is how long verifiers of this process accept tokens while revocations cannot
+	// be read from the store; after it they answer 503. At least 5 s; 0: for ever, so that
+	// verification goes on while the store is away.
 	RevocationMaxAge time.Duration
 
-	// CompareHash judges the hash of a secret that a person chose, and DecoyHash is one; nil where there are none.
+	// CompareHash reports whether a secret that a person chose has this hash. DecoyHash is such a
+	// hash, of no secret: it is compared where a client does not exist. Both nil: there are none.
 	CompareHash func(hash, secret []byte) (bool, error)
 	DecoyHash   []byte
 
-	ClientAddress func(*http.Request) netip.Addr // whom failed authentication counts against; default: the peer
-	Observe       func(context.Context, tokenep.Outcome)
-	Logger        *slog.Logger
-	Now           func() time.Time
+	// ClientAddress returns the address that failed authentication is counted for; default: that of
+	// the peer.
+	ClientAddress func(*http.Request) netip.Addr
+
+	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
+	Logger  *slog.Logger                           // default: slog.Default()
+	Now     func() time.Time                       // default: time.Now
 }
 
-// Exchange is which token exchanges are offered. The zero value offers none.
+// Exchange says which token exchanges (RFC 8693) are offered. The zero value offers none.
 type Exchange struct {
 	Enabled   bool
 	Anonymous bool           // an API token needs no client beside it
 	APITokens *APITokenRules // nil: there are none
 }
 
-// APITokenRules is the rules for API tokens.
+// APITokenRules are the rules for API tokens.
 type APITokenRules struct {
 	Types      []string      // token type identifiers that mean an API token; default: APITokenType
 	Prefix     string        // what the tokens begin with; default: api
@@ -80,10 +88,12 @@ type APITokenRules struct {
 	MaxAge     time.Duration // longest life; default: 730 days
 }
 
-// APITokenType is the token type identifier (RFC 8693 §3) of API tokens unless another is configured.
+// APITokenType is the token type identifier (RFC 8693 §3) of API tokens unless another is
+// configured.
 const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
 
-// Memory is the part of an issuer that lives in the process alone, and that a new configuration takes over from the old one.
+// Memory is what an issuer keeps in the process and not in the store. A new configuration takes it
+// over from the old one.
 type Memory struct {
 	Revocations *verify.Revocations
 	Cache       *verify.Cache
@@ -115,7 +125,7 @@ type Server struct {
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
 	before    *keys.Ring       // of the configuration from which it took over
-	lenient   *verify.Verifier // as Verifier, of all that any verifier would take, revoked or not
+	lenient   *verify.Verifier // as Verifier, with the most leeway, revoked or not
 	minter    *tokenep.Minter
 	front     *tokenep.Front
 	methods   []tokenep.ClientAuth
@@ -171,7 +181,7 @@ func New(c Config) (*Server, error) {
 // trustItself makes the verifiers of the server's own tokens.
 func (s *Server) trustItself() (err error) {
 	trusted := s.Trusted()
-	trusted.InsecureAnyAudience = true // whom a token is for is judged by whoever asks
+	trusted.InsecureAnyAudience = true // the caller checks the audience
 	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
 	if s.Verifier, err = verify.New(own); err != nil {
 		return err
@@ -250,7 +260,8 @@ func (c *Config) complete() error {
 	return c.Exchange.APITokens.complete()
 }
 
-// LongestTTL is how long a token of this issuer can live: revocations and keys are kept for as long.
+// LongestTTL returns how long a token of this configuration can live. Revocations and keys are kept
+// for as long.
 func (c *Config) LongestTTL() time.Duration {
 	ttl := c.TokenTTL
 	for i := range c.Clients {
@@ -259,13 +270,13 @@ func (c *Config) LongestTTL() time.Duration {
 	return ttl
 }
 
-// TokenLife is how long an access token that was issued until now can live: longer than LongestTTL where an earlier configuration gave more. It is known
-// from Start on.
+// TokenLife returns how long an access token that was issued until now can live: longer than
+// LongestTTL if an earlier configuration allowed more. It is known from Start on.
 func (s *Server) TokenLife() time.Duration {
 	return max(s.Config.LongestTTL(), s.Keys.Current().TokenLife(s.Config.Now()))
 }
 
-// subjects is the kinds of token that can be exchanged.
+// subjects returns the kinds of token that can be exchanged.
 func (s *Server) subjects() []tokenep.SubjectTokens {
 	if !s.Config.Exchange.Enabled {
 		return nil
@@ -281,9 +292,10 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	return kinds
 }
 
-// Start loads the keys, making the first ones if there are none, and catches up with revocations; both go on until ctx is done. Requests that came before
-// are answered after it. A configuration that takes over from another needs no store for that: its requests are answered at once, and while the store is
-// away it goes on with what is in Memory.
+// Start loads the keys, making the first ones if there are none, and catches up with revocations;
+// both go on until ctx is done. Requests that came before wait for it. A configuration that takes
+// over from another needs no store for its start: it answers requests at once and, while the store
+// is away, goes on with what is in Memory.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.Keys.Start(ctx); err != nil {
 		return err
@@ -300,16 +312,18 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close is for a server that was started and is not to be used after all: the next one takes over from the one before.
+// Close withdraws a server that was started but will not be used: the next one takes over from the
+// one before it.
 func (s *Server) Close() { s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before) }
 
-// open lets requests in, once there are keys.
+// open lets requests in. There are keys by then.
 func (s *Server) open() { close(s.ready) }
 
 // Ready reports whether requests are answered without waiting for Start.
 func (s *Server) Ready() bool { return s.Keys.Inherited() }
 
-// Wait returns when Start has the keys: what uses them is asked to wait rather than refused, since a new configuration may serve requests before it has quite started.
+// Wait returns when Start has loaded the keys. A new configuration may serve requests before it has
+// started; those that need a key wait instead of being refused.
 func (s *Server) Wait(ctx context.Context) error {
 	select {
 	case <-s.ready:
@@ -319,7 +333,8 @@ func (s *Server) Wait(ctx context.Context) error {
 	}
 }
 
-// Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for the caller to set.
+// Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for
+// the caller to set.
 func (s *Server) Trusted() verify.TrustedIssuer {
 	return verify.TrustedIssuer{
 		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,

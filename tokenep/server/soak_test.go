@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -18,11 +17,13 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// A day of traffic goes by in the time of a fake clock, which all goes by that runs in the background too: following revocations, turning keys. In the end
-// there is no more in memory and in the store than half way through: what lives.
+// A day of traffic passes in the time of a fake clock, which the background work follows too:
+// reading revocations, rotating keys. At the end there is no more in memory and in the store than
+// at noon: what is still alive.
 func TestDayLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDay(t)
@@ -56,7 +57,7 @@ func TestDayLeavesNothingBehind(t *testing.T) {
 
 // day is a server under the traffic of a day.
 type day struct {
-	*fixture
+	*tokeneptest.Server
 	t       *testing.T
 	began   time.Time
 	stop    context.CancelFunc
@@ -67,7 +68,7 @@ type day struct {
 	issued, made, failed int
 }
 
-// keeping notes which records were ever put into a store.
+// keeping notes the kind and id of every record that was inserted into a store.
 type keeping struct {
 	store.Store
 	ever [][2]string
@@ -83,62 +84,56 @@ func (k *keeping) Insert(ctx context.Context, r store.Record) error {
 
 func newDay(t *testing.T) *day {
 	d := &day{t: t, began: time.Now(), kept: &keeping{Store: memory.New(memory.Options{})}}
-	d.fixture = &fixture{store: &breakable{Store: d.kept}, log: new(log)}
-	c := d.config(time.Now)
-	c.Logger = slog.New(slog.DiscardHandler)
+	c := tokeneptest.Config(d.kept, time.Now)
 	c.ClientAddress = func(*http.Request) netip.Addr {
 		return netip.AddrFrom4([4]byte{10, byte(d.failed >> 16), byte(d.failed >> 8), byte(d.failed)})
 	}
-	d.mount(t, c)
+	d.Server = tokeneptest.Mount(t, c)
 	ctx, stop := context.WithCancel(t.Context())
 	d.stop = stop
 	if err := d.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	trusted := d.Trusted()
-	trusted.InsecureAnyAudience = true
-	var err error
-	if d.checker, err = verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: c.Memory.Cache}); err != nil {
-		t.Fatal(err)
-	}
+	d.checker = d.NewVerifier(t, func(v *verify.Config) { v.Cache = c.Memory.Cache })
 	return d
 }
 
-// token asks for one, and looks whether it passes.
+// token gets an access token and verifies it.
 func (d *day) token(r request) string {
 	d.t.Helper()
-	a := d.do(d.t, r)
-	raw, _ := a.json["access_token"].(string)
+	a := d.Send(d.t, r)
+	raw := a.AccessToken()
 	token, err := d.checker.Verify(d.t.Context(), verify.Presentation{Token: raw})
 	if err != nil {
-		d.t.Fatalf("%d %s: %v", a.status, a.body, err)
+		d.t.Fatalf("%d %s: %v", a.Status, a.Body, err)
 	}
 	d.issued++
 	d.lives = append(d.lives, token.Expires)
 	return raw
 }
 
-// minute is what comes in one.
+// minute sends the requests of a minute.
 func (d *day) minute() {
-	d.token(plain.by("short"))
+	d.token(plain.By("short"))
 	for range 6 {
-		d.token(plain.by("billing"))
+		d.token(plain.By("billing"))
 	}
-	raw := d.token(plain.by("billing"))
-	d.token(swap(raw).by("billing"))
-	if a := d.do(d.t, post("token", raw).by("billing").at(revokePath)); a.status != http.StatusOK {
-		d.t.Fatalf("%d %s", a.status, a.body)
+	raw := d.token(plain.By("billing"))
+	d.token(swap(raw).By("billing"))
+	if a := d.Send(d.t, post("token", raw).By("billing").At(revokePath)); a.Status != http.StatusOK {
+		d.t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	for range 5 {
 		d.failed++ // each from an address of its own
-		d.do(d.t, plain.basic("billing", "wrong"))
+		d.Send(d.t, plain.Basic("billing", "wrong"))
 	}
 	d.lifeOfAPIToken()
 }
 
-// lifeOfAPIToken makes one of a few owners. It is used, and then rotated, revoked, or left to expire.
+// lifeOfAPIToken makes an API token of one of a few owners. It is used, and then rotated, revoked,
+// or left to expire.
 func (d *day) lifeOfAPIToken() {
-	text, made := d.apiToken(d.t, state.APIToken{Owner: fmt.Sprint("owner-", rand.IntN(10)), Expires: time.Now().Add(time.Hour)})
+	text, made := d.NewAPIToken(d.t, state.APIToken{Owner: fmt.Sprint("owner-", rand.IntN(10)), Expires: time.Now().Add(time.Hour)})
 	d.made++
 	d.token(redeem(text))
 	switch rand.IntN(3) {
@@ -151,17 +146,17 @@ func (d *day) lifeOfAPIToken() {
 		if err := d.APITokens.Revoke(d.t.Context(), made.ID); err != nil {
 			d.t.Fatal(err)
 		}
-		refused(d.t, d.do(d.t, redeem(text)), http.StatusBadRequest, tokenep.InvalidRequest)
+		d.Send(d.t, redeem(text)).Refused(d.t, http.StatusBadRequest, tokenep.InvalidRequest)
 	}
 }
 
-// alive is how many tokens live.
+// alive returns how many access tokens have not expired.
 func (d *day) alive() int {
 	d.lives = slices.DeleteFunc(d.lives, func(end time.Time) bool { return !time.Now().Before(end) })
 	return len(d.lives)
 }
 
-// size is how much of everything there is.
+// size counts things, by what they are.
 type size map[string]int
 
 func (d *day) size() size {

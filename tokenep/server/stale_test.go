@@ -9,29 +9,30 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// With the store away verification goes on: for ever, or for as long as the configuration says.
+// While the store is away verification goes on: for ever, or for as long as the configuration says.
 func TestStoreThatIsAwayForLongerThanRevocationsMayAge(t *testing.T) {
-	bounded := newFixture(t, func(c *server.Config) { c.RevocationMaxAge = time.Minute })
-	unbounded := newFixture(t)
-	for _, f := range []*fixture{bounded, unbounded} {
-		token := f.mint(t, tokenep.Claims{})
-		f.store.away.Store(true)
-		f.clock.Advance(50 * time.Second)
-		if _, err := f.verify(t, token); err != nil {
+	bounded := tokeneptest.New(t, func(c *server.Config) { c.RevocationMaxAge = time.Minute })
+	unbounded := tokeneptest.New(t)
+	for _, f := range []*tokeneptest.Server{bounded, unbounded} {
+		token := f.Mint(t, tokenep.Claims{})
+		f.Store.SetAway(true)
+		f.Clock.Advance(50 * time.Second)
+		if _, err := f.Verify(t, token); err != nil {
 			t.Fatalf("within the bound: %v", err)
 		}
-		f.clock.Advance(9 * time.Minute)
-		if _, err := f.verify(t, token); (f == bounded) != errors.Is(err, verify.ErrStale) {
+		f.Clock.Advance(9 * time.Minute)
+		if _, err := f.Verify(t, token); (f == bounded) != errors.Is(err, verify.ErrStale) {
 			t.Errorf("after ten minutes, bounded %t: %v", f == bounded, err)
 		}
 	}
-	// What is exchanged is verified too, and refused as what nobody can tell.
-	request := post("grant_type", exchange, "subject_token", bounded.mint(t, tokenep.Claims{}), "subject_token_type", accessToken).by("billing")
-	if a := bounded.do(t, request); a.status != http.StatusServiceUnavailable {
-		t.Errorf("an exchange: status %d, want 503", a.status)
+	// A subject token is verified in the same way: an exchange is 503 then.
+	request := post("grant_type", exchange, "subject_token", bounded.Mint(t, tokenep.Claims{}), "subject_token_type", accessToken).By("billing")
+	if a := bounded.Send(t, request); a.Status != http.StatusServiceUnavailable {
+		t.Errorf("an exchange: status %d, want 503", a.Status)
 	}
 }
 

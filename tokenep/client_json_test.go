@@ -1,0 +1,61 @@
+package tokenep_test
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// RFC 7591 §2 and §3.2.1: the members of a client's JSON have the names of the client metadata, and
+// scope is one string. What is written is read back as it was.
+func TestClientJSON(t *testing.T) {
+	full := tokenep.Client{
+		ID: "billing", Name: "Billing", Secrets: []tokenep.Secret{{Hash: "$sha256$x", Expires: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		JWKS: verifytest.New(issuer, orders).JWKS(), AuthMethod: tokenep.AuthBasic,
+		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"},
+		Scope: verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
+		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
+		ExchangeFrom: []string{"*"}, IssuedAt: 1767225600,
+	}
+	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Errorf("the test does not set %s", v.Type().Field(i).Name)
+		}
+	}
+	text, err := json.Marshal(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"access_token_ttl", "audience", "client_id", "client_id_issued_at", "client_name", "default_scope", "exchange_from",
+		"grant_types", "jwks", "redirect_uris", "scope", "secrets", "token_endpoint_auth_method",
+	}
+	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
+		t.Errorf("members %q, want %q", got, want)
+	}
+	for name, want := range map[string]any{
+		"scope": "orders:read orders:write", "default_scope": "orders:read", "access_token_ttl": "36h", "client_id_issued_at": 1767225600.0,
+	} {
+		if members[name] != want {
+			t.Errorf("%s is %v, want %v", name, members[name], want)
+		}
+	}
+	var again tokenep.Client
+	if err := json.Unmarshal(text, &again); err != nil || !reflect.DeepEqual(again, full) {
+		t.Errorf("it is read as %+v, %v; want %+v", again, err, full)
+	}
+	if text, err := json.Marshal(tokenep.Client{ID: "app"}); err != nil || string(text) != `{"client_id":"app"}` {
+		t.Errorf("a client without anything: %s, %v", text, err)
+	}
+}

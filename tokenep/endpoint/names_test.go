@@ -1,0 +1,33 @@
+package endpoint_test
+
+import (
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+)
+
+// Short names for the tables of this package.
+const (
+	issuer      = tokeneptest.Issuer
+	tokenPath   = tokeneptest.TokenPath
+	revokePath  = tokeneptest.RevokePath
+	cc          = grant.ClientCredentialsType
+	exchange    = grant.TokenExchangeType
+	accessToken = grant.AccessTokenType
+	apiToken    = server.APITokenType
+)
+
+var (
+	post     = tokeneptest.Post
+	get      = tokeneptest.Get
+	swap     = tokeneptest.ExchangeAccessToken
+	refuses  = tokeneptest.Refuses
+	plain    = tokeneptest.ClientCredentials()
+	anyToken state.APIToken
+)
+
+type (
+	request = tokeneptest.Request
+	rule    = tokeneptest.Rule
+)

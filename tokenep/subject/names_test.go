@@ -1,0 +1,28 @@
+package subject_test
+
+import (
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+)
+
+// Short names for the tables of this package.
+const (
+	phrasePath  = tokeneptest.PhrasePath
+	exchange    = grant.TokenExchangeType
+	accessToken = grant.AccessTokenType
+)
+
+var (
+	post     = tokeneptest.Post
+	redeem   = tokeneptest.ExchangeAPIToken
+	grants   = tokeneptest.Grants
+	refuses  = tokeneptest.Refuses
+	plain    = tokeneptest.ClientCredentials()
+	anyToken state.APIToken
+)
+
+type (
+	request = tokeneptest.Request
+	rule    = tokeneptest.Rule
+)

@@ -1,0 +1,105 @@
+package tokeneptest
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Answer is what the server sends.
+type Answer struct {
+	Request Request
+	Status  int
+	Header  http.Header
+	Body    []byte
+	JSON    map[string]any // nil if the body is not a JSON object
+}
+
+// AccessToken returns the access_token; empty if there is none.
+func (a Answer) AccessToken() string {
+	token, _ := a.JSON["access_token"].(string)
+	return token
+}
+
+// Members returns the names of the members of the JSON, sorted.
+func (a Answer) Members() []string { return slices.Sorted(maps.Keys(a.JSON)) }
+
+// Refused fails the test unless the answer is this refusal. It holds the answer to what RFC 6749
+// §5.2 says of errors.
+func (a Answer) Refused(t testing.TB, status int, code tokenep.Code) {
+	t.Helper()
+	if a.Status != status || a.JSON["error"] != string(code) && a.Request.Method != http.MethodHead {
+		t.Fatalf("%d %s, want %d %s", a.Status, a.Body, status, code)
+	}
+	a.NotStored(t)
+	present := func(name string, want bool) {
+		t.Helper()
+		if values := a.Header.Values(name); (len(values) == 1) != want || len(values) > 1 {
+			t.Errorf("%s: %q with status %d; want one: %v", name, values, status, want)
+		}
+	}
+	present("WWW-Authenticate", status == http.StatusUnauthorized && len(a.Request.Header["Authorization"]) > 0)
+	present("Allow", status == http.StatusMethodNotAllowed)
+	present("Retry-After", status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable)
+	if challenge := a.Header.Get("WWW-Authenticate"); challenge != "" && !strings.HasPrefix(challenge, "Basic ") {
+		t.Errorf("WWW-Authenticate: %s", challenge)
+	}
+	for name, value := range a.JSON {
+		text, isText := value.(string)
+		if !isText || name != "error" && name != "error_description" {
+			t.Errorf("the error has a member %s = %v", name, value)
+		}
+		if strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r > 0x7e || r == '"' || r == '\\' }) {
+			t.Errorf("%s has characters outside RFC 6749 §5.2: %q", name, text)
+		}
+	}
+}
+
+// NotStored holds the answer to the headers of RFC 6749 §5.1, so that no cache stores it.
+func (a Answer) NotStored(t testing.TB) {
+	t.Helper()
+	for name, want := range map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store", "Pragma": "no-cache"} {
+		if got := a.Header.Values(name); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: %q, want %s", name, got, want)
+		}
+	}
+}
+
+// Granted sends a request and fails the test unless an access token is the answer. It returns what
+// the token says to Verify, and holds the answer to RFC 6749 §5.1.
+func (s *Server) Granted(t testing.TB, r Request) (Answer, *verify.Token) {
+	t.Helper()
+	a := s.Send(t, r)
+	if a.Status != http.StatusOK {
+		t.Fatalf("%d %s, want a token", a.Status, a.Body)
+	}
+	a.NotStored(t)
+	if values := a.Header.Values("WWW-Authenticate"); values != nil {
+		t.Errorf("WWW-Authenticate: %q with status 200", values)
+	}
+	for name, value := range a.JSON {
+		if value == nil || value == "" {
+			t.Errorf("the answer has an empty member %s", name)
+		}
+	}
+	if a.JSON["token_type"] != "Bearer" {
+		t.Errorf("token_type is %v", a.JSON["token_type"])
+	}
+	token, err := s.Verify(t, a.AccessToken())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := token.Expires.Sub(s.Config.Now()); a.JSON["expires_in"] != float64(left/time.Second) {
+		t.Errorf("expires_in is %v, the token is good for %s", a.JSON["expires_in"], left)
+	}
+	if strings.Contains(s.Log.String(), a.AccessToken()) {
+		t.Error("the log shows the token")
+	}
+	return a, token
+}
