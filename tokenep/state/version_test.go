@@ -124,7 +124,7 @@ func setScope(t *testing.T, s store.Store, kind, scope string) {
 	}
 	var fields map[string]any
 	must(t, json.Unmarshal(records[0].Data, &fields))
-	fields["scope"] = []string{scope}
+	fields["scope"] = scope
 	next := records[0]
 	next.Data, err = json.Marshal(fields)
 	must(t, err)
