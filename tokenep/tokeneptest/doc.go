@@ -10,14 +10,14 @@
 //	})
 //
 // The server listens on a loopback port and keeps its state in memory. A test sets its clock, takes
-// its store away, reads its log, and changes its configuration. Requests are values,
-// which methods change: who sends them, to which path, with which header. Every answer is held to
-// what RFC 6749 §5.1 and §5.2 say of all answers, and every token to a verifier that trusts nothing
-// but the key set.
+// its store away, reads its log, and changes its configuration. Requests are values, which methods
+// change: who sends them, to which path, with which header. Every answer is held to what RFC 6749
+// §5.1 and §5.2 say of all answers, and every token to a verifier that trusts nothing but the key
+// set.
 //
 // It is for tests alone: its clients have secrets that anybody can read here.
 //
-//	server.go   the server: New, Next, Mount and what changes its configuration
+//	server.go   the server: New, Next, NewUnstarted and what changes its configuration
 //	token.go    tokens made without a request, and a look at those that were issued
 //	clients.go  the clients that it knows
 //	store.go    a store that can be away, and that counts what is written
