@@ -21,7 +21,6 @@ const (
 var (
 	post     = tokeneptest.Post
 	get      = tokeneptest.Get
-	swap     = tokeneptest.ExchangeAccessToken
 	refuses  = tokeneptest.Refuses
 	plain    = tokeneptest.ClientCredentials()
 	anyToken state.APIToken

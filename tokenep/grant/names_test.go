@@ -19,7 +19,6 @@ const (
 
 var (
 	post     = tokeneptest.Post
-	raw      = tokeneptest.PostForm
 	swap     = tokeneptest.ExchangeAccessToken
 	redeem   = tokeneptest.ExchangeAPIToken
 	grants   = tokeneptest.Grants

@@ -30,5 +30,4 @@ var (
 
 type (
 	request = tokeneptest.Request
-	answer  = tokeneptest.Answer
 )

@@ -88,7 +88,7 @@ func newDay(t *testing.T) *day {
 	c.ClientAddress = func(*http.Request) netip.Addr {
 		return netip.AddrFrom4([4]byte{10, byte(d.failed >> 16), byte(d.failed >> 8), byte(d.failed)})
 	}
-	d.Server = tokeneptest.Mount(t, c)
+	d.Server = tokeneptest.NewUnstarted(t, c)
 	ctx, stop := context.WithCancel(t.Context())
 	d.stop = stop
 	if err := d.Start(ctx); err != nil {

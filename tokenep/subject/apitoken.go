@@ -9,9 +9,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
-// APIToken is the API tokens that people make for themselves, exchanged for an access token (RFC
-// 8693 §2.1, under a token type identifier of our own, which §3 allows). The access token is about
-// the owner of the API token, is good at its one service, and has at most its scope.
+// APIToken is the kind of the API tokens that people make for themselves (RFC 8693 §2.1, under a
+// token type identifier of our own, which §3 allows). The access token is about the owner of the
+// API token, is good at its one service, and has at most its scope.
 type APIToken struct {
 	Tokens      state.APITokens
 	Identifiers []string // token type identifiers

@@ -17,7 +17,7 @@
 //
 // It is for tests alone: its clients have secrets that anybody can read here.
 //
-//	server.go   the server: New, Next, Mount and what changes its configuration
+//	server.go   the server: New, Next, NewUnstarted and what changes its configuration
 //	token.go    tokens made without a request, and a look at those that were issued
 //	clients.go  the clients that it knows
 //	store.go    a store that can be away, and that counts what is written

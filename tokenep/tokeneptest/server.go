@@ -82,11 +82,12 @@ func (s *Server) Next(t testing.TB, c server.Config) *Server {
 	return next
 }
 
-// Mount returns a server that neither has been started nor listens. Its Clock, Store and Log are
-// nil: they are those of the configuration.
-func Mount(t testing.TB, c server.Config) *Server {
+// NewUnstarted returns a server that neither has been started nor listens. Its Clock and Log are
+// nil, and its Store is too unless the configuration has a *Store.
+func NewUnstarted(t testing.TB, c server.Config) *Server {
 	t.Helper()
 	s := new(Server)
+	s.Store, _ = c.Store.(*Store)
 	s.mount(t, c)
 	return s
 }

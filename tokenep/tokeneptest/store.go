@@ -20,8 +20,13 @@ type Store struct {
 func (s *Store) SetAway(away bool) { s.away.Store(away) }
 
 // Writes returns how often a record was to be inserted, swapped or deleted while the store was
-// there.
-func (s *Store) Writes() int64 { return s.writes.Load() }
+// there. For a nil Store it returns 0.
+func (s *Store) Writes() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.writes.Load()
+}
 
 func (s *Store) err() error {
 	if s.away.Load() {
