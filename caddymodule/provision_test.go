@@ -41,7 +41,7 @@ func TestProvisionErrors(t *testing.T) {
 		{"nobody to trust", "", guard("audience a"), "no issuer is trusted"},
 		{"server to trust", good, guard("server other\naudience a"), `no oauth_server "other"`},
 		{"key file", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/none.json\n}"), "none.json"},
-		{"no usable key", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/empty.json\n}"), "no key that can be used"},
+		{"no usable key", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/empty.json\n}"), "no usable key"},
 		{"wrong realm", good, guard("audience a\nrealm {env.WRONG}"), "realm {env.WRONG}: the realm"},
 		{"realm", good, guard("audience a\nrealm {env.EMPTY}"), "realm"},
 	} {

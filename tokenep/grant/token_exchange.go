@@ -129,9 +129,7 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	a := *subject
 	a.IssuedTokenType = AccessTokenType
 	a.ScopeImplied = r.Client == nil
-	if actor != nil {
-		a.Spend = both(subject.Spend, actor.Spend)
-	}
+	a.Spend = spendBoth(subject, actor)
 	var acting map[string]any
 	switch {
 	case actor != nil:
@@ -158,24 +156,27 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	return &a, nil
 }
 
-// both spends the subject token and then the actor token. No refresh token comes of an exchange.
-func both(subject, actor spend) spend {
-	switch {
-	case subject == nil:
-		return actor
-	case actor == nil:
-		return subject
+// spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent. No
+// refresh token comes of an exchange.
+func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (string, error) {
+	var spends []func(context.Context) (string, error)
+	for _, a := range []*tokenep.Authorization{subject, actor} {
+		if a != nil && a.Spend != nil {
+			spends = append(spends, a.Spend)
+		}
+	}
+	if len(spends) == 0 {
+		return nil
 	}
 	return func(ctx context.Context) (string, error) {
-		if _, err := subject(ctx); err != nil {
-			return "", err
+		for _, spend := range spends {
+			if _, err := spend(ctx); err != nil {
+				return "", err
+			}
 		}
-		_, err := actor(ctx)
-		return "", err
+		return "", nil
 	}
 }
-
-type spend = func(context.Context) (refreshToken string, err error)
 
 // matches reports whether the actor has every member that may_act names (§4.4).
 func matches(mayAct, actor map[string]any) bool {

@@ -139,6 +139,7 @@ func New(c Config) (*Server, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
+	c.Clients = slices.Clone(c.Clients) // their grants are completed below
 	s := &Server{Config: c, ready: make(chan struct{})}
 	ring, err := keys.New(keys.Options{
 		Store: c.Store, Server: c.Name, Given: c.SigningKeys, EncryptionKeys: c.EncryptionKeys, Algorithm: c.Algorithm,
