@@ -156,8 +156,8 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	return &a, nil
 }
 
-// spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent. No
-// refresh token comes of an exchange.
+// spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent.
+// No refresh token comes of an exchange.
 func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (string, error) {
 	var spends []func(context.Context) (string, error)
 	for _, a := range []*tokenep.Authorization{subject, actor} {
