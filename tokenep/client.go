@@ -58,12 +58,12 @@ type Client struct {
 	// How the client must authenticate: client_secret_basic, client_secret_post, private_key_jwt,
 	// or none for a public client (RFC 6749 §2.1). Default: with secrets, client_secret_basic or
 	// client_secret_post; with jwks, private_key_jwt. A client that has neither must say none.
-	AuthMethod string `json:"token_endpoint_auth_method,omitempty" option:"auth_method" usage:"How it must authenticate: client_secret_basic, client_secret_post or none (default: either of the first two)"`
+	AuthMethod string `json:"token_endpoint_auth_method,omitempty" option:"auth_method" usage:"How it must authenticate, such as client_secret_basic (default: by Basic or in the body)"`
 
 	// The grant types that it may use, by their grant_type or their short name: client_credentials
 	// (RFC 6749 §4.4), and token_exchange, which is short for
 	// urn:ietf:params:oauth:grant-type:token-exchange (RFC 8693). Default: none.
-	GrantTypes []string `json:"grant_types,omitempty" option:"grants" flag:"grant" usage:"Grant that it may use: client_credentials or token_exchange (repeatable)"`
+	GrantTypes []string `json:"grant_types,omitempty" option:"grants" flag:"grant" usage:"Grant that it may use, such as client_credentials (repeatable)"`
 
 	// The URIs that an authorization may be answered to (RFC 6749 §3.1.2). Default: none.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
@@ -117,9 +117,12 @@ func (c *Client) Authenticates(method string) bool {
 	case len(c.Secrets) > 0:
 		return method == AuthBasic || method == AuthPost
 	default:
-		return len(c.JWKS) > 0 && method == AuthPrivateKeyJWT
+		return c.hasKeys() && method == AuthPrivateKeyJWT
 	}
 }
+
+// hasKeys reports whether there is a jwks: null is none.
+func (c *Client) hasKeys() bool { return len(c.JWKS) > 0 && string(c.JWKS) != "null" }
 
 // Public reports whether the client has nothing to authenticate with (RFC 6749 §2.1). Its method
 // says so, and never the lack of a secret.
@@ -189,9 +192,13 @@ func (c *Client) validateID() error {
 var authMethods = []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthNone}
 
 func (c *Client) validateAuthMethod() error {
-	secret, key := len(c.Secrets) > 0, len(c.JWKS) > 0
+	secret, key := len(c.Secrets) > 0, c.hasKeys()
 	if key {
-		if _, _, err := verify.ParseKeySet(c.JWKS); err != nil {
+		keys, _, err := verify.ParseKeySet(c.JWKS)
+		if err == nil && keys.Len() == 0 {
+			err = errors.New("it has no usable key")
+		}
+		if err != nil {
 			return fmt.Errorf("jwks: %w", err)
 		}
 	}
@@ -223,6 +230,8 @@ func (c *Client) validateAuthMethod() error {
 
 func (c *Client) validateReach() error {
 	switch {
+	case c.IssuedAt < 0:
+		return errors.New("client_id_issued_at must not be negative")
 	case !FitsToken(c.Scope, c.Audience):
 		return fmt.Errorf("its scope and audience do not fit into a token; %d audiences and %d bytes are the most", maxAudience, maxReach)
 	case !c.Scope.Includes(c.DefaultScope):
@@ -236,10 +245,19 @@ func (c *Client) validateReach() error {
 	return nil
 }
 
+// maxRedirectURI is the longest redirect URI, in bytes.
+const maxRedirectURI = 2048
+
 // validateRedirectURIs holds them to RFC 6749 §3.1.2.
 func (c *Client) validateRedirectURIs() error {
 	for _, uri := range c.RedirectURIs {
-		if u, err := url.Parse(uri); err != nil || !u.IsAbs() || strings.Contains(uri, "#") {
+		u, err := url.Parse(uri)
+		switch {
+		case len(uri) > maxRedirectURI:
+			return fmt.Errorf("redirect_uris: %.40q… must not be longer than %d bytes", uri, maxRedirectURI)
+		case err == nil && slices.Contains([]string{"javascript", "data", "vbscript"}, u.Scheme):
+			return fmt.Errorf("redirect_uris: %q is a script, and not a place", uri)
+		case err != nil || !u.IsAbs() || u.Opaque != "" || strings.Contains(uri, "#"):
 			return fmt.Errorf("redirect_uris: %q must be an absolute URI without a fragment (RFC 6749 §3.1.2)", uri)
 		}
 	}

@@ -129,9 +129,6 @@ func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Crede
 			method, found = m, credentials
 		}
 	}
-	if err := r.Form.Err(); err != nil {
-		return nil, nil, err
-	}
 	// A client assertion is a method too (RFC 7521 §4.2).
 	if r.Form.Get("client_assertion") != "" || r.Form.Get("client_assertion_type") != "" {
 		if found != nil && found.Method != AuthNone {

@@ -2,6 +2,7 @@ package tokenep
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -15,25 +16,43 @@ type Duration time.Duration
 
 const day = 24 * time.Hour
 
-// ParseDuration reads a duration as time.ParseDuration does, with d for 24 hours beside its units.
+// ParseDuration reads a duration as time.ParseDuration does, with d for 24 hours beside its units. It
+// must not be negative.
 func ParseDuration(text string) (Duration, error) {
-	var days time.Duration
-	rest := text
-	if number, after, found := strings.Cut(text, "d"); found {
-		n, err := strconv.ParseUint(number, 10, 64)
-		if err != nil || n > uint64(math.MaxInt64/day) {
-			return 0, fmt.Errorf("%q must be a duration such as 30s, 4h or 730d", text)
+	days, rest, err := cutDays(text)
+	if err == nil && (rest != "" || text == "") {
+		var d time.Duration
+		if d, err = time.ParseDuration(rest); d < 0 || d > math.MaxInt64-days {
+			err = errDuration
 		}
-		days, rest = time.Duration(n)*day, after
+		days += d
 	}
-	if rest == "" && text != "" {
-		return Duration(days), nil
-	}
-	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 || d > math.MaxInt64-days {
+	if err != nil {
 		return 0, fmt.Errorf("%q must be a duration such as 30s, 4h or 730d", text)
 	}
-	return Duration(days + d), nil
+	return Duration(days), nil
+}
+
+var errDuration = errors.New("out of range")
+
+// cutDays reads the days at the beginning of a duration, which may be a fraction, and returns what
+// follows them.
+func cutDays(text string) (days time.Duration, rest string, err error) {
+	number, after, found := strings.Cut(text, "d")
+	if !found {
+		return 0, text, nil
+	}
+	if strings.Trim(number, "0123456789.") != "" {
+		return 0, "", errDuration
+	}
+	if n, err := strconv.ParseUint(number, 10, 64); err == nil && n <= uint64(math.MaxInt64/day) {
+		return time.Duration(n) * day, after, nil
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || n >= float64(math.MaxInt64/day) {
+		return 0, "", errDuration
+	}
+	return time.Duration(n * float64(day)), after, nil
 }
 
 // String returns the duration in the largest unit of which it is a whole number.

@@ -22,6 +22,7 @@ func TestDuration(t *testing.T) {
 		{"24h", 24 * time.Hour, "1d"},
 		{"730d", 730 * 24 * time.Hour, "730d"},
 		{"1d12h", 36 * time.Hour, "36h"},
+		{"1.5d", 36 * time.Hour, "36h"},
 		{"1.5h", 90 * time.Minute, "90m"},
 		{"100ms", 100 * time.Millisecond, "100ms"},
 		{"0s", 0, "0s"},
@@ -35,7 +36,7 @@ func TestDuration(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "d", "30", "-4h", "-1d", "+1d", "1.5d", "1d-1h", "1d1d", "1h1d", " 1d", "1D", "4 h", "106752d", "65535d2562047h", "18446744073709551616d",
+		"", "d", "30", "-4h", "-1d", "+1d", "1e1d", "Infd", "1d-1h", "1d1d", "1h1d", " 1d", "1D", "4 h", "106752d", "65535d2562047h", "18446744073709551616d",
 	} {
 		if d, err := tokenep.ParseDuration(text); err == nil {
 			t.Errorf("%q is read as %s", text, d)

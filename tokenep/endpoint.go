@@ -27,8 +27,9 @@ type Endpoint struct {
 	// "revocation_endpoint"; empty: none has.
 	Member string
 
-	// Describe adds members to the metadata beside Member; nil: there are none.
-	Describe func(metadata map[string]any)
+	// Metadata returns further members of the metadata document, which is complete but for them and
+	// must not be changed; nil: there are none. They must not be there yet.
+	Metadata func(document map[string]any) map[string]any
 
 	// Methods are the HTTP methods that it knows beside OPTIONS. Any other is 405.
 	Methods []string
@@ -39,15 +40,44 @@ type Endpoint struct {
 	// BeforeStart says that it needs neither keys nor state, and answers before they are there.
 	BeforeStart bool
 
-	// ClientRequired refuses requests in which no client has authenticated. It is for Call.
-	ClientRequired bool
+	// Callers says who may call it. It is for Call.
+	Callers Callers
 
-	// Call answers a form whose client, if it names one, is authenticated. What it returns is
-	// written as JSON; its error is an *Error, or whatever AsError makes of it.
+	// Parameters are the parameters that Call reads, beside those of client authentication. Each may
+	// occur once. Every other one is unknown to the endpoint, and not in the form.
+	Parameters []string
+
+	// Dialect is how it differs from the RFCs; nil: in nothing. It is for Call.
+	Dialect *Dialect
+
+	// Call answers a form sent by POST, whose client is authenticated if it names one. What Call
+	// returns is written as JSON; its error is an *Error, or whatever AsError makes of it.
 	Call func(ctx context.Context, r *Request) (any, error)
 
 	// Handler answers in the place of Call where an endpoint takes no form, or is more than that.
 	Handler http.Handler
+}
+
+// Callers says who may call an endpoint.
+type Callers uint8
+
+// The callers of an endpoint. Whoever presents credentials that are not good is refused in any case.
+const (
+	AnyCaller           Callers = iota // with or without a client
+	AnyClient                          // any client; a public one names itself only
+	ConfidentialClients                // a client that has authenticated
+)
+
+// check refuses the caller, nil if it is no client.
+func (c Callers) check(client *Client) error {
+	switch {
+	case c == AnyCaller, client != nil && (c == AnyClient || !client.Public()):
+		return nil
+	case client == nil:
+		return InvalidClient.Describe("client authentication is required")
+	default:
+		return UnauthorizedClient.Describe("a public client cannot use this endpoint")
+	}
 }
 
 // Front stands before every endpoint of a server: it reads, authenticates, writes, logs and counts.
@@ -105,25 +135,28 @@ func (f *Front) Handler(e *Endpoint) http.Handler {
 
 // call reads the form, authenticates the client and calls the endpoint.
 func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
-	req, err := ReadRequest(r, callDialect)
+	dialect := e.Dialect
+	if dialect == nil {
+		dialect = new(Dialect)
+	}
+	req, err := readForm(r, dialect)
 	if err != nil {
+		return nil, err
+	}
+	if err := req.declare(e.Parameters); err != nil {
+		return nil, err
+	}
+	if err := req.readTarget(); err != nil {
 		return nil, err
 	}
 	if err := f.authenticate(r.Context(), req, o); err != nil {
 		return nil, err
 	}
-	if e.ClientRequired && req.Client == nil {
-		return nil, InvalidClient.Describe("client authentication is required")
+	if err := e.Callers.check(req.Client); err != nil {
+		return nil, err
 	}
-	answer, err := e.Call(r.Context(), req)
-	if repeated := req.Form.Err(); repeated != nil {
-		return nil, repeated
-	}
-	return answer, err
+	return e.Call(r.Context(), req)
 }
-
-// callDialect leaves out the parameters of the token endpoint, which mean nothing at the others.
-var callDialect = &Dialect{Ignore: []string{"scope", "audience", "resource"}}
 
 // authenticate finds out which client sent the request, and notes it for the log.
 func (f *Front) authenticate(ctx context.Context, r *Request, o *Outcome) (err error) {
@@ -157,7 +190,7 @@ func (f *Front) log(ctx context.Context, o *Outcome) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 8)
-	if o.Grant != "" {
+	if o.Endpoint == TokenEndpointName || o.Grant != "" {
 		attrs = append(attrs, slog.String("grant", o.Grant))
 	}
 	switch {

@@ -14,6 +14,11 @@ type Grant interface {
 	// Type returns the grant_type that selects this grant.
 	Type() string
 
+	// Parameters returns the parameters that the grant reads, beside grant_type, scope, audience and
+	// resource, which the pipeline reads, and those of client authentication. Each may occur once;
+	// every other one is unknown to the grant, and not in the form.
+	Parameters() []string
+
 	// Anonymous reports whether this request needs no client. The parameters of the grant have not
 	// been checked yet.
 	Anonymous(r *Request) bool
@@ -67,9 +72,18 @@ type SubjectTokens interface {
 	Validate(ctx context.Context, r *Request, token string) (*Authorization, error)
 }
 
-// ErrOtherKind is the error of SubjectTokens.Validate for a token that is not of this kind. It may
-// come with an InvalidRequest, which is the answer if no other kind knows the token.
+// ErrOtherKind is the error of SubjectTokens.Validate for a token that is not of this kind.
 var ErrOtherKind = errors.New("the token is of another kind")
+
+// OtherKind makes the refusal of a token one that Is ErrOtherKind, and that is the answer if no other
+// kind knows the token.
+func OtherKind(refusal *Error) error { return otherKind{refusal} }
+
+type otherKind struct{ refusal *Error }
+
+func (e otherKind) Error() string        { return e.refusal.Error() }
+func (e otherKind) Is(target error) bool { return target == ErrOtherKind }
+func (e otherKind) Unwrap() error        { return e.refusal }
 
 // Authorization is what a grant allows: whom the token is about, and the most that it may say.
 type Authorization struct {
@@ -80,10 +94,10 @@ type Authorization struct {
 	NotAfter time.Time    // the token expires no later; zero: no bound
 	GrantID  string       // grant_id, by which the whole authorization is revoked; empty: none
 
-	// OfClient says that Subject is a client (RFC 6749 §4.4) and no user: it begins with
-	// ClientSubjectPrefix then, and at no other time. It is for client credentials and for tokens
-	// that descend from them.
-	OfClient bool
+	// Descends says that Subject is that of a token of this server, which was verified and from which
+	// the new token descends. Only such a subject may be that of a client (ClientSubjectPrefix), but
+	// for the client credentials grant.
+	Descends bool
 
 	Act    map[string]any // act (RFC 8693 §4.1)
 	MayAct map[string]any // may_act of the subject token (RFC 8693 §4.4)

@@ -10,7 +10,9 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -230,7 +232,8 @@ var errReservedClaim = errors.New("a grant must not set a reserved claim")
 // checkExtra refuses an extra claim that would pass for one of the server's own.
 func checkExtra(extra map[string]any) error {
 	for name := range extra {
-		if name == "" || slices.Contains(reservedClaims, name) {
+		reserved := slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) })
+		if name == "" || reserved || !utf8.ValidString(name) {
 			return fmt.Errorf("%w: %q", errReservedClaim, name)
 		}
 	}

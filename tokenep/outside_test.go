@@ -28,6 +28,7 @@ type voucher struct {
 const voucherType = "urn:example:grant:paper-voucher"
 
 func (voucher) Type() string                    { return voucherType }
+func (voucher) Parameters() []string            { return []string{"paper"} }
 func (voucher) Anonymous(*tokenep.Request) bool { return false }
 func (voucher) RefusalWrites() tokenep.Effects  { return 0 }
 
@@ -83,7 +84,7 @@ func TestOutsideRepeatedParameter(t *testing.T) {
 			return &tokenep.Authorization{Subject: "alice"}, nil
 		}),
 		tokeneptest.WithEndpoint(tokenep.Endpoint{
-			Name: "papers", Path: "/oauth/papers", Methods: []string{http.MethodPost}, ClientRequired: true,
+			Name: "papers", Path: "/oauth/papers", Methods: []string{http.MethodPost}, Callers: tokenep.ConfidentialClients, Parameters: []string{"paper"},
 			Call: func(_ context.Context, r *tokenep.Request) (any, error) {
 				read(r)
 				return struct{}{}, nil
@@ -112,7 +113,7 @@ func TestOutsideRepeatedParameter(t *testing.T) {
 	}
 	for _, value := range seen {
 		if value != "" && value != "a" {
-			t.Errorf("a value of a repeated parameter was read: %q", value)
+			t.Errorf("a request with a repeated parameter got through, with %q", value)
 		}
 	}
 }
@@ -138,8 +139,11 @@ func TestOutsideGrantOversteps(t *testing.T) {
 	}{
 		"a user named as a client":        {tokenep.Authorization{Subject: "client:shop"}, 400, tokenep.InvalidGrant},
 		"a user named as no client":       {tokenep.Authorization{Subject: "client:"}, 400, tokenep.InvalidGrant},
-		"a client that is named as users": {tokenep.Authorization{Subject: "shop", OfClient: true}, 500, tokenep.ServerError},
+		"the client itself":               {tokenep.Authorization{Subject: "client:shop"}, 400, tokenep.InvalidGrant},
+		"nobody":                          {tokenep.Authorization{}, 500, tokenep.ServerError},
 		"an extra claim without a name":   {extra(""), 500, tokenep.ServerError},
+		"an extra claim that is no text":  {extra("a\xff"), 500, tokenep.ServerError},
+		"an extra claim ISS":              {extra("ISS"), 500, tokenep.ServerError},
 		"an extra claim that has no JSON": {alice(func(a *tokenep.Authorization) { a.Extra = map[string]any{"f": func() {}} }), 500, tokenep.ServerError},
 		"nothing that still lives":        {tokenep.Authorization{Subject: "alice", NotAfter: tokeneptest.Start}, 400, tokenep.InvalidGrant},
 	}
@@ -176,9 +180,9 @@ func TestOutsideGrantOversteps(t *testing.T) {
 	if n := f.Config.Memory.Cache.Len(); n != 0 {
 		t.Errorf("%d tokens are in the cache", n)
 	}
-	now = tokenep.Authorization{Subject: "client:shop", OfClient: true}
-	if _, token := f.Granted(t, showVoucher); token.Subject != "client:shop" || !spent {
-		t.Errorf("a client that is said to be one: %s, spent %t", token.Subject, spent)
+	now = tokenep.Authorization{Subject: "client:billing", Descends: true}
+	if _, token := f.Granted(t, showVoucher); token.Subject != "client:billing" || !spent {
+		t.Errorf("what descends from a token of a client: %s, spent %t", token.Subject, spent)
 	}
 }
 
@@ -260,5 +264,66 @@ func checkIDToken(t *testing.T, f *tokeneptest.Server, raw string, want map[stri
 	var claims map[string]any
 	if err := json.Unmarshal(payload, &claims); err != nil || !tokeneptest.EqualJSON(claims, want) {
 		t.Errorf("the ID token says %s, %v; want %v", payload, err, want)
+	}
+}
+
+// A grant that returns neither an authorization nor an error, and one that would let somebody
+// without a client pass for one, are mistakes: nothing is issued, and nothing breaks.
+func TestOutsideGrantMistakes(t *testing.T) {
+	for name, row := range map[string]struct {
+		a      *tokenep.Authorization
+		status int
+	}{
+		"nothing":                  {nil, 500},
+		"no client_id":             {&tokenep.Authorization{Subject: "alice"}, 500},
+		"the id of a client":       {&tokenep.Authorization{Subject: "alice", ClientID: "billing"}, 500},
+		"an id that no client has": {&tokenep.Authorization{Subject: "alice", ClientID: "api_token:x"}, 200},
+	} {
+		f := tokeneptest.New(t, tokeneptest.WithGrant(forAnybody{voucher{func(*tokenep.Request) (*tokenep.Authorization, error) {
+			return row.a, nil
+		}}}))
+		if a := f.Send(t, post("grant_type", voucherType)); a.Status != row.status {
+			t.Errorf("%s: %d %s, want %d", name, a.Status, a.Body, row.status)
+		}
+	}
+}
+
+// forAnybody needs no client.
+type forAnybody struct{ voucher }
+
+func (forAnybody) Anonymous(*tokenep.Request) bool { return true }
+
+// An endpoint says who may call it, and what it reads.
+func TestOutsideEndpointCallers(t *testing.T) {
+	endpoint := func(callers tokenep.Callers) tokeneptest.Change {
+		return tokeneptest.WithEndpoint(tokenep.Endpoint{
+			Name: "papers", Path: "/oauth/papers", Methods: []string{http.MethodPost}, Callers: callers, Parameters: []string{"scope", "paper"},
+			Call: func(_ context.Context, r *tokenep.Request) (any, error) {
+				return map[string]string{"scope": r.Scope.String(), "paper": r.Form.Get("paper"), "hidden": r.Form.Get("hidden")}, nil
+			},
+		})
+	}
+	ask := post("scope", "a b", "paper", "1", "hidden", "2").At("/oauth/papers")
+	public := post("client_id", "app").At("/oauth/papers")
+	for _, row := range []struct {
+		name                         string
+		callers                      tokenep.Callers
+		nobody, public, confidential int
+	}{
+		{"any caller", tokenep.AnyCaller, 200, 200, 200},
+		{"any client", tokenep.AnyClient, 401, 200, 200},
+		{"confidential clients", tokenep.ConfidentialClients, 401, 400, 200},
+	} {
+		f := tokeneptest.New(t, endpoint(row.callers))
+		for r, want := range map[*request]int{&ask: row.nobody, &public: row.public} {
+			if a := f.Send(t, *r); a.Status != want {
+				t.Errorf("%s: %d %s, want %d", row.name, a.Status, a.Body, want)
+			}
+		}
+		a := f.Send(t, ask.By("billing"))
+		if want := map[string]string{"scope": "a b", "paper": "1", "hidden": ""}; a.Status != row.confidential || !tokeneptest.EqualJSON(a.JSON, want) {
+			t.Errorf("%s: %d %s, want %v", row.name, a.Status, a.Body, want)
+		}
+		f.Send(t, post("scope", `"`).By("billing").At("/oauth/papers")).Refused(t, 400, tokenep.InvalidScope)
 	}
 }

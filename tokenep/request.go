@@ -43,64 +43,64 @@ type Dialect struct {
 
 // Form is the parameters of a request. A parameter without a value is not there (RFC 6749 §3.2).
 //
-// Each parameter that is read may occur once; only audience and resource are lists. Get never
-// returns a value of a repeated one, and from then on Err is InvalidRequest: the pipeline asks for
-// it, so that no grant has to. A repeated parameter that nobody reads is ignored like every unknown
-// one (§3.2).
-type Form struct {
-	values   map[string][]string
-	repeated bool // a repeated parameter was read
-}
+// It has the parameters that the RFCs say for every request, and those that the grant or the
+// endpoint has declared. Each of them occurs once; a repeated one was refused before anybody could
+// read it. All others are unknown, and ignored however often they occur (§3.2).
+type Form struct{ values map[string][]string }
 
 // Get returns the value of the parameter, or "".
 func (f *Form) Get(name string) string {
-	switch values := f.values[name]; len(values) {
-	case 0:
-		return ""
-	case 1:
+	if values := f.values[name]; len(values) == 1 {
 		return values[0]
-	default:
-		f.repeated = true
-		return ""
 	}
+	return ""
 }
 
 // Require returns the value of a REQUIRED parameter, or InvalidRequest with the given description.
 func (f *Form) Require(name, description string) (string, error) {
-	v := f.Get(name)
-	switch {
-	case f.repeated:
-		return "", f.Err()
-	case v == "":
-		return "", InvalidRequest.Describe(description)
+	if v := f.Get(name); v != "" {
+		return v, nil
 	}
-	return v, nil
+	return "", InvalidRequest.Describe(description)
 }
 
-// List returns the values of audience or resource, which may be repeated (RFC 8693 §2.1, RFC 8707
-// §2).
-func (f *Form) List(name string) []string { return f.values[name] }
+// clientParameters are the parameters of client authentication (RFC 6749 §2.3.1, RFC 7521
+// §4.2).
+var clientParameters = []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"}
 
-// Err returns InvalidRequest if a parameter that was read is repeated (RFC 6749 §3.2).
-func (f *Form) Err() error {
-	if f.repeated {
-		return InvalidRequest.Describe("a parameter is repeated")
-	}
-	return nil
-}
+// pipelineParameters are what the pipeline itself reads of a token request. The last two are lists (RFC 8693
+// §2.1, RFC 8707 §2): they alone may be repeated.
+var pipelineParameters = []string{"grant_type", "scope", "audience", "resource"}
 
-// registered are the parameters of the RFCs. They must not be repeated even where nobody reads
-// them.
+// registered are the other parameters of the RFCs for the token endpoint and its siblings. They must
+// not be repeated even where nobody reads them.
 var registered = []string{
-	"grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type",
 	"code", "redirect_uri", "code_verifier", "refresh_token", "username", "password", "assertion",
 	"device_code", "subject_token", "subject_token_type", "actor_token", "actor_token_type",
 	"requested_token_type", "token", "token_type_hint",
 }
 
-// ReadRequest parses the body of r. It reads scope, audience and resource too, since their syntax
-// is the same for every grant.
-func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
+// once refuses parameters that are repeated (§3.2).
+func (f *Form) once(names []string) error {
+	for _, name := range names {
+		if name != "audience" && name != "resource" && len(f.values[name]) > 1 {
+			return InvalidRequest.Describe("a parameter is repeated")
+		}
+	}
+	return nil
+}
+
+// keep drops every parameter that is none of these.
+func (f *Form) keep(names ...[]string) {
+	for name := range f.values {
+		if !slices.ContainsFunc(names, func(list []string) bool { return slices.Contains(list, name) }) {
+			delete(f.values, name)
+		}
+	}
+}
+
+// readForm parses the body of r.
+func readForm(r *http.Request, d *Dialect) (*Request, error) {
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
@@ -112,20 +112,38 @@ func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
 	for _, name := range d.Ignore {
 		delete(values, name)
 	}
-	form := &Form{values: values}
-	for _, name := range registered {
-		form.Get(name)
-	}
-	if err := form.Err(); err != nil {
-		return nil, err
+	form := &Form{values}
+	for _, names := range [][]string{clientParameters, pipelineParameters, registered} {
+		if err := form.once(names); err != nil {
+			return nil, err
+		}
 	}
 	for name, v := range values {
 		if len(v) == 1 && v[0] == "" {
 			delete(values, name)
 		}
 	}
-	req := &Request{Request: r, Form: form, Dialect: d, Outcome: new(Outcome)}
+	return &Request{Request: r, Form: form, Dialect: d, Outcome: new(Outcome)}, nil
+}
+
+// ReadRequest parses the body of a token request. It reads scope, audience and resource too, since
+// their syntax is the same for every grant.
+func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
+	req, err := readForm(r, d)
+	if err != nil {
+		return nil, err
+	}
 	return req, req.readTarget()
+}
+
+// declare leaves in the form what is read of a request: the parameters that were declared, and those
+// of every request.
+func (r *Request) declare(parameters []string, more ...[]string) error {
+	if err := r.Form.once(parameters); err != nil {
+		return err
+	}
+	r.Form.keep(append(more, parameters, clientParameters)...)
+	return nil
 }
 
 // readBody reads at most maxBody bytes.
@@ -258,15 +276,15 @@ func (r *Request) readTarget() error {
 			return InvalidScope.Describe("the scope is malformed").Because(err)
 		}
 	}
-	if len(r.Form.List("audience"))+len(r.Form.List("resource")) > maxTargets {
+	if len(r.Form.values["audience"])+len(r.Form.values["resource"]) > maxTargets {
 		return InvalidTarget.Describe("more than 32 audiences and resources")
 	}
-	for _, resource := range r.Form.List("resource") {
+	for _, resource := range r.Form.values["resource"] {
 		if u, err := url.Parse(resource); resource != "" && (err != nil || !u.IsAbs() || strings.Contains(resource, "#")) {
 			return InvalidTarget.Describe("a resource must be an absolute URI without a fragment")
 		}
 	}
-	for _, target := range slices.Concat(r.Form.List("audience"), r.Form.List("resource")) {
+	for _, target := range slices.Concat(r.Form.values["audience"], r.Form.values["resource"]) {
 		if target != "" && !slices.Contains(r.Audience, target) {
 			r.Audience = append(r.Audience, target)
 		}

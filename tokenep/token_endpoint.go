@@ -48,6 +48,9 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 	grant, unsupported := t.find(req)
 	if unsupported == nil {
 		o.Grant = grant.Type()
+		if err := req.declare(grant.Parameters(), pipelineParameters); err != nil {
+			return nil, err
+		}
 	}
 
 	// 2. Authenticate the client, before anything is said about the grant (RFC 6749 §3.2.1).
@@ -139,22 +142,34 @@ func (t *TokenEndpoint) permit(r *Request, g Grant) error {
 	return nil
 }
 
-var errNoClientSubject = errors.New("a grant says of a user that it is a client")
+// What a grant must not return. They are mistakes of the grant: the client gets server_error.
+var (
+	errNoAuthorization = errors.New("the grant returned neither an authorization nor an error")
+	errNoSubject       = errors.New("the grant returned an authorization without a subject")
+	errClientID        = errors.New("a grant without a client must return a client_id under " + APITokenClientPrefix)
+)
 
-// authorize asks the grant, and holds it to the rules that are the same for all grants.
+// ClientCredentialsType is the grant_type of the client credentials grant (RFC 6749 §4.4).
+const ClientCredentialsType = "client_credentials"
+
+// authorize asks the grant, and holds what it returns to the rules that are the same for all grants.
 func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error) {
 	a, err := g.Authorize(ctx, r)
-	if repeated := r.Form.Err(); repeated != nil {
-		return nil, repeated
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case a == nil:
+		return nil, errNoAuthorization
+	case a.Subject == "":
+		return nil, errNoSubject
+	case r.Client == nil && !strings.HasPrefix(a.ClientID, APITokenClientPrefix):
+		return nil, errClientID // it would pass for a registered client
 	}
-	switch named := strings.HasPrefix(a.Subject, ClientSubjectPrefix); {
-	case named && !a.OfClient: // a user who would pass for a client (RFC 9068 §5)
-		return nil, InvalidGrant.Describe("the name of the subject is reserved for clients")
-	case !named && a.OfClient:
-		return nil, errNoClientSubject
+	if strings.HasPrefix(a.Subject, ClientSubjectPrefix) && !a.Descends {
+		// RFC 9068 §5: no user, and no other client, passes for a client.
+		if g.Type() != ClientCredentialsType || a.Subject != ClientSubjectPrefix+r.Client.ID {
+			return nil, InvalidGrant.Describe("the name of the subject is reserved for clients")
+		}
 	}
 	return a, checkExtra(a.Extra)
 }

@@ -24,6 +24,7 @@ type trialGrant struct {
 }
 
 func (g trialGrant) Type() string                   { return g.grantType }
+func (g trialGrant) Parameters() []string           { return []string{g.parameter, "code_verifier"} }
 func (trialGrant) Anonymous(*tokenep.Request) bool  { return false }
 func (g trialGrant) RefusalWrites() tokenep.Effects { return g.effects }
 

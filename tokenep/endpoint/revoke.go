@@ -36,11 +36,12 @@ type Revocation struct {
 func (e Revocation) Endpoint() tokenep.Endpoint {
 	return tokenep.Endpoint{
 		Name: revocationName, Path: "/oauth/revoke", Member: "revocation_endpoint",
-		Describe: func(metadata map[string]any) {
-			metadata["revocation_endpoint_auth_methods_supported"] = metadata["token_endpoint_auth_methods_supported"]
+		Metadata: func(document map[string]any) map[string]any {
+			return map[string]any{"revocation_endpoint_auth_methods_supported": document["token_endpoint_auth_methods_supported"]}
 		},
-		Methods: []string{http.MethodPost},
-		Call:    e.call,
+		Methods:    []string{http.MethodPost},
+		Parameters: []string{"token", "token_type_hint"},
+		Call:       e.call,
 	}
 }
 

@@ -16,10 +16,13 @@ import (
 type ClientCredentials struct{}
 
 // ClientCredentialsType is the grant_type.
-const ClientCredentialsType = "client_credentials"
+const ClientCredentialsType = tokenep.ClientCredentialsType
 
 // Type returns client_credentials.
 func (ClientCredentials) Type() string { return ClientCredentialsType }
+
+// Parameters returns none.
+func (ClientCredentials) Parameters() []string { return nil }
 
 // Anonymous returns false: the client is whom the token is about.
 func (ClientCredentials) Anonymous(*tokenep.Request) bool { return false }
@@ -39,7 +42,6 @@ func (ClientCredentials) Authorize(_ context.Context, r *tokenep.Request) (*toke
 	}
 	return &tokenep.Authorization{
 		Subject:  tokenep.ClientSubjectPrefix + r.Client.ID,
-		OfClient: true,
 		Scope:    scope,
 		Audience: r.Client.Audience,
 	}, nil

@@ -48,6 +48,11 @@ const maxActors = 8
 // Type returns urn:ietf:params:oauth:grant-type:token-exchange.
 func (TokenExchange) Type() string { return TokenExchangeType }
 
+// Parameters returns those of RFC 8693 §2.1.
+func (TokenExchange) Parameters() []string {
+	return []string{"subject_token", "subject_token_type", "actor_token", "actor_token_type", "requested_token_type"}
+}
+
 // Anonymous reports whether the exchange needs no client.
 func (g TokenExchange) Anonymous(r *tokenep.Request) bool {
 	subjectType := r.SubjectTokenType()

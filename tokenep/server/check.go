@@ -114,6 +114,9 @@ func CheckPath(path string) error {
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#*") {
 		return fmt.Errorf("endpoint path %q must begin with a slash, and have no query, fragment or wildcard", path)
 	}
+	if strings.Contains(path, "%") {
+		return fmt.Errorf("endpoint path %q must be written without percent-encoding: requests are compared decoded", path)
+	}
 	return nil
 }
 

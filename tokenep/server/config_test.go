@@ -170,19 +170,25 @@ func TestConfigFromOutside(t *testing.T) {
 		wrong  string // a part of the error; empty: none
 	}{
 		{"an endpoint", tokeneptest.WithEndpoint(good), ""},
-		{"without a name", with(func(e *tokenep.Endpoint) { e.Name = "" }), "a name of its own"},
+		{"without a name", with(func(e *tokenep.Endpoint) { e.Name = "" }), "lower-case letters"},
 		{"named as the token endpoint", with(func(e *tokenep.Endpoint) { e.Name = "token" }), "a name of its own"},
 		{"named as the metadata", with(func(e *tokenep.Endpoint) { e.Name = "metadata" }), "a name of its own"},
 		{"named as another", with(func(e *tokenep.Endpoint) { e.Name = "jwks" }), "a name of its own"},
 		{"twice", twice, "a name of its own"},
 		{"without anything to call", with(func(e *tokenep.Endpoint) { e.Call = nil }), "either Call or Handler"},
 		{"with both", with(func(e *tokenep.Endpoint) { e.Handler = teapot }), "either Call or Handler"},
-		{"without a method", with(func(e *tokenep.Endpoint) { e.Methods = nil }), "at least one method"},
+		{"with a capital in its name", with(func(e *tokenep.Endpoint) { e.Name = "Papers" }), "lower-case letters"},
+		{"without a method", with(func(e *tokenep.Endpoint) { e.Methods, e.Call, e.Handler = nil, nil, teapot }), "at least one method"},
+		{"a form by GET", with(func(e *tokenep.Endpoint) { e.Methods = []string{"GET"} }), "must be POST"},
+		{"a handler with callers", with(func(e *tokenep.Endpoint) {
+			e.Call, e.Handler, e.Callers = nil, teapot, tokenep.ConfidentialClients
+		}), "are for a Call"},
 		{"without a path", with(func(e *tokenep.Endpoint) { e.Path = "" }), "must begin with a slash"},
+		{"with an escaped path", with(func(e *tokenep.Endpoint) { e.Path = "/a%20b" }), "without percent-encoding"},
 		{"that cannot be made", func(c *server.Config) {
 			c.Endpoints = append(c.Endpoints, func(*server.Server) (tokenep.Endpoint, error) { return good, failing })
 		}, "there is no paper"},
-		{"a grant that there is", tokeneptest.WithGrant(grant.ClientCredentials{}), "two grants"},
+		{"a grant that there is", tokeneptest.WithGrant(grant.ClientCredentials{}), "another grant"},
 		{"a grant that cannot be made", func(c *server.Config) {
 			c.Grants = append(c.Grants, func(*server.Server) (tokenep.Grant, error) { return nil, failing })
 		}, "there is no paper"},

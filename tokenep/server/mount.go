@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +28,8 @@ type Paths struct {
 	// Passthrough leaves paths in <issuer>/oauth/ alone that no endpoint has. Otherwise they are
 	// 404.
 	Passthrough bool
+
+	nowhere string // an endpoint without a place
 }
 
 // TokenPath is one path of the token endpoint, and how it differs from the others.
@@ -59,14 +62,23 @@ func (s *Server) addEndpoints() error {
 	return nil
 }
 
+// endpointName is what a configuration, the log and metrics can hold.
+var endpointName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
 // checkEndpoint returns what is wrong with an endpoint from outside.
 func (s *Server) checkEndpoint(e *tokenep.Endpoint) error {
 	switch {
-	case e.Name == "" || e.Name == tokenep.TokenEndpointName || e.Name == endpoint.MetadataName,
+	case !endpointName.MatchString(e.Name):
+		return errors.New("its name must consist of lower-case letters, digits and _")
+	case e.Name == tokenep.TokenEndpointName || e.Name == endpoint.MetadataName,
 		slices.ContainsFunc(s.endpoints, func(other tokenep.Endpoint) bool { return other.Name == e.Name }):
 		return errors.New("it must have a name of its own")
 	case (e.Call == nil) == (e.Handler == nil):
 		return errors.New("it must have either Call or Handler")
+	case e.Call != nil && !slices.Equal(e.Methods, []string{http.MethodPost}):
+		return errors.New("its method must be POST, since it has a Call")
+	case e.Handler != nil && (e.Callers != tokenep.AnyCaller || len(e.Parameters) > 0 || e.Dialect != nil):
+		return errors.New("Callers, Parameters and Dialect are for a Call; it has a Handler")
 	case len(e.Methods) == 0:
 		return errors.New("it must know at least one method")
 	case e.Places == nil:
@@ -81,7 +93,7 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := strings.TrimRight(u.EscapedPath(), "/")
+	base := strings.TrimRight(u.Path, "/") // as requests are compared, decoded
 	if len(p.Token) == 0 {
 		p.Token = []TokenPath{{Path: base + tokenPath}}
 	}
@@ -92,7 +104,11 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	for i := range s.endpoints {
 		places = append(places, p.of(&s.endpoints[i], base)...)
 	}
-	metadata, err := endpoint.Metadata(s.metadata(places, u.Scheme+"://"+u.Host))
+	document, err := s.metadata(places, u.Scheme+"://"+u.Host)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := endpoint.Metadata(document)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +135,9 @@ func (p *Paths) of(e *tokenep.Endpoint, base string) []place {
 	default:
 		paths = []string{base + e.Path}
 	}
+	if len(paths) == 0 {
+		p.nowhere = e.Name
+	}
 	places := make([]place, len(paths))
 	for i, path := range paths {
 		places[i] = place{path, e}
@@ -134,6 +153,9 @@ func (p *Paths) check(places []place) error {
 		if name := at.endpoint.Name; name != tokenep.TokenEndpointName && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+	}
+	if p.nowhere != "" {
+		return fmt.Errorf("endpoint %q has no place", p.nowhere)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Moved)) {
 		if !slices.Contains(names, name) {
@@ -159,7 +181,7 @@ func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
 }
 
 // metadata describes the server as it is configured (RFC 8414 §2).
-func (s *Server) metadata(places []place, origin string) map[string]any {
+func (s *Server) metadata(places []place, origin string) (map[string]any, error) {
 	var grantTypes, methods, scopes []string
 	for _, g := range s.grants {
 		grantTypes = append(grantTypes, g.Type())
@@ -187,15 +209,28 @@ func (s *Server) metadata(places []place, origin string) map[string]any {
 	if len(scopes) > 0 {
 		document["scopes_supported"] = scopes
 	}
+	named := make(map[string]string) // members by the names of their endpoints
 	for _, at := range places {
-		if member := at.endpoint.Member; member != "" && document[member] == nil {
-			document[member] = origin + at.path
+		member, name := at.endpoint.Member, at.endpoint.Name
+		switch {
+		case member == "" || named[member] == name: // of several places the first is named
+		case document[member] != nil:
+			return nil, fmt.Errorf("endpoint %q: the metadata have another %q already", name, member)
+		default:
+			named[member] = name
+			document[member] = origin + (&url.URL{Path: at.path}).EscapedPath()
 		}
 	}
-	for i := range s.endpoints {
-		if describe := s.endpoints[i].Describe; describe != nil {
-			describe(document)
+	for _, e := range s.endpoints {
+		if e.Metadata == nil {
+			continue
+		}
+		for member, value := range e.Metadata(document) {
+			if document[member] != nil {
+				return nil, fmt.Errorf("endpoint %q: the metadata have another %q already", e.Name, member)
+			}
+			document[member] = value
 		}
 	}
-	return document
+	return document, nil
 }

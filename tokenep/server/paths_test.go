@@ -130,7 +130,7 @@ func TestPathsLogIsEscaped(t *testing.T) {
 func TestPathsOfEndpointFromOutside(t *testing.T) {
 	papers := tokenep.Endpoint{
 		Name: "papers", Path: "/oauth/papers", Member: "papers_endpoint", Methods: []string{http.MethodPost},
-		Describe: func(metadata map[string]any) { metadata["papers_supported"] = []string{"a4"} },
+		Metadata: func(map[string]any) map[string]any { return map[string]any{"papers_supported": []string{"a4"}} },
 		Call:     func(context.Context, *tokenep.Request) (any, error) { return map[string]int{"papers": 3}, nil },
 	}
 	var outcomes []tokenep.Outcome

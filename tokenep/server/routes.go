@@ -35,6 +35,9 @@ func (s *Server) routes(places []place, base string, passthrough bool) *Routes {
 // Paths returns the paths of the endpoints, sorted.
 func (r *Routes) Paths() []string { return slices.Sorted(maps.Keys(r.endpoints)) }
 
+// Has reports whether an endpoint is at the path.
+func (r *Routes) Has(path string) bool { return r.endpoints[path] != nil }
+
 // Find returns what answers for a path; nil for a path that is not the server's.
 func (r *Routes) Find(path string) http.Handler {
 	if endpoint := r.endpoints[path]; endpoint != nil {

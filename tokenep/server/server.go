@@ -201,8 +201,12 @@ func (s *Server) addGrants() error {
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(s.grants, func(other tokenep.Grant) bool { return tokenep.NamesGrant(tokenep.GrantName(g.Type()), other.Type()) }) {
-			return fmt.Errorf("there are two grants of the grant_type %s", g.Type())
+		name := tokenep.GrantName(g.Type())
+		if name == "" {
+			return fmt.Errorf("grant_type %q: it must have a name at its end", g.Type())
+		}
+		if slices.ContainsFunc(s.grants, func(other tokenep.Grant) bool { return tokenep.NamesGrant(name, other.Type()) }) {
+			return fmt.Errorf("grant_type %s: there is another grant of the name %s", g.Type(), name)
 		}
 		s.grants = append(s.grants, g)
 	}

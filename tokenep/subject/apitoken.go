@@ -3,7 +3,6 @@ package subject
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -26,7 +25,7 @@ func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string
 	t, version, err := a.Tokens.Check(ctx, token)
 	switch {
 	case errors.Is(err, state.ErrMalformedAPIToken):
-		return nil, fmt.Errorf("%w: %w", tokenep.ErrOtherKind, invalidAPIToken(err))
+		return nil, tokenep.OtherKind(invalidAPIToken(err))
 	case errors.Is(err, state.ErrBadAPIToken):
 		return nil, invalidAPIToken(err)
 	case err != nil:
@@ -47,6 +46,6 @@ func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string
 }
 
 // invalidAPIToken is the refusal of a bad API token (RFC 8693 §2.2.2), the same for every fault.
-func invalidAPIToken(cause error) error {
+func invalidAPIToken(cause error) *tokenep.Error {
 	return tokenep.InvalidRequest.Describe("the API token is not valid").Because(cause)
 }

@@ -3,9 +3,7 @@ package subject
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -36,8 +34,7 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	}
 	a := &tokenep.Authorization{
 		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires, GrantID: t.ID,
-		// A token of this server that is about a client descends from client credentials.
-		OfClient: strings.HasPrefix(t.Subject, tokenep.ClientSubjectPrefix),
+		Descends: true,
 	}
 	if id, ok := t.Claims["grant_id"].(string); ok {
 		a.GrantID = id
@@ -60,7 +57,7 @@ func refusal(err error) error {
 	}
 	invalid := tokenep.InvalidRequest.Describe("the token is not valid").Because(err)
 	if refused, ok := errors.AsType[*verify.Error](err); ok && refused.Foreign {
-		return fmt.Errorf("%w: %w", tokenep.ErrOtherKind, invalid)
+		return tokenep.OtherKind(invalid)
 	}
 	return invalid
 }

@@ -14,6 +14,7 @@ import (
 type coupon struct{ readers map[string]string }
 
 func (coupon) Type() string                    { return "urn:example:coupon" }
+func (coupon) Parameters() []string            { return []string{"code"} }
 func (coupon) Anonymous(*tokenep.Request) bool { return false }
 func (coupon) RefusalWrites() tokenep.Effects  { return 0 }
 
@@ -52,7 +53,7 @@ func TestCoupon(t *testing.T) {
 // How an endpoint is tested: the same, with Send in the place of Run.
 func TestEndpoint(t *testing.T) {
 	s := tokeneptest.New(t, tokeneptest.WithEndpoint(tokenep.Endpoint{
-		Name: "whoami", Path: "/oauth/whoami", Methods: []string{http.MethodPost}, ClientRequired: true,
+		Name: "whoami", Path: "/oauth/whoami", Methods: []string{http.MethodPost}, Callers: tokenep.ConfidentialClients,
 		Call: func(_ context.Context, r *tokenep.Request) (any, error) {
 			return map[string]string{"client_id": r.Client.ID}, nil
 		},

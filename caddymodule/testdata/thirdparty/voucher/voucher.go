@@ -51,6 +51,7 @@ const kind = "voucher"
 // voucher is what a record says.
 type voucher struct {
 	Maker   string       `json:"maker"`
+	User    string       `json:"user"`
 	Scope   verify.Scope `json:"scope"`
 	Expires time.Time    `json:"expires"`
 	Spent   bool         `json:"spent,omitempty"`
@@ -59,7 +60,10 @@ type voucher struct {
 // Type returns the grant_type.
 func (*Grant) Type() string { return Type }
 
-// Anonymous returns false: the friend has to be a client.
+// Parameters returns the one that is this grant's own.
+func (*Grant) Parameters() []string { return []string{"voucher"} }
+
+// Anonymous returns false: a voucher is redeemed by a client.
 func (*Grant) Anonymous(*tokenep.Request) bool { return false }
 
 // RefusalWrites returns 0: a request that is refused leaves the voucher as good as it was.
@@ -92,10 +96,10 @@ func (g *Grant) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Aut
 		return nil, tokenep.InvalidGrant.Describe("the voucher has expired")
 	}
 	return &tokenep.Authorization{
-		Subject: tokenep.ClientSubjectPrefix + r.Client.ID, OfClient: true,
-		Scope: v.Scope,
-		Extra: map[string]any{"voucher_of": v.Maker},
-		Spend: func(ctx context.Context) (string, error) { return "", g.spend(ctx, record, v) },
+		Subject: v.User,
+		Scope:   v.Scope,
+		Extra:   map[string]any{"voucher_of": v.Maker},
+		Spend:   func(ctx context.Context) (string, error) { return "", g.spend(ctx, record, v) },
 	}, nil
 }
 
@@ -124,29 +128,32 @@ func recordID(text string) string {
 
 // Endpoint returns the endpoint at which a client makes a voucher.
 //
+//	voucher_user   REQUIRED  for whom the voucher speaks
 //	voucher_scope  OPTIONAL  default: the client's default scope
 //
 // The answer has voucher and expires_in.
 func (g *Grant) Endpoint() tokenep.Endpoint {
 	return tokenep.Endpoint{
 		Name: "vouchers", Path: "/oauth/vouchers", Member: "voucher_endpoint",
-		Methods: []string{http.MethodPost}, ClientRequired: true, Call: g.create,
+		Methods: []string{http.MethodPost}, Callers: tokenep.ConfidentialClients,
+		Parameters: []string{"voucher_user", "voucher_scope"},
+		Call:       g.create,
 	}
 }
 
 func (g *Grant) create(ctx context.Context, r *tokenep.Request) (any, error) {
+	user, err := r.Form.Require("voucher_user", "voucher_user is missing")
+	if err != nil {
+		return nil, err
+	}
 	scope := r.Client.ImpliedScope()
 	if text := r.Form.Get("voucher_scope"); text != "" {
-		var err error
 		if scope, err = verify.ParseScope(text); err != nil || !r.Client.Scope.Includes(scope) {
 			return nil, tokenep.InvalidScope.Describe("the client may not write this scope on a voucher").Because(err)
 		}
 	}
-	if err := r.Form.Err(); err != nil { // nothing is made for a malformed request
-		return nil, err
-	}
 	text := rand.Text()
-	v := voucher{Maker: r.Client.ID, Scope: scope, Expires: g.Now().Add(g.Life)}
+	v := voucher{Maker: r.Client.ID, User: user, Scope: scope, Expires: g.Now().Add(g.Life)}
 	data, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
