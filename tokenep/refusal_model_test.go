@@ -60,10 +60,11 @@ var defects = []string{
 type credential struct {
 	grant, parameter, text string
 
-	good    bool // a good request with it gets a token
-	spent   bool // a code or a device code, once
-	pending bool // a device that waits for its user
-	family  *family
+	good     bool      // a good request with it gets a token
+	spent    bool      // a code or a device code, once
+	userCode string    // of a device that waits for its user; empty: it does not
+	expires  time.Time // of a code or a device; zero: later than the test
+	family   *family
 }
 
 // family is the refresh tokens that came of one credential.
@@ -134,13 +135,14 @@ func (m *refusals) addCode(t *rapid.T) {
 	text, _, err := m.codes.Issue(t.Context(), state.Code{
 		ClientID: "app", Subject: "alice", Scope: verify.Scope{"read"}, Audience: []string{"orders"}, Challenge: verifier, ChallengeMethod: "plain",
 	})
-	m.add(t, &credential{grant: codeType, parameter: "code", text: text, good: true}, err)
+	m.add(t, &credential{grant: codeType, parameter: "code", text: text, good: true, expires: m.clock.Now().Add(state.DefaultCodeLife)}, err)
 }
 
 func (m *refusals) addDevice(t *rapid.T) {
 	text, d, err := m.devices.Start(t.Context(), state.Device{ClientID: "app", Scope: verify.Scope{"read"}, Audience: []string{"orders"}})
-	c := &credential{grant: deviceType, parameter: "device_code", text: text, pending: rapid.Bool().Draw(t, "pending")}
-	if err == nil && !c.pending {
+	c := &credential{grant: deviceType, parameter: "device_code", text: text, userCode: d.UserCode, expires: m.clock.Now().Add(state.DefaultDeviceLife)}
+	if err == nil && !rapid.Bool().Draw(t, "pending") {
+		c.userCode = ""
 		_, err = m.devices.Allow(t.Context(), d.UserCode, "alice", verify.Scope{"read"}, m.clock.Now())
 		c.good = true
 	}
@@ -194,6 +196,12 @@ func (m *refusals) refused(t *rapid.T, c *credential, defect string) {
 		}
 	}
 	for _, other := range m.credentials {
+		if other.userCode != "" {
+			if _, err := m.devices.Lookup(t.Context(), other.userCode); (err == nil) != m.clock.Now().Before(other.expires) {
+				t.Fatalf("after %s with %q: the user of a device cannot decide: %v", c.parameter, defect, err)
+			}
+			continue
+		}
 		if err := m.look(t.Context(), other); (err == nil) != other.good {
 			t.Fatalf("after %s with %q: %s is good: %v, want %v: %v", c.parameter, defect, other.parameter, err == nil, other.good, err)
 		}
@@ -216,6 +224,9 @@ func (m *refusals) allowed(grantType string, proven bool) (kinds []string) {
 	}
 	if effects&tokenep.SlowsPolling != 0 {
 		kinds = append(kinds, "device")
+	}
+	if effects&tokenep.SpendsID != 0 {
+		kinds = append(kinds, "seen")
 	}
 	return kinds
 }
@@ -254,7 +265,7 @@ func (m *refusals) age() {
 	for _, c := range m.credentials {
 		switch c.grant {
 		case codeType, deviceType:
-			c.good = c.good && m.look(context.Background(), c) == nil
+			c.good = c.good && m.clock.Now().Before(c.expires)
 		case refreshType:
 			if n := len(c.family.tokens); n > 1 && c == c.family.tokens[n-2] && m.clock.Now().Sub(c.family.rotated) > state.DefaultGrace {
 				c.good = false
@@ -273,8 +284,6 @@ func (m *refusals) look(ctx context.Context, c *credential) (err error) {
 	switch {
 	case c.spent || c.grant == refreshType && !c.good:
 		return errors.New("spent")
-	case c.pending:
-		return errors.New("pending")
 	case c.grant == codeType:
 		_, _, err = m.codes.Check(ctx, c.text, func(state.Code) error { return nil })
 	case c.grant == deviceType:

@@ -204,6 +204,7 @@ func TestAdminRefusals(t *testing.T) {
 		{"client without id", "POST", "clients", `{"grant_types":["client_credentials"]}`, 400, "client_id:"},
 		{"long id", "POST", "clients", `{"client_id":"` + strings.Repeat("a", 129) + `","grant_types":["client_credentials"]}`, 400, "id"},
 		{"grant", "POST", "clients", `{"client_id":"a","grant_types":["implicit"]}`, 400, "unknown grant"},
+		{"public, and for itself", "POST", "clients", `{"client_id":"a","token_endpoint_auth_method":"none","grant_types":["client_credentials"]}`, 400, "needs a secret"},
 		{"scope", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"scope":"\""}`, 400, "scope"},
 		{"default scope", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"default_scope":"a"}`, 400, "default_scope"},
 		{"audience", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"audience":[""]}`, 400, "audience:"},

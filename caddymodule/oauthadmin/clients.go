@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
@@ -112,6 +113,8 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 		// longer.
 		return refuse(http.StatusBadRequest, "access_token_ttl: the configuration of the server allows %s at most",
 			tokenep.Duration(longest))
+	case c.Public() && c.May(grant.ClientCredentialsType):
+		return refuse(http.StatusBadRequest, "grant_types: client_credentials needs a secret (RFC 6749 §4.4), and the client is public")
 	case len(c.Secrets) > 0:
 		return refuse(http.StatusBadRequest, "secrets: must not be given; the server makes the secret")
 	case c.IssuedAt != 0 || c.Configured:

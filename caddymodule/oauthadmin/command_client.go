@@ -1,6 +1,7 @@
 package oauthadmin
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -50,6 +51,9 @@ func cmdClientAdd(fl caddycmd.Flags) (int, error) {
 		return failed(err)
 	}
 	if fl.Bool("public") {
+		if client.AuthMethod != "" && !client.Public() {
+			return failed(errors.New("--public and --auth-method exclude each other"))
+		}
 		client.AuthMethod = tokenep.AuthNone
 	}
 	var made madeClient

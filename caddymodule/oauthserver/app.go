@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
 // App holds the OAuth 2.0 authorization servers of this process. Each is an issuer with its own
@@ -23,6 +26,9 @@ type App struct {
 	ctx     caddy.Context
 	settled chan struct{} // closed when Start returns
 	failure error         // the error of Start; read it only after settled is closed
+
+	mu      sync.Mutex
+	mounted []*server.Routes // of every oauth_token handler; complete once the handlers are provisioned
 }
 
 func init() {
@@ -137,6 +143,25 @@ func Lookup(ctx caddy.Context, name string) (*AuthorizationServer, error) {
 		return nil, fmt.Errorf("the global option oauth_server: %w", err)
 	}
 	return app.(*App).Server(name)
+}
+
+// Mount returns the routes of the server for a handler that is being provisioned.
+func (s *AuthorizationServer) Mount(p server.Paths) (*server.Routes, error) {
+	routes, err := s.core.Mount(p)
+	if err == nil {
+		s.app.mu.Lock()
+		defer s.app.mu.Unlock()
+		s.app.mounted = append(s.app.mounted, routes)
+	}
+	return routes, err
+}
+
+// Elsewhere reports whether another handler has an endpoint at the path: that of another server, or
+// of this one at other paths. A folder that routes close is open for it.
+func (s *AuthorizationServer) Elsewhere(path string, routes *server.Routes) bool {
+	s.app.mu.Lock()
+	defer s.app.mu.Unlock()
+	return slices.ContainsFunc(s.app.mounted, func(other *server.Routes) bool { return other != routes && other.Has(path) })
 }
 
 // CheckName returns an error if a name cannot be that of a server. Names become part of file names

@@ -26,8 +26,8 @@ func init() {
 // can be moved. Paths are compared exactly, after rewrites.
 //
 // The folder <path of the issuer>/oauth/ belongs to the server while at least one endpoint lies in
-// it: any other path there is answered with 404 and a JSON error. A request for any other path
-// passes through.
+// it: any other path there is answered with 404 and a JSON error, unless another oauth_token has an
+// endpoint at it. A request for any other path passes through.
 type Handler struct {
 	// The name of the server. Default: "default".
 	Server string `json:"server,omitempty"`
@@ -92,14 +92,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.routes, err = h.server.Server().Mount(paths)
+	h.routes, err = h.server.Mount(paths)
 	return err
 }
 
 // ServeHTTP answers for the paths of the endpoints.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	endpoint := h.routes.Find(r.URL.Path)
-	if endpoint == nil {
+	if endpoint == nil || !h.routes.Has(r.URL.Path) && h.server.Elsewhere(r.URL.Path, h.routes) {
 		return next.ServeHTTP(w, r)
 	}
 	defer h.server.Use()()

@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
@@ -176,4 +178,52 @@ func TestPathsOfEndpointFromOutside(t *testing.T) {
 			t.Errorf("moving %s: %v, want an error that lists what can be moved", name, err)
 		}
 	}
+}
+
+// What an endpoint from outside says of itself in the metadata must be its own, and it must be
+// somewhere.
+func TestPathsMetadataCollide(t *testing.T) {
+	for name, change := range map[string]func(*tokenep.Endpoint){
+		"the issuer as member":   func(e *tokenep.Endpoint) { e.Member = "issuer" },
+		"the key set as member":  func(e *tokenep.Endpoint) { e.Member = "jwks_uri" },
+		"the issuer beside it":   func(e *tokenep.Endpoint) { e.Metadata = members("issuer") },
+		"its own member, twice":  func(e *tokenep.Endpoint) { e.Metadata = members("papers_endpoint") },
+		"the token endpoint":     func(e *tokenep.Endpoint) { e.Metadata = members("token_endpoint") },
+		"no place":               func(e *tokenep.Endpoint) { e.Places = func(string) []string { return nil } },
+		"the place of the token": func(e *tokenep.Endpoint) { e.Path = "/oauth/token" },
+	} {
+		papers := tokenep.Endpoint{
+			Name: "papers", Path: "/oauth/papers", Member: "papers_endpoint", Methods: []string{http.MethodPost},
+			Call: func(context.Context, *tokenep.Request) (any, error) { return struct{}{}, nil },
+		}
+		change(&papers)
+		c := tokeneptest.Config(memory.New(memory.Options{}), time.Now)
+		tokeneptest.WithEndpoint(papers)(&c)
+		s, err := server.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if routes, err := s.Mount(server.Paths{}); err == nil {
+			t.Errorf("%s: mounted at %q", name, routes.Paths())
+		}
+	}
+}
+
+func members(name string) func(map[string]any) map[string]any {
+	return func(map[string]any) map[string]any { return map[string]any{name: "https://evil.example"} }
+}
+
+// RFC 3986 §2.1: an issuer whose path is escaped is found by requests, which are compared decoded;
+// the metadata has its URLs escaped.
+func TestPathsOfEscapedIssuer(t *testing.T) {
+	f := tokeneptest.New(t, func(c *server.Config) { c.Issuer += "/a%20b/%C3%A9" })
+	mountAt(t, f, server.Paths{})
+	a := f.Send(t, get("/.well-known/oauth-authorization-server/a%20b/%C3%A9"))
+	if want := issuer + "/a%20b/%C3%A9/oauth/token"; a.JSON["token_endpoint"] != want {
+		t.Errorf("token_endpoint is %v, want %s: %s", a.JSON["token_endpoint"], want, a.Body)
+	}
+	if a := f.Send(t, get("/a%20b/%C3%A9/oauth/jwks")); a.Status != http.StatusOK {
+		t.Errorf("the key set: %d %s", a.Status, a.Body)
+	}
+	f.Send(t, get("/a%20b/%C3%A9/oauth/nothing")).Refused(t, http.StatusNotFound, tokenep.InvalidRequest)
 }
