@@ -57,7 +57,7 @@ func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, err
 	}
 	app.Servers[name] = s
-	return httpcaddyfile.App{Name: "oauth_server", Value: caddyconfig.JSON(app, nil)}, nil
+	return httpcaddyfile.App{Name: "oauth_server", Value: caddyconfig.JSON(&app, nil)}, nil
 }
 
 // UnmarshalCaddyfile reads the block of one server; see parseServer for the syntax.
