@@ -16,8 +16,8 @@ type Duration time.Duration
 
 const day = 24 * time.Hour
 
-// ParseDuration reads a duration as time.ParseDuration does, with d for 24 hours beside its units. It
-// must not be negative.
+// ParseDuration reads a duration as time.ParseDuration does, with d for 24 hours beside its units.
+// It must not be negative.
 func ParseDuration(text string) (Duration, error) {
 	days, rest, err := cutDays(text)
 	if err == nil && (rest != "" || text == "") {

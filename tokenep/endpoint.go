@@ -43,8 +43,8 @@ type Endpoint struct {
 	// Callers says who may call it. It is for Call.
 	Callers Callers
 
-	// Parameters are the parameters that Call reads, beside those of client authentication. Each may
-	// occur once. Every other one is unknown to the endpoint, and not in the form.
+	// Parameters are the parameters that Call reads, beside those of client authentication. Each
+	// may occur once. Every other one is unknown to the endpoint, and not in the form.
 	Parameters []string
 
 	// Dialect is how it differs from the RFCs; nil: in nothing. It is for Call.
@@ -61,7 +61,8 @@ type Endpoint struct {
 // Callers says who may call an endpoint.
 type Callers uint8
 
-// The callers of an endpoint. Whoever presents credentials that are not good is refused in any case.
+// The callers of an endpoint. Whoever presents credentials that are not good is refused in any
+// case.
 const (
 	AnyCaller           Callers = iota // with or without a client
 	AnyClient                          // any client; a public one names itself only

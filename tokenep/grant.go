@@ -14,9 +14,9 @@ type Grant interface {
 	// Type returns the grant_type that selects this grant.
 	Type() string
 
-	// Parameters returns the parameters that the grant reads, beside grant_type, scope, audience and
-	// resource, which the pipeline reads, and those of client authentication. Each may occur once;
-	// every other one is unknown to the grant, and not in the form.
+	// Parameters returns the parameters that the grant reads, beside grant_type, scope, audience
+	// and resource, which the pipeline reads, and those of client authentication. Each may occur
+	// once; every other one is unknown to the grant, and not in the form.
 	Parameters() []string
 
 	// Anonymous reports whether this request needs no client. The parameters of the grant have not
@@ -75,8 +75,8 @@ type SubjectTokens interface {
 // ErrOtherKind is the error of SubjectTokens.Validate for a token that is not of this kind.
 var ErrOtherKind = errors.New("the token is of another kind")
 
-// OtherKind makes the refusal of a token one that Is ErrOtherKind, and that is the answer if no other
-// kind knows the token.
+// OtherKind makes the refusal of a token one that Is ErrOtherKind, and that is the answer if no
+// other kind knows the token.
 func OtherKind(refusal *Error) error { return otherKind{refusal} }
 
 type otherKind struct{ refusal *Error }
@@ -94,9 +94,9 @@ type Authorization struct {
 	NotAfter time.Time    // the token expires no later; zero: no bound
 	GrantID  string       // grant_id, by which the whole authorization is revoked; empty: none
 
-	// Descends says that Subject is that of a token of this server, which was verified and from which
-	// the new token descends. Only such a subject may be that of a client (ClientSubjectPrefix), but
-	// for the client credentials grant.
+	// Descends says that Subject is that of a token of this server, which was verified and from
+	// which the new token descends. Only such a subject may be that of a client
+	// (ClientSubjectPrefix), but for the client credentials grant.
 	Descends bool
 
 	Act    map[string]any // act (RFC 8693 §4.1)

@@ -64,16 +64,15 @@ func (f *Form) Require(name, description string) (string, error) {
 	return "", InvalidRequest.Describe(description)
 }
 
-// clientParameters are the parameters of client authentication (RFC 6749 §2.3.1, RFC 7521
-// §4.2).
+// clientParameters are the parameters of client authentication (RFC 6749 §2.3.1, RFC 7521 §4.2).
 var clientParameters = []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"}
 
-// pipelineParameters are what the pipeline itself reads of a token request. The last two are lists (RFC 8693
-// §2.1, RFC 8707 §2): they alone may be repeated.
+// pipelineParameters are what the pipeline itself reads of a token request. The last two are lists
+// (RFC 8693 §2.1, RFC 8707 §2): they alone may be repeated.
 var pipelineParameters = []string{"grant_type", "scope", "audience", "resource"}
 
-// registered are the other parameters of the RFCs for the token endpoint and its siblings. They must
-// not be repeated even where nobody reads them.
+// registered are the other parameters of the RFCs for the token endpoint and its siblings. They
+// must not be repeated even where nobody reads them.
 var registered = []string{
 	"code", "redirect_uri", "code_verifier", "refresh_token", "username", "password", "assertion",
 	"device_code", "subject_token", "subject_token_type", "actor_token", "actor_token_type",
@@ -136,8 +135,8 @@ func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
 	return req, req.readTarget()
 }
 
-// declare leaves in the form what is read of a request: the parameters that were declared, and those
-// of every request.
+// declare leaves in the form what is read of a request: the parameters that were declared, and
+// those of every request.
 func (r *Request) declare(parameters []string, more ...[]string) error {
 	if err := r.Form.once(parameters); err != nil {
 		return err

@@ -152,7 +152,8 @@ var (
 // ClientCredentialsType is the grant_type of the client credentials grant (RFC 6749 §4.4).
 const ClientCredentialsType = "client_credentials"
 
-// authorize asks the grant, and holds what it returns to the rules that are the same for all grants.
+// authorize asks the grant, and holds what it returns to the rules that are the same for all
+// grants.
 func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error) {
 	a, err := g.Authorize(ctx, r)
 	switch {

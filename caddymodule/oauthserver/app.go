@@ -28,7 +28,7 @@ type App struct {
 	failure error         // the error of Start; read it only after settled is closed
 
 	mu      sync.Mutex
-	mounted []*server.Routes // of every oauth_token handler; complete once the handlers are provisioned
+	mounted []*server.Routes // of every oauth_token handler that is provisioned
 }
 
 func init() {
