@@ -146,7 +146,7 @@ func (t *TokenEndpoint) permit(r *Request, g Grant) error {
 var (
 	errNoAuthorization = errors.New("the grant returned neither an authorization nor an error")
 	errNoSubject       = errors.New("the grant returned an authorization without a subject")
-	errClientID        = errors.New("a grant without a client must return a client_id under " + APITokenClientPrefix)
+	errClientID        = errors.New("without a client, a grant must return a client_id that begins with api_token")
 )
 
 // ClientCredentialsType is the grant_type of the client credentials grant (RFC 6749 §4.4).

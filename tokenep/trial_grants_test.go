@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 const (
@@ -112,4 +113,29 @@ func (m *refusals) checkRefresh(ctx context.Context, r *tokenep.Request, text st
 
 func allow(f state.Family) *tokenep.Authorization {
 	return &tokenep.Authorization{Subject: f.Subject, Scope: f.Scope, Audience: f.Audience, GrantID: f.ID, NotAfter: f.Ends}
+}
+
+// writes notes which kinds of record are written.
+type writes struct {
+	store.Store
+	kinds []string
+}
+
+func (w *writes) Insert(ctx context.Context, r store.Record) error {
+	return w.note(r.Kind, w.Store.Insert(ctx, r))
+}
+
+func (w *writes) Swap(ctx context.Context, old, next store.Record) error {
+	return w.note(next.Kind, w.Store.Swap(ctx, old, next))
+}
+
+func (w *writes) Delete(ctx context.Context, kind, id string) error {
+	return w.note(kind, w.Store.Delete(ctx, kind, id))
+}
+
+func (w *writes) note(kind string, err error) error {
+	if err == nil {
+		w.kinds = append(w.kinds, kind)
+	}
+	return err
 }

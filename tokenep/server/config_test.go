@@ -182,7 +182,7 @@ func TestConfigFromOutside(t *testing.T) {
 		{"a form by GET", with(func(e *tokenep.Endpoint) { e.Methods = []string{"GET"} }), "must be POST"},
 		{"a handler with callers", with(func(e *tokenep.Endpoint) {
 			e.Call, e.Handler, e.Callers = nil, teapot, tokenep.ConfidentialClients
-		}), "are for a Call"},
+		}), "it has a Handler"},
 		{"without a path", with(func(e *tokenep.Endpoint) { e.Path = "" }), "must begin with a slash"},
 		{"with an escaped path", with(func(e *tokenep.Endpoint) { e.Path = "/a%20b" }), "without percent-encoding"},
 		{"that cannot be made", func(c *server.Config) {

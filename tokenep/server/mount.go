@@ -78,7 +78,7 @@ func (s *Server) checkEndpoint(e *tokenep.Endpoint) error {
 	case e.Call != nil && !slices.Equal(e.Methods, []string{http.MethodPost}):
 		return errors.New("its method must be POST, since it has a Call")
 	case e.Handler != nil && (e.Callers != tokenep.AnyCaller || len(e.Parameters) > 0 || e.Dialect != nil):
-		return errors.New("Callers, Parameters and Dialect are for a Call; it has a Handler")
+		return errors.New("it has a Handler, and so no Callers, Parameters or Dialect")
 	case len(e.Methods) == 0:
 		return errors.New("it must know at least one method")
 	case e.Places == nil:
