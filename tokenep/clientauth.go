@@ -32,6 +32,10 @@ type Credentials struct {
 
 	// What was sent may be read in several ways. The first reading is that of the RFC.
 	Readings []Reading
+
+	// Attempt is set by Authenticator before Verify. A method that does costly work counts the
+	// attempt first.
+	Attempt *Attempt
 }
 
 // Reading is one understanding of an id and a secret.
@@ -41,7 +45,8 @@ type Reading struct{ ID, Secret string }
 type Authenticator struct {
 	Methods []ClientAuth
 	Clients Clients
-	Limiter *Limiter // of failures; nil: none
+	Limiter *Limiter  // of failures; nil: none
+	Limit   RateLimit // that the Limiter keeps
 
 	// Address returns the address that failures are counted for; nil: that of the peer.
 	Address func(*http.Request) netip.Addr
@@ -55,20 +60,20 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, 
 	if err != nil || credentials == nil {
 		return nil, err
 	}
-	claimed := credentials.Readings[0].ID
-	address := a.address(r.Request)
-	if err := a.Limiter.Allow(ctx, address); err != nil {
+	attempt := a.Limiter.Attempt(a.Limit, a.address(r.Request), credentials.Readings[0].ID)
+	if err := attempt.Allow(ctx); err != nil {
 		return nil, err
 	}
+	credentials.Attempt = attempt
 	c, err := a.verify(ctx, r, method, credentials)
 	switch {
 	case err == nil:
-		if err := a.Limiter.Succeeded(address, claimed); err != nil {
+		if err := attempt.Succeeded(); err != nil {
 			return nil, err
 		}
 		return c, nil
 	case errors.Is(err, InvalidClient):
-		if err := a.Limiter.Failed(address, claimed); err != nil {
+		if err := attempt.Count(); err != nil {
 			return nil, err
 		}
 		return nil, InvalidClient.Describe("client authentication failed").Because(err)

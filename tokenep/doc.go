@@ -36,6 +36,8 @@
 //	duration.go        how its durations are written
 //	clientauth.go      which client sent a request (RFC 6749 §2.3)
 //	limiter.go         guessing at secrets is slowed down (RFC 6749 §10.10)
+//	rate_limit.go      how many guesses are too many
+//	limiter_table.go   the bounded memory of it
 //	grant.go           what a grant is, and what it allows
 //	minter.go          minting a token (RFC 9068)
 //

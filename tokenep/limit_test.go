@@ -1,6 +1,7 @@
 package tokenep_test
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -23,10 +24,10 @@ func TestClientAuthLimit(t *testing.T) {
 	f.Granted(t, plain.By("billing")) // ten failures cost nothing
 	limiter := f.Config.Memory.Limiter
 	for range 12 {
-		_ = limiter.Failed(tokeneptest.Peer, "billing")
+		_ = limiter.Attempt(tokenep.RateLimit{}, tokeneptest.Peer, "billing").Count()
 	}
 	for name, r := range map[string]request{
-		"a wrong secret": wrong, "a right secret": plain.By("billing"), "the body": post("grant_type", cc, "client_id", "reports", "client_secret", "reports-secret"), "revocation": post("token", "x").By("billing").At(revokePath),
+		"a wrong secret": wrong, "a right secret": plain.By("billing"), "the body": post("grant_type", cc, "client_id", "billing", "client_secret", "billing-secret"), "revocation": post("token", "x").By("billing").At(revokePath),
 	} {
 		a := f.Send(t, r)
 		a.Refused(t, http.StatusTooManyRequests, tokenep.TemporarilyUnavailable)
@@ -55,13 +56,11 @@ func TestClientAuthLimitProbe(t *testing.T) {
 		f.Granted(t, post("grant_type", cc, "client_id", "bodies", "client_secret", "bodies-secret"))
 	}
 	// The success of one client does not make up for guesses at another.
-	limiter := f.Config.Memory.Limiter
-	address := tokeneptest.Peer
 	for range 22 {
-		_ = limiter.Failed(address, "billing")
-		_ = limiter.Succeeded(address, "reports")
+		f.Send(t, plain.Basic("billing", "x"))
+		f.Granted(t, plain.By("reports"))
 	}
-	f.Send(t, plain.By("reports")).Refused(t, 429, tokenep.TemporarilyUnavailable)
+	f.Send(t, plain.By("billing")).Refused(t, 429, tokenep.TemporarilyUnavailable)
 }
 
 // The delay grows from nothing at ten failures to two seconds at twenty. It is measured by the fake
@@ -73,17 +72,17 @@ func TestClientAuthSlowDown(t *testing.T) {
 		for n, want := range map[int]time.Duration{10: 0, 11: 200 * time.Millisecond, 15: time.Second, 20: 2 * time.Second} {
 			*l = tokenep.Limiter{Now: time.Now}
 			for range n {
-				l.Failed(address, "x")
+				_ = l.Attempt(tokenep.RateLimit{}, address, "x").Count()
 			}
 			before := time.Now()
-			if err := l.Allow(t.Context(), netip.MustParseAddr("2001:db8::ffff")); err != nil {
+			if err := l.Attempt(tokenep.RateLimit{}, netip.MustParseAddr("2001:db8::ffff"), "x").Allow(t.Context()); err != nil {
 				t.Errorf("%d failures: %v", n, err)
 			}
 			if waited := time.Since(before); waited.Round(time.Millisecond) != want {
 				t.Errorf("after %d failures in the same /64 a request waits %s, want %s", n, waited, want)
 			}
 			before = time.Now()
-			if err := l.Allow(t.Context(), netip.MustParseAddr("2001:db8:0:1::1")); err != nil || time.Since(before) != 0 {
+			if err := l.Attempt(tokenep.RateLimit{}, netip.MustParseAddr("2001:db8:0:1::1"), "x").Allow(t.Context()); err != nil || time.Since(before) != 0 {
 				t.Errorf("another network waits %s, %v", time.Since(before), err)
 			}
 		}
@@ -95,20 +94,20 @@ func TestClientAuthLimitAddresses(t *testing.T) {
 	now := tokeneptest.Start
 	l := &tokenep.Limiter{Now: func() time.Time { return now }}
 	for range 30 {
-		l.Failed(netip.MustParseAddr("::ffff:192.0.2.1"), "x")
+		_ = l.Attempt(tokenep.RateLimit{}, netip.MustParseAddr("::ffff:192.0.2.1"), "x").Count()
 	}
 	for address, want := range map[string]bool{"192.0.2.1": false, "::ffff:192.0.2.1": false, "192.0.2.2": true} {
-		if err := l.Allow(t.Context(), netip.MustParseAddr(address)); (err == nil) != want {
+		if err := l.Attempt(tokenep.RateLimit{}, netip.MustParseAddr(address), "x").Allow(t.Context()); (err == nil) != want {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
 	now = now.Add(300 * time.Second)
-	if err := l.Allow(t.Context(), tokeneptest.Peer); err != nil {
+	if err := l.Attempt(tokenep.RateLimit{}, tokeneptest.Peer, "x").Allow(t.Context()); err != nil {
 		t.Errorf("after five minutes: %v", err)
 	}
 	var none *tokenep.Limiter
-	none.Failed(netip.Addr{}, "x")
-	if err := none.Allow(t.Context(), netip.Addr{}); err != nil {
+	attempt := none.Attempt(tokenep.RateLimit{}, netip.Addr{}, "x")
+	if err := errors.Join(attempt.Count(), attempt.Allow(t.Context()), attempt.Succeeded()); err != nil {
 		t.Errorf("no limiter: %v", err)
 	}
 }

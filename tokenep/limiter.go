@@ -2,6 +2,7 @@ package tokenep
 
 import (
 	"context"
+	"hash/maphash"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -9,147 +10,217 @@ import (
 )
 
 const (
-	freeFailures  = 10               // cost nothing: people mistype, and some clients probe
-	mostFailures  = 20               // above this, the address is refused
-	forgetFailure = 10 * time.Second // after which one failure is forgotten
-	slowDown      = 200 * time.Millisecond
-	maxAddresses  = 1 << 16
+	wholeAddress = 5               // an address may fail as often as this many clients
+	longestDelay = 2 * time.Second // of a request, before the address is refused
+	lately       = time.Hour       // how long a success is remembered
 )
 
-// Limiter slows down a sender that fails to authenticate again and again (RFC 6749 §10.10). Above
-// freeFailures each further request from the address waits a little longer; above mostFailures it
-// is refused, whatever its credentials. A nil Limiter limits nothing.
+// Limiter slows down a sender that fails to authenticate again and again (RFC 6749 §10.10).
+// Failures are counted for each client at each address, and for the address as a whole. Above half
+// of what the RateLimit allows, each further request waits a little longer; above all of it, it is
+// refused, whatever its credentials. A client that has succeeded lately from an address is not
+// refused for the failures of others there. A nil Limiter limits nothing.
 type Limiter struct {
 	Now func() time.Time
 
 	mu        sync.Mutex
-	addresses map[netip.Prefix]failures
+	clients   table[sender, failures]
+	addresses table[netip.Prefix, failures]
+	known     table[sender, time.Time] // when each client succeeded last
 }
 
-// failures is a leaking bucket: level is how many there were at a moment.
-type failures struct {
-	level  float64   // how many, at
-	at     time.Time // this moment
-	client string    // the client of the last one
+// sender is a client at an address. The id is hashed: anybody may send a long one.
+type sender struct {
+	network netip.Prefix
+	client  uint64
 }
 
-func (f failures) decayed(now time.Time) float64 {
-	return max(0, f.level-max(0, now.Sub(f.at).Seconds())/forgetFailure.Seconds())
+var senderSeed = maphash.MakeSeed()
+
+// Attempt is one authentication of one client from one address.
+type Attempt struct {
+	limiter *Limiter // nil: it is not limited
+	sender  sender
+	own     bound // of the client at the address
+	all     bound // of the address
+	counted bool
+}
+
+// Attempt returns an attempt of the client, which need not exist.
+func (l *Limiter) Attempt(r RateLimit, address netip.Addr, client string) *Attempt {
+	a := &Attempt{limiter: l, sender: sender{network: network(address)}}
+	if l != nil {
+		a.sender.client = maphash.String(senderSeed, client)
+		a.own, a.all = r.bounds()
+	}
+	return a
+}
+
+// Network returns what attempts from the same place have in common: an IPv4 address, or the /64 of
+// an IPv6 host. It is invalid for a nil Attempt.
+func (a *Attempt) Network() netip.Prefix {
+	if a == nil {
+		return netip.Prefix{}
+	}
+	return a.sender.network
 }
 
 // Allow returns at once, after a delay, or with an error of status 429.
-func (l *Limiter) Allow(ctx context.Context, address netip.Addr) error {
-	if l == nil {
+func (a *Attempt) Allow(ctx context.Context) error {
+	if a.limiter == nil {
 		return nil
 	}
-	l.mu.Lock()
-	f, known := l.failures(network(address), l.Now())
-	l.mu.Unlock()
-	if !known {
-		return nil
-	}
-	level := f.level
-	if err := tooMany(level); err != nil || level <= freeFailures {
+	a.limiter.mu.Lock()
+	own, all := a.failures(a.limiter.Now())
+	a.limiter.mu.Unlock()
+	if err := a.tooMany(own, all); err != nil {
 		return err
 	}
-	return sleep(ctx, time.Duration((level-freeFailures)*float64(slowDown)))
-}
-
-// tooMany returns an error of status 429 for an address with this many failures, or nil.
-func tooMany(level float64) error {
-	if level <= mostFailures {
-		return nil
-	}
-	e := TemporarilyUnavailable.Describe("too many failed attempts at client authentication")
-	e.Status = http.StatusTooManyRequests
-	e.RetryAfter = time.Duration((level - mostFailures + 1) * float64(forgetFailure))
-	return e
-}
-
-// Failed counts a failure for the address. Attempts can be allowed side by side: when there have
-// been too many failures by the time that one ends, it gets the error of Allow, be it right or
-// wrong. So sending attempts at once finds out no more than sending them in turn.
-func (l *Limiter) Failed(address netip.Addr, client string) error {
-	return l.update(address, func(f failures) failures { return failures{level: f.level + 1, at: f.at, client: client} })
-}
-
-// Succeeded forgives the last failure if it was the same client's: a library that tries two methods
-// in turn fails once each time. Its error is that of Failed.
-func (l *Limiter) Succeeded(address netip.Addr, client string) error {
-	return l.update(address, func(f failures) failures {
-		if f.client == client {
-			f.level, f.client = max(0, f.level-1), ""
-		}
-		return f
-	})
-}
-
-func (l *Limiter) update(address netip.Addr, change func(failures) failures) error {
-	if l == nil {
-		return nil
-	}
-	key := network(address)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.Now()
-	old, known := l.failures(key, now)
-	if err := tooMany(old.level); err != nil {
-		return err
-	}
-	f := change(old)
-	switch {
-	case f.level <= 0 && known:
-		delete(l.addresses, key)
-	case f.level > 0:
-		l.makeRoom(now)
-		l.addresses[key] = f
+	if delay := max(a.own.delay(own.level), a.all.delay(all.level)); delay > 0 {
+		return sleep(ctx, delay)
 	}
 	return nil
 }
 
-// failures returns the failures of an address as of now. Those that were counted at a later time,
-// because the clock has gone back since, count as of now: else none would be forgotten until that
-// time comes again.
-func (l *Limiter) failures(key netip.Prefix, now time.Time) (f failures, known bool) {
-	f, known = l.addresses[key]
-	if known && f.at.After(now) {
+// Count counts the attempt as a failure, once. What costs much is done after it, and Succeeded
+// takes it back: however many attempts are made at the same time, no more of them are judged than
+// one after the other. When there have been too many failures by now, Count returns the error of
+// Allow.
+func (a *Attempt) Count() error {
+	if a == nil || a.limiter == nil || a.counted {
+		return nil
+	}
+	l := a.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.Now()
+	own, all := a.failures(now)
+	if err := a.tooMany(own, all); err != nil {
+		return err
+	}
+	a.counted = true
+	all = asOf(&l.addresses, a.sender.network, a.all, now)
+	own.level++
+	own.last = true
+	all.level = min(all.level, a.all.most) + 1
+	a.store(own, all, now)
+	return nil
+}
+
+// Succeeded takes back what Count counted. If it was not called, the last failure is forgiven: a
+// library that tries two methods in turn fails once each time. An attempt that was not counted gets
+// the error of Allow when there have been too many failures by now, so that nobody learns that it
+// was right.
+func (a *Attempt) Succeeded() error {
+	if a == nil || a.limiter == nil {
+		return nil
+	}
+	l := a.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.Now()
+	own, all := a.failures(now)
+	if !a.counted {
+		if err := a.tooMany(own, all); err != nil {
+			return err
+		}
+	}
+	if a.counted || own.last {
+		all = asOf(&l.addresses, a.sender.network, a.all, now)
+		own.level = max(0, own.level-1)
+		own.last = own.last && a.counted
+		all.level = max(0, all.level-1)
+		a.store(own, all, now)
+	}
+	a.counted = false
+	l.known.put(a.sender, now, func(at time.Time) bool { return !isLately(at, now) })
+	return nil
+}
+
+// failures returns the failures that the attempt is judged by, as of now.
+func (a *Attempt) failures(now time.Time) (own, all failures) {
+	l := a.limiter
+	own = asOf(&l.clients, a.sender, a.own, now)
+	if at, known := l.known.rows[a.sender]; !known || !isLately(at, now) {
+		all = asOf(&l.addresses, a.sender.network, a.all, now)
+	}
+	return own, all
+}
+
+// asOf returns the failures of a row that are left. Those of a later time, because the clock has
+// been set back since, count as of now from here on: else none would be forgotten until that time
+// comes again.
+func asOf[K comparable](t *table[K, failures], key K, b bound, now time.Time) failures {
+	f, there := t.rows[key]
+	if there && f.at.After(now) {
 		f.at = now
-		l.addresses[key] = f
+		t.rows[key] = f
 	}
-	return failures{level: f.decayed(now), at: now, client: f.client}, known
+	return b.asOf(f, now)
 }
 
-// makeRoom bounds the memory that senders can use up. Each failure looks at a few other addresses
-// and drops those whose failures are forgotten. When the table is full of others, it drops any one.
-func (l *Limiter) makeRoom(now time.Time) {
-	if l.addresses == nil {
-		l.addresses = make(map[netip.Prefix]failures)
-	}
-	look, full := 2, len(l.addresses) >= maxAddresses
-	if full {
-		look = 64
-	}
-	freed := false
-	for key, f := range l.addresses {
-		look--
-		if f.decayed(now) == 0 || full && look <= 0 && !freed {
-			delete(l.addresses, key)
-			freed = true
-		}
-		if look <= 0 {
-			return
-		}
-	}
+func (a *Attempt) store(own, all failures, now time.Time) {
+	a.limiter.clients.put(a.sender, own, func(f failures) bool { return a.own.asOf(f, now).level <= 0 })
+	a.limiter.addresses.put(a.sender.network, all, func(f failures) bool { return a.all.asOf(f, now).level <= 0 })
 }
 
-// Len returns the number of addresses that are remembered.
+// tooMany returns an error of status 429 if there are too many failures, or nil.
+func (a *Attempt) tooMany(own, all failures) error {
+	wait := max(a.own.wait(own.level), a.all.wait(all.level))
+	if wait == 0 {
+		return nil
+	}
+	e := TemporarilyUnavailable.Describe("too many failed attempts at client authentication")
+	e.Status = http.StatusTooManyRequests
+	e.RetryAfter = wait
+	return e
+}
+
+// isLately reports whether a success is recent, also after the clock has been set back a little.
+func isLately(at, now time.Time) bool { return now.Sub(at).Abs() < lately }
+
+// failures is a leaking bucket.
+type failures struct {
+	level float64   // how many there were
+	at    time.Time // at this moment
+	last  bool      // the last attempt failed
+}
+
+// bound is the size of a bucket, and how fast it leaks.
+type bound struct {
+	most   float64
+	forget time.Duration // the time in which one failure is forgotten
+}
+
+// asOf returns the failures that are left of f.
+func (b bound) asOf(f failures, now time.Time) failures {
+	f.level = max(0, f.level-max(0, float64(now.Sub(f.at)))/float64(b.forget))
+	f.at = now
+	return f
+}
+
+// delay returns how long a request waits: up to longestDelay, from half of the bound on.
+func (b bound) delay(level float64) time.Duration {
+	half := b.most / 2
+	return time.Duration(max(0, level-half) / half * float64(longestDelay))
+}
+
+// wait returns the time after which a sender that is refused may come back, or 0.
+func (b bound) wait(level float64) time.Duration {
+	if level <= b.most {
+		return 0
+	}
+	return time.Duration((level - b.most + 1) * float64(b.forget))
+}
+
+// Len returns the number of clients and addresses whose failures are remembered.
 func (l *Limiter) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.addresses)
+	return len(l.clients.rows) + len(l.addresses.rows)
 }
 
-// network returns what failures are counted by: an IPv4 address, or the /64 of an IPv6 host.
+// network returns what is counted as one address.
 func network(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := a.BitLen()

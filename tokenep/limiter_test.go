@@ -3,31 +3,38 @@ package tokenep
 import (
 	"net/http"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 )
 
-// The memory of the limiter is bounded: past a number of addresses, each new one replaces one that
+// The memory of the limiter is bounded: past a number of senders, each new one replaces one that
 // has been quiet for long.
 func TestLimiterBounded(t *testing.T) {
 	now := time.Now()
 	l := &Limiter{Now: func() time.Time { return now }}
 	fill := func(from, n int) {
 		for i := from; i < from+n; i++ {
-			_ = l.Failed(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), "x")
+			address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+			_ = l.Attempt(RateLimit{}, address, strconv.Itoa(i)).Count()
+			_ = l.Attempt(RateLimit{}, address, "good").Succeeded()
 		}
 	}
-	fill(0, maxAddresses+1000)
-	if n := len(l.addresses); n > maxAddresses {
-		t.Errorf("%d addresses are kept, at most %d may be", n, maxAddresses)
+	bounded := func() {
+		t.Helper()
+		for name, n := range map[string]int{"clients": len(l.clients.rows), "addresses": len(l.addresses.rows), "known": len(l.known.rows)} {
+			if n > maxRows {
+				t.Errorf("%d %s are kept, at most %d may be", n, name, maxRows)
+			}
+		}
 	}
+	fill(0, maxRows+1000)
+	bounded()
 	now = now.Add(time.Minute)
 	fill(1<<20, 5000)
-	if n := len(l.addresses); n > maxAddresses {
-		t.Errorf("%d addresses are kept, at most %d may be", n, maxAddresses)
-	}
+	bounded()
 	lately := 0
-	for _, f := range l.addresses {
+	for _, f := range l.addresses.rows {
 		if f.at.Equal(now) {
 			lately++
 		}
@@ -35,50 +42,68 @@ func TestLimiterBounded(t *testing.T) {
 	if lately != 5000 {
 		t.Errorf("%d of 5000 addresses that failed just now are kept, although the others have been quiet for a minute", lately)
 	}
-	_ = l.Succeeded(netip.AddrFrom4([4]byte{192, 0, 2, 1}), "x")
-	_ = l.Failed(netip.AddrFrom4([4]byte{192, 0, 2, 2}), "x")
-	_ = l.Succeeded(netip.AddrFrom4([4]byte{192, 0, 2, 2}), "x")
-	for _, quiet := range []string{"192.0.2.1/32", "192.0.2.2/32"} {
-		if _, kept := l.addresses[netip.MustParsePrefix(quiet)]; kept {
-			t.Errorf("%s has done nothing wrong, and is kept", quiet)
-		}
+	quiet := l.Attempt(RateLimit{}, netip.AddrFrom4([4]byte{192, 0, 2, 1}), "x")
+	_ = quiet.Count()
+	_ = quiet.Succeeded()
+	if _, kept := l.addresses.rows[quiet.Network()]; kept {
+		t.Error("an address that has done nothing wrong is kept")
 	}
 }
 
-// When many guesses are allowed before the first one fails, as many of them are answered as in
-// sequence, and the address may come back as soon.
+// When many guesses are made before the first one fails, as many of them are judged as in sequence,
+// and the address may come back as soon.
 func TestLimiterCrowd(t *testing.T) {
 	now := time.Now()
 	l := &Limiter{Now: func() time.Time { return now }}
-	address := netip.AddrFrom4([4]byte{192, 0, 2, 1})
-	const crowd = 1000
-	for range crowd {
-		if err := l.Allow(t.Context(), address); err != nil {
+	attempt := func() *Attempt { return l.Attempt(RateLimit{}, netip.AddrFrom4([4]byte{192, 0, 2, 1}), "x") }
+	crowd := make([]*Attempt, 1000)
+	for i := range crowd {
+		crowd[i] = attempt()
+		if err := crowd[i].Allow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	judged := 0
-	for range crowd {
-		err := l.Failed(address, "x")
-		if err == nil {
+	for _, a := range crowd {
+		if err := a.Count(); err == nil {
 			judged++
 		} else if AsError(err).Status != http.StatusTooManyRequests {
 			t.Fatal(err)
 		}
 	}
-	if judged > mostFailures+1 {
-		t.Errorf("%d guesses of a crowd are answered, one after the other it would be %d", judged, mostFailures+1)
+	if judged != defaultFailures+1 {
+		t.Errorf("%d guesses of a crowd are judged, one after the other it would be %d", judged, defaultFailures+1)
 	}
-	err := l.Succeeded(address, "x")
+	err := attempt().Succeeded()
 	if err == nil {
 		t.Fatal("the guess that was right is told")
 	}
 	wait := AsError(err).RetryAfter
-	if wait > 3*forgetFailure {
+	if wait > 30*time.Second {
 		t.Errorf("the address is sent away for %s", wait)
 	}
 	now = now.Add(wait)
-	if err := tooMany(l.addresses[network(address)].decayed(now)); err != nil {
+	if err := attempt().Count(); err != nil {
 		t.Errorf("it came back when it was told to: %v", err)
+	}
+}
+
+// An attempt that was counted and succeeds leaves nothing behind, however many others run beside
+// it.
+func TestLimiterGivesBack(t *testing.T) {
+	l := &Limiter{Now: time.Now}
+	for range 10 * defaultFailures {
+		a := l.Attempt(RateLimit{}, netip.AddrFrom4([4]byte{192, 0, 2, 1}), "x")
+		for range 3 { // counts once
+			if err := a.Count(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.Succeeded(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := l.Len(); n != 0 {
+		t.Errorf("%d rows are left", n)
 	}
 }

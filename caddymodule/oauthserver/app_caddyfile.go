@@ -2,6 +2,7 @@ package oauthserver
 
 import (
 	"encoding/json"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -25,6 +26,7 @@ import (
 //	    encryption_key      {env.<name>} | {file.<path>}
 //	    revocation_interval <duration>
 //	    revocation_max_age  <duration>
+//	    rate_limit          off | <failures> <per>
 //	    audience            <values…>
 //	    cors_origins        <origins…>
 //	    client <id> { … }
@@ -81,13 +83,12 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return adapt.Duration(d, &s.RevocationInterval, server.CheckRevocationInterval)
 		case "revocation_max_age":
 			return adapt.Duration(d, &s.RevocationMaxAge, server.CheckRevocationMaxAge)
+		case "rate_limit":
+			return s.parseRateLimit(d)
 		case "audience":
 			return adapt.Some(d, &s.Audience, server.CheckAudience)
 		case "cors_origins":
-			if err := adapt.Some(d, &s.CORSOrigins); err != nil {
-				return err
-			}
-			return adapt.Located(d, checkOrigins(s.CORSOrigins)) // no placeholder is resolved in it
+			return s.parseOrigins(d)
 		case "client":
 			return s.parseClient(d)
 		case "grant":
@@ -105,6 +106,42 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return adapt.Located(&block, s.check())
+}
+
+// parseOrigins reads "cors_origins <origins…>". No placeholder is resolved in it.
+func (s *AuthorizationServer) parseOrigins(d *caddyfile.Dispenser) error {
+	if err := adapt.Some(d, &s.CORSOrigins); err != nil {
+		return err
+	}
+	return adapt.Located(d, checkOrigins(s.CORSOrigins))
+}
+
+// parseRateLimit reads "rate_limit off" and "rate_limit <failures> <per>".
+func (s *AuthorizationServer) parseRateLimit(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 1 && args[0] == "off" {
+		s.RateLimit.Off = true
+		return nil
+	}
+	if len(args) != 2 {
+		return d.Err("rate_limit takes off, or a number of failures and a time, such as 20 200s")
+	}
+	failures, err := strconv.Atoi(args[0])
+	if err != nil {
+		return d.Errf("rate_limit: the number of failures must be a whole number, not %q", args[0])
+	}
+	per, err := tokenep.ParseDuration(args[1])
+	if err != nil {
+		return d.Errf("rate_limit: %w", err)
+	}
+	if failures == 0 { // the default, in JSON
+		return d.Err("rate_limit: the number of failures must not be 0")
+	}
+	s.RateLimit = tokenep.RateLimit{Failures: failures, Per: per}
+	if err := s.RateLimit.Validate(); err != nil {
+		return d.Errf("rate_limit: %w", err)
+	}
+	return nil
 }
 
 // Interface guard

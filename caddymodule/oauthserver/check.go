@@ -37,6 +37,10 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 			if !secret.Expires.IsZero() && !now.Before(secret.Expires) {
 				logger.Warn("a secret has expired; remove it", "client", c.ID, "expired", secret.Expires)
 			}
+			if cost := hashCost([]byte(secret.Hash)); cost > maxDecoyCost {
+				logger.Warn("checking a secret takes long: by the time of a refusal others can tell that the client exists; "+
+					"make its hash cheaper, or let the server generate the secret", "client", c.ID, "about", cost, "most", maxDecoyCost)
+			}
 		}
 		for _, id := range c.ExchangeFrom {
 			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {

@@ -20,6 +20,8 @@ func TestWarnClients(t *testing.T) {
 		{"an expired secret", "client=billing expired=2030-01-31", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker, Expires: now}}}},
 		{"a secret that expires", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker, Expires: now.Add(time.Second)}}}},
 		{"a secret that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: marker}}}},
+		{"a hash that takes long", "client=billing about=1.96608s most=250ms", tokenep.Client{Secrets: []tokenep.Secret{{Hash: bcryptOfAntitiming}}}},
+		{"a hash that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: argon2idOfAntitiming}}}},
 		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{ExchangeFrom: []string{"gateway"}}},
 		{"exchange_from a client", "", tokenep.Client{ExchangeFrom: []string{"portal", "*"}}},
 	} {

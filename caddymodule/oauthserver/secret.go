@@ -5,13 +5,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
-	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 var (
@@ -20,7 +22,7 @@ var (
 
 	// The parameters of an argon2id hash are bounded: package argon2 panics if there is no round or
 	// no thread, and allocates as much memory as the hash says.
-	argon2idHash = regexp.MustCompile(`^\$argon2id\$v=19\$m=[1-9][0-9]{0,6},t=[1-9][0-9]{0,2},p=[1-9][0-9]{0,2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$`)
+	argon2idHash = regexp.MustCompile(`^\$argon2id\$v=19\$m=([1-9][0-9]{0,6}),t=([1-9][0-9]{0,2}),p=([1-9][0-9]{0,2})\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$`)
 	bcryptHash   = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 	// The hash of a generated secret, from tokenep.HashSecret.
 	sha256Hash = regexp.MustCompile(`^\$sha256\$[A-Za-z0-9_-]{43}$`)
@@ -111,28 +113,56 @@ func hashSecret(server, client, secret string) (string, error) {
 	return string(hash), err
 }
 
-// comparison returns the function that compares slow hashes, and a decoy: the hash to compare with
-// where the client does not exist, so that timing does not tell. Both are nil if no client has a
-// slow hash.
-func comparison(clients []tokenep.Client) (compare func(hash, secret []byte) (bool, error), decoy []byte) {
-	for i := range clients {
-		for _, secret := range clients[i].Secrets {
-			switch {
-			case sha256Hash.MatchString(secret.Hash):
-			case argon2idHash.MatchString(secret.Hash):
-				return compareHash, caddyauth.Argon2idHash{}.FakeHash()
-			case decoy == nil:
-				compare, decoy = compareHash, caddyauth.BcryptHash{}.FakeHash()
-			}
-		}
+// maxDecoyCost is the longest that a failure of one client may make that of all others take.
+const maxDecoyCost = 250 * time.Millisecond
+
+// hashCost returns about how long a comparison with a slow hash takes, on one core of a server of
+// 2020. It is not measured: what a configuration does must not depend on how busy the machine was
+// when it was loaded.
+func hashCost(hash []byte) time.Duration {
+	const (
+		bcryptUnit = 120 * time.Microsecond // of cost 0; each step doubles it
+		argon2Unit = 900 * time.Microsecond // 1 MiB, once
+	)
+	if bcryptHash.Match(hash) {
+		cost, _ := strconv.Atoi(string(hash[4:6])) // digits
+		return time.Duration(math.Ldexp(float64(bcryptUnit), min(cost, 31)))
 	}
-	return compare, decoy
+	if found := argon2idHash.FindSubmatch(hash); found != nil {
+		kibibytes, _ := strconv.Atoi(string(found[1])) // digits
+		passes, _ := strconv.Atoi(string(found[2]))
+		return time.Duration(kibibytes*passes) * argon2Unit / 1024
+	}
+	return 0
 }
 
-// compareHash compares a secret with its hash, by Caddy's own hash modules.
+// decoy returns a hash with which a comparison takes as long as with the given one, so that timing
+// does not tell whose secret was wrong, or that a client does not exist. nil: it takes longer than
+// maxDecoyCost.
+func decoy(hash []byte) []byte {
+	if hashCost(hash) > maxDecoyCost {
+		return nil
+	}
+	if bcryptHash.Match(hash) {
+		const costs = len("$2a$10$")
+		fake := caddyauth.BcryptHash{}.FakeHash()
+		return append([]byte("$2a$"), append(hash[4:costs:costs], fake[costs:]...)...)
+	}
+	found := argon2idHash.FindSubmatchIndex(hash)
+	if found == nil {
+		return nil
+	}
+	fake := caddyauth.Argon2idHash{}.FakeHash()
+	return append(hash[:found[7]:found[7]], fake[argon2idHash.FindSubmatchIndex(fake)[7]:]...)
+}
+
+// compareHash compares a secret with its hash, by Caddy's own hash modules. A bcrypt hash is of 72
+// bytes at the most: a longer secret is wrong, whatever its beginning, and takes as long.
 func compareHash(hash, secret []byte) (bool, error) {
 	if argon2idHash.Match(hash) {
 		return caddyauth.Argon2idHash{}.Compare(hash, secret)
 	}
-	return caddyauth.BcryptHash{}.Compare(hash, secret)
+	const longest = 72
+	right, err := caddyauth.BcryptHash{}.Compare(hash, secret[:min(len(secret), longest)])
+	return right && len(secret) <= longest, err
 }

@@ -109,30 +109,43 @@ func TestResolveSecret(t *testing.T) {
 	}
 }
 
-// Comparing with the decoy takes as long as a real comparison. There is no decoy if no comparison
-// is slow.
-func TestComparison(t *testing.T) {
-	client := func(hashes ...string) (c tokenep.Client) {
-		for _, hash := range hashes {
-			c.Secrets = append(c.Secrets, tokenep.Secret{Hash: hash})
-		}
-		return c
-	}
-	for _, c := range []struct {
-		name    string
-		clients []tokenep.Client
-		decoy   string
-	}{
-		{"no clients", nil, ""},
-		{"public", []tokenep.Client{client()}, ""},
-		{"generated", []tokenep.Client{client(tokenep.HashSecret("a"), tokenep.HashSecret("b"))}, ""},
-		{"argon2id", []tokenep.Client{client(tokenep.HashSecret("a")), client(argon2idOfAntitiming)}, argon2idOfAntitiming},
-		{"bcrypt", []tokenep.Client{client(bcryptOfAntitiming)}, bcryptOfAntitiming},
-		{"both", []tokenep.Client{client(bcryptOfAntitiming, argon2idOfAntitiming)}, argon2idOfAntitiming},
+// A decoy has the kind and the cost of a hash, and no other client's secret. A hash that takes too
+// long has none.
+func TestDecoy(t *testing.T) {
+	const other = "$argon2id$v=19$m=8,t=2,p=3$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for _, c := range []struct{ name, hash, begins string }{
+		{"argon2id", other, "$argon2id$v=19$m=8,t=2,p=3$"},
+		{"argon2id of the default cost", argon2idOfAntitiming, "$argon2id$v=19$m=47104,t=1,p=1$"},
+		{"argon2id of a high cost", strings.Replace(other, "m=8,t=2", "m=1048576,t=2", 1), ""},
+		{"bcrypt", strings.Replace(bcryptOfAntitiming, "$14$", "$11$", 1), "$2a$11$"},
+		{"bcrypt of another kind", strings.Replace(bcryptOfAntitiming, "$2a$14$", "$2y$05$", 1), "$2a$05$"},
+		{"bcrypt of a high cost", strings.Replace(bcryptOfAntitiming, "$14$", "$12$", 1), ""},
+		{"bcrypt of the highest cost", strings.Replace(bcryptOfAntitiming, "$14$", "$99$", 1), ""},
+		{"generated", tokenep.HashSecret("a"), ""},
 	} {
-		compare, decoy := comparison(c.clients)
-		if string(decoy) != c.decoy || (compare == nil) != (c.decoy == "") {
-			t.Errorf("%s: decoy %q", c.name, decoy)
+		hash := []byte(c.hash)
+		got := string(decoy(hash))
+		if !strings.HasPrefix(got, c.begins) || (got == "") != (c.begins == "") || string(hash) != c.hash {
+			t.Errorf("%s: %q, want %q…", c.name, got, c.begins)
+		}
+		if got == "" {
+			continue
+		}
+		if again := string(decoy([]byte(got))); again != got {
+			t.Errorf("%s: the decoy of the decoy is %s", c.name, again)
+		}
+		if kept, err := asHash(got); kept != got || err != nil {
+			t.Errorf("%s: %s is no hash: %v", c.name, got, err)
+		}
+	}
+}
+
+// A bcrypt hash is of 72 bytes: a longer secret that begins with them is wrong.
+func TestCompareHashLong(t *testing.T) {
+	const hash = "$2a$04$an4gs0jAGtxaXEXwZa7KB.pT3CP67Q7XlLkNe0ZNfIUv48MGmB5Nu" // of 72 x
+	for n, want := range map[int]bool{71: false, 72: true, 73: false, 100: false} {
+		if right, err := compareHash([]byte(hash), []byte(strings.Repeat("x", n))); right != want || err != nil {
+			t.Errorf("%d bytes: %v, %v", n, right, err)
 		}
 	}
 }

@@ -59,6 +59,10 @@ type AuthorizationServer struct {
 	// oauth_verify.
 	RevocationMaxAge caddy.Duration `json:"revocation_max_age,omitempty"`
 
+	// How often client authentication may fail before further attempts are slowed down and refused
+	// (RFC 6749 §10.10). Default: 20 failures of one client at one address in 200 seconds.
+	RateLimit tokenep.RateLimit `json:"rate_limit,omitzero"`
+
 	// The aud of a token that was requested without a resource (RFC 9068 §3). It is better to give
 	// each client an audience. Default: the issuer.
 	Audience []string `json:"audience,omitempty"`
@@ -109,6 +113,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		Algorithm:          s.SigningAlg,
 		RevocationInterval: time.Duration(s.RevocationInterval),
 		RevocationMaxAge:   time.Duration(s.RevocationMaxAge),
+		RateLimit:          s.RateLimit,
 		Exchange:           s.TokenExchange.config(),
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
@@ -138,7 +143,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		return err
 	}
 	warnClients(config.Logger, config.Clients, time.Now())
-	config.CompareHash, config.DecoyHash = comparison(config.Clients)
+	config.CompareHash, config.Decoy = compareHash, decoy
 	if err := s.acquireStore(ctx); err != nil {
 		return err
 	}

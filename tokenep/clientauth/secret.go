@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -15,42 +14,44 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
+// SecretOptions are what Secrets needs to know.
+type SecretOptions struct {
+	// Compare compares a secret with a slow hash. It may be nil where there are no slow hashes.
+	Compare func(hash, secret []byte) (bool, error)
+
+	// Decoy returns a hash of no known secret with which a comparison takes as long as with the
+	// given one. nil: the hash takes so long that no other failure shall. The function may be nil.
+	Decoy func(hash []byte) []byte
+
+	Clients []tokenep.Client // those that may have slow hashes; others have generated secrets only
+	Turns   *Turns           // nil: ProcessTurns
+	Now     func() time.Time
+}
+
 // Secrets compares client secrets (RFC 6749 §2.3.1) with their hashes. Secrets that people chose
 // have a slow hash. A secret that was found right is remembered, under a key that lives as long as
 // the process, so that the slow hash is computed once and not on every request.
 type Secrets struct {
-	compare func(hash, secret []byte) (bool, error)
-	decoy   []byte // a slow hash of nothing
-	most    int    // slow hashes that one client has
-	now     func() time.Time
+	SecretOptions
 
-	slots chan struct{} // how many slow comparisons may run at once
-	key   [32]byte
+	decoys []decoy
+	key    [32]byte
 
-	mu     sync.RWMutex
-	proven map[[32]byte]struct{}
+	mu      sync.RWMutex
+	proven  map[[32]byte]struct{}
+	flights map[[32]byte]*flight
 }
 
 // maxProven bounds the memory of proven pairs: 32 bytes each.
 const maxProven = 1 << 14
 
-// NewSecrets returns a Secrets for these clients, and for others that have generated secrets only.
-// compare compares a secret with a slow hash. decoy is a slow hash that is compared where there is
-// no client, so that an unknown id takes as long as a wrong secret. Both may be nil where there are
-// no slow hashes.
-func NewSecrets(compare func(hash, secret []byte) (bool, error), decoy []byte, clients []tokenep.Client, now func() time.Time) *Secrets {
-	most := 1
-	for i := range clients {
-		n := 0
-		for _, secret := range clients[i].Secrets {
-			if isSlow(secret.Hash) {
-				n++
-			}
-		}
-		most = max(most, n)
+// NewSecrets returns a Secrets.
+func NewSecrets(o SecretOptions) *Secrets {
+	if o.Turns == nil {
+		o.Turns = ProcessTurns
 	}
-	s := &Secrets{compare: compare, decoy: decoy, most: most, now: now,
-		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), proven: make(map[[32]byte]struct{})}
+	s := &Secrets{SecretOptions: o, proven: make(map[[32]byte]struct{}), flights: make(map[[32]byte]*flight)}
+	s.addDecoys()
 	_, _ = rand.Read(s.key[:]) // never fails
 	return s
 }
@@ -59,115 +60,71 @@ var (
 	errUnknown = errors.New("unknown client")
 	errWrong   = errors.New("wrong or expired secret")
 	errMethod  = errors.New("the client is registered for another authentication method")
+	errCompare = errors.New("no comparison for the hash of a client's secret is available")
 )
 
-// verify compares every reading with every live secret of the client. A failure costs as many slow
-// comparisons for one client as for any other, and for none: their number depends on the number of
-// readings alone, which the sender chooses.
+// verify compares the readings with the live secrets of the client; c is nil if there is none. A
+// failure takes as many slow comparisons, of the same cost, for one client as for any other, and
+// for none: they depend on the number of readings alone, which the sender chooses.
 func (s *Secrets) verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) error {
 	if c == nil { // the id stays out of the log: some people swap it with the secret
-		return errors.Join(tokenep.InvalidClient.Describe("").Because(errUnknown), s.equalize(ctx, cr, 0))
+		if _, err := s.search(ctx, "", nil, cr); err != nil {
+			return err
+		}
+		return tokenep.InvalidClient.Describe("").Because(errUnknown)
 	}
 	failed := func(cause error) error {
 		return tokenep.InvalidClient.Describe("").Because(fmt.Errorf("client %q: %w", c.ID, cause))
 	}
-	right, paid, err := s.search(ctx, c, cr)
+	hashes := s.live(c)
+	right := s.known(c.ID, hashes, cr)
+	if !right {
+		var err error
+		if right, err = s.search(ctx, c.ID, hashes, cr); err != nil {
+			return err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case !right:
-		return errors.Join(failed(errWrong), s.equalize(ctx, cr, paid))
+		return failed(errWrong)
 	case !c.Authenticates(cr.Method):
 		return failed(errMethod)
 	}
 	return nil
 }
 
-// search looks for a reading that fits a live secret, and counts the slow comparisons that it made.
-func (s *Secrets) search(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) (right bool, paid int, err error) {
-	now := s.now()
+// live returns the hashes of the secrets that have not expired.
+func (s *Secrets) live(c *tokenep.Client) []string {
+	now := s.Now()
+	hashes := make([]string, 0, 2)
 	for _, secret := range c.Secrets {
-		if !secret.Expires.IsZero() && !now.Before(secret.Expires) {
-			continue
-		}
-		for _, reading := range cr.Readings {
-			if reading.ID != c.ID {
-				continue
-			}
-			ok, slow, err := s.match(ctx, secret.Hash, reading.Secret)
-			if err != nil {
-				return false, paid, err
-			}
-			if slow {
-				paid++
-			}
-			right = right || ok
-		}
-		if right {
-			break
+		if secret.Expires.IsZero() || now.Before(secret.Expires) {
+			hashes = append(hashes, secret.Hash)
 		}
 	}
-	return right, paid, nil
+	return hashes
 }
 
 // isSlow reports whether a hash is of a secret that a person chose.
 func isSlow(hash string) bool { return !strings.HasPrefix(hash, tokenep.GeneratedHash) }
 
-// match compares one secret with one hash.
-func (s *Secrets) match(ctx context.Context, hash, secret string) (right, slow bool, err error) {
-	if !isSlow(hash) {
-		return subtle.ConstantTimeCompare([]byte(hash), []byte(tokenep.HashSecret(secret))) == 1, false, nil
-	}
-	pair := s.pair(hash, secret)
-	if s.isProven(pair) {
-		return true, false, nil
-	}
-	release, err := s.slot(ctx)
-	if err != nil {
-		return false, false, err
-	}
-	defer release()
-	if s.isProven(pair) { // another request with the same secret has just paid for it
-		return true, true, nil
-	}
-	if right, err = s.compare([]byte(hash), []byte(secret)); right {
-		s.remember(pair)
-	}
-	return right, true, err
-}
-
-// slot waits for its turn: as many slow comparisons run at once as there are processors, so that
-// many requests at once do not take all the memory.
-func (s *Secrets) slot(ctx context.Context) (release func(), err error) {
-	if s.compare == nil {
-		return nil, errors.New("no comparison for the hash of a client's secret is available")
-	}
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// equalize makes the slow comparisons that a failure has not needed. It remembers nothing: what the
-// decoy was made from may be known.
-func (s *Secrets) equalize(ctx context.Context, cr *tokenep.Credentials, paid int) error {
-	if s.decoy == nil {
-		return nil
-	}
-	for ; paid < s.most*len(cr.Readings); paid++ {
-		release, err := s.slot(ctx)
-		if err != nil {
-			return err
+// known reports whether a reading is right, as far as that can be told without a slow comparison.
+func (s *Secrets) known(id string, hashes []string, cr *tokenep.Credentials) bool {
+	for _, reading := range cr.Readings {
+		if reading.ID != id {
+			continue
 		}
-		_, err = s.compare(s.decoy, []byte(cr.Readings[0].Secret))
-		release()
-		if err != nil {
-			return err
+		for _, hash := range hashes {
+			if isSlow(hash) {
+				if s.isProven(s.pair(hash, reading.Secret)) {
+					return true
+				}
+			} else if subtle.ConstantTimeCompare([]byte(hash), []byte(tokenep.HashSecret(reading.Secret))) == 1 {
+				return true
+			}
 		}
 	}
-	return nil
+	return false
 }
 
 // pair returns a digest that identifies a hash and a secret, and shows neither. The key comes first

@@ -8,7 +8,7 @@ import (
 
 // Proven secrets are remembered in bounded memory, and the newest always is.
 func TestProvenBounded(t *testing.T) {
-	s := NewSecrets(nil, nil, nil, time.Now)
+	s := NewSecrets(SecretOptions{Now: time.Now})
 	for i := range maxProven + 10 {
 		pair := s.pair("hash", strconv.Itoa(i))
 		s.remember(pair)

@@ -21,7 +21,7 @@ func TestClientAuthSlowHash(t *testing.T) {
 	f := newServer(t, func(c *server.Config) {
 		c.Clients = append(c.Clients, tokenep.Client{ID: "chosen", GrantTypes: []string{cc},
 			Secrets: []tokenep.Secret{{Hash: "$slow$hunter2", Expires: tokeneptest.Start.Add(time.Hour)}}})
-		c.DecoyHash = []byte("$slow$decoy")
+		c.Decoy = func([]byte) []byte { return []byte("$slow$decoy") }
 		c.CompareHash = func(hash, secret []byte) (bool, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -63,7 +63,7 @@ func TestClientAuthSlowHashRotation(t *testing.T) {
 	f := newServer(t, func(c *server.Config) {
 		c.Clients = append(c.Clients, tokenep.Client{ID: "chosen2", GrantTypes: []string{cc},
 			Secrets: []tokenep.Secret{{Hash: "$slow$old", Expires: tokeneptest.Start.Add(time.Hour)}, {Hash: "$slow$new"}}})
-		c.DecoyHash = []byte("$slow$decoy")
+		c.Decoy = func([]byte) []byte { return []byte("$slow$decoy") }
 		c.CompareHash = func(hash, secret []byte) (bool, error) {
 			compared.Add(1)
 			return string(hash) == "$slow$"+string(secret), nil
@@ -84,4 +84,52 @@ func TestClientAuthSlowHashRotation(t *testing.T) {
 		grants("the old one", plain.Basic("chosen2", "old")),
 		grants("the new one", plain.Basic("chosen2", "new")),
 	})
+}
+
+// Where hashes differ in cost, every failure takes as many comparisons of each cost, in whatever
+// order. A hash that takes longer than others shall is the exception.
+func TestClientAuthSlowHashCosts(t *testing.T) {
+	var mu sync.Mutex
+	var costs []string
+	f := newServer(t, func(c *server.Config) {
+		client := func(id string, hashes ...string) {
+			client := tokenep.Client{ID: id, GrantTypes: []string{cc}}
+			for _, hash := range hashes {
+				client.Secrets = append(client.Secrets, tokenep.Secret{Hash: hash})
+			}
+			c.Clients = append(c.Clients, client)
+		}
+		client("cheap", "$1$a", "$1$b")
+		client("dear", "$2$c")
+		client("mixed", "$2$d", tokenep.HashSecret("e"), "$1$f")
+		client("dearest", "$9$g")
+		c.Decoy = func(hash []byte) []byte {
+			if hash[1] == '9' {
+				return nil
+			}
+			return []byte(string(hash[:3]) + "decoy")
+		}
+		c.CompareHash = func(hash, _ []byte) (bool, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			costs = append(costs, string(hash[:3]))
+			return false, nil
+		}
+	})
+	// The last has three readings, of which two are compared.
+	for userPass, want := range map[string]int{"x": 1, "a+b": 2, "a+\xff": 2, "a+é": 2} {
+		for _, id := range []string{"cheap", "dear", "mixed", "billing", "nobody", "app"} {
+			costs = nil
+			f.Send(t, plain.RawBasic(id+":"+userPass)).Refused(t, 401, tokenep.InvalidClient)
+			slices.Sort(costs)
+			if expected := append(slices.Repeat([]string{"$1$"}, 2*want), slices.Repeat([]string{"$2$"}, want)...); !slices.Equal(costs, expected) {
+				t.Errorf("%s, secret %q: %q, want %q", id, userPass, costs, expected)
+			}
+		}
+		costs = nil
+		f.Send(t, plain.RawBasic("dearest:"+userPass)).Refused(t, 401, tokenep.InvalidClient)
+		if expected := slices.Repeat([]string{"$9$"}, want); !slices.Equal(costs, expected) {
+			t.Errorf("dearest, secret %q: %q, want %q", userPass, costs, expected)
+		}
+	}
 }

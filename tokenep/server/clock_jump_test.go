@@ -183,7 +183,7 @@ func kid(t *testing.T, token string) string {
 func TestClockThatJumpsLocksNobodyOut(t *testing.T) {
 	onEachJump(t, func(t *testing.T, f *tokeneptest.Server, jump func() bool) {
 		for range 21 {
-			_ = f.Config.Memory.Limiter.Failed(tokeneptest.Peer, "billing")
+			_ = f.Config.Memory.Limiter.Attempt(tokenep.RateLimit{}, tokeneptest.Peer, "billing").Count()
 		}
 		for jump() {
 			a := f.Send(t, plain.By("billing"))

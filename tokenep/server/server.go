@@ -59,10 +59,12 @@ type Config struct {
 	// verification goes on while the store is away.
 	RevocationMaxAge time.Duration
 
-	// CompareHash reports whether a secret that a person chose has this hash. DecoyHash is such a
-	// hash, of no secret: it is compared where a client does not exist. Both nil: there are none.
+	// CompareHash reports whether a secret that a person chose has this hash, and Decoy returns
+	// another hash of the same cost: see clientauth.SecretOptions. Both nil: there are none.
 	CompareHash func(hash, secret []byte) (bool, error)
-	DecoyHash   []byte
+	Decoy       func(hash []byte) []byte
+
+	RateLimit tokenep.RateLimit // of failed authentication
 
 	// ClientAddress returns the address that failed authentication is counted for; default: that of
 	// the peer.
@@ -97,7 +99,8 @@ const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
 type Memory struct {
 	Revocations *verify.Revocations
 	Cache       *verify.Cache
-	Limiter     *tokenep.Limiter
+	Limiter     *tokenep.Limiter  // nil: failures are not limited
+	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
 
 	ring atomic.Pointer[keys.Ring] // of the configuration that was started last
 }
@@ -159,14 +162,14 @@ func New(c Config) (*Server, error) {
 	if err := s.addGrants(); err != nil {
 		return nil, err
 	}
-	s.methods = clientauth.All(clientauth.NewSecrets(c.CompareHash, c.DecoyHash, c.Clients, c.Now))
+	s.methods = clientauth.All(c.secrets())
 	configured, err := s.configuredClients()
 	if err != nil {
 		return nil, err
 	}
 	s.front = &tokenep.Front{
 		Authenticator: &tokenep.Authenticator{
-			Methods: s.methods, Clients: s.clients(configured), Limiter: c.Memory.Limiter, Address: c.ClientAddress,
+			Methods: s.methods, Clients: s.clients(configured), Limiter: c.limiter(), Limit: c.RateLimit, Address: c.ClientAddress,
 		},
 		Origins: c.Origins, Wait: s.Wait, Logger: c.Logger, Observe: c.Observe, Now: c.Now,
 	}
@@ -261,6 +264,9 @@ func (c *Config) complete() error {
 	}
 	if err := CheckAudience(c.Audience); err != nil {
 		return err
+	}
+	if err := c.RateLimit.Validate(); err != nil {
+		return fmt.Errorf("rate limit: %w", err)
 	}
 	return c.Exchange.APITokens.complete()
 }

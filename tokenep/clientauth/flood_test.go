@@ -1,0 +1,283 @@
+package clientauth_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+)
+
+// flooded is a server whose slow comparisons end when the test says so. It runs under the fake
+// clock of synctest, and takes the address of a request from the header Address.
+type flooded struct {
+	*tokeneptest.Server
+	t   *testing.T
+	end chan struct{} // ends one comparison
+
+	mu    sync.Mutex
+	tally comparisons
+}
+
+// comparisons says how many run, how many ran at once at the most, and how many there were.
+type comparisons struct{ running, most, total int }
+
+// hash is of the secret that tokeneptest.Request.By sends.
+func hash(client string) string { return "$slow$" + client + "-secret" }
+
+// person is a client whose secret has a slow hash.
+func person(id string) tokenep.Client {
+	c := tokeneptest.NewClient(id, cc)
+	c.Secrets = []tokenep.Secret{{Hash: hash(id)}}
+	return c
+}
+
+// flood runs a test with this many slots.
+func flood(t *testing.T, slots int, test func(f *flooded), changes ...tokeneptest.Change) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &flooded{t: t, end: make(chan struct{})}
+		c := tokeneptest.Config(memory.New(memory.Options{Now: time.Now}), time.Now)
+		c.Clients = append(c.Clients, person("anna"), person("bert"))
+		c.Memory.Turns = clientauth.NewTurns(slots)
+		c.ClientAddress = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("Address")) }
+		c.Decoy = func([]byte) []byte { return []byte("$slow$decoy") }
+		c.CompareHash = func(hash, secret []byte) (bool, error) {
+			f.compare()
+			return string(hash) == "$slow$"+string(secret), nil
+		}
+		for _, change := range changes {
+			change(&c)
+		}
+		f.Server = tokeneptest.NewUnstarted(t, c)
+		f.Log = new(tokeneptest.Log)
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := f.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		test(f)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func (f *flooded) compare() {
+	f.mu.Lock()
+	f.tally.running++
+	f.tally.total++
+	f.tally.most = max(f.tally.most, f.tally.running)
+	f.mu.Unlock()
+	<-f.end
+	f.mu.Lock()
+	f.tally.running--
+	f.mu.Unlock()
+}
+
+func (f *flooded) comparisons() comparisons {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tally
+}
+
+// send sends requests at once. The channel has the answers as they come.
+func (f *flooded) send(requests ...request) <-chan tokeneptest.Answer {
+	answers := make(chan tokeneptest.Answer, len(requests))
+	for _, r := range requests {
+		go func() { answers <- f.Send(f.t, r) }()
+	}
+	synctest.Wait()
+	return answers
+}
+
+// finish lets all comparisons end.
+func (f *flooded) finish() {
+	for synctest.Wait(); f.comparisons().running > 0; synctest.Wait() {
+		f.end <- struct{}{}
+	}
+}
+
+// count returns how many of the answers that are there have each status.
+func count(answers <-chan tokeneptest.Answer) map[int]int {
+	statuses := make(map[int]int)
+	for len(answers) > 0 {
+		statuses[(<-answers).Status]++
+	}
+	return statuses
+}
+
+func from(address string, r request) request { return r.With("Address", address) }
+
+// guesses are different wrong secrets of a client, from one address.
+func guesses(n int, client, address string) []request {
+	all := make([]request, n)
+	for i := range all {
+		all[i] = from(address, plain.Basic(client, fmt.Sprint("guess", i)))
+	}
+	return all
+}
+
+const attacker, elsewhere = "192.0.2.66", "198.51.100.1"
+
+// RFC 6749 §10.10: of wrong secrets that arrive together few are hashed at a time, some wait, and
+// the others are refused at once. Whoever comes from elsewhere is served in turn.
+func TestFloodWaitsForItself(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		answers := f.send(guesses(200, "anna", attacker)...)
+		if got := count(answers); got[503] != 191 || len(got) != 1 {
+			t.Errorf("while one is hashed and eight wait, the answers are %v", got)
+		}
+		other := f.send(from(elsewhere, plain.By("bert")))
+		for range 2 { // the one that runs, and its own
+			f.end <- struct{}{}
+			synctest.Wait()
+		}
+		if got := count(other); got[200] != 1 {
+			t.Errorf("a client from elsewhere that was never seen waits for more than its turn: %v", got)
+		}
+		f.finish()
+		if got := count(answers); got[401] != 9 {
+			t.Errorf("those that waited get %v", got)
+		}
+		if f.comparisons().most != 1 || f.comparisons().total != 10 {
+			t.Errorf("%d comparisons run at once, %d in all", f.comparisons().most, f.comparisons().total)
+		}
+	})
+}
+
+// One address never has all slots, if there are two or more.
+func TestFloodLeavesASlot(t *testing.T) {
+	flood(t, 3, func(f *flooded) {
+		f.send(guesses(200, "anna", attacker)...)
+		if f.comparisons().running != 2 {
+			t.Errorf("%d of one address are hashed at once", f.comparisons().running)
+		}
+		f.send(guesses(200, "bert", elsewhere)...)
+		if f.comparisons().running != 3 {
+			t.Errorf("%d are hashed at once", f.comparisons().running)
+		}
+		f.finish()
+		if f.comparisons().most != 3 {
+			t.Errorf("%d were hashed at once", f.comparisons().most)
+		}
+	})
+}
+
+// While everything waits for hashes, a secret that the server made, and one that has been right
+// before, need none. Nobody learns from a refusal for lack of room which clients exist.
+func TestFloodPassesWhoNeedsNoHash(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		seen := f.send(from(attacker, plain.By("bert")))
+		f.finish()
+		_ = f.send(guesses(200, "anna", attacker)...)
+		if got := count(f.send(from(attacker, plain.By("bert")), from(attacker, plain.By("billing")), from(elsewhere, plain.By("reports")))); got[200] != 3 {
+			t.Errorf("they wait for the flood: %v", got)
+		}
+		full := f.send(from(attacker, plain.By("anna")), from(attacker, plain.Basic("nobody", "x")), from(attacker, plain.Basic("billing", "x")))
+		for len(full) > 0 {
+			a := <-full
+			a.Refused(t, http.StatusServiceUnavailable, tokenep.TemporarilyUnavailable)
+			if strings.Contains(string(a.Body), "state") {
+				t.Errorf("%s", a.Body)
+			}
+		}
+		f.finish()
+		if got := count(seen); got[200] != 1 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// However many guesses arrive together, and however long they are sent, no more are hashed than one
+// after the other: the limit counts before the hash.
+func TestFloodCountsOnEntry(t *testing.T) {
+	flood(t, 30, func(f *flooded) {
+		judged, refused := 0, 0
+		for range 10 {
+			answers := f.send(guesses(60, "anna", attacker)...)
+			f.finish()
+			time.Sleep(2 * time.Second) // the longest delay
+			f.finish()
+			got := count(answers)
+			judged, refused = judged+got[401], refused+got[429]
+		}
+		// 21 at once, and one more for each ten seconds.
+		if hashed := f.comparisons().total; hashed > 24 || judged != hashed || refused == 0 {
+			t.Errorf("%d are hashed, %d judged and %d refused by the limit", hashed, judged, refused)
+		}
+	})
+}
+
+// A crowd of requests with the same right secret is hashed once, and all get their tokens.
+func TestFloodOfGoodRequests(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		crowd := make([]request, 100)
+		for i := range crowd {
+			crowd[i] = from(elsewhere, plain.By("anna"))
+		}
+		answers := f.send(crowd...)
+		f.finish()
+		if got := count(answers); got[200] != 100 || f.comparisons().total != 1 {
+			t.Errorf("%v, %d comparisons", got, f.comparisons().total)
+		}
+		if n := f.Config.Memory.Limiter.Len(); n != 0 {
+			t.Errorf("success is not forgiven: %d rows", n)
+		}
+	})
+}
+
+// When the request that was hashed for others gives up while it waits, one of them takes over, and
+// its place in the queue is free again.
+func TestFloodGivesUp(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		_ = f.send(guesses(1, "bert", attacker)...)
+		for range 20 {
+			ctx, cancel := context.WithCancel(f.t.Context())
+			r := from(elsewhere, plain.By("anna"))
+			req := httptest.NewRequestWithContext(ctx, r.Method, r.Path, strings.NewReader(r.Body))
+			req.Header = r.Header
+			go f.Handler.ServeHTTP(httptest.NewRecorder(), req)
+			synctest.Wait()
+			follower := f.send(r)
+			cancel()
+			synctest.Wait()
+			if len(follower) != 0 {
+				t.Fatalf("the others get the fate of the one that gave up: %v", count(follower))
+			}
+			if f.comparisons().running != 1 {
+				t.Fatalf("%d comparisons", f.comparisons().running)
+			}
+		}
+		f.finish()
+		if f.comparisons().total != 2 {
+			t.Errorf("%d comparisons, want one of each address", f.comparisons().total)
+		}
+	})
+}
+
+var unlimited tokeneptest.Change = func(c *server.Config) { c.RateLimit.Off = true }
+
+// Without a limit every wrong secret is judged, a few at a time.
+func TestFloodUnlimited(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		for i := range 200 {
+			answers := f.send(from(attacker, plain.Basic("anna", fmt.Sprint(i))))
+			f.finish()
+			if got := count(answers); got[401] != 1 {
+				t.Fatalf("guess %d: %v", i, got)
+			}
+		}
+		if f.comparisons().most != 1 || f.comparisons().total != 200 {
+			t.Errorf("%d comparisons, %d at once", f.comparisons().total, f.comparisons().most)
+		}
+	}, unlimited)
+}

@@ -1,0 +1,147 @@
+package clientauth
+
+import (
+	"context"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+const (
+	maxWaiting     = 1024 // requests in all
+	maxWaitingEach = 8    // requests of one address
+	retryTurn      = 2 * time.Second
+)
+
+// Turns bounds how many requests compute slow hashes at once, so that guessing at secrets (RFC 6749
+// §10.10) leaves a processor to other work. The addresses that wait are served in turns: one that
+// sends many requests waits for itself, and others wait for one request of it. When too many
+// requests wait, further ones are refused.
+type Turns struct {
+	mu      sync.Mutex
+	free    int // slots
+	each    int // slots that one address may have
+	waiting int
+	lines   map[netip.Prefix]*line
+	order   []*line // those in which requests wait; the first is served next
+}
+
+// line is the requests of one address.
+type line struct {
+	address netip.Prefix
+	running int
+	waiting []chan struct{} // closed when it is the request's turn
+}
+
+// ProcessTurns are shared by all servers of the process: one slot fewer than there are processors,
+// and at least one.
+var ProcessTurns = NewTurns(max(1, runtime.GOMAXPROCS(0)-1))
+
+// NewTurns returns Turns with this many slots. One address may have all but one of them, and at
+// least one.
+func NewTurns(slots int) *Turns {
+	return &Turns{free: slots, each: max(1, slots-1), lines: make(map[netip.Prefix]*line)}
+}
+
+// take returns when it is the request's turn, or with an error of status 503 when too many requests
+// wait. release must be called once.
+func (t *Turns) take(ctx context.Context, address netip.Prefix) (release func(), err error) {
+	t.mu.Lock()
+	l := t.lines[address]
+	if l == nil {
+		l = &line{address: address}
+		t.lines[address] = l
+	}
+	release = func() { t.release(l) }
+	if t.free > 0 && l.running < t.each {
+		t.start(l)
+		t.mu.Unlock()
+		return release, nil
+	}
+	if t.waiting >= maxWaiting || len(l.waiting) >= maxWaitingEach {
+		t.forget(l)
+		t.mu.Unlock()
+		e := tokenep.TemporarilyUnavailable.Describe("too many secrets wait to be checked; try again")
+		e.RetryAfter = retryTurn
+		return nil, e
+	}
+	turn := make(chan struct{})
+	l.waiting = append(l.waiting, turn)
+	t.waiting++
+	if len(l.waiting) == 1 {
+		t.order = append(t.order, l)
+	}
+	t.mu.Unlock()
+	select {
+	case <-turn:
+		return release, nil
+	case <-ctx.Done():
+		t.leave(l, turn)
+		return nil, ctx.Err()
+	}
+}
+
+func (t *Turns) start(l *line) {
+	t.free--
+	l.running++
+}
+
+func (t *Turns) release(l *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.free++
+	l.running--
+	if i := slices.Index(t.order, l); i >= 0 { // whoever came meanwhile goes first
+		t.order = append(slices.Delete(t.order, i, i+1), l)
+	}
+	t.next()
+	t.forget(l)
+}
+
+// next starts requests while there are slots. A line that was served goes to the end.
+func (t *Turns) next() {
+	for t.free > 0 {
+		i := slices.IndexFunc(t.order, func(l *line) bool { return l.running < t.each })
+		if i < 0 {
+			return
+		}
+		l := t.order[i]
+		t.order = slices.Delete(t.order, i, i+1)
+		close(l.waiting[0])
+		l.waiting = slices.Delete(l.waiting, 0, 1)
+		t.waiting--
+		t.start(l)
+		if len(l.waiting) > 0 {
+			t.order = append(t.order, l)
+		}
+	}
+}
+
+// leave withdraws a request that has given up. If its turn came meanwhile, it is passed on.
+func (t *Turns) leave(l *line, turn chan struct{}) {
+	t.mu.Lock()
+	i := slices.Index(l.waiting, turn)
+	if i < 0 {
+		t.mu.Unlock()
+		t.release(l)
+		return
+	}
+	defer t.mu.Unlock()
+	l.waiting = slices.Delete(l.waiting, i, i+1)
+	t.waiting--
+	if len(l.waiting) == 0 {
+		t.order = slices.DeleteFunc(t.order, func(other *line) bool { return other == l })
+	}
+	t.forget(l)
+}
+
+// forget drops a line that nobody uses.
+func (t *Turns) forget(l *line) {
+	if l.running == 0 && len(l.waiting) == 0 {
+		delete(t.lines, l.address)
+	}
+}
