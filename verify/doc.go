@@ -44,8 +44,9 @@
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
 // Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
-// to the handlers; keyset.go, jwk.go, filekeys.go, ed25519.go and roca.go are the keys; private.go marks
-// responses to tokens in the query (RFC 6750 §2.3). Package verifytest is an issuer for tests.
+// to the handlers; keyset.go, jwk.go, filekeys.go, ed25519.go and roca.go are the keys; private.go
+// marks responses to tokens in the query (RFC 6750 §2.3). Package verifytest is an issuer for
+// tests.
 //
 // # What always holds
 //

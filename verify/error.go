@@ -13,8 +13,7 @@ const (
 	InsufficientScope = "insufficient_scope" // 403
 )
 
-// Error is why a request is refused. The client may see all of it but Cause, Option and
-// Token.
+// Error is why a request is refused. The client may see all of it but Cause, Option and Token.
 type Error struct {
 	Status      int    // 400, 401, 403 or 503; 500 for a mistake on this side
 	Code        string // RFC 6750 §3.1; empty when the request had no token, and with 500 and 503

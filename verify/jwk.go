@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -84,7 +85,9 @@ func isSecret(members map[string]any) bool {
 	return members["kty"] == "oct"
 }
 
+// parseKey reads a JWK. A member that is null is as good as absent.
 func parseKey(members map[string]any) (boundKey, error) {
+	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
 	if isSecret(members) {
 		return boundKey{}, errSecret
 	}

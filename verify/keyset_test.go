@@ -34,8 +34,8 @@ func rsaMembers(bits int) string {
 	return `"kty":"RSA","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `"`
 }
 
-// rocaMembers returns a modulus of 2048 bits that is a power of 65537 modulo each odd prime up to 167
-// but except, if that is not 0.
+// rocaMembers returns a modulus of 2048 bits that is a power of 65537 modulo each odd prime up to
+// 167 but except, if that is not 0.
 func rocaMembers(except int64) string {
 	product := big.NewInt(1)
 	for p := int64(3); p <= 167; p += 2 {
@@ -73,6 +73,8 @@ func TestParseKeySetKeys(t *testing.T) {
 		{"RSA for PS512", rsaMembers(3072) + `,"alg":"PS512"`, "PS512"},
 		{"members that are not understood", p256Point + `,"x5t":"AAAA","nbf":1,"custom":{}`, "ES256"},
 		{"use sig", p256Point + `,"use":"sig","key_ops":["verify"]`, "ES256"},
+
+		{"optional members null", p256Point + `,"alg":null,"use":null,"key_ops":null,"kid":null,"d":null`, "ES256"},
 
 		{"RFC 7517 §4.2 use enc", p256Point + `,"use":"enc"`, "dropped"},
 		{"RFC 7517 §4.3 key_ops encrypt", p256Point + `,"key_ops":["encrypt"]`, "dropped"},
@@ -202,6 +204,26 @@ func TestParseKeySet(t *testing.T) {
 	if _, err := keys.Key(t.Context(), "", "ES256"); !errors.Is(err, verify.ErrUnknownKey) {
 		t.Errorf("no kid and two keys: %v", err)
 	}
+}
+
+// RFC 7517 §4.5: one kid for keys of several types, and for several algorithms of one key. Each
+// token is verified with the key for its algorithm.
+func TestKeysOfOneKeyID(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI, "ES256", "RS256", "EdDSA")
+	set := string(issuer.JWKS())
+	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
+		set = strings.Replace(set, `"kid":"`+alg+`"`, `"kid":"one"`, 1)
+	}
+	keys, dropped, err := verify.ParseKeySet([]byte(set))
+	if err != nil || len(dropped) != 0 {
+		t.Fatal(dropped, err)
+	}
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Keys = keys })
+	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
+		expect(t, v, issuer.Sign(nil, verifytest.Algorithm(alg), verifytest.Header("kid", "one")), "ok")
+	}
+	expect(t, v, issuer.Sign(nil, verifytest.Algorithm("RS256"), verifytest.As("PS256"), verifytest.Header("kid", "one")), verify.InvalidToken)
+	expect(t, v, issuer.Sign(nil, verifytest.Header("kid", nil)), verify.InvalidToken)
 }
 
 // Keys below 2048 bits are refused also when they come from elsewhere (RFC 7518 §3.3).

@@ -32,9 +32,9 @@ func init() {
 // Afterwards {http.auth.user.id} is the subject of the token, and {http.auth.user.<claim>} is each
 // claim, where <claim> may be a path with dots into objects. The elements of a list are joined with
 // commas. An object, a claim that is absent, and every claim of a request without a token is the
-// empty string. An upstream reads claims from request headers: for
-// example X-User-Id from sub, X-Client-Id from client_id and X-Scope from scope. A header that a
-// claim is written to is removed from every request first, and Authorization is removed at the end.
+// empty string. An upstream reads claims from request headers: for example X-User-Id from sub,
+// X-Client-Id from client_id and X-Scope from scope. A header that a claim is written to is removed
+// from every request first, and Authorization is removed at the end.
 type Handler struct {
 	// The name of the server of this process that is trusted. Default: "default" if no issuer is
 	// given.
