@@ -31,16 +31,18 @@ const maxKeyValues = 1 << 16
 // ParseKeySet reads a JWK Set (RFC 7517 §5). Keys that cannot verify access tokens here are left
 // out, and dropped has the reason for each: another use; an unknown type, curve or algorithm; an
 // RSA key outside 2048 to 8192 bits, with an exponent below 65537 or with the ROCA fingerprint; a
-// point that is not on its curve or has a small order; a private or symmetric key. So are all keys
-// of a kid that two different keys for one algorithm have (RFC 7517 §4.5).
+// point that is not on its curve or has a small order; a private or symmetric key; a member that
+// occurs twice. So are all keys of a kid that two different keys for one algorithm have (RFC 7517
+// §4.5).
 //
 // Each key is bound to one algorithm: to its alg if it has one, otherwise to the algorithm of its
 // curve, and an RSA key to RS256, which is what issuers that name no alg sign with.
 //
-// The error is not nil if jwks is not a JWK Set, if a member occurs twice, so that it can be read
-// in two ways, or if it has no usable key and a private or symmetric one.
+// The error is not nil if jwks is not a JWK Set, if a member outside the keys occurs twice, so that
+// it can be read in two ways, or if a key is private, symmetric or ambiguous and none is usable.
 func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
-	set, err := parseLargeObject(string(jwks), maxKeyValues)
+	reader := jsonReader{text: string(jwks), values: maxKeyValues, marked: 3} // set, list, key
+	set, err := reader.parse()
 	if err != nil {
 		return nil, nil, fmt.Errorf("key set: %w", err)
 	}
@@ -59,8 +61,8 @@ func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
 		}
 		key, err := parseKey(members)
 		if err != nil {
-			if errors.Is(err, errSecret) {
-				fatal = errSecret
+			if errors.Is(err, errSecret) || errors.Is(err, errJSONDuplicate) {
+				fatal = err
 			}
 			dropped = append(dropped, fmt.Errorf("key %d (kid %q): %w", i, fmt.Sprint(members["kid"]), err))
 			continue
@@ -90,6 +92,9 @@ func parseKey(members map[string]any) (boundKey, error) {
 	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
 	if isSecret(members) {
 		return boundKey{}, errSecret
+	}
+	if _, ambiguous := members[twice]; ambiguous {
+		return boundKey{}, errJSONDuplicate
 	}
 	if !verifies(members) {
 		return boundKey{}, errKeyUse

@@ -176,6 +176,7 @@ func TestParseKeySet(t *testing.T) {
 		{"RFC 7517 §4.5 two keys for one kid and algorithm", `{"keys":[` + rs256 + `,` + other + `,` + a + `,` + c + `]}`, 1},
 		{"RFC 7517 §9.2 one of two private", `{"keys":[` + c + `,{"kid":"d","d":"AAAA",` + p256Point + `}]}`, 1},
 		{"RFC 7518 §6.4 one of two symmetric", `{"keys":[{"kty":"oct","k":"AAAA"},` + c + `]}`, 1},
+		{"one of two with a member twice", `{"keys":[{"kid":"x","kid":"y",` + p256Point + `},` + c + `]}`, 1},
 		{"one of two is null", `{"keys":[null,` + c + `]}`, 1},
 		{"one of two is text", `{"keys":[` + c + `,"a"]}`, 1},
 		{"RFC 7517 §4.5 kid twice, one of them for encryption", `{"keys":[` + a + `,{"kid":"a","use":"enc",` + p256Point + `}]}`, 1},

@@ -20,9 +20,10 @@ import (
 //	not an access token    events, at_hash, c_hash  also token_use=id, typ=ID and their like
 type Profile string
 
+// The profiles.
 const (
 	ProfileRFC9068 Profile = "rfc9068" // JWT access tokens of RFC 9068; the default
-	ProfileJWT     Profile = "jwt"     // JWTs (RFC 7519) that do not say that they are something else
+	ProfileJWT     Profile = "jwt"     // JWTs that do not say that they are something else
 )
 
 // leniency is a deviation from RFC 9068 that an issuer may be permitted.
@@ -31,8 +32,8 @@ type leniency int
 const (
 	missingSubject leniency = iota // sub is absent, null, empty or not a string
 	looseScope                     // scope is not as RFC 6749 §3.3 writes it
-	oddClaims                      // an optional claim is null, or of another type than it should be
-	headerKeys                     // the header has a member about keys or encoding that is not read
+	oddClaims                      // an optional claim is null or of a wrong type
+	headerKeys                     // the header has members that are not read
 	leniencies
 )
 
