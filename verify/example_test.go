@@ -62,7 +62,10 @@ func ExampleGuard() {
 		challenge := response.Header.Get("WWW-Authenticate")
 		fmt.Printf("%d [%s]\n", response.StatusCode, strings.ReplaceAll(challenge, ", ", ",\n    "))
 	}
-	// Output: client asks for alice 200 [] 403 [Bearer realm="orders",
+	// Output:
+	// client asks for alice
+	// 200 []
+	// 403 [Bearer realm="orders",
 	//     error="insufficient_scope",
 	//     error_description="the access token lacks a scope that is needed here",
 	//     scope="orders:read"]

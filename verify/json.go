@@ -35,7 +35,9 @@ type jsonReader struct {
 	at     int // index in text
 	depth  int
 	values int // how many more are allowed
-	marked int // from this depth on, an object in which a member occurs twice is marked; 0: it is an error
+
+	// An object at this depth or deeper in which a member occurs twice is marked. 0: it is an error.
+	marked int
 }
 
 // twice is the member that marks such an object. No other has its name, which is not UTF-8.
