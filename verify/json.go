@@ -36,7 +36,7 @@ type jsonReader struct {
 	depth  int
 	values int // how many more are allowed
 
-	// An object at this depth or deeper in which a member occurs twice is marked. 0: it is an error.
+	// From this depth on, an object with a member that occurs twice is marked. 0: it is an error.
 	marked int
 }
 
