@@ -58,7 +58,7 @@ func TestGuardIdentity(t *testing.T) {
 	told := seen(t, c.send(r).want(t, "good token", http.StatusOK))
 
 	for name, want := range map[string]any{
-		"context": "alice", "id": "alice", "sub": "alice", "name": "{env.RUN_SECRET}{http.request.uri}", "level": "7", "staff": true, "roles": nil,
+		"context": "alice", "id": "alice", "sub": "alice", "name": "{env.RUN_SECRET}{http.request.uri}", "level": "7", "staff": true, "roles": "a",
 	} {
 		if told[name] != want {
 			t.Errorf("%s is %v, want %v", name, told[name], want)
@@ -170,5 +170,65 @@ func TestGuardTrustsBoth(t *testing.T) {
 	c.get(c.site+"/orders", idp.Sign(verifytest.Claims{"aud": "orders"})).want(t, "theirs for our audience", http.StatusUnauthorized)
 	if a := c.get(c.site+"/elsewhere", "").want(t, "pass through", http.StatusOK); a.body != "passed through" {
 		t.Errorf("body %q", a.body)
+	}
+}
+
+// Once the guard has run, each name under http.auth.user is known: to what comes after it, and to
+// handle_errors. An identity that another handler has found stays where there is no token.
+func TestGuardPlaceholdersAreKnown(t *testing.T) {
+	const shown = `"[{http.auth.user.id}|{http.auth.user.name}|{http.auth.user.realm.roles}|{http.auth.user.realm}|{http.auth.user.}]"`
+	c, idp := trusting(t, "optional\nallow_preflight", `
+	handle_errors {
+		respond `+shown+`
+	}
+	handle /fail {
+		error 418
+	}
+	handle /twice {
+		oauth_verify {
+			issuer https://idp.example {
+				jwks_file %DIR%/jwks.json
+				audience orders
+			}
+			optional
+		}
+		respond `+shown+`
+	}
+	handle {
+		respond `+shown+`
+	}`)
+	staff := verifytest.Claims{"realm": verifytest.Claims{"roles": []any{"a", 7, true}}}
+	for _, row := range []struct {
+		name, method, path string
+		claims             verifytest.Claims
+		want               string
+	}{
+		{"no token", "GET", "/", nil, "[||||]"},
+		{"preflight", "OPTIONS", "/", nil, "[||||]"},
+		{"claims that are absent", "GET", "/", verifytest.Claims{}, "[alice||||]"},
+		{"a list in an object", "GET", "/", staff, "[alice||a,7,true||]"},
+		{"a list with an object", "GET", "/", verifytest.Claims{"name": []any{verifytest.Claims{}}}, "[alice||||]"},
+		{"a string that no header could carry", "GET", "/", verifytest.Claims{"name": "Zoë"}, "[alice|Zoë|||]"},
+		{"null", "GET", "/", verifytest.Claims{"name": []any{}}, "[alice||||]"},
+		{"refused", "GET", "/", verifytest.Claims{"aud": "bills"}, "[||||]"},
+		{"an error later on", "GET", "/fail", staff, "[alice||a,7,true||]"},
+		{"an error later on, no token", "GET", "/fail", nil, "[||||]"},
+		{"two guards", "GET", "/twice", staff, "[alice||a,7,true||]"},
+		{"two guards, no token", "GET", "/twice", nil, "[||||]"},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), row.method, c.site+row.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.claims != nil {
+			idp.Authorize(r, row.claims)
+		}
+		if row.method == http.MethodOptions {
+			r.Header.Set("Origin", "https://app.example")
+			r.Header.Set("Access-Control-Request-Method", "GET")
+		}
+		if got := c.send(r).body; got != row.want {
+			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
+		}
 	}
 }

@@ -201,7 +201,8 @@ func readFile(t *testing.T, path string) string {
 	return string(content)
 }
 
-// whoami shows what another module sees in the context of a request and in placeholders.
+// whoami shows what another module sees in the context of a request and in placeholders that are
+// not empty.
 type whoami struct{}
 
 func init() {
@@ -224,7 +225,7 @@ func (whoami) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	for _, name := range []string{"id", "sub", "client_id", "name", "level", "staff", "roles"} {
-		if value, ok := repl.Get("http.auth.user." + name); ok {
+		if value, ok := repl.Get("http.auth.user." + name); ok && value != "" {
 			seen[name] = value
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,15 +29,16 @@ var checks = [...]struct {
 	{name: "claims", cached: parsed, needs: theForm | theHeader, run: (*verification).checkClaims},
 	{name: "issuer", needs: theToken, run: (*verification).checkIssuer},
 	{name: "type", needs: theToken | theIssuer, run: (*verification).checkType},
+	{name: "profile", needs: theToken | theIssuer, run: (*verification).checkProfile},
 	{name: "algorithm", needs: theToken | theIssuer, run: (*verification).checkAlgorithm},
 	{name: "key", needs: theToken | theIssuer | theAlgorithm, run: (*verification).checkKey},
 	{name: "signature", cached: proven, needs: theToken | theKey, run: (*verification).checkSignature},
-	{name: "purpose", needs: theToken, run: (*verification).checkPurpose},
+	{name: "purpose", needs: theToken | theIssuer, run: (*verification).checkPurpose},
 	{name: "expiry", needs: theToken, run: (*verification).checkExpiry},
 	{name: "not before", needs: theToken, run: (*verification).checkNotBefore},
 	{name: "issued at", needs: theToken, run: (*verification).checkIssuedAt},
 	{name: "audience", needs: theToken | theIssuer, run: (*verification).checkAudience},
-	{name: "confirmation", needs: theToken, run: (*verification).checkConfirmation},
+	{name: "confirmation", needs: theToken | theIssuer, run: (*verification).checkConfirmation},
 	{name: "revocation", needs: theToken | theIssuer, run: (*verification).checkRevocation},
 }
 
@@ -116,11 +118,11 @@ func (s *verification) checkForm() *Error {
 
 // checkHeader: RFC 7515 §4.
 func (s *verification) checkHeader() *Error {
-	header, err := parseHeader(s.parts.header)
-	if err != nil {
+	token := new(Token)
+	if err := parseHeader(s.parts.header, token); err != nil {
 		return invalid("the header of the token is not acceptable", err)
 	}
-	s.token = &Token{Header: header}
+	s.token = token
 	s.known |= theHeader
 	return nil
 }
@@ -147,10 +149,31 @@ func (s *verification) checkIssuer() *Error {
 
 // checkType: RFC 9068 §2.1, RFC 8725 §3.11.
 func (s *verification) checkType() *Error {
-	if !slices.Contains(s.issuer.Types, s.token.Header.Type) {
-		return invalid("the token is not an access token", nil)
+	if !slices.Contains(s.issuer.own.types, s.token.Header.Type) {
+		return s.remediable(invalid("the token is not an access token", nil))
 	}
 	return nil
+}
+
+// checkProfile: RFC 9068 §2.2, as far as the profile of the issuer follows it.
+func (s *verification) checkProfile() *Error {
+	for kind := range leniencies {
+		reason := s.token.deviations[kind]
+		switch {
+		case reason == nil || s.issuer.own.permits[kind]:
+		case kind == headerKeys:
+			return s.remediable(invalid("the header of the token is not acceptable", reason))
+		default:
+			return s.remediable(invalid("the claims of the token are not acceptable", reason))
+		}
+	}
+	return nil
+}
+
+// remediable adds the options that would have let the token in.
+func (s *verification) remediable(e *Error) *Error {
+	e.Option = s.issuer.remedy(s.token)
+	return e
 }
 
 // checkAlgorithm: RFC 8725 §3.1 and §3.2.
@@ -160,7 +183,11 @@ func (s *verification) checkAlgorithm() *Error {
 		err = errNarrowed
 	}
 	if err != nil {
-		return invalid("the algorithm of the token is not accepted", err)
+		refusal := invalid("the algorithm of the token is not accepted", err)
+		if errors.Is(err, errNarrowed) {
+			refusal.Option = "algorithms " + algorithm.name
+		}
+		return refusal
 	}
 	s.algorithm = algorithm
 	s.known |= theAlgorithm
@@ -172,7 +199,9 @@ func (s *verification) checkAlgorithm() *Error {
 func (s *verification) checkKey() *Error {
 	header := &s.token.Header
 	if header.KeyID == "" && !s.issuer.AllowMissingKeyID {
-		return invalid("the token names no key", nil)
+		refusal := invalid("the token names no key", nil)
+		refusal.Option = "allow_missing_kid"
+		return refusal
 	}
 	key, err := s.issuer.Keys.Key(s.ctx, header.KeyID, s.algorithm.name)
 	if errors.Is(err, ErrUnknownKey) {
@@ -209,14 +238,17 @@ func (s *verification) checkSignature() *Error {
 	return nil
 }
 
-// checkPurpose refuses what the same issuer signs for another purpose (RFC 8725 §2.8): security
-// event tokens, which include logout tokens (RFC 8417 §2.2), and ID tokens (OpenID Connect Core
-// §3.3.2.11). None of these has typ at+jwt; the check matters where Types allows others.
+// checkPurpose refuses what the same issuer signs for another purpose (RFC 8725 §2.8): ID tokens,
+// logout tokens and other security event tokens. None of these has typ at+jwt; the check matters
+// where other types are accepted.
 func (s *verification) checkPurpose() *Error {
-	for _, name := range [...]string{"events", "at_hash", "c_hash"} {
-		if _, present := s.token.Claims[name]; present {
-			return invalid("the token is not an access token", nil)
-		}
+	if p := s.issuer.own.refuses(s.token); p != nil {
+		return s.remediable(invalid("the token is not an access token", fmt.Errorf("it has the claim %s", p)))
+	}
+	if p := s.issuer.own.lacks(s.token); p != nil {
+		refusal := invalid("the token lacks a claim that is required here", fmt.Errorf("it is %s", p))
+		refusal.Option = "require_claims without " + p.String()
+		return refusal
 	}
 	return nil
 }
@@ -255,10 +287,14 @@ func (s *verification) checkAudience() *Error {
 	if s.issuer.InsecureAnyAudience {
 		return nil
 	}
-	for _, audience := range s.token.Audience {
-		if slices.Contains(s.issuer.Audience, audience) {
+	if claim := s.issuer.AudienceClaim; claim != "" && claim != "aud" {
+		if name, ok := s.token.Claims[claim].(string); ok && slices.Contains(s.issuer.Audience, name) {
 			return nil
 		}
+		return invalid("the token is for another audience", nil)
+	}
+	if slices.ContainsFunc(s.token.Audience, func(name string) bool { return slices.Contains(s.issuer.Audience, name) }) {
+		return nil
 	}
 	return invalid("the token is for another audience", nil)
 }
@@ -270,7 +306,7 @@ func (s *verification) checkConfirmation() *Error {
 	if s.scheme != "" && !strings.EqualFold(s.scheme, bearer) {
 		return invalid("the token was sent with a scheme that is not supported", nil)
 	}
-	if _, present := s.token.Claims["cnf"]; present {
+	if cnf, present := s.token.Claims["cnf"]; present && (cnf != nil || !s.issuer.own.permits[oddClaims]) {
 		return invalid("the token is bound to a key in a way that is not supported", nil)
 	}
 	return nil

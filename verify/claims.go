@@ -28,8 +28,8 @@ const (
 	maxDate     = 253402300799 // seconds since 1970: the end of the year 9999
 )
 
-// parseClaims reads a payload into t. It checks the form of every claim that this package knows;
-// checks.go judges what they say.
+// parseClaims reads a payload into t. It checks the form of every claim that this package knows,
+// and notes deviations from RFC 9068; checks.go judges what they say.
 func parseClaims(text string, t *Token) error {
 	claims, err := parseObject(text)
 	if err != nil {
@@ -40,34 +40,59 @@ func parseClaims(text string, t *Token) error {
 	if t.Issuer, ok = claims["iss"].(string); !ok || t.Issuer == "" || len(t.Issuer) > maxIssuer {
 		return errIssuer
 	}
-	if t.Subject, ok = claims["sub"].(string); !ok || !isName(t.Subject) {
-		return errSubject
+	if _, present := claims["sub"]; !present {
+		t.deviations.note(missingSubject, errSubject)
 	}
-	if value, present := claims["client_id"]; present {
-		if t.ClientID, ok = value.(string); !ok || !isName(t.ClientID) {
-			return errClient
+	for _, claim := range [...]struct {
+		name string
+		into *string
+		kind leniency
+		err  error
+	}{
+		{"sub", &t.Subject, missingSubject, errSubject},
+		{"client_id", &t.ClientID, oddClaims, errClient}, {"jti", &t.ID, oddClaims, errID},
+	} {
+		value, present := claims[claim.name]
+		if !present {
+			continue
 		}
-	}
-	if value, present := claims["jti"]; present {
-		if t.ID, ok = value.(string); !ok || !isName(t.ID) {
-			return errID
+		if *claim.into, _ = value.(string); *claim.into == "" {
+			t.deviations.note(claim.kind, claim.err)
+		} else if !isName(*claim.into) {
+			return claim.err
 		}
 	}
 	if value, present := claims["aud"]; present {
 		if t.Audience, err = parseAudience(value); err != nil {
-			return err
+			t.deviations.note(oddClaims, err)
 		}
 	}
-	if value, present := claims["scope"]; present {
-		text, ok := value.(string)
-		if !ok {
-			return errScopeString
-		}
-		if t.Scope, err = ParseScope(text); err != nil {
-			return err
-		}
+	if err := parseDates(claims, t); err != nil {
+		return err
 	}
-	return parseDates(claims, t)
+	parseScopes(claims, t)
+	return nil
+}
+
+// parseScopes reads scope, and scp in its place for those who are permitted a loose scope.
+func parseScopes(claims map[string]any, t *Token) {
+	value, present := claims["scope"]
+	if text, ok := value.(string); ok {
+		var err error
+		if t.Scope, err = ParseScope(text); err == nil {
+			return
+		}
+		t.deviations.note(looseScope, err)
+	} else if present {
+		t.deviations.note(looseScope, errScopeString)
+	}
+	if value != nil {
+		t.Scope = readLoosely(value)
+	} else if scp := readLoosely(claims["scp"]); len(scp) > 0 {
+		loose := *t
+		loose.Scope = scp
+		t.loose = &loose
+	}
 }
 
 // isName reports whether s has 1 to maxName bytes and no control characters. Claims that are logged
@@ -113,6 +138,10 @@ func parseDates(claims map[string]any, t *Token) error {
 			continue
 		}
 		number, ok := value.(json.Number)
+		if !ok && (claim.date == &t.IssuedAt || claim.date == &t.NotBefore && value == nil) {
+			t.deviations.note(oddClaims, errDate)
+			continue
+		}
 		if !ok {
 			return errDate
 		}

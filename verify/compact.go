@@ -83,47 +83,64 @@ func isBase64url(s string) bool {
 
 // parseHeader reads a JOSE header (RFC 7515 §4). Names of members are compared with case: "Alg" is
 // not alg.
-func parseHeader(text string) (Header, error) {
+func parseHeader(text string, t *Token) error {
 	members, err := parseObject(text)
 	if err != nil {
-		return Header{}, err
+		return err
 	}
-	if err := refuseMembers(members); err != nil {
-		return Header{}, err
+	if err := checkMembers(members, &t.deviations); err != nil {
+		return err
 	}
-	var h Header
+	h := &t.Header
 	var ok bool
 	if h.Algorithm, ok = members["alg"].(string); !ok || h.Algorithm == "" || h.Algorithm == "none" {
-		return Header{}, errAlgorithm
+		return errAlgorithm
 	}
-	if kid, present := members["kid"]; present {
+	switch kid, present := members["kid"]; {
+	case !present:
+	case kid == nil:
+		t.deviations.note(headerKeys, errKeyID)
+	default:
 		if h.KeyID, ok = kid.(string); !ok || h.KeyID == "" || len(h.KeyID) > maxKeyID {
-			return Header{}, errKeyID
+			return errKeyID
 		}
 	}
-	if typ, present := members["typ"]; present {
+	switch typ, present := members["typ"]; {
+	case !present:
+	case typ == nil:
+		t.deviations.note(headerKeys, errType)
+	default:
 		if h.Type, ok = typ.(string); !ok {
-			return Header{}, errType
+			return errType
 		}
 		h.Type = mediaType(h.Type)
 	}
-	return h, nil
+	return nil
 }
 
-// refuseMembers refuses members that change how a token is read: critical extensions (RFC 7515
-// §4.1.11), unencoded and compressed payloads (RFC 7797, RFC 7516 §4.1.3), and keys in the token
-// (RFC 8725 §3.10).
-func refuseMembers(members map[string]any) error {
-	for _, refused := range [...]struct {
-		name string
-		err  error
-	}{
-		{"crit", errCritical},
-		{"b64", errEncoding}, {"zip", errEncoding},
-		{"jwk", errForeign}, {"jku", errForeign}, {"x5u", errForeign}, {"x5c", errForeign},
-	} {
-		if _, present := members[refused.name]; present {
-			return refused.err
+// checkMembers refuses members that change how a token is read: critical extensions (RFC 7515
+// §4.1.11), unencoded and compressed payloads (RFC 7797, RFC 7516 §4.1.3). It notes those that only
+// could: keys in the token (RFC 8725 §3.10), which are never used, and an encoding that is the
+// usual one.
+func checkMembers(members map[string]any, d *deviations) error {
+	if _, present := members["crit"]; present {
+		return errCritical
+	}
+	for _, encoding := range [...]struct {
+		name  string
+		usual any
+	}{{"b64", true}, {"zip", "NONE"}} {
+		switch value, present := members[encoding.name]; {
+		case !present:
+		case value == nil || value == encoding.usual:
+			d.note(headerKeys, errEncoding)
+		default:
+			return errEncoding
+		}
+	}
+	for _, name := range [...]string{"jwk", "jku", "x5u", "x5c"} {
+		if _, present := members[name]; present {
+			d.note(headerKeys, errForeign)
 		}
 	}
 	return nil

@@ -34,6 +34,7 @@
 //	compact.go       three parts, canonical base64url, header (RFC 7515)
 //	json.go          JSON that can be read in one way only
 //	claims.go        payload to Token (RFC 7519)
+//	profile.go       what the tokens of an issuer are like, and what tells them from ID tokens
 //	signature.go     ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
 //	revoked.go       tokens revoked before they expire
 //	rule.go          what a verified token permits, by scope and otherwise
@@ -43,8 +44,9 @@
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
 // Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
-// to the handlers; keyset.go, jwk.go, filekeys.go and ed25519.go are the keys; private.go marks
-// responses to tokens in the query (RFC 6750 §2.3). Package verifytest is an issuer for tests.
+// to the handlers; keyset.go, jwk.go, filekeys.go, ed25519.go and roca.go are the keys; private.go
+// marks responses to tokens in the query (RFC 6750 §2.3). Package verifytest is an issuer for
+// tests.
 //
 // # What always holds
 //

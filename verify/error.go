@@ -13,7 +13,7 @@ const (
 	InsufficientScope = "insufficient_scope" // 403
 )
 
-// Error is why a request is refused. The client may see all of it but Cause and Token.
+// Error is why a request is refused. The client may see all of it but Cause, Option and Token.
 type Error struct {
 	Status      int    // 400, 401, 403 or 503; 500 for a mistake on this side
 	Code        string // RFC 6750 §3.1; empty when the request had no token, and with 500 and 503
@@ -26,6 +26,10 @@ type Error struct {
 	// Challenges are complete, and written as they are. The [Guard] fills them in with 400, 401 and
 	// 403 where they are nil: one for each scheme by which it takes tokens.
 	Challenges []Challenge
+
+	// Option is for the log: which options of the [TrustedIssuer] would have let the token in, in
+	// the words of a Caddyfile. Empty if none would.
+	Option string
 
 	RetryAfter time.Duration // with 503
 	Cause      error         // for the log

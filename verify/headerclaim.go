@@ -67,8 +67,9 @@ func member(object map[string]any, path string) (any, bool) {
 // errUnfit is the cause of a refusal because of a claim that no header can carry.
 var errUnfit = errors.New("the value cannot be sent in a header")
 
-// headerValue returns the value of the header for claim; "" stands for no header.
-func headerValue(claim any) (string, error) {
+// HeaderValue returns the value of the header for a claim as [HeaderClaim] describes it; "" stands
+// for no header.
+func HeaderValue(claim any) (string, error) {
 	list, ok := claim.([]any)
 	if !ok {
 		return scalarValue(claim)
@@ -139,7 +140,7 @@ func setClaims(h http.Header, claims []HeaderClaim, t *Token) error {
 		if !ok {
 			continue
 		}
-		value, err := headerValue(claim)
+		value, err := HeaderValue(claim)
 		if err != nil {
 			return &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
 				Description: "a claim of the token cannot be used here",

@@ -114,14 +114,14 @@ func TestHeaderValue(t *testing.T) {
 			if err := d.Decode(&claim); err != nil {
 				t.Fatal(err)
 			}
-			got, err := headerValue(claim)
+			got, err := HeaderValue(claim)
 			if (err != nil) != (c.want == refused) || err == nil && got != c.want {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
 	}
 	for _, odd := range []any{1, 1.5, []string{"a"}, map[string]string{}, struct{}{}, []any{1}} {
-		if got, err := headerValue(odd); err == nil {
+		if got, err := HeaderValue(odd); err == nil {
 			t.Errorf("%#v became %q", odd, got)
 		}
 	}

@@ -35,19 +35,26 @@ type jsonReader struct {
 	at     int // index in text
 	depth  int
 	values int // how many more are allowed
+
+	// From this depth on, an object with a member that occurs twice is marked. 0: it is an error.
+	marked int
 }
+
+// twice is the member that marks such an object. No other has its name, which is not UTF-8.
+const twice = "\xff"
 
 // parseObject reads text, which must be one JSON object.
 func parseObject(text string) (map[string]any, error) {
-	return parseLargeObject(text, maxValues)
+	r := jsonReader{text: text, values: maxValues}
+	return r.parse()
 }
 
-// parseLargeObject is parseObject with another limit for maxValues.
-func parseLargeObject(text string, values int) (map[string]any, error) {
+// parse reads the text of r, which must be one JSON object.
+func (r *jsonReader) parse() (map[string]any, error) {
+	text := r.text
 	if !utf8.ValidString(text) {
 		return nil, errJSONUTF8
 	}
-	r := jsonReader{text: text, values: values}
 	if r.next() != '{' {
 		return nil, errJSONObject
 	}
@@ -163,7 +170,10 @@ func (r *jsonReader) object() (map[string]any, error) {
 		}
 		size := len(object)
 		if object[name] = value; len(object) == size {
-			return nil, errJSONDuplicate
+			if r.marked == 0 || r.depth < r.marked {
+				return nil, errJSONDuplicate
+			}
+			object[twice] = true
 		}
 		if more, err := r.more('}'); !more {
 			return object, err

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -15,11 +16,13 @@ import (
 
 var (
 	errNoKeys   = errors.New(`not a JWK Set: no "keys" list of objects`)
-	errSecret   = errors.New("the key set has a private or symmetric key, and is not used: replace that key, which everyone who could read the set has")
+	errSecret   = errors.New("a private or symmetric key in a key set is not used: replace it, since everyone who could read the set has it")
 	errKeyUse   = errors.New("use or key_ops does not permit verifying signatures")
 	errKeyNoID  = errors.New("kid is not a string of at most 256 bytes")
 	errKeyAlg   = errors.New("alg is not a string")
 	errOffCurve = errors.New("the point is not on its curve")
+	errNoObject = errors.New("not an object")
+	errROCA     = errors.New("the modulus has the ROCA fingerprint (CVE-2017-15361): others can compute the private key")
 )
 
 // maxKeyValues bounds the members and elements in a key set, certificates included.
@@ -27,15 +30,19 @@ const maxKeyValues = 1 << 16
 
 // ParseKeySet reads a JWK Set (RFC 7517 §5). Keys that cannot verify access tokens here are left
 // out, and dropped has the reason for each: another use; an unknown type, curve or algorithm; an
-// RSA key outside 2048 to 8192 bits; a point that is not on its curve or has a small order.
+// RSA key outside 2048 to 8192 bits, with an exponent below 65537 or with the ROCA fingerprint; a
+// point that is not on its curve or has a small order; a private or symmetric key; a member that
+// occurs twice. So are all keys of a kid that two different keys for one algorithm have (RFC 7517
+// §4.5).
 //
 // Each key is bound to one algorithm: to its alg if it has one, otherwise to the algorithm of its
 // curve, and an RSA key to RS256, which is what issuers that name no alg sign with.
 //
-// The error is not nil if jwks is not a JWK Set, can be read in two ways (a member or a kid occurs
-// twice), or contains a private or symmetric key.
+// The error is not nil if jwks is not a JWK Set, if a member outside the keys occurs twice, so that
+// it can be read in two ways, or if a key is private, symmetric or ambiguous and none is usable.
 func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
-	set, err := parseLargeObject(string(jwks), maxKeyValues)
+	reader := jsonReader{text: string(jwks), values: maxKeyValues, marked: 3} // set, list, key
+	set, err := reader.parse()
 	if err != nil {
 		return nil, nil, fmt.Errorf("key set: %w", err)
 	}
@@ -44,23 +51,29 @@ func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
 		return nil, nil, errNoKeys
 	}
 	var usable []boundKey
+	var fatal error // if no key is usable
 	for i, element := range list {
 		members, ok := element.(map[string]any)
 		if !ok {
-			return nil, nil, errNoKeys
-		}
-		if isSecret(members) {
-			return nil, nil, errSecret
+			fatal = errNoKeys
+			dropped = append(dropped, fmt.Errorf("key %d: %w", i, errNoObject))
+			continue
 		}
 		key, err := parseKey(members)
 		if err != nil {
+			if errors.Is(err, errSecret) || errors.Is(err, errJSONDuplicate) {
+				fatal = err
+			}
 			dropped = append(dropped, fmt.Errorf("key %d (kid %q): %w", i, fmt.Sprint(members["kid"]), err))
 			continue
 		}
 		usable = append(usable, key)
 	}
-	keys, err = newStaticKeys(usable)
-	return keys, dropped, err
+	if len(usable) == 0 && fatal != nil {
+		return nil, nil, fatal
+	}
+	keys, ambiguous := newStaticKeys(usable)
+	return keys, append(dropped, ambiguous...), nil
 }
 
 // isSecret reports whether a JWK has members of a private or symmetric key (RFC 7518 §6.2.2,
@@ -74,7 +87,15 @@ func isSecret(members map[string]any) bool {
 	return members["kty"] == "oct"
 }
 
+// parseKey reads a JWK. A member that is null is as good as absent.
 func parseKey(members map[string]any) (boundKey, error) {
+	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
+	if isSecret(members) {
+		return boundKey{}, errSecret
+	}
+	if _, ambiguous := members[twice]; ambiguous {
+		return boundKey{}, errJSONDuplicate
+	}
 	if !verifies(members) {
 		return boundKey{}, errKeyUse
 	}
@@ -149,6 +170,9 @@ func publicKey(members map[string]any) (crypto.PublicKey, error) {
 			return nil, errOffCurve
 		}
 	case *rsa.PublicKey:
+		if hasROCA(key.N) {
+			return nil, errROCA
+		}
 	default:
 		return nil, errUnsupported
 	}

@@ -33,8 +33,12 @@ var (
 // StaticKeys is a KeySet that never changes. The zero value has no keys.
 type StaticKeys struct {
 	keys []boundKey
-	byID map[string]*boundKey
+	byID map[keyName]*boundKey
 }
+
+// keyName finds a key. One kid may be that of keys for several algorithms (RFC 7517 §4.5); an
+// algorithm is for one type of key.
+type keyName struct{ id, alg string }
 
 // boundKey is a key with the one algorithm that it is for (RFC 8725 §3.1).
 type boundKey struct {
@@ -49,32 +53,47 @@ func (s *StaticKeys) Len() int { return len(s.keys) }
 func (s *StaticKeys) Key(_ context.Context, kid, alg string) (crypto.PublicKey, error) {
 	var found *boundKey
 	if kid != "" {
-		found = s.byID[kid]
-	} else if len(s.keys) == 1 {
+		found = s.byID[keyName{kid, alg}]
+	} else if len(s.keys) == 1 && s.keys[0].alg == alg {
 		found = &s.keys[0]
 	}
 	if found == nil {
-		return nil, fmt.Errorf("%w: kid %q", ErrUnknownKey, kid)
-	}
-	if found.alg != alg {
-		return nil, fmt.Errorf("%w: kid %q is for %s", ErrUnknownKey, kid, found.alg)
+		return nil, fmt.Errorf("%w: kid %q for %s", ErrUnknownKey, kid, alg)
 	}
 	return found.key, nil
 }
 
-// newStaticKeys refuses two keys with one kid (RFC 7517 §4.5): their order would decide which of
-// them verifies.
-func newStaticKeys(keys []boundKey) (*StaticKeys, error) {
-	s := &StaticKeys{keys: keys, byID: make(map[string]*boundKey, len(keys))}
+// newStaticKeys leaves out every key of a kid under which there are two for one algorithm: their
+// order would decide which of them verifies. A key that is listed twice is one key.
+func newStaticKeys(keys []boundKey) (s *StaticKeys, dropped []error) {
+	s = &StaticKeys{byID: make(map[keyName]*boundKey, len(keys))}
+	first := make(map[keyName]*boundKey, len(keys))
+	ambiguous := make(map[string]bool)
 	for i := range keys {
 		key := &keys[i]
-		if key.id == "" {
+		name := keyName{key.id, key.alg}
+		other := first[name]
+		if key.id == "" || other == nil {
+			first[name] = key
 			continue
 		}
-		if s.byID[key.id] != nil {
-			return nil, fmt.Errorf("two keys have the kid %q", key.id)
+		if !sameKey(key.key, other.key) && !ambiguous[key.id] {
+			ambiguous[key.id] = true
+			dropped = append(dropped, fmt.Errorf("kid %q: two different keys for %s", key.id, key.alg))
 		}
-		s.byID[key.id] = key
 	}
-	return s, nil
+	for i := range keys {
+		key := &keys[i]
+		name := keyName{key.id, key.alg}
+		if key.id != "" && (ambiguous[key.id] || first[name] != key) {
+			continue
+		}
+		s.keys = append(s.keys, *key)
+	}
+	for i := range s.keys {
+		if key := &s.keys[i]; key.id != "" {
+			s.byID[keyName{key.id, key.alg}] = key
+		}
+	}
+	return s, dropped
 }

@@ -34,6 +34,24 @@ func rsaMembers(bits int) string {
 	return `"kty":"RSA","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `"`
 }
 
+// rocaMembers returns a modulus of 2048 bits that is a power of 65537 modulo each odd prime up to
+// 167 but except, if that is not 0.
+func rocaMembers(except int64) string {
+	product := big.NewInt(1)
+	for p := int64(3); p <= 167; p += 2 {
+		if big.NewInt(p).ProbablyPrime(0) && p != except {
+			product.Mul(product, big.NewInt(p))
+		}
+	}
+	n := new(big.Int).Exp(big.NewInt(65537), big.NewInt(12345), product)
+	high := new(big.Int).Lsh(big.NewInt(1), 2047)
+	n.Add(n, high.Div(high, product).Add(high, big.NewInt(2)).Mul(high, product))
+	for except != 0 && new(big.Int).Mod(n, big.NewInt(except)).Int64() != 2 {
+		n.Add(n, product)
+	}
+	return `"kty":"RSA","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `"`
+}
+
 // okp returns the JWK of an Ed25519 public key in hexadecimal.
 func okp(text string) string {
 	point, err := hex.DecodeString(text)
@@ -55,6 +73,8 @@ func TestParseKeySetKeys(t *testing.T) {
 		{"RSA for PS512", rsaMembers(3072) + `,"alg":"PS512"`, "PS512"},
 		{"members that are not understood", p256Point + `,"x5t":"AAAA","nbf":1,"custom":{}`, "ES256"},
 		{"use sig", p256Point + `,"use":"sig","key_ops":["verify"]`, "ES256"},
+
+		{"optional members null", p256Point + `,"alg":null,"use":null,"key_ops":null,"kid":null,"d":null`, "ES256"},
 
 		{"RFC 7517 §4.2 use enc", p256Point + `,"use":"enc"`, "dropped"},
 		{"RFC 7517 §4.3 key_ops encrypt", p256Point + `,"key_ops":["encrypt"]`, "dropped"},
@@ -78,6 +98,11 @@ func TestParseKeySetKeys(t *testing.T) {
 		{"RSA of 8193 bits", rsaMembers(8193), "dropped"},
 		{"RSA with exponent 1", strings.Replace(rsaMembers(2048), "AQAB", "AQ", 1), "dropped"},
 		{"RSA with an even exponent", strings.Replace(rsaMembers(2048), "AQAB", "Ag", 1), "dropped"},
+		{"RSA with exponent 3", strings.Replace(rsaMembers(2048), "AQAB", "Aw", 1), "dropped"},
+		{"RSA with exponent 65535", strings.Replace(rsaMembers(2048), "AQAB", "__8", 1), "dropped"},
+		{"RSA with exponent 65539", strings.Replace(rsaMembers(2048), "AQAB", "AQAD", 1), "RS256"},
+		{"CVE-2017-15361 RSA with the ROCA fingerprint", rocaMembers(0), "dropped"},
+		{"CVE-2017-15361 RSA that is not modulo 11, where only 1 and 10 are powers", rocaMembers(11), "RS256"},
 		{"RFC 8725 §3.4 point off the curve", strings.Replace(p256Point, "MKBC", "MKBD", 1), "dropped"},
 		{"RFC 8725 §3.4 point at zero", `"kty":"EC","crv":"P-256","x":"AA","y":"AA"`, "dropped"},
 
@@ -134,6 +159,9 @@ func boundTo(t *testing.T, keys *verify.StaticKeys) string {
 // The set as a whole: RFC 7517 §5.
 func TestParseKeySet(t *testing.T) {
 	a, b := `{"kid":"a",`+p256Point+`}`, `{"kid":"a",`+ed25519X+`}`
+	c := `{"kid":"c",` + ed25519X + `}`
+	rs256, ps256 := `{"kid":"a","alg":"RS256",`+rsaMembers(2048)+`}`, `{"kid":"a","alg":"PS256",`+rsaMembers(2048)+`}`
+	other := `{"kid":"a","alg":"RS256",` + rsaMembers(2049) + `}`
 	tests := []struct {
 		name, set string
 		keys      int // -1 for refused
@@ -142,7 +170,15 @@ func TestParseKeySet(t *testing.T) {
 		{"keys without kid", `{"keys":[{` + p256Point + `},{` + ed25519X + `}]}`, 2},
 		{"one of two dropped", `{"keys":[` + a + `,{"kid":"b","kty":"PQC"}]}`, 1},
 		{"no keys", `{"keys":[]}`, 0},
-		{"RFC 7517 §4.5 kid twice", `{"keys":[` + a + `,` + b + `]}`, -1},
+		{"RFC 7517 §4.5 kid twice, for two types of key", `{"keys":[` + a + `,` + b + `]}`, 2},
+		{"RFC 7517 §4.5 kid twice, for two algorithms of one key", `{"keys":[` + rs256 + `,` + ps256 + `]}`, 2},
+		{"RFC 7517 §4.5 one key twice", `{"keys":[` + a + `,` + a + `,` + c + `]}`, 2},
+		{"RFC 7517 §4.5 two keys for one kid and algorithm", `{"keys":[` + rs256 + `,` + other + `,` + a + `,` + c + `]}`, 1},
+		{"RFC 7517 §9.2 one of two private", `{"keys":[` + c + `,{"kid":"d","d":"AAAA",` + p256Point + `}]}`, 1},
+		{"RFC 7518 §6.4 one of two symmetric", `{"keys":[{"kty":"oct","k":"AAAA"},` + c + `]}`, 1},
+		{"one of two with a member twice", `{"keys":[{"kid":"x","kid":"y",` + p256Point + `},` + c + `]}`, 1},
+		{"one of two is null", `{"keys":[null,` + c + `]}`, 1},
+		{"one of two is text", `{"keys":[` + c + `,"a"]}`, 1},
 		{"RFC 7517 §4.5 kid twice, one of them for encryption", `{"keys":[` + a + `,{"kid":"a","use":"enc",` + p256Point + `}]}`, 1},
 		{"keys twice", `{"keys":[` + a + `],"keys":[]}`, -1},
 		{"Keys for keys", `{"Keys":[` + a + `]}`, -1},
@@ -169,6 +205,26 @@ func TestParseKeySet(t *testing.T) {
 	if _, err := keys.Key(t.Context(), "", "ES256"); !errors.Is(err, verify.ErrUnknownKey) {
 		t.Errorf("no kid and two keys: %v", err)
 	}
+}
+
+// RFC 7517 §4.5: one kid for keys of several types, and for several algorithms of one key. Each
+// token is verified with the key for its algorithm.
+func TestKeysOfOneKeyID(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI, "ES256", "RS256", "EdDSA")
+	set := string(issuer.JWKS())
+	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
+		set = strings.Replace(set, `"kid":"`+alg+`"`, `"kid":"one"`, 1)
+	}
+	keys, dropped, err := verify.ParseKeySet([]byte(set))
+	if err != nil || len(dropped) != 0 {
+		t.Fatal(dropped, err)
+	}
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Keys = keys })
+	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
+		expect(t, v, issuer.Sign(nil, verifytest.Algorithm(alg), verifytest.Header("kid", "one")), "ok")
+	}
+	expect(t, v, issuer.Sign(nil, verifytest.Algorithm("RS256"), verifytest.As("PS256"), verifytest.Header("kid", "one")), verify.InvalidToken)
+	expect(t, v, issuer.Sign(nil, verifytest.Header("kid", nil)), verify.InvalidToken)
 }
 
 // Keys below 2048 bits are refused also when they come from elsewhere (RFC 7518 §3.3).
@@ -243,7 +299,7 @@ func TestFileKeys(t *testing.T) {
 	f.expect(t, "a", verify.ErrUnknownKey) // withdrawn
 	f.expect(t, "b", nil)
 
-	for _, broken := range []string{"", "{", `{"keys":[{"kty":"oct","k":"AA"}]}`, keySetOf("c", "c"), keySetOf("c") + strings.Repeat(" ", 1<<20)} {
+	for _, broken := range []string{"", "{", `{"keys":[{"kty":"oct","k":"AA"}]}`, keySetOf("c")[:30], keySetOf("c") + strings.Repeat(" ", 1<<20)} {
 		f.write(t, broken)
 		f.clock.Advance(5 * time.Second)
 		f.expect(t, "b", nil) // the last good version stands

@@ -22,6 +22,9 @@ var (
 // maxScopeTokens bounds the cost of comparing scopes, which are lists.
 const maxScopeTokens = 256
 
+// maxLooseSpaces bounds the spaces between scope-tokens where runs of them are read.
+const maxLooseSpaces = 1024
+
 // ParseScope reads a scope as RFC 6749 §3.3 writes it, and drops repeated scope-tokens. The empty
 // string is the empty scope.
 func ParseScope(s string) (Scope, error) {
@@ -42,6 +45,42 @@ func ParseScope(s string) (Scope, error) {
 		}
 	}
 	return scope, nil
+}
+
+// readLoosely returns the scope-tokens in a claim: a list of them, or a string with any number of
+// spaces between them. What is no scope-token is left out. A claim of any other form, or with too
+// many of them, is an empty scope.
+func readLoosely(claim any) Scope {
+	var scope Scope
+	add := func(token string) {
+		if isScopeToken(token) && !scope.Has(token) {
+			scope = append(scope, token)
+		}
+	}
+	switch claim := claim.(type) {
+	case string:
+		if strings.Count(claim, " ") >= maxLooseSpaces {
+			return nil
+		}
+		for token := range strings.SplitSeq(claim, " ") {
+			add(token)
+		}
+	case []any:
+		if len(claim) > maxScopeTokens {
+			return nil
+		}
+		for _, element := range claim {
+			token, ok := element.(string)
+			if !ok {
+				return nil
+			}
+			add(token)
+		}
+	}
+	if len(scope) > maxScopeTokens {
+		return nil
+	}
+	return scope
 }
 
 // isScopeToken reports whether s is 1*( %x21 / %x23-5B / %x5D-7E ).

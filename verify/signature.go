@@ -44,6 +44,9 @@ var (
 // than a request should.
 const minRSA, maxRSA = 2048, 8192
 
+// minExponent is the least public exponent of an RSA key (FIPS 186-5 §5.1 requires more than 2^16).
+const minExponent = 65537
+
 // CanonicalAlgorithm returns the name by which a KeySet knows the algorithm: "EdDSA" for "Ed25519",
 // which is its name in RFC 9864 §2.2, and any other name as it is.
 func CanonicalAlgorithm(name string) string {
@@ -85,7 +88,7 @@ func (a *algorithm) checkKey(key crypto.PublicKey) error {
 		if a.curve != nil || a.hash == 0 {
 			return errKeyFits
 		}
-		if bits := key.N.BitLen(); bits < minRSA || bits > maxRSA || key.E < 3 || key.E&1 == 0 {
+		if bits := key.N.BitLen(); bits < minRSA || bits > maxRSA || key.E < minExponent || key.E&1 == 0 {
 			return errKeyWeak
 		}
 	case ed25519.PublicKey:

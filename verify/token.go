@@ -21,6 +21,12 @@ type Token struct {
 	// Claims has every member of the payload, including those above. A value is a string, bool,
 	// nil, json.Number, []any or map[string]any.
 	Claims map[string]any
+
+	deviations deviations // from RFC 9068
+
+	// loose is the token with the scope of scp, for issuers that are permitted a loose scope; nil
+	// where that is the same.
+	loose *Token
 }
 
 // Header has the members of the JOSE header that verification depends on (RFC 7515 §4.1).

@@ -47,11 +47,39 @@ type TrustedIssuer struct {
 	// restriction.
 	Algorithms []string
 
-	// Types are the values of typ that are accepted; empty: at+jwt alone. For an issuer that does
-	// not follow RFC 9068 it may be "JWT", or "" for a token without typ. ID tokens of such an
-	// issuer can then pass for access tokens: give this server an audience that no client id
-	// equals.
+	// AudienceClaim is the claim that is compared with Audience; empty: aud. Some issuers name the
+	// client alone: in client_id, azp or cid.
+	AudienceClaim string
+
+	// Profile decides what the options below do not say; empty: ProfileRFC9068.
+	Profile Profile
+
+	// Types are the values of typ that are accepted, "" for a token without typ; empty: those of
+	// the profile.
 	Types []string
+
+	// RequireClaims are claims of which a token must have all, RefuseClaims those of which it must
+	// have none. Each is a name as in [HeaderClaim], or name=value for a string, number or boolean,
+	// or for an element of a list. A nil RefuseClaims stands for what the profile takes for the
+	// mark of another kind of token, such as an ID token; an empty one for nothing.
+	RequireClaims []string
+	RefuseClaims  []string
+
+	// AllowMissingSubject accepts a token without sub. Token.Subject is then empty, as it is where
+	// sub is not a string. ProfileJWT includes this and the next three.
+	AllowMissingSubject bool
+
+	// AllowLooseScope accepts a scope of any form. A list of strings and a string with runs of
+	// spaces are read, anything else is an empty scope. Where there is no scope, scp is read.
+	AllowLooseScope bool
+
+	// AllowOddClaims accepts an optional claim that is null or of a wrong type, and reads it as
+	// absent: client_id, jti, aud and iat, and nbf and cnf that are null.
+	AllowOddClaims bool
+
+	// AllowHeaderKeys accepts header members that are ignored: jwk, jku, x5u and x5c, a zip that is
+	// NONE, a b64 that is true, and null for any of these, kid and typ.
+	AllowHeaderKeys bool
 
 	// AllowMissingKeyID accepts a token without kid if the issuer has exactly one key.
 	AllowMissingKeyID bool
@@ -63,6 +91,8 @@ type TrustedIssuer struct {
 	// [Revocations.Followed]). Beyond that every token is answered with 503, since it may have been
 	// revoked. Zero: no limit.
 	RevocationMaxAge time.Duration
+
+	own terms // of this issuer, from Profile and the options
 }
 
 // Verifier checks access tokens. It is safe for concurrent use.
@@ -137,14 +167,10 @@ func (i *TrustedIssuer) normalize() error {
 		}
 		i.Algorithms[n] = CanonicalAlgorithm(name)
 	}
-	i.Types = slices.Clone(i.Types)
-	for n, typ := range i.Types {
-		i.Types[n] = mediaType(typ)
-	}
-	if len(i.Types) == 0 {
-		i.Types = []string{"at+jwt"}
-	}
-	return nil
+	var err error
+	i.Types, i.RefuseClaims = slices.Clone(i.Types), slices.Clone(i.RefuseClaims)
+	i.own, err = i.terms(i.Profile)
+	return err
 }
 
 // Verify returns the token that p presents if this server should honour it now. The error is always
@@ -161,7 +187,7 @@ func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
 		}
 	}
 	s.remember()
-	return s.token, nil
+	return s.issuer.reading(s.token), nil
 }
 
 // Check is the outcome of one check.
@@ -185,6 +211,9 @@ func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check
 		if err := c.run(&s); err != nil {
 			report[i].Err = err
 		}
+	}
+	if s.issuer != nil {
+		return s.issuer.reading(s.token), report
 	}
 	return s.token, report
 }

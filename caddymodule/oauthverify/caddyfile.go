@@ -137,7 +137,15 @@ func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
 //	    jwks_file  <path>
 //	    audience   <values…>
 //	    algorithms <algs…>
-//	    types      <typs…>
+//	    audience_claim <name>
+//	    profile    rfc9068|jwt
+//	    types      <typs…>|none
+//	    require_claims <name[=value]…>
+//	    refuse_claims  <name[=value]…>|none
+//	    allow_missing_sub
+//	    allow_loose_scope
+//	    allow_odd_claims
+//	    allow_header_keys
 //	    allow_missing_kid
 //	}
 func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
@@ -166,6 +174,9 @@ func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
 }
 
 func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error {
+	if flag := t.flag(option); flag != nil {
+		return adapt.Flag(d, flag)
+	}
 	switch option {
 	case "jwks_file":
 		return adapt.One(d, &t.JWKSFile)
@@ -175,11 +186,34 @@ func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error
 		return adapt.Some(d, &t.Algorithms)
 	case "types":
 		return adapt.Some(d, &t.Types)
-	case "allow_missing_kid":
-		return adapt.Flag(d, &t.AllowMissingKID)
+	case "audience_claim":
+		return adapt.One(d, &t.AudienceClaim)
+	case "profile":
+		return adapt.Choice(d, &t.Profile, string(verify.ProfileRFC9068), string(verify.ProfileJWT))
+	case "require_claims":
+		return adapt.Some(d, &t.RequireClaims)
+	case "refuse_claims":
+		return adapt.Some(d, &t.RefuseClaims)
 	default:
 		return adapt.Unknown(d)
 	}
+}
+
+// flag returns the option without arguments that has that name, or nil.
+func (t *TrustedIssuer) flag(option string) *bool {
+	switch option {
+	case "allow_missing_sub":
+		return &t.AllowMissingSub
+	case "allow_loose_scope":
+		return &t.AllowLooseScope
+	case "allow_odd_claims":
+		return &t.AllowOddClaims
+	case "allow_header_keys":
+		return &t.AllowHeaderKeys
+	case "allow_missing_kid":
+		return &t.AllowMissingKID
+	}
+	return nil
 }
 
 // Interface guard

@@ -1,15 +1,10 @@
 package oauthverify
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -36,6 +31,9 @@ func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time
 		}
 	}
 	attrs = append(attrs, slog.String("reason", err.Error()))
+	if refusal, ok := errors.AsType[*verify.Error](err); ok && refusal.Option != "" {
+		attrs = append(attrs, slog.String("option", refusal.Option))
+	}
 	h.logger.LogAttrs(r.Context(), level, "request denied", attrs...)
 }
 
@@ -70,49 +68,6 @@ func public(err error) error {
 		return errors.New("the request could not be verified")
 	}
 	shown := *refusal
-	shown.Cause, shown.Token = nil, nil
+	shown.Cause, shown.Option, shown.Token = nil, "", nil
 	return &shown
-}
-
-// identify returns the request with the identity of the token, in its context and in
-// {http.auth.user.*}. It removes what an earlier handler has set there, so that two identities
-// never mix.
-func identify(r *http.Request, t *verify.Token) *http.Request {
-	ctx := r.Context()
-	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.DeleteByPrefix(userPlaceholder)
-		repl.Set(userPlaceholder+"id", t.Subject) // even if there is a claim called id
-		if earlier, ok := ctx.Value(identityKey{}).(*identity); ok {
-			earlier.claims = t.Claims
-		} else {
-			user := &identity{t.Claims}
-			repl.Map(user.placeholder)
-			ctx = context.WithValue(ctx, identityKey{}, user)
-		}
-	}
-	return r.WithContext(verify.NewContext(ctx, t))
-}
-
-const userPlaceholder = "http.auth.user."
-
-// identity has the claims of the token that the last guard of a request has accepted. A placeholder
-// looks its claim up when it is used: most never are.
-type identity struct{ claims map[string]any }
-
-type identityKey struct{}
-
-// placeholder returns the value of {http.auth.user.<claim>}. Placeholders in a value are not
-// expanded.
-func (i *identity) placeholder(key string) (any, bool) {
-	name, ok := strings.CutPrefix(key, userPlaceholder)
-	if !ok {
-		return nil, false
-	}
-	switch value := i.claims[name].(type) {
-	case string, bool:
-		return value, true
-	case json.Number:
-		return value.String(), true
-	}
-	return nil, false
 }

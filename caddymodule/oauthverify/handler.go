@@ -30,9 +30,11 @@ func init() {
 // whose keys are in a file, or both.
 //
 // Afterwards {http.auth.user.id} is the subject of the token, and {http.auth.user.<claim>} is each
-// claim that is a string, a number or a boolean. An upstream reads claims from request headers: for
-// example X-User-Id from sub, X-Client-Id from client_id and X-Scope from scope. A header that a
-// claim is written to is removed from every request first, and Authorization is removed at the end.
+// claim, where <claim> may be a path with dots into objects. The elements of a list are joined with
+// commas. An object, a claim that is absent, and every claim of a request without a token is the
+// empty string. An upstream reads claims from request headers: for example X-User-Id from sub,
+// X-Client-Id from client_id and X-Scope from scope. A header that a claim is written to is removed
+// from every request first, and Authorization is removed at the end.
 type Handler struct {
 	// The name of the server of this process that is trusted. Default: "default" if no issuer is
 	// given.
@@ -192,6 +194,7 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	start := time.Now()
 	w = h.guard.Private(w, r)
+	user := expectIdentity(r)
 	token, err := h.admit(r)
 	h.observe(r, token, err, time.Since(start))
 	if err != nil {
@@ -205,7 +208,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return caddyhttp.Error(status, public(err))
 	}
 	if token != nil {
-		r = identify(r, token)
+		r = user.identify(r, token)
 	}
 	return next.ServeHTTP(w, r)
 }

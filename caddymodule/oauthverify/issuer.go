@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -26,13 +27,46 @@ type TrustedIssuer struct {
 	// The names of this resource in tokens of the issuer. Default: the audience of the handler.
 	Audience []string `json:"audience,omitempty"`
 
+	// The claim that has the audience, where it is not aud: client_id, azp or cid of issuers that
+	// name the client alone. Default: aud.
+	AudienceClaim string `json:"audience_claim,omitempty"`
+
 	// The algorithms that are accepted, of those that its keys are for. Default: all of them.
 	Algorithms []string `json:"algorithms,omitempty"`
 
-	// The values of typ that are accepted. Default: at+jwt alone (RFC 9068 §4). An issuer that does
-	// not follow that RFC may need JWT; then an ID token is accepted as an access token, unless its
-	// audience is another.
+	// What the tokens of the issuer are like where the options below do not say otherwise: rfc9068,
+	// for JWT access tokens of that RFC; or jwt, for any JWT that does not say that it is something
+	// else. Default: rfc9068.
+	Profile string `json:"profile,omitempty"`
+
+	// The values of typ that are accepted; none stands for a token without typ. Default: at+jwt
+	// alone (RFC 9068 §4); with profile jwt also JWT and none.
 	Types []string `json:"types,omitempty"`
+
+	// Claims of which a token must have all. Each is a name, or name=value for a string, a number,
+	// a boolean, or an element of a list; a name may be a path with dots. Default: none.
+	RequireClaims []string `json:"require_claims,omitempty"`
+
+	// Claims of which a token must have none, written likewise; the word none alone refuses
+	// nothing. Default: the marks of what is not an access token, which are events, at_hash and
+	// c_hash; with profile jwt also s_hash, token_use=id, typ=ID, typ=Refresh, typ=Offline,
+	// typ=Logout and tokenName=id_token.
+	RefuseClaims []string `json:"refuse_claims,omitempty"`
+
+	// Accept tokens without a sub that is a string. Default: false; with profile jwt true.
+	AllowMissingSub bool `json:"allow_missing_sub,omitempty"`
+
+	// Accept a scope of any form. A list of strings and runs of spaces are read, anything else is
+	// an empty scope; where there is no scope, scp is read. Default: false; with profile jwt true.
+	AllowLooseScope bool `json:"allow_loose_scope,omitempty"`
+
+	// Accept optional claims that are null or of a wrong type, and read them as absent: client_id,
+	// jti, aud and iat; nbf and cnf if they are null. Default: false; with profile jwt true.
+	AllowOddClaims bool `json:"allow_odd_claims,omitempty"`
+
+	// Accept header members that are ignored: jwk, jku, x5u and x5c, which would name another key,
+	// and the zip NONE. Default: false; with profile jwt true.
+	AllowHeaderKeys bool `json:"allow_header_keys,omitempty"`
 
 	// Accept tokens without kid, if the issuer has only one key. Default: false.
 	AllowMissingKID bool `json:"allow_missing_kid,omitempty"`
@@ -103,8 +137,25 @@ func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string
 
 // trust returns the issuer without resolving placeholders and without its keys.
 func (t *TrustedIssuer) trust() verify.TrustedIssuer {
-	return verify.TrustedIssuer{Name: t.Issuer, Algorithms: t.Algorithms, Types: t.Types, AllowMissingKeyID: t.AllowMissingKID}
+	trusted := verify.TrustedIssuer{
+		Name: t.Issuer, Algorithms: t.Algorithms, AudienceClaim: t.AudienceClaim, Profile: verify.Profile(t.Profile),
+		Types: slices.Clone(t.Types), RequireClaims: t.RequireClaims, RefuseClaims: t.RefuseClaims,
+		AllowMissingSubject: t.AllowMissingSub, AllowLooseScope: t.AllowLooseScope, AllowOddClaims: t.AllowOddClaims,
+		AllowHeaderKeys: t.AllowHeaderKeys, AllowMissingKeyID: t.AllowMissingKID,
+	}
+	for i, typ := range trusted.Types {
+		if typ == none {
+			trusted.Types[i] = ""
+		}
+	}
+	if len(t.RefuseClaims) == 1 && t.RefuseClaims[0] == none {
+		trusted.RefuseClaims = []string{} // nil would stand for the default
+	}
+	return trusted
 }
+
+// none is the word for no value in an option that takes a list.
+const none = "none"
 
 var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not accepted: " +
 	"the name of this API in aud, such as https://api.example.com/orders")

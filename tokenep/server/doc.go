@@ -4,6 +4,7 @@
 //	server.go    what an issuer is made of, and its start
 //	check.go     what a configuration must be like, part by part
 //	clients.go   the clients of the configuration and of the store, and what they may ask for
+//	grants.go    the grants, and the kinds of token that can be exchanged
 //	guessing.go  guessing at secrets: the limit, and the comparison
 //	mount.go     the table of endpoints, and where each of them is
 //	routes.go    which path leads to which handler

@@ -13,12 +13,10 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
-	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
-	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -196,26 +194,6 @@ func (s *Server) trustItself() (err error) {
 	return err
 }
 
-// addGrants makes the list of grants.
-func (s *Server) addGrants() error {
-	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous})
-	for _, add := range s.Config.Grants {
-		g, err := add(s)
-		if err != nil {
-			return err
-		}
-		name := tokenep.GrantName(g.Type())
-		if name == "" {
-			return fmt.Errorf("grant_type %q: it must have a name at its end", g.Type())
-		}
-		if slices.ContainsFunc(s.grants, func(other tokenep.Grant) bool { return tokenep.NamesGrant(name, other.Type()) }) {
-			return fmt.Errorf("grant_type %s: there is another grant of the name %s", g.Type(), name)
-		}
-		s.grants = append(s.grants, g)
-	}
-	return nil
-}
-
 // jwksMaxAge is how long other verifiers may cache the key set.
 const jwksMaxAge = 5 * time.Minute
 
@@ -285,22 +263,6 @@ func (c *Config) LongestTTL() time.Duration {
 // LongestTTL if an earlier configuration allowed more. It is known from Start on.
 func (s *Server) TokenLife() time.Duration {
 	return max(s.Config.LongestTTL(), s.Keys.Current().TokenLife(s.Config.Now()))
-}
-
-// subjects returns the kinds of token that can be exchanged.
-func (s *Server) subjects() []tokenep.SubjectTokens {
-	if !s.Config.Exchange.Enabled {
-		return nil
-	}
-	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.Verifier}}
-	if t := s.Config.Exchange.APITokens; t != nil {
-		s.APITokens = state.APITokens{
-			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
-			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.TokenLife,
-		}
-		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
-	}
-	return kinds
 }
 
 // Start loads the keys, making the first ones if there are none, and catches up with revocations;

@@ -1,0 +1,76 @@
+package oauthverify
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+const userPlaceholder = "http.auth.user."
+
+// identity is whom the last guard of a request has let in. It answers for {http.auth.user.*}: a
+// claim is looked up when its placeholder is used, since most never are.
+type identity struct{ token *verify.Token } // nil: nobody
+
+// String keeps the claims out of {http.vars.*}.
+func (*identity) String() string { return "" }
+
+// identityVar is the variable that has the identity of a request. Variables, unlike the context,
+// are shared with the routes of handle_errors.
+const identityVar = "oauth_verify.identity"
+
+// expectIdentity makes every placeholder under {http.auth.user.} known, and returns what answers
+// for them. Those that another handler has set keep their values.
+func expectIdentity(r *http.Request) *identity {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if earlier, ok := vars[identityVar].(*identity); ok {
+		return earlier
+	}
+	user := new(identity)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(user.placeholder)
+	}
+	if vars != nil {
+		vars[identityVar] = user
+	}
+	return user
+}
+
+// identify returns the request with the token in its context, and in {http.auth.user.*}. It removes
+// what an earlier handler has set there, so that two identities never mix.
+func (i *identity) identify(r *http.Request, t *verify.Token) *http.Request {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.DeleteByPrefix(userPlaceholder)
+	}
+	i.token = t
+	return r.WithContext(verify.NewContext(r.Context(), t))
+}
+
+// placeholder returns the value of {http.auth.user.<claim>}: the empty string if there is none.
+// Placeholders in a value are not expanded.
+func (i *identity) placeholder(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, userPlaceholder)
+	switch {
+	case !ok:
+		return nil, false
+	case i.token == nil:
+		return "", true
+	case name == "id": // even if there is a claim called id
+		return i.token.Subject, true
+	}
+	claim, _ := i.token.Claim(name)
+	switch claim := claim.(type) {
+	case string, bool:
+		return claim, true
+	case json.Number:
+		return claim.String(), true
+	}
+	// What no header could carry has no text.
+	text, _ := verify.HeaderValue(claim)
+	return text, true
+}

@@ -1,0 +1,47 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+)
+
+// addGrants makes the list of grants.
+func (s *Server) addGrants() error {
+	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous})
+	for _, add := range s.Config.Grants {
+		g, err := add(s)
+		if err != nil {
+			return err
+		}
+		name := tokenep.GrantName(g.Type())
+		if name == "" {
+			return fmt.Errorf("grant_type %q: it must have a name at its end", g.Type())
+		}
+		if slices.ContainsFunc(s.grants, func(other tokenep.Grant) bool { return tokenep.NamesGrant(name, other.Type()) }) {
+			return fmt.Errorf("grant_type %s: there is another grant of the name %s", g.Type(), name)
+		}
+		s.grants = append(s.grants, g)
+	}
+	return nil
+}
+
+// subjects returns the kinds of token that can be exchanged.
+func (s *Server) subjects() []tokenep.SubjectTokens {
+	if !s.Config.Exchange.Enabled {
+		return nil
+	}
+	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.Verifier}}
+	if t := s.Config.Exchange.APITokens; t != nil {
+		s.APITokens = state.APITokens{
+			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
+			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.TokenLife,
+		}
+		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
+	}
+	return kinds
+}
