@@ -119,7 +119,11 @@ func newRefusals(t *rapid.T) *refusals {
 	if err := m.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	m.families = state.Families{Store: m.writes, Revocations: m.Revocations, Key: make([]byte, 32), TokenLife: m.TokenLife, Now: m.clock.Now}
+	mac, err := state.NewRefreshMAC(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.families = state.Families{Store: m.writes, Revocations: m.Revocations, MAC: mac, TokenLife: m.TokenLife, Now: m.clock.Now}
 	m.codes = state.Codes{Store: m.writes, Families: m.families, Now: m.clock.Now}
 	m.devices = state.Devices{Store: m.writes, Now: m.clock.Now}
 	routes, err := m.Mount(server.Paths{})

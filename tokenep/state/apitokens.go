@@ -110,7 +110,7 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 	if err := t.Value.live(s.second()); err != nil {
 		return APIToken{}, Version{}, err
 	}
-	return t.Value.APIToken, Version{&t}, nil
+	return t.Value.APIToken, Version{t}, nil
 }
 
 // Use notes that a token that Check has allowed was used, at most once a minute: a write for each

@@ -95,7 +95,7 @@ func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (
 	if err != nil {
 		return c.Value, Version{}, s.endReplayed(ctx, c.Value, err)
 	}
-	return c.Value, Version{&c}, nil
+	return c.Value, Version{c}, nil
 }
 
 // Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are

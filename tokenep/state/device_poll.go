@@ -34,7 +34,7 @@ func (s Devices) Check(ctx context.Context, deviceCode string, check func(Device
 	if err != nil {
 		return d.Value.Device, Version{}, unknown(kindDevice, err)
 	}
-	return d.Value.Device, Version{&checked[storedDevice]{d, decide}}, nil
+	return d.Value.Device, Version{&checked[storedDevice]{Stored: d, decide: decide}}, nil
 }
 
 // Spend uses up a device code that Check has allowed: of all who spend it, one succeeds. Its errors

@@ -20,14 +20,16 @@ var FormatAPIToken = formatAPIToken
 // ForgeRefreshToken writes the token of another generation, as one could who has a token of the
 // family, and the key.
 func ForgeRefreshToken(key []byte, token string, generation uint64) string {
-	t, _ := parseRefreshToken(key, token)
+	mac := newRefreshMAC(key)
+	t, _ := parseRefreshToken(mac, token)
 	t.generation = generation
-	return t.format(key)
+	return t.format(mac)
 }
 
 // ForgeSecret writes a token of the same family and generation with another secret.
 func ForgeSecret(key []byte, token string) string {
-	t, _ := parseRefreshToken(key, token)
+	mac := newRefreshMAC(key)
+	t, _ := parseRefreshToken(mac, token)
 	t.secret[0] ^= 1
-	return t.format(key)
+	return t.format(mac)
 }

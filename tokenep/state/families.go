@@ -54,11 +54,11 @@ type storedFamily struct {
 // token that was exchanged last gets the same successor again, unless that has been used itself.
 // The session goes on, and there is still one line of tokens.
 //
-// Store, Revocations, Key, TokenLife and Now are required.
+// Store, Revocations, MAC, TokenLife and Now are required.
 type Families struct {
 	Store       store.Store
 	Revocations *Revocations
-	Key         []byte               // of the MACs: at least 32 bytes; see RefreshKey
+	MAC         *RefreshMAC
 	Grace       time.Duration        // 0: DefaultGrace; negative: none
 	Idle        time.Duration        // longest time between two uses; 0: DefaultIdle
 	Absolute    time.Duration        // longest life of a family; 0: DefaultAbsolute
@@ -96,14 +96,12 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 	if err != nil {
 		return "", Family{}, fmt.Errorf("starting family %s: %w", f.ID, err)
 	}
-	return t.format(s.Key), f, nil
+	return t.format(s.MAC), f, nil
 }
 
 // validate reports what is wrong with a family that is to be started.
 func (s Families) validate(f Family) error {
 	switch {
-	case len(s.Key) < minRefreshKey:
-		return invalidf("the key of refresh tokens has %d bytes, expected at least %d", len(s.Key), minRefreshKey)
 	case s.Idle < 0 || s.Absolute < 0:
 		return invalidf("the life of a family must not be negative, got %v, and %v without use", s.Absolute, s.Idle)
 	case f.ClientID == "" || f.Subject == "":
@@ -131,7 +129,7 @@ func (s Families) idleEnd(f Family, now time.Time) time.Time {
 // just been revoked. Any other error means that the answer is not known, and the same token can be
 // presented again. Once the family is known, it is returned with an error as well, for the log.
 func (s Families) Check(ctx context.Context, token string, check func(Family) error) (Family, Version, error) {
-	t, ok := parseRefreshToken(s.Key, token)
+	t, ok := parseRefreshToken(s.MAC, token)
 	if !ok {
 		return Family{}, Version{}, fmt.Errorf("%w refresh token", ErrMalformed)
 	}
@@ -145,7 +143,7 @@ func (s Families) Check(ctx context.Context, token string, check func(Family) er
 // checkedFamily is what is in the Version of a family: the record, and the token that was
 // presented.
 type checkedFamily struct {
-	checked[storedFamily]
+	*checked[storedFamily]
 	token refreshToken
 }
 
@@ -166,7 +164,7 @@ func (s Families) Rotate(ctx context.Context, v Version) (next string, err error
 	}
 	t := c.token
 	t.generation++
-	return t.format(s.Key), nil
+	return t.format(s.MAC), nil
 }
 
 func (s Families) decide(t refreshToken, check func(Family) error) decision[storedFamily] {
@@ -224,7 +222,7 @@ func (s Families) position(f *storedFamily, t refreshToken, now time.Time) (newe
 // Inspect returns the family of a refresh token that is good, for token introspection (RFC 7662
 // §2.2). Unlike Check it never ends the family.
 func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
-	t, ok := parseRefreshToken(s.Key, token)
+	t, ok := parseRefreshToken(s.MAC, token)
 	if !ok {
 		return Family{}, fmt.Errorf("%w refresh token", ErrMalformed)
 	}

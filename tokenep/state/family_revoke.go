@@ -23,7 +23,7 @@ const (
 // returns an error. An error that Is ErrRefused means that there was nothing to revoke, which a
 // client is not told (§2.2).
 func (s Families) RevokeToken(ctx context.Context, token string, check func(Family) error) error {
-	t, ok := parseRefreshToken(s.Key, token)
+	t, ok := parseRefreshToken(s.MAC, token)
 	if !ok {
 		return fmt.Errorf("%w refresh token", ErrMalformed)
 	}

@@ -6,7 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 )
@@ -38,10 +41,10 @@ type refreshToken struct {
 }
 
 // format writes the token.
-func (t refreshToken) format(key []byte) string {
+func (t refreshToken) format(mac *RefreshMAC) string {
 	b := t.appendBody(make([]byte, 0, refreshBytes))
-	b = append(b, refreshMAC(key, b)...)
-	return refreshPrefix + base64.RawURLEncoding.EncodeToString(b)
+	b = mac.appendTo(b, b)
+	return string(base64.RawURLEncoding.AppendEncode([]byte(refreshPrefix), b))
 }
 
 func (t refreshToken) appendBody(b []byte) []byte {
@@ -52,7 +55,7 @@ func (t refreshToken) appendBody(b []byte) []byte {
 
 // parseRefreshToken is the inverse of format, and refuses everything that format would not have
 // written with this key.
-func parseRefreshToken(key []byte, token string) (t refreshToken, ok bool) {
+func parseRefreshToken(mac *RefreshMAC, token string) (t refreshToken, ok bool) {
 	text, found := strings.CutPrefix(token, refreshPrefix)
 	if !found || len(token) != refreshLength {
 		return t, false
@@ -61,8 +64,8 @@ func parseRefreshToken(key []byte, token string) (t refreshToken, ok bool) {
 	if err != nil || len(b) != refreshBytes { // fewer: the decoder skips line ends
 		return t, false
 	}
-	body, mac := b[:refreshBytes-refreshMACBytes], b[refreshBytes-refreshMACBytes:]
-	if !hmac.Equal(mac, refreshMAC(key, body)) {
+	body, sum := b[:refreshBytes-refreshMACBytes], b[refreshBytes-refreshMACBytes:]
+	if !hmac.Equal(sum, mac.appendTo(nil, body)) {
 		return t, false
 	}
 	copy(t.family[:], body)
@@ -71,11 +74,35 @@ func parseRefreshToken(key []byte, token string) (t refreshToken, ok bool) {
 	return t, true
 }
 
-func refreshMAC(key, body []byte) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte("tokenep refresh token 1\x00")) // so that the key may have other uses
+// RefreshMAC computes the MACs of refresh tokens (HMAC-SHA-256, RFC 2104). It is safe for concurrent
+// use.
+type RefreshMAC struct {
+	keyed sync.Pool // of hash.Hash: keying one costs more than the MAC
+}
+
+// NewRefreshMAC returns the MAC with a key of at least 32 bytes; see RefreshKey.
+func NewRefreshMAC(key []byte) (*RefreshMAC, error) {
+	if len(key) < minRefreshKey {
+		return nil, invalidf("the key of refresh tokens has %d bytes, expected at least %d", len(key), minRefreshKey)
+	}
+	return newRefreshMAC(key), nil
+}
+
+func newRefreshMAC(key []byte) *RefreshMAC {
+	key = slices.Clone(key)
+	return &RefreshMAC{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+var refreshMACLabel = []byte("tokenep refresh token 1\x00") // so that the key may have other uses
+
+// appendTo appends the MAC of body to b.
+func (m *RefreshMAC) appendTo(b, body []byte) []byte {
+	mac := m.keyed.Get().(hash.Hash)
+	defer m.keyed.Put(mac)
+	mac.Reset()
+	mac.Write(refreshMACLabel)
 	mac.Write(body)
-	return mac.Sum(nil)
+	return mac.Sum(b)
 }
 
 func (t refreshToken) familyID() string { return base64.RawURLEncoding.EncodeToString(t.family[:]) }

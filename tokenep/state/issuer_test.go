@@ -34,7 +34,7 @@ const accessLife = 10 * time.Minute
 func newIssuer(s store.Store, now func() time.Time) *issuer {
 	i := &issuer{set: new(verify.Revocations), now: now}
 	i.log = state.NewRevocations(s, i.set, now, slog.New(slog.DiscardHandler))
-	i.families = state.Families{Store: s, Revocations: i.log, Key: testKey(), Grace: minutes(5), TokenLife: always(accessLife), Now: now}
+	i.families = state.Families{Store: s, Revocations: i.log, MAC: testMAC(), Grace: minutes(5), TokenLife: always(accessLife), Now: now}
 	i.codes = state.Codes{Store: s, Families: i.families, Now: now}
 	i.devices = state.Devices{Store: s, Now: now}
 	i.seen = state.Seen{Store: s, Now: now}

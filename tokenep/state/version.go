@@ -24,8 +24,9 @@ type Version struct {
 
 // checked is what is in a Version.
 type checked[T any] struct {
-	record.Stored[T]
+	*record.Stored[T]
 	decide decision[T]
+	edited T // what decide edits: kept, because a record is large and each escape of one costs a copy
 }
 
 // decision returns an error unless a credential may be spent, and edits its record to say that it
@@ -38,41 +39,47 @@ var errOtherVersion = errors.New("the version is not from a Check of this type")
 
 // checkRecord loads a record and lets decide look at it. It writes nothing. The value is returned
 // with an error of decide as well.
-func checkRecord[T any](ctx context.Context, s store.Store, kind, id string, decide decision[T]) (checked[T], error) {
+func checkRecord[T any](ctx context.Context, s store.Store, kind, id string, decide decision[T]) (*checked[T], error) {
 	seen, err := record.Load[T](ctx, s, kind, id)
+	c := &checked[T]{Stored: seen, decide: decide}
 	if err != nil {
-		return checked[T]{}, unknown(kind, err)
+		return c, unknown(kind, err)
 	}
-	v, expires := seen.Value, seen.Expires
-	_, err = decide(&v, &expires, false)
-	return checked[T]{seen, decide}, err
+	_, _, err = c.edit(seen, false)
+	return c, err
+}
+
+// edit lets decide edit a copy of what was seen, c.edited.
+func (c *checked[T]) edit(seen *record.Stored[T], asked bool) (write bool, expires time.Time, err error) {
+	c.edited, expires = seen.Value, seen.Expires
+	write, err = c.decide(&c.edited, &expires, asked)
+	return write, expires, err
 }
 
 // spend replaces the version that was checked, or whichever is stored by then and passes the same
 // check. read returns of a value what a caller may have read: all but the bookkeeping of its use.
-func (c checked[T]) spend(ctx context.Context, s store.Store, read func(T) T) (T, error) {
+func (c *checked[T]) spend(ctx context.Context, s store.Store, read func(T) T) (T, error) {
 	seen := c.Stored
 	for range Attempts {
-		v, expires := seen.Value, seen.Expires
 		same := seen.Version == c.Version
-		write, err := c.decide(&v, &expires, same)
+		write, expires, err := c.edit(seen, same)
 		if err == nil && !same && !reflect.DeepEqual(read(seen.Value), read(c.Value)) {
 			err = ErrChanged
 		}
 		switch write = write && err == nil; {
 		case write:
-			if err := record.Swap(ctx, s, seen.Record, v, expires); !errors.Is(err, store.ErrConflict) {
-				return v, err
+			if err := record.Swap(ctx, s, seen.Record, c.edited, expires); !errors.Is(err, store.ErrConflict) {
+				return c.edited, err
 			}
 		case !same: // it was loaded just now
-			return v, err
+			return c.edited, err
 		}
 		now, loadErr := record.Load[T](ctx, s, c.Kind, c.ID)
 		if loadErr != nil {
-			return v, unknown(c.Kind, loadErr)
+			return c.edited, unknown(c.Kind, loadErr)
 		}
 		if !write && now.Version == seen.Version {
-			return v, err
+			return c.edited, err
 		}
 		seen = now
 	}

@@ -20,40 +20,42 @@ const Attempts = 100
 // with the value as edit left it. edit may move expires, which is when the record becomes garbage.
 // The error Is store.ErrNotFound when there is no record, and store.ErrConflict after too many
 // attempts.
-func Change[T any](ctx context.Context, s store.Store, kind, id string, edit func(v *T, expires *time.Time) (write bool, err error)) (Stored[T], error) {
+func Change[T any](ctx context.Context, s store.Store, kind, id string, edit func(v *T, expires *time.Time) (write bool, err error)) (*Stored[T], error) {
 	return change(ctx, s, kind, id, false, edit)
 }
 
 // Upsert is Change for a record that is made when there is none: edit then sees the zero value and
 // the zero time.
-func Upsert[T any](ctx context.Context, s store.Store, kind, id string, edit func(v *T, expires *time.Time) (write bool, err error)) (Stored[T], error) {
+func Upsert[T any](ctx context.Context, s store.Store, kind, id string, edit func(v *T, expires *time.Time) (write bool, err error)) (*Stored[T], error) {
 	return change(ctx, s, kind, id, true, edit)
 }
 
-func change[T any](ctx context.Context, s store.Store, kind, id string, insert bool, edit func(*T, *time.Time) (bool, error)) (Stored[T], error) {
-	var v T
-	r, err := Edit(ctx, s, kind, id, func(r *store.Record) (write bool, err error) {
-		v = *new(T)
+func change[T any](ctx context.Context, s store.Store, kind, id string, insert bool, edit func(*T, *time.Time) (bool, error)) (*Stored[T], error) {
+	stored := new(Stored[T])
+	v := &stored.Value
+	var err error
+	stored.Record, err = Edit(ctx, s, kind, id, func(r *store.Record) (write bool, err error) {
+		*v = *new(T)
 		switch {
 		case r.Version > 0:
-			if v, err = Decode[T](*r); err != nil {
+			if err = decode(*r, v); err != nil {
 				return false, err
 			}
 		case !insert:
 			return false, fmt.Errorf("changing the %s record: %w", kind, store.ErrNotFound)
 		}
-		write, err = edit(&v, &r.Expires)
+		write, err = edit(v, &r.Expires)
 		if !write {
 			return false, err
 		}
-		data, encodeErr := encode(kind, v)
+		data, encodeErr := encode(kind, *v)
 		if encodeErr != nil {
 			return false, encodeErr
 		}
 		r.Data = data
 		return true, err
 	})
-	return Stored[T]{r, v}, err
+	return stored, err
 }
 
 // Edit is Upsert on the bare record: edit changes its Data and Expires. When there is none, edit

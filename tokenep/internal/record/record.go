@@ -15,15 +15,16 @@ type Stored[T any] struct {
 	Value T
 }
 
-// Load returns a record and its value. The error Is store.ErrNotFound when there is no record. It
-// never names the id, which may be something that a client sent.
-func Load[T any](ctx context.Context, s store.Store, kind, id string) (Stored[T], error) {
+// Load returns a record and its value, and never nil: with an error, what is known of them. The
+// error Is store.ErrNotFound when there is no record. It never names the id, which may be something
+// that a client sent.
+func Load[T any](ctx context.Context, s store.Store, kind, id string) (*Stored[T], error) {
 	r, err := s.Load(ctx, kind, id)
+	stored := &Stored[T]{Record: r}
 	if err != nil {
-		return Stored[T]{}, fmt.Errorf("loading the %s record: %w", kind, err)
+		return stored, fmt.Errorf("loading the %s record: %w", kind, err)
 	}
-	v, err := Decode[T](r)
-	return Stored[T]{r, v}, err
+	return stored, decode(r, &stored.Value)
 }
 
 // Insert stores the first version of a record. The error Is store.ErrExists when the id is taken.
@@ -56,10 +57,14 @@ func Swap(ctx context.Context, s store.Store, old store.Record, v any, expires t
 
 // Decode returns the value of a record.
 func Decode[T any](r store.Record) (v T, err error) {
-	if err := json.Unmarshal(r.Data, &v); err != nil {
-		return v, fmt.Errorf("decoding the %s record: %w", r.Kind, err)
+	return v, decode(r, &v)
+}
+
+func decode(r store.Record, v any) error {
+	if err := json.Unmarshal(r.Data, v); err != nil {
+		return fmt.Errorf("decoding the %s record: %w", r.Kind, err)
 	}
-	return v, nil
+	return nil
 }
 
 func encode(kind string, v any) ([]byte, error) {
