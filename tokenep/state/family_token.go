@@ -74,8 +74,8 @@ func parseRefreshToken(mac *RefreshMAC, token string) (t refreshToken, ok bool) 
 	return t, true
 }
 
-// RefreshMAC computes the MACs of refresh tokens (HMAC-SHA-256, RFC 2104). It is safe for concurrent
-// use.
+// RefreshMAC computes the MACs of refresh tokens (HMAC-SHA-256, RFC 2104). It is safe for
+// concurrent use.
 type RefreshMAC struct {
 	keyed sync.Pool // of hash.Hash: keying one costs more than the MAC
 }

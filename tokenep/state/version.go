@@ -26,7 +26,7 @@ type Version struct {
 type checked[T any] struct {
 	*record.Stored[T]
 	decide decision[T]
-	edited T // what decide edits: kept, because a record is large and each escape of one costs a copy
+	edited T // what decide edits: kept, because each escape of a large record costs a copy
 }
 
 // decision returns an error unless a credential may be spent, and edits its record to say that it
