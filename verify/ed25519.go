@@ -39,8 +39,8 @@ func isWeakEd25519(key ed25519.PublicKey) bool {
 	return bytes.Compare(y[:], fieldPrime) >= 0
 }
 
-// isOnEd25519 reports whether key is a point of -x² + y² = 1 + dx²y², which is so if (y²-1)/(dy²+1)
-// is a square. The divisor is never 0, as -1/d is not a square.
+// isOnEd25519 reports whether key is a point of -x² + y² = 1 + dx²y², which is so if
+// (y²-1)/(dy²+1) is a square. The divisor is never 0, as -1/d is not a square.
 func isOnEd25519(key ed25519.PublicKey) bool {
 	reversed := slices.Clone([]byte(key))
 	reversed[31] &= 0x7f

@@ -29,7 +29,7 @@ func (t *storedAPIToken) abandoned() bool { return len(t.Hash) == 0 }
 // load returns the record of a token. The error Is store.ErrNotFound for an id that nobody has.
 func (s APITokens) load(ctx context.Context, id string) (*record.Stored[storedAPIToken], error) {
 	if !isBase62(id, idLength) {
-		return &record.Stored[storedAPIToken]{}, fmt.Errorf("%.40q is not the id of an API token: %w", id, store.ErrNotFound)
+		return nil, fmt.Errorf("%.40q is not the id of an API token: %w", id, store.ErrNotFound)
 	}
 	t, err := record.Load[storedAPIToken](ctx, s.Store, kindAPIToken, id)
 	return t, noAPIToken(id, err)

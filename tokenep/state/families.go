@@ -58,7 +58,7 @@ type storedFamily struct {
 type Families struct {
 	Store       store.Store
 	Revocations *Revocations
-	MAC         *RefreshMAC
+	MAC         *RefreshMAC          // of the tokens
 	Grace       time.Duration        // 0: DefaultGrace; negative: none
 	Idle        time.Duration        // longest time between two uses; 0: DefaultIdle
 	Absolute    time.Duration        // longest life of a family; 0: DefaultAbsolute

@@ -54,6 +54,18 @@ func TestRefreshTokenOfAnotherKeyNeverParses(t *testing.T) {
 	}
 }
 
+// A MAC is keyed again and again, when the garbage collector has emptied its pool.
+func TestRefreshMACKeepsItsKey(t *testing.T) {
+	key := fuzzKey()
+	mac := newRefreshMAC(key)
+	clear(key)
+	for range 3 {
+		if _, ok := parseRefreshToken(mac, someRefreshToken().format(fuzzMAC())); !ok {
+			t.Error("the MAC has another key")
+		}
+	}
+}
+
 func TestRefreshMACNeeds32Bytes(t *testing.T) {
 	for n, ok := range map[int]bool{0: false, minRefreshKey - 1: false, minRefreshKey: true, 2 * minRefreshKey: true} {
 		if _, err := NewRefreshMAC(make([]byte, n)); (err == nil) != ok || (!ok && !errors.Is(err, ErrInvalid)) {

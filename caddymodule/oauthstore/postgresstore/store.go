@@ -19,11 +19,11 @@ func init() { caddy.RegisterModule(new(Store)) }
 // record has the name of its server. The table is created when it is first needed.
 type Store struct {
 	// The connection string of libpq:
-	// postgres://user:password@host:port/database?sslmode=verify-full, or host=… user=… password=…
-	// dbname=…. Placeholders are resolved when the configuration is loaded. The password must be
-	// one, such as {env.PGPASSWORD} or {file./run/secrets/postgres}; it is URL-encoded or quoted
-	// when it is inserted. If one placeholder is the whole string, the password in it must be
-	// encoded already. Required.
+	// postgres://user:password@host:port/database?sslmode=verify-full, or
+	// host=… user=… password=… dbname=…. Placeholders are resolved when the configuration is
+	// loaded. The password must be one, such as {env.PGPASSWORD} or
+	// {file./run/secrets/postgres}; it is URL-encoded or quoted when it is inserted. If one
+	// placeholder is the whole string, the password in it must be encoded already. Required.
 	DSN string `json:"dsn,omitempty"`
 
 	resolved string

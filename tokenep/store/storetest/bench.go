@@ -38,7 +38,7 @@ func (x Bench) Insert(b *testing.B) {
 	count := [Callers]int{}
 	x.against(b, x.Write, func(caller int) error {
 		count[caller]++
-		return x.insert(fmt.Sprint(caller, "-", count[caller]))
+		return x.insert(b.Context(), fmt.Sprint(caller, "-", count[caller]))
 	})
 }
 
@@ -46,7 +46,7 @@ func (x Bench) Insert(b *testing.B) {
 func (x Bench) Load(b *testing.B) {
 	ids := x.each(b)
 	x.against(b, x.Read, func(caller int) error {
-		_, err := x.Store.Load(context.Background(), kind, ids[caller])
+		_, err := x.Store.Load(b.Context(), kind, ids[caller])
 		return err
 	})
 }
@@ -60,7 +60,7 @@ func (x Bench) Swap(b *testing.B) {
 		r := benchRecord(ids[caller])
 		r.Version = versions[caller]
 		r.Expires = r.Expires.Add(time.Duration(r.Version) * time.Second)
-		return x.Store.Swap(context.Background(), r, r)
+		return x.Store.Swap(b.Context(), r, r)
 	})
 }
 
@@ -69,14 +69,16 @@ func benchRecord(id string) store.Record {
 	return store.Record{Kind: kind, ID: id, Data: make([]byte, 200), Expires: time.Now().Add(time.Hour)}
 }
 
-func (x Bench) insert(id string) error { return x.Store.Insert(context.Background(), benchRecord(id)) }
+func (x Bench) insert(ctx context.Context, id string) error {
+	return x.Store.Insert(ctx, benchRecord(id))
+}
 
 // each inserts one record for each caller.
 func (x Bench) each(b *testing.B) (ids [Callers]string) {
 	b.Helper()
 	for caller := range ids {
 		ids[caller] = fmt.Sprint("of-", caller)
-		must(b, x.insert(ids[caller]))
+		must(b, x.insert(b.Context(), ids[caller]))
 	}
 	return ids
 }

@@ -63,11 +63,8 @@ func busy(t *testing.T, s store.Store) *atomic.Int64 {
 	t.Helper()
 	var done atomic.Int64
 	var busy sync.WaitGroup
-	ctx, stop := context.WithCancel(context.Background())
-	t.Cleanup(func() {
-		stop()
-		busy.Wait()
-	})
+	ctx := t.Context() // ends just before the cleanup
+	t.Cleanup(busy.Wait)
 	for caller := range 4 {
 		r := store.Record{Kind: kind, ID: fmt.Sprint("busy-", caller)}
 		must(t, s.Insert(t.Context(), r))
