@@ -16,7 +16,8 @@ import (
 // time-out, and after them one at a time. A caller's own deadline is kept. When the database
 // continues all are served, and no goroutine is left.
 func RunSilent(t *testing.T, d Database) {
-	const timeout, callers = 2 * time.Second, 200 // 1 s is what a busy machine needs for 200 before the pause
+	// A busy machine needs over a second for so many, before the pause.
+	const timeout, callers = 2 * time.Second, 200
 	s := d.Open(t, timeout)
 	must(t, s.Insert(t.Context(), store.Record{Kind: kind, ID: "kept"}))
 	load := func(ctx context.Context) (time.Duration, error) {
