@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -27,8 +28,11 @@ type SigningKey struct {
 // signingKeys reads the configured keys. The one that signs comes first. No error shows more than
 // the path of a file.
 func (s *AuthorizationServer) signingKeys() ([]*keys.Key, error) {
+	signer, err := s.activeKey()
+	if err != nil || len(s.SigningKeys) == 0 {
+		return nil, err
+	}
 	var list []*keys.Key
-	active := 0
 	for i, given := range s.SigningKeys {
 		path, err := adapt.Resolve("signing_key", given.Path)
 		if err != nil {
@@ -38,22 +42,32 @@ func (s *AuthorizationServer) signingKeys() ([]*keys.Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		if given.Active {
-			if s.SigningKeys[active].Active {
-				return nil, errors.New("signing_key: only one can be active; the others are published")
-			}
-			active = i
+		if i == signer {
+			list = slices.Insert(list, 0, key)
+		} else {
+			list = append(list, key)
 		}
-		list = append(list, key)
 	}
-	if len(list) == 0 {
-		return nil, nil
-	}
-	list[0], list[active] = list[active], list[0]
 	if s.SigningAlg != "" && list[0].Algorithm != s.SigningAlg {
-		return nil, fmt.Errorf("signing_alg is %s, but the signing_key %s is for %s; remove signing_alg", s.SigningAlg, s.SigningKeys[active].Path, list[0].Algorithm)
+		return nil, fmt.Errorf("signing_alg is %s, but the signing_key %s is for %s; remove signing_alg", s.SigningAlg, s.SigningKeys[signer].Path, list[0].Algorithm)
 	}
 	return list, nil
+}
+
+// activeKey returns the index of the key that signs: the one that is marked, or else the first.
+func (s *AuthorizationServer) activeKey() (int, error) {
+	active := -1
+	for i, given := range s.SigningKeys {
+		if !given.Active {
+			continue
+		}
+		if active >= 0 {
+			return 0, fmt.Errorf("signing_key: %s and %s are both active; only one signs, and the others are published",
+				s.SigningKeys[active].Path, given.Path)
+		}
+		active = i
+	}
+	return max(active, 0), nil
 }
 
 var errLiteralEncryptionKey = errors.New("encryption_key must be one placeholder, {env.…} or {file.…}: GET /config/ would show the key itself")

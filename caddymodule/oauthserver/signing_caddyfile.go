@@ -1,6 +1,10 @@
 package oauthserver
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+)
 
 // parseSigningKey reads one key. Syntax:
 //
@@ -11,7 +15,8 @@ func (s *AuthorizationServer) parseSigningKey(d *caddyfile.Dispenser) error {
 		return d.Err("signing_key takes the path of a file, optionally followed by: active")
 	}
 	s.SigningKeys = append(s.SigningKeys, SigningKey{Path: args[0], Active: len(args) == 2})
-	return nil
+	_, err := s.activeKey()
+	return adapt.Located(d, err)
 }
 
 // parseEncryptionKey reads one key, which must be a placeholder. Syntax:
