@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -46,26 +47,72 @@ a secret: others can see flags, and shells keep them in their history.`,
 			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 			flags.StringP("server", "s", oauthserver.DefaultName, "Name of the oauth_server")
 			flags.Bool("json", false, "Print the answer as JSON")
-			cmd.AddCommand(clientCommand(), apiTokenCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), backupCommand(), restoreCommand())
+			group(cmd, clientCommand(), apiTokenCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), backupCommand(), restoreCommand())
 		},
 	}
 }
 
-// leaf returns a command that runs f. It takes the arguments that use names.
+// leaf returns a command that runs f. It takes the argument that use names, if it names one. That
+// is not empty: it would be a variable which a script has not set. No error shows an argument,
+// which may be a secret that belongs on standard input.
 func leaf(use, short string, f caddycmd.CommandFunc) *cobra.Command {
+	name, argument, _ := strings.Cut(use, " ")
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  cobra.ExactArgs(strings.Count(use, "<")),
-		RunE:  caddycmd.WrapCommandFuncForCobra(f),
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case argument == "" && len(args) > 0:
+				return fmt.Errorf("%s takes no argument, got %d", name, len(args))
+			case argument != "" && len(args) != 1:
+				return fmt.Errorf("%s takes one argument, %s, got %d", name, argument, len(args))
+			case slices.Contains(args, ""):
+				return fmt.Errorf("the argument %s of %s must not be empty", argument, name)
+			}
+			return nil
+		},
+		RunE: caddycmd.WrapCommandFuncForCobra(f),
 	}
 }
 
 // family returns a command that only has subcommands.
 func family(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: long}
-	cmd.AddCommand(commands...)
+	group(cmd, commands...)
 	return cmd
+}
+
+// group gives a command its subcommands. Alone it prints its help. A word that is none of them is
+// an error, also if a flag of the command that was meant follows it: cobra would print the help and
+// exit with 0, and a script would believe that it has revoked something.
+func group(cmd *cobra.Command, commands ...*cobra.Command) {
+	cmd.AddCommand(commands...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if word := cmd.Flags().Arg(0); word != "" && cmd.HasSubCommands() {
+			return unknownCommand(cmd, word)
+		}
+		return err
+	})
+}
+
+// unknownCommand names what was probably meant, or else what there is.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if meant := cmd.SuggestionsFor(word); len(meant) > 0 {
+		return fmt.Errorf("there is no command %q in %s; did you mean %s?", word, cmd.CommandPath(), strings.Join(meant, " or "))
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return fmt.Errorf("there is no command %q in %s; expected %s", word, cmd.CommandPath(), strings.Join(names, ", "))
 }
 
 // failed is what a command returns that has failed.

@@ -1,6 +1,7 @@
 package oauthadmin
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -8,6 +9,9 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
+
+// revokeFlags are the flags that say which tokens are revoked.
+var revokeFlags = []string{"jti", "user", "client", "grant"}
 
 func revokeCommand() *cobra.Command {
 	cmd := leaf("revoke", "Revokes access tokens", cmdRevoke)
@@ -31,7 +35,7 @@ a client of the configuration there.`
   $ caddy oauth revoke --user ada
   $ caddy oauth revoke --client billing`
 	flags := cmd.Flags()
-	names := []string{"jti", "user", "client", "grant"}
+	names := revokeFlags
 	flags.String(names[0], "", "Id of the access token to revoke (jti)")
 	flags.String(names[1], "", "User whose access tokens are revoked (sub)")
 	flags.String(names[2], "", "Id of the client whose access tokens are revoked (client_id)")
@@ -42,6 +46,11 @@ a client of the configuration there.`
 
 func cmdRevoke(fl caddycmd.Flags) (int, error) {
 	asked := revocation{JTI: fl.String("jti"), Subject: fl.String("user"), ClientID: fl.String("client"), GrantID: fl.String("grant")}
+	for _, name := range revokeFlags {
+		if fl.Changed(name) && fl.String(name) == "" {
+			return failed(fmt.Errorf("--%s must not be empty", name))
+		}
+	}
 	if asked == (revocation{}) {
 		token, err := readSecret("the access token")
 		if err != nil {
