@@ -1,11 +1,15 @@
 package oauthadmin
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -20,6 +24,30 @@ type newAPIToken struct {
 
 	// ExpiresIn can be given instead of Expires: nanoseconds, or a text such as "90d".
 	ExpiresIn caddy.Duration `json:"expires_in,omitempty"`
+}
+
+// check returns what is wrong with the request.
+func (n *newAPIToken) check() error {
+	switch {
+	case n.Owner == "":
+		return errors.New("owner: is required")
+	case n.Service == "":
+		return errors.New("service: is required")
+	case n.ExpiresIn < 0:
+		return errors.New("expires_in: must not be negative")
+	case n.ExpiresIn > 0 && !n.Expires.IsZero():
+		return errors.New("expires and expires_in must not both be given")
+	}
+	if err := adapt.CheckScope(n.Scope, scopeMember("scope")); err != nil {
+		return fmt.Errorf("scope: %w", err)
+	}
+	one := func(services []string) string {
+		return "one of them, and make an API token for each: " + strings.Join(services, ", then ")
+	}
+	if err := adapt.CheckAudience([]string{n.Service}, one); err != nil {
+		return fmt.Errorf("service: %w", err)
+	}
+	return nil
 }
 
 // madeAPIToken is the answer to a request that makes an API token.
@@ -75,15 +103,8 @@ func createAPIToken(r *request) (any, error) {
 	if err := r.read(&in); err != nil {
 		return nil, err
 	}
-	switch {
-	case in.Owner == "":
-		return nil, refuse(http.StatusBadRequest, "owner: is required")
-	case in.Service == "":
-		return nil, refuse(http.StatusBadRequest, "service: is required")
-	case in.ExpiresIn < 0:
-		return nil, refuse(http.StatusBadRequest, "expires_in: must not be negative")
-	case in.ExpiresIn > 0 && !in.Expires.IsZero():
-		return nil, refuse(http.StatusBadRequest, "expires and expires_in must not both be given")
+	if err := in.check(); err != nil {
+		return nil, refuse(http.StatusBadRequest, "%w", err)
 	}
 	if in.ExpiresIn > 0 {
 		in.Expires = r.server.Server().Config.Now().Add(time.Duration(in.ExpiresIn))

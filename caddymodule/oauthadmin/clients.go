@@ -2,10 +2,12 @@ package oauthadmin
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -101,9 +103,12 @@ func configuredClient(s *oauthserver.AuthorizationServer, id, consequence string
 
 // checkNewClient refuses what cannot be submitted, beside what is wrong with any client.
 func checkNewClient(s *server.Server, c *shownClient) error {
+	commas := checkCommas(&c.Client)
 	switch longest := s.Config.LongestTTL(); {
 	case c.ID == "":
 		return refuse(http.StatusBadRequest, "client_id: is required")
+	case commas != nil:
+		return refuse(http.StatusBadRequest, "%w", commas)
 	case len(c.GrantTypes) == 0:
 		return refuse(http.StatusBadRequest, "grant_types: at least one is required")
 	case slices.Contains(c.Audience, ""):
@@ -119,6 +124,20 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 		return refuse(http.StatusBadRequest, "secrets: must not be given; the server makes the secret")
 	case c.IssuedAt != 0 || c.Configured:
 		return refuse(http.StatusBadRequest, "client_id_issued_at and configured must not be given")
+	}
+	return nil
+}
+
+// checkCommas refuses lists that are written with commas.
+func checkCommas(c *tokenep.Client) error {
+	if err := adapt.CheckScope(c.Scope, scopeMember("scope")); err != nil {
+		return fmt.Errorf("scope: %w", err)
+	}
+	if err := adapt.CheckScope(c.DefaultScope, scopeMember("default_scope")); err != nil {
+		return fmt.Errorf("default_scope: %w", err)
+	}
+	if err := adapt.CheckAudience(c.Audience, member("audience")); err != nil {
+		return fmt.Errorf("audience: %w", err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package oauthadmin
 import (
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -53,9 +52,11 @@ exchange them for access tokens (RFC 8693).`, create, list, rotate, revoke)
 }
 
 func cmdAPITokenCreate(fl caddycmd.Flags) (int, error) {
-	asked := newAPIToken{
-		Name: fl.String("name"), Owner: fl.String("owner"), Service: fl.String("service"), Scope: strings.Fields(fl.String("scope")),
+	scope, err := scopeFlag(fl, "scope")
+	if err != nil {
+		return failed(err)
 	}
+	asked := newAPIToken{Name: fl.String("name"), Owner: fl.String("owner"), Service: fl.String("service"), Scope: scope}
 	if text := fl.String("expires-in"); text != "" {
 		life, err := caddy.ParseDuration(text)
 		if err != nil {
@@ -104,7 +105,7 @@ func cmdAPITokenList(fl caddycmd.Flags) (int, error) {
 	for i := range tokens {
 		t := &tokens[i]
 		rows = append(rows, []string{
-			t.ID, printText(t.Name), printText(t.Owner), printText(t.Service), strings.Join(t.Scope, ","),
+			t.ID, printText(t.Name), printText(t.Owner), printText(t.Service), printText(t.Scope.String()),
 			printTime(t.Expires), printTime(t.LastUsed), apiTokenState(t, time.Now()),
 		})
 	}

@@ -97,7 +97,7 @@ func cmdClientList(fl caddycmd.Flags) (int, error) {
 			auth = "secret"
 		}
 		rows = append(rows, []string{
-			printText(c.ID), printText(c.Name), auth, shortGrants(c.GrantTypes), strings.Join(c.Scope, ","), strings.Join(c.Audience, ","), created,
+			printText(c.ID), printText(c.Name), auth, printText(shortGrants(c.GrantTypes)), printText(c.Scope.String()), printText(strings.Join(c.Audience, " ")), created,
 		})
 	}
 	printTable(rows)
@@ -118,7 +118,7 @@ func shortGrants(types []string) string {
 	for i, grantType := range types {
 		short[i] = tokenep.GrantName(grantType)
 	}
-	return strings.Join(short, ",")
+	return strings.Join(short, " ")
 }
 
 // printSecret writes a new secret, and nothing else, to standard output; or with --json the whole

@@ -31,12 +31,19 @@ audience and scope passes.`
 }
 
 func cmdInspect(fl caddycmd.Flags) (int, error) {
+	scope, err := scopeFlag(fl, "scope")
+	if err != nil {
+		return failed(err)
+	}
+	audience, err := audienceFlag(fl, "audience")
+	if err != nil {
+		return failed(err)
+	}
 	token, err := readSecret("the access token")
 	if err != nil {
 		return failed(err)
 	}
-	asked := inspection{Token: strings.TrimSpace(token), Scope: strings.Fields(fl.String("scope"))}
-	asked.Audience, _ = fl.GetStringArray("audience")
+	asked := inspection{Token: strings.TrimSpace(token), Scope: scope, Audience: audience}
 	var raw json.RawMessage
 	if err := callAdmin(fl, http.MethodPost, []string{"inspect"}, nil, asked, &raw); err != nil {
 		return failed(err)

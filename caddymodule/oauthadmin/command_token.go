@@ -44,17 +44,15 @@ neither the metadata nor the admin API is needed.`
 
 func cmdToken(fl caddycmd.Flags) (int, error) {
 	ctx := context.Background()
+	form, err := askedOf(fl)
+	if err != nil {
+		return failed(err)
+	}
 	endpoint, tokenType, err := findTokenEndpoint(ctx, fl)
 	if err != nil {
 		return failed(err)
 	}
-	request := tokenRequest{endpoint: endpoint, form: url.Values{}}
-	if scope := fl.String("scope"); scope != "" {
-		request.form.Set("scope", scope)
-	}
-	if audience, _ := fl.GetStringArray("audience"); len(audience) > 0 {
-		request.form["audience"] = audience
-	}
+	request := tokenRequest{endpoint: endpoint, form: form}
 	if fl.Bool("api-token") {
 		token, err := readSecret("the API token")
 		if err != nil {
@@ -84,6 +82,23 @@ func cmdToken(fl caddycmd.Flags) (int, error) {
 	}
 	printLine(token)
 	return caddy.ExitCodeSuccess, nil
+}
+
+// askedOf returns the parameters that say what the token is to be for.
+func askedOf(fl caddycmd.Flags) (url.Values, error) {
+	form := url.Values{}
+	scope, err := scopeFlag(fl, "scope")
+	if err != nil {
+		return nil, err
+	}
+	if len(scope) > 0 {
+		form.Set("scope", scope.String())
+	}
+	audience, err := audienceFlag(fl, "audience")
+	if len(audience) > 0 {
+		form["audience"] = audience
+	}
+	return form, err
 }
 
 // findTokenEndpoint returns the URL of the token endpoint, and the token type identifier of API

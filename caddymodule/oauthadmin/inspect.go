@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -51,6 +52,12 @@ func inspectToken(r *request) (any, error) {
 	}
 	if in.Token == "" {
 		return nil, refuse(http.StatusBadRequest, "token: is required")
+	}
+	if err := adapt.CheckScope(in.Scope, member("scope")); err != nil {
+		return nil, refuse(http.StatusBadRequest, "scope: %w", err)
+	}
+	if err := adapt.CheckAudience(in.Audience, member("audience")); err != nil {
+		return nil, refuse(http.StatusBadRequest, "audience: %w", err)
 	}
 	trusted := r.server.Server().Trusted()
 	trusted.Audience, trusted.InsecureAnyAudience = in.Audience, len(in.Audience) == 0

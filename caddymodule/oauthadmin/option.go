@@ -3,6 +3,7 @@ package oauthadmin
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/pflag"
@@ -24,6 +25,42 @@ func addOptions(flags *pflag.FlagSet, v any) {
 	}
 }
 
+// scopeFlag returns the scope-tokens of a flag, which spaces separate.
+func scopeFlag(fl caddycmd.Flags, name string) (verify.Scope, error) {
+	tokens := strings.Fields(fl.String(name))
+	err := adapt.CheckScope(tokens, func(tokens []string) string { return fmt.Sprintf("--%s %q", name, strings.Join(tokens, " ")) })
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", name, err)
+	}
+	scope, err := verify.ParseScope(strings.Join(tokens, " "))
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", name, err)
+	}
+	return scope, nil
+}
+
+// audienceFlag returns the audiences of a flag that is repeated for each.
+func audienceFlag(fl caddycmd.Flags, name string) ([]string, error) {
+	audience, err := fl.GetStringArray(name)
+	if err == nil {
+		err = adapt.CheckAudience(audience, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", name, err)
+	}
+	return audience, nil
+}
+
+// member is how a list is in the JSON of the admin API.
+func member(name string) adapt.Written {
+	return func(names []string) string { return fmt.Sprintf(`"%s": ["%s"]`, name, strings.Join(names, `", "`)) }
+}
+
+// scopeMember is how a scope is there: as one string.
+func scopeMember(name string) adapt.Written {
+	return func(tokens []string) string { return fmt.Sprintf("%q: %q", name, strings.Join(tokens, " ")) }
+}
+
 // readOptions sets the options of the structure whose flags are given.
 func readOptions(fl caddycmd.Flags, v any) (err error) {
 	for _, o := range adapt.Options(v) {
@@ -32,18 +69,24 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 		}
 		switch into := o.Into.(type) {
 		case *[]string:
-			*into, err = fl.GetStringArray(o.Flag)
+			if o.Name == "audience" {
+				*into, err = audienceFlag(fl, o.Flag)
+			} else {
+				*into, err = fl.GetStringArray(o.Flag)
+			}
 		case *string:
 			*into = fl.String(o.Flag)
 		case *verify.Scope:
-			*into, err = verify.ParseScope(fl.String(o.Flag))
+			*into, err = scopeFlag(fl, o.Flag)
 		case *tokenep.Duration:
-			*into, err = tokenep.ParseDuration(fl.String(o.Flag))
+			if *into, err = tokenep.ParseDuration(fl.String(o.Flag)); err != nil {
+				err = fmt.Errorf("--%s: %w", o.Flag, err)
+			}
 		default:
 			panic("oauthadmin: no flag sets a field of type " + reflect.TypeOf(o.Into).Elem().String())
 		}
 		if err != nil {
-			return fmt.Errorf("--%s: %w", o.Flag, err)
+			return err
 		}
 	}
 	return nil

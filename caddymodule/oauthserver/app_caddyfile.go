@@ -86,7 +86,7 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "rate_limit":
 			return s.parseRateLimit(d)
 		case "audience":
-			return adapt.Some(d, &s.Audience, server.CheckAudience)
+			return adapt.Audience(d, &s.Audience, server.CheckAudience)
 		case "cors_origins":
 			return s.parseOrigins(d)
 		case "client":

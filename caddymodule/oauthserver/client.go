@@ -36,7 +36,7 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	if err := checkLiterals(c); err != nil {
 		return client, err
 	}
-	if client.Audience, err = adapt.ResolveAll("audience", c.Audience); err != nil {
+	if client.Audience, err = adapt.ResolveAudience(c.Audience); err != nil {
 		return client, err
 	}
 	client.Secrets = slices.Clone(c.Secrets)
@@ -48,7 +48,8 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	return client, nil
 }
 
-// checkLiterals refuses placeholders where nobody would resolve them.
+// checkLiterals refuses placeholders where nobody would resolve them, and commas between
+// scope-tokens.
 func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
@@ -58,7 +59,10 @@ func checkLiterals(c *tokenep.Client) error {
 			return err
 		}
 	}
-	return nil
+	if err := adapt.CheckScope(c.Scope, adapt.Line("scope")); err != nil {
+		return err
+	}
+	return adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope"))
 }
 
 // checkClient holds a configured client to more than one that is registered at run time: what can

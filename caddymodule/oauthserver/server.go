@@ -127,7 +127,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if config.Issuer, err = adapt.Resolve("issuer", s.Issuer, server.CheckIssuer); err != nil {
 		return err
 	}
-	if config.Audience, err = adapt.ResolveAll("audience", s.Audience); err != nil {
+	if config.Audience, err = adapt.ResolveAudience(s.Audience); err != nil {
 		return err
 	}
 	if err := checkOrigins(s.CORSOrigins); err != nil {

@@ -65,7 +65,7 @@ func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
 	case "issuer":
 		return h.parseIssuer(d)
 	case "audience":
-		return adapt.Some(d, &h.Audience)
+		return adapt.Audience(d, &h.Audience)
 	case "scope":
 		return adapt.Some(d, &h.Scope)
 	case "any_scope":
@@ -181,7 +181,7 @@ func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error
 	case "jwks_file":
 		return adapt.One(d, &t.JWKSFile)
 	case "audience":
-		return adapt.Some(d, &t.Audience)
+		return adapt.Audience(d, &t.Audience)
 	case "algorithms":
 		return adapt.Some(d, &t.Algorithms)
 	case "types":

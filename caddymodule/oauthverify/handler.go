@@ -152,7 +152,7 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	if err != nil {
 		return nil, err
 	}
-	if err := adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)); err != nil {
+	if err := h.checkScope(); err != nil {
 		return nil, err
 	}
 	guard := &verify.Guard{
@@ -167,6 +167,17 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 }
 
 func checkRealm(realm string) error {
+// checkScope refuses what is no list of scope-tokens, but could pass for one.
+func (h *Handler) checkScope() error {
+	if err := adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)); err != nil {
+		return err
+	}
+	if err := adapt.CheckScope(h.Scope, adapt.Line("scope")); err != nil {
+		return err
+	}
+	return adapt.CheckScope(h.AnyScope, adapt.Line("any_scope"))
+}
+
 	return (&verify.Guard{Verifier: new(verify.Verifier), Realm: realm}).Validate()
 }
 

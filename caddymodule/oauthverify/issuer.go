@@ -75,7 +75,7 @@ type TrustedIssuer struct {
 // trusted returns the issuers that the handler trusts. If the server of this process is one of
 // them, it sets h.server.
 func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
-	audience, err := adapt.ResolveAll("audience", h.Audience)
+	audience, err := adapt.ResolveAudience(h.Audience)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string
 	}
 	if len(t.Audience) > 0 {
 		issuer.InsecureAnyAudience = false
-		if issuer.Audience, err = adapt.ResolveAll("audience", t.Audience); err != nil {
+		if issuer.Audience, err = adapt.ResolveAudience(t.Audience); err != nil {
 			return issuer, err
 		}
 	}

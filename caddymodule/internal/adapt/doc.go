@@ -2,6 +2,7 @@
 // those of the libraries.
 //
 //	block.go        reads the block of a directive, line by line
+//	list.go         tells lists with commas from names with one
 //	option.go       sets the fields of a structure of the library, by their tags
 //	placeholder.go  resolves placeholders, and tells values with and without them apart
 //	request.go      says which client sent a request

@@ -59,6 +59,9 @@ func (o Option) read(d *caddyfile.Dispenser) error {
 	case *string:
 		return One(d, into)
 	case *[]string:
+		if o.Name == "audience" {
+			return Audience(d, into)
+		}
 		return Some(d, into)
 	case *verify.Scope:
 		var tokens []string

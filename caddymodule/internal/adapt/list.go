@@ -1,0 +1,83 @@
+package adapt
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Written shows how a list of names is written, so that an error can say what would be right.
+type Written func(names []string) string
+
+// Line is how a list is written in a Caddyfile: after its option, with spaces.
+func Line(option string) Written {
+	return func(names []string) string { return option + " " + strings.Join(names, " ") }
+}
+
+// CheckScope refuses a comma in a scope-token. RFC 6749 §3.3 allows it, and so do requests and
+// tokens; but who writes a,b in a configuration or behind a flag means two, and would get one that
+// no token has.
+func CheckScope(tokens []string, right Written) error {
+	return refuseCommas(tokens, "scope-tokens", right, func(token string) bool { return strings.Contains(token, ",") })
+}
+
+// CheckAudience refuses several audiences with commas between them. A single one may have a comma,
+// if it is a URI.
+func CheckAudience(audience []string, right Written) error {
+	return refuseCommas(audience, "audiences", right, isList)
+}
+
+// isList reports whether a value is several audiences. A comma may be in the path or the query of a
+// URI, and in a URN (RFC 3986 §2.2, §3.3). It is in no name of a host, and what is behind it is
+// another URI if it begins like one.
+func isList(value string) bool {
+	parts := strings.Split(value, ",")
+	if len(parts) == 1 {
+		return false
+	}
+	scheme, _, absolute := strings.Cut(parts[0], ":")
+	u, err := url.Parse(value)
+	return !absolute || parts[len(parts)-1] == "" || err != nil || strings.Contains(u.Host, ",") ||
+		slices.ContainsFunc(parts[1:], func(part string) bool {
+			return strings.Contains(part, "://") || strings.HasPrefix(strings.TrimSpace(part), scheme+":")
+		})
+}
+
+func refuseCommas(values []string, what string, right Written, isList func(string) bool) error {
+	i := slices.IndexFunc(values, isList)
+	if i < 0 {
+		return nil
+	}
+	var names []string
+	for _, value := range values {
+		parts := []string{value}
+		if isList(value) {
+			parts = strings.Split(value, ",")
+		}
+		for _, part := range parts {
+			if part = strings.TrimSpace(part); part != "" {
+				names = append(names, part)
+			}
+		}
+	}
+	return fmt.Errorf("%.200q: a comma does not separate %s; write %.400s", values[i], what, right(names))
+}
+
+// Audience reads an option whose arguments are audiences, and runs the checks on the literals among
+// them.
+func Audience(d *caddyfile.Dispenser, into *[]string, checks ...func([]string) error) error {
+	option := d.Val()
+	return Some(d, into, append(checks, func(audience []string) error { return CheckAudience(audience, Line(option)) })...)
+}
+
+// ResolveAudience is ResolveAll for an option whose values are audiences.
+func ResolveAudience(values []string) ([]string, error) {
+	resolved, err := ResolveAll("audience", values)
+	if err != nil {
+		return nil, err
+	}
+	return resolved, CheckAudience(resolved, Line("audience"))
+}
