@@ -38,8 +38,8 @@ const (
 func (c Code) Error() string { return string(c) }
 
 // Describe returns an Error of this code. Developers of clients read the description. It must be a
-// constant of the source, within the characters of RFC 6749 §5.2: ASCII without quote and
-// backslash.
+// constant of the source, with no more added than names of the configuration, within the characters
+// of RFC 6749 §5.2: ASCII without quote and backslash.
 func (c Code) Describe(description string) *Error {
 	return &Error{Code: c, Description: description, Status: c.status()}
 }
@@ -67,14 +67,14 @@ type Error struct {
 	Cause       error         // for the log alone
 }
 
-// Error returns the text for the log: code, description and cause.
+// Error returns the text for the log, in one line: code, description and cause.
 func (e *Error) Error() string {
 	s := string(e.Code)
 	if e.Description != "" {
 		s += ": " + e.Description
 	}
 	if e.Cause != nil {
-		s += ": " + e.Cause.Error()
+		s += ": " + verify.OneLine(e.Cause.Error())
 	}
 	return s
 }

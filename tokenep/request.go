@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -223,8 +224,10 @@ func parseJSON(body []byte) (map[string][]string, error) {
 }
 
 func readObject(d *json.Decoder) (map[string][]string, error) {
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.Join(errJSON, err)
+	if t, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errJSON, err)
+	} else if t != json.Delim('{') {
+		return nil, errJSON
 	}
 	form := map[string][]string{}
 	for d.More() {
@@ -244,8 +247,10 @@ func readObject(d *json.Decoder) (map[string][]string, error) {
 	if _, err := d.Token(); err != nil {
 		return nil, err
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.Join(errJSON, err)
+	if _, err := d.Token(); err == nil {
+		return nil, errJSON
+	} else if !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: %w", errJSON, err)
 	}
 	return form, nil
 }

@@ -288,15 +288,22 @@ func (s *verification) checkAudience() *Error {
 		return nil
 	}
 	if claim := s.issuer.AudienceClaim; claim != "" && claim != "aud" {
-		if name, ok := s.token.Claims[claim].(string); ok && slices.Contains(s.issuer.Audience, name) {
-			return nil
+		if name, ok := s.token.Claims[claim].(string); ok {
+			return s.requireAudience(claim, name)
 		}
-		return invalid("the token is for another audience", nil)
+		return s.requireAudience(claim)
 	}
-	if slices.ContainsFunc(s.token.Audience, func(name string) bool { return slices.Contains(s.issuer.Audience, name) }) {
+	return s.requireAudience("aud", s.token.Audience...)
+}
+
+// requireAudience compares byte by byte (RFC 7519 §2). The refusal tells the log what the token is
+// for: mostly it is a slash or a port too many, on one of the two sides.
+func (s *verification) requireAudience(claim string, names ...string) *Error {
+	if slices.ContainsFunc(names, func(name string) bool { return slices.Contains(s.issuer.Audience, name) }) {
 		return nil
 	}
-	return invalid("the token is for another audience", nil)
+	return invalid("the token is for another audience",
+		fmt.Errorf("%s is %s, expected %s", claim, quoteSome(names), quoteSome(s.issuer.Audience)))
 }
 
 // checkConfirmation: a token with cnf is bound to a key of its holder (RFC 7800 §3.1, RFC 8705

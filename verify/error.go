@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ type Error struct {
 
 	RetryAfter time.Duration // with 503
 	Cause      error         // for the log
-	Token      *Token        // for the log: the verified token, if it was not enough
+	Token      *Token        // for the log: the token, if its issuer has signed it
 
 	// Foreign says that the token is none of a trusted issuer: it is no JWT, or has another iss. It
 	// may be good elsewhere.
@@ -45,13 +46,43 @@ func (e *Error) Error() string {
 	if text == "" {
 		text = strings.ToLower(http.StatusText(e.Status))
 	}
-	if e.Description != "" {
-		text += ": " + e.Description
-	}
-	if e.Cause != nil {
-		text += ": " + e.Cause.Error()
+	if reason := e.Reason(); reason != "" {
+		text += ": " + reason
 	}
 	return text
+}
+
+// Reason returns the description and the cause, in one line. It is for the log, and for people who
+// may see the token.
+func (e *Error) Reason() string {
+	switch {
+	case e.Cause == nil:
+		return e.Description
+	case e.Description == "":
+		return OneLine(e.Cause.Error())
+	}
+	return e.Description + ": " + OneLine(e.Cause.Error())
+}
+
+// OneLine returns a text for a line of a log: several errors in one, and those of a database, have
+// several lines.
+func OneLine(text string) string {
+	if !strings.ContainsAny(text, "\r\n") {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		line = strings.TrimSpace(line)
+		switch said := b.String(); {
+		case line == "" || said == "":
+		case strings.HasSuffix(said, ":"):
+			b.WriteByte(' ')
+		default:
+			b.WriteString("; ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 func (e *Error) Unwrap() error { return e.Cause }
@@ -72,4 +103,21 @@ func unavailable(cause error) *Error {
 func foreign(e *Error) *Error {
 	e.Foreign = true
 	return e
+}
+
+// quoteSome returns names for a line of the log: quoted, since a token may say anything, and no
+// more than fits into one.
+func quoteSome(names []string) string {
+	const most = 4
+	var quoted []string
+	for _, name := range names[:min(most, len(names))] {
+		quoted = append(quoted, fmt.Sprintf("%.100q", name))
+	}
+	switch {
+	case len(names) == 0:
+		return "absent"
+	case len(names) > most:
+		quoted = append(quoted, fmt.Sprintf("%d more", len(names)-most))
+	}
+	return strings.Join(quoted, ", ")
 }

@@ -79,4 +79,15 @@ func TestErrorText(t *testing.T) {
 	if got := (&verify.Error{Status: 503}).Error(); got != "service unavailable" {
 		t.Error(got)
 	}
+	for text, want := range map[string]string{
+		"one":                                  "one",
+		"one\ntwo":                             "one; two",
+		"failed:\n\ta: refused\r\n\tb: late\n": "failed: a: refused; b: late",
+		"\n":                                   "",
+	} {
+		err := verify.Error{Status: 503, Description: "later", Cause: errors.New(text)}
+		if got := err.Error(); got != "service unavailable: later: "+want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
 }

@@ -137,8 +137,10 @@ func (g *Guard) protect() error {
 		if c.Claim == "" {
 			return fmt.Errorf("the header %s has no claim", c.Header)
 		}
-		if err := errors.Join(g.names.add(c.Header), taken.add(c.Header)); err != nil {
-			return err
+		for _, names := range []*protected{&g.names, &taken} {
+			if err := names.add(c.Header); err != nil {
+				return err
+			}
 		}
 		g.claims = append(g.claims, HeaderClaim{Header: http.CanonicalHeaderKey(c.Header), Claim: c.Claim})
 	}

@@ -144,10 +144,12 @@ func (i *TrustedIssuer) terms(profile Profile) (terms, error) {
 	if i.RefuseClaims != nil {
 		refused = i.RefuseClaims
 	}
-	var err, errRequired error
-	t.refused, err = parsePatterns(refused)
-	t.required, errRequired = parsePatterns(i.RequireClaims)
-	return t, errors.Join(err, errRequired)
+	var err error
+	if t.refused, err = parsePatterns(refused); err != nil {
+		return t, err
+	}
+	t.required, err = parsePatterns(i.RequireClaims)
+	return t, err
 }
 
 // refuses returns the first of the refused claims that token has, or nil. A null is as good as

@@ -178,13 +178,17 @@ func (i *TrustedIssuer) normalize() error {
 func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
 	s := v.verification(ctx, p)
 	s.recall()
+	signed := false
 	for i := range checks {
-		if s.cached(checks[i].cached) {
-			continue
+		if !s.cached(checks[i].cached) {
+			if err := checks[i].run(&s); err != nil {
+				if signed {
+					err.Token = s.issuer.reading(s.token)
+				}
+				return nil, err
+			}
 		}
-		if err := checks[i].run(&s); err != nil {
-			return nil, err
-		}
+		signed = signed || checks[i].cached == proven
 	}
 	s.remember()
 	return s.issuer.reading(s.token), nil

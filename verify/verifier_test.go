@@ -114,6 +114,55 @@ func TestKeySetReturnsNonsense(t *testing.T) {
 	}
 }
 
+// The log can name whose token was refused once its signature is good, and not before. What the
+// token says of its audience is quoted, and there is an end to it.
+func TestRefusalsOfSignedTokensNameThem(t *testing.T) {
+	clock := newClock()
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = clock.Now
+	v := newVerifier(t, issuer, func(c *verify.Config) {
+		c.Cache = verify.NewCache(10, clock.Now)
+		c.Issuers[0].Audience = []string{testAPI, "b"}
+	})
+	azp := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].AudienceClaim = "azp" })
+	const wrong = "the token is for another audience: "
+	long := strings.Repeat("x", 8<<9)
+	for _, test := range []struct {
+		name, raw string
+		verifier  *verify.Verifier
+		named     bool
+		reason    string
+	}{
+		{"another audience", issuer.Sign(verifytest.Claims{"aud": testAPI + "/"}), v, true, wrong + `aud is "` + testAPI + `/", expected "` + testAPI + `", "b"`},
+		{"many", issuer.Sign(verifytest.Claims{"aud": []string{"1", "2", "3", "4", "5", "6"}}), v, true,
+			wrong + `aud is "1", "2", "3", "4", 2 more, expected "` + testAPI + `", "b"`},
+		{"a long one", issuer.Sign(verifytest.Claims{"aud": long}), v, true, wrong + `aud is "` + long[:100] + `", expected "` + testAPI + `", "b"`},
+		{"control characters", issuer.Sign(verifytest.Claims{"aud": "a\r\nb\x1b[2J\u202e\""}), v, true,
+			wrong + `aud is "a\r\nb\x1b[2J\u202e\"", expected "` + testAPI + `", "b"`},
+		{"another claim", issuer.Sign(verifytest.Claims{"azp": "x"}), azp, true, wrong + `azp is "x", expected "` + testAPI + `"`},
+		{"no such claim", issuer.Sign(nil), azp, true, wrong + `azp is absent, expected "` + testAPI + `"`},
+		{"expired", issuer.Sign(verifytest.Claims{"iat": 1_700_000_000, "exp": 1_700_000_100}), v, true, "the token has expired"},
+		{"forged", issuer.Sign(verifytest.Claims{"aud": "x"}, verifytest.SignedBy(verifytest.New(testIssuer, testAPI))), v, false, "the signature of the token is not good"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := test.verifier.Verify(t.Context(), verify.Presentation{Token: test.raw})
+			var refused *verify.Error
+			if !errors.As(err, &refused) {
+				t.Fatal(err)
+			}
+			if reason := refused.Reason(); reason != test.reason && !(test.name == "forged" && strings.HasPrefix(reason, test.reason)) {
+				t.Errorf("reason %s\nwant   %s", reason, test.reason)
+			}
+			if named := refused.Token != nil && refused.Token.ClientID != "" && refused.Token.Subject != ""; named != test.named {
+				t.Errorf("the token is named: %t, want %t", named, test.named)
+			}
+			if description := refused.Description; strings.Contains(description, "aud is") {
+				t.Errorf("the client is told %s", description)
+			}
+		})
+	}
+}
+
 // Inspect reports every failed check, in order, and does not cache.
 func TestInspect(t *testing.T) {
 	clock := newClock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 const (
@@ -79,7 +80,7 @@ func (b *backup) send(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Length", strconv.FormatInt(copied.Size, 10))
 	size, err := io.Copy(patient{w, http.NewResponseController(w)}, copied)
 	if err != nil {
-		config.Logger.LogAttrs(ctx, slog.LevelError, "backup not completed", slog.Int64("bytes", size), slog.String("reason", err.Error()))
+		config.Logger.LogAttrs(ctx, slog.LevelError, "backup not completed", slog.Int64("bytes", size), slog.String("reason", verify.OneLine(err.Error())))
 		return nil // the status is sent; the reader sees that the length is not reached
 	}
 	config.Logger.LogAttrs(ctx, slog.LevelInfo, "backup sent", slog.Int64("bytes", size))

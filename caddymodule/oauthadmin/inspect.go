@@ -93,10 +93,7 @@ func showCheck(c verify.Check) inspectedCheck {
 	case c.Err != nil:
 		shown.Result, shown.Reason = checkFail, c.Err.Error()
 		if refused, ok := errors.AsType[*verify.Error](c.Err); ok && refused.Description != "" {
-			shown.Reason = refused.Description
-			if refused.Cause != nil {
-				shown.Reason += ": " + refused.Cause.Error()
-			}
+			shown.Reason = refused.Reason()
 		}
 	}
 	return shown

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func basicCredentials(r *tokenep.Request) (encoded string, ok bool) {
 func parseBasic(encoded string) ([]tokenep.Reading, error) {
 	bytes, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, errors.Join(errBasic, err)
+		return nil, fmt.Errorf("%w: %w", errBasic, err)
 	}
 	raw := string(bytes)
 	id, secret, ok := strings.Cut(raw, ":")

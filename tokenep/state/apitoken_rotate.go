@@ -75,7 +75,9 @@ func (s APITokens) replace(ctx context.Context, id string, made APIToken) error 
 		err = ErrRevokedAPIToken // by somebody else, who meant its successor too
 	}
 	if errors.Is(err, ErrRevokedAPIToken) || errors.Is(err, ErrRotating) {
-		return errors.Join(err, s.Revoke(ctx, made.ID))
+		if late := s.Revoke(ctx, made.ID); late != nil {
+			return fmt.Errorf("%w; and the new one is not revoked: %w", err, late)
+		}
 	}
 	return err
 }
