@@ -74,8 +74,10 @@ type Client struct {
 	// The scope that it gets when it asks for none. Default: all of scope.
 	DefaultScope verify.Scope `json:"default_scope,omitempty" option:"default_scope" usage:"What it gets when it asks for no scope (default: all)"`
 
-	// The resources that its tokens may be for (RFC 8707), which is their aud; all of them when it
-	// asks for none. Default: the server's audience.
+	// The resources that its tokens may be for (RFC 8707), which is their aud as it is written
+	// here; all of them when it asks for none. It may ask for a resource with its host in other
+	// letters, with the default port, or with a slash for an empty path. Default: the server's
+	// audience.
 	Audience []string `json:"audience,omitempty" option:"audience" usage:"Resource that its tokens may be for (repeatable; default: the audience of the server)"`
 
 	// The life of its access tokens. Default: the server's.

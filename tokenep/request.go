@@ -31,6 +31,8 @@ type Request struct {
 
 	Scope    verify.Scope // the scope asked for; nil when none was
 	Audience []string     // audience and resource values (RFC 8693 §2.1, RFC 8707 §2), each once
+
+	resources []string // those of Audience that are resources
 }
 
 // Dialect is how one path of an endpoint differs from the RFCs, for the sake of clients that were
@@ -288,7 +290,8 @@ func (r *Request) readTarget() error {
 			return InvalidTarget.Describe("a resource must be an absolute URI without a fragment")
 		}
 	}
-	for _, target := range slices.Concat(r.Form.values["audience"], r.Form.values["resource"]) {
+	r.resources = r.Form.values["resource"]
+	for _, target := range slices.Concat(r.Form.values["audience"], r.resources) {
 		if target != "" && !slices.Contains(r.Audience, target) {
 			r.Audience = append(r.Audience, target)
 		}

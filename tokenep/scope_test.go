@@ -111,6 +111,52 @@ func TestScopeTarget(t *testing.T) {
 	}
 }
 
+// RFC 3986 §6.2.3: a resource may be written in several ways, and the token has that of the
+// client's registration. Everything else is compared byte by byte.
+func TestScopeResourceForms(t *testing.T) {
+	web := tokeneptest.NewClient("web", cc)
+	web.Audience = []string{"https://api.example", "https://API.example:8443/v1?a=%7E", "http://u:P@legacy.example/", "urn:example:Orders", "https://two.example", "https://two.example/"}
+	f := tokeneptest.New(t, tokeneptest.WithClients(web))
+	for _, row := range []struct{ asked, want string }{
+		{"https://api.example", "https://api.example"},
+		{"https://api.example/", "https://api.example"},
+		{"https://api.example:443", "https://api.example"},
+		{"https://api.example:/", "https://api.example"},
+		{"HTTPS://API.EXAMPLE:443/", "https://api.example"},
+		{"https://api.example:8443/v1?a=%7E", "https://API.example:8443/v1?a=%7E"},
+		{"http://u:P@LEGACY.example:80", "http://u:P@legacy.example/"},
+		{"https://two.example", "https://two.example"},
+		{"https://two.example/", "https://two.example/"},
+		{"https://two.example:443/", "https://two.example"},
+		{"http://api.example", ""},
+		{"https://api.example:80", ""},
+		{"https://api.example:8443", ""},
+		{"https://api.example//", ""},
+		{"https://api.example/v1", ""},
+		{"https://api.example?", ""},
+		{"https://u@api.example", ""},
+		{"https://api.example:8443/v1/?a=%7E", ""},
+		{"https://api.example:8443/V1?a=%7E", ""},
+		{"https://api.example:8443/v1?a=~", ""},
+		{"http://u:p@legacy.example/", ""},
+		{"urn:example:orders", ""},
+		{"https://api.example.", ""},
+	} {
+		r := post("grant_type", cc, "resource", row.asked).By("web")
+		if row.want == "" {
+			f.Run(t, []rule{refuses("8707 2: "+row.asked, r, 400, tokenep.InvalidTarget)})
+		} else if _, token := f.Granted(t, r); !slices.Equal(token.Audience, []string{row.want}) {
+			t.Errorf("%s: aud is %q, want %s", row.asked, token.Audience, row.want)
+		}
+	}
+	// Two ways to write one resource are one aud; an audience is a name and no URI (RFC 8693 §2.1).
+	_, token := f.Granted(t, post("grant_type", cc, "resource", "https://api.example/", "resource", "https://API.example").By("web"))
+	if !slices.Equal(token.Audience, []string{"https://api.example"}) {
+		t.Errorf("aud is %q", token.Audience)
+	}
+	f.Run(t, []rule{refuses("8693 2.1: another form", post("grant_type", cc, "audience", "https://api.example/").By("web"), 400, tokenep.InvalidTarget)})
+}
+
 // RFC 6749 §4.4.3, §5.1: the members of the answer. RFC 9068 §2: the header and the claims of the
 // token.
 func TestScopeResponse(t *testing.T) {

@@ -136,7 +136,8 @@ func (t *TokenEndpoint) permit(r *Request, g Grant) error {
 		return UnauthorizedClient.Describe("the client may not use this grant_type")
 	case !c.Scope.Includes(r.Scope):
 		return InvalidScope.Describe("the client may not ask for this scope")
-	case !includes(t.targets(c.Audience), r.Audience):
+	}
+	if _, ok := r.within(t.targets(c.Audience)); !ok {
 		return InvalidTarget.Describe("the client may not ask for this audience or resource")
 	}
 	return nil
@@ -203,10 +204,11 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 		c.Scope = r.Scope
 	}
 	if r.Audience != nil {
-		if !includes(c.Audience, r.Audience) {
+		targets, ok := r.within(c.Audience)
+		if !ok {
 			return nil, InvalidTarget.Describe("the grant does not reach this audience or resource")
 		}
-		c.Audience = r.Audience
+		c.Audience = targets
 	}
 	c.Expires = c.IssuedAt.Add(ttl)
 	if !a.NotAfter.IsZero() && a.NotAfter.Before(c.Expires) {
@@ -225,10 +227,6 @@ func (t *TokenEndpoint) targets(audience []string) []string {
 		return t.Audience
 	}
 	return audience
-}
-
-func includes(all, some []string) bool {
-	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
 }
 
 // common returns what is in both lists, in the order of the first.

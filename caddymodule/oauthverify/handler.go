@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -43,8 +44,8 @@ type Handler struct {
 	// Other issuers that are trusted.
 	Issuers []*TrustedIssuer `json:"issuers,omitempty"`
 
-	// The names of this resource, one of which must be in aud (RFC 9068 §4). Required unless each
-	// issuer has its own audience, or insecure_any_audience is set.
+	// The names of this resource, one of which must be in aud (RFC 9068 §4), byte for byte.
+	// Required unless each issuer has its own audience, or insecure_any_audience is set.
 	Audience []string `json:"audience,omitempty"`
 
 	// Accept tokens that were issued for other resources. Whoever receives such a token can use it
@@ -166,7 +167,6 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	return guard, guard.Validate()
 }
 
-func checkRealm(realm string) error {
 // checkScope refuses what is no list of scope-tokens, but could pass for one.
 func (h *Handler) checkScope() error {
 	if err := adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)); err != nil {
@@ -178,6 +178,7 @@ func (h *Handler) checkScope() error {
 	return adapt.CheckScope(h.AnyScope, adapt.Line("any_scope"))
 }
 
+func checkRealm(realm string) error {
 	return (&verify.Guard{Verifier: new(verify.Verifier), Realm: realm}).Validate()
 }
 
@@ -188,6 +189,26 @@ func (h *Handler) warn() {
 	}
 	if h.InsecureQueryToken {
 		h.logger.Warn("insecure_query_token: tokens in URLs get into logs and histories")
+	}
+}
+
+// warnOfForms logs an audience that means a resource of a client, but is written in another way:
+// aud is compared byte by byte (RFC 7519 §2), so that no such token of the client would pass.
+func (h *Handler) warnOfForms(audience []string) {
+	config := &h.server.Server().Config
+	for i := range config.Clients {
+		client := &config.Clients[i]
+		targets := client.Audience
+		if len(targets) == 0 {
+			targets = config.Audience
+		}
+		for _, target := range targets {
+			same := slices.IndexFunc(audience, func(a string) bool { return tokenep.SameResource(a, target) })
+			if same >= 0 && !slices.Contains(audience, target) {
+				h.logger.Warn("a client's audience is this one, but is written in another way, and its tokens are refused: write both alike",
+					"audience", audience[same], "client", client.ID, "its_audience", target)
+			}
+		}
 	}
 }
 

@@ -92,6 +92,7 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 		own.Audience, own.InsecureAnyAudience = audience, h.InsecureAnyAudience
 		issuers = append(issuers, own)
 		h.server, h.label = s, s.Name()
+		h.warnOfForms(audience)
 	}
 	for _, t := range h.Issuers {
 		if t == nil {
