@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -73,7 +74,7 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 	}
 	subjectType := r.SubjectTokenType()
 	if subjectType == "" {
-		return nil, tokenep.InvalidRequest.Describe("subject_token_type is missing")
+		return nil, tokenep.InvalidRequest.Describe("subject_token_type is missing; " + g.expected())
 	}
 	actorToken, actorType := r.Form.Get("actor_token"), r.Form.Get("actor_token_type")
 	if (actorToken == "") != (actorType == "") {
@@ -97,7 +98,7 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 
 // validate asks the kinds of token that have the identifier, until one knows the token.
 func (g TokenExchange) validate(ctx context.Context, r *tokenep.Request, tokenType, token string) (*tokenep.Authorization, error) {
-	var refusal error = tokenep.InvalidRequest.Describe("the server does not take tokens of this type")
+	var refusal error
 	for _, s := range g.Subjects {
 		if !slices.Contains(s.Types(), tokenType) {
 			continue
@@ -111,7 +112,25 @@ func (g TokenExchange) validate(ctx context.Context, r *tokenep.Request, tokenTy
 			break
 		}
 	}
+	if refusal == nil {
+		return nil, tokenep.InvalidRequest.Describe("the server does not take tokens of this type; " + g.expected())
+	}
 	return nil, refusal
+}
+
+// expected names the token type identifiers of all kinds, for a description: it is the same for
+// every request. One with a character that a description must not have (RFC 6749 §5.2) is left out.
+func (g TokenExchange) expected() string {
+	var types []string
+	for _, s := range g.Subjects {
+		for _, t := range s.Types() {
+			foreign := strings.ContainsFunc(t, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
+			if !foreign && !slices.Contains(types, t) {
+				types = append(types, t)
+			}
+		}
+	}
+	return "it must be one of " + strings.Join(types, ", ")
 }
 
 // badToken returns the refusal of a token: that of its kind, unless the dialect has another code.

@@ -88,12 +88,21 @@ func (t *APITokenRules) complete() error {
 	switch {
 	case slices.Contains(t.Types, grant.AccessTokenType), slices.Contains(t.Types, grant.JWTType):
 		return errors.New("API token types: access_token and jwt of RFC 8693 §3 must not be among them, since they mean access tokens; use a URN of your own")
+	case slices.ContainsFunc(t.Types, func(name string) bool { return !isTokenType(name) }):
+		return fmt.Errorf("API token types %q: each must be a URI in ASCII (RFC 8693 §3), such as %s", t.Types, APITokenType)
 	case !apiTokenPrefix.MatchString(t.Prefix):
 		return fmt.Errorf("API token prefix %q: it must be a lower-case letter and up to 15 lower-case letters and digits", t.Prefix)
 	case t.MaxPerUser < 0 || t.MaxPerUser > state.MaxOwned:
 		return fmt.Errorf("API tokens of one user: the maximum must be between 1 and %d; it is %d", state.MaxOwned, t.MaxPerUser)
 	}
 	return nil
+}
+
+// isTokenType reports whether clients can be told a token type identifier: it is an absolute URI
+// (RFC 8693 §3).
+func isTokenType(name string) bool {
+	u, err := url.Parse(name)
+	return err == nil && u.IsAbs() && !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' })
 }
 
 // FindGrant returns the grant_type of a grant among these types, by its grant_type or its short

@@ -42,6 +42,8 @@ func TestConfig(t *testing.T) {
 		{"a negative life", func(c *server.Config) { c.TokenTTL = -time.Hour }, "a second at least"},
 		{"more audiences than a verifier reads", func(c *server.Config) { c.Audience = slices.Repeat([]string{"a"}, 65) }, "audience"},
 		{"access tokens for API tokens", tokens(server.APITokenRules{Types: []string{apiToken, accessToken}}), "must not be among them"},
+		{"an API token type that is no URI", tokens(server.APITokenRules{Types: []string{"api_token"}}), "must be a URI"},
+		{"an API token type that no error can name", tokens(server.APITokenRules{Types: []string{"urn:example:ä"}}), "must be a URI"},
 		{"a client that cannot be", func(c *server.Config) { c.Clients = []tokenep.Client{{}} }, "must have an id"},
 		{"a client twice", func(c *server.Config) {
 			c.Clients = []tokenep.Client{{ID: "a", AuthMethod: "none"}, {ID: "a", AuthMethod: "none"}}
