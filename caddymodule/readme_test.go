@@ -2,7 +2,12 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -94,75 +98,83 @@ func TestReadmeGoIsAnExample(t *testing.T) {
 	}
 }
 
-// TestReadmeQuickStart runs the first block of shell as a newcomer does, on free ports and with a
-// home of its own.
-func TestReadmeQuickStart(t *testing.T) {
+// quickStart is the first block of shell in the README, on free ports and with a home and a folder
+// of its own.
+type quickStart struct {
+	dir   string
+	ports []string // of the proxy, the API and the admin API
+	block string
+}
+
+func newQuickStart(t *testing.T) *quickStart {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("it builds a Caddy")
 	}
-	t.Parallel()
-	for _, command := range []string{"bash", "curl"} {
-		if _, err := exec.LookPath(command); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
+	q := &quickStart{dir: t.TempDir()}
+	var changes []string
+	for _, port := range []string{"8080", "9080", "2020"} {
+		q.ports = append(q.ports, mustFreePort(t))
+		changes = append(changes, port, q.ports[len(q.ports)-1])
 	}
-	block, dir := readmeBlocks(t, "bash")[0], t.TempDir()
-	var want []string
-	for _, m := range regexp.MustCompile(`(?m) # (\d{3})$`).FindAllStringSubmatch(block, -1) {
-		want = append(want, m[1])
+	changes = append(changes, "quickstart/", filepath.Join(q.dir, "quickstart")+"/", "Caddyfile.example", filepath.Join(q.dir, "Caddyfile.example"))
+	own := strings.NewReplacer(changes...)
+	q.block = own.Replace(readmeBlocks(t, "bash")[0])
+	if strings.Contains(q.block, "#") {
+		t.Error("zsh takes no comments on its command line")
 	}
-	if promised := strings.Fields("200 401 200 403 401"); !slices.Equal(want, promised) {
-		t.Fatalf("the block promises %v; it is to show %v", want, promised)
-	}
-
-	example := filepath.Join(dir, "Caddyfile.example")
-	ports := strings.NewReplacer("8080", mustFreePort(t), "9080", mustFreePort(t))
-	block = ports.Replace(block)
-	for _, file := range []string{"Caddyfile.example", "caddy.log"} {
-		if !strings.Contains(block, file) {
-			t.Fatalf("the block has no %s", file)
-		}
-		block = strings.ReplaceAll(block, file, filepath.Join(dir, file))
-	}
-	if err := os.WriteFile(example, []byte(ports.Replace(repositoryFile(t, "Caddyfile.example"))), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(q.dir, "Caddyfile.example"), []byte(own.Replace(repositoryFile(t, "Caddyfile.example"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-
-	bash := exec.CommandContext(t.Context(), "bash", "-e", "-c", block)
-	bash.Dir, bash.Env = root, quickStartEnvironment(t, dir)
-	// On an interrupt it stops its Caddy.
-	bash.Cancel = func() error { return bash.Process.Signal(os.Interrupt) }
-	bash.WaitDelay = 10 * time.Second
-	var messages strings.Builder
-	bash.Stderr = &messages
-	out, err := bash.Output()
-	if err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "caddy.log"))
-		t.Fatalf("%v\n%s\n%s\n%s", err, out, &messages, log)
-	}
-	if got := regexp.MustCompile(`(?m)^\d{3}$`).FindAllString(string(out), -1); !slices.Equal(got, want) {
-		t.Errorf("it prints %v, and promises %v\n%s\n%s", got, want, out, &messages)
-	}
-	if !strings.Contains(string(out), "orders for client:billing, through billing") {
-		t.Errorf("the API does not tell who called\n%s", out)
-	}
+	t.Cleanup(q.stop)
+	return q
 }
 
-// quickStartEnvironment has directories and an admin address of its own, but shares the caches of
-// the go command. It has the tags of the tests, so that little has to be built.
-func quickStartEnvironment(t *testing.T, dir string) []string {
+// stop is for a Caddy that a test has left running.
+func (q *quickStart) stop() {
+	_ = exec.Command(filepath.Join(q.dir, "quickstart", "caddy"), "stop", "--address", "localhost:"+q.ports[2]).Run()
+}
+
+// run gives the shell lines to read as if they were pasted, and returns what they print. messages
+// waits for the end of all that was started, Caddy included, and returns the standard error of it.
+func (q *quickStart) run(t *testing.T, shell, lines string) (out string, messages func() string, err error) {
 	t.Helper()
-	flags := os.Getenv("GOFLAGS")
-	if !strings.Contains(flags, "-tags") {
-		flags += " -tags=nobadger,nomysql,nopgx"
+	if _, err := exec.LookPath(shell); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
 	}
-	inherited := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BILLING_SECRET=") })
-	environment := append(inherited,
-		"HOME="+dir, "XDG_DATA_HOME="+filepath.Join(dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
-		"CADDY_ADMIN=127.0.0.1:"+mustFreePort(t), "GOFLAGS="+strings.TrimSpace(flags))
+	stdout, err := os.CreateTemp(q.dir, "output") // a file: Caddy keeps it open
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stdout.Close() }()
+	stderr, theirs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(stderr)
+		said <- string(text)
+	}()
+	cmd := exec.CommandContext(t.Context(), shell)
+	cmd.Dir, cmd.Env, cmd.Stdin = root, q.environment(t), strings.NewReader(lines)
+	cmd.Stdout, cmd.Stderr = stdout, theirs
+	err = cmd.Run()
+	_ = theirs.Close()
+	text, _ := os.ReadFile(stdout.Name())
+	return string(text), func() string { return <-said }, err
+}
+
+// environment has a home of its own, but shares the caches of the go command.
+func (q *quickStart) environment(t *testing.T) []string {
+	t.Helper()
+	environment := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "BILLING_SECRET=") || strings.HasPrefix(v, "XDG_") || strings.HasPrefix(v, "CADDY_")
+	})
+	environment = append(environment, "HOME="+filepath.Join(q.dir, "home"))
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOTOOLCHAIN"} {
 		value, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {
@@ -171,6 +183,87 @@ func quickStartEnvironment(t *testing.T, dir string) []string {
 		environment = append(environment, name+"="+strings.TrimSpace(string(value)))
 	}
 	return environment
+}
+
+// TestReadmeQuickStart pastes the quick start into each shell as a newcomer does, one after the
+// other and again in the same folder. Each time the last line stops it.
+func TestReadmeQuickStart(t *testing.T) {
+	t.Parallel()
+	q := newQuickStart(t)
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		t.Run(shell, func(t *testing.T) {
+			out, messages, err := q.run(t, shell, q.block)
+			if err != nil {
+				q.stop()
+				t.Fatalf("%v\n%s\n%s", err, out, messages())
+			}
+			var want, got []string
+			for _, m := range regexp.MustCompile(`(?s)Expect (\d{3}):\n.*?status (\d{3})\n`).FindAllStringSubmatch(out, -1) {
+				want, got = append(want, m[1]), append(got, m[2])
+			}
+			if promised := strings.Fields("200 401 200 403 401"); !slices.Equal(want, promised) || !slices.Equal(got, want) {
+				t.Errorf("it promises %v and prints %v, want %v\n%s", want, got, promised, out)
+			}
+			if !strings.Contains(out, "orders for client:billing, through billing") || !strings.Contains(out, "orders for ada, through api_token:") {
+				t.Errorf("the API does not tell who called\n%s", out)
+			}
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if _, why, err := q.run(t, shell, lines[len(lines)-1]); err != nil {
+				q.stop()
+				t.Errorf("the last line does not stop it: %v\n%s", err, why())
+			}
+			messages() // until Caddy has ended
+		})
+	}
+	for _, folder := range []string{".config/caddy", ".local/share/caddy"} {
+		if _, err := os.Stat(filepath.Join(q.dir, "home", folder)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("it has touched %s, which another Caddy may use: %v", folder, err)
+		}
+	}
+}
+
+// TestReadmeQuickStartEndsAtATakenPort has another server at one of its ports. Another Caddy would
+// share the port (SO_REUSEPORT), so no error of the system can be relied on.
+func TestReadmeQuickStartEndsAtATakenPort(t *testing.T) {
+	t.Parallel()
+	q := newQuickStart(t)
+	refuses := func(says string) {
+		t.Helper()
+		out, messages, err := q.run(t, "bash", q.block)
+		if err == nil {
+			q.stop()
+		}
+		out += messages()
+		if err == nil || !strings.Contains(out, says) || strings.Contains(out, "A client gets a token") || strings.Contains(out, "goes on") {
+			t.Errorf("it goes on, or does not say %q: %v\n%s", says, err, out)
+		}
+	}
+	for _, port := range q.ports {
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Server", "another one")
+		}))
+		_ = other.Listener.Close()
+		other.Listener = listener
+		other.Start()
+		refuses("Server: another one")
+		other.Close()
+	}
+	// One that speaks no HTTP keeps Caddy from listening.
+	mute, err := net.Listen("tcp", "127.0.0.1:"+q.ports[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for conn, err := mute.Accept(); err == nil; conn, err = mute.Accept() {
+			_ = conn.Close()
+		}
+	}()
+	refuses("address already in use")
+	_ = mute.Close()
 }
 
 func mustFreePort(t *testing.T) string {
