@@ -39,39 +39,35 @@ var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no b
 // extract finds the one bearer token of a request; Token is "" if there is none.
 //
 // RFC 6750 §2: a client must not use more than one method in a request. The query parameter
-// access_token counts as one even where that method is off, because the upstream may read it.
+// access_token counts as one even where that method is off, because the upstream may read it, and a
+// form counts where forms are read.
 func (g *Guard) extract(r *http.Request) (Presentation, error) {
 	p := present(r)
 	var err error
 	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"]); err != nil {
 		return p, err
 	}
-	if r.URL.RawQuery != "" {
-		sent := findToken(r.URL.RawQuery)
-		switch {
-		case sent.count == 0:
-		case p.Token != "":
-			return p, errTwoPlaces
-		case g.InsecureQueryToken:
-			if p.Token, err = sent.token(); err != nil {
-				return p, err
-			}
-		}
+	query := findToken(r.URL.RawQuery)
+	if query.count > 0 && p.Token != "" {
+		return p, errTwoPlaces
 	}
 	if g.FormToken && carriesForm(r) {
-		sent, err := formToken(r)
+		form, err := formToken(r)
 		switch {
 		case err != nil:
 			return p, err
-		case sent.count == 0:
-		case p.Token != "":
+		case form.count == 0:
+		case query.count > 0 || p.Token != "":
 			return p, errTwoPlaces
 		default:
-			p.Token, err = sent.token()
+			p.Token, err = form.token()
 			return p, err
 		}
 	}
-	return p, nil
+	if query.count > 0 && g.InsecureQueryToken {
+		p.Token, err = query.token()
+	}
+	return p, err
 }
 
 // headerToken reads the values of the Authorization header, of which there must be at most one. It

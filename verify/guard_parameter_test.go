@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -186,26 +187,41 @@ func TestGuardFormToken(t *testing.T) {
 	}
 }
 
-// RFC 6750 §2: header, query and form at once, with all methods on.
-func TestGuardThreePlaces(t *testing.T) {
-	f := newFront(t, newIssuer(), &verify.Guard{FormToken: true, InsecureQueryToken: true})
-	for _, places := range []string{"hq", "hf", "qf", "hqf"} {
-		var request bytes.Buffer
-		request.WriteString("POST /")
-		if strings.Contains(places, "q") {
-			request.WriteString("?access_token=TOKEN")
-		}
-		request.WriteString(" HTTP/1.1\nHost: x\nContent-Type: application/x-www-form-urlencoded\n")
-		if strings.Contains(places, "h") {
-			request.WriteString("Authorization: Bearer TOKEN\n")
-		}
-		body := "a=b"
-		if strings.Contains(places, "f") {
-			body = "access_token=x"
-		}
-		fmt.Fprintf(&request, "Content-Length: %d\n\n%s", len(body), body)
-		if got := f.raw(t, request.String()); got.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: status %d", places, got.StatusCode)
+// RFC 6750 §2: a token in two places is refused, wherever the guard takes tokens from. The query is
+// one of the places even where it takes none from there; the form is not.
+func TestGuardTwoPlaces(t *testing.T) {
+	issuer := newIssuer()
+	for _, c := range []struct {
+		name    string
+		guard   *verify.Guard
+		refused string // combinations of header, query and form
+	}{
+		{"both on", &verify.Guard{FormToken: true, InsecureQueryToken: true}, "hq hf qf hqf"},
+		{"form on", &verify.Guard{FormToken: true}, "hq hf qf hqf"},
+		{"query on", &verify.Guard{InsecureQueryToken: true}, "hq hqf"},
+		{"both off", &verify.Guard{}, "hq hqf"},
+		{"optional, form on", &verify.Guard{FormToken: true, Optional: true}, "hq hf qf hqf"},
+	} {
+		f := newFront(t, issuer, c.guard)
+		for _, places := range []string{"hq", "hf", "qf", "hqf"} {
+			var request bytes.Buffer
+			request.WriteString("POST /")
+			if strings.Contains(places, "q") {
+				request.WriteString("?access_token=TOKEN")
+			}
+			request.WriteString(" HTTP/1.1\nHost: x\nContent-Type: application/x-www-form-urlencoded\n")
+			if strings.Contains(places, "h") {
+				request.WriteString("Authorization: Bearer TOKEN\n")
+			}
+			body := "a=b"
+			if strings.Contains(places, "f") {
+				body = "access_token=" + issuer.Sign(nil)
+			}
+			fmt.Fprintf(&request, "Content-Length: %d\n\n%s", len(body), body)
+			want := slices.Contains(strings.Fields(c.refused), places)
+			if got := f.raw(t, request.String()); (got.StatusCode == http.StatusBadRequest) != want {
+				t.Errorf("%s, %s: status %d", c.name, places, got.StatusCode)
+			}
 		}
 	}
 }
