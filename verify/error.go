@@ -27,8 +27,8 @@ type Error struct {
 	// 403 where they are nil: one for each scheme by which it takes tokens.
 	Challenges []Challenge
 
-	// Option is for the log: which options of the [TrustedIssuer] would have let the token in, in
-	// the words of a Caddyfile. Empty if none would.
+	// Option is for the log: which options of the [TrustedIssuer] or the [Guard] would have let the
+	// request in, in the words of a Caddyfile. Empty if none would.
 	Option string
 
 	RetryAfter time.Duration // with 503

@@ -53,6 +53,11 @@ type Guard struct {
 	// private; see [Guard.Private].
 	InsecureQueryToken bool
 
+	// InsecureAnyPath admits paths that an upstream could take for others: those with a dot
+	// segment, a backslash or a NUL, in whatever disguise. Which route a request met says nothing
+	// about what such an upstream serves.
+	InsecureAnyPath bool
+
 	// Headers passes claims on as request headers. The client cannot send these headers itself; see
 	// [HeaderClaim].
 	Headers []HeaderClaim
@@ -157,6 +162,9 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		return nil, &Error{Status: http.StatusInternalServerError, Cause: err}
 	}
 	g.names.strip(r)
+	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
+		return nil, g.refuse(r, errPath)
+	}
 	if g.Preflight && isPreflight(r) {
 		overrides.stripFields(r.Header, "")
 		g.hideToken(r)

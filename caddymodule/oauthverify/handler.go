@@ -87,6 +87,11 @@ type Handler struct {
 	// histories (RFC 9700 §4.3.2). Default: false.
 	InsecureQueryToken bool `json:"insecure_query_token,omitempty"`
 
+	// Pass on paths that an upstream could take for others: those with a dot segment, a backslash
+	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e. With them, a route that is
+	// open to all can lead to what another one protects. Default: false, they are refused with 400.
+	InsecureAnyPath bool `json:"insecure_any_path,omitempty"`
+
 	// The largest size of a token, in bytes. Default: 8192.
 	MaxTokenSize int `json:"max_token_size,omitempty"`
 
@@ -158,7 +163,7 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	guard := &verify.Guard{
 		Verifier: verifier, Scope: h.Scope, AnyScope: h.AnyScope, Realm: realm,
 		Optional: h.Optional, KeepAuthorization: h.KeepAuthorization, Preflight: h.AllowPreflight,
-		FormToken: h.FormToken, InsecureQueryToken: h.InsecureQueryToken, Strip: h.Strip,
+		FormToken: h.FormToken, InsecureQueryToken: h.InsecureQueryToken, InsecureAnyPath: h.InsecureAnyPath, Strip: h.Strip,
 	}
 	for _, c := range h.Headers {
 		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: c.Header, Claim: c.Claim})
@@ -177,6 +182,9 @@ func (h *Handler) warn() {
 	}
 	if h.InsecureQueryToken {
 		h.logger.Warn("insecure_query_token: tokens in URLs get into logs and histories")
+	}
+	if h.InsecureAnyPath {
+		h.logger.Warn("insecure_any_path: an upstream may read another path than the one that the route was chosen by")
 	}
 }
 
