@@ -26,6 +26,7 @@
 //
 //	guard.go         a request: strip headers · extract · verify · rules · set headers · next
 //	headers.go       what a client must not send, in any spelling
+//	path.go          paths that the upstream could take for others (RFC 3986 §5.2.4)
 //	bearer.go        where in the request the token is (RFC 6750 §2)
 //	presentation.go  the token with what the request shows of it, as a verifier gets them
 //	verifier.go      the configuration, and the run over the checks
@@ -37,6 +38,7 @@
 //	profile.go       what the tokens of an issuer are like, and what tells them from ID tokens
 //	signature.go     ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
 //	revoked.go       tokens revoked before they expire
+//	lineage.go       what a token came of, by which it is revoked too
 //	rule.go          what a verified token permits, by scope and otherwise
 //	headerclaim.go   claims on their way to the upstream
 //	refusal.go       the answer to a refused request, and its headers

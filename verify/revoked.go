@@ -11,11 +11,12 @@ import (
 // Revocation revokes tokens before they expire.
 type Revocation struct {
 	// Claim is "jti", "grant_id", "client_id" or "sub". Tokens in which that claim is Value are
-	// revoked.
+	// revoked, and so are those of which one of the ancestors has it.
 	Claim, Value string
 
 	// Before, if not zero, limits the revocation to tokens issued until then, and to those without
-	// iat. iat has whole seconds: a token issued later in the same second is revoked too.
+	// iat; what descends from one of these is revoked whenever it was issued itself. iat has whole
+	// seconds: a token issued later in the same second is revoked too.
 	Before time.Time
 
 	// Expires is when all of these tokens have expired, leeway included, and the revocation can be
@@ -81,24 +82,40 @@ func (r *Revocations) stale(now time.Time, maxAge time.Duration) bool {
 // Len returns the number of entries.
 func (r *Revocations) Len() int { return int(r.size.Load()) }
 
-// Revoked reports whether t is revoked. A nil set has no entries.
+// Revoked reports whether t, or one of its ancestors, is revoked. A nil set has no entries.
 func (r *Revocations) Revoked(t *Token) bool {
 	if r == nil || r.size.Load() == 0 {
 		return false
 	}
-	grant, _ := t.Claims["grant_id"].(string)
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.revoked("jti", t.ID, t) || r.revoked("grant_id", grant, t) ||
-		r.revoked("client_id", t.ClientID, t) || r.revoked("sub", t.Subject, t)
+	self := Ancestor{t.ID, t.GrantID, t.ClientID, t.Subject, t.IssuedAt}
+	if r.revoked(&self) {
+		return true
+	}
+	for _, a := range t.Ancestors {
+		if a.IssuedAt.IsZero() {
+			a.IssuedAt = t.IssuedAt
+		}
+		if r.revoked(&a) {
+			return true
+		}
+	}
+	return false
 }
 
-func (r *Revocations) revoked(claim, value string, t *Token) bool {
+func (r *Revocations) revoked(a *Ancestor) bool {
+	return r.has("jti", a.ID, a.IssuedAt) || r.has(grantIDClaim, a.GrantID, a.IssuedAt) ||
+		r.has("client_id", a.ClientID, a.IssuedAt) || r.has("sub", a.Subject, a.IssuedAt)
+}
+
+// has reports whether an entry names the value of a claim of a token that was issued then.
+func (r *Revocations) has(claim, value string, issued time.Time) bool {
 	if value == "" {
 		return false
 	}
 	for _, e := range r.entries[revocable{claim, value}] {
-		if e.Before.IsZero() || !t.IssuedAt.After(e.Before) {
+		if e.Before.IsZero() || !issued.After(e.Before) {
 			return true
 		}
 	}

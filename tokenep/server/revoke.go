@@ -7,21 +7,15 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RevokeToken makes verifiers refuse an access token by its jti, and the tokens that it was
-// exchanged for, whose grant_id is that jti: those of this process from the next request on, others
+// RevokeToken makes verifiers refuse an access token by its jti, and all tokens that came of it,
+// which have it among their ancestors: verifiers of this process from the next request on, others
 // within their RevocationInterval. expires is the exp of the token; zero if that is not known.
 func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time) error {
 	last := expires.Add(verify.MaxLeeway)
 	if expires.IsZero() {
 		last = s.lastExpiry(s.Config.Now())
 	}
-	for _, claim := range []string{"grant_id", "jti"} {
-		e := verify.Revocation{Claim: claim, Value: jti, Expires: last}
-		if err := s.Revocations.Add(ctx, e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.Revocations.Add(ctx, verify.Revocation{Claim: "jti", Value: jti, Expires: last})
 }
 
 // RevokeGrant makes verifiers refuse the access tokens that came of one authorization, by its
@@ -32,12 +26,14 @@ func (s *Server) RevokeGrant(ctx context.Context, grantID string) error {
 	})
 }
 
-// RevokeClient makes verifiers refuse the access tokens that a client was issued until now.
+// RevokeClient makes verifiers refuse the access tokens that a client was issued until now, and
+// what came of them.
 func (s *Server) RevokeClient(ctx context.Context, clientID string) error {
 	return s.revokeIssued(ctx, "client_id", clientID)
 }
 
-// RevokeSubject makes verifiers refuse the access tokens that were issued until now for a subject.
+// RevokeSubject makes verifiers refuse the access tokens that were issued until now for a subject,
+// and those in which it acts for another.
 func (s *Server) RevokeSubject(ctx context.Context, subject string) error {
 	return s.revokeIssued(ctx, "sub", subject)
 }
