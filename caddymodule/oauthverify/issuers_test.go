@@ -92,10 +92,11 @@ func accepts(t *testing.T, issuer verify.TrustedIssuer, signer *verifytest.Issue
 	}
 }
 
-// names requires that the claim that names the client does, and that text mentions it.
+// names requires that the claim that names the client does, and that text says so.
 func (s sample) names(t *testing.T, name, text string) {
 	if s.Client != "" {
-		if client, _ := s.Claims[s.Client].(string); client == "" || !strings.Contains(text, "`"+s.Client+"`") {
+		said := regexp.MustCompile(`client\s+(is\s+)?in\s[^.;:]*` + "`" + s.Client + "`").MatchString(text)
+		if client, _ := s.Claims[s.Client].(string); client == "" || !said {
 			t.Errorf("%s: the client is %q in %s, which the page must say", name, client, s.Client)
 		}
 		return
