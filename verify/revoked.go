@@ -14,6 +14,9 @@ type Revocation struct {
 	// revoked, and so are those of which one of the ancestors has it.
 	Claim, Value string
 
+	// ClientID, if not empty, limits the revocation to tokens that were issued to this client.
+	ClientID string
+
 	// Before, if not zero, limits the revocation to tokens issued until then, and to those without
 	// iat; what descends from one of these is revoked whenever it was issued itself. iat has whole
 	// seconds: a token issued later in the same second is revoked too.
@@ -53,8 +56,27 @@ func (r *Revocations) Add(e Revocation) {
 	r.entries[key] = append(kept, e)
 }
 
+// Remove removes e, if it is in the set exactly so. What it revoked is then good again, unless
+// another entry revokes it.
+func (r *Revocations) Remove(e Revocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := revocable{e.Claim, e.Value}
+	old := len(r.entries[key])
+	kept := slices.DeleteFunc(r.entries[key], func(other Revocation) bool { return other == e })
+	r.size.Add(int64(len(kept) - old))
+	if len(kept) == 0 {
+		delete(r.entries, key)
+	} else {
+		r.entries[key] = kept
+	}
+}
+
 // within reports whether other revokes every token that e revokes, for as long.
 func (e Revocation) within(other Revocation) bool {
+	if other.ClientID != "" && other.ClientID != e.ClientID {
+		return false
+	}
 	covers := other.Before.IsZero() || !e.Before.IsZero() && !e.Before.After(other.Before)
 	lasts := other.Expires.IsZero() || !e.Expires.IsZero() && !e.Expires.After(other.Expires)
 	return covers && lasts
@@ -105,17 +127,17 @@ func (r *Revocations) Revoked(t *Token) bool {
 }
 
 func (r *Revocations) revoked(a *Ancestor) bool {
-	return r.has("jti", a.ID, a.IssuedAt) || r.has(grantIDClaim, a.GrantID, a.IssuedAt) ||
-		r.has("client_id", a.ClientID, a.IssuedAt) || r.has("sub", a.Subject, a.IssuedAt)
+	return r.has("jti", a.ID, a) || r.has(grantIDClaim, a.GrantID, a) ||
+		r.has("client_id", a.ClientID, a) || r.has("sub", a.Subject, a)
 }
 
-// has reports whether an entry names the value of a claim of a token that was issued then.
-func (r *Revocations) has(claim, value string, issued time.Time) bool {
+// has reports whether an entry that names the value of a claim is about a.
+func (r *Revocations) has(claim, value string, a *Ancestor) bool {
 	if value == "" {
 		return false
 	}
 	for _, e := range r.entries[revocable{claim, value}] {
-		if e.Before.IsZero() || !issued.After(e.Before) {
+		if (e.Before.IsZero() || !a.IssuedAt.After(e.Before)) && (e.ClientID == "" || e.ClientID == a.ClientID) {
 			return true
 		}
 	}

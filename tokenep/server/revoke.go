@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -16,6 +18,29 @@ func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time)
 		last = s.lastExpiry(s.Config.Now())
 	}
 	return s.Revocations.Add(ctx, verify.Revocation{Claim: "jti", Value: jti, Expires: last})
+}
+
+// How many entries the log of revocations has at a time for those who revoke tokens of their own:
+// for an API token, and for a client and one of the authorizations or subjects of its tokens.
+const (
+	mostOfAPIToken = 200
+	mostOfClient   = 2000
+)
+
+// revokeOwn is RevokeToken for who holds the token, within the room that the log has for them.
+func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
+	one := verify.Revocation{Claim: "jti", Value: t.ID, Expires: t.Expires.Add(verify.MaxLeeway)}
+	all := verify.Revocation{
+		Claim: "grant_id", Value: t.GrantID, ClientID: t.ClientID, Before: t.IssuedAt, Expires: s.lastExpiry(s.Config.Now()),
+	}
+	if t.GrantID == "" {
+		all.Claim, all.Value = "sub", t.Subject
+	}
+	most := mostOfClient
+	if strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix) {
+		most = mostOfAPIToken
+	}
+	return s.Revocations.AddOwn(ctx, one, all, most)
 }
 
 // RevokeGrant makes verifiers refuse the access tokens that came of one authorization, by its
