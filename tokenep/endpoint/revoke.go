@@ -27,7 +27,8 @@ type Revocation struct {
 	// Revoked reports whether the token is revoked already.
 	Revoked func(t *verify.Token) bool
 
-	// Revoke revokes the token for its holder, and what came of it, until it has expired everywhere.
+	// Revoke revokes the token for its holder, and what came of it, until it has expired
+	// everywhere.
 	Revoke func(ctx context.Context, t *verify.Token) error
 }
 
