@@ -78,8 +78,10 @@ func nextAnswer(t *testing.T, in *bufio.Reader, status int, ends bool) response 
 	if err != nil || a.StatusCode != status || a.Close != ends {
 		t.Fatalf("status %d, connection closes: %v; want %d, %v; %s %v", a.StatusCode, a.Close, status, ends, body, err)
 	}
-	if b, err := in.Peek(1); ends && !errors.Is(err, io.EOF) {
-		t.Fatalf("after the answer: %q, %v; want the end of the connection", b, err)
+	if ends {
+		if b, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+			t.Fatalf("after the answer: %q, %v; want the end of the connection", b, err)
+		}
 	}
 	return response{a.StatusCode, a.Header, string(body)}
 }
