@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Endpoint is one row of the table of a server's endpoints. It says what tells them apart; what
@@ -109,7 +111,8 @@ type Outcome struct {
 }
 
 // Handler returns the handler of an endpoint: it holds requests back until the keys are there,
-// answers CORS and refuses other methods.
+// answers CORS and refuses other methods. No answer waits for a body that was not read; see
+// [verify.EarlyHandler].
 func (f *Front) Handler(e *Endpoint) http.Handler {
 	answer := e.Handler
 	if e.Call != nil {
@@ -123,15 +126,15 @@ func (f *Front) Handler(e *Endpoint) http.Handler {
 	}
 	answer = Methods(origins, answer.ServeHTTP, e.Methods...)
 	if e.BeforeStart || f.Wait == nil {
-		return answer
+		return verify.EarlyHandler(answer)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return verify.EarlyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := f.Wait(r.Context()); err != nil {
 			_ = WriteError(w, r, err)
 			return
 		}
 		answer.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // call reads the form, authenticates the client and calls the endpoint.

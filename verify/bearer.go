@@ -217,9 +217,7 @@ func formToken(r *http.Request) (parameter, error) {
 	read, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	r.Body = &replayed{Reader: io.MultiReader(bytes.NewReader(read), r.Body), Closer: r.Body}
 	if err != nil {
-		e := *errForm
-		e.Cause = err
-		return parameter{}, &e
+		return parameter{}, unreadable(err)
 	}
 	if len(read) > maxForm {
 		return parameter{}, errForm
@@ -231,8 +229,24 @@ func formToken(r *http.Request) (parameter, error) {
 	return p, nil
 }
 
+// unreadable is the refusal of a form that could not be read. Whoever limits the body says so in
+// its error: 413, or an *Error of its own.
+func unreadable(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e := *errForm
+	e.Cause = err
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		e.Status, e.Description = http.StatusRequestEntityTooLarge, "the form is larger than the server takes"
+	}
+	return &e
+}
+
 // replayed is a body that starts with what was already read of it.
 type replayed struct {
 	io.Reader
 	io.Closer
 }
+
+func (b *replayed) ended() bool { return ended(b.Closer) }

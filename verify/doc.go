@@ -42,13 +42,14 @@
 //	rule.go          what a verified token permits, by scope and otherwise
 //	headerclaim.go   claims on their way to the upstream
 //	refusal.go       the answer to a refused request, and its headers
-//	error.go         why it is refused: 400, 401, 403 or 503
+//	early.go         which does not wait for the body of the request
+//	error.go         why it is refused: 400, 401, 403, 413 or 503
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
 // Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
 // to the handlers; keyset.go, jwk.go, filekeys.go, ed25519.go and roca.go are the keys; private.go
-// marks responses to tokens in the query (RFC 6750 §2.3). Package verifytest is an issuer for
-// tests.
+// marks responses to tokens in the query (RFC 6750 §2.3); headerwriter.go sees answers begin.
+// Package verifytest is an issuer for tests.
 //
 // # What always holds
 //

@@ -15,7 +15,7 @@ const (
 
 // Error is why a request is refused. The client may see all of it but Cause, Option and Token.
 type Error struct {
-	Status      int    // 400, 401, 403 or 503; 500 for a mistake on this side
+	Status      int    // 400, 401, 403, 413 or 503; 500 for a mistake on this side
 	Code        string // RFC 6750 §3.1; empty when the request had no token, and with 500 and 503
 	Description string // a constant of the source: nothing that the client sent is in it
 	Scope       Scope  // what the client should ask for, with 400, 401 and 403

@@ -243,7 +243,8 @@ func isPreflight(r *http.Request) bool {
 }
 
 // Handler passes to next what [Guard.Admit] admits, with the token in the request's context. It
-// answers all other requests itself, without reading their bodies unless FormToken is set.
+// answers all other requests itself, without reading their bodies unless FormToken is set; see
+// [AnswerEarly].
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = g.Private(w, r)
@@ -251,6 +252,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		token, err := g.Admit(r)
 		if err != nil {
+			AnswerEarly(w, r)
 			w.WriteHeader(g.WriteRefusal(w.Header(), err))
 			return
 		}

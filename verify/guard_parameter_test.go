@@ -3,6 +3,7 @@ package verify_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -223,5 +224,45 @@ func TestGuardTwoPlaces(t *testing.T) {
 				t.Errorf("%s, %s: status %d", c.name, places, got.StatusCode)
 			}
 		}
+	}
+}
+
+// limited is a body that another handler limits.
+type limited struct {
+	io.ReadCloser
+	err error
+}
+
+func (l limited) Read([]byte) (int, error) { return 0, l.err }
+
+// Whoever keeps a form from being read decides about the status.
+func TestGuardUnreadableForm(t *testing.T) {
+	guard := (&verify.Guard{Verifier: newIssuer().Verifier(), FormToken: true}).Handler(http.HandlerFunc(echo))
+	failing := func(err error) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = r.WithContext(r.Context())
+			r.Body = limited{r.Body, err}
+			guard.ServeHTTP(w, r)
+		})
+	}
+	for _, c := range []struct {
+		name      string
+		handler   http.Handler
+		status    int
+		challenge bool
+	}{
+		{"RFC 9110 §15.5.14 a limit of net/http", http.MaxBytesHandler(guard, 10), 413, false},
+		{"a limit that is wrapped", failing(fmt.Errorf("limit: %w", &http.MaxBytesError{Limit: 10})), 413, false},
+		{"an error of this package", failing(&verify.Error{Status: 429}), 429, false},
+		{"any other error", failing(io.ErrUnexpectedEOF), 400, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client := newTalk(t, newServer(t, c.handler))
+			client.send(form + "Transfer-Encoding: chunked\n\n" + chunk("a=b&access_token=junk"))
+			got := client.ends(c.status)
+			if has := got.Header.Get("WWW-Authenticate") != ""; has != c.challenge {
+				t.Errorf("challenge %q", got.Header.Get("WWW-Authenticate"))
+			}
+		})
 	}
 }

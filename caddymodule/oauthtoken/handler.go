@@ -1,7 +1,9 @@
 package oauthtoken
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,6 +14,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 func init() {
@@ -28,6 +31,8 @@ func init() {
 // The folder <path of the issuer>/oauth/ belongs to the server while at least one endpoint lies in
 // it: any other path there is answered with 404 and a JSON error, unless another oauth_token has an
 // endpoint at it. A request for any other path passes through.
+//
+// No answer waits for a body that is not needed: HTTP/1.1 ends the connection after it.
 type Handler struct {
 	// The name of the server. Default: "default".
 	Server string `json:"server,omitempty"`
@@ -104,13 +109,41 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer h.server.Use()()
 	if err := h.server.Ready(r.Context()); err != nil {
-		refusal := tokenep.TemporarilyUnavailable.Describe("the server has not started").Because(err)
-		refusal.RetryAfter = oauthserver.RetryStart
-		tokenep.WriteError(w, r, refusal)
-		return nil
+		endpoint = notStarted(err)
+	}
+	if r.Body != nil {
+		r.Body = body{r.Body}
 	}
 	endpoint.ServeHTTP(w, r)
 	return nil
+}
+
+// notStarted answers for every endpoint as long as the server has not started.
+func notStarted(cause error) http.Handler {
+	return verify.EarlyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refusal := tokenep.TemporarilyUnavailable.Describe("the server has not started").Because(cause)
+		refusal.RetryAfter = oauthserver.RetryStart
+		tokenep.WriteError(w, r, refusal)
+	}))
+}
+
+// body is the body of a request that another handler may limit. The errors of that handler keep
+// their status, such as 413 of request_body.
+type body struct{ io.ReadCloser }
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	own, ok := errors.AsType[caddyhttp.HandlerError](err)
+	if !ok || own.StatusCode == 0 {
+		return n, err
+	}
+	code := tokenep.InvalidRequest
+	if own.StatusCode >= http.StatusInternalServerError {
+		code = tokenep.ServerError
+	}
+	refusal := code.Describe("the request body could not be read").Because(err)
+	refusal.Status = own.StatusCode
+	return n, refusal
 }
 
 // paths resolves placeholders and checks the options.

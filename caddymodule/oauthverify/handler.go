@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -24,7 +25,8 @@ func init() {
 
 // Handler passes on requests with a valid access token (RFC 6750, RFC 9068). It refuses all others
 // with status 400, 401, 403 or 503 and the challenge of RFC 6750 §3. A refusal is an error of
-// Caddy, so that handle_errors can format it.
+// Caddy, so that handle_errors can format it. It does not wait for the body of the request: if
+// there is one that was not read, HTTP/1.1 ends the connection after the answer.
 //
 // It trusts the oauth_server of the same process, without a request between the two, or issuers
 // whose keys are in a file, or both.
@@ -206,14 +208,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	token, err := h.admit(r)
 	h.observe(r, token, err, time.Since(start))
 	if err != nil {
-		status := h.guard.WriteRefusal(w.Header(), err)
-		if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
-			// A client that waits for 100 Continue does not send the body (RFC 9110 §10.1.1). To
-			// use the connection again, net/http would wait for the body before it answers: it does
-			// not see that nobody has read it, since Caddy wraps it.
-			w.Header().Set("Connection", "close")
-		}
-		return caddyhttp.Error(status, public(err))
+		verify.AnswerEarly(w, r)
+		return caddyhttp.Error(h.guard.WriteRefusal(w.Header(), err), public(err))
 	}
 	if token != nil {
 		r = user.identify(r, token)
@@ -228,7 +224,13 @@ func (h *Handler) admit(r *http.Request) (*verify.Token, error) {
 			return nil, &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: oauthserver.RetryStart, Cause: err}
 		}
 	}
-	return h.guard.Admit(r)
+	token, err := h.guard.Admit(r)
+	if own, ok := errors.AsType[caddyhttp.HandlerError](err); ok && own.StatusCode != 0 {
+		// Another handler keeps the form from being read, such as request_body with a 413.
+		err = &verify.Error{Status: own.StatusCode, Code: verify.InvalidRequest,
+			Description: "the form could not be read", Cause: err}
+	}
+	return token, err
 }
 
 // Interface guards

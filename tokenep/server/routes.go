@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Routes leads from paths to endpoints. Paths are compared exactly.
@@ -63,11 +64,11 @@ func (r *Routes) Handler(next http.Handler) http.Handler {
 
 // nothing answers for a path at which there could be an endpoint, and is none.
 func nothing(logger *slog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return verify.EarlyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := tokenep.InvalidRequest.Describe("there is no endpoint at this path")
 		e.Status = http.StatusNotFound
 		tokenep.WriteError(w, r, e)
 		logger.LogAttrs(r.Context(), slog.LevelInfo, "no such endpoint",
 			slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()))
-	})
+	}))
 }
