@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -53,6 +57,8 @@ type Handler struct {
 
 	server *oauthserver.AuthorizationServer
 	routes *server.Routes
+	logger *slog.Logger
+	warned sync.Once
 
 	unknownEndpoint error // of a path in the Caddyfile
 }
@@ -89,6 +95,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the server and mounts its endpoints.
 func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Slogger()
 	var err error
 	if h.server, err = oauthserver.Lookup(ctx, h.Server); err != nil {
 		return err
@@ -107,6 +114,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if endpoint == nil || !h.routes.Has(r.URL.Path) && h.server.Elsewhere(r.URL.Path, h.routes) {
 		return next.ServeHTTP(w, r)
 	}
+	h.warnOfChosenAddress(r)
 	defer h.server.Use()()
 	if err := h.server.Ready(r.Context()); err != nil {
 		endpoint = notStarted(err)
@@ -117,6 +125,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	endpoint.ServeHTTP(w, r)
 	return nil
 }
+
+// warnOfChosenAddress warns once if the client can choose the address that its failures are counted
+// for. A proxy appends the address that it sees to X-Forwarded-For, and without
+// trusted_proxies_strict Caddy takes the first address there. The trusted proxies of a server are
+// known when a request comes from one.
+func (h *Handler) warnOfChosenAddress(r *http.Request) {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	if !trusted {
+		return
+	}
+	s, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if s == nil || s.TrustedProxiesStrict > 0 || !slices.ContainsFunc(s.ClientIPHeaders, isForwardedFor) {
+		return
+	}
+	h.warned.Do(func() {
+		h.logger.Warn("trusted_proxies without trusted_proxies_strict: clients can choose the address that rate_limit counts failures for; " +
+			"add trusted_proxies_strict to servers in the global options, unless the proxy replaces X-Forwarded-For")
+	})
+}
+
+func isForwardedFor(header string) bool { return strings.EqualFold(header, "X-Forwarded-For") }
 
 // notStarted answers for every endpoint as long as the server has not started.
 func notStarted(cause error) http.Handler {

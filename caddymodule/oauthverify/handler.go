@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -101,7 +102,8 @@ type Handler struct {
 	server *oauthserver.AuthorizationServer // nil when no server of this process is trusted
 	label  string                           // of metrics: the name of server
 	logger *slog.Logger
-	cached bool // it holds a reference to the shared cache
+	log    *tokenep.RequestLog // nil until provisioned
+	cached bool                // it holds a reference to the shared cache
 }
 
 // ClaimHeader writes a claim to a request header.
@@ -128,6 +130,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision finds the trusted issuers and makes the guard.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Slogger()
+	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now}
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
 		return err
 	}
@@ -192,6 +195,9 @@ func (h *Handler) warn() {
 
 // Cleanup releases the shared cache, once, however far Provision got.
 func (h *Handler) Cleanup() error {
+	if h.log != nil {
+		h.log.Flush()
+	}
 	if !h.cached {
 		return nil
 	}
