@@ -3,10 +3,7 @@
 package bolt
 
 import (
-	"errors"
-	"io/fs"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,24 +31,6 @@ func TestRestoreKeepsTheOwner(t *testing.T) {
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != nobody || owner.Gid != nobody || info.Mode().Perm() != 0o600 {
 		t.Errorf("it belongs to %d:%d, with mode %v", owner.Uid, owner.Gid, info.Mode())
 	}
-}
-
-// What could not be written when the file was made is not left behind: it would be refused later.
-func TestOpenOnAFullDisk(t *testing.T) {
-	path := file(t)
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
-	var was syscall.Rlimit
-	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was))
-	full := was
-	full.Cur = 100 // bytes of a file
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full))
-	_, err := Open(path, Options{})
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was))
-	if _, left := os.Stat(path); err == nil || !errors.Is(left, fs.ErrNotExist) {
-		t.Errorf("Open: %v; the file: %v", err, left)
-	}
-	open(t, path, Options{})
 }
 
 // Opening a pipe would wait for somebody who writes.
