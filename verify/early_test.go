@@ -222,7 +222,7 @@ func TestAnswerEarlyOfAnother(t *testing.T) {
 			t.Errorf("the handler read %q", got.body)
 		}
 	})
-	t.Run("more is there than anybody reads", func(t *testing.T) { // to close at once would be a reset
+	t.Run("more is there than anybody reads", func(t *testing.T) { // a reset, unless it lingers
 		t.Parallel()
 		there := make(chan struct{})
 		client := newTalk(t, newServer(t, behind(func(http.ResponseWriter, *http.Request) { <-there })))
