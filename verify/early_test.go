@@ -215,10 +215,20 @@ func TestAnswerEarlyOfAnother(t *testing.T) {
 	t.Run("all of the body", func(t *testing.T) {
 		t.Parallel()
 		client := newTalk(t, newServer(t, behind(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })))
-		client.send(post + "Content-Length: 5\n\nhello" + get + "\n")
+		client.send(post + "Expect: 100-continue\nContent-Length: 5\n\n")
+		client.stays(http.StatusContinue) // the handler reads
+		client.send("hello" + get + "\n")
 		if got := client.ends(200); got.body != "hello" {
 			t.Errorf("the handler read %q", got.body)
 		}
+	})
+	t.Run("more is there than anybody reads", func(t *testing.T) { // a reset, unless it lingers
+		t.Parallel()
+		there := make(chan struct{})
+		client := newTalk(t, newServer(t, behind(func(http.ResponseWriter, *http.Request) { <-there })))
+		client.send(post + "Content-Length: 5\n\nhello" + get + "\n" + post + "Content-Length: 102400\n\n" + strings.Repeat(some, 100))
+		close(there)
+		client.ends(200)
 	})
 	t.Run("panic", func(t *testing.T) {
 		t.Parallel()
