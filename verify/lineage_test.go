@@ -109,8 +109,8 @@ func (k oneKey) Key(context.Context, string, string) (crypto.PublicKey, error) {
 	return k.PublicKey, nil
 }
 
-// RFC 8725 §3.1: a key of another kind than the algorithm is for does not verify, whatever a key set
-// says. The signatures here are good by the key.
+// RFC 8725 §3.1: a key of another kind than the algorithm is for does not verify, whatever a key
+// set says. The signatures here are good by the key.
 func TestKeyOfAnotherKind(t *testing.T) {
 	issuer := verifytest.New("https://issuer.example", "https://api.example", "RS256", "ES256", "EdDSA")
 	issuer.Now = newIssuer().Now

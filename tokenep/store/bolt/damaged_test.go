@@ -51,7 +51,8 @@ func page(content []byte, id uint64) []byte { return content[id*uint64(os.Getpag
 
 // pageOf returns the number of the first page in use that has these flags and at least count
 // elements.
-func pageOf(content []byte, flags, count uint16) uint64 {
+func pageOf(t *testing.T, content []byte, flags, count uint16) uint64 {
+	t.Helper()
 	list := page(content, native.Uint64(newestMeta(content)[32:]))
 	var free []uint64
 	for i := range int(native.Uint16(list[10:])) {
@@ -62,7 +63,8 @@ func pageOf(content []byte, flags, count uint16) uint64 {
 			return id
 		}
 	}
-	panic("no such page")
+	t.Fatal("no such page")
+	return 0
 }
 
 // setMeta changes both of the first pages, and their checksums.
@@ -86,8 +88,9 @@ func newestMeta(content []byte) []byte {
 }
 
 // damagedFiles returns what must be refused.
-func damagedFiles(good []byte) []damagedFile {
-	branch, leaf := pageOf(good, flagBranch, 3), pageOf(good, flagLeaf, 5)
+func damagedFiles(t *testing.T, good []byte) []damagedFile {
+	t.Helper()
+	branch, leaf := pageOf(t, good, flagBranch, 3), pageOf(t, good, flagLeaf, 5)
 	free := native.Uint64(newestMeta(good)[32:])
 	root := native.Uint64(newestMeta(good)[16:])
 	changed := func(id uint64, at int, number uint64, size int) func([]byte) []byte {
@@ -155,7 +158,7 @@ func TestOpenDamaged(t *testing.T) {
 	path := manyKinds(t)
 	good, err := os.ReadFile(path)
 	must(t, err)
-	for _, damaged := range damagedFiles(good) {
+	for _, damaged := range damagedFiles(t, good) {
 		must(t, os.WriteFile(path, damaged.make(bytes.Clone(good)), 0o600))
 		for verb, open := range map[string]func() error{
 			"Open":  func() error { _, err := Open(path, Options{SweepInterval: -1}); return err },
@@ -195,17 +198,11 @@ func TestOpenWithAnotherByte(t *testing.T) {
 	good, err := os.ReadFile(path)
 	must(t, err)
 	random := rand.New(rand.NewPCG(1, 2))
-	var places []int
-	for at := range good {
-		if within := at % os.Getpagesize(); within < pageHead || within < 200 && random.IntN(20) == 0 {
-			places = append(places, at) // in the head of a page, or a number of its elements
-		}
-	}
-	for range storetest.Rounds(t, 300, 5000) {
-		places = append(places, random.IntN(len(good)))
-	}
-	refused := 0
-	for _, at := range places {
+	pages := len(good) / os.Getpagesize()
+	refused, rounds := 0, storetest.Rounds(t, 400, 1500)
+	for i := range rounds {
+		// Mostly in the head of a page, or a number of its elements.
+		at := random.IntN(pages)*os.Getpagesize() + random.IntN([]int{pageHead, 200, os.Getpagesize()}[i%3])
 		bad := bytes.Clone(good)
 		bad[at] ^= byte(1 + random.IntN(255))
 		must(t, os.WriteFile(path, bad, 0o600))
@@ -222,7 +219,7 @@ func TestOpenWithAnotherByte(t *testing.T) {
 		}
 		must(t, s.Close())
 	}
-	t.Logf("%d of %d files were refused", refused, len(places))
+	t.Logf("%d of %d files were refused", refused, rounds)
 }
 
 // Of a large file, only the pages that lead to records are read before. Then the verbs that meet a
@@ -253,7 +250,7 @@ func TestOpenLargeDamaged(t *testing.T) {
 		}
 	}
 	refused, failed := 0, 0
-	for i := range storetest.Rounds(t, 200, 2000) {
+	for i := range storetest.Rounds(t, 20, 60) {
 		flags := uint16(1 + i%2)
 		at := heads[flags][random.IntN(len(heads[flags]))] + random.Int64N(3*pageHead)
 		was := make([]byte, 1)
