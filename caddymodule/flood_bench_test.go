@@ -1,10 +1,8 @@
 package caddymodule_test
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/base64"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -25,70 +23,167 @@ import (
 
 const (
 	floodRate  = 1000 // wrong secrets a second
-	floodPhase = 2 * time.Second
+	floodPhase = 3 * time.Second
+
+	newcomers = 40 // clients that were never seen; each phase takes one
 )
 
-// BenchmarkFlood shows what a flood of wrong secrets leaves of verification: its rate, and its 99th
-// percentile, as a share of what is left while the same requests go to a handler that answers 401
-// without a hash. The two floods take turns. Verification is offered half of its maximum.
+// BenchmarkFlood shows what a flood of wrong secrets leaves for others: the rate and the 99th
+// percentile of verification, as a share of what is left while the same requests, over the same
+// protocol and as many connections, go to a handler that answers 401 without a hash. The two floods
+// take turns. Verification is offered half of its maximum.
+//
+// The wrong secrets come one after another, or a second's worth at once; from one address, or from
+// a hundred; from other addresses in each turn, since those of the last are still held back. In the
+// middle of each turn a client that was never seen asks for a token (new-s is the longest that one
+// waited), and all the time one that was seen before does (seen-p99-ms), both from elsewhere.
 func BenchmarkFlood(b *testing.B) {
-	for _, addresses := range []int{1, 100} {
-		b.Run(fmt.Sprintf("addresses=%d", addresses), func(b *testing.B) { benchmarkFlood(b, addresses) })
+	idp := verifytest.New("https://idp.example", "orders")
+	address := runFloodCaddy(b, idp)
+	f := &flood{address: address, verifying: dial(b, address), get: "GET /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + idp.Sign(verifytest.Claims{}) + "\r\n\r\n"}
+	f.ask(b, "regular") // it is known from here on
+	f.most = float64(len(f.verify(b, floodPhase, 0))) / floodPhase.Seconds()
+	for _, protocol := range []string{"1.1", "2"} {
+		for _, arrival := range []string{"paced", "at-once"} {
+			for _, addresses := range []int{1, 100} {
+				b.Run(fmt.Sprintf("http=%s/%s/addresses=%d", protocol, arrival, addresses), func(b *testing.B) {
+					f.run(b, protocol == "2", arrival == "at-once", addresses)
+				})
+			}
+		}
 	}
 }
 
-func benchmarkFlood(b *testing.B, addresses int) {
-	idp := verifytest.New("https://idp.example", "orders")
-	address := runFloodCaddy(b, idp)
-	get := "GET /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + idp.Sign(verifytest.Claims{}) + "\r\n\r\n"
-	verified := func(int) string { return get }
-	guess := func(path string) func(int) string {
-		return func(n int) string {
-			basic := base64.StdEncoding.EncodeToString([]byte("shop:guess" + strconv.Itoa(n)))
-			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.%d\r\nAuthorization: Basic %s\r\n"+
-				"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 29\r\n\r\ngrant_type=client_credentials", path, n%addresses, basic)
-		}
-	}
-	verifying, flooding := dial(b, address), dial(b, address)
-	most := float64(len(verifying.pace(b, floodPhase, 0, "200", verified))) / floodPhase.Seconds()
-	var rates, tails [2]float64
+// flood is one Caddy and what is sent to it.
+type flood struct {
+	address   string
+	verifying connections
+	get       string  // verifies a token
+	most      float64 // verifications a second, at the most
+	turns     int     // how many floods there were
+	seen      int     // how many newcomers there were
+}
+
+func (f *flood) run(b *testing.B, http2, atOnce bool, addresses int) {
+	var rates, tails, regular [2]float64
+	var longest time.Duration
 	for range b.N {
 		for i, path := range []string{"/floor", "/oauth/token"} {
+			f.turns++
+			client := floodClient(http2)
 			var wg sync.WaitGroup
-			wg.Go(func() { flooding.pace(b, floodPhase, floodRate, "", guess(path)) })
-			times := verifying.pace(b, floodPhase, most/2, "200", verified)
+			wg.Go(func() { f.send(client, "http://"+f.address+path, atOnce, addresses) })
+			var known []time.Duration
+			wg.Go(func() { known = f.askSteadily(b) })
+			if i == 1 {
+				wg.Go(func() {
+					time.Sleep(floodPhase / 2)
+					longest = max(longest, f.ask(b, "new"+strconv.Itoa(f.seen%newcomers)))
+					f.seen++
+				})
+			}
+			times := f.verify(b, floodPhase, f.most/2)
 			wg.Wait()
+			client.CloseIdleConnections()
 			slices.Sort(times)
+			slices.Sort(known)
 			rates[i] += float64(len(times)) / floodPhase.Seconds() / float64(b.N)
 			tails[i] += times[len(times)*99/100].Seconds() * 1000 / float64(b.N)
+			regular[i] += known[len(known)*99/100].Seconds() * 1000 / float64(b.N)
 		}
 	}
 	b.ReportMetric(rates[1]/rates[0], "of-rate")
 	b.ReportMetric(rates[1], "verified/s")
 	b.ReportMetric(tails[1], "p99-ms")
 	b.ReportMetric(tails[0], "floor-p99-ms")
+	b.ReportMetric(longest.Seconds(), "new-s")
+	b.ReportMetric(regular[1], "seen-p99-ms")
+	b.ReportMetric(regular[0], "floor-seen-p99-ms")
 }
 
-// pace sends this many requests a second for some time, or as many as it can for 0, and returns how
-// long each took. A request that is late is not made up for. status is that of all answers; empty:
-// any.
-func (all connections) pace(b *testing.B, duration time.Duration, rate float64, status string, request func(n int) string) []time.Duration {
+// floodClient speaks HTTP/1.1 over as many connections as there are callers, or HTTP/2 over one.
+func floodClient(http2 bool) *http.Client {
+	transport := &http.Transport{MaxConnsPerHost: callers, MaxIdleConnsPerHost: callers, Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetUnencryptedHTTP2(http2)
+	return &http.Client{Transport: transport}
+}
+
+// send floods for one phase, however the requests are answered.
+func (f *flood) send(client *http.Client, url string, atOnce bool, addresses int) {
+	var wg sync.WaitGroup
+	each, tick := 1, time.Second/floodRate
+	if atOnce {
+		each, tick = floodRate, time.Second
+	}
+	start := time.Now()
+	for n := 0; time.Since(start) < floodPhase; n += each {
+		for i := range each {
+			wg.Go(func() {
+				from := fmt.Sprintf("10.%d.%d.%d", f.turns/256, f.turns%256, (n+i)%addresses)
+				if res, err := floodRequest(client, url, "shop", "guess"+strconv.Itoa(n+i), from); err == nil {
+					_, _ = io.Copy(io.Discard, res.Body)
+					res.Body.Close()
+				}
+			})
+		}
+		time.Sleep(time.Until(start.Add(time.Duration(n/each+1) * tick)))
+	}
+	wg.Wait()
+}
+
+func floodRequest(client *http.Client, url, id, secret, from string) (*http.Response, error) {
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader("grant_type=client_credentials"))
+	if err != nil {
+		return nil, err
+	}
+	r.SetBasicAuth(id, secret)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("X-Forwarded-For", from)
+	return client.Do(r)
+}
+
+// ask gets a token for a client, from an address of its own, and returns how long that took.
+func (f *flood) ask(b *testing.B, id string) time.Duration {
+	start := time.Now()
+	res, err := floodRequest(http.DefaultClient, "http://"+f.address+"/oauth/token", id, id+"-secret", "192.0.2.1")
+	if err != nil {
+		b.Error(err)
+		return 0
+	}
+	defer res.Body.Close()
+	if _, _ = io.Copy(io.Discard, res.Body); res.StatusCode != http.StatusOK {
+		b.Errorf("%s: status %d", id, res.StatusCode)
+	}
+	return time.Since(start)
+}
+
+// askSteadily lets the regular client ask for a token twenty times a second.
+func (f *flood) askSteadily(b *testing.B) (times []time.Duration) {
+	for end := time.Now().Add(floodPhase); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		times = append(times, f.ask(b, "regular"))
+	}
+	return times
+}
+
+// verify sends this many tokens a second for some time, or as many as it can for 0, and returns how
+// long each took. A request that is late is not made up for.
+func (f *flood) verify(b *testing.B, duration time.Duration, rate float64) []time.Duration {
 	var mu sync.Mutex
 	var times []time.Duration
 	var wg sync.WaitGroup
 	interval := time.Duration(0)
 	if rate > 0 {
-		interval = time.Duration(float64(len(all)) / rate * float64(time.Second))
+		interval = time.Duration(float64(len(f.verifying)) / rate * float64(time.Second))
 	}
 	end := time.Now().Add(duration)
-	for i, c := range all {
+	for _, c := range f.verifying {
 		wg.Go(func() {
 			var own []time.Duration
-			for n := i; time.Now().Before(end); n += len(all) {
+			for time.Now().Before(end) {
 				start := time.Now()
-				got, err := exchange(c, request(n))
-				if err != nil || status != "" && got != status {
-					b.Errorf("status %s: %v", got, err)
+				if err := roundTrip(c, f.get); err != nil {
+					b.Error(err)
 					return
 				}
 				own = append(own, time.Since(start))
@@ -103,32 +198,6 @@ func (all connections) pace(b *testing.B, duration time.Duration, rate float64, 
 	return times
 }
 
-// exchange sends a request and returns the status.
-func exchange(c *bufio.ReadWriter, request string) (status string, err error) {
-	_, _ = c.WriteString(request)
-	if err := c.Flush(); err != nil {
-		return "", err
-	}
-	length := 0
-	for {
-		line, err := c.ReadSlice('\n')
-		if err != nil {
-			return "", err
-		}
-		if text, ok := bytes.CutPrefix(line, []byte("HTTP/1.1 ")); ok {
-			status = string(text[:len("200")])
-		}
-		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			length, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
-		}
-		if len(line) == len("\r\n") {
-			break
-		}
-	}
-	_, err = c.Discard(length)
-	return status, err
-}
-
 const floodCaddyfile = `{
 	admin off
 	persist_config off
@@ -136,7 +205,9 @@ const floodCaddyfile = `{
 		output discard
 	}
 	servers {
+		protocols h1 h2c
 		trusted_proxies static 127.0.0.1/32
+		trusted_proxies_strict
 	}
 	oauth_server {
 		issuer http://127.0.0.1:$port
@@ -145,6 +216,7 @@ const floodCaddyfile = `{
 			secret demo-shop-secret
 			grants client_credentials
 		}
+		$clients
 	}
 }
 http://127.0.0.1:$port {
@@ -173,7 +245,15 @@ func runFloodCaddy(b *testing.B, idp *verifytest.Issuer) string {
 	address := l.Addr().String()
 	l.Close()
 	_, port, _ := net.SplitHostPort(address)
-	text := strings.NewReplacer("$jwks", jwks, "$port", port).Replace(floodCaddyfile)
+	var clients strings.Builder
+	for i := range newcomers + 1 {
+		id := "regular"
+		if i > 0 {
+			id = "new" + strconv.Itoa(i-1)
+		}
+		fmt.Fprintf(&clients, "client %s {\nsecret %s-secret\ngrants client_credentials\n}\n", id, id)
+	}
+	text := strings.NewReplacer("$jwks", jwks, "$port", port, "$clients", clients.String()).Replace(floodCaddyfile)
 	config, _, err := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		b.Fatal(err)

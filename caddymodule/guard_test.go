@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -145,7 +146,7 @@ func TestGuardQueryToken(t *testing.T) {
 
 // Loading an option that loosens a guard logs a warning; a strict guard logs none.
 func TestGuardWarns(t *testing.T) {
-	for _, option := range []string{"insecure_query_token", "insecure_any_audience", "optional"} {
+	for _, option := range []string{"insecure_query_token", "insecure_any_audience", "insecure_any_path", "optional"} {
 		c, _ := trusting(t, option, "")
 		warned := regexp.MustCompile(`"level":"warn".*"msg":"` + option + ":").MatchString(readFile(t, filepath.Join(c.dir, "log")))
 		if warned != strings.HasPrefix(option, "insecure_") {
@@ -230,5 +231,42 @@ func TestGuardPlaceholdersAreKnown(t *testing.T) {
 		if got := c.send(r).body; got != row.want {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
 		}
+	}
+}
+
+// Requests that are denied again and again do not fill the log, and the path is logged as it came.
+func TestGuardFloodedLog(t *testing.T) {
+	c, _ := trusting(t, "", "")
+	const requests = 2000
+	for i := range requests {
+		token := ""
+		if i%2 == 0 {
+			token = "x.y." + strconv.Itoa(i)
+		}
+		c.get(c.site+"/a%E2%80%AEb%C2%9Bc%E2%80%A8d%7F", token).want(t, "flood", http.StatusUnauthorized)
+	}
+	c.mustLoad("", "")
+	log := readFile(t, filepath.Join(c.dir, "log"))
+	lines, refusals := 0, 0
+	for line := range strings.Lines(log) {
+		var entry struct {
+			Message string `json:"msg"`
+			Path    string `json:"path"`
+			LeftOut int    `json:"left_out"`
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Message != "request denied" {
+			continue
+		}
+		lines++
+		refusals += entry.LeftOut
+		if entry.LeftOut == 0 {
+			refusals++
+			if entry.Path != "/a%E2%80%AEb%C2%9Bc%E2%80%A8d%7F" {
+				t.Errorf("path %q", entry.Path)
+			}
+		}
+	}
+	if lines > 500 || refusals != requests {
+		t.Errorf("%d lines about %d requests, want at most 500 about %d", lines, refusals, requests)
 	}
 }

@@ -108,7 +108,7 @@ func (p *proxy) reload(i int, upstream string, want int) {
 	case i%20 == 0:
 		more += "client broken {\nsecret {env.NO_SUCH_VARIABLE}\n}\n"
 	default:
-		more += "}\noauth_server second {\nissuer http://localhost\nstore bolt " + p.dir + "\n"
+		more += "}\noauth_server second {\nissuer http://localhost\nstore bolt " + os.DevNull + "/second.db\n"
 	}
 	config, err := adapt([]byte(p.caddyfile(more, "reverse_proxy "+upstream)))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,13 +87,86 @@ func TestReloadThatFails(t *testing.T) {
 	live := c.token(marker)
 	for name, global := range map[string]string{
 		"provision": runServer("bolt", "client broken {\nsecret {env.NO_SUCH_VARIABLE}\n}"),
-		"start":     runServer("bolt", "") + "\noauth_server second {\nissuer %SITE%\nstore bolt %DIR%\n}",
+		// A file is in the way of a folder.
+		"start": runServer("bolt", "") + "\noauth_server second {\nissuer %SITE%\nstore bolt %DIR%/log/second.db\n}",
 	} {
 		if err := c.load(global, site("")); err == nil {
 			t.Errorf("%s: loaded", name)
 		}
 		c.get(c.site+"/orders", live).want(t, "after a failure in "+name, http.StatusOK)
 		c.token(marker)
+	}
+}
+
+// A configuration whose file is damaged, or was emptied, is refused before it answers anything: the
+// one before goes on, and the next good one has nothing of it.
+func TestReloadWithADamagedStore(t *testing.T) {
+	c := newCaddy(t)
+	next := filepath.Join(c.dir, "next.db")
+	c.mustLoad(runServer("bolt "+next, ""), site(""))
+	c.mustLoad(runServer("bolt", ""), site("")) // and next.db is closed
+	good := readFile(t, next)
+	pages := os.Getpagesize()
+	live := c.token(marker)
+	once := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	ask := func(when string) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.site+"/orders", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+live)
+		a, err := once.Do(r)
+		if err != nil {
+			t.Errorf("%s: %v", when, err)
+			return
+		}
+		_ = a.Body.Close()
+		if a.StatusCode != http.StatusOK {
+			t.Errorf("%s: status %d", when, a.StatusCode)
+		}
+	}
+	for name, content := range map[string]string{
+		"emptied":           "",
+		"cut off":           good[:2*pages],
+		"cut off in a page": good[:2*pages+100],
+		"junk":              strings.Repeat("junk", len(good)/4),
+		"junk in its pages": good[:2*pages] + strings.Repeat("\xff", len(good)-2*pages),
+		"zeros":             strings.Repeat("\x00", len(good)),
+	} {
+		writeFile(t, next, content)
+		done := make(chan struct{})
+		var asking sync.WaitGroup
+		for range 4 {
+			asking.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+						ask(name + ", meanwhile")
+					}
+				}
+			})
+		}
+		for range 3 {
+			if err := c.load(runServer("bolt "+next, ""), site("")); err == nil || !strings.Contains(err.Error(), next) {
+				t.Errorf("%s: loaded, or the error does not name the file: %v", name, err)
+			}
+		}
+		close(done)
+		asking.Wait()
+		if readFile(t, next) != content {
+			t.Errorf("%s: the file has been changed", name)
+		}
+		for range 20 {
+			ask(name + ", afterwards")
+		}
+	}
+	writeFile(t, next, good)
+	c.mustLoad(runServer("bolt "+next, ""), site(""))
+	live = c.token(marker)
+	for range 50 {
+		ask("after a good reload")
 	}
 }
 

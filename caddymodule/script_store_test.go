@@ -34,6 +34,8 @@ func (*failingStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (*failingStore) Locate(server string) (string, error) { return server, nil }
 
+func (*failingStore) Check(string) error { return nil }
+
 func (*failingStore) Open(string, *slog.Logger) (store.Store, error) {
 	return &failingStore{memory.New(memory.Options{})}, nil
 }

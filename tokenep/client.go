@@ -89,6 +89,10 @@ type Client struct {
 
 	// When it was registered, in seconds since 1970 (RFC 7591 §3.2.1). It is set by the server.
 	IssuedAt int64 `json:"client_id_issued_at,omitempty"`
+
+	// What tells this registration from a later one of the same client_id. It is in the tokens of
+	// the client, as grant_id or among their ancestors. It is set by the server.
+	RegistrationID string `json:"registration_id,omitempty"`
 }
 
 // Secret is a client secret (RFC 6749 §2.3.1), as a hash.

@@ -22,7 +22,7 @@ func TestClientJSON(t *testing.T) {
 		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"},
 		Scope: verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
-		ExchangeFrom: []string{"*"}, IssuedAt: 1767225600,
+		ExchangeFrom: []string{"*"}, IssuedAt: 1767225600, RegistrationID: "R",
 	}
 	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -39,13 +39,13 @@ func TestClientJSON(t *testing.T) {
 	}
 	want := []string{
 		"access_token_ttl", "audience", "client_id", "client_id_issued_at", "client_name", "default_scope", "exchange_from",
-		"grant_types", "jwks", "redirect_uris", "scope", "secrets", "token_endpoint_auth_method",
+		"grant_types", "jwks", "redirect_uris", "registration_id", "scope", "secrets", "token_endpoint_auth_method",
 	}
 	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
 		t.Errorf("members %q, want %q", got, want)
 	}
 	for name, want := range map[string]any{
-		"scope": "orders:read orders:write", "default_scope": "orders:read", "access_token_ttl": "36h", "client_id_issued_at": 1767225600.0,
+		"scope": "orders:read orders:write", "default_scope": "orders:read", "access_token_ttl": "36h", "client_id_issued_at": 1767225600.0, "registration_id": "R",
 	} {
 		if members[name] != want {
 			t.Errorf("%s is %v, want %v", name, members[name], want)

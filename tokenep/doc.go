@@ -39,6 +39,7 @@
 //	limiter.go         guessing at secrets is slowed down (RFC 6749 §10.10)
 //	rate_limit.go      how many guesses are too many
 //	limiter_table.go   the bounded memory of it
+//	request_log.go     the lines about requests, and how many of them a flood gets
 //	grant.go           what a grant is, and what it allows
 //	minter.go          minting a token (RFC 9068)
 //

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Endpoint is one row of the table of a server's endpoints. It says what tells them apart; what
@@ -86,7 +88,7 @@ type Front struct {
 	Authenticator *Authenticator
 	Origins       CORS                                 // for endpoints that have none of their own
 	Wait          func(ctx context.Context) error      // until the keys are there; nil: they are
-	Logger        *slog.Logger                         // gets a line for each request
+	Log           *RequestLog                          // gets a line for each request
 	Observe       func(ctx context.Context, o Outcome) // is told of each request; may be nil
 	Now           func() time.Time                     // the clock of the endpoints
 }
@@ -109,7 +111,8 @@ type Outcome struct {
 }
 
 // Handler returns the handler of an endpoint: it holds requests back until the keys are there,
-// answers CORS and refuses other methods.
+// answers CORS and refuses other methods. No answer waits for a body that was not read; see
+// [verify.EarlyHandler].
 func (f *Front) Handler(e *Endpoint) http.Handler {
 	answer := e.Handler
 	if e.Call != nil {
@@ -123,15 +126,15 @@ func (f *Front) Handler(e *Endpoint) http.Handler {
 	}
 	answer = Methods(origins, answer.ServeHTTP, e.Methods...)
 	if e.BeforeStart || f.Wait == nil {
-		return answer
+		return verify.EarlyHandler(answer)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return verify.EarlyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := f.Wait(r.Context()); err != nil {
 			_ = WriteError(w, r, err)
 			return
 		}
 		answer.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // call reads the form, authenticates the client and calls the endpoint.
@@ -178,7 +181,7 @@ func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, 
 		WriteJSON(w, http.StatusOK, answer)
 	}
 	o.Duration = f.Now().Sub(start)
-	f.log(r.Context(), &o)
+	f.log(r, &o)
 	if f.Observe != nil {
 		f.Observe(r.Context(), o)
 	}
@@ -186,11 +189,15 @@ func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, 
 
 // log writes the one line of a request: who asked for what, and what came of it. It never shows a
 // token or a secret.
-func (f *Front) log(ctx context.Context, o *Outcome) {
+func (f *Front) log(r *http.Request, o *Outcome) {
 	if o.Err == nil && o.Event == "" {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 8)
+	from := f.Authenticator.address(r)
+	if o.Err != nil {
+		attrs = append(attrs, slog.String("client_ip", from.String()))
+	}
 	if o.Endpoint == TokenEndpointName || o.Grant != "" {
 		attrs = append(attrs, slog.String("grant", o.Grant))
 	}
@@ -201,7 +208,7 @@ func (f *Front) log(ctx context.Context, o *Outcome) {
 		attrs = append(attrs, slog.String("client", o.Claimed))
 	}
 	if o.Err == nil {
-		f.Logger.LogAttrs(ctx, slog.LevelInfo, o.Event, append(attrs, o.Details...)...)
+		f.Log.Event(r.Context(), o.Event, append(attrs, o.Details...)...)
 		return
 	}
 	level := slog.LevelInfo
@@ -210,5 +217,15 @@ func (f *Front) log(ctx context.Context, o *Outcome) {
 	}
 	attrs = append(attrs, slog.String("error", string(o.Err.Code)), slog.Int("status", o.Err.Status),
 		slog.String("reason", o.Err.Error()))
-	f.Logger.LogAttrs(ctx, level, o.Endpoint+" refused", attrs...)
+	f.Log.Refused(r.Context(), level, o.Endpoint+" refused", from, attrs...)
+}
+
+// Nothing answers for a path at which there could be an endpoint, and is none.
+func (f *Front) Nothing(w http.ResponseWriter, r *http.Request) {
+	e := InvalidRequest.Describe("there is no endpoint at this path")
+	e.Status = http.StatusNotFound
+	_ = WriteError(w, r, e)
+	from := f.Authenticator.address(r)
+	f.Log.Refused(r.Context(), slog.LevelInfo, "no such endpoint", from,
+		slog.String("client_ip", from.String()), slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()))
 }

@@ -94,6 +94,10 @@ type Authorization struct {
 	NotAfter time.Time    // the token expires no later; zero: no bound
 	GrantID  string       // grant_id, by which the whole authorization is revoked; empty: none
 
+	// Ancestors are what the new token comes of beside GrantID: revoking one of them revokes it
+	// too. The client need not be among them.
+	Ancestors []verify.Ancestor
+
 	// Descends says that Subject is that of a token of this server, which was verified and from
 	// which the new token descends. Only such a subject may be that of a client
 	// (ClientSubjectPrefix), but for the client credentials grant.

@@ -39,6 +39,9 @@ type Claims struct {
 	// that all that came of it can be revoked at once.
 	GrantID string
 
+	// Ancestors is the private claim ancestors: what else the token came of.
+	Ancestors []verify.Ancestor
+
 	Act          map[string]any
 	MayAct       map[string]any
 	Confirmation map[string]any
@@ -180,6 +183,11 @@ func (c *Claims) appendRare(b []byte) ([]byte, error) {
 		b = appendString(b, c.SignIn.Class)
 	}
 	var err error
+	if len(c.Ancestors) > 0 {
+		if b, err = appendMember(b, "ancestors", c.Ancestors); err != nil {
+			return nil, err
+		}
+	}
 	if len(c.SignIn.Methods) > 0 {
 		if b, err = appendMember(b, "amr", c.SignIn.Methods); err != nil {
 			return nil, err
@@ -224,7 +232,7 @@ var reservedClaims = []string{
 	"client_id", "scope", "act", "may_act", // RFC 8693 §4
 	"auth_time", "acr", "amr", "cnf", // RFC 9068 §2.2.1, RFC 7800 §3.1
 	"events", "at_hash", "c_hash", // they mark tokens that are no access tokens
-	"grant_id",
+	"grant_id", "ancestors",
 }
 
 var errReservedClaim = errors.New("a grant must not set a reserved claim")

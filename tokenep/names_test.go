@@ -38,4 +38,5 @@ var (
 type (
 	request = tokeneptest.Request
 	rule    = tokeneptest.Rule
+	object  = map[string]any
 )

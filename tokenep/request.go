@@ -103,11 +103,15 @@ func (f *Form) keep(names ...[]string) {
 
 // readForm parses the body of r.
 func readForm(r *http.Request, d *Dialect) (*Request, error) {
+	parse, err := parser(r.Header, d)
+	if err != nil {
+		return nil, err
+	}
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
 	}
-	values, err := parseBody(r.Header, body, d)
+	values, err := parse(body)
 	if err != nil {
 		return nil, err
 	}
@@ -150,13 +154,8 @@ func (r *Request) declare(parameters []string, more ...[]string) error {
 
 // readBody reads at most maxBody bytes.
 func readBody(r *http.Request) ([]byte, error) {
-	tooLarge := func() error {
-		e := InvalidRequest.Describe("the request body is larger than 64 KiB")
-		e.Status = http.StatusRequestEntityTooLarge
-		return e
-	}
 	if r.ContentLength > maxBody {
-		return nil, tooLarge()
+		return nil, tooLarge("the request body is larger than 64 KiB")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, InvalidRequest.Describe("the request body must not be compressed")
@@ -171,24 +170,42 @@ func readBody(r *http.Request) ([]byte, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, InvalidRequest.Describe("the request body could not be read").Because(err)
+		return nil, unreadable(err)
 	case len(body) > maxBody:
-		return nil, tooLarge()
+		return nil, tooLarge("the request body is larger than 64 KiB")
 	}
 	return body, nil
 }
 
-// parseBody chooses the parser by the media type.
-func parseBody(h http.Header, body []byte, d *Dialect) (map[string][]string, error) {
+func tooLarge(description string) *Error {
+	e := InvalidRequest.Describe(description)
+	e.Status = http.StatusRequestEntityTooLarge
+	return e
+}
+
+// unreadable is the refusal of a body that could not be read. Whoever limits the body says so in
+// its error: 413, or an *Error of its own.
+func unreadable(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge("the request body is larger than the server takes").Because(err)
+	}
+	return InvalidRequest.Describe("the request body could not be read").Because(err)
+}
+
+// parser chooses the parser by the media type, which needs no body.
+func parser(h http.Header, d *Dialect) (func(body []byte) (map[string][]string, error), error) {
 	mediaType := ""
 	if lines := h.Values("Content-Type"); len(lines) == 1 {
 		mediaType, _, _ = mime.ParseMediaType(lines[0])
 	}
 	switch {
 	case mediaType == "application/x-www-form-urlencoded":
-		return parseForm(body)
+		return parseForm, nil
 	case mediaType == "application/json" && d.JSON:
-		return parseJSON(body)
+		return parseJSON, nil
 	case d.JSON:
 		return nil, InvalidRequest.Describe("the Content-Type must be application/x-www-form-urlencoded or application/json")
 	default:

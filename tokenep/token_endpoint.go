@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // TokenEndpointName is the Endpoint.Name of the token endpoint.
@@ -181,10 +182,13 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 	now := t.Now()
 	c := &Claims{
-		Subject: a.Subject, ClientID: a.ClientID, GrantID: a.GrantID, Act: a.Act, MayAct: a.MayAct,
+		Subject: a.Subject, ClientID: a.ClientID, GrantID: a.GrantID, Ancestors: a.Ancestors, Act: a.Act, MayAct: a.MayAct,
 		Confirmation: a.Confirmation, SignIn: a.SignIn, Extra: a.Extra,
 		Scope: a.Scope, Audience: t.targets(a.Audience),
 		IssuedAt: now.Truncate(time.Second),
+	}
+	if err := c.descend(r.Client); err != nil {
+		return nil, err
 	}
 	ttl := t.TokenTTL
 	if r.Client != nil {
@@ -218,6 +222,27 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 		return nil, InvalidGrant.Describe("the grant has expired")
 	}
 	return c, nil
+}
+
+// maxAncestors bounds the ancestors of a token, and with them its size. Eight actors in a row make
+// as many.
+const maxAncestors = 16
+
+// descend makes the registration of the client one of those things by which the token can be
+// revoked: its grant, where it has no other, or else an ancestor. So a token ends with the
+// registration under which the client was authenticated, whenever it was issued.
+func (c *Claims) descend(client *Client) error {
+	if client != nil && client.RegistrationID != "" {
+		if c.GrantID == "" {
+			c.GrantID = client.RegistrationID
+		} else if c.GrantID != client.RegistrationID {
+			c.Ancestors = append(slices.Clone(c.Ancestors), verify.Ancestor{GrantID: client.RegistrationID})
+		}
+	}
+	if len(c.Ancestors) > maxAncestors {
+		return InvalidRequest.Describe("the token would come of too many others, one exchanged for the next")
+	}
+	return nil
 }
 
 // targets returns the audience, or the server's default where there is none: aud is never empty

@@ -39,39 +39,35 @@ var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no b
 // extract finds the one bearer token of a request; Token is "" if there is none.
 //
 // RFC 6750 §2: a client must not use more than one method in a request. The query parameter
-// access_token counts as one even where that method is off, because the upstream may read it.
+// access_token counts as one even where that method is off, because the upstream may read it, and a
+// form counts where forms are read.
 func (g *Guard) extract(r *http.Request) (Presentation, error) {
 	p := present(r)
 	var err error
 	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"]); err != nil {
 		return p, err
 	}
-	if r.URL.RawQuery != "" {
-		sent := findToken(r.URL.RawQuery)
-		switch {
-		case sent.count == 0:
-		case p.Token != "":
-			return p, errTwoPlaces
-		case g.InsecureQueryToken:
-			if p.Token, err = sent.token(); err != nil {
-				return p, err
-			}
-		}
+	query := findToken(r.URL.RawQuery)
+	if query.count > 0 && p.Token != "" {
+		return p, errTwoPlaces
 	}
 	if g.FormToken && carriesForm(r) {
-		sent, err := formToken(r)
+		form, err := formToken(r)
 		switch {
 		case err != nil:
 			return p, err
-		case sent.count == 0:
-		case p.Token != "":
+		case form.count == 0:
+		case query.count > 0 || p.Token != "":
 			return p, errTwoPlaces
 		default:
-			p.Token, err = sent.token()
+			p.Token, err = form.token()
 			return p, err
 		}
 	}
-	return p, nil
+	if query.count > 0 && g.InsecureQueryToken {
+		p.Token, err = query.token()
+	}
+	return p, err
 }
 
 // headerToken reads the values of the Authorization header, of which there must be at most one. It
@@ -221,9 +217,7 @@ func formToken(r *http.Request) (parameter, error) {
 	read, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	r.Body = &replayed{Reader: io.MultiReader(bytes.NewReader(read), r.Body), Closer: r.Body}
 	if err != nil {
-		e := *errForm
-		e.Cause = err
-		return parameter{}, &e
+		return parameter{}, unreadable(err)
 	}
 	if len(read) > maxForm {
 		return parameter{}, errForm
@@ -235,8 +229,24 @@ func formToken(r *http.Request) (parameter, error) {
 	return p, nil
 }
 
+// unreadable is the refusal of a form that could not be read. Whoever limits the body says so in
+// its error: 413, or an *Error of its own.
+func unreadable(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e := *errForm
+	e.Cause = err
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		e.Status, e.Description = http.StatusRequestEntityTooLarge, "the form is larger than the server takes"
+	}
+	return &e
+}
+
 // replayed is a body that starts with what was already read of it.
 type replayed struct {
 	io.Reader
 	io.Closer
 }
+
+func (b *replayed) ended() bool { return ended(b.Closer) }

@@ -319,8 +319,12 @@ func (s *verification) checkConfirmation() *Error {
 	return nil
 }
 
-// checkRevocation: RFC 7009 §2.2; a revocation takes effect at once, for cached tokens too.
+// checkRevocation: RFC 7009 §2.2; a revocation takes effect at once, for cached tokens too. A token
+// that does not say plainly what it came of could come of anything that was revoked.
 func (s *verification) checkRevocation() *Error {
+	if s.issuer.Revocations != nil && s.token.lineage != nil {
+		return invalid("the claims of the token are not acceptable", s.token.lineage)
+	}
 	if s.issuer.Revocations.Revoked(s.token) {
 		return invalid("the token has been revoked", nil)
 	}

@@ -71,6 +71,7 @@ func parseClaims(text string, t *Token) error {
 		return err
 	}
 	parseScopes(claims, t)
+	parseLineage(claims, t)
 	return nil
 }
 

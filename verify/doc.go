@@ -26,6 +26,7 @@
 //
 //	guard.go         a request: strip headers · extract · verify · rules · set headers · next
 //	headers.go       what a client must not send, in any spelling
+//	path.go          paths that the upstream could take for others (RFC 3986 §5.2.4)
 //	bearer.go        where in the request the token is (RFC 6750 §2)
 //	presentation.go  the token with what the request shows of it, as a verifier gets them
 //	verifier.go      the configuration, and the run over the checks
@@ -37,16 +38,18 @@
 //	profile.go       what the tokens of an issuer are like, and what tells them from ID tokens
 //	signature.go     ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
 //	revoked.go       tokens revoked before they expire
+//	lineage.go       what a token came of, by which it is revoked too
 //	rule.go          what a verified token permits, by scope and otherwise
 //	headerclaim.go   claims on their way to the upstream
 //	refusal.go       the answer to a refused request, and its headers
-//	error.go         why it is refused: 400, 401, 403 or 503
+//	early.go         which does not wait for the body of the request
+//	error.go         why it is refused: 400, 401, 403, 413 or 503
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
 // Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
 // to the handlers; keyset.go, jwk.go, filekeys.go, ed25519.go and roca.go are the keys; private.go
-// marks responses to tokens in the query (RFC 6750 §2.3). Package verifytest is an issuer for
-// tests.
+// marks responses to tokens in the query (RFC 6750 §2.3); headerwriter.go sees answers begin.
+// Package verifytest is an issuer for tests.
 //
 // # What always holds
 //

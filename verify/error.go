@@ -16,7 +16,7 @@ const (
 
 // Error is why a request is refused. The client may see all of it but Cause, Option and Token.
 type Error struct {
-	Status      int    // 400, 401, 403 or 503; 500 for a mistake on this side
+	Status      int    // 400, 401, 403, 413 or 503; 500 for a mistake on this side
 	Code        string // RFC 6750 §3.1; empty when the request had no token, and with 500 and 503
 	Description string // a constant of the source: nothing that the client sent is in it
 	Scope       Scope  // what the client should ask for, with 400, 401 and 403
@@ -28,8 +28,8 @@ type Error struct {
 	// 403 where they are nil: one for each scheme by which it takes tokens.
 	Challenges []Challenge
 
-	// Option is for the log: which options of the [TrustedIssuer] would have let the token in, in
-	// the words of a Caddyfile. Empty if none would.
+	// Option is for the log: which options of the [TrustedIssuer] or the [Guard] would have let the
+	// request in, in the words of a Caddyfile. Empty if none would.
 	Option string
 
 	RetryAfter time.Duration // with 503

@@ -53,6 +53,11 @@ type Guard struct {
 	// private; see [Guard.Private].
 	InsecureQueryToken bool
 
+	// InsecureAnyPath admits paths that an upstream could take for others: those with a dot
+	// segment, a backslash or a NUL, in whatever disguise. Which route a request met says nothing
+	// about what such an upstream serves.
+	InsecureAnyPath bool
+
 	// Headers passes claims on as request headers. The client cannot send these headers itself; see
 	// [HeaderClaim].
 	Headers []HeaderClaim
@@ -159,6 +164,9 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		return nil, &Error{Status: http.StatusInternalServerError, Cause: err}
 	}
 	g.names.strip(r)
+	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
+		return nil, g.refuse(r, errPath)
+	}
 	if g.Preflight && isPreflight(r) {
 		overrides.stripFields(r.Header, "")
 		g.hideToken(r)
@@ -237,7 +245,8 @@ func isPreflight(r *http.Request) bool {
 }
 
 // Handler passes to next what [Guard.Admit] admits, with the token in the request's context. It
-// answers all other requests itself, without reading their bodies unless FormToken is set.
+// answers all other requests itself, without reading their bodies unless FormToken is set; see
+// [AnswerEarly].
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = g.Private(w, r)
@@ -245,6 +254,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		token, err := g.Admit(r)
 		if err != nil {
+			AnswerEarly(w, r)
 			w.WriteHeader(g.WriteRefusal(w.Header(), err))
 			return
 		}

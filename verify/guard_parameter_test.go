@@ -3,7 +3,9 @@ package verify_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -186,26 +188,81 @@ func TestGuardFormToken(t *testing.T) {
 	}
 }
 
-// RFC 6750 §2: header, query and form at once, with all methods on.
-func TestGuardThreePlaces(t *testing.T) {
-	f := newFront(t, newIssuer(), &verify.Guard{FormToken: true, InsecureQueryToken: true})
-	for _, places := range []string{"hq", "hf", "qf", "hqf"} {
-		var request bytes.Buffer
-		request.WriteString("POST /")
-		if strings.Contains(places, "q") {
-			request.WriteString("?access_token=TOKEN")
+// RFC 6750 §2: a token in two places is refused, wherever the guard takes tokens from. The query is
+// one of the places even where it takes none from there; the form is not.
+func TestGuardTwoPlaces(t *testing.T) {
+	issuer := newIssuer()
+	for _, c := range []struct {
+		name    string
+		guard   *verify.Guard
+		refused string // combinations of header, query and form
+	}{
+		{"both on", &verify.Guard{FormToken: true, InsecureQueryToken: true}, "hq hf qf hqf"},
+		{"form on", &verify.Guard{FormToken: true}, "hq hf qf hqf"},
+		{"query on", &verify.Guard{InsecureQueryToken: true}, "hq hqf"},
+		{"both off", &verify.Guard{}, "hq hqf"},
+		{"optional, form on", &verify.Guard{FormToken: true, Optional: true}, "hq hf qf hqf"},
+	} {
+		f := newFront(t, issuer, c.guard)
+		for _, places := range []string{"hq", "hf", "qf", "hqf"} {
+			var request bytes.Buffer
+			request.WriteString("POST /")
+			if strings.Contains(places, "q") {
+				request.WriteString("?access_token=TOKEN")
+			}
+			request.WriteString(" HTTP/1.1\nHost: x\nContent-Type: application/x-www-form-urlencoded\n")
+			if strings.Contains(places, "h") {
+				request.WriteString("Authorization: Bearer TOKEN\n")
+			}
+			body := "a=b"
+			if strings.Contains(places, "f") {
+				body = "access_token=" + issuer.Sign(nil)
+			}
+			fmt.Fprintf(&request, "Content-Length: %d\n\n%s", len(body), body)
+			want := slices.Contains(strings.Fields(c.refused), places)
+			if got := f.raw(t, request.String()); (got.StatusCode == http.StatusBadRequest) != want {
+				t.Errorf("%s, %s: status %d", c.name, places, got.StatusCode)
+			}
 		}
-		request.WriteString(" HTTP/1.1\nHost: x\nContent-Type: application/x-www-form-urlencoded\n")
-		if strings.Contains(places, "h") {
-			request.WriteString("Authorization: Bearer TOKEN\n")
-		}
-		body := "a=b"
-		if strings.Contains(places, "f") {
-			body = "access_token=x"
-		}
-		fmt.Fprintf(&request, "Content-Length: %d\n\n%s", len(body), body)
-		if got := f.raw(t, request.String()); got.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: status %d", places, got.StatusCode)
-		}
+	}
+}
+
+// limited is a body that another handler limits.
+type limited struct {
+	io.ReadCloser
+	err error
+}
+
+func (l limited) Read([]byte) (int, error) { return 0, l.err }
+
+// Whoever keeps a form from being read decides about the status.
+func TestGuardUnreadableForm(t *testing.T) {
+	guard := (&verify.Guard{Verifier: newIssuer().Verifier(), FormToken: true}).Handler(http.HandlerFunc(echo))
+	failing := func(err error) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = r.WithContext(r.Context())
+			r.Body = limited{r.Body, err}
+			guard.ServeHTTP(w, r)
+		})
+	}
+	for _, c := range []struct {
+		name      string
+		handler   http.Handler
+		status    int
+		challenge bool
+	}{
+		{"RFC 9110 §15.5.14 a limit of net/http", http.MaxBytesHandler(guard, 10), 413, false},
+		{"a limit that is wrapped", failing(fmt.Errorf("limit: %w", &http.MaxBytesError{Limit: 10})), 413, false},
+		{"an error of this package", failing(&verify.Error{Status: 429}), 429, false},
+		{"any other error", failing(io.ErrUnexpectedEOF), 400, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client := newTalk(t, newServer(t, c.handler))
+			client.send(form + "Transfer-Encoding: chunked\n\n" + chunk("a=b&access_token=junk"))
+			got := client.ends(c.status)
+			if has := got.Header.Get("WWW-Authenticate") != ""; has != c.challenge {
+				t.Errorf("challenge %q", got.Header.Get("WWW-Authenticate"))
+			}
+		})
 	}
 }

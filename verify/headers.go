@@ -2,7 +2,6 @@ package verify
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -121,7 +120,7 @@ func (p *protected) strip(r *http.Request) {
 	}
 	p.stripFields(r.Trailer, "")
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &trailerBody{ReadCloser: r.Body, request: r, names: p}
+		r.Body = &trailerBody{countedBody: countedBody{ReadCloser: r.Body, left: r.ContentLength}, request: r, names: p}
 	}
 }
 
@@ -171,14 +170,14 @@ func filterList(h http.Header, field string, drop func(string) bool) bool {
 // trailerBody strips the trailers that net/http adds to the request when its body ends (RFC 9112
 // §7.1.2).
 type trailerBody struct {
-	io.ReadCloser
+	countedBody
 	request *http.Request
 	names   *protected
 	mu      sync.Mutex // a transport may close the body while another goroutine reads it
 }
 
 func (b *trailerBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.countedBody.Read(p)
 	if err != nil {
 		b.strip()
 	}

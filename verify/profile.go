@@ -110,7 +110,8 @@ func (p *claimPattern) String() string {
 var (
 	refusedRFC9068 = []string{"events", "at_hash", "c_hash"}
 	refusedJWT     = []string{"events", "at_hash", "c_hash", "s_hash", "token_use=id",
-		"typ=ID", "typ=Refresh", "typ=Offline", "typ=Logout", "tokenName=id_token"}
+		"typ=ID", "typ=Refresh", "typ=Offline", "typ=Logout", "tokenName=id_token",
+		"tokenName=refresh_token"}
 )
 
 // terms are what a TrustedIssuer says, with the defaults of its profile filled in.

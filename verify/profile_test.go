@@ -122,6 +122,9 @@ func TestProfileJWT(t *testing.T) {
 		{"token_use id", payloadWith(`"exp":1800003600,"token_use":"id"`), bad},
 		{"token_use access", payloadWith(`"exp":1800003600,"token_use":"access"`), "ok"},
 		{"typ ID", payloadWith(`"exp":1800003600,"typ":"ID"`), bad},
+		{"tokenName id_token", payloadWith(`"exp":1800003600,"tokenName":"id_token"`), bad},
+		{"tokenName refresh_token", payloadWith(`"exp":1800003600,"tokenName":"refresh_token"`), bad},
+		{"tokenName access_token", payloadWith(`"exp":1800003600,"tokenName":"access_token"`), "ok"},
 		{"aud null", verifytest.RawPayload(`{"iss":"` + testIssuer + `","aud":null,"exp":1800003600}`), bad},
 		{"aud with a number", verifytest.RawPayload(`{"iss":"` + testIssuer + `","aud":["` + testAPI + `",1],"exp":1800003600}`), bad},
 	} {
@@ -197,6 +200,7 @@ func TestClaimOptions(t *testing.T) {
 		{"required, false", requireClaims("ok=true"), claims{"ok": false}, "require_claims without ok=true"},
 		{"required, no boolean", requireClaims("ok=yes"), claims{"ok": false}, "require_claims without ok=yes"},
 		{"required, a number", requireClaims("id=65"), claims{"id": 65}, ""},
+		{"required, in an object", requireClaims("urn:a:roles.b"), claims{"urn:a:roles": claims{"b": claims{}}}, ""},
 		{"required, an object", requireClaims("a=b"), claims{"a": claims{"b": 1}}, "require_claims without a=b"},
 		{"refused by default", func(*verify.TrustedIssuer) {}, claims{"at_hash": "x"}, "refuse_claims events c_hash"},
 		{"refused by name", refuseClaims("nonce"), claims{"nonce": "x"}, "refuse_claims none"},

@@ -11,11 +11,15 @@ import (
 // Revocation revokes tokens before they expire.
 type Revocation struct {
 	// Claim is "jti", "grant_id", "client_id" or "sub". Tokens in which that claim is Value are
-	// revoked.
+	// revoked, and so are those of which one of the ancestors has it.
 	Claim, Value string
 
+	// ClientID, if not empty, limits the revocation to tokens that were issued to this client.
+	ClientID string
+
 	// Before, if not zero, limits the revocation to tokens issued until then, and to those without
-	// iat. iat has whole seconds: a token issued later in the same second is revoked too.
+	// iat; what descends from one of these is revoked whenever it was issued itself. iat has whole
+	// seconds: a token issued later in the same second is revoked too.
 	Before time.Time
 
 	// Expires is when all of these tokens have expired, leeway included, and the revocation can be
@@ -52,8 +56,27 @@ func (r *Revocations) Add(e Revocation) {
 	r.entries[key] = append(kept, e)
 }
 
+// Remove removes e, if it is in the set exactly so. What it revoked is then good again, unless
+// another entry revokes it.
+func (r *Revocations) Remove(e Revocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := revocable{e.Claim, e.Value}
+	old := len(r.entries[key])
+	kept := slices.DeleteFunc(r.entries[key], func(other Revocation) bool { return other == e })
+	r.size.Add(int64(len(kept) - old))
+	if len(kept) == 0 {
+		delete(r.entries, key)
+	} else {
+		r.entries[key] = kept
+	}
+}
+
 // within reports whether other revokes every token that e revokes, for as long.
 func (e Revocation) within(other Revocation) bool {
+	if other.ClientID != "" && other.ClientID != e.ClientID {
+		return false
+	}
 	covers := other.Before.IsZero() || !e.Before.IsZero() && !e.Before.After(other.Before)
 	lasts := other.Expires.IsZero() || !e.Expires.IsZero() && !e.Expires.After(other.Expires)
 	return covers && lasts
@@ -81,24 +104,40 @@ func (r *Revocations) stale(now time.Time, maxAge time.Duration) bool {
 // Len returns the number of entries.
 func (r *Revocations) Len() int { return int(r.size.Load()) }
 
-// Revoked reports whether t is revoked. A nil set has no entries.
+// Revoked reports whether t, or one of its ancestors, is revoked. A nil set has no entries.
 func (r *Revocations) Revoked(t *Token) bool {
 	if r == nil || r.size.Load() == 0 {
 		return false
 	}
-	grant, _ := t.Claims["grant_id"].(string)
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.revoked("jti", t.ID, t) || r.revoked("grant_id", grant, t) ||
-		r.revoked("client_id", t.ClientID, t) || r.revoked("sub", t.Subject, t)
+	self := Ancestor{t.ID, t.GrantID, t.ClientID, t.Subject, t.IssuedAt}
+	if r.revoked(&self) {
+		return true
+	}
+	for _, a := range t.Ancestors {
+		if a.IssuedAt.IsZero() {
+			a.IssuedAt = t.IssuedAt
+		}
+		if r.revoked(&a) {
+			return true
+		}
+	}
+	return false
 }
 
-func (r *Revocations) revoked(claim, value string, t *Token) bool {
+func (r *Revocations) revoked(a *Ancestor) bool {
+	return r.has("jti", a.ID, a) || r.has(grantIDClaim, a.GrantID, a) ||
+		r.has("client_id", a.ClientID, a) || r.has("sub", a.Subject, a)
+}
+
+// has reports whether an entry that names the value of a claim is about a.
+func (r *Revocations) has(claim, value string, a *Ancestor) bool {
 	if value == "" {
 		return false
 	}
 	for _, e := range r.entries[revocable{claim, value}] {
-		if e.Before.IsZero() || !t.IssuedAt.After(e.Before) {
+		if (e.Before.IsZero() || !a.IssuedAt.After(e.Before)) && (e.ClientID == "" || e.ClientID == a.ClientID) {
 			return true
 		}
 	}

@@ -12,8 +12,12 @@ import (
 // RFC 7009 §2.1: one token, or all of a grant, a client or a subject.
 func TestRevoked(t *testing.T) {
 	issued := time.Unix(1_800_000_000, 0)
-	token := &verify.Token{ID: "id", ClientID: "client", Subject: "subject", IssuedAt: issued,
-		Claims: map[string]any{"grant_id": "grant", "role": "admin"}}
+	token := &verify.Token{ID: "id", ClientID: "client", Subject: "subject", GrantID: "grant", IssuedAt: issued,
+		Claims: map[string]any{"role": "admin"},
+		Ancestors: []verify.Ancestor{
+			{ID: "parent", GrantID: "old grant", ClientID: "old client", Subject: "old subject", IssuedAt: issued.Add(-time.Hour)},
+			{GrantID: "credential"},
+		}}
 	undated := &verify.Token{Subject: "subject"}
 	tests := []struct {
 		name  string
@@ -33,6 +37,16 @@ func TestRevoked(t *testing.T) {
 		{"issued then", verify.Revocation{Claim: "sub", Value: "subject", Before: issued}, token, true},
 		{"issued after", verify.Revocation{Claim: "sub", Value: "subject", Before: issued.Add(-1)}, token, false},
 		{"issued nobody knows when", verify.Revocation{Claim: "sub", Value: "subject", Before: issued}, undated, true},
+		{"an ancestor's jti", verify.Revocation{Claim: "jti", Value: "parent"}, token, true},
+		{"an ancestor's grant_id", verify.Revocation{Claim: "grant_id", Value: "old grant"}, token, true},
+		{"an ancestor's client_id", verify.Revocation{Claim: "client_id", Value: "old client"}, token, true},
+		{"an ancestor's sub", verify.Revocation{Claim: "sub", Value: "old subject"}, token, true},
+		{"the last ancestor's", verify.Revocation{Claim: "grant_id", Value: "credential"}, token, true},
+		{"an ancestor's, in another claim", verify.Revocation{Claim: "jti", Value: "old grant"}, token, false},
+		{"an ancestor issued before", verify.Revocation{Claim: "sub", Value: "old subject", Before: issued.Add(-time.Hour)}, token, true},
+		{"an ancestor issued after", verify.Revocation{Claim: "sub", Value: "old subject", Before: issued.Add(-time.Hour - 1)}, token, false},
+		{"an ancestor that was not issued, before", verify.Revocation{Claim: "grant_id", Value: "credential", Before: issued}, token, true},
+		{"an ancestor that was not issued, after", verify.Revocation{Claim: "grant_id", Value: "credential", Before: issued.Add(-1)}, token, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

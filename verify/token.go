@@ -11,6 +11,7 @@ type Token struct {
 	ClientID string   // client_id (RFC 8693 §4.3); empty when absent
 	ID       string   // jti; empty when absent
 	Audience []string // aud, also when it is a single string
+	GrantID  string   // grant_id, the authorization that the token came of; empty when absent
 
 	// exp, nbf and iat in whole seconds: a fraction is rounded down. Zero when absent; exp of a
 	// verified token never is.
@@ -22,7 +23,11 @@ type Token struct {
 	// nil, json.Number, []any or map[string]any.
 	Claims map[string]any
 
+	// Ancestors are what the token came of, beside its own grant: see [Ancestor].
+	Ancestors []Ancestor
+
 	deviations deviations // from RFC 9068
+	lineage    error      // what is wrong with grant_id or ancestors; nil: nothing
 
 	// loose is the token with the scope of scp, for issuers that are permitted a loose scope; nil
 	// where that is the same.
@@ -40,8 +45,12 @@ type Header struct {
 
 // Actor returns the act claim of a delegated token (RFC 8693 §4.1), or nil. It identifies who acts
 // for the subject, and is never the subject itself. The act members nested in it name earlier
-// actors, and are for information only.
+// actors, and are for information only. An act that is no object says that somebody acts, and not
+// who: it is returned as an empty map, which is not nil.
 func (t *Token) Actor() map[string]any {
-	actor, _ := t.Claims["act"].(map[string]any)
-	return actor
+	act, present := t.Claims["act"]
+	if actor, ok := act.(map[string]any); ok || !present {
+		return actor
+	}
+	return map[string]any{}
 }

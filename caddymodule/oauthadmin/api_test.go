@@ -35,6 +35,7 @@ func (*givenStore) CaddyModule() caddy.ModuleInfo {
 }
 
 func (*givenStore) Locate(server string) (string, error)           { return server, nil }
+func (*givenStore) Check(string) error                             { return nil }
 func (*givenStore) Open(string, *slog.Logger) (store.Store, error) { return given, nil }
 func (*givenStore) Volatile() bool                                 { return true }
 

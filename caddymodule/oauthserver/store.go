@@ -25,6 +25,10 @@ type StoreOpener interface {
 	// Locate returns where the records of the named server are: a text that is the same for the
 	// same records, and contains no secret. It does no I/O.
 	Locate(server string) (location string, err error)
+	// Check returns an error if Open would fail because of what is at the location. It writes
+	// nothing, does not use the network, and does not mind if somebody else has the store open. A
+	// configuration that is refused so has not begun to answer requests.
+	Check(location string) error
 	// Open opens the store at the location. It is called when the app starts, and not again as long
 	// as reloads keep the location.
 	Open(location string, logger *slog.Logger) (store.Store, error)
@@ -83,5 +87,8 @@ func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
 	logger := ctx.Slogger().With("server", s.name)
 	s.poolKey = StoreNamespace + "." + s.storeName + " " + location
 	s.shared, err = acquireShared(s.poolKey, func() (store.Store, error) { return module.Open(location, logger) })
+	if err == nil && s.shared.engine.Load() == nil {
+		err = module.Check(location)
+	}
 	return err
 }

@@ -1,8 +1,14 @@
 package oauthtoken
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -12,6 +18,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 func init() {
@@ -28,6 +35,8 @@ func init() {
 // The folder <path of the issuer>/oauth/ belongs to the server while at least one endpoint lies in
 // it: any other path there is answered with 404 and a JSON error, unless another oauth_token has an
 // endpoint at it. A request for any other path passes through.
+//
+// No answer waits for a body that is not needed: HTTP/1.1 ends the connection after it.
 type Handler struct {
 	// The name of the server. Default: "default".
 	Server string `json:"server,omitempty"`
@@ -48,6 +57,8 @@ type Handler struct {
 
 	server *oauthserver.AuthorizationServer
 	routes *server.Routes
+	logger *slog.Logger
+	warned sync.Once
 
 	unknownEndpoint error // of a path in the Caddyfile
 }
@@ -84,6 +95,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the server and mounts its endpoints.
 func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Slogger()
 	var err error
 	if h.server, err = oauthserver.Lookup(ctx, h.Server); err != nil {
 		return err
@@ -102,15 +114,65 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if endpoint == nil || !h.routes.Has(r.URL.Path) && h.server.Elsewhere(r.URL.Path, h.routes) {
 		return next.ServeHTTP(w, r)
 	}
+	h.warnOfChosenAddress(r)
 	defer h.server.Use()()
 	if err := h.server.Ready(r.Context()); err != nil {
-		refusal := tokenep.TemporarilyUnavailable.Describe("the server has not started").Because(err)
-		refusal.RetryAfter = oauthserver.RetryStart
-		tokenep.WriteError(w, r, refusal)
-		return nil
+		endpoint = notStarted(err)
+	}
+	if r.Body != nil {
+		r.Body = body{r.Body}
 	}
 	endpoint.ServeHTTP(w, r)
 	return nil
+}
+
+// warnOfChosenAddress warns once if the client can choose the address that its failures are counted
+// for. A proxy appends the address that it sees to X-Forwarded-For, and without
+// trusted_proxies_strict Caddy takes the first address there. The trusted proxies of a server are
+// known when a request comes from one.
+func (h *Handler) warnOfChosenAddress(r *http.Request) {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	if !trusted {
+		return
+	}
+	s, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if s == nil || s.TrustedProxiesStrict > 0 || !slices.ContainsFunc(s.ClientIPHeaders, isForwardedFor) {
+		return
+	}
+	h.warned.Do(func() {
+		h.logger.Warn("trusted_proxies without trusted_proxies_strict: clients can choose the address that rate_limit counts failures for; " +
+			"add trusted_proxies_strict to servers in the global options, unless the proxy replaces X-Forwarded-For")
+	})
+}
+
+func isForwardedFor(header string) bool { return strings.EqualFold(header, "X-Forwarded-For") }
+
+// notStarted answers for every endpoint as long as the server has not started.
+func notStarted(cause error) http.Handler {
+	return verify.EarlyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refusal := tokenep.TemporarilyUnavailable.Describe("the server has not started").Because(cause)
+		refusal.RetryAfter = oauthserver.RetryStart
+		tokenep.WriteError(w, r, refusal)
+	}))
+}
+
+// body is the body of a request that another handler may limit. The errors of that handler keep
+// their status, such as 413 of request_body.
+type body struct{ io.ReadCloser }
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	own, ok := errors.AsType[caddyhttp.HandlerError](err)
+	if !ok || own.StatusCode == 0 {
+		return n, err
+	}
+	code := tokenep.InvalidRequest
+	if own.StatusCode >= http.StatusInternalServerError {
+		code = tokenep.ServerError
+	}
+	refusal := code.Describe("the request body could not be read").Because(err)
+	refusal.Status = own.StatusCode
+	return n, refusal
 }
 
 // paths resolves placeholders and checks the options.

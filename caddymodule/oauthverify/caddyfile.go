@@ -33,6 +33,7 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    form_token
 //	    insecure_query_token
 //	    insecure_any_audience
+//	    insecure_any_path
 //	    max_token_size <bytes>
 //	}
 //
@@ -118,6 +119,8 @@ func (h *Handler) flag(option string) *bool {
 		return &h.InsecureQueryToken
 	case "insecure_any_audience":
 		return &h.InsecureAnyAudience
+	case "insecure_any_path":
+		return &h.InsecureAnyPath
 	}
 	return nil
 }

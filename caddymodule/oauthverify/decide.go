@@ -17,8 +17,9 @@ func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time
 	if err == nil {
 		return
 	}
+	from := adapt.ClientAddress(r)
 	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("client_ip", adapt.ClientAddress(r).String()),
+		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.String("client_ip", from.String()),
 	}
 	level := slog.LevelInfo
 	if refusal, ok := errors.AsType[*verify.Error](err); ok {
@@ -34,7 +35,7 @@ func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time
 	if refusal, ok := errors.AsType[*verify.Error](err); ok && refusal.Option != "" {
 		attrs = append(attrs, slog.String("option", refusal.Option))
 	}
-	h.logger.LogAttrs(r.Context(), level, "request denied", attrs...)
+	h.log.Refused(r.Context(), level, "request denied", from, attrs...)
 }
 
 // result returns the decision in one word, from a fixed list.

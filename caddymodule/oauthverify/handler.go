@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -25,7 +26,8 @@ func init() {
 
 // Handler passes on requests with a valid access token (RFC 6750, RFC 9068). It refuses all others
 // with status 400, 401, 403 or 503 and the challenge of RFC 6750 §3. A refusal is an error of
-// Caddy, so that handle_errors can format it.
+// Caddy, so that handle_errors can format it. It does not wait for the body of the request: if
+// there is one that was not read, HTTP/1.1 ends the connection after the answer.
 //
 // It trusts the oauth_server of the same process, without a request between the two, or issuers
 // whose keys are in a file, or both.
@@ -88,6 +90,11 @@ type Handler struct {
 	// histories (RFC 9700 §4.3.2). Default: false.
 	InsecureQueryToken bool `json:"insecure_query_token,omitempty"`
 
+	// Pass on paths that an upstream could take for others: those with a dot segment, a backslash
+	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e. With them, a route that is
+	// open to all can lead to what another one protects. Default: false, they are refused with 400.
+	InsecureAnyPath bool `json:"insecure_any_path,omitempty"`
+
 	// The largest size of a token, in bytes. Default: 8192.
 	MaxTokenSize int `json:"max_token_size,omitempty"`
 
@@ -95,7 +102,8 @@ type Handler struct {
 	server *oauthserver.AuthorizationServer // nil when no server of this process is trusted
 	label  string                           // of metrics: the name of server
 	logger *slog.Logger
-	cached bool // it holds a reference to the shared cache
+	log    *tokenep.RequestLog // nil until provisioned
+	cached bool                // it holds a reference to the shared cache
 }
 
 // ClaimHeader writes a claim to a request header.
@@ -122,6 +130,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision finds the trusted issuers and makes the guard.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Slogger()
+	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now}
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
 		return err
 	}
@@ -159,7 +168,7 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	guard := &verify.Guard{
 		Verifier: verifier, Scope: h.Scope, AnyScope: h.AnyScope, Realm: realm,
 		Optional: h.Optional, KeepAuthorization: h.KeepAuthorization, Preflight: h.AllowPreflight,
-		FormToken: h.FormToken, InsecureQueryToken: h.InsecureQueryToken, Strip: h.Strip,
+		FormToken: h.FormToken, InsecureQueryToken: h.InsecureQueryToken, InsecureAnyPath: h.InsecureAnyPath, Strip: h.Strip,
 	}
 	for _, c := range h.Headers {
 		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: c.Header, Claim: c.Claim})
@@ -190,6 +199,9 @@ func (h *Handler) warn() {
 	if h.InsecureQueryToken {
 		h.logger.Warn("insecure_query_token: tokens in URLs get into logs and histories")
 	}
+	if h.InsecureAnyPath {
+		h.logger.Warn("insecure_any_path: an upstream may read another path than the one that the route was chosen by")
+	}
 }
 
 // warnOfForms logs an audience that means a resource of a client, but is written in another way:
@@ -214,6 +226,9 @@ func (h *Handler) warnOfForms(audience []string) {
 
 // Cleanup releases the shared cache, once, however far Provision got.
 func (h *Handler) Cleanup() error {
+	if h.log != nil {
+		h.log.Flush()
+	}
 	if !h.cached {
 		return nil
 	}
@@ -230,14 +245,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	token, err := h.admit(r)
 	h.observe(r, token, err, time.Since(start))
 	if err != nil {
-		status := h.guard.WriteRefusal(w.Header(), err)
-		if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
-			// A client that waits for 100 Continue does not send the body (RFC 9110 §10.1.1). To
-			// use the connection again, net/http would wait for the body before it answers: it does
-			// not see that nobody has read it, since Caddy wraps it.
-			w.Header().Set("Connection", "close")
-		}
-		return caddyhttp.Error(status, public(err))
+		verify.AnswerEarly(w, r)
+		return caddyhttp.Error(h.guard.WriteRefusal(w.Header(), err), public(err))
 	}
 	if token != nil {
 		r = user.identify(r, token)
@@ -252,7 +261,13 @@ func (h *Handler) admit(r *http.Request) (*verify.Token, error) {
 			return nil, &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: oauthserver.RetryStart, Cause: err}
 		}
 	}
-	return h.guard.Admit(r)
+	token, err := h.guard.Admit(r)
+	if own, ok := errors.AsType[caddyhttp.HandlerError](err); ok && own.StatusCode != 0 {
+		// Another handler keeps the form from being read, such as request_body with a 413.
+		err = &verify.Error{Status: own.StatusCode, Code: verify.InvalidRequest,
+			Description: "the form could not be read", Cause: err}
+	}
+	return token, err
 }
 
 // Interface guards

@@ -50,7 +50,8 @@ type TrustedIssuer struct {
 	// Claims of which a token must have none, written likewise; the word none alone refuses
 	// nothing. Default: the marks of what is not an access token, which are events, at_hash and
 	// c_hash; with profile jwt also s_hash, token_use=id, typ=ID, typ=Refresh, typ=Offline,
-	// typ=Logout and tokenName=id_token.
+	// typ=Logout, tokenName=id_token and tokenName=refresh_token. A list of your own replaces them
+	// all: it should name events, which logout tokens have.
 	RefuseClaims []string `json:"refuse_claims,omitempty"`
 
 	// Accept tokens without a sub that is a string. Default: false; with profile jwt true.

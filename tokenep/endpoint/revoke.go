@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -28,8 +27,9 @@ type Revocation struct {
 	// Revoked reports whether the token is revoked already.
 	Revoked func(t *verify.Token) bool
 
-	// Revoke revokes the token, and what it was exchanged for, until it has expired everywhere.
-	Revoke func(ctx context.Context, jti string, expires time.Time) error
+	// Revoke revokes the token for its holder, and what came of it, until it has expired
+	// everywhere.
+	Revoke func(ctx context.Context, t *verify.Token) error
 }
 
 // Endpoint returns the row of the table.
@@ -71,7 +71,7 @@ func (e Revocation) call(ctx context.Context, r *tokenep.Request) (any, error) {
 	case e.Revoked(t):
 		return done, nil
 	}
-	if err := e.Revoke(ctx, t.ID, t.Expires); err != nil {
+	if err := e.Revoke(ctx, t); err != nil {
 		return nil, err
 	}
 	r.Outcome.Event = "token revoked"

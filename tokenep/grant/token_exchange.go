@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // TokenExchange is the grant of RFC 8693: a token of one kind for an access token.
@@ -153,6 +154,7 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	a := *subject
 	a.IssuedTokenType = AccessTokenType
 	a.ScopeImplied = r.Client == nil
+	a.Ancestors = ancestors(subject, actor)
 	a.Spend = spendBoth(subject, actor)
 	var acting map[string]any
 	switch {
@@ -178,6 +180,25 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	}
 	a.Act, a.MayAct = acting, nil
 	return &a, nil
+}
+
+// ancestors returns those of the subject token and of the actor token, which are ancestors
+// themselves. A credential that lists none, not even itself, is named by its grant and its subject.
+func ancestors(subject, actor *tokenep.Authorization) []verify.Ancestor {
+	if actor == nil {
+		return subject.Ancestors
+	}
+	acting := actor.Ancestors
+	if len(acting) == 0 {
+		acting = []verify.Ancestor{{GrantID: actor.GrantID, Subject: actor.Subject}}
+	}
+	all := slices.Clone(subject.Ancestors)
+	for _, a := range acting {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent.

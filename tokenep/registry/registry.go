@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -54,6 +55,7 @@ func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err
 		return "", fmt.Errorf("client %q: %w", c.ID, err)
 	}
 	c.IssuedAt = s.Now().Unix()
+	c.RegistrationID = rand.Text()
 	err = record.Insert(ctx, s.Store, kindClient, c.ID, c, time.Time{})
 	if errors.Is(err, store.ErrExists) {
 		return "", fmt.Errorf("there is a client %q already: %w", c.ID, err)
@@ -99,8 +101,10 @@ func (s Registry) List(ctx context.Context, after string, limit int) ([]tokenep.
 }
 
 // Remove deletes a client and ends its access tokens (RFC 7592 §2.3): when it has returned, the
-// client cannot authenticate. The error Is tokenep.InvalidClient for an unknown id; after any
-// other, Remove can be repeated.
+// client cannot authenticate. Tokens carry the registration under which they were issued, so those
+// end too that are just being issued to the client as it was, and those of a later client with the
+// same id do not. The error Is tokenep.InvalidClient for an unknown id; after any other, Remove can
+// be repeated.
 func (s Registry) Remove(ctx context.Context, id string) error {
 	c, err := s.Load(ctx, id)
 	if err != nil {
@@ -114,11 +118,11 @@ func (s Registry) Remove(ctx context.Context, id string) error {
 	if err := s.Store.Delete(ctx, kindClient, id); err != nil {
 		return fmt.Errorf("removing client %q: %w", id, err)
 	}
-	return s.revokeTokens(ctx, c) // those that it has got meanwhile
+	return s.revokeTokens(ctx, c) // for as long as one lives that is issued at this moment
 }
 
-// revokeTokens ends the access tokens of a client that are issued until now, and none of a later
-// client with the same id.
+// revokeTokens ends the access tokens that are issued under a registration until now, and remembers
+// it until the last of them has expired.
 func (s Registry) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 	if s.Revocations == nil {
 		return nil
@@ -126,9 +130,8 @@ func (s Registry) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 	if s.TokenLife == nil {
 		return errors.New("nothing is revoked without TokenLife: access tokens would stay good")
 	}
-	now := s.Now()
 	life := max(s.TokenLife(), time.Duration(c.AccessTokenTTL)) + state.RevocationSlack
-	return s.Revocations.Add(ctx, verify.Revocation{Claim: "client_id", Value: c.ID, Before: now, Expires: now.Add(life)})
+	return s.Revocations.Add(ctx, verify.Revocation{Claim: "grant_id", Value: c.RegistrationID, Expires: s.Now().Add(life)})
 }
 
 // checkClient checks the limits of what people write, beside Client.Validate.

@@ -46,7 +46,7 @@ func (s *Server) addEndpoints() error {
 		endpoint.Revocation{
 			Verifier: s.lenient,
 			Revoked:  s.Config.Memory.Revocations.Revoked,
-			Revoke:   s.RevokeToken,
+			Revoke:   s.revokeOwn,
 		}.Endpoint(),
 	}
 	for _, add := range s.Config.Endpoints {

@@ -88,6 +88,7 @@ func TestPathsClosedFolder(t *testing.T) {
 			f := tokeneptest.New(t, func(c *server.Config) { c.Issuer = row.issuer })
 			mountAt(t, f, row.paths)
 			for _, path := range row.closed {
+				f.Clock.Advance(time.Minute) // so that the log has a line for each request
 				for _, r := range []request{post("grant_type", cc).By("billing").At(path), get(path), get(path + "?x=/oauth/token")} {
 					f.Log.Reset()
 					a := f.Send(t, r)

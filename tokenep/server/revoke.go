@@ -2,26 +2,45 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RevokeToken makes verifiers refuse an access token by its jti, and the tokens that it was
-// exchanged for, whose grant_id is that jti: those of this process from the next request on, others
+// RevokeToken makes verifiers refuse an access token by its jti, and all tokens that came of it,
+// which have it among their ancestors: verifiers of this process from the next request on, others
 // within their RevocationInterval. expires is the exp of the token; zero if that is not known.
 func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time) error {
 	last := expires.Add(verify.MaxLeeway)
 	if expires.IsZero() {
 		last = s.lastExpiry(s.Config.Now())
 	}
-	for _, claim := range []string{"grant_id", "jti"} {
-		e := verify.Revocation{Claim: claim, Value: jti, Expires: last}
-		if err := s.Revocations.Add(ctx, e); err != nil {
-			return err
-		}
+	return s.Revocations.Add(ctx, verify.Revocation{Claim: "jti", Value: jti, Expires: last})
+}
+
+// How many entries the log of revocations has at a time for those who revoke tokens of their own:
+// for an API token, and for a client and one of the authorizations or subjects of its tokens.
+const (
+	mostOfAPIToken = 200
+	mostOfClient   = 2000
+)
+
+// revokeOwn is RevokeToken for who holds the token, within the room that the log has for them.
+func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
+	one := verify.Revocation{Claim: "jti", Value: t.ID, Expires: t.Expires.Add(verify.MaxLeeway)}
+	all := verify.Revocation{
+		Claim: "grant_id", Value: t.GrantID, ClientID: t.ClientID, Before: t.IssuedAt, Expires: s.lastExpiry(s.Config.Now()),
 	}
-	return nil
+	if t.GrantID == "" {
+		all.Claim, all.Value = "sub", t.Subject
+	}
+	most := mostOfClient
+	if strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix) {
+		most = mostOfAPIToken
+	}
+	return s.Revocations.AddOwn(ctx, one, all, most)
 }
 
 // RevokeGrant makes verifiers refuse the access tokens that came of one authorization, by its
@@ -32,12 +51,14 @@ func (s *Server) RevokeGrant(ctx context.Context, grantID string) error {
 	})
 }
 
-// RevokeClient makes verifiers refuse the access tokens that a client was issued until now.
+// RevokeClient makes verifiers refuse the access tokens that a client was issued until now, and
+// what came of them.
 func (s *Server) RevokeClient(ctx context.Context, clientID string) error {
 	return s.revokeIssued(ctx, "client_id", clientID)
 }
 
-// RevokeSubject makes verifiers refuse the access tokens that were issued until now for a subject.
+// RevokeSubject makes verifiers refuse the access tokens that were issued until now for a subject,
+// and those in which it acts for another.
 func (s *Server) RevokeSubject(ctx context.Context, subject string) error {
 	return s.revokeIssued(ctx, "sub", subject)
 }

@@ -1,13 +1,12 @@
 package server
 
 import (
-	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Routes leads from paths to endpoints. Paths are compared exactly.
@@ -21,7 +20,7 @@ type Routes struct {
 // its endpoints lies there: what nobody answers in it is refused, since a client would take the
 // empty answer of a proxy, or the page of an upstream, for that of an endpoint.
 func (s *Server) routes(places []place, base string, passthrough bool) *Routes {
-	r := &Routes{endpoints: make(map[string]http.Handler, len(places)), nothing: nothing(s.Config.Logger)}
+	r := &Routes{endpoints: make(map[string]http.Handler, len(places)), nothing: verify.EarlyHandler(http.HandlerFunc(s.front.Nothing))}
 	folder := base + "/oauth/"
 	for _, at := range places {
 		r.endpoints[at.path] = s.front.Handler(at.endpoint)
@@ -58,16 +57,5 @@ func (r *Routes) Handler(next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, req)
-	})
-}
-
-// nothing answers for a path at which there could be an endpoint, and is none.
-func nothing(logger *slog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := tokenep.InvalidRequest.Describe("there is no endpoint at this path")
-		e.Status = http.StatusNotFound
-		tokenep.WriteError(w, r, e)
-		logger.LogAttrs(r.Context(), slog.LevelInfo, "no such endpoint",
-			slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()))
 	})
 }

@@ -169,7 +169,8 @@ func New(c Config) (*Server, error) {
 		Authenticator: &tokenep.Authenticator{
 			Methods: s.methods, Clients: s.clients(configured), Limiter: c.limiter(), Limit: c.RateLimit, Address: c.ClientAddress,
 		},
-		Origins: c.Origins, Wait: s.Wait, Logger: c.Logger, Observe: c.Observe, Now: c.Now,
+		Origins: c.Origins, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
+		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now},
 	}
 	if err := s.addEndpoints(); err != nil {
 		return nil, err
@@ -286,8 +287,11 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 // Close withdraws a server that was started but will not be used: the next one takes over from the
-// one before it.
-func (s *Server) Close() { s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before) }
+// one before it. It also logs how many refusals have not been logged.
+func (s *Server) Close() {
+	s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before)
+	s.front.Log.Flush()
+}
 
 // open lets requests in. There are keys by then.
 func (s *Server) open() { close(s.ready) }

@@ -22,10 +22,17 @@ const (
 )
 
 type storedRevocation struct {
-	Claim   string    `json:"claim"`
-	Value   string    `json:"value"`
-	Before  time.Time `json:"before,omitzero"`
-	Expires time.Time `json:"expires"`
+	Claim    string      `json:"claim"`
+	Value    string      `json:"value"`
+	ClientID string      `json:"client_id,omitempty"`
+	Before   time.Time   `json:"before,omitzero"`
+	Expires  time.Time   `json:"expires"`
+	Own      *ownedEntry `json:"own,omitempty"` // of AddOwn
+}
+
+// storeRevocation returns what the record of an entry says.
+func storeRevocation(e verify.Revocation, own *ownedEntry) storedRevocation {
+	return storedRevocation{Claim: e.Claim, Value: e.Value, ClientID: e.ClientID, Before: e.Before, Expires: e.Expires, Own: own}
 }
 
 // revocationHead is the record of the head.
@@ -38,6 +45,8 @@ func checkRevocation(e verify.Revocation) error {
 	switch {
 	case !slices.Contains([]string{"jti", "grant_id", "client_id", "sub"}, e.Claim):
 		return invalidf("tokens cannot be revoked by claim %.40q", e.Claim)
+	case len(e.ClientID) > maxRevocationValue:
+		return invalidf("the client_id to revoke by has %d bytes, expected at most %d", len(e.ClientID), maxRevocationValue)
 	case e.Value == "" || len(e.Value) > maxRevocationValue:
 		return invalidf("the %s to revoke by has %d bytes, expected 1 to %d", e.Claim, len(e.Value), maxRevocationValue)
 	case e.Expires.IsZero():
@@ -49,12 +58,13 @@ func checkRevocation(e verify.Revocation) error {
 // entryID writes a number with zeros in front, so that ids are ordered as numbers are.
 func entryID(n uint64) string { return fmt.Sprintf("%020d", n) }
 
-func decodeRevocation(r store.Record) (verify.Revocation, error) {
-	e, err := record.Decode[storedRevocation](r)
+func decodeRevocation(r store.Record) (verify.Revocation, *ownedEntry, error) {
+	stored, err := record.Decode[storedRevocation](r)
 	if err != nil {
-		return verify.Revocation{}, err
+		return verify.Revocation{}, nil, err
 	}
-	return verify.Revocation(e), checkRevocation(verify.Revocation(e))
+	e := verify.Revocation{Claim: stored.Claim, Value: stored.Value, ClientID: stored.ClientID, Before: stored.Before, Expires: stored.Expires}
+	return e, stored.Own, checkRevocation(e)
 }
 
 // enter puts the entry of a record into the set. A damaged one is logged once, and skipped, also at
@@ -66,10 +76,10 @@ func decodeRevocation(r store.Record) (verify.Revocation, error) {
 // by hand, and then it is skipped after all. An administrator who reads the log can revoke those
 // tokens again.
 func (r *Revocations) enter(entry store.Record) {
-	e, err := decodeRevocation(entry)
+	e, own, err := decodeRevocation(entry)
 	switch {
 	case err == nil:
-		r.set.Add(e)
+		r.learn(entry.ID, e, own, entry.Expires)
 	case !r.damaged[entry.ID]:
 		if r.damaged == nil {
 			r.damaged = make(map[string]bool)
@@ -92,7 +102,7 @@ func (r *Revocations) loadHead(ctx context.Context) (revocationHead, error) {
 // advance moves the head to n, unless it is there or further, and returns it.
 func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, error) {
 	passed := r.last.Load() // before the head is read, which only moves on
-	head, err := record.Upsert(ctx, r.store, kindRevocationHead, headID, func(head *revocationHead, _ *time.Time) (bool, error) {
+	head, err := record.Upsert(store.Urgent(ctx), r.store, kindRevocationHead, headID, func(head *revocationHead, _ *time.Time) (bool, error) {
 		if head.Last >= n {
 			return false, nil
 		}

@@ -33,6 +33,7 @@ type Revocations struct {
 
 	store  store.Store
 	set    *verify.Revocations
+	own    own
 	now    func() time.Time
 	logger *slog.Logger
 
@@ -73,12 +74,16 @@ func NewRevocations(s store.Store, set *verify.Revocations, now func() time.Time
 // very next request is refused; other nodes refuse it within their Interval. e.Expires is required:
 // it is when the last of the tokens has expired, leeway included. The entry is kept for an hour
 // longer, for clocks that jump. Adding an entry twice does no harm; after an error the entry may
-// have been added.
+// have been added. It takes room that the store keeps for what is urgent.
 func (r *Revocations) Add(ctx context.Context, e verify.Revocation) error {
+	return r.add(store.Urgent(ctx), e, nil)
+}
+
+func (r *Revocations) add(ctx context.Context, e verify.Revocation, own *ownedEntry) error {
 	if err := checkRevocation(e); err != nil {
 		return err
 	}
-	n, err := r.insert(ctx, e)
+	n, err := r.insert(ctx, e, own)
 	if err != nil {
 		return fmt.Errorf("revoking %s %.40q: %w", e.Claim, e.Value, err)
 	}
@@ -103,7 +108,7 @@ func (r *Revocations) endGrant(ctx context.Context, id string, before time.Time,
 // insert stores e under the first free number after the head. It reads the head anew: a number that
 // this node last saw free may have been used by others meanwhile, and may have expired. The same
 // holds when this call was suspended for long, so then e is stored once more.
-func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, error) {
+func (r *Revocations) insert(ctx context.Context, e verify.Revocation, own *ownedEntry) (uint64, error) {
 	for {
 		began := r.now()
 		head, err := r.loadHead(ctx)
@@ -112,21 +117,25 @@ func (r *Revocations) insert(ctx context.Context, e verify.Revocation) (uint64, 
 		}
 		// After what this node has read, even if the head is not that far: then the store has lost
 		// entries, and the other nodes, which have read as much, find the entry at once.
-		n, err := r.insertAfter(ctx, max(head.Last, r.last.Load()), e)
+		n, err := r.insertAfter(ctx, max(head.Last, r.last.Load()), e, own)
 		if err != nil || r.now().Sub(began) < headInterval {
 			return n, err
 		}
 	}
 }
 
-func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revocation) (uint64, error) {
+func (r *Revocations) insertAfter(ctx context.Context, n uint64, e verify.Revocation, own *ownedEntry) (uint64, error) {
 	for {
 		n++
 		expires := e.Expires
 		if least := r.now().Add(minEntryLife); expires.Before(least) {
 			expires = least
 		}
-		err := record.Insert(ctx, r.store, kindRevocation, entryID(n), storedRevocation(e), expires.Add(clockJump))
+		expires = expires.Add(clockJump)
+		err := record.Insert(ctx, r.store, kindRevocation, entryID(n), storeRevocation(e, own), expires)
+		if err == nil && own != nil {
+			r.own.note(entryID(n), e, own, r.now(), expires)
+		}
 		if !errors.Is(err, store.ErrExists) {
 			return n, err
 		}
@@ -226,6 +235,7 @@ func (r *Revocations) take(ctx context.Context) error {
 	due := age < 0 || age >= headInterval
 	if due {
 		r.set.Sweep(r.now().Add(-clockJump))
+		r.own.sweep(r.now())
 	}
 	if due || r.doubt || head > last {
 		return r.catchUp(ctx)

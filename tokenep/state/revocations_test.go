@@ -183,3 +183,90 @@ func TestAddFailsWhenNothingWasStored(t *testing.T) {
 		t.Errorf("Start: %v, want store.ErrUnavailable: it knows nothing of what is revoked", err)
 	}
 }
+
+// The entries of a holder are folded into one when there are too many. Each node drops those that
+// it has read, and every node refuses all that was revoked, also one that starts then, and one that
+// reads on after the entries were deleted.
+func TestEntriesOfAHolderAreFolded(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		a, b, late := newNode(s, c), newNode(s, c), newNode(s, c)
+		for _, n := range []node{a, b, late} {
+			n.follow(t)
+		}
+		token := func(i int) *verify.Token {
+			return &verify.Token{ID: fmt.Sprint("t", i), ClientID: "web", GrantID: "g", IssuedAt: c.Now()}
+		}
+		var revoked []*verify.Token
+		for i := range 40 {
+			own := token(i)
+			one := revokeJTI(c, own.ID, 4*time.Hour)
+			all := verify.Revocation{Claim: "grant_id", Value: "g", ClientID: "web", Before: own.IssuedAt, Expires: c.Now().Add(5 * time.Hour)}
+			if err := a.AddOwn(t.Context(), one, all, 10); err != nil {
+				t.Fatal(err)
+			}
+			revoked = append(revoked, own)
+			b.follow(t)
+			c.Advance(20 * time.Second)
+		}
+		started := newNode(s, c)
+		if err := started.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		late.follow(t)
+		for name, n := range map[string]node{"a": a, "b": b, "late": late, "started": started} {
+			n.follow(t)
+			for _, own := range revoked {
+				if !n.set.Revoked(own) {
+					t.Errorf("%s: %s is good", name, own.ID)
+				}
+			}
+			for other, spared := range map[string]*verify.Token{
+				"issued later":        token(99),
+				"to another client":   {ClientID: "app", GrantID: "g", IssuedAt: revoked[0].IssuedAt},
+				"under another grant": {ClientID: "web", GrantID: "h", IssuedAt: revoked[0].IssuedAt},
+			} {
+				if n.set.Revoked(spared) {
+					t.Errorf("%s: a token %s is revoked", name, other)
+				}
+			}
+			if n.set.Len() > 20 {
+				t.Errorf("%s has %d entries", name, n.set.Len())
+			}
+		}
+		if page, err := s.List(t.Context(), "revocation", "", "", store.MaxPage); err != nil || len(page) > 20 {
+			t.Errorf("the store has %d entries, %v", len(page), err)
+		}
+	})
+}
+
+// Whoever revokes a token says when it was issued: without that all would be revoked for ever.
+func TestOwnRevocationNeedsADate(t *testing.T) {
+	c := newClock()
+	n := newNode(newMemory(t, c.Now), c)
+	err := n.AddOwn(t.Context(), revokeJTI(c, "a", time.Hour), verify.Revocation{Claim: "sub", Value: "ann", ClientID: "web", Expires: c.Now().Add(time.Hour)}, 10)
+	if !errors.Is(err, state.ErrInvalid) || n.set.Len() != 0 {
+		t.Errorf("%v, %d entries", err, n.set.Len())
+	}
+}
+
+// Entries that a node may not have read yet are not deleted: it reads one number after the other,
+// and takes a gap for the end until it compares itself with the head.
+func TestFoldedEntriesStayUntilTheyAreRead(t *testing.T) {
+	c := newClock()
+	s := newMemory(t, c.Now)
+	a, b := newNode(s, c), newNode(s, c)
+	b.follow(t)
+	var last *verify.Token
+	for i := range 12 {
+		last = &verify.Token{ID: fmt.Sprint(i), ClientID: "web", Subject: "ann", IssuedAt: c.Now()}
+		all := verify.Revocation{Claim: "sub", Value: "ann", ClientID: "web", Before: c.Now(), Expires: c.Now().Add(time.Hour)}
+		if err := a.AddOwn(t.Context(), revokeJTI(c, last.ID, time.Hour), all, 5); err != nil {
+			t.Fatal(err)
+		}
+		c.Advance(time.Second)
+	}
+	b.follow(t)
+	if !b.set.Revoked(last) {
+		t.Error("another node does not know it after one step")
+	}
+}

@@ -43,5 +43,5 @@ func newAPITokens(s store.Store, c *clock) (state.APITokens, *verify.Revocations
 }
 
 func accessToken(grantID string) *verify.Token {
-	return &verify.Token{ID: "j", Subject: "ann", ClientID: "c", Claims: map[string]any{"grant_id": grantID}}
+	return &verify.Token{ID: "j", Subject: "ann", ClientID: "c", GrantID: grantID}
 }

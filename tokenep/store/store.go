@@ -192,3 +192,12 @@ func checkKind(kind string) error {
 	}
 	return nil
 }
+
+type urgentKey struct{}
+
+// Urgent returns a context for an Insert that must not fail for lack of room, since it takes rights
+// away. An engine that bounds the number of its records keeps some room for such records alone.
+func Urgent(ctx context.Context) context.Context { return context.WithValue(ctx, urgentKey{}, true) }
+
+// IsUrgent reports whether ctx comes from Urgent.
+func IsUrgent(ctx context.Context) bool { return ctx.Value(urgentKey{}) != nil }

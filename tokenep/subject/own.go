@@ -32,16 +32,35 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	if r.Client == nil || !mayExchange(r.Client, t) {
 		return nil, tokenep.InvalidRequest.Describe("the token was not issued to this client or for it")
 	}
-	a := &tokenep.Authorization{
-		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires, GrantID: t.ID,
-		Descends: true,
+	act, err := actors(t, "act")
+	if err != nil {
+		return nil, err
 	}
-	if id, ok := t.Claims["grant_id"].(string); ok {
-		a.GrantID = id
+	mayAct, err := actors(t, "may_act")
+	if err != nil {
+		return nil, err
 	}
-	a.Act, _ = t.Claims["act"].(map[string]any)
-	a.MayAct, _ = t.Claims["may_act"].(map[string]any)
-	return a, nil
+	self := verify.Ancestor{ID: t.ID, GrantID: t.GrantID, ClientID: t.ClientID, Subject: t.Subject, IssuedAt: t.IssuedAt}
+	return &tokenep.Authorization{
+		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires,
+		GrantID: t.GrantID, Ancestors: append(slices.Clone(t.Ancestors), self), Descends: true,
+		Act: act, MayAct: mayAct,
+	}, nil
+}
+
+// actors returns the claim act or may_act, and nil where the token has none. What is there and
+// does not say who (RFC 8693 §4.1, §4.4), at any depth, is not taken for absent: then anybody could
+// act.
+func actors(t *verify.Token, claim string) (map[string]any, error) {
+	value, present := t.Claims[claim]
+	actor, ok := value.(map[string]any)
+	for next := actor; ok && next["act"] != nil; {
+		next, ok = next["act"].(map[string]any)
+	}
+	if present && !ok {
+		return nil, tokenep.InvalidRequest.Describe("the token's " + claim + " does not say who acts")
+	}
+	return actor, nil
 }
 
 func mayExchange(c *tokenep.Client, t *verify.Token) bool {

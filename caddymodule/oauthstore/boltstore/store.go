@@ -44,6 +44,9 @@ func (b *Store) Locate(server string) (string, error) {
 	return filepath.Abs(path)
 }
 
+// Check returns an error if the file is damaged or empty, or is not a store.
+func (*Store) Check(location string) error { return bolt.Check(location) }
+
 // Open opens the file. It creates the file if there is none.
 func (*Store) Open(location string, logger *slog.Logger) (store.Store, error) {
 	return bolt.Open(location, bolt.Options{Logger: logger})

@@ -2,18 +2,12 @@ package bolt
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
@@ -33,10 +27,6 @@ type Options struct {
 	SweepInterval time.Duration
 }
 
-// lockWait is how long Open waits for another process to release its lock, in case it is just
-// ending.
-const lockWait = 200 * time.Millisecond
-
 // A Store is a store.Store in a bbolt file. Make one with Open.
 type Store struct {
 	db    *bbolt.DB
@@ -54,9 +44,10 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the file at path, and creates it (mode 0600) and its directory (mode 0700) if need be.
-// It is equally fast for a file of any size. If another process has the file open, it fails after
-// lockWait.
+// Open opens the file at path, and creates it (mode 0600) and its directory (mode 0700) if there is
+// none. If another process has the file open, it fails after lockWait. It refuses a file that is
+// damaged or empty. To find that out it reads a small file, and of one of more than 64 MiB about a
+// hundredth: a damaged record there is an error of the verbs that read it.
 func Open(path string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -66,7 +57,7 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	db, info, err := openFile(path, o.Logger)
 	if err != nil {
-		return nil, fmt.Errorf("bolt: opening %s: %w", path, err)
+		return nil, openError(path, err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
@@ -147,59 +138,4 @@ func (s *Store) List(ctx context.Context, kind, prefix, after string, limit int)
 // unavailable wraps an error of bbolt: none of them is about a single record.
 func unavailable(err error) error {
 	return fmt.Errorf("%w: bolt: %w", store.ErrUnavailable, err)
-}
-
-// openFile opens the file as a store of this layout, readable for its owner only.
-func openFile(path string, logger *slog.Logger) (*bbolt.DB, fs.FileInfo, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, nil, err
-	}
-	created := false
-	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		created = true
-	} else if err == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
-		logger.Warn("store: the file was readable for others; changing its mode",
-			"path", path, "mode", info.Mode().Perm().String())
-		if err := os.Chmod(path, 0o600); err != nil {
-			return nil, nil, err
-		}
-	}
-	var info fs.FileInfo // of the open file: the one at path may be replaced at any time
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		OpenFile: func(path string, flag int, mode os.FileMode) (*os.File, error) {
-			file, err := os.OpenFile(path, flag, mode)
-			if err == nil {
-				info, err = file.Stat()
-			}
-			return file, err
-		},
-		Timeout:      lockWait,
-		FreelistType: bbolt.FreelistMapType, // allocates in constant time even if much is free
-		NoStatistics: true,                  // they take a lock that all readers would share
-		// The list of free pages is written with each commit, so that opening need not scan the
-		// whole file for them.
-		NoFreelistSync: false,
-	})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, nil, fmt.Errorf("the file is in use: only one process can have it open, and only once (%w)", err)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := checkFormat(db); err != nil {
-		return nil, nil, errors.Join(err, db.Close())
-	}
-	if created {
-		syncDir(filepath.Dir(path))
-	}
-	return db, info, nil
-}
-
-// syncDir makes the name of a new file as durable as its content. Not every system can open a
-// directory, and the file itself is good, so errors are ignored.
-func syncDir(dir string) {
-	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
-	}
 }

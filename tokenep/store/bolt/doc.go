@@ -6,6 +6,8 @@
 // and share the Store.
 //
 //	bolt.go    Open, Close, and the verbs that read: Load, List
+//	open.go    making a file, or opening one that is sound; Check
+//	pages.go   whether the pages of a file are sound
 //	write.go   the verbs that write: Insert, Swap, Delete
 //	commit.go  one transaction, and one fsync, for all writes of a moment
 //	place.go   how a file that was deleted, moved or replaced is noticed

@@ -32,23 +32,31 @@ var (
 
 const head = 16 // bytes of a value before its data
 
-// checkFormat marks a new file, and refuses a file of another layout.
-func checkFormat(db *bbolt.DB) error {
-	known, empty := false, true
-	err := db.View(func(tx *bbolt.Tx) error {
-		if first, _ := tx.Cursor().First(); first != nil {
-			empty = false
-		}
-		if bucket := tx.Bucket(formatBucket); bucket != nil {
-			known = bytes.Equal(bucket.Get(formatKey), format)
-		}
-		return nil
+// checkFormat refuses a file of another layout. It reports whether the file is a new one, which has
+// no mark yet.
+func checkFormat(db *bbolt.DB) (blank bool, err error) {
+	known := false
+	err = survive(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			first, _ := tx.Cursor().First()
+			blank = first == nil
+			if bucket := tx.Bucket(formatBucket); bucket != nil {
+				known = bytes.Equal(bucket.Get(formatKey), format)
+			}
+			return nil
+		})
 	})
-	if err != nil || known {
-		return err
+	if err == nil && !known && !blank {
+		err = fmt.Errorf("the file is not a store of format %s: it was written by a newer version, or by another program", format)
 	}
-	if !empty {
-		return fmt.Errorf("the file is not a store of format %s: it was written by a newer version, or by another program", format)
+	return blank, err
+}
+
+// markFormat marks a new file, and refuses a file of another layout.
+func markFormat(db *bbolt.DB) error {
+	blank, err := checkFormat(db)
+	if err != nil || !blank {
+		return err
 	}
 	return db.Update(func(tx *bbolt.Tx) error {
 		bucket, err := tx.CreateBucketIfNotExists(formatBucket)

@@ -4,6 +4,7 @@ package bolt
 
 import (
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,5 +30,17 @@ func TestRestoreKeepsTheOwner(t *testing.T) {
 	must(t, err)
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != nobody || owner.Gid != nobody || info.Mode().Perm() != 0o600 {
 		t.Errorf("it belongs to %d:%d, with mode %v", owner.Uid, owner.Gid, info.Mode())
+	}
+}
+
+// Opening a pipe would wait for somebody who writes.
+func TestOpenPipe(t *testing.T) {
+	path := file(t)
+	must(t, syscall.Mkfifo(path, 0o600))
+	if _, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		t.Error(err)
+	}
+	if err := Check(path); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		t.Error(err)
 	}
 }

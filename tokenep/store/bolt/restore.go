@@ -11,10 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 )
-
-var errInUse = errors.New("the file is in use: only one process can have it open, and only once")
 
 // Restore replaces the file at path with a backup. It returns the path where the old file is kept,
 // beside it under its name and the time now, or "" if there was none. The new file has the owner of
@@ -77,7 +74,7 @@ func (t *trailer) writePages(backup, path string) (part string, err error) {
 	if err := errors.Join(keepOwner(file, path), file.Sync()); err != nil {
 		return "", err
 	}
-	return file.Name(), checkFile(file.Name())
+	return file.Name(), checkCopy(file.Name())
 }
 
 // replaceFile renames the file part to path, and keeps the old file under another name.
@@ -107,10 +104,10 @@ func lockFile(path string) (io.Closer, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return io.NopCloser(nil), nil
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait, NoStatistics: true})
+	db, _, err := openPages(path, bbolt.Options{ReadOnly: true, Timeout: lockWait})
 	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s: %w", path, errInUse)
+	case errors.Is(err, errInUse):
+		return nil, fmt.Errorf("%s: %w", path, err)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, err
 	case err != nil:

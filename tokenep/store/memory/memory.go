@@ -19,8 +19,9 @@ const DefaultMax = 1 << 21
 // Options are the settings of a Store; the zero value is usable.
 type Options struct {
 	// Max is how many records the store holds, of all kinds together. When it is reached and no
-	// record has expired, Insert returns store.ErrUnavailable: a live record is never dropped. 0
-	// means DefaultMax.
+	// record has expired, Insert returns store.ErrUnavailable: a live record is never dropped. For
+	// inserts that are store.Urgent there is room for a tenth more, and a hundred. 0 means
+	// DefaultMax.
 	Max int
 
 	// Now is the clock that expiry is compared with; nil means time.Now.
@@ -82,7 +83,11 @@ func (s *Store) Insert(ctx context.Context, r store.Record) error {
 	if s.find(r.Kind, r.ID) != nil {
 		return store.ErrExists
 	}
-	if s.count >= s.max {
+	room := s.max
+	if store.IsUrgent(ctx) {
+		room += s.max/10 + 100
+	}
+	if s.count >= room {
 		return fmt.Errorf("%w: memory is full, with %d records", store.ErrUnavailable, s.count)
 	}
 	k := s.kinds[r.Kind]

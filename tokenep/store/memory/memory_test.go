@@ -1,6 +1,8 @@
 package memory_test
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
@@ -55,6 +57,27 @@ func TestFull(t *testing.T) {
 	for _, id := range []string{"for ever", "more", "yet more"} {
 		if _, err := s.Load(t.Context(), "thing", id); err != nil {
 			t.Errorf("Load %q: %v", id, err)
+		}
+	}
+}
+
+// What is urgent has room that nothing else takes, and not without end.
+func TestFullAndUrgent(t *testing.T) {
+	s := memory.New(memory.Options{Max: 1000})
+	insert := func(ctx context.Context) (n int) {
+		for s.Insert(ctx, store.Record{Kind: "thing", ID: rand.Text()}) == nil {
+			n++
+		}
+		return n
+	}
+	urgent := store.Urgent(t.Context())
+	for i, want := range []int{1000, 200, 0, 0} {
+		ctx := t.Context()
+		if i%2 == 1 {
+			ctx = urgent
+		}
+		if n := insert(ctx); n != want {
+			t.Errorf("step %d: %d records, want %d", i, n, want)
 		}
 	}
 }

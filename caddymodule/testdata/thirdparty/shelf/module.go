@@ -39,6 +39,9 @@ func (*Module) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Locate gives each server a shelf of its own.
 func (*Module) Locate(server string) (string, error) { return server, nil }
 
+// Check has nothing to check: each shelf is a new one.
+func (*Module) Check(string) error { return nil }
+
 // Open returns an empty shelf.
 func (*Module) Open(string, *slog.Logger) (store.Store, error) { return New(), nil }
 

@@ -1,0 +1,50 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Behind a proxy, failures are counted for the address that the proxy has seen. Without
+// trusted_proxies_strict a client can choose its address, and the log says so, once.
+func TestAddressBehindAProxy(t *testing.T) {
+	for name, row := range map[string]struct {
+		servers  string
+		refused  bool
+		warnings int
+	}{
+		"strict":               {"trusted_proxies static private_ranges\ntrusted_proxies_strict", true, 0},
+		"not strict":           {"trusted_proxies static private_ranges", false, 1},
+		"a header of its own":  {"trusted_proxies static private_ranges\nclient_ip_headers X-Real-IP", true, 0},
+		"not a trusted proxy":  {"trusted_proxies static 192.0.2.0/24", true, 0},
+		"no proxy is expected": {"", true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCaddy(t)
+			c.mustLoad("servers {\n"+row.servers+"\n}\n"+runServer("memory", "rate_limit 2 1h"), site(""))
+			status := 0
+			for i := range 12 {
+				form := strings.NewReader("grant_type=client_credentials")
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.site+"/oauth/token", form)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				// What the client sends, and what its proxy appends.
+				r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.100.%d, 203.0.113.7", i))
+				r.SetBasicAuth("billing", "wrong")
+				status = c.send(r).status
+			}
+			if (status == http.StatusTooManyRequests) != row.refused {
+				t.Errorf("the status is %d in the end", status)
+			}
+			log := readFile(t, filepath.Join(c.dir, "log"))
+			if n := strings.Count(log, "trusted_proxies without trusted_proxies_strict"); n != row.warnings {
+				t.Errorf("%d warnings, want %d", n, row.warnings)
+			}
+		})
+	}
+}

@@ -1,0 +1,219 @@
+package tokenep_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// tokenTree is the tokens of one lineage:
+//
+//	API token of alice ─▶ root ─▶ child ─▶ grandchild
+//	API token of bob ─▶ actor ──┘  (acts in child and grandchild)
+//
+// Each is issued some seconds after the one before. child was issued to the client relay, and
+// grandchild to the client hub; both clients were made at run time.
+type tokenTree struct {
+	*tokeneptest.Server
+	alice, bob                     state.APIToken // made for root and actor
+	root, actor, child, grandchild string
+}
+
+func newTokenTree(t *testing.T) *tokenTree {
+	f := &tokenTree{Server: tokeneptest.New(t)}
+	secret := map[string]string{}
+	for _, id := range []string{"relay", "hub"} {
+		c := tokeneptest.NewClient(id, grant.TokenExchangeType)
+		c.Secrets, c.ExchangeFrom, c.Audience = nil, []string{"*"}, []string{orders}
+		var err error
+		if secret[id], err = f.Clients.Add(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(r request) string {
+		t.Helper()
+		f.Clock.Advance(3 * time.Second)
+		a, _ := f.Granted(t, r)
+		return a.AccessToken()
+	}
+	var text string
+	text, f.alice = f.NewAPIToken(t, state.APIToken{})
+	f.root = get(redeem(text))
+	text, f.bob = f.NewAPIToken(t, state.APIToken{Owner: "bob"})
+	f.actor = get(redeem(text))
+	f.child = get(swap(f.root, "actor_token", f.actor, "actor_token_type", accessToken).Basic("relay", secret["relay"]))
+	f.grandchild = get(swap(f.child).Basic("hub", secret["hub"]))
+	return f
+}
+
+func (f *tokenTree) id(t *testing.T, token string) string {
+	t.Helper()
+	verified, err := f.Verify(t, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verified.ID
+}
+
+// RFC 7009 §2.1: revoking a token, an API token, a client or a subject refuses, from the next
+// request on, whatever came of it, however far down and however late. What it came of itself stays
+// good.
+func TestRevokingAnAncestorRevokesWhatCameOfIt(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		revoke func(t *testing.T, f *tokenTree) error
+		good   string // which of root, actor, child and grandchild, by their first letters
+	}{
+		{"nothing", func(*testing.T, *tokenTree) error { return nil }, "racg"},
+		{"the first token", func(t *testing.T, f *tokenTree) error {
+			return f.RevokeToken(t.Context(), f.id(t, f.root), time.Time{})
+		}, "a"},
+		{"the actor's token", func(t *testing.T, f *tokenTree) error {
+			return f.RevokeToken(t.Context(), f.id(t, f.actor), time.Time{})
+		}, "r"},
+		{"one in the middle", func(t *testing.T, f *tokenTree) error {
+			return f.RevokeToken(t.Context(), f.id(t, f.child), time.Time{})
+		}, "ra"},
+		{"the last one", func(t *testing.T, f *tokenTree) error {
+			return f.RevokeToken(t.Context(), f.id(t, f.grandchild), time.Time{})
+		}, "rac"},
+		{"the API token", func(t *testing.T, f *tokenTree) error { return f.APITokens.Revoke(t.Context(), f.alice.ID) }, "a"},
+		{"the actor's API token", func(t *testing.T, f *tokenTree) error { return f.APITokens.Revoke(t.Context(), f.bob.ID) }, "r"},
+		{"the subject", func(t *testing.T, f *tokenTree) error { return f.RevokeSubject(t.Context(), "alice") }, "a"},
+		{"the actor", func(t *testing.T, f *tokenTree) error { return f.RevokeSubject(t.Context(), "bob") }, "r"},
+		{"a client in the middle", func(t *testing.T, f *tokenTree) error { return f.RevokeClient(t.Context(), "relay") }, "ra"},
+		{"the client that the API token stands for", func(t *testing.T, f *tokenTree) error {
+			return f.RevokeClient(t.Context(), "api_token:"+f.alice.ID)
+		}, "a"},
+		{"a client that is removed", func(t *testing.T, f *tokenTree) error { return f.Clients.Remove(t.Context(), "relay") }, "ra"},
+		{"the last client, removed", func(t *testing.T, f *tokenTree) error { return f.Clients.Remove(t.Context(), "hub") }, "rac"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := newTokenTree(t)
+			if err := row.revoke(t, f); err != nil {
+				t.Fatal(err)
+			}
+			good := ""
+			for _, token := range []struct{ letter, text string }{
+				{"r", f.root}, {"a", f.actor}, {"c", f.child}, {"g", f.grandchild},
+			} {
+				if _, err := f.Verify(t, token.text); err == nil {
+					good += token.letter
+				}
+			}
+			if good != row.good {
+				t.Errorf("good are %q, want %q", good, row.good)
+			}
+		})
+	}
+}
+
+// An API token that acts is an ancestor too, even though it is no access token.
+func TestRevokingAnActingAPIToken(t *testing.T) {
+	f := tokeneptest.New(t)
+	text, made := f.NewAPIToken(t, state.APIToken{Owner: "bob"})
+	exchange := swap(f.Mint(t, tokenep.Claims{}), "actor_token", text, "actor_token_type", apiToken).By("billing")
+	a, _ := f.Granted(t, exchange)
+	for _, revoke := range []func() error{
+		func() error { return nil },
+		func() error { return f.APITokens.Revoke(t.Context(), made.ID) },
+	} {
+		if err := revoke(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.Verify(t, a.AccessToken())
+		if revoked := f.Config.Memory.Revocations.Len() > 0; (err != nil) != revoked {
+			t.Errorf("revoked: %v, verified: %v", revoked, err)
+		}
+	}
+}
+
+// RFC 7592 §2.3: what is being issued to a client while it is removed is refused, in whatever
+// second it is signed. What a client of the same name gets afterwards is not.
+func TestRemovingAClientRacesWithItsRequest(t *testing.T) {
+	var f *tokeneptest.Server
+	f = tokeneptest.New(t, tokeneptest.WithGrant(voucher{func(r *tokenep.Request) (*tokenep.Authorization, error) {
+		grantID, slow := strings.CutPrefix(r.Form.Get("paper"), "slow ")
+		if slow {
+			if err := f.Clients.Remove(t.Context(), r.Client.ID); err != nil {
+				t.Error(err)
+			}
+			f.Clock.Advance(5 * time.Second)
+		}
+		return &tokenep.Authorization{Subject: "alice", GrantID: grantID, Audience: []string{orders}}, nil
+	}}))
+	for _, grantID := range []string{"", "a grant"} {
+		client := tokenep.Client{ID: "hasty", GrantTypes: []string{voucherType}, Audience: []string{orders}}
+		for _, row := range []struct {
+			paper string
+			good  bool
+		}{{"slow " + grantID, false}, {grantID, true}} {
+			secret, err := f.Clients.Add(t.Context(), client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := f.Send(t, post("grant_type", voucherType, "paper", row.paper).Basic("hasty", secret))
+			if _, err := f.Verify(t, a.AccessToken()); a.Status != 200 || (err == nil) != row.good {
+				t.Errorf("%q: status %d, verified: %v", row.paper, a.Status, err)
+			}
+		}
+		if err := f.Clients.Remove(t.Context(), "hasty"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The ancestors of a token are bounded, as its actors are.
+func TestTooManyAncestors(t *testing.T) {
+	f := tokeneptest.New(t)
+	token := f.Mint(t, tokenep.Claims{})
+	for n := 1; ; n++ {
+		a := f.Send(t, swap(token).By("billing"))
+		if a.Status != 200 {
+			a.Refused(t, 400, tokenep.InvalidRequest)
+			if n != 17 {
+				t.Errorf("refused in exchange %d, want 17", n)
+			}
+			return
+		}
+		token = a.AccessToken()
+		if verified, err := f.Verify(t, token); err != nil || len(verified.Ancestors) != n {
+			t.Fatalf("exchange %d: %v, %+v", n, err, verified)
+		}
+	}
+}
+
+// A token that was signed with a lineage in another form could come of anything that was revoked.
+func TestOddLineageIsRefused(t *testing.T) {
+	f := tokeneptest.New(t)
+	for name, extra := range map[string]object{
+		"grant_id is a number":        {"grant_id": 7},
+		"grant_id is empty":           {"grant_id": ""},
+		"grant_id is null":            {"grant_id": nil},
+		"ancestors is an object":      {"ancestors": object{"jti": "a"}},
+		"ancestors is null":           {"ancestors": nil},
+		"an ancestor is a string":     {"ancestors": []any{"a"}},
+		"an ancestor is empty":        {"ancestors": []any{object{}}},
+		"an ancestor has iat alone":   {"ancestors": []any{object{"iat": 1}}},
+		"an ancestor's jti is a list": {"ancestors": []any{object{"jti": []any{"a"}}}},
+		"its iat is a string":         {"ancestors": []any{object{"jti": "a", "iat": "1"}}},
+		"its iat is after 9999":       {"ancestors": []any{object{"jti": "a", "iat": 1e12}}},
+		"a member of tomorrow":        {"ancestors": []any{object{"jti": "a", "family": "x"}}},
+	} {
+		if _, err := f.Verify(t, f.Mint(t, tokenep.Claims{Extra: extra})); err == nil {
+			t.Errorf("%s: the token is good", name)
+		}
+	}
+	if _, err := f.Verify(t, f.Mint(t, tokenep.Claims{Extra: object{"ancestors": []any{object{"sub": "a", "iat": 1}}}})); err != nil {
+		t.Error(err)
+	}
+	if (&verify.Token{}).Actor() != nil {
+		t.Error("a token without act has an actor")
+	}
+}

@@ -1,0 +1,58 @@
+package verify_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// RFC 3986 §3.3 and §5.2.4: a path that some upstream takes for another one is refused, with a
+// token or without one.
+func TestGuardAmbiguousPath(t *testing.T) {
+	issuer := newIssuer()
+	strict := newFront(t, issuer, &verify.Guard{Optional: true, Preflight: true})
+	loose := newFront(t, issuer, &verify.Guard{Optional: true, InsecureAnyPath: true})
+	for path, good := range map[string]bool{
+		"/catalog/../orders": false, "/catalog/./orders": false, "/..": false, "/.": false, "/a/..": false, "/a/.": false,
+		"/catalog/%2e%2e/orders": false, "/catalog/%2E./orders": false, "/catalog/.%2e/orders": false, "/%2e": false,
+		"/catalog/..;/orders": false, "/catalog/..;a=b/orders": false, "/catalog/..;a;b/orders": false, "/catalog/.;/orders": false,
+		"/catalog/..%3b/orders": false, "/catalog/%2e%2e%3Ba/orders": false,
+		"/catalog/..%5corders": false, "/catalog/..%5Corders": false, `/catalog/..\orders`: false, `/catalog\..\orders`: false,
+		"/catalog%5corders": false, "/catalog%255corders": false,
+		"/catalog/..%2forders": false, "/catalog%2f..%2forders": false, "/catalog%2F%2e%2e%2Forders": false,
+		"/catalog/%252e%252e/orders": false, "/catalog/..%252forders": false, "/catalog/%25252e%25252e/orders": false, "/catalog/%252e%2e%253b/orders": false,
+		"/a/%2525252525252e": false,
+		"/orders%00.png":     false, "/orders%2500": false, "/%00": false, "/a%c0%80": false,
+		"/catalog/%c0%ae%c0%ae/orders": false, "/catalog/..%c0%aforders": false, "/catalog/..%c1%9corders": false, "/catalog/%e0%80%ae./orders": false,
+		"/catalog/%ef%bc%8e%ef%bc%8e/orders": false, "/catalog/..%ef%bc%8forders": false, "/catalog/%e2%80%a5/orders": false,
+		"/catalog/..%20/orders": false, "/catalog/..%09/orders": false,
+
+		"/orders": true, "/": true, "/orders/": true, "//orders": true, "/a//b": true, "/a%2fb": true, "/a%2Fb%2fc": true, "/a%252fb": true,
+		"/.well-known/x": true, "/a/.b": true, "/a/..b": true, "/a/b..": true, "/a/b./c": true, "/a/...": true, "/a/.../b": true, "/a.b/c..d": true,
+		"/a;b/c": true, "/a;/b": true, "/a;x=../b": true, "/a/b;v=1.2": true, "/100%25": true, "/a%25b": true, "/%25zz": true, "/a%20b": true,
+		"/caf%C3%A9": true, "/%E4%BD%A0": true, "/caf%E9": true, "/a?b=../..": true, "/a?b=%00": true, "/a%3Fb": true, "/a%25252fb": true,
+	} {
+		for _, lines := range []string{"", "Authorization: Bearer TOKEN\n", "Authorization: Bearer x\n"} {
+			got := strict.raw(t, "GET "+path+" HTTP/1.1\nHost: x\n"+lines+"\n")
+			switch {
+			case !good:
+				got.refused(t, 400, verify.InvalidRequest)
+			case strings.Contains(lines, "Bearer x"):
+				got.refused(t, 401, verify.InvalidToken)
+			default:
+				if uri := got.seen(t).URI; uri != path {
+					t.Errorf("upstream got %s, want %s", uri, path)
+				}
+			}
+		}
+		if got := loose.raw(t, "GET "+path+" HTTP/1.1\nHost: x\n\n"); got.StatusCode != 200 {
+			t.Errorf("%s, with InsecureAnyPath: status %d", path, got.StatusCode)
+		}
+	}
+	preflight := "OPTIONS /a/..;/b HTTP/1.1\nHost: x\nOrigin: https://x.example\nAccess-Control-Request-Method: GET\n\n"
+	strict.raw(t, preflight).refused(t, 400, verify.InvalidRequest)
+	if got := strict.raw(t, "OPTIONS * HTTP/1.1\nHost: x\n\n"); got.StatusCode == 400 {
+		t.Error("OPTIONS * was refused")
+	}
+}
