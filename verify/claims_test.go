@@ -65,6 +65,7 @@ func TestClaims(t *testing.T) {
 		{"iss with a slash more", claims{"iss": testIssuer + "/"}, bad},
 		{"iss in upper case", claims{"iss": strings.ToUpper(testIssuer)}, bad},
 		{"iss a list", claims{"iss": []string{testIssuer}}, bad},
+		{"iss empty", claims{"iss": ""}, bad},
 
 		{"RFC 7519 §4.1.3 aud equal", claims{"aud": testAPI}, "ok"},
 		{"RFC 7519 §4.1.3 aud a list with it", claims{"aud": []string{"https://other.example", testAPI}}, "ok"},
@@ -203,12 +204,31 @@ func TestNumericDate(t *testing.T) {
 	v := newVerifier(t, issuer, nil)
 	for text, want := range map[string]int64{
 		"0": 0, "-0": 0, "1.0": 1, "1.9999999999999999999": 1, "-1.5": -2, "-1.0": -1, "-0.1": -1,
+		"-253402300799": -253_402_300_799, "-2.53402300799e11": -253_402_300_799,
 		"1.5e9": 1_500_000_000, "1e-1": 0, "-1e-1": -1, "15E-1": 1, "1700000000.99999999": 1_700_000_000,
 	} {
 		token := expect(t, v, issuer.Sign(verifytest.Claims{"nbf": json.Number(text)}), "ok")
 		if token != nil && token.NotBefore.Unix() != want {
 			t.Errorf("%s: %d, want %d", text, token.NotBefore.Unix(), want)
 		}
+	}
+	for text, want := range map[string]string{
+		"253402300799": "ok", "2.53402300799e11": "ok",
+		"253402300800": verify.InvalidToken, "2.534023008e11": verify.InvalidToken,
+	} {
+		expect(t, v, issuer.Sign(verifytest.Claims{"exp": json.Number(text)}), want)
+	}
+	for _, text := range []string{"-253402300800", "-2.534023008e11"} {
+		expect(t, v, issuer.Sign(verifytest.Claims{"nbf": json.Number(text)}), verify.InvalidToken)
+	}
+}
+
+// What the log says of a token without an end: not that it ended in the year 1.
+func TestNoExpiry(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	_, err := newVerifier(t, issuer, nil).Verify(t.Context(), verify.Presentation{Token: issuer.Sign(verifytest.Claims{"exp": nil})})
+	if err == nil || !strings.Contains(err.Error(), "exp is missing") {
+		t.Errorf("got %v, want: exp is missing", err)
 	}
 }
 

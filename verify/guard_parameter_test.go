@@ -80,6 +80,27 @@ func TestGuardKeepAuthorization(t *testing.T) {
 	}
 }
 
+// What an earlier handler has parsed keeps no token either.
+func TestGuardHidesAParsedToken(t *testing.T) {
+	issuer := newIssuer()
+	g := &verify.Guard{Verifier: issuer.Verifier(), InsecureQueryToken: true}
+	guarded := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.FormValue("access_token"), r.FormValue("a"))
+	}))
+	server := newServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		guarded.ServeHTTP(w, r)
+	}))
+	response, err := server.Client().Get(server.URL + "?a=b&access_token=" + issuer.Sign(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || string(body) != "b" {
+		t.Errorf("%d %q, want b alone", response.StatusCode, body)
+	}
+}
+
 // A response that never calls WriteHeader, and one that only flushes, are private too.
 func TestGuardPrivateWithoutWriteHeader(t *testing.T) {
 	issuer := newIssuer()

@@ -187,4 +187,8 @@ func TestTypes(t *testing.T) {
 	for _, member := range []string{"events", "at_hash", "c_hash"} {
 		expect(t, v, issuer.Sign(verifytest.Claims{member: map[string]any{}}, typ("JWT")), verify.InvalidToken)
 	}
+	// RFC 7515 §4.1.9: application/ may be left out, unless there is another slash.
+	v = newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Types = []string{"x/y"} })
+	expect(t, v, issuer.Sign(nil, typ("x/y")), "ok")
+	expect(t, v, issuer.Sign(nil, typ("application/x/y")), verify.InvalidToken)
 }

@@ -3,8 +3,11 @@ package verify_test
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"encoding/json"
+	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +110,42 @@ type oneKey struct{ crypto.PublicKey }
 
 func (k oneKey) Key(context.Context, string, string) (crypto.PublicKey, error) {
 	return k.PublicKey, nil
+}
+
+// A kid has at most 256 bytes, and an RSA key at most 8192 bits (RFC 7515 §4.1.4, RFC 8725 §3.5),
+// whatever a key set takes: what is longer costs too much.
+func TestLimitsOfKeys(t *testing.T) {
+	issuer := verifytest.New("https://issuer.example", "https://api.example", "ES256", "RS256")
+	issuer.Now = newIssuer().Now
+	reason := func(key crypto.PublicKey, options ...verifytest.Option) string {
+		trusted := issuer.Trust()
+		trusted.Keys = oneKey{key}
+		verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: issuer.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = verifier.Verify(t.Context(), verify.Presentation{Token: issuer.Sign(nil, options...)}); err != nil {
+			return err.Error()
+		}
+		return "ok"
+	}
+	key, err := issuer.KeySet().Key(t.Context(), "ES256", "ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bits := func(n uint) *rsa.PublicKey {
+		return &rsa.PublicKey{N: new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), n), big.NewInt(1)), E: 65537}
+	}
+	for name, c := range map[string]struct{ got, want string }{
+		"kid of 256 bytes": {reason(key, verifytest.Header("kid", strings.Repeat("k", 256))), "ok"},
+		"kid of 257 bytes": {reason(key, verifytest.Header("kid", strings.Repeat("k", 257))), "kid"},
+		"RSA of 8192 bits": {reason(bits(8192), verifytest.Algorithm("RS256")), "signature"},
+		"RSA of 8193 bits": {reason(bits(8193), verifytest.Algorithm("RS256")), "weak"},
+	} {
+		if !strings.Contains(c.got, c.want) {
+			t.Errorf("%s: %s, want %s", name, c.got, c.want)
+		}
+	}
 }
 
 // RFC 8725 §3.1: a key of another kind than the algorithm is for does not verify, whatever a key
