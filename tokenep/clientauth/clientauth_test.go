@@ -74,6 +74,15 @@ func TestClientAuthBasic(t *testing.T) {
 	})
 }
 
+// What went wrong is said, and not only that the client is unknown.
+func TestClientAuthNoID(t *testing.T) {
+	a := newServer(t).Send(t, post("grant_type", cc, "client_secret", "billing-secret"))
+	a.Refused(t, 401, tokenep.InvalidClient)
+	if got := a.JSON["error_description"]; got != "client_secret came without a client_id" {
+		t.Errorf("error_description %q", got)
+	}
+}
+
 // RFC 6749 §2.3.1 (the body), §2.1 and §3.2.1 (public clients), §5.2 (invalid_client).
 func TestClientAuthBody(t *testing.T) {
 	newServer(t).Run(t, []rule{

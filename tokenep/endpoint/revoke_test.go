@@ -60,7 +60,11 @@ func TestRevoke(t *testing.T) {
 	expired := f.Mint(t, tokenep.Claims{Expires: tokeneptest.Start.Truncate(time.Second)})
 	done("2.2: an expired token", revoke("token", expired).By("billing"), expired)
 	done("2.2: its own token", revoke("token", mine).By("billing"), mine)
+	writes = f.Store.Writes()
 	done("2.2: once more", revoke("token", mine).By("billing"), mine)
+	if now := f.Store.Writes(); now != writes {
+		t.Errorf("revoking a token again wrote %d records", now-writes)
+	}
 	hinted := issued(plain.By("billing"))
 	done("2.1: a wrong hint", revoke("token", hinted, "token_type_hint", "refresh_token").By("billing"), hinted)
 	hinted = issued(plain.By("billing"))

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
@@ -56,6 +57,8 @@ func TestConfig(t *testing.T) {
 		{"a prefix with an underscore", tokens(server.APITokenRules{Prefix: "a_b"}), "prefix"},
 		{"API tokens that are never good", tokens(server.APITokenRules{MaxAge: -time.Hour}), "age"},
 		{"fewer than no API tokens", tokens(server.APITokenRules{MaxPerUser: -1}), "one user"},
+		{"the most API tokens", tokens(server.APITokenRules{MaxPerUser: state.MaxOwned}), ""},
+		{"more API tokens than a record holds", tokens(server.APITokenRules{MaxPerUser: state.MaxOwned + 1}), "one user"},
 	} {
 		c := server.Config{Issuer: issuer, Store: memory.New(memory.Options{})}
 		row.change(&c)
