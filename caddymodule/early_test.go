@@ -1,7 +1,6 @@
 package caddymodule_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -11,12 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
@@ -46,44 +45,6 @@ type refusedBody struct{ io.ReadCloser }
 
 func (refusedBody) Read([]byte) (int, error) {
 	return 0, caddyhttp.Error(http.StatusUnsupportedMediaType, errors.New("not in this form"))
-}
-
-// conversation sends bytes to the site, with CR LF for each line feed, and returns what reads the
-// answers. The deadline only ends a test that fails: it is shorter than that of Caddy for a body.
-func (c *running) conversation(t *testing.T, text string) *bufio.Reader {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(c.site, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, strings.ReplaceAll(text, "\n", "\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	return bufio.NewReader(conn)
-}
-
-// nextAnswer returns the next answer. One that ends its connection is followed by the end, not by a
-// reset.
-func nextAnswer(t *testing.T, in *bufio.Reader, status int, ends bool) response {
-	t.Helper()
-	a, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(a.Body)
-	if err != nil || a.StatusCode != status || a.Close != ends {
-		t.Fatalf("status %d, connection closes: %v; want %d, %v; %s %v", a.StatusCode, a.Close, status, ends, body, err)
-	}
-	if ends {
-		if b, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-			t.Fatalf("after the answer: %q, %v; want the end of the connection", b, err)
-		}
-	}
-	return response{a.StatusCode, a.Header, string(body)}
 }
 
 // refusals runs a site with handlers around those of this module: they wrap the request and its
@@ -166,14 +127,14 @@ func TestRefusalsDoNotWait(t *testing.T) {
 		{"the key set", "GET /oauth/jwks" + head + "Content-Length: 300000\n\n" + part, 200, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			a := nextAnswer(t, c.conversation(t, row.request), row.status, true)
-			if handled := a.header.Get("X-Handled") == "yes"; handled != row.handled {
+			a := tokeneptest.Converse(t, c.site, row.request).LastAnswer(row.status)
+			if handled := a.Header.Get("X-Handled") == "yes"; handled != row.handled {
 				t.Errorf("handle_errors answers: %v", handled)
 			}
-			if strings.HasPrefix(row.request, "POST /page") && a.body != "sorry: hello" {
-				t.Errorf("the error page is %q", a.body)
+			if strings.HasPrefix(row.request, "POST /page") && string(a.Body) != "sorry: hello" {
+				t.Errorf("the error page is %q", a.Body)
 			}
-			if challenge := a.header.Get("WWW-Authenticate"); row.handled && (challenge != "") != (row.status < 402) {
+			if challenge := a.Header.Get("WWW-Authenticate"); row.handled && (challenge != "") != (row.status < 402) {
 				t.Errorf("challenge %q with status %d", challenge, row.status)
 			}
 		})
@@ -205,9 +166,9 @@ func TestRefusalsKeepConnection(t *testing.T) {
 	for _, row := range all {
 		requests += row.request
 	}
-	in := c.conversation(t, requests)
+	conversation := tokeneptest.Converse(t, c.site, requests)
 	for _, row := range all {
-		nextAnswer(t, in, row.status, false)
+		conversation.Answer(row.status)
 	}
 }
 

@@ -1,11 +1,8 @@
 package tokenep_test
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,44 +12,6 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
-
-// talk sends bytes to a server, with CR LF for each line feed, and returns what reads the answers.
-// The deadline only ends a test that fails.
-func talk(t *testing.T, url, text string) *bufio.Reader {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, strings.ReplaceAll(text, "\n", "\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	return bufio.NewReader(conn)
-}
-
-// answered fails the test unless the next answer has this status. An answer that ends its
-// connection is followed by the end, not by a reset.
-func answered(t *testing.T, in *bufio.Reader, status int, ends bool) {
-	t.Helper()
-	a, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(a.Body)
-	if err != nil || a.StatusCode != status || a.Close != ends {
-		t.Fatalf("status %d, connection closes: %v; want %d, %v; %s %v", a.StatusCode, a.Close, status, ends, body, err)
-	}
-	if !ends {
-		return
-	}
-	if b, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		t.Fatalf("after the answer: %q, %v; want the end of the connection", b, err)
-	}
-}
 
 // RFC 9112 §9.6: no endpoint waits for a body that it does not need. The answer is the last one of
 // its connection.
@@ -84,7 +43,7 @@ func TestTransportDoesNotWait(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			answered(t, talk(t, f.URL, c.request), c.status, true)
+			tokeneptest.Converse(t, f.URL, c.request).LastAnswer(c.status)
 		})
 	}
 }
@@ -116,9 +75,9 @@ func TestTransportKeepsConnection(t *testing.T) {
 	for _, c := range all {
 		requests += c.request
 	}
-	in := talk(t, f.URL, requests)
+	conversation := tokeneptest.Converse(t, f.URL, requests)
 	for _, c := range all {
-		answered(t, in, c.status, false)
+		conversation.Answer(c.status)
 	}
 }
 

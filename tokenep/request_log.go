@@ -101,7 +101,7 @@ func (l *RequestLog) count(ctx context.Context, k refusalKind) bool {
 func (l *RequestLog) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begin(context.Background())
+	l.begin(context.Background()) // of no request
 	l.end = time.Time{}
 }
 

@@ -15,11 +15,7 @@ import (
 func TestRevoke(t *testing.T) {
 	f := tokeneptest.New(t)
 	revoke := func(pairs ...string) request { return post(pairs...).At(revokePath) }
-	issued := func(r request) string {
-		a, _ := f.Granted(t, r)
-		return a.AccessToken()
-	}
-	mine := issued(plain.By("billing"))
+	mine := f.Issued(t, plain.By("billing"))
 	text, _ := f.NewAPIToken(t, anyToken)
 	f.Run(t, []rule{
 		refuses("2.1: no token", revoke().By("billing"), 400, tokenep.InvalidRequest),
@@ -65,9 +61,9 @@ func TestRevoke(t *testing.T) {
 	if now := f.Store.Writes(); now != writes {
 		t.Errorf("revoking a token again wrote %d records", now-writes)
 	}
-	hinted := issued(plain.By("billing"))
+	hinted := f.Issued(t, plain.By("billing"))
 	done("2.1: a wrong hint", revoke("token", hinted, "token_type_hint", "refresh_token").By("billing"), hinted)
-	hinted = issued(plain.By("billing"))
+	hinted = f.Issued(t, plain.By("billing"))
 	done("2.1: an unknown hint, and parameters of other endpoints", revoke("token", hinted, "token_type_hint", "x", "scope", "\"", "resource", "#").By("billing"), hinted)
 	public := f.Mint(t, tokenep.Claims{ClientID: "app"})
 	done("a mistyped API token is unknown", revoke("token", text+"x").By("billing"), text+"x")

@@ -29,11 +29,7 @@ func TestRevokeWithoutEnd(t *testing.T) {
 	var kept *memory.Store
 	f := tokeneptest.New(t, small(&kept))
 	text, made := f.NewAPIToken(t, anyToken)
-	issued := func(r request) string {
-		a, _ := f.Granted(t, r)
-		return a.AccessToken()
-	}
-	ofClient := issued(redeem(text).By("billing"))
+	ofClient := f.Issued(t, redeem(text).By("billing"))
 	revoked, most := map[string]string{}, 0
 	for i := range 5000 {
 		// It may be issued in a second until which everything is revoked.
@@ -64,7 +60,7 @@ func TestRevokeWithoutEnd(t *testing.T) {
 		t.Errorf("the token that a client got for the same API token: %v", err)
 	}
 	f.Clock.Advance(time.Second)
-	if _, err := f.Verify(t, issued(redeem(text))); err != nil {
+	if _, err := f.Verify(t, f.Issued(t, redeem(text))); err != nil {
 		t.Errorf("the next token: %v", err)
 	}
 	if err := f.APITokens.Revoke(t.Context(), made.ID); err != nil {
@@ -95,11 +91,7 @@ func TestRevokeWhileTheStoreIsFull(t *testing.T) {
 	var kept *memory.Store
 	f := tokeneptest.New(t, small(&kept))
 	text, made := f.NewAPIToken(t, anyToken)
-	issued := func(r request) string {
-		a, _ := f.Granted(t, r)
-		return a.AccessToken()
-	}
-	bare, ofClient, single := issued(redeem(text)), issued(plain.By("billing")), issued(plain.By("reports"))
+	bare, ofClient, single := f.Issued(t, redeem(text)), f.Issued(t, plain.By("billing")), f.Issued(t, plain.By("reports"))
 	verified, err := f.Verify(t, single)
 	if err != nil {
 		t.Fatal(err)

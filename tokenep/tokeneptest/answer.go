@@ -1,6 +1,8 @@
 package tokeneptest
 
 import (
+	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -19,6 +21,14 @@ type Answer struct {
 	Header  http.Header
 	Body    []byte
 	JSON    map[string]any // nil if the body is not a JSON object
+}
+
+func readAnswer(r *http.Response) (Answer, error) {
+	a := Answer{Status: r.StatusCode, Header: r.Header}
+	var err error
+	a.Body, err = io.ReadAll(r.Body)
+	_ = json.Unmarshal(a.Body, &a.JSON) // stays nil
+	return a, err
 }
 
 // AccessToken returns the access_token; empty if there is none.
@@ -69,6 +79,13 @@ func (a Answer) NotStored(t testing.TB) {
 			t.Errorf("%s: %q, want %s", name, got, want)
 		}
 	}
+}
+
+// Issued is Granted, and returns the access token alone.
+func (s *Server) Issued(t testing.TB, r Request) string {
+	t.Helper()
+	a, _ := s.Granted(t, r)
+	return a.AccessToken()
 }
 
 // Granted sends a request and fails the test unless an access token is the answer. It returns what

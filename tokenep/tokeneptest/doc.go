@@ -17,12 +17,13 @@
 //
 // It is for tests alone: its clients have secrets that anybody can read here.
 //
-//	server.go   the server: New, Next, NewUnstarted and what changes its configuration
-//	token.go    tokens made without a request, and a look at those that were issued
-//	clients.go  the clients that it knows
-//	store.go    a store that can be away, and that counts what is written
-//	log.go      the log, as text
-//	request.go  what a client sends
-//	answer.go   what the server answers, and what holds for all answers
-//	table.go    tables of requests and of what each must get
+//	server.go        the server: New, Next, NewUnstarted and what changes its configuration
+//	token.go         tokens made without a request, and a look at those that were issued
+//	clients.go       the clients that it knows
+//	store.go         a store that can be away, and that counts what is written
+//	log.go           the log, as text
+//	request.go       what a client sends
+//	answer.go        what the server answers, and what holds for all answers
+//	conversation.go  a connection on which anything can be sent
+//	table.go         tables of requests and of what each must get
 package tokeneptest

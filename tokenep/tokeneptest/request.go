@@ -2,7 +2,6 @@ package tokeneptest
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -118,10 +117,10 @@ func (s *Server) Send(t testing.TB, r Request) Answer {
 		t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	a := Answer{Request: r, Status: res.StatusCode, Header: res.Header}
-	if a.Body, err = io.ReadAll(res.Body); err != nil {
+	a, err := readAnswer(res)
+	if err != nil {
 		t.Fatal(err)
 	}
-	_ = json.Unmarshal(a.Body, &a.JSON) // stays nil
+	a.Request = r
 	return a
 }
