@@ -3,7 +3,12 @@
 package bolt
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +37,30 @@ func TestRestoreKeepsTheOwner(t *testing.T) {
 		t.Errorf("it belongs to %d:%d, with mode %v", owner.Uid, owner.Gid, info.Mode())
 	}
 }
+
+// What could not be written when the file was made is not left behind: it would be refused later.
+// The limit is that of a whole process, so the process is another one.
+func TestOpenOnAFullDisk(t *testing.T) {
+	if path := os.Getenv(fullDisk); path != "" {
+		signal.Ignore(syscall.SIGXFSZ)
+		must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: 100})) // bytes of a file
+		_, err := Open(path, Options{})
+		_, left := os.Stat(path)
+		fmt.Printf("opened: %v, not left: %v\n", err == nil, errors.Is(left, fs.ErrNotExist))
+		os.Exit(0) // Go's own log could not be written
+	}
+	path := file(t)
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOpenOnAFullDisk$")
+	child.Env = append(os.Environ(), fullDisk+"="+path)
+	out, err := child.Output()
+	if err != nil || string(out) != "opened: false, not left: true\n" {
+		t.Errorf("%s%v", out, err)
+	}
+	open(t, path, Options{})
+}
+
+// fullDisk is the file that TestOpenOnAFullDisk opens in a process that can write none.
+const fullDisk = "STORE_FULL_DISK_FILE"
 
 // Opening a pipe would wait for somebody who writes.
 func TestOpenPipe(t *testing.T) {
