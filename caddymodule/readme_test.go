@@ -21,6 +21,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/tokenep/caddy-tokenep/caddymodule"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
 // What the README promises.
@@ -140,10 +141,7 @@ func (q *quickStart) stop() {
 func (q *quickStart) run(t *testing.T, shell, lines string) (out string, messages func() string, err error) {
 	t.Helper()
 	if _, err := exec.LookPath(shell); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		servertest.Check(t, fmt.Errorf("%s is %w: apt-get install %s", shell, servertest.ErrMissing, shell))
 	}
 	stdout, err := os.CreateTemp(q.dir, "output") // a file: Caddy keeps it open
 	if err != nil {

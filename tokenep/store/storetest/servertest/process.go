@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ErrMissing is the error for a database server that is not installed.
+// ErrMissing is the error for a server, or another program, that is not installed.
 var ErrMissing = errors.New("not installed")
 
 // patience is how long a database server may take to start, on a busy machine.
@@ -154,7 +154,7 @@ func For(tb testing.TB, start func(...string) (*Process, error), settings ...str
 	return p
 }
 
-// Check skips or fails the test if a Process did not start, like For.
+// Check ends the test if what it needs did not start, or is missing, like For.
 func Check(tb testing.TB, err error) {
 	tb.Helper()
 	switch {
