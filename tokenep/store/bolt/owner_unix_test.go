@@ -43,7 +43,8 @@ func TestRestoreKeepsTheOwner(t *testing.T) {
 func TestOpenOnAFullDisk(t *testing.T) {
 	if path := os.Getenv(fullDisk); path != "" {
 		signal.Ignore(syscall.SIGXFSZ)
-		must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: 100})) // bytes of a file
+		const most = 100 // bytes of a file
+		must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most}))
 		_, err := Open(path, Options{})
 		_, left := os.Stat(path)
 		fmt.Printf("opened: %v, not left: %v\n", err == nil, errors.Is(left, fs.ErrNotExist))
