@@ -305,7 +305,7 @@ func TestEarlyHandler(t *testing.T) {
 				if c.name == "all was read after 103" {
 					client.stays(http.StatusEarlyHints)
 				}
-				if a := client.stays(200); c.name == "no body" && string(a.body) != some {
+				if a := client.stays(200); c.name == "no body" && a.body != some {
 					t.Errorf("%d bytes, want those of the handler", len(a.body))
 				}
 			}

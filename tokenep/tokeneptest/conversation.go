@@ -60,6 +60,7 @@ func (c *Conversation) read(status int, last bool) Answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	defer r.Body.Close()
 	a, err := readAnswer(r)
 	if err != nil || a.Status != status || r.Close != last {
 		c.t.Fatalf("status %d, the last answer: %v; want %d, %v; %s %v", a.Status, r.Close, status, last, a.Body, err)
