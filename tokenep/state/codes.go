@@ -24,7 +24,9 @@ const (
 // text, which is in the redirect and nowhere else. All times are whole milliseconds, in UTC.
 type Code struct {
 	ClientID        string       `json:"client_id"`
-	RedirectURI     string       `json:"redirect_uri,omitempty"`          // of the request
+	RegistrationID  string       `json:"registration_id,omitempty"`       // of the client
+	RedirectURI     string       `json:"redirect_uri,omitempty"`          // to which it was sent
+	RedirectImplied bool         `json:"redirect_implied,omitempty"`      // the request named none (RFC 6749 §4.1.3)
 	Challenge       string       `json:"code_challenge,omitempty"`        // RFC 7636 §4.3
 	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
 	Subject         string       `json:"sub"`

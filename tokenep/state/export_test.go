@@ -33,3 +33,10 @@ func ForgeSecret(key []byte, token string) string {
 	t.secret[0] ^= 1
 	return t.format(mac)
 }
+
+// newRefreshMAC returns the MAC with a key of any length.
+func newRefreshMAC(key []byte) *RefreshMAC {
+	m := new(RefreshMAC)
+	m.setKey(key)
+	return m
+}

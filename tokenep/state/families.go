@@ -17,7 +17,7 @@ const kindFamily = "family" // id: the family's; expires when it has been idle f
 
 // Defaults of Families.
 const (
-	DefaultGrace    = 30 * time.Second
+	DefaultGrace    = time.Minute
 	DefaultIdle     = 14 * 24 * time.Hour
 	DefaultAbsolute = 90 * 24 * time.Hour
 )
@@ -26,18 +26,19 @@ const (
 // that it was exchanged for (RFC 6749 §6, RFC 9700 §4.14.2). All times are whole milliseconds, in
 // UTC.
 type Family struct {
-	ID            string       `json:"id"` // grant_id of the access tokens
-	ClientID      string       `json:"client_id"`
-	Subject       string       `json:"sub"`
-	Scope         verify.Scope `json:"scope,omitempty"`     // the most that it allows
-	Audience      []string     `json:"aud,omitempty"`       // the most that it allows
-	KeyThumbprint string       `json:"jkt,omitempty"`       // of the DPoP key: RFC 9449 §5
-	AuthTime      time.Time    `json:"auth_time,omitzero"`  // when the user signed in
-	Started       time.Time    `json:"started,omitzero"`    // set by Start
-	Rotated       time.Time    `json:"rotated,omitzero"`    // when last; zero: never
-	Expires       time.Time    `json:"expires,omitzero"`    // if not used before; never after Ends
-	Ends          time.Time    `json:"ends,omitzero"`       // however often it is used
-	Revoked       time.Time    `json:"revoked_at,omitzero"` // zero: it is not
+	ID             string       `json:"id"` // grant_id of the access tokens
+	ClientID       string       `json:"client_id"`
+	RegistrationID string       `json:"registration_id,omitempty"` // of the client
+	Subject        string       `json:"sub"`
+	Scope          verify.Scope `json:"scope,omitempty"`     // the most that it allows
+	Audience       []string     `json:"aud,omitempty"`       // the most that it allows
+	KeyThumbprint  string       `json:"jkt,omitempty"`       // of the DPoP key: RFC 9449 §5
+	AuthTime       time.Time    `json:"auth_time,omitzero"`  // when the user signed in
+	Started        time.Time    `json:"started,omitzero"`    // set by Start
+	Rotated        time.Time    `json:"rotated,omitzero"`    // when last; zero: never
+	Expires        time.Time    `json:"expires,omitzero"`    // if not used before; never after Ends
+	Ends           time.Time    `json:"ends,omitzero"`       // however often it is used
+	Revoked        time.Time    `json:"revoked_at,omitzero"` // zero: it is not
 }
 
 // storedFamily is the record of a family: the one record on which everything about it is decided.
@@ -53,6 +54,9 @@ type storedFamily struct {
 // But clients lose answers, and have several windows open. So there is a grace: for a while the
 // token that was exchanged last gets the same successor again, unless that has been used itself.
 // The session goes on, and there is still one line of tokens.
+//
+// Whoever proves in another way who it is may use one token all the time: Use rotates nothing. Both
+// can be done to one family, in any order.
 //
 // Store, Revocations, MAC, TokenLife and Now are required.
 type Families struct {
@@ -133,18 +137,19 @@ func (s Families) Check(ctx context.Context, token string, check func(Family) er
 	if !ok {
 		return Family{}, Version{}, fmt.Errorf("%w refresh token", ErrMalformed)
 	}
-	f, err := checkRecord(ctx, s.Store, kindFamily, t.familyID(), s.decide(t, check))
+	f, err := checkRecord(ctx, s.Store, kindFamily, t.familyID(), s.decide(t, check, s.rotate))
 	if err != nil {
 		return f.Value.Family, Version{}, s.endReused(ctx, f.Value.ID, err)
 	}
-	return f.Value.Family, Version{&checkedFamily{f, t}}, nil
+	return f.Value.Family, Version{&checkedFamily{f, t, check}}, nil
 }
 
-// checkedFamily is what is in the Version of a family: the record, and the token that was
-// presented.
+// checkedFamily is what is in the Version of a family: the record, the token that was presented,
+// and the check that it passed.
 type checkedFamily struct {
 	*checked[storedFamily]
 	token refreshToken
+	check func(Family) error
 }
 
 // Rotate exchanges a refresh token that Check has allowed for its successor (RFC 6749 §6). A token
@@ -155,20 +160,45 @@ func (s Families) Rotate(ctx context.Context, v Version) (next string, err error
 	if !ok {
 		return "", errOtherVersion
 	}
-	f, err := c.spend(ctx, s.Store, func(f storedFamily) storedFamily {
+	if err := s.spend(ctx, c); err != nil {
+		return "", err
+	}
+	return c.token.successor().format(s.MAC), nil
+}
+
+// Use is Rotate for a token that remains good: it returns the token itself, or its successor if it
+// was rotated and is in its grace. The family is written only to move its end, when that moves by a
+// tenth of Idle or more, so that most uses write nothing. Such a use is decided by the version that
+// was checked.
+func (s Families) Use(ctx context.Context, v Version) (token string, err error) {
+	c, ok := v.of.(*checkedFamily)
+	if !ok {
+		return "", errOtherVersion
+	}
+	c.decide = s.decide(c.token, c.check, s.use)
+	if write, _, err := c.edit(c.Stored, true); write || err != nil {
+		if err := s.spend(ctx, c); err != nil {
+			return "", err
+		}
+	}
+	if c.token.generation < c.edited.Generation {
+		return c.token.successor().format(s.MAC), nil
+	}
+	return c.token.format(s.MAC), nil
+}
+
+// spend is that of the version, and ends the family of a token that was reused meanwhile.
+func (s Families) spend(ctx context.Context, c *checkedFamily) error {
+	f, err := c.checked.spend(ctx, s.Store, func(f storedFamily) storedFamily {
 		f.Generation, f.Rotated, f.Expires = 0, time.Time{}, time.Time{}
 		return f
 	})
-	if err != nil {
-		return "", s.endReused(ctx, f.ID, err)
-	}
-	t := c.token
-	t.generation++
-	return t.format(s.MAC), nil
+	return s.endReused(ctx, f.ID, err)
 }
 
-func (s Families) decide(t refreshToken, check func(Family) error) decision[storedFamily] {
-	return func(f *storedFamily, expires *time.Time, asked bool) (bool, error) {
+// decide is how a token is exchanged or used: edit does it to the family of the newest token.
+func (s Families) decide(t refreshToken, check func(Family) error, edit func(f *storedFamily, t refreshToken, now time.Time) bool) decision[storedFamily] {
+	return func(f *storedFamily, expires *time.Time, asked bool) (write bool, err error) {
 		now := moment(s.Now)
 		if err := f.live(t, now); err != nil {
 			return false, err
@@ -181,11 +211,29 @@ func (s Families) decide(t refreshToken, check func(Family) error) decision[stor
 		if newest, err := s.position(f, t, now); err != nil || !newest {
 			return false, err
 		}
-		f.Generation, f.Rotated = t.generation+1, now
-		f.Expires = s.idleEnd(f.Family, now)
+		write = edit(f, t, now)
 		*expires = f.Expires
-		return true, nil
+		return write, nil
 	}
+}
+
+// rotate makes the successor of a token the newest.
+func (s Families) rotate(f *storedFamily, t refreshToken, now time.Time) (write bool) {
+	f.Generation, f.Rotated = t.generation+1, now
+	f.Expires = s.idleEnd(f.Family, now)
+	return true
+}
+
+// use leaves a token the newest, and moves the end of the family if it is worth a write: by a tenth
+// of the idle time, or to the last end that there is.
+func (s Families) use(f *storedFamily, t refreshToken, now time.Time) (write bool) {
+	write = t.generation > f.Generation // see position
+	f.Generation = t.generation
+	end := s.idleEnd(f.Family, now)
+	if moved := end.Sub(f.Expires); moved >= orDefault(s.Idle, DefaultIdle)/10 || moved > 0 && end.Equal(f.Ends) {
+		f.Expires, write = end, true
+	}
+	return write
 }
 
 // live reports whether the family is good, and whether the token is one of it.
@@ -226,6 +274,6 @@ func (s Families) Inspect(ctx context.Context, token string) (Family, error) {
 	if !ok {
 		return Family{}, fmt.Errorf("%w refresh token", ErrMalformed)
 	}
-	f, err := checkRecord(ctx, s.Store, kindFamily, t.familyID(), s.decide(t, func(Family) error { return nil }))
+	f, err := checkRecord(ctx, s.Store, kindFamily, t.familyID(), s.decide(t, func(Family) error { return nil }, s.rotate))
 	return f.Value.Family, err
 }

@@ -27,7 +27,7 @@ func testKey() []byte             { return bytes.Repeat([]byte{7}, 32) }
 func day(n int) time.Duration     { return time.Duration(n) * 24 * time.Hour }
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 
-// newFamilies returns families with a grace of 30 s, an hour from use to use, and a day at most.
+// newFamilies returns families with the default grace, an hour from use to use, and a day at most.
 func newFamilies(s store.Store, c *clock) (state.Families, *verify.Revocations) {
 	set := new(verify.Revocations)
 	return state.Families{

@@ -21,18 +21,24 @@ type familyModel struct {
 	revoked       bool
 }
 
-// present says what comes of a token of a generation, and does it.
-func (m *familyModel) present(generation uint64, now time.Time) error {
+// present says what comes of a token of a generation that is rotated, or used, and does it.
+func (m *familyModel) present(generation uint64, now time.Time, use bool) error {
+	end := now.Add(time.Hour)
+	if end.After(m.ends) {
+		end = m.ends
+	}
 	switch {
 	case m.revoked:
 		return state.ErrRevoked
 	case !now.Before(m.expires):
 		return state.ErrExpired
-	case generation == m.newest:
-		m.newest, m.rotated, m.expires = m.newest+1, now, now.Add(time.Hour)
-		if m.expires.After(m.ends) {
-			m.expires = m.ends
+	case generation == m.newest && use:
+		if moved := end.Sub(m.expires); moved >= 6*time.Minute || moved > 0 && end.Equal(m.ends) {
+			m.expires = end
 		}
+		return nil
+	case generation == m.newest:
+		m.newest, m.rotated, m.expires = m.newest+1, now, end
 		return nil
 	case generation+1 == m.newest && now.Sub(m.rotated).Abs() <= state.DefaultGrace:
 		return nil
@@ -67,9 +73,9 @@ func (r *familyRun) generation(rt *rapid.T) uint64 {
 	return r.model.newest - min(rapid.Uint64Range(0, 3).Draw(rt, "back"), r.model.newest-1)
 }
 
-// present has one token rotated, whose first write has a fault, and holds the outcome against the
-// model. stale says that its first write is of a version that is no more.
-func (r *familyRun) present(rt *rapid.T, generation uint64, stale bool, rotate func() (next string, err error)) {
+// present has one token rotated or used, whose first write has a fault, and holds the outcome
+// against the model. stale says that its first write is of a version that is no more.
+func (r *familyRun) present(rt *rapid.T, generation uint64, use, stale bool, present func() (next string, err error)) {
 	faults := []storetest.Fault{storetest.None, storetest.None, storetest.Conflict, storetest.Away, storetest.Lost}
 	if stale {
 		faults = []storetest.Fault{storetest.None, storetest.Conflict}
@@ -85,15 +91,19 @@ func (r *familyRun) present(rt *rapid.T, generation uint64, stale bool, rotate f
 	})
 	defer r.faulty.Fail(nil)
 	was := r.model
-	want := r.model.present(generation, r.clock.Now())
+	want := r.model.present(generation, r.clock.Now(), use)
+	next := generation + 1
+	if use && generation == was.newest {
+		next = generation
+	}
 	if r.model != was && (fault == storetest.Away || fault == storetest.Lost) {
 		want = store.ErrUnavailable
 		if fault == storetest.Away {
 			r.model = was
 		}
 	}
-	next, err := rotate()
-	if !errors.Is(err, want) || (want == nil && next != r.token(generation+1)) {
+	got, err := present()
+	if !errors.Is(err, want) || (want == nil && got != r.token(next)) {
 		rt.Fatalf("token %d of %d: %v, want %v", generation, was.newest, err, want)
 	}
 }
@@ -102,7 +112,7 @@ func (r *familyRun) present(rt *rapid.T, generation uint64, stale bool, rotate f
 func (r *familyRun) check(rt *rapid.T) {
 	generation := r.generation(rt)
 	after := r.model
-	want := after.present(generation, r.clock.Now())
+	want := after.present(generation, r.clock.Now(), false)
 	if errors.Is(want, state.ErrReused) {
 		r.model = after
 	}
@@ -134,9 +144,15 @@ func TestFamilyDoesWhatItsModelDoes(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"present": func(rt *rapid.T) {
 				generation := r.generation(rt)
-				r.present(rt, generation, false, func() (string, error) {
+				r.present(rt, generation, false, false, func() (string, error) {
 					next, _, err := refresh(t.Context(), families, r.token(generation), anyone)
 					return next, err
+				})
+			},
+			"use": func(rt *rapid.T) {
+				generation := r.generation(rt)
+				r.present(rt, generation, true, false, func() (string, error) {
+					return use(t.Context(), families, r.token(generation))
 				})
 			},
 			"check": r.check,
@@ -145,7 +161,7 @@ func TestFamilyDoesWhatItsModelDoes(t *testing.T) {
 					rt.Skip()
 				}
 				o := rapid.SampledFrom(r.open).Draw(rt, "open")
-				r.present(rt, o.generation, o.seen != r.model, func() (string, error) {
+				r.present(rt, o.generation, false, o.seen != r.model, func() (string, error) {
 					return families.Rotate(t.Context(), o.version)
 				})
 			},

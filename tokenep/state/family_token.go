@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 )
@@ -75,30 +76,38 @@ func parseRefreshToken(mac *RefreshMAC, token string) (t refreshToken, ok bool) 
 }
 
 // RefreshMAC computes the MACs of refresh tokens (HMAC-SHA-256, RFC 2104). It is safe for
-// concurrent use.
+// concurrent use, once it has a key.
 type RefreshMAC struct {
-	keyed sync.Pool // of hash.Hash: keying one costs more than the MAC
+	keyed atomic.Pointer[sync.Pool] // of hash.Hash: keying one costs more than the MAC
 }
 
 // NewRefreshMAC returns the MAC with a key of at least 32 bytes; see RefreshKey.
 func NewRefreshMAC(key []byte) (*RefreshMAC, error) {
-	if len(key) < minRefreshKey {
-		return nil, invalidf("the key of refresh tokens has %d bytes, expected at least %d", len(key), minRefreshKey)
-	}
-	return newRefreshMAC(key), nil
+	m := new(RefreshMAC)
+	return m, m.SetKey(key)
 }
 
-func newRefreshMAC(key []byte) *RefreshMAC {
+// SetKey gives the key to a MAC that was made before its key was known, or another one.
+func (m *RefreshMAC) SetKey(key []byte) error {
+	if len(key) < minRefreshKey {
+		return invalidf("the key of refresh tokens has %d bytes, expected at least %d", len(key), minRefreshKey)
+	}
+	m.setKey(key)
+	return nil
+}
+
+func (m *RefreshMAC) setKey(key []byte) {
 	key = slices.Clone(key)
-	return &RefreshMAC{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	m.keyed.Store(&sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
 }
 
 var refreshMACLabel = []byte("tokenep refresh token 1\x00") // so that the key may have other uses
 
 // appendTo appends the MAC of body to b.
 func (m *RefreshMAC) appendTo(b, body []byte) []byte {
-	mac := m.keyed.Get().(hash.Hash)
-	defer m.keyed.Put(mac)
+	pool := m.keyed.Load()
+	mac := pool.Get().(hash.Hash)
+	defer pool.Put(mac)
 	mac.Reset()
 	mac.Write(refreshMACLabel)
 	mac.Write(body)
@@ -106,6 +115,12 @@ func (m *RefreshMAC) appendTo(b, body []byte) []byte {
 }
 
 func (t refreshToken) familyID() string { return base64.RawURLEncoding.EncodeToString(t.family[:]) }
+
+// successor is the token that this one is rotated to.
+func (t refreshToken) successor() refreshToken {
+	t.generation++
+	return t
+}
 
 // secretHash is what the record of the family has in place of the secret.
 func (t refreshToken) secretHash() []byte { return record.Hash(string(t.secret[:])) }

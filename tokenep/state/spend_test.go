@@ -26,6 +26,16 @@ func refresh(ctx context.Context, s state.Families, token string, check func(sta
 	return next, f, err
 }
 
+// use is what a token endpoint does with a refresh token that it does not rotate: Check, and then
+// Use.
+func use(ctx context.Context, s state.Families, token string) (next string, err error) {
+	_, version, err := s.Check(ctx, token, func(state.Family) error { return nil })
+	if err != nil {
+		return "", err
+	}
+	return s.Use(ctx, version)
+}
+
 // poll is what a token endpoint does with a device code: Check, and then Spend.
 func poll(ctx context.Context, s state.Devices, code string, check func(state.Device) error) (state.Device, error) {
 	d, version, err := s.Check(ctx, code, check)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -199,8 +200,10 @@ func TestRotateAfterACheckInGrace(t *testing.T) {
 		meanwhile func(t *testing.T, s state.Families, c *clock, f state.Family, next string)
 		want      error
 	}{
-		"nothing":               {func(*testing.T, state.Families, *clock, state.Family, string) {}, nil},
-		"the grace ends":        {func(_ *testing.T, _ state.Families, c *clock, _ state.Family, _ string) { c.Advance(minutes(1)) }, state.ErrReused},
+		"nothing": {func(*testing.T, state.Families, *clock, state.Family, string) {}, nil},
+		"the grace ends": {func(_ *testing.T, _ state.Families, c *clock, _ state.Family, _ string) {
+			c.Advance(state.DefaultGrace + time.Millisecond)
+		}, state.ErrReused},
 		"the successor is used": {func(t *testing.T, s state.Families, _ *clock, _ state.Family, next string) { mustRotate(t, s, next) }, state.ErrReused},
 		"the family is revoked": {func(t *testing.T, s state.Families, _ *clock, f state.Family, _ string) {
 			must(t, s.Revoke(t.Context(), f.ID))
@@ -212,12 +215,21 @@ func TestRotateAfterACheckInGrace(t *testing.T) {
 				families, _ := newFamilies(s, c)
 				token, f := mustStart(t, families)
 				next := mustRotate(t, families, token)
-				_, version, err := families.Check(t.Context(), token, anyone)
+				_, rotated, err := families.Check(t.Context(), token, anyone)
+				must(t, err)
+				_, used, err := families.Check(t.Context(), token, anyone)
 				must(t, err)
 				test.meanwhile(t, families, c, f, next)
-				got, err := families.Rotate(t.Context(), version)
+				got, err := families.Rotate(t.Context(), rotated)
 				if !errors.Is(err, test.want) || (err == nil && got != next) {
 					t.Errorf("%v, the same successor: %v; want %v", err, got == next, test.want)
+				}
+				if name == "the successor is used" || name == "the family is revoked" {
+					return // Use decides on what was checked
+				}
+				got, err = families.Use(t.Context(), used)
+				if !errors.Is(err, state.ErrRefused) == (test.want != nil) || (err == nil && got != next) {
+					t.Errorf("Use: %v, the same successor: %v; want %v", err, got == next, test.want)
 				}
 			})
 		})
