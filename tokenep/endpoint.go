@@ -172,14 +172,21 @@ func (f *Front) authenticate(ctx context.Context, r *Request, o *Outcome) (err e
 
 // Answer writes what call returns, and tells the log and the metrics how the request ended.
 func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, call func(o *Outcome) (any, error)) {
+	f.Record(r, endpoint, func(o *Outcome) {
+		answer, err := call(o)
+		if err != nil {
+			o.Err = WriteError(w, r, err)
+		} else {
+			WriteJSON(w, http.StatusOK, answer)
+		}
+	})
+}
+
+// Record tells the log and the metrics how a request ended that answer has answered.
+func (f *Front) Record(r *http.Request, endpoint string, answer func(o *Outcome)) {
 	o := Outcome{Endpoint: endpoint}
 	start := f.Now()
-	answer, err := call(&o)
-	if err != nil {
-		o.Err = WriteError(w, r, err)
-	} else {
-		WriteJSON(w, http.StatusOK, answer)
-	}
+	answer(&o)
 	o.Duration = f.Now().Sub(start)
 	f.log(r, &o)
 	if f.Observe != nil {

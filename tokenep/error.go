@@ -29,6 +29,15 @@ const (
 	InvalidTarget        Code = "invalid_target"         // RFC 8707 §2: no token for this resource
 	UnsupportedTokenType Code = "unsupported_token_type" // RFC 7009 §2.2.1
 
+	// Of the authorization endpoint: RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6.
+	AccessDenied             Code = "access_denied"
+	UnsupportedResponseType  Code = "unsupported_response_type"
+	LoginRequired            Code = "login_required"
+	ConsentRequired          Code = "consent_required"
+	AccountSelectionRequired Code = "account_selection_required"
+	RequestNotSupported      Code = "request_not_supported"
+	RequestURINotSupported   Code = "request_uri_not_supported"
+
 	// RFC 6749 §4.1.2.1 defines these two for redirects; here they go with a status of their own.
 	ServerError            Code = "server_error"            // status 500
 	TemporarilyUnavailable Code = "temporarily_unavailable" // status 429 or 503

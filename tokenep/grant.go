@@ -98,6 +98,11 @@ type Authorization struct {
 	// too. The client need not be among them.
 	Ancestors []verify.Ancestor
 
+	// Renews says that Audience was allowed at an earlier time. Where the client may have none of
+	// it any more, the grant is not good any more (invalid_grant): a client that is told
+	// invalid_target does not ask the user anew.
+	Renews bool
+
 	// Descends says that Subject is that of a token of this server, which was verified and from
 	// which the new token descends. Only such a subject may be that of a client
 	// (ClientSubjectPrefix), but for the client credentials grant.
@@ -125,9 +130,23 @@ type Authorization struct {
 
 	// Spend uses up the credential that was checked, exactly as it was when it was checked. It runs
 	// last, after everything else has been decided and signed, and returns the refresh token that
-	// comes of it, or "". An error that Is state.ErrChanged means that the credential says
+	// comes of it, if one does. An error that Is state.ErrChanged means that the credential says
 	// something else by now: the request starts again at Authorize. nil: nothing is spent.
-	Spend func(ctx context.Context) (refreshToken string, err error)
+	Spend func(ctx context.Context) (RefreshToken, error)
+}
+
+// RefreshToken is what a client can get further access tokens for (RFC 6749 §1.5). The zero value
+// is none.
+type RefreshToken struct {
+	Text    string
+	Expires time.Time // unless it is used before; zero: not said
+	Ends    time.Time // however often it is used; zero: not said
+}
+
+// User is a person who has signed in, somewhere: the resource owner of RFC 6749 §1.1.
+type User struct {
+	Subject string // sub of tokens; empty: nobody has signed in
+	SignIn  SignIn
 }
 
 // SignIn is how and when a user signed in (OpenID Connect Core §2, RFC 9068 §2.2.1).

@@ -54,7 +54,10 @@ func TestOutsideGrantSpends(t *testing.T) {
 				checks++
 				return &tokenep.Authorization{
 					Subject: "alice", Extra: map[string]any{"check": checks},
-					Spend: func(context.Context) (string, error) { spends++; return "", row.spend(spends) },
+					Spend: func(context.Context) (none tokenep.RefreshToken, err error) {
+						spends++
+						return none, row.spend(spends)
+					},
 				}, nil
 			}))
 			cache := f.Config.Memory.Cache
@@ -86,7 +89,9 @@ func TestOutsideGrantChecksAgain(t *testing.T) {
 		if checks++; checks > 1 {
 			return nil, tokenep.InvalidGrant.Describe("the voucher was withdrawn")
 		}
-		return &tokenep.Authorization{Subject: "alice", Spend: func(context.Context) (string, error) { return "", state.ErrChanged }}, nil
+		return &tokenep.Authorization{Subject: "alice", Spend: func(context.Context) (none tokenep.RefreshToken, err error) {
+			return none, state.ErrChanged
+		}}, nil
 	}))
 	f.Run(t, []rule{refuses("withdrawn meanwhile", showVoucher, 400, tokenep.InvalidGrant)})
 	if n := f.Config.Memory.Cache.Len(); n != 0 || checks != 2 {

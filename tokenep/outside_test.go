@@ -167,7 +167,7 @@ func TestOutsideGrantOversteps(t *testing.T) {
 	var now tokenep.Authorization
 	f := tokeneptest.New(t, withVoucher(func(*tokenep.Request) (*tokenep.Authorization, error) {
 		a := now
-		a.Spend = func(context.Context) (string, error) { spent = true; return "", nil }
+		a.Spend = func(context.Context) (none tokenep.RefreshToken, err error) { spent = true; return none, nil }
 		return &a, nil
 	}))
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
@@ -194,7 +194,9 @@ func TestOutsideGrantClaims(t *testing.T) {
 		Subject: "alice", GrantID: "g", Extra: map[string]any{"tenant": "t<1>", "level": 3},
 		SignIn:  tokenep.SignIn{Time: signedIn, Class: "urn:example:loa:2", Methods: []string{"pwd", "otp"}},
 		IDToken: map[string]any{"nonce": "n", "auth_time": signedIn.Unix()},
-		Spend:   func(context.Context) (string, error) { return "a refresh token", nil },
+		Spend: func(context.Context) (tokenep.RefreshToken, error) {
+			return tokenep.RefreshToken{Text: "a refresh token"}, nil
+		},
 	})))
 	a, token := f.Granted(t, showVoucher)
 	for name, want := range map[string]any{

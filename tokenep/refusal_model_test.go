@@ -2,6 +2,8 @@ package tokenep_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -26,8 +28,8 @@ import (
 )
 
 // After a refusal every credential that was good is as good as before, and nothing is written that
-// the grant, or a method of client authentication, has not declared. The grants are the real one
-// for API tokens, and one each for codes, refresh tokens and devices, over the real state.
+// the grant, or a method of client authentication, has not declared. The grants are the real ones,
+// and a trial one for devices, over the real state.
 func TestRefusalChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newRefusals(t)
@@ -79,36 +81,46 @@ type refusals struct {
 	handler     http.Handler
 	clock       *verifytest.Clock
 	writes      *writes
-	codes       state.Codes
-	families    state.Families
 	devices     state.Devices
+	rotates     bool // refresh tokens
 	credentials []*credential
 }
 
-const verifier = "a verifier of 43 characters at the very least"
+const (
+	verifier = "a-verifier-of-43-characters-at-the-very-least"
+	callback = "https://app.example/callback"
+)
+
+// challenge returns the code_challenge of a verifier (RFC 7636 §4.2).
+func challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
 
 func newRefusals(t *rapid.T) *refusals {
-	m := &refusals{clock: verifytest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))}
+	m := &refusals{clock: verifytest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), rotates: rapid.Bool().Draw(t, "rotates")}
 	m.writes = &writes{Store: memory.New(memory.Options{Now: m.clock.Now})}
 	types := []string{codeType, refreshType, deviceType, grant.TokenExchangeType}
 	client := func(id string, types ...string) tokenep.Client {
 		return tokenep.Client{
 			ID: id, Secrets: []tokenep.Secret{{Hash: tokenep.HashSecret(id)}}, GrantTypes: types,
-			Scope: verify.Scope{"read", "write", "all"}, Audience: []string{"orders", "invoices"},
+			Scope: verify.Scope{"read", "write", "all"}, Audience: []string{"orders", "invoices"}, RedirectURIs: []string{callback},
 		}
 	}
 	config := server.Config{
 		Issuer: "https://as.example", Store: m.writes, Now: m.clock.Now, Logger: slog.New(slog.DiscardHandler),
 		Clients:  []tokenep.Client{client("app", types...), client("other", types...), client("idle")},
 		Exchange: server.Exchange{Enabled: true, APITokens: &server.APITokenRules{}},
+		User:     func(*http.Request) (tokenep.User, error) { return tokenep.User{Subject: "alice"}, nil },
+	}
+	if m.rotates {
+		config.RefreshTokens.Rotation = grant.RotateAlways
 	}
 	config.Memory = server.NewMemory(m.clock.Now)
 	config.Memory.Limiter = nil
 	add := func(g trialGrant) {
 		config.Grants = append(config.Grants, func(*server.Server) (tokenep.Grant, error) { g.refusals = m; return g, nil })
 	}
-	add(trialGrant{grantType: codeType, parameter: "code", effects: tokenep.EndsFamily, check: m.checkCode})
-	add(trialGrant{grantType: refreshType, parameter: "refresh_token", effects: tokenep.EndsFamily, check: m.checkRefresh})
 	add(trialGrant{grantType: deviceType, parameter: "device_code", effects: tokenep.SlowsPolling, check: m.checkDevice})
 	var err error
 	if m.Server, err = server.New(config); err != nil {
@@ -119,12 +131,6 @@ func newRefusals(t *rapid.T) *refusals {
 	if err := m.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	mac, err := state.NewRefreshMAC(make([]byte, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.families = state.Families{Store: m.writes, Revocations: m.Revocations, MAC: mac, TokenLife: m.TokenLife, Now: m.clock.Now}
-	m.codes = state.Codes{Store: m.writes, Families: m.families, Now: m.clock.Now}
 	m.devices = state.Devices{Store: m.writes, Now: m.clock.Now}
 	routes, err := m.Mount(server.Paths{})
 	if err != nil {
@@ -135,8 +141,9 @@ func newRefusals(t *rapid.T) *refusals {
 }
 
 func (m *refusals) addCode(t *rapid.T) {
-	text, _, err := m.codes.Issue(t.Context(), state.Code{
-		ClientID: "app", Subject: "alice", Scope: verify.Scope{"read"}, Audience: []string{"orders"}, Challenge: verifier, ChallengeMethod: "plain",
+	text, _, err := m.Codes.Issue(t.Context(), state.Code{
+		ClientID: "app", RedirectURI: callback, Subject: "alice", Scope: verify.Scope{"read"}, Audience: []string{"orders"},
+		Challenge: challenge(verifier), ChallengeMethod: grant.ChallengeS256,
 	})
 	m.add(t, &credential{grant: codeType, parameter: "code", text: text, good: true, expires: m.clock.Now().Add(state.DefaultCodeLife)}, err)
 }
@@ -185,7 +192,7 @@ func (m *refusals) send(t *rapid.T, defect string) {
 func (m *refusals) refused(t *rapid.T, c *credential, defect string) {
 	// Any other defect is found before the grant looks at the credential, or by the grant's own
 	// check.
-	proven := c.replay() && (defect == "" || defect == "a wide scope")
+	proven := c.replay() && (defect == "" || defect == "a wide scope" || defect == "a foreign target" && c.grant == refreshType)
 	if proven {
 		c.family.ended = true
 		for _, token := range c.family.tokens {
@@ -217,7 +224,8 @@ func (m *refusals) allowed(grantType string, proven bool) (kinds []string) {
 	for _, method := range clientauth.All(nil) {
 		effects |= method.RefusalWrites()
 	}
-	for _, g := range append(grant.All(grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}), m.trials()...) {
+	offer := grant.Offer{Users: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}
+	for _, g := range append(offer.All(), m.trials()...) {
 		if g.Type() == grantType {
 			effects |= g.RefusalWrites()
 		}
@@ -242,6 +250,12 @@ func (m *refusals) issued(t *rapid.T, c *credential, answer map[string]any) {
 		c.good, c.spent, c.family = false, true, new(family)
 		m.addRefresh(c.family, refresh)
 	case refreshType:
+		if !m.rotates {
+			if refresh != c.text {
+				t.Fatal("a refresh token was rotated")
+			}
+			return
+		}
 		if newest := c.family.tokens[len(c.family.tokens)-1]; newest != c {
 			if newest.text != refresh {
 				t.Fatal("a refresh within the grace has another successor")
@@ -288,11 +302,11 @@ func (m *refusals) look(ctx context.Context, c *credential) (err error) {
 	case c.spent || c.grant == refreshType && !c.good:
 		return errors.New("spent")
 	case c.grant == codeType:
-		_, _, err = m.codes.Check(ctx, c.text, func(state.Code) error { return nil })
+		_, _, err = m.Codes.Check(ctx, c.text, func(state.Code) error { return nil })
 	case c.grant == deviceType:
 		_, _, err = m.devices.Check(ctx, c.text, func(state.Device) error { return nil })
 	case c.grant == refreshType:
-		_, _, err = m.families.Check(ctx, c.text, func(state.Family) error { return nil })
+		_, _, err = m.Families.Check(ctx, c.text, func(state.Family) error { return nil })
 	default:
 		_, _, err = m.APITokens.Check(ctx, c.text)
 	}
@@ -303,7 +317,8 @@ func (m *refusals) look(ctx context.Context, c *credential) (err error) {
 func (m *refusals) post(defect string, c *credential) (status int, answer map[string]any) {
 	id, secret := "app", "app"
 	form := url.Values{
-		"grant_type": {c.grant}, c.parameter: {c.text}, "code_verifier": {verifier}, "subject_token_type": {server.APITokenType}, "scope": {"read"},
+		"grant_type": {c.grant}, c.parameter: {c.text}, "redirect_uri": {callback}, "code_verifier": {verifier},
+		"subject_token_type": {server.APITokenType}, "scope": {"read"},
 	}
 	switch defect {
 	case "a wrong secret":

@@ -15,8 +15,25 @@ type Response struct {
 	TokenType       string `json:"token_type"`
 	ExpiresIn       int64  `json:"expires_in"` // whole seconds that are left, rounded down
 	RefreshToken    string `json:"refresh_token,omitempty"`
-	Scope           string `json:"scope,omitempty"`
-	IDToken         string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
+
+	// Whole seconds until the refresh token ends if it is not used, and until it ends however often
+	// it is used (draft-ietf-oauth-refresh-token-expiration).
+	RefreshTokenTimeout    int64 `json:"refresh_token_timeout,omitempty"`
+	AuthorizationExpiresIn int64 `json:"authorization_expires_in,omitempty"`
+
+	Scope   string `json:"scope,omitempty"`
+	IDToken string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
+}
+
+// refresh adds a refresh token to the answer.
+func (r *Response) refresh(t RefreshToken, now time.Time) {
+	r.RefreshToken = t.Text
+	if t.Text != "" && !t.Expires.IsZero() {
+		r.RefreshTokenTimeout = secondsLeft(t.Expires, now)
+	}
+	if t.Text != "" && !t.Ends.IsZero() {
+		r.AuthorizationExpiresIn = secondsLeft(t.Ends, now)
+	}
 }
 
 // WriteJSON answers with v. Nothing that an endpoint says may be cached (RFC 6749 §5.1).

@@ -91,8 +91,9 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		}
 
 		// 9. Spend the credential: the one write. If it fails, what was signed is dropped.
+		var refresh RefreshToken
 		if authorization.Spend != nil {
-			response.RefreshToken, err = authorization.Spend(ctx)
+			refresh, err = authorization.Spend(ctx)
 		}
 		switch {
 		case errors.Is(err, state.ErrChanged): // what was checked is not so any more
@@ -104,7 +105,9 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		// 10. Answer.
 		t.Minter.Remember(minted)
 		o.issued(claims, minted)
-		response.ExpiresIn = secondsLeft(claims.Expires, t.Now())
+		now := t.Now()
+		response.ExpiresIn = secondsLeft(claims.Expires, now)
+		response.refresh(refresh, now)
 		return response, nil
 	}
 	return nil, store.ErrConflict // others keep changing the credential: 503
@@ -138,6 +141,9 @@ func (t *TokenEndpoint) permit(r *Request, g Grant) error {
 	case !c.Scope.Includes(r.Scope):
 		return InvalidScope.Describe("the client may not ask for this scope")
 	}
+	if g.Type() == RefreshTokenType {
+		return nil // what the client may not have any more is told from what it never might
+	}
 	if _, ok := r.within(t.targets(c.Audience)); !ok {
 		return InvalidTarget.Describe("the client may not ask for this audience or resource")
 	}
@@ -151,8 +157,11 @@ var (
 	errClientID        = errors.New("without a client, a grant must return a client_id that begins with api_token")
 )
 
-// ClientCredentialsType is the grant_type of the client credentials grant (RFC 6749 §4.4).
-const ClientCredentialsType = "client_credentials"
+// The grant types of which the pipeline knows something.
+const (
+	ClientCredentialsType = "client_credentials" // RFC 6749 §4.4
+	RefreshTokenType      = "refresh_token"      // RFC 6749 §6
+)
 
 // authorize asks the grant, and holds what it returns to the rules that are the same for all
 // grants.
@@ -198,7 +207,7 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 		}
 		c.Scope = c.Scope.Intersect(r.Client.Scope)
 		if c.Audience = common(c.Audience, t.targets(r.Client.Audience)); len(c.Audience) == 0 {
-			return nil, InvalidTarget.Describe("the client may not have a token for the audience of this grant")
+			return nil, a.outOfReach("the client may not have a token for the audience of this grant")
 		}
 	}
 	if r.Scope != nil {
@@ -209,6 +218,9 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 	}
 	if r.Audience != nil {
 		targets, ok := r.within(c.Audience)
+		if _, once := r.within(t.targets(a.Audience)); !ok && once {
+			return nil, a.outOfReach("the client may not ask for this audience or resource")
+		}
 		if !ok {
 			return nil, InvalidTarget.Describe("the grant does not reach this audience or resource")
 		}
@@ -222,6 +234,14 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 		return nil, InvalidGrant.Describe("the grant has expired")
 	}
 	return c, nil
+}
+
+// outOfReach is the refusal of a target that the grant reaches and the client does not.
+func (a *Authorization) outOfReach(description string) *Error {
+	if a.Renews {
+		return InvalidGrant.Describe("the server does not serve the audience of this grant to the client any more")
+	}
+	return InvalidTarget.Describe(description)
 }
 
 // maxAncestors bounds the ancestors of a token, and with them its size. Eight actors in a row make

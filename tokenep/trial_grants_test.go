@@ -5,13 +5,14 @@ import (
 	"errors"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
 const (
-	codeType    = "authorization_code"
-	refreshType = "refresh_token"
+	codeType    = grant.AuthorizationCodeType
+	refreshType = grant.RefreshTokenType
 	deviceType  = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
@@ -52,23 +53,6 @@ func (m *refusals) trials() (grants []tokenep.Grant) {
 
 var errClient = tokenep.InvalidGrant.Describe("it was issued to another client")
 
-func (m *refusals) checkCode(ctx context.Context, r *tokenep.Request, text string) (*tokenep.Authorization, error) {
-	c, version, err := m.codes.Check(ctx, text, func(c state.Code) error {
-		switch {
-		case c.ClientID != r.Client.ID:
-			return errClient
-		case c.Challenge != r.Form.Get("code_verifier"):
-			return tokenep.InvalidGrant.Describe("the verifier is wrong")
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	f := state.Family{ID: c.Family, ClientID: c.ClientID, Subject: c.Subject, Scope: c.Scope, Audience: c.Audience}
-	return m.starts(f, func(ctx context.Context) error { return m.codes.Spend(ctx, version) }), nil
-}
-
 func (m *refusals) checkDevice(ctx context.Context, r *tokenep.Request, text string) (*tokenep.Authorization, error) {
 	d, version, err := m.devices.Check(ctx, text, func(d state.Device) error {
 		if d.ClientID != r.Client.ID {
@@ -80,39 +64,15 @@ func (m *refusals) checkDevice(ctx context.Context, r *tokenep.Request, text str
 		return nil, err
 	}
 	f := state.Family{ID: d.Family, ClientID: d.ClientID, Subject: d.Subject, Scope: d.Scope, Audience: d.Audience}
-	return m.starts(f, func(ctx context.Context) error { return m.devices.Spend(ctx, version) }), nil
-}
-
-// starts allows what a family does, which begins when the credential is spent.
-func (m *refusals) starts(f state.Family, spend func(context.Context) error) *tokenep.Authorization {
-	a := allow(f)
-	a.Spend = func(ctx context.Context) (string, error) {
-		if err := spend(ctx); err != nil {
-			return "", err
+	a := &tokenep.Authorization{Subject: f.Subject, Scope: f.Scope, Audience: f.Audience, GrantID: f.ID}
+	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
+		if err := m.devices.Spend(ctx, version); err != nil {
+			return none, err
 		}
-		token, _, err := m.families.Start(ctx, f)
-		return token, err
+		token, _, err := m.Families.Start(ctx, f)
+		return tokenep.RefreshToken{Text: token}, err
 	}
-	return a
-}
-
-func (m *refusals) checkRefresh(ctx context.Context, r *tokenep.Request, text string) (*tokenep.Authorization, error) {
-	f, version, err := m.families.Check(ctx, text, func(f state.Family) error {
-		if f.ClientID != r.Client.ID {
-			return errClient
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	a := allow(f)
-	a.Spend = func(ctx context.Context) (string, error) { return m.families.Rotate(ctx, version) }
 	return a, nil
-}
-
-func allow(f state.Family) *tokenep.Authorization {
-	return &tokenep.Authorization{Subject: f.Subject, Scope: f.Scope, Audience: f.Audience, GrantID: f.ID, NotAfter: f.Ends}
 }
 
 // writes notes which kinds of record are written.

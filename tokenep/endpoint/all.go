@@ -1,11 +1,14 @@
 package endpoint
 
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
-func Names() []string { return []string{jwksName, revocationName, MetadataName} }
+func Names() []string {
+	return []string{authorizationName, jwksName, revocationName, MetadataName}
+}
 
 const (
-	jwksName       = "jwks"
-	revocationName = "revocation"
+	authorizationName = "authorization"
+	jwksName          = "jwks"
+	revocationName    = "revocation"
 
 	// MetadataName is the name of the endpoint that describes the others.
 	MetadataName = "metadata"

@@ -1,10 +1,15 @@
 // Package endpoint is the endpoints beside the token endpoint: one file for each, which is one RFC.
 // Each file makes one row of the server's table, a tokenep.Endpoint.
 //
-//	all.go       the names of the endpoints
-//	jwks.go      the public keys (RFC 7517 §5)
-//	metadata.go  what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
-//	revoke.go    a token that is no longer wanted (RFC 7009)
+//	all.go                the names of the endpoints
+//	authorize.go          a user allows a client, in a browser (RFC 6749 §3.1, §4.1.1)
+//	authorize_request.go  what the client asks for
+//	authorize_answer.go   the way back to the client, or a page that says why there is none
+//	consent.go            the page on which the user decides
+//	page_key.go           the key under which that page holds the request
+//	jwks.go               the public keys (RFC 7517 §5)
+//	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
+//	revoke.go             a token that is no longer wanted (RFC 7009)
 //
 // The wrapper of all rows is tokenep.Front: it answers CORS, refuses other methods, reads the form,
 // authenticates the client, writes, logs and counts. The table and the paths are in package server.

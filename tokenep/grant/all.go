@@ -1,28 +1,45 @@
 package grant
 
-import "github.com/tokenep/caddy-tokenep/tokenep"
+import (
+	"slices"
 
-// list is every grant of this package.
-func list(exchange TokenExchange) []tokenep.Grant {
-	return []tokenep.Grant{ClientCredentials{}, exchange}
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// list is every grant of this package, in the order of the metadata.
+func list(o Offer) []tokenep.Grant {
+	return []tokenep.Grant{o.ClientCredentials, o.AuthorizationCode, o.RefreshToken, o.TokenExchange}
 }
 
-// All returns the grants of a server. Token exchange is not offered without a kind of token that
-// can be exchanged.
-func All(exchange TokenExchange) []tokenep.Grant {
-	var offered []tokenep.Grant
-	for _, g := range list(exchange) {
-		if g.Type() != TokenExchangeType || len(exchange.Subjects) > 0 {
-			offered = append(offered, g)
+// Offer is the grants of a server.
+type Offer struct {
+	ClientCredentials ClientCredentials
+	AuthorizationCode AuthorizationCode
+	RefreshToken      RefreshToken
+	TokenExchange     TokenExchange
+
+	// Users says that people can allow things: there are codes and refresh tokens.
+	Users bool
+}
+
+// All returns the grants that are offered. Token exchange needs a kind of token that can be
+// exchanged.
+func (o Offer) All() []tokenep.Grant {
+	return slices.DeleteFunc(list(o), func(g tokenep.Grant) bool {
+		switch g.(type) {
+		case AuthorizationCode, RefreshToken:
+			return !o.Users
+		case TokenExchange:
+			return len(o.TokenExchange.Subjects) == 0
 		}
-	}
-	return offered
+		return false
+	})
 }
 
 // Types returns the grant_type of every grant of this package, offered or not.
 func Types() []string {
 	var types []string
-	for _, g := range list(TokenExchange{}) {
+	for _, g := range list(Offer{}) {
 		types = append(types, g.Type())
 	}
 	return types

@@ -203,8 +203,8 @@ func ancestors(subject, actor *tokenep.Authorization) []verify.Ancestor {
 
 // spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent.
 // No refresh token comes of an exchange.
-func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (string, error) {
-	var spends []func(context.Context) (string, error)
+func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (tokenep.RefreshToken, error) {
+	var spends []func(context.Context) (tokenep.RefreshToken, error)
 	for _, a := range []*tokenep.Authorization{subject, actor} {
 		if a != nil && a.Spend != nil {
 			spends = append(spends, a.Spend)
@@ -213,13 +213,13 @@ func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (str
 	if len(spends) == 0 {
 		return nil
 	}
-	return func(ctx context.Context) (string, error) {
+	return func(ctx context.Context) (none tokenep.RefreshToken, err error) {
 		for _, spend := range spends {
 			if _, err := spend(ctx); err != nil {
-				return "", err
+				return none, err
 			}
 		}
-		return "", nil
+		return none, nil
 	}
 }
 

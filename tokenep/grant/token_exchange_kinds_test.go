@@ -34,9 +34,9 @@ func (k jwtOf) Validate(_ context.Context, _ *tokenep.Request, token string) (*t
 	case name == "away":
 		return nil, store.ErrUnavailable
 	}
-	return &tokenep.Authorization{Subject: k.prefix + name, Spend: func(context.Context) (string, error) {
+	return &tokenep.Authorization{Subject: k.prefix + name, Spend: func(context.Context) (none tokenep.RefreshToken, err error) {
 		*k.spent = append(*k.spent, token)
-		return "", nil
+		return none, nil
 	}}, nil
 }
 

@@ -12,7 +12,12 @@ import (
 
 // addGrants makes the list of grants.
 func (s *Server) addGrants() error {
-	s.grants = grant.All(grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous})
+	s.grants = grant.Offer{
+		Users:             s.Config.User != nil,
+		AuthorizationCode: grant.AuthorizationCode{Codes: s.Codes},
+		RefreshToken:      grant.RefreshToken{Families: s.Families, Rotation: s.Config.RefreshTokens.Rotation},
+		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous},
+	}.All()
 	for _, add := range s.Config.Grants {
 		g, err := add(s)
 		if err != nil {

@@ -49,6 +49,9 @@ func (s *Server) addEndpoints() error {
 			Revoke:   s.revokeOwn,
 		}.Endpoint(),
 	}
+	if s.Config.User != nil {
+		s.endpoints = append(s.endpoints, s.authorize())
+	}
 	for _, add := range s.Config.Endpoints {
 		e, err := add(s)
 		if err != nil {
@@ -180,6 +183,14 @@ func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
 	}
 }
 
+// responseTypes returns those of the authorization endpoint, if there is one.
+func (s *Server) responseTypes() []string {
+	if s.Config.User == nil {
+		return []string{}
+	}
+	return []string{"code"}
+}
+
 // metadata describes the server as it is configured (RFC 8414 §2).
 func (s *Server) metadata(places []place, origin string) (map[string]any, error) {
 	var grantTypes, methods, scopes []string
@@ -200,7 +211,7 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		"issuer":                                s.Config.Issuer,
 		"grant_types_supported":                 grantTypes,
 		"token_endpoint_auth_methods_supported": methods,
-		"response_types_supported":              []string{}, // REQUIRED
+		"response_types_supported":              s.responseTypes(), // REQUIRED
 		// OpenID Connect Discovery 1.0 §3 requires these two, the second of which is what this
 		// server signs with.
 		"subject_types_supported":               []string{"public"},

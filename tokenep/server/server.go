@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -32,6 +33,11 @@ type Config struct {
 	Algorithm string           // of new signing keys; default: ES256
 	Exchange  Exchange         // RFC 8693
 	Origins   tokenep.CORS     // web origins that may call the endpoints
+
+	// User says which person a request to the authorization endpoint comes from. nil: there is no
+	// such endpoint, and nobody can allow a client anything.
+	User          User
+	RefreshTokens RefreshTokens
 
 	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
 	// package endpoint. Each function is called by New, when the other parts of the server are
@@ -100,7 +106,9 @@ type Memory struct {
 	Limiter     *tokenep.Limiter  // nil: failures are not limited
 	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
 
-	ring atomic.Pointer[keys.Ring] // of the configuration that was started last
+	refreshMAC state.RefreshMAC          // of refresh tokens
+	pages      endpoint.PageKey          // of requests that wait for a user
+	ring       atomic.Pointer[keys.Ring] // of the configuration that was started last
 }
 
 // CachedTokens is how many proven tokens a cache holds by default.
@@ -122,6 +130,8 @@ type Server struct {
 	Keys        *keys.Ring
 	Clients     registry.Registry
 	APITokens   state.APITokens
+	Codes       state.Codes
+	Families    state.Families // of refresh tokens
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
@@ -157,6 +167,7 @@ func New(c Config) (*Server, error) {
 	if err := s.trustItself(); err != nil {
 		return nil, err
 	}
+	s.remember()
 	if err := s.addGrants(); err != nil {
 		return nil, err
 	}
@@ -247,6 +258,9 @@ func (c *Config) complete() error {
 	if err := c.RateLimit.Validate(); err != nil {
 		return fmt.Errorf("rate limit: %w", err)
 	}
+	if err := c.RefreshTokens.Validate(); err != nil {
+		return fmt.Errorf("refresh tokens: %w", err)
+	}
 	return c.Exchange.APITokens.complete()
 }
 
@@ -272,6 +286,9 @@ func (s *Server) TokenLife() time.Duration {
 // is away, goes on with what is in Memory.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.Keys.Start(ctx); err != nil {
+		return err
+	}
+	if err := s.loadRefreshKey(ctx); err != nil {
 		return err
 	}
 	if s.Keys.Inherited() {

@@ -155,45 +155,46 @@ type checkedFamily struct {
 // Rotate exchanges a refresh token that Check has allowed for its successor (RFC 6749 §6). A token
 // in its grace gets the same successor again, and nothing is written. Its errors are those of
 // Check, and ErrChanged.
-func (s Families) Rotate(ctx context.Context, v Version) (next string, err error) {
+func (s Families) Rotate(ctx context.Context, v Version) (next string, f Family, err error) {
 	c, ok := v.of.(*checkedFamily)
 	if !ok {
-		return "", errOtherVersion
+		return "", Family{}, errOtherVersion
 	}
-	if err := s.spend(ctx, c); err != nil {
-		return "", err
+	if f, err = s.spend(ctx, c); err != nil {
+		return "", f, err
 	}
-	return c.token.successor().format(s.MAC), nil
+	return c.token.successor().format(s.MAC), f, nil
 }
 
 // Use is Rotate for a token that remains good: it returns the token itself, or its successor if it
 // was rotated and is in its grace. The family is written only to move its end, when that moves by a
 // tenth of Idle or more, so that most uses write nothing. Such a use is decided by the version that
 // was checked.
-func (s Families) Use(ctx context.Context, v Version) (token string, err error) {
+func (s Families) Use(ctx context.Context, v Version) (token string, f Family, err error) {
 	c, ok := v.of.(*checkedFamily)
 	if !ok {
-		return "", errOtherVersion
+		return "", Family{}, errOtherVersion
 	}
 	c.decide = s.decide(c.token, c.check, s.use)
 	if write, _, err := c.edit(c.Stored, true); write || err != nil {
-		if err := s.spend(ctx, c); err != nil {
-			return "", err
+		if f, err := s.spend(ctx, c); err != nil {
+			return "", f, err
 		}
 	}
-	if c.token.generation < c.edited.Generation {
-		return c.token.successor().format(s.MAC), nil
+	t := c.token
+	if t.generation < c.edited.Generation {
+		t = t.successor()
 	}
-	return c.token.format(s.MAC), nil
+	return t.format(s.MAC), c.edited.Family, nil
 }
 
 // spend is that of the version, and ends the family of a token that was reused meanwhile.
-func (s Families) spend(ctx context.Context, c *checkedFamily) error {
+func (s Families) spend(ctx context.Context, c *checkedFamily) (Family, error) {
 	f, err := c.checked.spend(ctx, s.Store, func(f storedFamily) storedFamily {
 		f.Generation, f.Rotated, f.Expires = 0, time.Time{}, time.Time{}
 		return f
 	})
-	return s.endReused(ctx, f.ID, err)
+	return f.Family, s.endReused(ctx, f.ID, err)
 }
 
 // decide is how a token is exchanged or used: edit does it to the family of the newest token.

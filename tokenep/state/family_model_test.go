@@ -162,7 +162,8 @@ func TestFamilyDoesWhatItsModelDoes(t *testing.T) {
 				}
 				o := rapid.SampledFrom(r.open).Draw(rt, "open")
 				r.present(rt, o.generation, false, o.seen != r.model, func() (string, error) {
-					return families.Rotate(t.Context(), o.version)
+					next, _, err := families.Rotate(t.Context(), o.version)
+					return next, err
 				})
 			},
 			"refused": func(rt *rapid.T) {

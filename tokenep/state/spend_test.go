@@ -22,7 +22,7 @@ func refresh(ctx context.Context, s state.Families, token string, check func(sta
 	if err != nil {
 		return "", f, err
 	}
-	next, err = s.Rotate(ctx, version)
+	next, _, err = s.Rotate(ctx, version)
 	return next, f, err
 }
 
@@ -33,7 +33,8 @@ func use(ctx context.Context, s state.Families, token string) (next string, err 
 	if err != nil {
 		return "", err
 	}
-	return s.Use(ctx, version)
+	next, _, err = s.Use(ctx, version)
+	return next, err
 }
 
 // poll is what a token endpoint does with a device code: Check, and then Spend.

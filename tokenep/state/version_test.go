@@ -102,7 +102,7 @@ func rotateAll(t *testing.T, nodes []*issuer) {
 	var next [crowd]string
 	together(func(i int) {
 		var err error
-		if next[i], err = nodes[i%2].families.Rotate(t.Context(), versions[i]); err != nil {
+		if next[i], _, err = nodes[i%2].families.Rotate(t.Context(), versions[i]); err != nil {
 			t.Errorf("Rotate: %v", err)
 		}
 	})
@@ -147,7 +147,7 @@ func TestScopeThatChangesBetweenCheckAndSpendIsErrChanged(t *testing.T) {
 			},
 			"family": func() (verify.Scope, func() error, error) {
 				got, v, err := i.families.Check(t.Context(), token, anyone)
-				return got.Scope, func() error { _, err := i.families.Rotate(t.Context(), v); return err }, err
+				return got.Scope, func() error { _, _, err := i.families.Rotate(t.Context(), v); return err }, err
 			},
 			"device": func() (verify.Scope, func() error, error) {
 				got, v, err := i.devices.Check(t.Context(), deviceCode, anyDevice)
@@ -184,7 +184,7 @@ func TestCheckThatRefusesTheNewVersionIsTheAnswer(t *testing.T) {
 		})
 		must(t, err)
 		setScope(t, s, "family", "less")
-		if _, err := i.families.Rotate(t.Context(), version); !errors.Is(err, errCheck) {
+		if _, _, err := i.families.Rotate(t.Context(), version); !errors.Is(err, errCheck) {
 			t.Errorf("%v, want the check's own error", err)
 		}
 		if i.grantRevoked(f.ID) {
@@ -220,14 +220,14 @@ func TestRotateAfterACheckInGrace(t *testing.T) {
 				_, used, err := families.Check(t.Context(), token, anyone)
 				must(t, err)
 				test.meanwhile(t, families, c, f, next)
-				got, err := families.Rotate(t.Context(), rotated)
+				got, _, err := families.Rotate(t.Context(), rotated)
 				if !errors.Is(err, test.want) || (err == nil && got != next) {
 					t.Errorf("%v, the same successor: %v; want %v", err, got == next, test.want)
 				}
 				if name == "the successor is used" || name == "the family is revoked" {
 					return // Use decides on what was checked
 				}
-				got, err = families.Use(t.Context(), used)
+				got, _, err = families.Use(t.Context(), used)
 				if !errors.Is(err, state.ErrRefused) == (test.want != nil) || (err == nil && got != next) {
 					t.Errorf("Use: %v, the same successor: %v; want %v", err, got == next, test.want)
 				}
@@ -260,7 +260,7 @@ func TestCredentialThatExpiresBetweenCheckAndSpend(t *testing.T) {
 		}
 		c.Advance(state.DefaultIdle)
 		// An engine may have dropped the record by then.
-		_, err = i.families.Rotate(t.Context(), familyVersion)
+		_, _, err = i.families.Rotate(t.Context(), familyVersion)
 		if !errors.Is(err, state.ErrExpired) && !errors.Is(err, state.ErrUnknown) {
 			t.Errorf("refresh token: %v, want ErrExpired", err)
 		}
@@ -274,7 +274,7 @@ func TestVersionIsOfOneType(t *testing.T) {
 	code, _ := mustIssue(t, i.codes)
 	_, ofCode, err := i.codes.Check(t.Context(), code, anyCode)
 	must(t, err)
-	_, rotateErr := i.families.Rotate(t.Context(), ofCode)
+	_, _, rotateErr := i.families.Rotate(t.Context(), ofCode)
 	for name, err := range map[string]error{
 		"none": i.codes.Spend(t.Context(), state.Version{}), "a device's": i.devices.Spend(t.Context(), ofCode), "a family's": rotateErr,
 	} {

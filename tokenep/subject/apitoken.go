@@ -38,9 +38,9 @@ func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string
 		Audience: []string{t.Service},
 		NotAfter: t.Expires,
 		GrantID:  t.ID,
-		Spend: func(ctx context.Context) (string, error) {
+		Spend: func(ctx context.Context) (none tokenep.RefreshToken, err error) {
 			a.Tokens.Use(ctx, version)
-			return "", nil
+			return none, nil
 		},
 	}, nil
 }

@@ -99,7 +99,9 @@ func (g *Grant) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Aut
 		Subject: v.User,
 		Scope:   v.Scope,
 		Extra:   map[string]any{"voucher_of": v.Maker},
-		Spend:   func(ctx context.Context) (string, error) { return "", g.spend(ctx, record, v) },
+		Spend: func(ctx context.Context) (none tokenep.RefreshToken, err error) {
+			return none, g.spend(ctx, record, v)
+		},
 	}, nil
 }
 

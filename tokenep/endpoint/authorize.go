@@ -1,0 +1,214 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+)
+
+// Authorize is the authorization endpoint (RFC 6749 §3.1): a user allows a client, in a browser.
+// Its parameters are in the query of a GET, or in the form of a POST.
+//
+//	client_id              REQUIRED
+//	response_type          REQUIRED  code
+//	redirect_uri           OPTIONAL  where the client has registered one alone, else REQUIRED
+//	scope                  OPTIONAL  default: the client's default scope
+//	state                  OPTIONAL  comes back with the answer
+//	code_challenge         REQUIRED  (RFC 7636 §4.3)
+//	code_challenge_method  REQUIRED  S256
+//	resource               OPTIONAL  (RFC 8707 §2.1) default: the client's audience
+//	nonce                  OPTIONAL  (OpenID Connect Core §3.1.2.1)
+//	response_mode          OPTIONAL  query, which is the default, or form_post
+//	prompt                 OPTIONAL  none, consent; login and select_account are refused
+//	max_age                OPTIONAL  seconds since the user signed in
+//
+// The answer goes to the redirect URI, be it a code or an error, with state and iss (RFC 9207). If
+// the client or the redirect URI is not good, it goes onto a page, and never there.
+//
+// A request that waits for the user is sealed into the page, and stored nowhere.
+type Authorize struct {
+	Front   *tokenep.Front
+	Issuer  string // iss
+	Clients tokenep.Clients
+	Codes   state.Codes
+	Seen    state.Seen // the pages that were answered
+	Pages   *PageKey
+
+	// User says who sits in front of the browser. The error is for the log: nobody is let in.
+	User func(*http.Request) (tokenep.User, error)
+
+	// Audience is what a client without an audience may ask for.
+	Audience []string
+
+	Now func() time.Time
+}
+
+// Endpoint returns the row of the table.
+func (e Authorize) Endpoint() tokenep.Endpoint {
+	return tokenep.Endpoint{
+		Name: authorizationName, Path: "/oauth/authorize", Member: "authorization_endpoint",
+		Methods: []string{http.MethodGet, http.MethodPost},
+		Origins: tokenep.CORS{}, // it acts for whoever sits in front of the browser
+		Handler: e,
+		Metadata: func(map[string]any) map[string]any {
+			return map[string]any{
+				"response_modes_supported":                       []string{modeQuery, modeFormPost},
+				"code_challenge_methods_supported":               []string{grant.ChallengeS256},
+				"authorization_response_iss_parameter_supported": true, // RFC 9207 §3
+				"request_parameter_supported":                    false,
+				"request_uri_parameter_supported":                false, // the default is true
+			}
+		},
+	}
+}
+
+// ServeHTTP answers one request.
+func (e Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.Front.Record(r, authorizationName, func(o *tokenep.Outcome) {
+		form, err := tokenep.ReadParameters(r, authorizeParameters)
+		if err == nil && r.Method == http.MethodPost && form.Get("page") != "" {
+			e.decided(w, r, o, form)
+			return
+		}
+		e.asked(w, r, o, form, err)
+	})
+}
+
+// asked answers the request of a client. malformed is an error of its parameters.
+func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, form *tokenep.Form, malformed error) {
+	ctx := r.Context()
+
+	// 1. The client, and where the answer goes (RFC 6749 §3.1.2.4).
+	q, client, err := e.destination(ctx, form)
+	if err != nil && malformed != nil {
+		err = malformed
+	}
+	if err != nil {
+		e.onPage(w, o, err)
+		return
+	}
+	o.Client = client
+
+	// 2. What it asks for. From here on errors go to the client (§4.1.2.1).
+	p, err := e.read(form, client, q)
+	if malformed != nil {
+		err = malformed
+	}
+	if err != nil {
+		e.refuse(w, o, q, err)
+		return
+	}
+
+	// 3. Who is there, and since when.
+	user, err := e.user(r)
+	switch {
+	case err != nil:
+		o.Err = tokenep.AsError(err)
+		e.refuseUnknown(w, o, q, p)
+		return
+	case !p.freshEnough(user, e.Now()):
+		e.refuse(w, o, q, tokenep.LoginRequired.Describe("the user cannot be asked to sign in again"))
+		return
+	}
+
+	// 4. Does the user allow it?
+	switch {
+	case client.SkipConsent && !p.asks("consent"):
+		e.give(w, r, o, q, user)
+	case p.asks("none"):
+		e.refuse(w, o, q, tokenep.ConsentRequired.Describe("the user has to be asked"))
+	default:
+		e.ask(w, r, o, client, q, user)
+	}
+}
+
+// errNobody is for a request with which no user came.
+var errNobody = tokenep.LoginRequired.Describe("nobody has signed in")
+
+// user says who is there.
+func (e Authorize) user(r *http.Request) (tokenep.User, error) {
+	user, err := e.User(r)
+	switch {
+	case err != nil:
+		return user, tokenep.LoginRequired.Describe("nobody has signed in").Because(err)
+	case user.Subject == "":
+		return user, errNobody
+	case strings.HasPrefix(user.Subject, tokenep.ClientSubjectPrefix):
+		// RFC 9068 §5: no user passes for a client.
+		return user, tokenep.LoginRequired.Describe("the name of the user is reserved for clients")
+	}
+	return user, nil
+}
+
+// refuseUnknown answers where nobody has signed in: a client that asked not to show anything is
+// told, and everybody else reads it on a page.
+func (e Authorize) refuseUnknown(w http.ResponseWriter, o *tokenep.Outcome, q *authorizationRequest, p prompts) {
+	if p.asks("none") {
+		e.refuse(w, o, q, o.Err)
+		return
+	}
+	o.Err.Status = http.StatusForbidden
+	e.onPage(w, o, o.Err)
+}
+
+// give issues a code and sends it to the client (§4.1.2).
+func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User) {
+	code, made, err := e.Codes.Issue(r.Context(), state.Code{
+		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
+		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,
+		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, AuthTime: user.SignIn.Time,
+	})
+	if err != nil {
+		e.refuse(w, o, q, err)
+		return
+	}
+	o.Event = "authorization given"
+	o.Details = []slog.Attr{slog.String("sub", user.Subject), slog.String("scope", q.Scope.String()), slog.String("grant_id", made.Family)}
+	e.answer(w, q, []parameter{{"code", code}})
+}
+
+// refuse tells the client why it gets no code (§4.1.2.1).
+func (e Authorize) refuse(w http.ResponseWriter, o *tokenep.Outcome, q *authorizationRequest, err error) {
+	o.Err = tokenep.AsError(err)
+	values := []parameter{{"error", string(o.Err.Code)}}
+	if o.Err.Description != "" {
+		values = append(values, parameter{"error_description", o.Err.Description})
+	}
+	e.answer(w, q, values)
+}
+
+// destination finds the client and the redirect URI. Its errors are shown on a page: whoever made
+// the request may have made up the rest of it.
+func (e Authorize) destination(ctx context.Context, form *tokenep.Form) (*authorizationRequest, *tokenep.Client, error) {
+	id, err := form.Require("client_id", "client_id is missing, or there is more than one")
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := e.Clients(ctx, id)
+	switch {
+	case errors.Is(err, tokenep.InvalidClient):
+		return nil, nil, tokenep.InvalidRequest.Describe("there is no client with this client_id").Because(err)
+	case err != nil:
+		return nil, nil, err
+	}
+	q := &authorizationRequest{
+		ClientID: client.ID, RegistrationID: client.RegistrationID, RedirectURI: form.Get("redirect_uri"),
+		State: form.Get("state"), Mode: form.Get("response_mode"),
+	}
+	switch {
+	case q.RedirectURI == "" && len(client.RedirectURIs) == 1 && !form.Has("redirect_uri"):
+		q.RedirectURI, q.RedirectImplied = client.RedirectURIs[0], true
+	case q.RedirectURI == "":
+		return nil, nil, tokenep.InvalidRequest.Describe("redirect_uri is missing, or there is more than one")
+	case !client.HasRedirectURI(q.RedirectURI):
+		return nil, nil, tokenep.InvalidRequest.Describe("the client has not registered this redirect_uri")
+	}
+	return q, client, nil
+}

@@ -1,0 +1,157 @@
+package endpoint
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// pageLife is how long a user may take to decide.
+const pageLife = 30 * time.Minute
+
+// consentPage is what is sealed into a page: the request, and who may answer it.
+type consentPage struct {
+	ID      string               `json:"id"` // it is answered with a code once
+	Request authorizationRequest `json:"request"`
+	Subject string               `json:"sub"`
+	Browser string               `json:"browser"` // the cookie of the browser that it was shown to
+	Expires time.Time            `json:"exp"`
+}
+
+// consent is what is on the page.
+type consent struct {
+	Client, User, Host string
+	Loopback           bool // of the host
+	Scope              verify.Scope
+	Audience           []string
+	Sealed             string
+}
+
+// ask shows the page on which the user decides: who asks, who they are, what for, and where they
+// will be sent.
+func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, client *tokenep.Client, q *authorizationRequest, user tokenep.User) {
+	sealed, err := e.Pages.seal(consentPage{
+		ID: rand.Text(), Request: *q, Subject: user.Subject, Browser: e.browser(w, r), Expires: e.Now().Add(pageLife),
+	})
+	if err != nil {
+		e.refuse(w, o, q, err)
+		return
+	}
+	c := consent{Client: client.ID, User: user.Subject, Scope: q.Scope, Audience: q.Audience, Sealed: sealed}
+	if client.Name != "" {
+		c.Client = client.Name
+	}
+	if to, err := url.Parse(q.RedirectURI); err == nil {
+		c.Host, c.Loopback = to.Hostname(), to.Scheme == "http" // which loopback hosts alone may have
+		if to.Scheme != "https" && to.Scheme != "http" {
+			c.Host = "the application that opens " + to.Scheme + ": links"
+		}
+	}
+	showPage(w, http.StatusOK, "consent", c)
+}
+
+// decided answers the form of that page.
+func (e Authorize) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, form *tokenep.Form) {
+	page, user, err := e.opened(r, form.Get("page"))
+	if err != nil {
+		e.onPage(w, o, err)
+		return
+	}
+	q := &page.Request
+	if err := e.stillGood(r, o, q); err != nil {
+		e.onPage(w, o, err)
+		return
+	}
+	switch form.Get("decision") {
+	case "deny":
+		e.refuse(w, o, q, tokenep.AccessDenied.Describe("the user does not allow it"))
+	case "allow":
+		err := e.Seen.Add(r.Context(), "authorization page", page.ID, page.Expires)
+		if errors.Is(err, state.ErrRefused) {
+			err = tokenep.InvalidRequest.Describe("this page was answered before").Because(err)
+		}
+		if err != nil {
+			e.onPage(w, o, err)
+			return
+		}
+		e.give(w, r, o, q, user)
+	default:
+		e.onPage(w, o, tokenep.InvalidRequest.Describe("the page was answered with neither allow nor deny"))
+	}
+}
+
+// opened returns the page that was answered, by the user and in the browser that it was shown to.
+func (e Authorize) opened(r *http.Request, sealed string) (page consentPage, user tokenep.User, err error) {
+	if err := e.Pages.open(sealed, &page); err != nil {
+		return page, user, tokenep.InvalidRequest.Describe("this page is not of this server").Because(err)
+	}
+	cookie, err := r.Cookie(e.cookieName())
+	switch {
+	case !e.Now().Before(page.Expires):
+		return page, user, tokenep.InvalidRequest.Describe("this page is too old")
+	case err != nil, subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(page.Browser)) != 1:
+		return page, user, tokenep.InvalidRequest.Describe("this page was shown to another browser, or cookies are off").Because(err)
+	}
+	if user, err = e.user(r); err != nil {
+		return page, user, err
+	}
+	if user.Subject != page.Subject {
+		return page, user, tokenep.InvalidRequest.Describe("this page was shown to another user")
+	}
+	return page, user, nil
+}
+
+// stillGood holds a sealed request to the client as it is registered now.
+func (e Authorize) stillGood(r *http.Request, o *tokenep.Outcome, q *authorizationRequest) error {
+	client, err := e.Clients(r.Context(), q.ClientID)
+	switch {
+	case err != nil && !errors.Is(err, tokenep.InvalidClient):
+		return err
+	case err != nil, client.RegistrationID != q.RegistrationID, !client.HasRedirectURI(q.RedirectURI),
+		!client.May(grant.AuthorizationCodeType), !client.Scope.Includes(q.Scope):
+		return tokenep.InvalidRequest.Describe("the client may not ask for this any more").Because(err)
+	}
+	o.Client = client
+	return nil
+}
+
+// cookieName is that of the cookie by which a browser is known again. The prefix keeps other hosts
+// from setting it (RFC 6265bis §4.1.3.2), and needs https, which an issuer on a loopback host may
+// lack.
+func (e Authorize) cookieName() string {
+	if e.secure() {
+		return "__Host-oauth_browser"
+	}
+	return "oauth_browser"
+}
+
+func (e Authorize) secure() bool { return strings.HasPrefix(e.Issuer, "https:") }
+
+// browserBytes is the length of what is in the cookie.
+const browserBytes = 16
+
+// browser returns what is in the cookie, and sets it if there is none.
+func (e Authorize) browser(w http.ResponseWriter, r *http.Request) string {
+	if cookie, err := r.Cookie(e.cookieName()); err == nil {
+		if b, err := base64.RawURLEncoding.DecodeString(cookie.Value); err == nil && len(b) == browserBytes {
+			return cookie.Value
+		}
+	}
+	b := make([]byte, browserBytes)
+	rand.Read(b) // never fails
+	value := base64.RawURLEncoding.EncodeToString(b)
+	http.SetCookie(w, &http.Cookie{
+		Name: e.cookieName(), Value: value, Path: "/", Secure: e.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return value
+}

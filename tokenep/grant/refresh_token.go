@@ -1,0 +1,93 @@
+package grant
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+)
+
+// RefreshToken is the grant of RFC 6749 §6: one more access token of what a user allowed.
+//
+//	grant_type     REQUIRED  refresh_token
+//	refresh_token  REQUIRED  from the answer before
+//	scope          OPTIONAL  default: what the user allowed; less narrows this access token alone
+//	resource       OPTIONAL  (RFC 8707 §2.2) likewise
+//
+// A refresh token that is rotated is good for one use, and its second use ends all that came of the
+// grant, but for a short while after the first (RFC 9700 §4.14.2).
+type RefreshToken struct {
+	Families state.Families
+	Rotation Rotation
+}
+
+// RefreshTokenType is the grant_type.
+const RefreshTokenType = tokenep.RefreshTokenType
+
+// Rotation says which clients get a new refresh token each time that they use one. A change ends
+// nothing: what was issued goes on under the new rule.
+type Rotation string
+
+// The values of Rotation.
+const (
+	// RotatePublic rotates the refresh tokens of public clients, as RFC 9700 §4.14.2 asks. Others
+	// prove who they are with each refresh, and a copy is of no use to anybody else. The default.
+	RotatePublic Rotation = "public"
+	RotateAlways Rotation = "always" // those of all clients
+	RotateNever  Rotation = "never"  // none: a copy of a public client's is not noticed
+)
+
+// Validate returns what is wrong with a setting; the empty one means RotatePublic.
+func (r Rotation) Validate() error {
+	switch r {
+	case "", RotatePublic, RotateAlways, RotateNever:
+		return nil
+	}
+	return fmt.Errorf("unknown rotation %q; expected %s, %s or %s", string(r), RotatePublic, RotateAlways, RotateNever)
+}
+
+// rotates reports whether the tokens of this client are rotated.
+func (r Rotation) rotates(c *tokenep.Client) bool {
+	return r == RotateAlways || r != RotateNever && c.Public()
+}
+
+// Type returns refresh_token.
+func (RefreshToken) Type() string { return RefreshTokenType }
+
+// Parameters returns that of RFC 6749 §6.
+func (RefreshToken) Parameters() []string { return []string{"refresh_token"} }
+
+// Anonymous returns false: refresh tokens are bound to their client.
+func (RefreshToken) Anonymous(*tokenep.Request) bool { return false }
+
+// RefusalWrites returns tokenep.EndsFamily, for a token that is used again.
+func (RefreshToken) RefusalWrites() tokenep.Effects { return tokenep.EndsFamily }
+
+// Authorize allows what the user did, for as long as the family of the token lives.
+func (g RefreshToken) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
+	token, err := r.Form.Require("refresh_token", "refresh_token is missing")
+	if err != nil {
+		return nil, err
+	}
+	f, version, err := g.Families.Check(ctx, token, func(f state.Family) error {
+		if !issuedTo(r.Client, f.ClientID, f.RegistrationID) {
+			return errOtherClient()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, refused(err, "the refresh token is not valid, or was used before")
+	}
+	spend := g.Families.Use
+	if g.Rotation.rotates(r.Client) {
+		spend = g.Families.Rotate
+	}
+	a := allowed(f)
+	a.Renews = true
+	a.Spend = func(ctx context.Context) (tokenep.RefreshToken, error) {
+		text, f, err := spend(ctx, version)
+		return refreshToken(text, f), refused(err, "the refresh token was used before")
+	}
+	return a, nil
+}
