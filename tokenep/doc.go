@@ -3,9 +3,9 @@
 // and gets a signed JWT (RFC 9068), which package verify, or anybody with the key set, can check
 // alone.
 //
-// It is a library over net/http and log/slog, and knows nothing of Caddy. It has no login page and
-// no users: a grant says whom a token is about. It does not protect an API either: package verify
-// does, which knows nothing of this one.
+// It is a library over net/http and log/slog, and knows nothing of Caddy. It signs nobody in:
+// whoever stands in front of it says who the user is. It does not protect an API either: package
+// verify does, which knows nothing of this one.
 //
 // # The path of a request
 //
@@ -17,7 +17,7 @@
 //	                             the grant's own section · never more than was allowed · sign ·
 //	                             spend the credential · answer
 //	grant/client_credentials.go  phase 6 for a client that acts for itself (RFC 6749 §4.4);
-//	                             token_exchange.go stands beside it (RFC 8693)
+//	                             authorization_code.go, for a user (§4.1), stands beside it
 //	state/apitokens.go           what a grant checks, and spends: once, atomically, or not at all
 //	store/store.go               where that is kept: five verbs on versioned records
 //	minter.go                    phase 8: the claims, the signature, the text
@@ -34,6 +34,7 @@
 //	error.go           the refusal (RFC 6749 §5.2)
 //	method.go          405, OPTIONS and CORS
 //	client.go          a registered client (RFC 6749 §2, RFC 7591 §2)
+//	redirect_uri.go    where the answer to a user goes (RFC 6749 §3.1.2, RFC 8252 §7)
 //	duration.go        how its durations are written
 //	clientauth.go      which client sent a request (RFC 6749 §2.3)
 //	limiter.go         guessing at secrets is slowed down (RFC 6749 §10.10)
@@ -49,7 +50,7 @@
 //	grant        one file for each grant_type
 //	clientauth   one file for each way a client authenticates
 //	subject      one file for each kind of token that can be exchanged
-//	endpoint     one file for each other endpoint: revocation, key set, metadata
+//	endpoint     one file for each other endpoint: authorization, revocation, key set, metadata
 //	registry     the clients that are registered at run time
 //	keys         the signing keys, and how they turn over
 //	state        what is remembered, typed, over the five verbs: API tokens, revocations, codes

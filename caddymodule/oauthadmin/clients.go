@@ -139,6 +139,9 @@ func checkCommas(c *tokenep.Client) error {
 	if err := adapt.CheckAudience(c.Audience, member("audience")); err != nil {
 		return fmt.Errorf("audience: %w", err)
 	}
+	if err := adapt.CheckRedirectURIs(c.RedirectURIs, member("redirect_uris")); err != nil {
+		return fmt.Errorf("redirect_uris: %w", err)
+	}
 	return nil
 }
 

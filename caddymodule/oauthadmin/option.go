@@ -19,6 +19,8 @@ func addOptions(flags *pflag.FlagSet, v any) {
 		switch o.Into.(type) {
 		case *[]string:
 			flags.StringArray(o.Flag, nil, o.Usage)
+		case *bool:
+			flags.Bool(o.Flag, false, o.Usage)
 		default:
 			flags.String(o.Flag, "", o.Usage)
 		}
@@ -41,14 +43,19 @@ func scopeFlag(fl caddycmd.Flags, name string) (verify.Scope, error) {
 
 // audienceFlag returns the audiences of a flag that is repeated for each.
 func audienceFlag(fl caddycmd.Flags, name string) ([]string, error) {
-	audience, err := fl.GetStringArray(name)
+	return urisFlag(fl, name, adapt.CheckAudience)
+}
+
+// urisFlag returns the URIs of a flag that is repeated for each.
+func urisFlag(fl caddycmd.Flags, name string, check func([]string, adapt.Written) error) ([]string, error) {
+	uris, err := fl.GetStringArray(name)
 	if err == nil {
-		err = adapt.CheckAudience(audience, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
+		err = check(uris, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--%s: %w", name, err)
 	}
-	return audience, nil
+	return uris, nil
 }
 
 // member is how a list is in the JSON of the admin API.
@@ -68,10 +75,15 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			continue
 		}
 		switch into := o.Into.(type) {
+		case *bool:
+			*into = fl.Bool(o.Flag)
 		case *[]string:
-			if o.Name == "audience" {
+			switch o.Name {
+			case "audience":
 				*into, err = audienceFlag(fl, o.Flag)
-			} else {
+			case "redirect_uris":
+				*into, err = urisFlag(fl, o.Flag, adapt.CheckRedirectURIs)
+			default:
 				*into, err = fl.GetStringArray(o.Flag)
 			}
 		case *string:

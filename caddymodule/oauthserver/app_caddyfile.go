@@ -29,6 +29,9 @@ import (
 //	    rate_limit          off | <failures> <per>
 //	    audience            <values…>
 //	    cors_origins        <origins…>
+//	    identity            [<placeholder>]
+//	    insecure_identity   <placeholder>
+//	    refresh_tokens { … }
 //	    client <id> { … }
 //	    token_exchange { … }
 //	    grant <module> …
@@ -89,6 +92,10 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return adapt.Audience(d, &s.Audience, server.CheckAudience)
 		case "cors_origins":
 			return s.parseOrigins(d)
+		case "identity", "insecure_identity":
+			return s.parseIdentity(d, option)
+		case "refresh_tokens":
+			return s.parseRefreshTokens(d)
 		case "client":
 			return s.parseClient(d)
 		case "grant":

@@ -24,6 +24,12 @@ func (s *AuthorizationServer) check() error {
 				"add it, or remove the grant", c.ID)
 		}
 	}
+	if err := s.checkIdentity(); err != nil {
+		return err
+	}
+	if s.RefreshTokens != nil {
+		return s.RefreshTokens.check()
+	}
 	return nil
 }
 

@@ -54,7 +54,7 @@ func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
 		values []string
-	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}} {
+	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs}} {
 		if err := adapt.RefusePlaceholders(o.option, o.values); err != nil {
 			return err
 		}

@@ -21,7 +21,10 @@ import (
 //	    secret           <secret> [expires <time>]
 //	    name             <text>
 //	    auth_method      client_secret_basic | client_secret_post | none
-//	    grants           <client_credentials | token_exchange…>
+//	    grants           client_credentials | authorization_code | refresh_token |
+//	                     token_exchange …
+//	    redirect_uris    <uris…>
+//	    skip_consent
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>
 //	    audience         <values…>

@@ -71,6 +71,21 @@ type AuthorizationServer struct {
 	// https://app.example.com, or "*" for all. Default: none.
 	CORSOrigins []string `json:"cors_origins,omitempty"`
 
+	// The placeholder that says who sits in front of the browser at the authorization endpoint
+	// (RFC 6749 §3.1): whatever authenticates people in front of oauth_token has set it, such as
+	// basic_auth. Where it is empty or unknown, nobody is let in. Default: {http.auth.user.id}, if
+	// a client of the configuration may use the authorization code grant; else none, and there is
+	// no such endpoint.
+	Identity string `json:"identity,omitempty"`
+
+	// The same for a placeholder that whoever sends the request can write, such as
+	// {http.request.header.Remote-User}: only if requests reach this server through a proxy alone
+	// that sets it. Default: none.
+	InsecureIdentity string `json:"insecure_identity,omitempty"`
+
+	// The rules for refresh tokens. Default: see there.
+	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
+
 	// The clients of the configuration. Others may be added at run time.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
@@ -115,6 +130,8 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		RevocationMaxAge:   time.Duration(s.RevocationMaxAge),
 		RateLimit:          s.RateLimit,
 		Exchange:           s.TokenExchange.config(),
+		User:               s.user(),
+		RefreshTokens:      s.RefreshTokens.config(),
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
 		Observe:            s.observe,
@@ -143,6 +160,9 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		return err
 	}
 	warnClients(config.Logger, config.Clients, time.Now())
+	if s.InsecureIdentity != "" {
+		config.Logger.Warn("insecure_identity: whoever can send requests to this server can say who they are", "placeholder", s.InsecureIdentity)
+	}
 	config.CompareHash, config.Decoy = compareHash, decoy
 	if err := s.acquireStore(ctx); err != nil {
 		return err

@@ -109,9 +109,11 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 	// 3. Who is there, and since when.
 	user, err := e.user(r)
 	switch {
+	case err != nil && p.asks("none"): // OpenID Connect Core §3.1.2.6
+		e.refuse(w, o, q, err)
+		return
 	case err != nil:
-		o.Err = tokenep.AsError(err)
-		e.refuseUnknown(w, o, q, p)
+		e.onPage(w, o, err)
 		return
 	case !p.freshEnough(user, e.Now()):
 		e.refuse(w, o, q, tokenep.LoginRequired.Describe("the user cannot be asked to sign in again"))
@@ -129,33 +131,19 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 	}
 }
 
-// errNobody is for a request with which no user came.
-var errNobody = tokenep.LoginRequired.Describe("nobody has signed in")
-
-// user says who is there.
+// user says who is there. Where nobody is, the error has the status of a page that says so.
 func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 	user, err := e.User(r)
+	refusal := tokenep.LoginRequired.Describe("nobody has signed in")
 	switch {
-	case err != nil:
-		return user, tokenep.LoginRequired.Describe("nobody has signed in").Because(err)
-	case user.Subject == "":
-		return user, errNobody
-	case strings.HasPrefix(user.Subject, tokenep.ClientSubjectPrefix):
-		// RFC 9068 §5: no user passes for a client.
-		return user, tokenep.LoginRequired.Describe("the name of the user is reserved for clients")
+	case err != nil, user.Subject == "":
+	case strings.HasPrefix(user.Subject, tokenep.ClientSubjectPrefix): // RFC 9068 §5
+		refusal = tokenep.LoginRequired.Describe("the name of the user is reserved for clients")
+	default:
+		return user, nil
 	}
-	return user, nil
-}
-
-// refuseUnknown answers where nobody has signed in: a client that asked not to show anything is
-// told, and everybody else reads it on a page.
-func (e Authorize) refuseUnknown(w http.ResponseWriter, o *tokenep.Outcome, q *authorizationRequest, p prompts) {
-	if p.asks("none") {
-		e.refuse(w, o, q, o.Err)
-		return
-	}
-	o.Err.Status = http.StatusForbidden
-	e.onPage(w, o, o.Err)
+	refusal.Status = http.StatusForbidden
+	return user, refusal.Because(err)
 }
 
 // give issues a code and sends it to the client (§4.1.2).

@@ -52,7 +52,7 @@ func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 		c.Client = client.Name
 	}
 	if to, err := url.Parse(q.RedirectURI); err == nil {
-		c.Host, c.Loopback = to.Hostname(), to.Scheme == "http" // which loopback hosts alone may have
+		c.Host, c.Loopback = to.Hostname(), to.Scheme == "http" // of loopback hosts alone
 		if to.Scheme != "https" && to.Scheme != "http" {
 			c.Host = "the application that opens " + to.Scheme + ": links"
 		}

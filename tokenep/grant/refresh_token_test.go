@@ -12,8 +12,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// RFC 6749 §6: less scope, or fewer resources, narrow one access token, and never the grant. More is
-// refused, like the token of another client, and nothing comes of it.
+// RFC 6749 §6: less scope, or fewer resources, narrow one access token, and never the grant. More
+// is refused, like the token of another client, and nothing comes of it.
 func TestRefreshRules(t *testing.T) {
 	s := tokeneptest.New(t, tokeneptest.WithPeople, tokeneptest.WithClients(other("other", grant.RefreshTokenType)))
 	a, _ := s.Granted(t, redeemCode("site", s.Code(t, "site", "scope", "read")))

@@ -17,10 +17,15 @@ import (
 
 // RefreshTokens are the rules for refresh tokens (RFC 6749 §6). The zero value has the defaults.
 type RefreshTokens struct {
-	Rotation grant.Rotation // whose are rotated; default: those of public clients
-	Grace    time.Duration  // how long one that was rotated gets its successor again; 0: state.DefaultGrace; negative: not at all
-	Idle     time.Duration  // from use to use; default: state.DefaultIdle
-	Absolute time.Duration  // from the user's decision; default: state.DefaultAbsolute
+	// Rotation says whose are rotated; default: those of public clients.
+	Rotation grant.Rotation
+
+	// Grace is how long one that was rotated gets its successor again; 0: state.DefaultGrace;
+	// negative: not at all.
+	Grace time.Duration
+
+	Idle     time.Duration // from use to use; default: state.DefaultIdle
+	Absolute time.Duration // from the user's decision; default: state.DefaultAbsolute
 }
 
 // Validate returns what is wrong with the rules.

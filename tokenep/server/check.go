@@ -115,7 +115,16 @@ func FindGrant(name string, types []string) (grantType string, err error) {
 		}
 		names[i] = tokenep.GrantName(grantType)
 	}
-	return "", fmt.Errorf("unknown grant %q; expected %s", name, strings.Join(names, " or "))
+	return "", fmt.Errorf("unknown grant %q; expected %s", name, oneOf(names))
+}
+
+// oneOf writes a list of choices.
+func oneOf(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // CheckPath returns what is wrong with the path of an endpoint.

@@ -1,14 +1,15 @@
 // Package server puts an authorization server together out of its parts: keys, state, client
 // authentication, grants and endpoints.
 //
-//	server.go    what an issuer is made of, and its start
-//	check.go     what a configuration must be like, part by part
-//	clients.go   the clients of the configuration and of the store, and what they may ask for
-//	grants.go    the grants, and the kinds of token that can be exchanged
-//	guessing.go  guessing at secrets: the limit, and the comparison
-//	mount.go     the table of endpoints, and where each of them is
-//	routes.go    which path leads to which handler
-//	revoke.go    which access tokens a revocation means
+//	server.go         what an issuer is made of, and its start
+//	check.go          what a configuration must be like, part by part
+//	clients.go        the clients of the configuration and of the store, and what they may ask for
+//	grants.go         the grants, and the kinds of token that can be exchanged
+//	authorization.go  what users allow: codes, refresh tokens, and the key of both
+//	guessing.go       guessing at secrets: the limit, and the comparison
+//	mount.go          the table of endpoints, and where each of them is
+//	routes.go         which path leads to which handler
+//	revoke.go         which access tokens a revocation means
 //
 // There is no protocol here. A program without Caddy needs this package, a store, and
 // http.ListenAndServe; the example is one. A grant or an endpoint from outside is an entry of

@@ -26,7 +26,7 @@ type Code struct {
 	ClientID        string       `json:"client_id"`
 	RegistrationID  string       `json:"registration_id,omitempty"`       // of the client
 	RedirectURI     string       `json:"redirect_uri,omitempty"`          // to which it was sent
-	RedirectImplied bool         `json:"redirect_implied,omitempty"`      // the request named none (RFC 6749 §4.1.3)
+	RedirectImplied bool         `json:"redirect_implied,omitempty"`      // it named none: §4.1.3
 	Challenge       string       `json:"code_challenge,omitempty"`        // RFC 7636 §4.3
 	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
 	Subject         string       `json:"sub"`

@@ -30,6 +30,11 @@ func CheckAudience(audience []string, right Written) error {
 	return refuseCommas(audience, "audiences", right, isList)
 }
 
+// CheckRedirectURIs refuses several redirect URIs with commas between them, likewise.
+func CheckRedirectURIs(uris []string, right Written) error {
+	return refuseCommas(uris, "redirect URIs", right, isList)
+}
+
 // isList reports whether a value is several audiences. A comma may be in the path or the query of a
 // URI, and in a URN (RFC 3986 §2.2, §3.3). It is in no name of a host, and what is behind it is
 // another URI if it begins like one.

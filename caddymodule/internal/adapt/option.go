@@ -22,7 +22,9 @@ type Option struct {
 	Name  string
 	Flag  string
 	Usage string
-	Into  any // a pointer to the field: *string, *[]string, *verify.Scope or *tokenep.Duration
+	// Into is a pointer to the field: *string, *bool, *[]string, *verify.Scope or
+	// *tokenep.Duration.
+	Into any
 }
 
 // Options returns the options of a structure, in the order of its fields. v is a pointer to it.
@@ -58,9 +60,14 @@ func (o Option) read(d *caddyfile.Dispenser) error {
 	switch into := o.Into.(type) {
 	case *string:
 		return One(d, into)
+	case *bool:
+		return Flag(d, into)
 	case *[]string:
-		if o.Name == "audience" {
+		switch o.Name {
+		case "audience":
 			return Audience(d, into)
+		case "redirect_uris":
+			return Some(d, into, func(uris []string) error { return CheckRedirectURIs(uris, Line(o.Name)) })
 		}
 		return Some(d, into)
 	case *verify.Scope:

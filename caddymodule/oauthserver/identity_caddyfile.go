@@ -1,0 +1,76 @@
+package oauthserver
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+)
+
+// parseIdentity reads "identity [<placeholder>]" and "insecure_identity <placeholder>".
+func (s *AuthorizationServer) parseIdentity(d *caddyfile.Dispenser, option string) error {
+	into := &s.Identity
+	if option == "insecure_identity" {
+		into = &s.InsecureIdentity
+	}
+	line := *d
+	if args := line.RemainingArgs(); len(args) == 0 && option == "identity" {
+		*into = defaultIdentity
+	} else if err := adapt.One(d, into); err != nil {
+		return err
+	}
+	return adapt.Located(d, s.checkIdentity())
+}
+
+// parseRefreshTokens reads the rules for refresh tokens. Syntax:
+//
+//	refresh_tokens {
+//	    rotation public | always | never
+//	    grace    <duration> | off
+//	    idle     <duration>
+//	    absolute <duration>
+//	}
+func (s *AuthorizationServer) parseRefreshTokens(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.Err("refresh_tokens takes no argument")
+	}
+	t := new(RefreshTokens)
+	s.RefreshTokens = t
+	block := *d // stays where the block begins
+	err := adapt.Block(d, func(option string) error {
+		switch option {
+		case "rotation":
+			return adapt.Choice(d, &t.Rotation, string(grant.RotatePublic), string(grant.RotateAlways), string(grant.RotateNever))
+		case "grace":
+			return parseGrace(d, &t.Grace)
+		case "idle":
+			return adapt.Duration(d, &t.Idle, checkRefreshLife)
+		case "absolute":
+			return adapt.Duration(d, &t.Absolute, checkRefreshLife)
+		default:
+			return adapt.Unknown(d)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return adapt.Located(&block, t.check())
+}
+
+// parseGrace reads "grace <duration>" and "grace off".
+func parseGrace(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	line := *d
+	if args := line.RemainingArgs(); len(args) == 1 && args[0] == "off" {
+		*d, *into = line, -1
+		return nil
+	}
+	return adapt.Duration(d, into, func(grace time.Duration) error {
+		if grace == 0 { // the default, in JSON
+			return errGraceZero
+		}
+		return nil
+	})
+}
