@@ -8,10 +8,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"html"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -242,6 +244,21 @@ func scriptSave(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Setenv(args[0], fmt.Sprint(value))
+}
+
+// scriptCapture sets a variable to a part of the last stdout or stderr.
+func scriptCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || args[1] != "stdout" && args[1] != "stderr" {
+		ts.Fatalf("usage: capture NAME stdout|stderr REGEXP")
+	}
+	expression, err := regexp.Compile(args[2])
+	ts.Check(err)
+	text := ts.ReadFile(args[1])
+	found := expression.FindStringSubmatch(text)
+	if len(found) != 2 {
+		ts.Fatalf("capture: %s is not in\n%s", args[2], text)
+	}
+	ts.Setenv(args[0], html.UnescapeString(found[1]))
 }
 
 // member returns a member of an object or, counted from 0, of an array.

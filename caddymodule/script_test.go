@@ -64,6 +64,9 @@ import (
 //	save NAME [PATH]
 //	    sets a variable to the last stdout without its line end, or to a member of it as JSON:
 //	    a.b.0
+//	capture NAME stdout|stderr REGEXP
+//	    sets a variable to what the first group of the expression matches in the last stdout or
+//	    stderr.
 //
 // A variable is replaced outside of single quotes: 'Authorization: Bearer '$TOKEN. To give a
 // command a secret on stdin:
@@ -106,6 +109,7 @@ func runScripts(t *testing.T, dir, engine string) {
 			"upstream":     scriptUpstream,
 			"jwt":          scriptJWT,
 			"save":         scriptSave,
+			"capture":      scriptCapture,
 
 			"database":       scriptDatabase,
 			"database-kill":  scriptDatabaseKill,
