@@ -63,6 +63,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 		}
 	}
 	t.Setenv("XDG_DATA_HOME", dir)
+	t.Setenv("NOTES_SECRET", "secret of notes")
 	t.Setenv("BILLING_SECRET", "secret of billing")
 	t.Setenv("OAUTH_KEY", strings.Repeat("00", 32))
 	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
@@ -170,7 +171,7 @@ func (q *quickStart) run(t *testing.T, shell, lines string) (out string, message
 func (q *quickStart) environment(t *testing.T) []string {
 	t.Helper()
 	environment := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "BILLING_SECRET=") || strings.HasPrefix(v, "XDG_") || strings.HasPrefix(v, "CADDY_")
+		return strings.HasPrefix(v, "BILLING_SECRET=") || strings.HasPrefix(v, "PLANNER_SECRET=") || strings.HasPrefix(v, "XDG_") || strings.HasPrefix(v, "CADDY_")
 	})
 	environment = append(environment, "HOME="+filepath.Join(q.dir, "home"))
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOTOOLCHAIN"} {
@@ -199,11 +200,13 @@ func TestReadmeQuickStart(t *testing.T) {
 			for _, m := range regexp.MustCompile(`(?s)Expect (\d{3}):\n.*?status (\d{3})\n`).FindAllStringSubmatch(out, -1) {
 				want, got = append(want, m[1]), append(got, m[2])
 			}
-			if promised := strings.Fields("200 401 200 403 401"); !slices.Equal(want, promised) || !slices.Equal(got, want) {
+			if promised := strings.Fields("200 401 200 403 401 200"); !slices.Equal(want, promised) || !slices.Equal(got, want) {
 				t.Errorf("it promises %v and prints %v, want %v\n%s", want, got, promised, out)
 			}
-			if !strings.Contains(out, "orders for client:billing, through billing") || !strings.Contains(out, "orders for ada, through api_token:") {
-				t.Errorf("the API does not tell who called\n%s", out)
+			for _, caller := range []string{"client:billing, through billing", "ada, through api_token:", "ada, through planner"} {
+				if !strings.Contains(out, "orders for "+caller) {
+					t.Errorf("the API does not say that %s called\n%s", caller, out)
+				}
 			}
 			lines := strings.Split(strings.TrimSpace(out), "\n")
 			if _, why, err := q.run(t, shell, lines[len(lines)-1]); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 )
@@ -25,11 +26,11 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 		offered bool
 		grants  []string
 	}{
-		{"without token exchange", false, []string{"client_credentials"}},
-		{"with token exchange", true, []string{"client_credentials", exchange}},
+		{"without token exchange and people", false, []string{"client_credentials"}},
+		{"with both", true, []string{"client_credentials", "authorization_code", "refresh_token", exchange}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			routes := mounted(t, server.Exchange{Enabled: tc.offered})
+			routes := mounted(t, tc.offered)
 			var metadata struct {
 				Grants  []string `json:"grant_types_supported"`
 				Methods []string `json:"token_endpoint_auth_methods_supported"`
@@ -58,10 +59,16 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 	}
 }
 
-// mounted returns the endpoints of a server without clients.
-func mounted(t *testing.T, exchange server.Exchange) *server.Routes {
+// mounted returns the endpoints of a server without clients, which offers all that it can, or
+// nothing that has to be asked for.
+func mounted(t *testing.T, all bool) *server.Routes {
 	t.Helper()
-	s, err := server.New(server.Config{Issuer: "https://id.example", Store: memory.New(memory.Options{}), Exchange: exchange, Logger: slog.New(slog.DiscardHandler)})
+	config := server.Config{Issuer: "https://id.example", Store: memory.New(memory.Options{}), Logger: slog.New(slog.DiscardHandler)}
+	if all {
+		config.Exchange.Enabled = true
+		config.User = func(*http.Request) (tokenep.User, error) { return tokenep.User{}, nil }
+	}
+	s, err := server.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

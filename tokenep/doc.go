@@ -29,6 +29,7 @@
 //	token_endpoint.go  the token endpoint
 //	endpoint.go        what every endpoint has in common, and a row of the table of them
 //	request.go         forms, JSON bodies, scope and target
+//	parameters.go      what a browser sends, in a query or in a form
 //	resource.go        when two resources are one (RFC 8707 §2)
 //	response.go        the answer (RFC 6749 §5.1)
 //	error.go           the refusal (RFC 6749 §5.2)

@@ -135,6 +135,14 @@ type Authorization struct {
 	Spend func(ctx context.Context) (RefreshToken, error)
 }
 
+// spend uses up the credential, if anything is to be spent.
+func (a *Authorization) spend(ctx context.Context) (RefreshToken, error) {
+	if a.Spend == nil {
+		return RefreshToken{}, nil
+	}
+	return a.Spend(ctx)
+}
+
 // RefreshToken is what a client can get further access tokens for (RFC 6749 §1.5). The zero value
 // is none.
 type RefreshToken struct {

@@ -25,8 +25,9 @@ type Response struct {
 	IDToken string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
 }
 
-// refresh adds a refresh token to the answer.
-func (r *Response) refresh(t RefreshToken, now time.Time) {
+// complete adds the refresh token, and says how long the tokens are good.
+func (r *Response) complete(c *Claims, t RefreshToken, now time.Time) {
+	r.ExpiresIn = secondsLeft(c.Expires, now)
 	r.RefreshToken = t.Text
 	if t.Text != "" && !t.Expires.IsZero() {
 		r.RefreshTokenTimeout = secondsLeft(t.Expires, now)

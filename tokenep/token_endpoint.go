@@ -91,10 +91,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		}
 
 		// 9. Spend the credential: the one write. If it fails, what was signed is dropped.
-		var refresh RefreshToken
-		if authorization.Spend != nil {
-			refresh, err = authorization.Spend(ctx)
-		}
+		refresh, err := authorization.spend(ctx)
 		switch {
 		case errors.Is(err, state.ErrChanged): // what was checked is not so any more
 			continue
@@ -105,9 +102,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		// 10. Answer.
 		t.Minter.Remember(minted)
 		o.issued(claims, minted)
-		now := t.Now()
-		response.ExpiresIn = secondsLeft(claims.Expires, now)
-		response.refresh(refresh, now)
+		response.complete(claims, refresh, t.Now())
 		return response, nil
 	}
 	return nil, store.ErrConflict // others keep changing the credential: 503

@@ -92,10 +92,6 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return adapt.Audience(d, &s.Audience, server.CheckAudience)
 		case "cors_origins":
 			return s.parseOrigins(d)
-		case "identity", "insecure_identity":
-			return s.parseIdentity(d, option)
-		case "refresh_tokens":
-			return s.parseRefreshTokens(d)
 		case "client":
 			return s.parseClient(d)
 		case "grant":
@@ -103,7 +99,7 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "token_exchange":
 			return s.parseTokenExchange(d)
 		default:
-			return adapt.Unknown(d)
+			return s.parsePeople(d, option)
 		}
 	}, "client", "grant", "signing_key", "encryption_key")
 	if err == nil && s.GrantsRaw == nil {

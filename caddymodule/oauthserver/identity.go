@@ -103,7 +103,7 @@ func (s *AuthorizationServer) checkIdentity() error {
 	case strings.HasPrefix(name, "http.auth.candidate."):
 		return fmt.Errorf("identity %s: that is what somebody claims, and failed to prove", placeholder)
 	case !strings.HasPrefix(name, "http."):
-		return fmt.Errorf("identity %s: it must be a placeholder of the request, one that begins with http.", placeholder)
+		return fmt.Errorf("identity %s: it must begin with http. and be a placeholder of the request", placeholder)
 	case !proven && !insecure:
 		return fmt.Errorf("identity %s: whoever sends the request could write that; set a variable where it is proven, such as "+
 			"{http.vars.user}, or write insecure_identity if nobody can reach this server but through a proxy that sets it", placeholder)

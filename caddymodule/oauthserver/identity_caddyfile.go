@@ -10,6 +10,18 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
 
+// parsePeople reads the options for people who allow clients something.
+func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "identity", "insecure_identity":
+		return s.parseIdentity(d, option)
+	case "refresh_tokens":
+		return s.parseRefreshTokens(d)
+	default:
+		return adapt.Unknown(d)
+	}
+}
+
 // parseIdentity reads "identity [<placeholder>]" and "insecure_identity <placeholder>".
 func (s *AuthorizationServer) parseIdentity(d *caddyfile.Dispenser, option string) error {
 	into := &s.Identity

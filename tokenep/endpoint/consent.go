@@ -37,8 +37,8 @@ type consent struct {
 	Sealed             string
 }
 
-// ask shows the page on which the user decides: who asks, who they are, what for, and where they
-// will be sent.
+// ask shows the page on which the user decides (RFC 6749 §4.1.1, §10.13): who asks, who they are,
+// what for, and where they will be sent.
 func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, client *tokenep.Client, q *authorizationRequest, user tokenep.User) {
 	sealed, err := e.Pages.seal(consentPage{
 		ID: rand.Text(), Request: *q, Subject: user.Subject, Browser: e.browser(w, r), Expires: e.Now().Add(pageLife),

@@ -232,16 +232,8 @@ func (c *Config) complete() error {
 	if err := tokenep.CheckLife(c.TokenTTL); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
 	}
-	if c.RevocationInterval == 0 {
-		c.RevocationInterval = state.DefaultInterval
-	}
-	if err := CheckRevocationInterval(c.RevocationInterval); err != nil {
+	if err := c.completeRevocation(); err != nil {
 		return err
-	}
-	if c.RevocationMaxAge != 0 {
-		if err := CheckRevocationMaxAge(c.RevocationMaxAge); err != nil {
-			return err
-		}
 	}
 	if len(c.SigningKeys) > 0 && c.SigningKeys[0] != nil {
 		c.Algorithm = c.SigningKeys[0].Algorithm
@@ -262,6 +254,17 @@ func (c *Config) complete() error {
 		return fmt.Errorf("refresh tokens: %w", err)
 	}
 	return c.Exchange.APITokens.complete()
+}
+
+// completeRevocation does so for what is said of revocations.
+func (c *Config) completeRevocation() error {
+	if c.RevocationInterval == 0 {
+		c.RevocationInterval = state.DefaultInterval
+	}
+	if err := CheckRevocationInterval(c.RevocationInterval); err != nil || c.RevocationMaxAge == 0 {
+		return err
+	}
+	return CheckRevocationMaxAge(c.RevocationMaxAge)
 }
 
 // LongestTTL returns how long a token of this configuration can live. Revocations and keys are kept
