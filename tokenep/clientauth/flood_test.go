@@ -99,6 +99,14 @@ func (f *flooded) send(requests ...request) <-chan tokeneptest.Answer {
 	return answers
 }
 
+// sendUntil sends a request that gives up when ctx ends.
+func (f *flooded) sendUntil(ctx context.Context, r request) {
+	req := httptest.NewRequestWithContext(ctx, r.Method, r.Path, strings.NewReader(r.Body))
+	req.Header = r.Header
+	go f.Handler.ServeHTTP(httptest.NewRecorder(), req)
+	synctest.Wait()
+}
+
 // finish lets all comparisons end.
 func (f *flooded) finish() {
 	for synctest.Wait(); f.comparisons().running > 0; synctest.Wait() {
@@ -243,10 +251,7 @@ func TestFloodGivesUp(t *testing.T) {
 		for range 20 {
 			ctx, cancel := context.WithCancel(f.t.Context())
 			r := from(elsewhere, plain.By("anna"))
-			req := httptest.NewRequestWithContext(ctx, r.Method, r.Path, strings.NewReader(r.Body))
-			req.Header = r.Header
-			go f.Handler.ServeHTTP(httptest.NewRecorder(), req)
-			synctest.Wait()
+			f.sendUntil(ctx, r)
 			follower := f.send(r)
 			cancel()
 			synctest.Wait()
@@ -262,6 +267,44 @@ func TestFloodGivesUp(t *testing.T) {
 			t.Errorf("%d comparisons, want one of each address", f.comparisons().total)
 		}
 	})
+}
+
+// One that gives up while it waits has no slot to free for those before it.
+func TestFloodGivesUpBehindAnother(t *testing.T) {
+	for name, address := range map[string]string{"of its address": elsewhere, "of another address": "203.0.113.1"} {
+		flood(t, 1, func(f *flooded) {
+			_ = f.send(guesses(1, "bert", attacker)...)
+			_ = f.send(guesses(1, "anna", elsewhere)...)
+			ctx, cancel := context.WithCancel(f.t.Context())
+			f.sendUntil(ctx, from(address, plain.By("anna")))
+			cancel()
+			synctest.Wait()
+			f.finish()
+			if got := f.comparisons(); got.most != 1 || got.total != 2 {
+				t.Errorf("behind one %s: %d comparisons run at once, and %d in all", name, got.most, got.total)
+			}
+		})
+	}
+}
+
+// One that gives up at the moment of its turn passes it on, so no slot is lost.
+func TestFloodGivesUpAtItsTurn(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		for i := range 200 {
+			_ = f.send(from(attacker, plain.Basic("bert", fmt.Sprint(i))))
+			if f.comparisons().running != 1 {
+				t.Fatalf("round %d: the slot is lost", i)
+			}
+			ctx, cancel := context.WithCancel(f.t.Context())
+			f.sendUntil(ctx, from(elsewhere, plain.Basic("anna", fmt.Sprint(i))))
+			cancel()
+			f.end <- struct{}{}
+			f.finish()
+		}
+		if f.comparisons().most != 1 {
+			t.Errorf("%d comparisons run at once", f.comparisons().most)
+		}
+	}, unlimited)
 }
 
 var unlimited tokeneptest.Change = func(c *server.Config) { c.RateLimit.Off = true }
