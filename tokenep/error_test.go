@@ -41,6 +41,20 @@ func TestAsError(t *testing.T) {
 	}
 }
 
+// The log has code, description and cause in one line, as far as there are any.
+func TestErrorSaysWhatIsKnown(t *testing.T) {
+	for want, err := range map[string]*tokenep.Error{
+		"invalid_scope":                       tokenep.InvalidScope.Describe(""),
+		"invalid_scope: too much":             tokenep.InvalidScope.Describe("too much"),
+		"invalid_scope: one; another":         tokenep.InvalidScope.Describe("").Because(errors.New("one\nanother")),
+		"invalid_scope: too much: it is away": tokenep.InvalidScope.Describe("too much").Because(errors.New("it is away")),
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // A token that nobody can judge is no bad token: the client is told when to come back.
 func TestAsUnavailable(t *testing.T) {
 	got := tokenep.AsUnavailable(fmt.Errorf("subject: %w", &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: 7 * time.Second}))

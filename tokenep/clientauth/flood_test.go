@@ -66,6 +66,10 @@ func flood(t *testing.T, slots int, test func(f *flooded), changes ...tokeneptes
 			t.Fatal(err)
 		}
 		test(f)
+		f.finish()
+		if n := clientauth.Lines(c.Memory.Turns); n != 0 {
+			t.Errorf("%d addresses are kept that nobody waits for", n)
+		}
 		cancel()
 		synctest.Wait()
 	})
@@ -177,6 +181,19 @@ func TestFloodLeavesASlot(t *testing.T) {
 		if f.comparisons().most != 3 {
 			t.Errorf("%d were hashed at once", f.comparisons().most)
 		}
+	})
+}
+
+// Those that run count for as long as they do, whatever else of their address has ended.
+func TestFloodLeavesASlotWhenSomeHaveEnded(t *testing.T) {
+	flood(t, 3, func(f *flooded) {
+		f.send(guesses(2, "anna", attacker)...)
+		f.end <- struct{}{}
+		f.send(guesses(2, "bert", attacker)...)
+		if f.comparisons().running != 2 {
+			t.Errorf("%d of one address are hashed at once", f.comparisons().running)
+		}
+		f.finish()
 	})
 }
 
