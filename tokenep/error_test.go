@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -52,6 +54,15 @@ func TestErrorSaysWhatIsKnown(t *testing.T) {
 		if got := err.Error(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// An answer that has no JSON form is an error, and says no more than that.
+func TestAnswerWithoutAJSONFormIsAnError(t *testing.T) {
+	w := httptest.NewRecorder()
+	tokenep.WriteJSON(w, http.StatusOK, math.NaN())
+	if got := w.Body.String(); w.Code != http.StatusInternalServerError || got != `{"error":"server_error"}` {
+		t.Errorf("%d %s", w.Code, got)
 	}
 }
 
