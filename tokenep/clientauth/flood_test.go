@@ -166,6 +166,27 @@ func TestFloodWaitsForItself(t *testing.T) {
 	})
 }
 
+// However many addresses send guesses, 1024 wait at the most.
+func TestFloodFromManyAddressesIsBounded(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		crowd := guesses(1, "anna", attacker)
+		for i := range 128 {
+			crowd = append(crowd, guesses(8, "anna", fmt.Sprint("203.0.113.", i))...)
+		}
+		answers := f.send(crowd...)
+		if got := count(answers); len(got) != 0 {
+			t.Errorf("while there is room, the answers are %v", got)
+		}
+		if got := count(f.send(from(elsewhere, plain.By("bert")))); got[503] != 1 {
+			t.Errorf("one more gets %v", got)
+		}
+		f.finish()
+		if got := count(answers); got[401] != len(crowd) {
+			t.Errorf("those that waited get %v", got)
+		}
+	}, unlimited)
+}
+
 // One address never has all slots, if there are two or more.
 func TestFloodLeavesASlot(t *testing.T) {
 	flood(t, 3, func(f *flooded) {
@@ -211,8 +232,8 @@ func TestFloodPassesWhoNeedsNoHash(t *testing.T) {
 		for len(full) > 0 {
 			a := <-full
 			a.Refused(t, http.StatusServiceUnavailable, tokenep.TemporarilyUnavailable)
-			if strings.Contains(string(a.Body), "state") {
-				t.Errorf("%s", a.Body)
+			if after := a.Header.Get("Retry-After"); strings.Contains(string(a.Body), "state") || after != "2" {
+				t.Errorf("Retry-After %q: %s", after, a.Body)
 			}
 		}
 		f.finish()
