@@ -29,6 +29,8 @@ func TestClientValidate(t *testing.T) {
 		{"no id", tokenep.Client{}, "must have an id"},
 		{"a long id", tokenep.Client{ID: strings.Repeat("a", 129)}, "it has 129"},
 		{"A.1: a line break", tokenep.Client{ID: "a\nb"}, "visible ASCII"},
+		{"A.1: below the space", tokenep.Client{ID: "a\x1fb"}, "visible ASCII"},
+		{"A.1: above the tilde", tokenep.Client{ID: "a\x7fb"}, "visible ASCII"},
 		{"A.1: not ASCII", tokenep.Client{ID: "ä"}, "visible ASCII"},
 		{"a reserved id", tokenep.Client{ID: "api_token:x"}, "reserved"},
 		{"a default beyond the scope", tokenep.Client{ID: "a", Secrets: secret, DefaultScope: verify.Scope{"y"}}, "default_scope"},

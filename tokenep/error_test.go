@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -38,6 +40,29 @@ func TestAsError(t *testing.T) {
 		if !errors.Is(got, c.code) {
 			t.Errorf("%v: it is not %s", c.err, c.code)
 		}
+	}
+}
+
+// The log has code, description and cause in one line, as far as there are any.
+func TestErrorSaysWhatIsKnown(t *testing.T) {
+	for want, err := range map[string]*tokenep.Error{
+		"invalid_scope":                       tokenep.InvalidScope.Describe(""),
+		"invalid_scope: too much":             tokenep.InvalidScope.Describe("too much"),
+		"invalid_scope: one; another":         tokenep.InvalidScope.Describe("").Because(errors.New("one\nanother")),
+		"invalid_scope: too much: it is away": tokenep.InvalidScope.Describe("too much").Because(errors.New("it is away")),
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// An answer that has no JSON form is an error, and says no more than that.
+func TestAnswerWithoutAJSONFormIsAnError(t *testing.T) {
+	w := httptest.NewRecorder()
+	tokenep.WriteJSON(w, http.StatusOK, math.NaN())
+	if got := w.Body.String(); w.Code != http.StatusInternalServerError || got != `{"error":"server_error"}` {
+		t.Errorf("%d %s", w.Code, got)
 	}
 }
 

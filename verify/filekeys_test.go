@@ -96,12 +96,27 @@ func TestFileKeys(t *testing.T) {
 
 func TestFileKeysLoad(t *testing.T) {
 	for text, good := range map[string]bool{
-		keySetOf("a"): true, `{"keys":[]}`: false, `{"keys":[{"kty":"PQC"}]}`: false, "junk": false,
+		keySetOf("a"): true, `{"keys":[]}`: false, `{"keys":[{"kty":"PQC"}]}`: false, "junk": false, "": false,
 	} {
 		f := newKeyFile(t)
 		f.write(t, text)
 		if err := f.Load(); (err == nil) != good {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// The log says that a file has changed when it has, however often it is read.
+func TestFileThatIsUnchangedIsNotLogged(t *testing.T) {
+	f := newKeyFile(t)
+	for changes, content := range []string{keySetOf("a"), keySetOf("a", "b"), keySetOf("a")} {
+		f.write(t, content)
+		for range 3 {
+			f.clock.Advance(5 * time.Second)
+			f.expect(t, "a", nil)
+		}
+		if n := strings.Count(f.log.String(), "key set file has changed"); n != changes {
+			t.Errorf("after %d changes, %d are logged:\n%s", changes, n, &f.log)
 		}
 	}
 }

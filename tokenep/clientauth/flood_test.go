@@ -66,6 +66,10 @@ func flood(t *testing.T, slots int, test func(f *flooded), changes ...tokeneptes
 			t.Fatal(err)
 		}
 		test(f)
+		f.finish()
+		if n := clientauth.Lines(c.Memory.Turns); n != 0 {
+			t.Errorf("%d addresses are kept that nobody waits for", n)
+		}
 		cancel()
 		synctest.Wait()
 	})
@@ -97,6 +101,14 @@ func (f *flooded) send(requests ...request) <-chan tokeneptest.Answer {
 	}
 	synctest.Wait()
 	return answers
+}
+
+// sendUntil sends a request that gives up when ctx ends.
+func (f *flooded) sendUntil(ctx context.Context, r request) {
+	req := httptest.NewRequestWithContext(ctx, r.Method, r.Path, strings.NewReader(r.Body))
+	req.Header = r.Header
+	go f.Handler.ServeHTTP(httptest.NewRecorder(), req)
+	synctest.Wait()
 }
 
 // finish lets all comparisons end.
@@ -154,6 +166,27 @@ func TestFloodWaitsForItself(t *testing.T) {
 	})
 }
 
+// However many addresses send guesses, 1024 wait at the most.
+func TestFloodFromManyAddressesIsBounded(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		crowd := guesses(1, "anna", attacker)
+		for i := range 128 {
+			crowd = append(crowd, guesses(8, "anna", fmt.Sprint("203.0.113.", i))...)
+		}
+		answers := f.send(crowd...)
+		if got := count(answers); len(got) != 0 {
+			t.Errorf("while there is room, the answers are %v", got)
+		}
+		if got := count(f.send(from(elsewhere, plain.By("bert")))); got[503] != 1 {
+			t.Errorf("one more gets %v", got)
+		}
+		f.finish()
+		if got := count(answers); got[401] != len(crowd) {
+			t.Errorf("those that waited get %v", got)
+		}
+	}, unlimited)
+}
+
 // One address never has all slots, if there are two or more.
 func TestFloodLeavesASlot(t *testing.T) {
 	flood(t, 3, func(f *flooded) {
@@ -172,6 +205,19 @@ func TestFloodLeavesASlot(t *testing.T) {
 	})
 }
 
+// Those that run count for as long as they do, whatever else of their address has ended.
+func TestFloodLeavesASlotWhenSomeHaveEnded(t *testing.T) {
+	flood(t, 3, func(f *flooded) {
+		f.send(guesses(2, "anna", attacker)...)
+		f.end <- struct{}{}
+		f.send(guesses(2, "bert", attacker)...)
+		if f.comparisons().running != 2 {
+			t.Errorf("%d of one address are hashed at once", f.comparisons().running)
+		}
+		f.finish()
+	})
+}
+
 // While everything waits for hashes, a secret that the server made, and one that has been right
 // before, need none. Nobody learns from a refusal for lack of room which clients exist.
 func TestFloodPassesWhoNeedsNoHash(t *testing.T) {
@@ -186,8 +232,8 @@ func TestFloodPassesWhoNeedsNoHash(t *testing.T) {
 		for len(full) > 0 {
 			a := <-full
 			a.Refused(t, http.StatusServiceUnavailable, tokenep.TemporarilyUnavailable)
-			if strings.Contains(string(a.Body), "state") {
-				t.Errorf("%s", a.Body)
+			if after := a.Header.Get("Retry-After"); strings.Contains(string(a.Body), "state") || after != "2" {
+				t.Errorf("Retry-After %q: %s", after, a.Body)
 			}
 		}
 		f.finish()
@@ -243,10 +289,7 @@ func TestFloodGivesUp(t *testing.T) {
 		for range 20 {
 			ctx, cancel := context.WithCancel(f.t.Context())
 			r := from(elsewhere, plain.By("anna"))
-			req := httptest.NewRequestWithContext(ctx, r.Method, r.Path, strings.NewReader(r.Body))
-			req.Header = r.Header
-			go f.Handler.ServeHTTP(httptest.NewRecorder(), req)
-			synctest.Wait()
+			f.sendUntil(ctx, r)
 			follower := f.send(r)
 			cancel()
 			synctest.Wait()
@@ -262,6 +305,44 @@ func TestFloodGivesUp(t *testing.T) {
 			t.Errorf("%d comparisons, want one of each address", f.comparisons().total)
 		}
 	})
+}
+
+// One that gives up while it waits has no slot to free for those before it.
+func TestFloodGivesUpBehindAnother(t *testing.T) {
+	for name, address := range map[string]string{"of its address": elsewhere, "of another address": "203.0.113.1"} {
+		flood(t, 1, func(f *flooded) {
+			_ = f.send(guesses(1, "bert", attacker)...)
+			_ = f.send(guesses(1, "anna", elsewhere)...)
+			ctx, cancel := context.WithCancel(f.t.Context())
+			f.sendUntil(ctx, from(address, plain.By("anna")))
+			cancel()
+			synctest.Wait()
+			f.finish()
+			if got := f.comparisons(); got.most != 1 || got.total != 2 {
+				t.Errorf("behind one %s: %d comparisons run at once, and %d in all", name, got.most, got.total)
+			}
+		})
+	}
+}
+
+// One that gives up at the moment of its turn passes it on, so no slot is lost.
+func TestFloodGivesUpAtItsTurn(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		for i := range 200 {
+			_ = f.send(from(attacker, plain.Basic("bert", fmt.Sprint(i))))
+			if f.comparisons().running != 1 {
+				t.Fatalf("round %d: the slot is lost", i)
+			}
+			ctx, cancel := context.WithCancel(f.t.Context())
+			f.sendUntil(ctx, from(elsewhere, plain.Basic("anna", fmt.Sprint(i))))
+			cancel()
+			f.end <- struct{}{}
+			f.finish()
+		}
+		if f.comparisons().most != 1 {
+			t.Errorf("%d comparisons run at once", f.comparisons().most)
+		}
+	}, unlimited)
 }
 
 var unlimited tokeneptest.Change = func(c *server.Config) { c.RateLimit.Off = true }

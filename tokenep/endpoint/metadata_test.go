@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
@@ -50,6 +52,12 @@ func TestDiscovery(t *testing.T) {
 		if b.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
 			t.Errorf("%s: Allow: %s", path, b.Header.Get("Allow"))
 		}
+	}
+}
+
+func TestDocumentWithoutAJSONFormIsRefused(t *testing.T) {
+	if e, err := endpoint.Metadata(map[string]any{"level": math.NaN()}); err == nil {
+		t.Errorf("there is an endpoint %q", e.Name)
 	}
 }
 

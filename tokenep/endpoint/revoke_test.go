@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,6 +193,31 @@ func TestRevokeOutlivesShorterLife(t *testing.T) {
 	for name, token := range map[string]string{"what came of a revoked API token": bare, "the token of a removed client": passing} {
 		if _, err := f.Verify(t, token); err == nil {
 			t.Errorf("%s is good again", name)
+		}
+	}
+}
+
+// The log says which token of whom was revoked, once.
+func TestRevocationIsLogged(t *testing.T) {
+	holder := tokenep.APITokenClientPrefix + "000000000000"
+	for client, by := range map[string]func(request) request{
+		"billing": func(r request) request { return r.By("billing") },
+		holder:    func(r request) request { return r }, // the token is enough
+	} {
+		f := tokeneptest.New(t)
+		token := f.Mint(t, tokenep.Claims{ClientID: client})
+		parsed, err := f.Verify(t, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			f.Send(t, by(post("token", token).At(revokePath)))
+		}
+		log := f.Log.String()
+		_, line, found := strings.Cut(log, "token revoked")
+		line, _, _ = strings.Cut(line, "\n")
+		if !found || strings.Count(log, "token revoked") != 1 || !strings.Contains(line, "client="+client) || !strings.Contains(line, "jti="+parsed.ID) {
+			t.Errorf("%s: the log is\n%s", client, log)
 		}
 	}
 }

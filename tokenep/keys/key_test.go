@@ -108,17 +108,19 @@ func TestRFC7518_3_4_IntegersAreRightAligned(t *testing.T) {
 		der  []byte
 		want string // of two 4-byte halves; "" is an error
 	}{
-		"short integers":       {[]byte{0x30, 6, 2, 1, 5, 2, 1, 7}, "\x00\x00\x00\x05\x00\x00\x00\x07"},
-		"sign byte is dropped": {[]byte{0x30, 10, 2, 5, 0, 0xff, 1, 2, 3, 2, 1, 7}, "\xff\x01\x02\x03\x00\x00\x00\x07"},
-		"long form of length":  {[]byte{0x30, 0x81, 6, 2, 1, 5, 2, 1, 7}, "\x00\x00\x00\x05\x00\x00\x00\x07"},
-		"integer too wide":     {[]byte{0x30, 10, 2, 5, 1, 2, 3, 4, 5, 2, 1, 7}, ""},
-		"trailing byte":        {[]byte{0x30, 6, 2, 1, 5, 2, 1, 7, 0}, ""},
-		"third integer":        {[]byte{0x30, 9, 2, 1, 5, 2, 1, 7, 2, 1, 1}, ""},
-		"one integer":          {[]byte{0x30, 3, 2, 1, 5}, ""},
-		"cut off":              {[]byte{0x30, 6, 2, 1, 5, 2, 1}, ""},
-		"not a sequence":       {[]byte{0x31, 6, 2, 1, 5, 2, 1, 7}, ""},
-		"empty integer":        {[]byte{0x30, 5, 2, 0, 2, 1, 7}, ""},
-		"nothing":              {nil, ""},
+		"short integers":         {[]byte{0x30, 6, 2, 1, 5, 2, 1, 7}, "\x00\x00\x00\x05\x00\x00\x00\x07"},
+		"sign byte is dropped":   {[]byte{0x30, 10, 2, 5, 0, 0xff, 1, 2, 3, 2, 1, 7}, "\xff\x01\x02\x03\x00\x00\x00\x07"},
+		"long form of length":    {[]byte{0x30, 0x81, 6, 2, 1, 5, 2, 1, 7}, "\x00\x00\x00\x05\x00\x00\x00\x07"},
+		"integer too wide":       {[]byte{0x30, 10, 2, 5, 1, 2, 3, 4, 5, 2, 1, 7}, ""},
+		"trailing byte":          {[]byte{0x30, 6, 2, 1, 5, 2, 1, 7, 0}, ""},
+		"third integer":          {[]byte{0x30, 9, 2, 1, 5, 2, 1, 7, 2, 1, 1}, ""},
+		"one integer":            {[]byte{0x30, 3, 2, 1, 5}, ""},
+		"cut off":                {[]byte{0x30, 6, 2, 1, 5, 2, 1}, ""},
+		"not a sequence":         {[]byte{0x31, 6, 2, 1, 5, 2, 1, 7}, ""},
+		"no length":              {[]byte{0x30}, ""},
+		"long length is missing": {[]byte{0x30, 0x81}, ""},
+		"empty integer":          {[]byte{0x30, 5, 2, 0, 2, 1, 7}, ""},
+		"nothing":                {nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := fixedWidth(tc.der, 4)

@@ -118,6 +118,35 @@ func TestLongerTokensKeepTheActiveKeyForLonger(t *testing.T) {
 	}
 }
 
+func TestTokenLifeIsThatOfTheKeyWhoseTokensLiveLongest(t *testing.T) {
+	c := newClock()
+	s := newStore(t, c)
+	lives := func(r *Ring, now time.Time, want time.Duration) {
+		t.Helper()
+		if got := r.Current().TokenLife(now); got != want {
+			t.Errorf("tokens live for %s, want %s", got, want)
+		}
+	}
+	lives(notStarted(t, s, c), c.Now(), 0)
+	long := start(t, s, c, func(o *Options) { o.Retain = 48 * time.Hour })
+	lives(long, c.Now().Add(day), 48*time.Hour) // it goes on signing
+	short := start(t, s, c)
+	lives(short, c.Now(), 48*time.Hour)
+	if err := short.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ after, want time.Duration }{
+		{-time.Hour, 48 * time.Hour}, // the clock was set back
+		{0, 48 * time.Hour},
+		{time.Hour, 47 * time.Hour},
+		{time.Hour + time.Second - 1, 47 * time.Hour},
+		{48*time.Hour - retain, retain},
+		{48 * time.Hour, retain},
+	} {
+		lives(short, c.Now().Add(tc.after), tc.want)
+	}
+}
+
 func TestTwoRingsOnOneStoreRotateOnce(t *testing.T) {
 	c := newClock()
 	s := newStore(t, c)

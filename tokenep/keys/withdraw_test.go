@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -64,6 +65,32 @@ func TestAllKeysCanBeWithdrawn(t *testing.T) {
 	}
 	if len(before) != 2 || len(r.Current().List()) != 2 {
 		t.Errorf("%d keys have become %d", len(before), len(r.Current().List()))
+	}
+}
+
+// No step leaves a ring without a next key, but somebody may have edited the record.
+func TestRingWithoutANextKeyGetsOneAgain(t *testing.T) {
+	for name, step := range map[string]func(t *testing.T, r *Ring, active string){
+		"withdrawal": withdraw,
+		"refresh":    func(t *testing.T, r *Ring, _ string) { refresh(t, r) },
+		"rotation that is too early, and refresh": func(t *testing.T, r *Ring, _ string) {
+			if err := r.Rotate(t.Context(), true); !errors.Is(err, ErrTooEarly) {
+				t.Errorf("Rotate: %v, want %v", err, ErrTooEarly)
+			}
+			refresh(t, r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClock()
+			r := start(t, newStore(t, c), c)
+			edit := func(keys []entry, _ time.Time) ([]entry, error) { return keys[:1], nil }
+			if err := r.source.change(t.Context(), edit); err != nil {
+				t.Fatal(err)
+			}
+			step(t, r, only(t, r, Active).ID)
+			only(t, r, Active)
+			only(t, r, Next)
+		})
 	}
 }
 

@@ -154,6 +154,39 @@ func TestRotateThatDiedIsRepeated(t *testing.T) {
 	}
 }
 
+// What one interrupted rotation has left does not hide what the next one leaves.
+func TestRotateThatDiedTwiceIsRepeated(t *testing.T) {
+	for first := range 5 {
+		for second := range 12 {
+			t.Run(fmt.Sprintf("write %d, then %d", first, second), func(t *testing.T) {
+				c := newClock()
+				f := storetest.NewFaulty(newMemory(t, c.Now))
+				tokens, _ := newAPITokens(f, c)
+				_, old := mustCreate(t, tokens, "ann")
+				for _, n := range []int{first, second} {
+					dieAtWrite(f, n)
+					_, _, err := tokens.Rotate(t.Context(), old.ID)
+					f.Fail(nil)
+					if err == nil {
+						return // it had no more writes to die at
+					}
+					c.Advance(time.Minute)
+				}
+				text, _, err := tokens.Rotate(t.Context(), old.ID)
+				if err != nil {
+					t.Fatalf("once more: %v", err)
+				}
+				if _, err := exchange(t.Context(), tokens, text); err != nil {
+					t.Errorf("the new one: %v", err)
+				}
+				if n := live(t, tokens, "ann"); n != 1 {
+					t.Errorf("%d live, want 1: those that nobody saw must be gone", n)
+				}
+			})
+		}
+	}
+}
+
 func TestOfManyThatRotateOneTokenOneGetsIt(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
 		tokens, _ := newAPITokens(node(), c)

@@ -239,6 +239,37 @@ func TestEntriesOfAHolderAreFolded(t *testing.T) {
 	})
 }
 
+// A holder has room for exactly so many entries, and has it again when they have expired.
+func TestHolderHasRoomForSoManyEntries(t *testing.T) {
+	for _, most := range []int{0, 1, 5} {
+		c := newClock()
+		n := newNode(newMemory(t, c.Now), c)
+		revoke := func(jti string) {
+			t.Helper()
+			all := verify.Revocation{Claim: "sub", Value: "ann", ClientID: "web", Before: c.Now(), Expires: c.Now().Add(time.Hour)}
+			if err := n.AddOwn(t.Context(), revokeJTI(c, jti, time.Hour), all, most); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for round, more := range []bool{false, true, false} {
+			other := &verify.Token{ID: "other", ClientID: "web", Subject: "ann", IssuedAt: c.Now()}
+			for i := range most {
+				revoke(fmt.Sprint(round, i))
+			}
+			if n.set.Revoked(other) {
+				t.Errorf("room for %d, round %d: all is revoked before it is used up", most, round)
+			}
+			if more {
+				revoke(fmt.Sprint(round, "last"))
+			}
+			if n.set.Revoked(other) != more {
+				t.Errorf("room for %d, round %d: there is room for another entry", most, round)
+			}
+			c.Advance(2 * state.MinEntryLife)
+		}
+	}
+}
+
 // Whoever revokes a token says when it was issued: without that all would be revoked for ever.
 func TestOwnRevocationNeedsADate(t *testing.T) {
 	c := newClock()

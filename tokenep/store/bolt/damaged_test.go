@@ -192,6 +192,41 @@ func TestOpenWithoutAListOfFreePages(t *testing.T) {
 	must(t, err)
 }
 
+// bbolt searches all of a file for free pages if there is no list of them, so Open reads it all
+// before, however large it is.
+func TestOpenLargeWithoutAListOfFreePages(t *testing.T) {
+	path := manyKinds(t)
+	good, err := os.ReadFile(path)
+	must(t, err)
+	branch := page(good, pageOf(t, good, flagBranch, 3))
+	last := int(native.Uint16(branch[10:])) - 1
+	leaf := native.Uint64(branch[pageHead+last*elementSize+8:])
+	for _, tc := range []struct {
+		name             string
+		unlisted, damage bool
+		want             string // in the error; "": it is opened
+	}{
+		{"with a list, sound", false, false, ""},
+		{"with a list, damaged", false, true, ""}, // of a large file, not every leaf is read
+		{"without a list, sound", true, false, ""},
+		{"without a list, damaged", true, true, "is no good branch or leaf"},
+	} {
+		content := bytes.Clone(good)
+		if tc.unlisted {
+			content = setMeta(content, func(meta []byte) { native.PutUint64(meta[32:], noFreelist) })
+		}
+		if tc.damage {
+			native.PutUint16(page(content, leaf)[8:], 0x40)
+		}
+		must(t, os.WriteFile(path, content, 0o600))
+		must(t, os.Truncate(path, checkAll+1))
+		err := Check(path)
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: Check returns %v, want %q", tc.name, err, tc.want)
+		}
+	}
+}
+
 // Whatever byte of a file is another one: Open refuses the file, or every record of it can be read.
 func TestOpenWithAnotherByte(t *testing.T) {
 	path := manyKinds(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -18,6 +19,16 @@ func TestContract(t *testing.T) {
 		s := memory.New(memory.Options{})
 		t.Cleanup(func() { s.Close() })
 		return s
+	})
+}
+
+// A store works within the calls of its verbs. The test ends only when every goroutine has.
+func TestStoreHasNoGoroutineOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(memory.Options{})
+		if err := s.Insert(t.Context(), store.Record{Kind: "thing", ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

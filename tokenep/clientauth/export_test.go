@@ -1,0 +1,8 @@
+package clientauth
+
+// Lines returns how many addresses have requests that run or wait.
+func Lines(t *Turns) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.lines)
+}
