@@ -92,6 +92,10 @@ type Client struct {
 	// Default: none.
 	ExchangeFrom []string `json:"exchange_from,omitempty" option:"exchange_from" usage:"Client whose access tokens it may exchange, beside its own; * for all (repeatable)"`
 
+	// The audiences whose tokens it may introspect, beside its own tokens (RFC 7662), or "*" for
+	// all: it is a protected resource, or stands for some. Default: none.
+	Introspect []string `json:"introspect,omitempty" option:"introspect" usage:"Audience whose tokens it may introspect, beside its own; * for all (repeatable)"`
+
 	// When it was registered, in seconds since 1970 (RFC 7591 §3.2.1). It is set by the server.
 	IssuedAt int64 `json:"client_id_issued_at,omitempty"`
 
@@ -142,6 +146,11 @@ func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
 // May reports whether the client may use the grant.
 func (c *Client) May(grantType string) bool {
 	return slices.ContainsFunc(c.GrantTypes, func(name string) bool { return NamesGrant(name, grantType) })
+}
+
+// Introspects reports whether the client may introspect tokens of others for this audience.
+func (c *Client) Introspects(audience []string) bool {
+	return slices.ContainsFunc(c.Introspect, func(allowed string) bool { return allowed == "*" || slices.Contains(audience, allowed) })
 }
 
 // NamesGrant reports whether name means the grant: it is the grant_type or its GrantName.

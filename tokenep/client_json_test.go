@@ -22,7 +22,7 @@ func TestClientJSON(t *testing.T) {
 		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true,
 		Scope: verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
-		ExchangeFrom: []string{"*"}, IssuedAt: 1767225600, RegistrationID: "R",
+		ExchangeFrom: []string{"*"}, Introspect: []string{orders}, IssuedAt: 1767225600, RegistrationID: "R",
 	}
 	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -39,7 +39,7 @@ func TestClientJSON(t *testing.T) {
 	}
 	want := []string{
 		"access_token_ttl", "audience", "client_id", "client_id_issued_at", "client_name", "default_scope", "exchange_from",
-		"grant_types", "jwks", "redirect_uris", "registration_id", "scope", "secrets", "skip_consent", "token_endpoint_auth_method",
+		"grant_types", "introspect", "jwks", "redirect_uris", "registration_id", "scope", "secrets", "skip_consent", "token_endpoint_auth_method",
 	}
 	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
 		t.Errorf("members %q, want %q", got, want)

@@ -43,6 +43,10 @@ type TrustedIssuer struct {
 	Audience            []string
 	InsecureAnyAudience bool
 
+	// InsecureAnyConfirmation accepts tokens that are bound to a key (cnf, RFC 7800 §3.1) without
+	// proof of its possession. It is for who answers what a token says, and gives no access.
+	InsecureAnyConfirmation bool
+
 	// Algorithms restricts the algorithms of the issuer's keys (RFC 7518 §3.1); empty: no
 	// restriction.
 	Algorithms []string

@@ -109,8 +109,8 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 		return refuse(http.StatusBadRequest, "client_id: is required")
 	case commas != nil:
 		return refuse(http.StatusBadRequest, "%w", commas)
-	case len(c.GrantTypes) == 0:
-		return refuse(http.StatusBadRequest, "grant_types: at least one is required")
+	case len(c.GrantTypes) == 0 && len(c.Introspect) == 0:
+		return refuse(http.StatusBadRequest, "grant_types: at least one is required, or introspect")
 	case slices.Contains(c.Audience, ""):
 		return refuse(http.StatusBadRequest, "audience: must not contain an empty value")
 	case time.Duration(c.AccessTokenTTL) > longest:

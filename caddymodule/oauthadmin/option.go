@@ -79,7 +79,7 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			*into = fl.Bool(o.Flag)
 		case *[]string:
 			switch o.Name {
-			case "audience":
+			case "audience", "introspect":
 				*into, err = audienceFlag(fl, o.Flag)
 			case "redirect_uris":
 				*into, err = urisFlag(fl, o.Flag, adapt.CheckRedirectURIs)

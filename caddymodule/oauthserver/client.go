@@ -54,7 +54,8 @@ func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
 		values []string
-	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs}} {
+	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs},
+		{"introspect", c.Introspect}} {
 		if err := adapt.RefusePlaceholders(o.option, o.values); err != nil {
 			return err
 		}

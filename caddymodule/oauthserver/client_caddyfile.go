@@ -30,6 +30,7 @@ import (
 //	    audience         <values…>
 //	    access_token_ttl <duration>
 //	    exchange_from    <client ids…> | *
+//	    introspect       <audiences…> | *
 //	}
 //
 // secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy

@@ -2,11 +2,12 @@ package endpoint
 
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
-	return []string{authorizationName, jwksName, revocationName, MetadataName}
+	return []string{authorizationName, introspectionName, jwksName, revocationName, MetadataName}
 }
 
 const (
 	authorizationName = "authorization"
+	introspectionName = "introspection"
 	jwksName          = "jwks"
 	revocationName    = "revocation"
 

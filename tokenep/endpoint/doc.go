@@ -7,6 +7,7 @@
 //	authorize_answer.go   the way back to the client, or a page that says why there is none
 //	consent.go            the page on which the user decides
 //	page_key.go           the key under which that page holds the request
+//	introspect.go         what a token says, and whether it is good (RFC 7662)
 //	jwks.go               the public keys (RFC 7517 §5)
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
 //	revoke.go             a token that is no longer wanted (RFC 7009)

@@ -47,6 +47,10 @@ func (s *Server) addEndpoints() error {
 			Verifier: s.lenient,
 			Revoked:  s.Config.Memory.Revocations.Revoked,
 			Revoke:   s.revokeOwn,
+			Families: s.Families, APITokens: s.apiTokens(),
+		}.Endpoint(),
+		endpoint.Introspection{
+			Issuer: s.Config.Issuer, Verifier: s.introspecting, Families: s.Families, APITokens: s.apiTokens(), Now: s.Config.Now,
 		}.Endpoint(),
 	}
 	if s.Config.User != nil {

@@ -135,14 +135,15 @@ type Server struct {
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
-	before    *keys.Ring       // of the configuration from which it took over
-	lenient   *verify.Verifier // as Verifier, with the most leeway, revoked or not
-	minter    *tokenep.Minter
-	front     *tokenep.Front
-	methods   []tokenep.ClientAuth
-	grants    []tokenep.Grant
-	endpoints []tokenep.Endpoint // all but the token endpoint and the metadata
-	ready     chan struct{}
+	before        *keys.Ring       // of the configuration from which it took over
+	lenient       *verify.Verifier // as Verifier, with the most leeway, revoked or not
+	introspecting *verify.Verifier // as Verifier, without proof of possession
+	minter        *tokenep.Minter
+	front         *tokenep.Front
+	methods       []tokenep.ClientAuth
+	grants        []tokenep.Grant
+	endpoints     []tokenep.Endpoint // all but the token endpoint and the metadata
+	ready         chan struct{}
 }
 
 // New checks the configuration and puts the parts together. It does no I/O: that begins with Start.
@@ -198,6 +199,12 @@ func (s *Server) trustItself() (err error) {
 	trusted.InsecureAnyAudience = true // the caller checks the audience
 	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
 	if s.Verifier, err = verify.New(own); err != nil {
+		return err
+	}
+	asked := own
+	trusted.InsecureAnyConfirmation = true
+	asked.Issuers = []verify.TrustedIssuer{trusted}
+	if s.introspecting, err = verify.New(asked); err != nil {
 		return err
 	}
 	own.Leeway = verify.MaxLeeway
