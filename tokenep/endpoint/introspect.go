@@ -19,8 +19,8 @@ import (
 //	token_type_hint  OPTIONAL  ignored: the token shows what it is
 //
 // A client that has authenticated is told of its own tokens, and a protected resource of access
-// tokens and API tokens for its audience (tokenep.Client.Introspect). Whatever it should not know is
-// answered like what is not good: {"active":false}, and nothing else (§2.2). Nothing is written.
+// tokens and API tokens for its audience (tokenep.Client.Introspect). What a caller should not know
+// is answered like what is not good: {"active":false}, and nothing else (§2.2). Nothing is written.
 type Introspection struct {
 	Issuer   string           // iss
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
