@@ -69,6 +69,10 @@ type Client struct {
 	// none.
 	RedirectURIs []string `json:"redirect_uris,omitempty" option:"redirect_uris" flag:"redirect-uri" usage:"URI that an authorization may be answered to (repeatable)"`
 
+	// The algorithm that signs its ID tokens (OpenID Connect Core §2): RS256, ES256 or EdDSA.
+	// Default: RS256.
+	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty" option:"id_token_alg" usage:"Algorithm of its ID tokens: RS256, ES256 or EdDSA (default: RS256)"`
+
 	// Whether the client gets what it asks for of a user's without the user being asked: for
 	// applications of one's own alone. Default: false.
 	SkipConsent bool `json:"skip_consent,omitempty" option:"skip_consent" usage:"Ask no user for consent: for applications of one's own alone"`
@@ -256,6 +260,8 @@ func (c *Client) validateReach() error {
 		return fmt.Errorf("its scope and audience do not fit into a token; %d audiences and %d bytes are the most", maxAudience, maxReach)
 	case !c.Scope.Includes(c.DefaultScope):
 		return fmt.Errorf("default_scope %q is not within scope %q", c.DefaultScope, c.Scope)
+	case c.IDTokenAlg != "" && !slices.Contains(IDTokenAlgs, c.IDTokenAlg):
+		return fmt.Errorf("unknown id_token_alg %q; expected one of %s", c.IDTokenAlg, strings.Join(IDTokenAlgs, ", "))
 	case c.AccessTokenTTL == 0:
 		return nil
 	}

@@ -24,6 +24,7 @@ import (
 //	    grants           client_credentials | authorization_code | refresh_token |
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
+//	    id_token_alg     RS256 | ES256 | EdDSA
 //	    skip_consent
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>

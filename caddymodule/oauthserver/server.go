@@ -86,6 +86,11 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
+	// Offer ID tokens and the userinfo endpoint (OpenID Connect Core) to clients that are
+	// registered at run time. Default: false, unless a client of the configuration that may use the
+	// authorization code grant has the scope openid.
+	OpenID bool `json:"openid,omitempty"`
+
 	// The clients of the configuration. Others may be added at run time.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
@@ -131,6 +136,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		RateLimit:          s.RateLimit,
 		Exchange:           s.TokenExchange.config(),
 		User:               s.user(),
+		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,

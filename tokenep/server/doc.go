@@ -6,6 +6,7 @@
 //	clients.go        the clients of the configuration and of the store, and what they may ask for
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
+//	openid.go         ID tokens, and the rings of signing keys
 //	guessing.go       guessing at secrets: the limit, and the comparison
 //	mount.go          the table of endpoints, and where each of them is
 //	routes.go         which path leads to which handler

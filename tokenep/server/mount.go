@@ -42,7 +42,7 @@ type TokenPath struct {
 // the paths, are added by Mount.
 func (s *Server) addEndpoints() error {
 	s.endpoints = []tokenep.Endpoint{
-		endpoint.JWKS(s.Keys, jwksMaxAge),
+		endpoint.JWKS(s.Rings(), jwksMaxAge),
 		endpoint.Revocation{
 			Verifier: s.lenient,
 			Revoked:  s.Config.Memory.Revocations.Revoked,
@@ -55,6 +55,9 @@ func (s *Server) addEndpoints() error {
 	}
 	if s.Config.User != nil {
 		s.endpoints = append(s.endpoints, s.authorize())
+	}
+	if s.Config.openID() {
+		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier}.Endpoint())
 	}
 	for _, add := range s.Config.Endpoints {
 		e, err := add(s)
@@ -219,7 +222,7 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		// OpenID Connect Discovery 1.0 §3 requires these two, the second of which is what this
 		// server signs with.
 		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{s.Config.Algorithm},
+		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
 	}
 	if len(scopes) > 0 {
 		document["scopes_supported"] = scopes

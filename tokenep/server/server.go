@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,10 @@ type Config struct {
 	// such endpoint, and nobody can allow a client anything.
 	User          User
 	RefreshTokens RefreshTokens
+
+	// OpenID offers ID tokens (OpenID Connect Core) to clients that are registered at run time. A
+	// configured client of the authorization code grant with the scope openid does so as well.
+	OpenID bool
 
 	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
 	// package endpoint. Each function is called by New, when the other parts of the server are
@@ -106,9 +111,10 @@ type Memory struct {
 	Limiter     *tokenep.Limiter  // nil: failures are not limited
 	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
 
-	refreshMAC state.RefreshMAC          // of refresh tokens
-	pages      endpoint.PageKey          // of requests that wait for a user
-	ring       atomic.Pointer[keys.Ring] // of the configuration that was started last
+	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
+	refreshMAC   state.RefreshMAC          // of refresh tokens
+	pages        endpoint.PageKey          // of requests that wait for a user
+	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
 }
 
 // CachedTokens is how many proven tokens a cache holds by default.
@@ -135,9 +141,10 @@ type Server struct {
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
-	before        *keys.Ring       // of the configuration from which it took over
-	lenient       *verify.Verifier // as Verifier, with the most leeway, revoked or not
-	introspecting *verify.Verifier // as Verifier, without proof of possession
+	idTokenKeys   map[string]*keys.Ring // by algorithm
+	before        *keys.Ring            // of the configuration from which it took over
+	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
+	introspecting *verify.Verifier      // as Verifier, without proof of possession
 	minter        *tokenep.Minter
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
@@ -153,18 +160,13 @@ func New(c Config) (*Server, error) {
 	}
 	c.Clients = slices.Clone(c.Clients) // their grants are completed below
 	s := &Server{Config: c, ready: make(chan struct{})}
-	ring, err := keys.New(keys.Options{
-		Store: c.Store, Server: c.Name, Given: c.SigningKeys, EncryptionKeys: c.EncryptionKeys, Algorithm: c.Algorithm,
-		MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Before: c.Memory.ring.Load(), Now: c.Now, Logger: c.Logger,
-	})
-	if err != nil {
+	if err := s.addRings(); err != nil {
 		return nil, err
 	}
-	s.Keys = ring
 	s.Revocations = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
 	s.Revocations.Interval = c.RevocationInterval
 	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Complete: s.CompleteClient, Revocations: s.Revocations, TokenLife: s.TokenLife}
-	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
+	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: s.Keys, IDTokenKeys: s.idTokenKeys, Cache: c.Memory.Cache, Now: c.Now}
 	if err := s.trustItself(); err != nil {
 		return nil, err
 	}
@@ -187,7 +189,7 @@ func New(c Config) (*Server, error) {
 	if err := s.addEndpoints(); err != nil {
 		return nil, err
 	}
-	if ring.Inherited() {
+	if s.Keys.Inherited() {
 		s.open()
 	}
 	return s, nil
@@ -295,7 +297,7 @@ func (s *Server) TokenLife() time.Duration {
 // over from another needs no store for its start: it answers requests at once and, while the store
 // is away, goes on with what is in Memory.
 func (s *Server) Start(ctx context.Context) error {
-	if err := s.Keys.Start(ctx); err != nil {
+	if err := s.startRings(ctx); err != nil {
 		return err
 	}
 	if err := s.loadRefreshKey(ctx); err != nil {
