@@ -9,8 +9,8 @@ import (
 )
 
 // UserInfo is the endpoint of OpenID Connect Core §5.3: whom an access token with the scope openid
-// is about. The token comes in the header Authorization or, by POST, in the form; refusals are those
-// of a protected resource (§5.3.3, RFC 6750 §3).
+// is about. The token comes in the header Authorization or, by POST, in the form; refusals are as
+// those of a protected resource (§5.3.3, RFC 6750 §3).
 type UserInfo struct {
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
 }
