@@ -50,7 +50,8 @@ func (s *Server) addEndpoints() error {
 			Families: s.Families, APITokens: s.apiTokens(),
 		}.Endpoint(),
 		endpoint.Introspection{
-			Issuer: s.Config.Issuer, Verifier: s.introspecting, Families: s.Families, APITokens: s.apiTokens(), Now: s.Config.Now,
+			Issuer: s.Config.Issuer, Verifier: s.introspecting, Clients: s.front.Authenticator.Clients,
+			Families: s.Families, APITokens: s.apiTokens(), Now: s.Config.Now,
 		}.Endpoint(),
 	}
 	if s.Config.User != nil {
