@@ -28,7 +28,7 @@ type Introspection struct {
 	Issuer   string           // iss
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
 	Clients  tokenep.Clients
-	Families state.Families   // of refresh tokens
+	Families state.Families // of refresh tokens
 
 	// APITokens are nil where there are none.
 	APITokens *state.APITokens
