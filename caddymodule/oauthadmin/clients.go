@@ -61,6 +61,19 @@ func listClients(r *request) (any, error) {
 	return page, nil
 }
 
+// findClient returns one client, of the configuration or of the store.
+func findClient(r *request) (any, error) {
+	static := r.server.Server().Config.Clients
+	if i := slices.IndexFunc(static, func(c tokenep.Client) bool { return c.ID == r.id }); i >= 0 {
+		return showClient(&static[i], true), nil
+	}
+	found, err := r.server.Server().Clients.Load(r.Context(), r.id)
+	if err != nil {
+		return nil, err
+	}
+	return showClient(found, false), nil
+}
+
 // addClient registers a client. The answer has its secret, if it has one.
 func addClient(r *request) (any, error) {
 	var in shownClient
