@@ -141,7 +141,7 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 	return nil
 }
 
-// checkCommas refuses lists that are written with commas.
+// checkCommas refuses lists that are written with commas, or with spaces in one name.
 func checkCommas(c *tokenep.Client) error {
 	if err := adapt.CheckScope(c.Scope, scopeMember("scope")); err != nil {
 		return fmt.Errorf("scope: %w", err)
@@ -154,6 +154,12 @@ func checkCommas(c *tokenep.Client) error {
 	}
 	if err := adapt.CheckRedirectURIs(c.RedirectURIs, member("redirect_uris")); err != nil {
 		return fmt.Errorf("redirect_uris: %w", err)
+	}
+	if err := adapt.CheckNames(c.GrantTypes, "grants", member("grant_types")); err != nil {
+		return fmt.Errorf("grant_types: %w", err)
+	}
+	if err := adapt.CheckNames(c.ExchangeFrom, "clients", member("exchange_from")); err != nil {
+		return fmt.Errorf("exchange_from: %w", err)
 	}
 	return nil
 }

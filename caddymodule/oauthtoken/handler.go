@@ -1,6 +1,7 @@
 package oauthtoken
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -177,6 +178,9 @@ func (b body) Read(p []byte) (int, error) {
 
 // paths resolves placeholders and checks the options.
 func (h *Handler) paths() (p server.Paths, err error) {
+	if err := h.checkLists(); err != nil {
+		return p, err
+	}
 	for _, t := range h.TokenEndpoints {
 		path, err := adapt.Resolve("token_endpoint", t.Path, server.CheckPath)
 		if err != nil {
@@ -198,6 +202,26 @@ func (h *Handler) paths() (p server.Paths, err error) {
 		}
 	}
 	return p, nil
+}
+
+// checkLists refuses commas between names, and placeholders that nobody would resolve.
+func (h *Handler) checkLists() error {
+	for name, paths := range h.Paths {
+		if err := adapt.CheckPaths(paths, adapt.Line("path "+name)); err != nil {
+			return err
+		}
+	}
+	for _, t := range h.TokenEndpoints {
+		if err := cmp.Or(
+			adapt.CheckPaths([]string{t.Path}, adapt.Line("token_endpoint")),
+			adapt.CheckNames(t.Ignore, "parameters", adapt.Line("ignore")),
+			adapt.RefusePlaceholders("ignore", t.Ignore),
+			adapt.RefusePlaceholders("subject_token_type", []string{t.SubjectTokenType}),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Interface guards

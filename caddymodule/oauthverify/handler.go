@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -162,7 +163,7 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkScope(); err != nil {
+	if err := h.checkLists(); err != nil {
 		return nil, err
 	}
 	guard := &verify.Guard{
@@ -176,15 +177,21 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	return guard, guard.Validate()
 }
 
-// checkScope refuses what is no list of scope-tokens, but could pass for one.
-func (h *Handler) checkScope() error {
-	if err := adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)); err != nil {
-		return err
+// checkLists refuses placeholders that nobody would resolve, and what is no list of names but could
+// pass for one.
+func (h *Handler) checkLists() error {
+	claims := make([]string, len(h.Headers))
+	for i := range h.Headers {
+		claims[i] = h.Headers[i].Claim
 	}
-	if err := adapt.CheckScope(h.Scope, adapt.Line("scope")); err != nil {
-		return err
-	}
-	return adapt.CheckScope(h.AnyScope, adapt.Line("any_scope"))
+	return cmp.Or(
+		adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)),
+		adapt.RefusePlaceholders("header", claims),
+		adapt.RefusePlaceholders("strip", h.Strip),
+		adapt.CheckScope(h.Scope, adapt.Line("scope")),
+		adapt.CheckScope(h.AnyScope, adapt.Line("any_scope")),
+		adapt.CheckNames(h.Strip, "headers", adapt.Line("strip")),
+	)
 }
 
 func checkRealm(realm string) error {
