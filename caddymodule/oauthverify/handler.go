@@ -105,6 +105,8 @@ type Handler struct {
 	logger *slog.Logger
 	log    *tokenep.RequestLog // nil until provisioned
 	cached bool                // it holds a reference to the shared cache
+
+	cleaned bool // log is written out, and its share of the quota released
 }
 
 // ClaimHeader writes a claim to a request header.
@@ -131,7 +133,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision finds the trusted issuers and makes the guard.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Slogger()
-	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now}
+	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now, Quota: oauthserver.AcquireLogQuota()}
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
 		return err
 	}
@@ -231,17 +233,20 @@ func (h *Handler) warnOfForms(audience []string) {
 	}
 }
 
-// Cleanup releases the shared cache, once, however far Provision got.
+// Cleanup releases what is shared, once, however far Provision got.
 func (h *Handler) Cleanup() error {
-	if h.log != nil {
+	var err error
+	if h.log != nil && !h.cleaned {
+		h.cleaned = true
 		h.log.Flush()
+		err = oauthserver.ReleaseLogQuota()
 	}
 	if !h.cached {
-		return nil
+		return err
 	}
 	h.cached = false
-	_, err := pool.Delete(sharedCacheKey{})
-	return err
+	_, forgotten := pool.Delete(sharedCacheKey{})
+	return errors.Join(err, forgotten)
 }
 
 // ServeHTTP passes the request on or refuses it.
