@@ -62,14 +62,17 @@ type TrustedIssuer struct {
 	AllowLooseScope bool `json:"allow_loose_scope,omitempty"`
 
 	// Accept optional claims that are null or of a wrong type, and read them as absent: client_id,
-	// jti, aud and iat; nbf and cnf if they are null. Default: false; with profile jwt true.
+	// jti, aud and iat, also if that is in milliseconds; nbf and cnf if they are null. Default:
+	// false; with profile jwt true.
 	AllowOddClaims bool `json:"allow_odd_claims,omitempty"`
 
 	// Accept header members that are ignored: jwk, jku, x5u and x5c, which would name another key,
-	// and the zip NONE. Default: false; with profile jwt true.
+	// and the zip NONE. The header may be longer then: 16 KiB in place of 2 KiB, within
+	// max_token_size. Default: false; with profile jwt true.
 	AllowHeaderKeys bool `json:"allow_header_keys,omitempty"`
 
-	// Accept tokens without kid, if the issuer has only one key. Default: false.
+	// Accept tokens without kid, or with an empty one, if the issuer has only one key. Default:
+	// false.
 	AllowMissingKID bool `json:"allow_missing_kid,omitempty"`
 }
 
