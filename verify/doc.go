@@ -47,8 +47,9 @@
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
 // Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
-// to the handlers; keyset.go, jwk.go, filekeys.go, ed25519.go and roca.go are the keys; private.go
-// marks responses to tokens in the query (RFC 6750 §2.3); headerwriter.go sees answers begin.
+// to the handlers; keyset.go, jwk.go, split.go, filekeys.go, ed25519.go and roca.go are the keys;
+// private.go marks responses to tokens in the query (RFC 6750 §2.3); headerwriter.go sees answers
+// begin.
 // Package verifytest is an issuer for tests.
 //
 // # What always holds

@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,8 +49,7 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	return client, nil
 }
 
-// checkLiterals refuses placeholders where nobody would resolve them, and commas between
-// scope-tokens.
+// checkLiterals refuses placeholders where nobody would resolve them, and commas between names.
 func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
@@ -60,10 +60,13 @@ func checkLiterals(c *tokenep.Client) error {
 			return err
 		}
 	}
-	if err := adapt.CheckScope(c.Scope, adapt.Line("scope")); err != nil {
-		return err
-	}
-	return adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope"))
+	return cmp.Or(
+		adapt.CheckScope(c.Scope, adapt.Line("scope")),
+		adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope")),
+		adapt.CheckNames(c.GrantTypes, "grants", adapt.Line("grants")),
+		adapt.CheckNames(c.ExchangeFrom, "clients", adapt.Line("exchange_from")),
+		adapt.CheckRedirectURIs(c.RedirectURIs, adapt.Line("redirect_uris")),
+	)
 }
 
 // checkClient holds a configured client to more than one that is registered at run time: what can

@@ -3,6 +3,7 @@ package oauthserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -105,7 +106,8 @@ type AuthorizationServer struct {
 	storeName string
 	poolKey   string
 	shared    *shared // nil until provisioned
-	released  bool    // the shared state has been released
+	quota     *tokenep.LogQuota
+	released  bool // the shared state has been released
 	core      *server.Server
 
 	unknownGrant error // of a client in the Caddyfile: it may be that of a plugin
@@ -173,7 +175,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if err := s.acquireStore(ctx); err != nil {
 		return err
 	}
-	config.Store, config.Memory = s.shared, s.shared.memory
+	config.Store, config.Memory, config.LogQuota = s.shared, s.shared.memory, s.quota
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}
@@ -213,5 +215,5 @@ func (s *AuthorizationServer) cleanup() error {
 		s.core.Close()
 	}
 	_, err := pool.Delete(s.poolKey)
-	return err
+	return errors.Join(err, ReleaseLogQuota())
 }

@@ -82,6 +82,10 @@ type Config struct {
 	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
 	Logger  *slog.Logger                           // default: slog.Default()
 	Now     func() time.Time                       // default: time.Now
+
+	// LogQuota bounds the lines about refused requests, of all servers and others that share it;
+	// nil: one of its own.
+	LogQuota *tokenep.LogQuota
 }
 
 // Exchange says which token exchanges (RFC 8693) are offered. The zero value offers none.
@@ -184,7 +188,7 @@ func New(c Config) (*Server, error) {
 			Methods: s.methods, Clients: s.clients(configured), Limiter: c.limiter(), Limit: c.RateLimit, Address: c.ClientAddress,
 		},
 		Origins: c.Origins, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
-		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now},
+		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now, Quota: c.LogQuota},
 	}
 	if err := s.addEndpoints(); err != nil {
 		return nil, err
