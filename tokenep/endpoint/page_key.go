@@ -60,8 +60,9 @@ func (k *PageKey) seal(v any) (string, error) {
 
 // open is the inverse of seal.
 func (k *PageKey) open(sealed string, v any) error {
-	b, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err != nil || len(b) < saltBytes {
+	encoding := base64.RawURLEncoding.Strict()
+	b, err := encoding.DecodeString(sealed)
+	if err != nil || len(b) < saltBytes || encoding.EncodedLen(len(b)) != len(sealed) { // it skips line ends
 		return errors.New("not sealed")
 	}
 	aead, err := k.of(b[:saltBytes])

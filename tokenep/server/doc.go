@@ -7,6 +7,7 @@
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
 //	openid.go         ID tokens, and the rings of signing keys
+//	trust.go          verifiers of the server's own tokens
 //	guessing.go       guessing at secrets: the limit, and the comparison
 //	mount.go          the table of endpoints, and where each of them is
 //	routes.go         which path leads to which handler

@@ -199,26 +199,6 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// trustItself makes the verifiers of the server's own tokens.
-func (s *Server) trustItself() (err error) {
-	trusted := s.Trusted()
-	trusted.InsecureAnyAudience = true // the caller checks the audience
-	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
-	if s.Verifier, err = verify.New(own); err != nil {
-		return err
-	}
-	asked := own
-	trusted.InsecureAnyConfirmation = true
-	asked.Issuers = []verify.TrustedIssuer{trusted}
-	if s.introspecting, err = verify.New(asked); err != nil {
-		return err
-	}
-	own.Leeway = verify.MaxLeeway
-	own.Issuers[0].Revocations = nil
-	s.lenient, err = verify.New(own)
-	return err
-}
-
 // jwksMaxAge is how long other verifiers may cache the key set.
 const jwksMaxAge = 5 * time.Minute
 
@@ -340,13 +320,5 @@ func (s *Server) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for
-// the caller to set.
-func (s *Server) Trusted() verify.TrustedIssuer {
-	return verify.TrustedIssuer{
-		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,
 	}
 }
