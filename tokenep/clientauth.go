@@ -26,6 +26,15 @@ type ClientAuth interface {
 	RefusalWrites() Effects
 }
 
+// HeaderAuth is a ClientAuth whose credentials are in the header of the request.
+type HeaderAuth interface {
+	ClientAuth
+
+	// CheckHeader returns the error of Credentials for a header that is wrong whatever the body
+	// has. It is called before the body is read, so that no refusal waits for that.
+	CheckHeader(h http.Header) error
+}
+
 // Credentials is what a request says about its sender.
 type Credentials struct {
 	Method string
@@ -118,10 +127,28 @@ func (a *Authenticator) address(r *http.Request) netip.Addr {
 	return peer.Addr()
 }
 
+// checkHeader refuses what is wrong whatever the body has; a may be nil.
+func (a *Authenticator) checkHeader(h http.Header) error {
+	if len(h.Values("Authorization")) > 1 {
+		return InvalidRequest.Describe("the Authorization header is repeated")
+	}
+	if a == nil {
+		return nil
+	}
+	for _, m := range a.Methods {
+		if m, ok := m.(HeaderAuth); ok {
+			if err := m.CheckHeader(h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // credentials returns the one method that the request uses.
 func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Credentials, err error) {
-	if len(r.Header.Values("Authorization")) > 1 {
-		return nil, nil, InvalidRequest.Describe("the Authorization header is repeated")
+	if err := a.checkHeader(r.Header); err != nil {
+		return nil, nil, err
 	}
 	for _, m := range a.Methods {
 		credentials, err := m.Credentials(r)

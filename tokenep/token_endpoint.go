@@ -42,7 +42,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 	ctx := r.Context()
 
 	// 1. Read the form.
-	req, err := ReadRequest(r, t.Dialect)
+	req, err := readRequest(r, t.Dialect, t.Authenticator)
 	if err != nil {
 		return nil, err
 	}

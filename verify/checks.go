@@ -333,8 +333,32 @@ func (s *verification) checkRevocation() *Error {
 	if s.issuer.Revocations.Revoked(s.token) {
 		return invalid("the token has been revoked", nil)
 	}
+	if err := s.checkAncestorKeys(); err != nil {
+		return err
+	}
 	if s.issuer.Revocations.stale(s.now, s.issuer.RevocationMaxAge) {
 		return unavailable(ErrStale)
+	}
+	return nil
+}
+
+// checkAncestorKeys: what came of a token whose key was withdrawn ends with it, although another
+// key has signed it.
+func (s *verification) checkAncestorKeys() *Error {
+	keys, ok := s.issuer.Keys.(KeyIDs)
+	if !ok || s.issuer.Revocations == nil {
+		return nil
+	}
+	for i := range s.token.Ancestors {
+		kid := s.token.Ancestors[i].KeyID
+		if kid == "" {
+			continue
+		}
+		if has, err := keys.HasKey(s.ctx, kid); err != nil {
+			return unavailable(err)
+		} else if !has {
+			return invalid("the token has been revoked", fmt.Errorf("it came of a token that was signed by the key %q, which is gone", kid))
+		}
 	}
 	return nil
 }

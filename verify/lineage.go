@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"time"
@@ -11,7 +12,8 @@ import (
 // Revoking an ancestor revokes the token.
 //
 // An access token lists its ancestors in the private claim ancestors, a list of objects. Their
-// members are claims: jti, grant_id, client_id and sub, of which each has at least one, and iat.
+// members are claims: jti, grant_id, client_id and sub, of which each has at least one, and iat;
+// and the header parameter kid.
 type Ancestor struct {
 	ID       string // jti
 	GrantID  string // grant_id
@@ -21,6 +23,21 @@ type Ancestor struct {
 	// IssuedAt is iat, in whole seconds. Zero, for a credential that is no token: the iat of the
 	// token that descends.
 	IssuedAt time.Time
+
+	// KeyID is the kid of the key that signed it, if it is a token of the same issuer. When its
+	// issuer has withdrawn the key, what came of the token is as little worth as that; see
+	// [KeyIDs].
+	KeyID string
+}
+
+// KeyIDs is a KeySet of an issuer whose keys are there until the last token that they signed has
+// expired, and with it all that came of that: what is not there any more was withdrawn.
+type KeyIDs interface {
+	KeySet
+
+	// HasKey reports whether there is a key with this kid, whatever its algorithm. An error means
+	// that the answer is unknown, and leads to 503.
+	HasKey(ctx context.Context, kid string) (bool, error)
 }
 
 // The claims of this file, which are private ones (RFC 7519 §4.3).
@@ -42,7 +59,8 @@ func (a Ancestor) MarshalJSON() ([]byte, error) {
 		GrantID  string `json:"grant_id,omitempty"`
 		ClientID string `json:"client_id,omitempty"`
 		Subject  string `json:"sub,omitempty"`
-	}{ID: a.ID, GrantID: a.GrantID, ClientID: a.ClientID, Subject: a.Subject}
+		KeyID    string `json:"kid,omitempty"`
+	}{ID: a.ID, GrantID: a.GrantID, ClientID: a.ClientID, Subject: a.Subject, KeyID: a.KeyID}
 	if !a.IssuedAt.IsZero() {
 		object.IssuedAt = a.IssuedAt.Unix()
 	}
@@ -110,6 +128,8 @@ func (a *Ancestor) member(claim string) *string {
 		return &a.ClientID
 	case "sub":
 		return &a.Subject
+	case "kid":
+		return &a.KeyID
 	}
 	return nil
 }

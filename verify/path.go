@@ -87,7 +87,7 @@ var lookalikes = strings.NewReplacer(
 // servers read there (RFC 3629 §10). Those look at no bit but the last six of each byte that
 // follows, so that it need not be one that may follow.
 func overlong(path string) string {
-	if !strings.ContainsAny(path, "\xc0\xc1\xe0\xf0") { // all that are no UTF-8 begin with these
+	if utf8.ValidString(path) {
 		return path
 	}
 	var plain strings.Builder
