@@ -69,6 +69,11 @@ type Client struct {
 	// none.
 	RedirectURIs []string `json:"redirect_uris,omitempty" option:"redirect_uris" flag:"redirect-uri" usage:"URI that an authorization may be answered to (repeatable)"`
 
+	// Whether it gets a refresh token only if it was allowed the scope offline_access (OpenID
+	// Connect Core §11). Default: false, and it gets one whenever it may use the refresh_token
+	// grant.
+	RequireOfflineAccess bool `json:"require_offline_access,omitempty" option:"require_offline_access" usage:"Give it a refresh token only with the scope offline_access"`
+
 	// The algorithm that signs its ID tokens (OpenID Connect Core §2): RS256, ES256 or EdDSA.
 	// Default: RS256.
 	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty" option:"id_token_alg" usage:"Algorithm of its ID tokens: RS256, ES256 or EdDSA (default: RS256)"`
@@ -150,6 +155,15 @@ func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
 // May reports whether the client may use the grant.
 func (c *Client) May(grantType string) bool {
 	return slices.ContainsFunc(c.GrantTypes, func(name string) bool { return NamesGrant(name, grantType) })
+}
+
+// OfflineAccessScope is the scope-token by which a client asks for a refresh token (OpenID Connect
+// Core §11).
+const OfflineAccessScope = "offline_access"
+
+// Refreshes reports whether the client gets a refresh token with what it was allowed.
+func (c *Client) Refreshes(allowed verify.Scope) bool {
+	return c.May(RefreshTokenType) && (!c.RequireOfflineAccess || allowed.Has(OfflineAccessScope))
 }
 
 // Introspects reports whether the client may introspect tokens of others for this audience.

@@ -25,6 +25,7 @@ import (
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
 //	    id_token_alg     RS256 | ES256 | EdDSA
+//	    require_offline_access
 //	    skip_consent
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>

@@ -62,7 +62,8 @@ func (k *PageKey) seal(v any) (string, error) {
 func (k *PageKey) open(sealed string, v any) error {
 	encoding := base64.RawURLEncoding.Strict()
 	b, err := encoding.DecodeString(sealed)
-	if err != nil || len(b) < saltBytes || encoding.EncodedLen(len(b)) != len(sealed) { // it skips line ends
+	skipped := encoding.EncodedLen(len(b)) != len(sealed) // line ends
+	if err != nil || skipped || len(b) < saltBytes {
 		return errors.New("not sealed")
 	}
 	aead, err := k.of(b[:saltBytes])

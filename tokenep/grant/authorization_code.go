@@ -22,7 +22,8 @@ import (
 //	scope          OPTIONAL  default: what the user allowed
 //	resource       OPTIONAL  (RFC 8707 §2.2) default: what the user allowed
 //
-// A client that may use the refresh token grant gets a refresh token as well. A request that is
+// A client that may use the refresh token grant gets a refresh token as well, unless it was to ask
+// for one by the scope offline_access, and did not. A request that is
 // refused leaves the code good; a code that is used again ends all that came of it (§4.1.2).
 type AuthorizationCode struct {
 	// Codes have the Families that are started with them.
@@ -71,7 +72,7 @@ func (g AuthorizationCode) Authorize(ctx context.Context, r *tokenep.Request) (*
 		a.IDToken["nonce"] = c.Nonce
 	}
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		if err := g.Codes.Spend(ctx, version); err != nil || !r.Client.May(RefreshTokenType) {
+		if err := g.Codes.Spend(ctx, version); err != nil || !r.Client.Refreshes(f.Scope) {
 			return none, refused(err, "the code was used before")
 		}
 		text, f, err := g.Codes.Families.Start(ctx, f)
