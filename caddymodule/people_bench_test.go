@@ -11,10 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
@@ -73,14 +69,7 @@ func runPeople(b *testing.B, store string) people {
 	p := people{l.Addr().String()}
 	_ = l.Close()
 	text := strings.NewReplacer("$address", p.address, "$store", store).Replace(peopleCaddyfile)
-	config, _, err := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = caddy.Stop() })
+	loadBench(b, text)
 	return p
 }
 
