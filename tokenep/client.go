@@ -47,6 +47,9 @@ type Client struct {
 	// What people call the client. Default: none.
 	Name string `json:"client_name,omitempty" option:"name" usage:"What people call it"`
 
+	// The page of the client, for people (RFC 7591 §2): an https URL. Default: none.
+	URI string `json:"client_uri,omitempty"`
+
 	// The secrets, any of which authenticates: give two while one is being replaced. Default: none.
 	Secrets []Secret `json:"secrets,omitempty"`
 
@@ -111,6 +114,14 @@ type Client struct {
 	// What tells this registration from a later one of the same client_id. It is in the tokens of
 	// the client, as grant_id or among their ancestors. It is set by the server.
 	RegistrationID string `json:"registration_id,omitempty"`
+
+	// Whether it registered itself (RFC 7591 §3), so that nobody has verified what it is called. It
+	// is set by the server.
+	SelfRegistered bool `json:"self_registered,omitempty"`
+
+	// When its registration ends unless it is used before, in seconds since 1970. It is set by the
+	// server, and taken away by the first use.
+	UnusedUntil int64 `json:"unused_until,omitempty"`
 }
 
 // Secret is a client secret (RFC 6749 §2.3.1), as a hash.
