@@ -18,9 +18,9 @@
 // # What it does not do
 //
 // A token cannot make it open a connection to where the token says: key sets come from the process,
-// a file, or a URL of the configuration. It accepts no HMAC, no encrypted tokens and no opaque tokens. It refuses tokens
-// that are bound to a key of their holder (cnf): accepted as bearer tokens, they would be of use to
-// whoever steals them. It does not check ID tokens.
+// a file, or a URL of the configuration. It accepts no HMAC, no encrypted tokens and no opaque
+// tokens. It refuses tokens that are bound to a key of their holder (cnf): accepted as bearer
+// tokens, they would be of use to whoever steals them. It does not check ID tokens.
 //
 // # The path of a token
 //
@@ -43,6 +43,7 @@
 //	headerclaim.go   claims on their way to the upstream
 //	refusal.go       the answer to a refused request, and its headers
 //	early.go         which does not wait for the body of the request
+//	assertion.go     beside access tokens: assertions, which a client is known by (RFC 7523)
 //	error.go         why it is refused: 400, 401, 403, 413 or 503
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
