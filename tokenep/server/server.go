@@ -68,6 +68,10 @@ type Config struct {
 	CompareHash func(hash, secret []byte) (bool, error)
 	Decoy       func(hash []byte) []byte
 
+	// KeyAddresses are special-use addresses, such as those of private networks, from which the keys
+	// of clients may be fetched: see verify.URLKeysOptions.
+	KeyAddresses []netip.Prefix
+
 	RateLimit tokenep.RateLimit // of failed authentication
 
 	// ClientAddress returns the address that failed authentication is counted for; default: that of
@@ -105,6 +109,7 @@ type Memory struct {
 	Cache       *verify.Cache
 	Limiter     *tokenep.Limiter  // nil: failures are not limited
 	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
+	Fetcher     *verify.Fetcher   // of the keys of clients; never nil
 
 	refreshMAC state.RefreshMAC          // of refresh tokens
 	pages      endpoint.PageKey          // of requests that wait for a user
@@ -120,6 +125,7 @@ func NewMemory(now func() time.Time) *Memory {
 		Revocations: new(verify.Revocations),
 		Cache:       verify.NewCache(CachedTokens, now),
 		Limiter:     &tokenep.Limiter{Now: now},
+		Fetcher:     verify.NewFetcher(verify.URLKeysOptions{Now: now}),
 	}
 }
 
@@ -141,7 +147,8 @@ type Server struct {
 	front     *tokenep.Front
 	methods   []tokenep.ClientAuth
 	grants    []tokenep.Grant
-	endpoints []tokenep.Endpoint // all but the token endpoint and the metadata
+	endpoints []tokenep.Endpoint       // all but the token endpoint and the metadata
+	tokenURLs atomic.Pointer[[]string] // of all mounts: see mount.go
 	ready     chan struct{}
 }
 
@@ -171,7 +178,7 @@ func New(c Config) (*Server, error) {
 	if err := s.addGrants(); err != nil {
 		return nil, err
 	}
-	s.methods = clientauth.All(c.secrets())
+	s.methods = clientauth.All(c.secrets(), s.assertions())
 	configured, err := s.configuredClients()
 	if err != nil {
 		return nil, err
