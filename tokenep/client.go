@@ -61,7 +61,7 @@ type Client struct {
 
 	// The same for a client that may choose among several methods, one in each request. Default:
 	// none.
-	AuthMethods []string `json:"token_endpoint_auth_methods,omitempty" option:"auth_methods" flag:"auth-methods" usage:"One of several methods by which it may authenticate (repeatable)"`
+	AuthMethods []string `json:"token_endpoint_auth_methods,omitempty" option:"auth_methods" usage:"One of several methods by which it may authenticate (repeatable)"`
 
 	// The algorithm with which the client must sign its assertions (OpenID Connect Dynamic Client
 	// Registration §2). Default: any for which it has a key.

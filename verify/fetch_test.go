@@ -61,7 +61,7 @@ func TestURLKeysAddresses(t *testing.T) {
 		why        string // a part of the error; empty: it is fetched
 	}{
 		{"this machine", "127.0.0.1", nil, ""},
-		{"another address of this machine", "127.1.2.3", nil, "connection refused"}, // nobody listens
+		{"another address of this machine", "127.1.2.3", nil, "refused"}, // nobody listens
 		{"this machine, by its mapped address", "[::ffff:127.0.0.1]", nil, ""},
 		{"the unspecified address, which is this machine", "0.0.0.0", nil, "special-use"},
 		{"the same, named", "0.0.0.0", []netip.Prefix{any4}, "certificate"}, // it was connected to

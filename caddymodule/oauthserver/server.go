@@ -11,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // AuthorizationServer is one OAuth 2.0 authorization server: an issuer of access tokens (RFC 6749,
@@ -86,6 +87,11 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
+	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which the keys
+	// of clients may be fetched. Default: none, but those of the loopback interface for a jwks_uri
+	// on localhost.
+	KeyAddresses []string `json:"key_addresses,omitempty"`
+
 	// The clients of the configuration. Others may be added at run time.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
@@ -152,6 +158,9 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	}
 	if config.Clients, err = s.clients(); err != nil {
 		return err
+	}
+	if config.KeyAddresses, err = verify.ParseAddresses(s.KeyAddresses); err != nil {
+		return fmt.Errorf("key_addresses: %w", err)
 	}
 	if config.SigningKeys, err = s.signingKeys(); err != nil {
 		return err

@@ -103,7 +103,7 @@ type Handler struct {
 	label  string                           // of metrics: the name of server
 	logger *slog.Logger
 	log    *tokenep.RequestLog // nil until provisioned
-	cached bool                // it holds a reference to the shared cache
+	held   []any               // keys of what it holds in the pool
 }
 
 // ClaimHeader writes a claim to a request header.
@@ -224,17 +224,12 @@ func (h *Handler) warnOfForms(audience []string) {
 	}
 }
 
-// Cleanup releases the shared cache, once, however far Provision got.
+// Cleanup releases what is shared, once, however far Provision got.
 func (h *Handler) Cleanup() error {
 	if h.log != nil {
 		h.log.Flush()
 	}
-	if !h.cached {
-		return nil
-	}
-	h.cached = false
-	_, err := pool.Delete(sharedCacheKey{})
-	return err
+	return h.release()
 }
 
 // ServeHTTP passes the request on or refuses it.

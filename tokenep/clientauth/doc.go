@@ -7,7 +7,7 @@
 //	private_key_jwt.go  private_key_jwt: an assertion that the client signed (RFC 7523 §2.2)
 //	none.go             none: a public client names itself (RFC 6749 §3.2.1)
 //	secret.go           how a secret is compared with its hash
-//	secret_slow.go      the same where people chose the secret: slowly, and as slowly for everybody
+//	secret_slow.go      the same where people chose the secret: slowly, and as slowly for all
 //	turns.go            how many do that at once
 //	keys.go             the public keys of a client
 //	decoy.go            those of a client that there is not

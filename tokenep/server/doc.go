@@ -3,8 +3,8 @@
 //
 //	server.go         what an issuer is made of, and its start
 //	check.go          what a configuration must be like, part by part
-//	clients.go        the clients of the configuration and of the store, what they may ask for, and
-//	                  what their assertions must be like
+//	clients.go        the clients of the configuration and of the store, what they may ask for,
+//	                  and what their assertions must be like
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
 //	guessing.go       guessing at secrets: the limit, and the comparison

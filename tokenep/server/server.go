@@ -68,8 +68,8 @@ type Config struct {
 	CompareHash func(hash, secret []byte) (bool, error)
 	Decoy       func(hash []byte) []byte
 
-	// KeyAddresses are special-use addresses, such as those of private networks, from which the keys
-	// of clients may be fetched: see verify.URLKeysOptions.
+	// KeyAddresses are special-use addresses, such as those of private networks, from which the
+	// keys of clients may be fetched: see verify.URLKeysOptions.
 	KeyAddresses []netip.Prefix
 
 	RateLimit tokenep.RateLimit // of failed authentication
