@@ -82,6 +82,10 @@ type Client struct {
 	// none.
 	RedirectURIs []string `json:"redirect_uris,omitempty" option:"redirect_uris" flag:"redirect-uri" usage:"URI that an authorization may be answered to (repeatable)"`
 
+	// The algorithm that signs its ID tokens (OpenID Connect Core §2): RS256, ES256 or EdDSA.
+	// Default: RS256.
+	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty" option:"id_token_alg" usage:"Algorithm of its ID tokens: RS256, ES256 or EdDSA (default: RS256)"`
+
 	// Whether the client gets what it asks for of a user's without the user being asked: for
 	// applications of one's own alone. Default: false.
 	SkipConsent bool `json:"skip_consent,omitempty" option:"skip_consent" usage:"Ask no user for consent: for applications of one's own alone"`
@@ -104,6 +108,10 @@ type Client struct {
 	// The clients whose access tokens it may exchange beside its own (RFC 8693), or "*" for all.
 	// Default: none.
 	ExchangeFrom []string `json:"exchange_from,omitempty" option:"exchange_from" usage:"Client whose access tokens it may exchange, beside its own; * for all (repeatable)"`
+
+	// The audiences whose tokens it may introspect, beside its own tokens (RFC 7662), or "*" for
+	// all: it is a protected resource, or stands for some. Default: none.
+	Introspect []string `json:"introspect,omitempty" option:"introspect" usage:"Audience whose tokens it may introspect, beside its own; * for all (repeatable)"`
 
 	// When it was registered, in seconds since 1970 (RFC 7591 §3.2.1). It is set by the server.
 	IssuedAt int64 `json:"client_id_issued_at,omitempty"`
@@ -136,6 +144,11 @@ func HashSecret(secret string) string {
 // May reports whether the client may use the grant.
 func (c *Client) May(grantType string) bool {
 	return slices.ContainsFunc(c.GrantTypes, func(name string) bool { return NamesGrant(name, grantType) })
+}
+
+// Introspects reports whether the client may introspect tokens of others for this audience.
+func (c *Client) Introspects(audience []string) bool {
+	return slices.ContainsFunc(c.Introspect, func(allowed string) bool { return allowed == "*" || slices.Contains(audience, allowed) })
 }
 
 // NamesGrant reports whether name means the grant: it is the grant_type or its GrantName.
@@ -201,6 +214,8 @@ func (c *Client) validateReach() error {
 		return fmt.Errorf("its scope and audience do not fit into a token; %d audiences and %d bytes are the most", maxAudience, maxReach)
 	case !c.Scope.Includes(c.DefaultScope):
 		return fmt.Errorf("default_scope %q is not within scope %q", c.DefaultScope, c.Scope)
+	case c.IDTokenAlg != "" && !slices.Contains(IDTokenAlgs, c.IDTokenAlg):
+		return fmt.Errorf("unknown id_token_alg %q; expected one of %s", c.IDTokenAlg, strings.Join(IDTokenAlgs, ", "))
 	case c.AccessTokenTTL == 0:
 		return nil
 	}

@@ -44,7 +44,8 @@
 //	limiter_table.go   the bounded memory of it
 //	request_log.go     the lines about requests, and how many of them a flood gets
 //	grant.go           what a grant is, and what it allows
-//	minter.go          minting a token (RFC 9068)
+//	minter.go          minting an access token (RFC 9068)
+//	id_token.go        minting an ID token (OpenID Connect Core §2)
 //
 // # The packages below
 //

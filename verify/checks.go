@@ -99,7 +99,9 @@ func (v *Verifier) verification(ctx context.Context, p Presentation) verificatio
 
 func (s *verification) checkSize() *Error {
 	if len(s.jwt) > s.maxSize {
-		return invalid("the token is too long", nil)
+		refusal := invalid("the token is too long", nil)
+		refusal.Option = "max_token_size"
+		return refusal
 	}
 	s.known |= theSize
 	return nil
@@ -313,7 +315,10 @@ func (s *verification) checkConfirmation() *Error {
 	if s.scheme != "" && !strings.EqualFold(s.scheme, bearer) {
 		return invalid("the token was sent with a scheme that is not supported", nil)
 	}
-	if cnf, present := s.token.Claims["cnf"]; present && (cnf != nil || !s.issuer.own.permits[oddClaims]) {
+	if s.issuer.InsecureAnyConfirmation {
+		return nil
+	}
+	if s.token.Claims["cnf"] != nil {
 		return invalid("the token is bound to a key in a way that is not supported", nil)
 	}
 	return nil

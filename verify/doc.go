@@ -49,9 +49,10 @@
 //
 // Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
 // to the handlers; private.go marks responses to tokens in the query (RFC 6750 §2.3);
-// headerwriter.go sees answers begin. The keys are keyset.go, jwk.go, ed25519.go and roca.go, in
-// filekeys.go a file of them, and in urlkeys.go those at a URL: fetch.go makes the connection,
-// specialuse.go says to which addresses none is made, and fetcher.go fetches each URL once.
+// headerwriter.go sees answers begin. The keys are keyset.go, jwk.go, split.go, ed25519.go and
+// roca.go, in filekeys.go a file of them, and in urlkeys.go those at a URL: fetch.go makes the
+// connection, specialuse.go says to which addresses none is made, and fetcher.go fetches each URL
+// once.
 // Package verifytest is an issuer for tests.
 //
 // # What always holds

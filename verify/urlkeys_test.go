@@ -254,7 +254,7 @@ func TestURLKeysBadAnswers(t *testing.T) {
 		{"compressed, unasked", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write([]byte("\x1f\x8b"))
-		}, "not UTF-8"},
+		}, "not a JSON object"},
 		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "status 204"},
 		{"304 for nothing", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, "status 304"},
 		{"404", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "status 404"},
@@ -268,6 +268,7 @@ func TestURLKeysBadAnswers(t *testing.T) {
 			_, _ = w.Write([]byte(`{"keys":`))
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
 		}, "deadline exceeded"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

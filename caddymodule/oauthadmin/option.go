@@ -43,19 +43,19 @@ func scopeFlag(fl caddycmd.Flags, name string) (verify.Scope, error) {
 
 // audienceFlag returns the audiences of a flag that is repeated for each.
 func audienceFlag(fl caddycmd.Flags, name string) ([]string, error) {
-	return urisFlag(fl, name, adapt.CheckAudience)
+	return listFlag(fl, name, adapt.CheckAudience)
 }
 
-// urisFlag returns the URIs of a flag that is repeated for each.
-func urisFlag(fl caddycmd.Flags, name string, check func([]string, adapt.Written) error) ([]string, error) {
-	uris, err := fl.GetStringArray(name)
+// listFlag returns the values of a flag that is repeated for each.
+func listFlag(fl caddycmd.Flags, name string, check func([]string, adapt.Written) error) ([]string, error) {
+	values, err := fl.GetStringArray(name)
 	if err == nil {
-		err = check(uris, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
+		err = check(values, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--%s: %w", name, err)
 	}
-	return uris, nil
+	return values, nil
 }
 
 // member is how a list is in the JSON of the admin API.
@@ -79,12 +79,14 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			*into = fl.Bool(o.Flag)
 		case *[]string:
 			switch o.Name {
-			case "audience":
+			case "audience", "introspect":
 				*into, err = audienceFlag(fl, o.Flag)
 			case "redirect_uris":
-				*into, err = urisFlag(fl, o.Flag, adapt.CheckRedirectURIs)
+				*into, err = listFlag(fl, o.Flag, adapt.CheckRedirectURIs)
 			default:
-				*into, err = fl.GetStringArray(o.Flag)
+				*into, err = listFlag(fl, o.Flag, func(names []string, right adapt.Written) error {
+					return adapt.CheckNames(names, "names", right)
+				})
 			}
 		case *string:
 			*into = fl.String(o.Flag)

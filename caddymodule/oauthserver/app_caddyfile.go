@@ -33,6 +33,7 @@ import (
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
 //	    refresh_tokens { … }
+//	    openid
 //	    client <id> { … }
 //	    token_exchange { … }
 //	    grant <module> …

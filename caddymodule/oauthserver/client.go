@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -76,21 +77,24 @@ func resolveKeys(c *tokenep.Client) (err error) {
 	return verify.NewFileKeys(path, verify.FileKeysOptions{}).Load()
 }
 
-// checkLiterals refuses placeholders where nobody would resolve them, and commas between
-// scope-tokens.
+// checkLiterals refuses placeholders where nobody would resolve them, and commas between names.
 func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
 		values []string
-	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs}} {
+	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs},
+		{"introspect", c.Introspect}} {
 		if err := adapt.RefusePlaceholders(o.option, o.values); err != nil {
 			return err
 		}
 	}
-	if err := adapt.CheckScope(c.Scope, adapt.Line("scope")); err != nil {
-		return err
-	}
-	return adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope"))
+	return cmp.Or(
+		adapt.CheckScope(c.Scope, adapt.Line("scope")),
+		adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope")),
+		adapt.CheckNames(c.GrantTypes, "grants", adapt.Line("grants")),
+		adapt.CheckNames(c.ExchangeFrom, "clients", adapt.Line("exchange_from")),
+		adapt.CheckRedirectURIs(c.RedirectURIs, adapt.Line("redirect_uris")),
+	)
 }
 
 // checkClient holds a configured client to more than one that is registered at run time: what can

@@ -29,12 +29,14 @@ import (
 //	    grants           client_credentials | authorization_code | refresh_token |
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
+//	    id_token_alg     RS256 | ES256 | EdDSA
 //	    skip_consent
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>
 //	    audience         <values…>
 //	    access_token_ttl <duration>
 //	    exchange_from    <client ids…> | *
+//	    introspect       <audiences…> | *
 //	}
 //
 // secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy

@@ -3,6 +3,7 @@ package oauthserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -92,6 +93,11 @@ type AuthorizationServer struct {
 	// on localhost.
 	KeyAddresses []string `json:"key_addresses,omitempty"`
 
+	// Offer ID tokens and the userinfo endpoint (OpenID Connect Core) to clients that are
+	// registered at run time. Default: false, unless a client of the configuration that may use the
+	// authorization code grant has the scope openid.
+	OpenID bool `json:"openid,omitempty"`
+
 	// The clients of the configuration. Others may be added at run time.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
@@ -106,7 +112,8 @@ type AuthorizationServer struct {
 	storeName string
 	poolKey   string
 	shared    *shared // nil until provisioned
-	released  bool    // the shared state has been released
+	quota     *tokenep.LogQuota
+	released  bool // the shared state has been released
 	core      *server.Server
 
 	unknownGrant error // of a client in the Caddyfile: it may be that of a plugin
@@ -137,6 +144,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		RateLimit:          s.RateLimit,
 		Exchange:           s.TokenExchange.config(),
 		User:               s.user(),
+		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
@@ -176,7 +184,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if err := s.acquireStore(ctx); err != nil {
 		return err
 	}
-	config.Store, config.Memory = s.shared, s.shared.memory
+	config.Store, config.Memory, config.LogQuota = s.shared, s.shared.memory, s.quota
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}
@@ -216,5 +224,5 @@ func (s *AuthorizationServer) cleanup() error {
 		s.core.Close()
 	}
 	_, err := pool.Delete(s.poolKey)
-	return err
+	return errors.Join(err, ReleaseLogQuota())
 }

@@ -169,7 +169,10 @@ func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
 		if err := t.parseOption(d, option); err != nil {
 			return err
 		}
-		_, err := verify.New(anyIssuer(t.trust()))
+		err := t.checkLists()
+		if err == nil {
+			_, err = verify.New(anyIssuer(t.trust()))
+		}
 		return adapt.Located(d, err)
 	})
 	if err != nil {

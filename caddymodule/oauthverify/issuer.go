@@ -70,14 +70,17 @@ type TrustedIssuer struct {
 	AllowLooseScope bool `json:"allow_loose_scope,omitempty"`
 
 	// Accept optional claims that are null or of a wrong type, and read them as absent: client_id,
-	// jti, aud and iat; nbf and cnf if they are null. Default: false; with profile jwt true.
+	// jti, aud and iat, also if that is in milliseconds; nbf and cnf if they are null. Default:
+	// false; with profile jwt true.
 	AllowOddClaims bool `json:"allow_odd_claims,omitempty"`
 
 	// Accept header members that are ignored: jwk, jku, x5u and x5c, which would name another key,
-	// and the zip NONE. Default: false; with profile jwt true.
+	// and the zip NONE. The header may be longer then: 16 KiB in place of 2 KiB, within
+	// max_token_size. Default: false; with profile jwt true.
 	AllowHeaderKeys bool `json:"allow_header_keys,omitempty"`
 
-	// Accept tokens without kid, if the issuer has only one key. Default: false.
+	// Accept tokens without kid, or with an empty one, if the issuer has only one key. Default:
+	// false.
 	AllowMissingKID bool `json:"allow_missing_kid,omitempty"`
 }
 
@@ -118,6 +121,9 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 
 // foreign returns an issuer that is not in this process.
 func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.TrustedIssuer, err error) {
+	if err := t.checkLists(); err != nil {
+		return issuer, fmt.Errorf("issuer %s: %w", t.Issuer, err)
+	}
 	issuer = t.trust()
 	issuer.Audience, issuer.InsecureAnyAudience = audience, h.InsecureAnyAudience
 	if issuer.Name, err = adapt.Resolve("issuer", t.Issuer); err != nil {
@@ -196,6 +202,36 @@ func (t *TrustedIssuer) trust() verify.TrustedIssuer {
 		trusted.RefuseClaims = []string{} // nil would stand for the default
 	}
 	return trusted
+}
+
+// checkLists refuses placeholders that nobody would resolve, and commas between names: a claim that
+// is never there refuses nothing.
+func (t *TrustedIssuer) checkLists() error {
+	for _, o := range []struct {
+		option string
+		values []string
+		check  func([]string, adapt.Written) error // nil: it is not a list
+	}{
+		{"algorithms", t.Algorithms, names("algorithms")},
+		{"types", t.Types, names("types")},
+		{"audience_claim", []string{t.AudienceClaim}, nil},
+		{"require_claims", t.RequireClaims, adapt.CheckClaims},
+		{"refuse_claims", t.RefuseClaims, adapt.CheckClaims},
+	} {
+		err := adapt.RefusePlaceholders(o.option, o.values)
+		if err == nil && o.check != nil {
+			err = o.check(o.values, adapt.Line(o.option))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names returns the check for a list of names.
+func names(what string) func([]string, adapt.Written) error {
+	return func(values []string, right adapt.Written) error { return adapt.CheckNames(values, what, right) }
 }
 
 // none is the word for no value in an option that takes a list.

@@ -7,9 +7,11 @@
 //	authorize_answer.go   the way back to the client, or a page that says why there is none
 //	consent.go            the page on which the user decides
 //	page_key.go           the key under which that page holds the request
+//	introspect.go         what a token says, and whether it is good (RFC 7662)
 //	jwks.go               the public keys (RFC 7517 §5)
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
 //	revoke.go             a token that is no longer wanted (RFC 7009)
+//	userinfo.go           who a token is about (OpenID Connect Core §5.3)
 //
 // The wrapper of all rows is tokenep.Front: it answers CORS, refuses other methods, reads the form,
 // authenticates the client, writes, logs and counts. The table and the paths are in package server.

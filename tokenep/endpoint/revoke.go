@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -13,12 +14,13 @@ import (
 
 // Revocation is the endpoint of RFC 7009.
 //
-//	token            REQUIRED  an access token
+//	token            REQUIRED  an access token, a refresh token or an API token
 //	token_type_hint  OPTIONAL  ignored: the token shows what it is
 //
 // An access token is revoked by its jti until it expires, in this process from the very next
-// request on. A client revokes its own tokens only (§2.1). A token that was exchanged for an API
-// token without a client is revoked by whoever holds it.
+// request on. A refresh token is revoked with its family, and all access tokens that came of it. A
+// client revokes its own tokens only (§2.1). An API token, or an access token that was exchanged
+// for one without a client, is revoked by whoever holds it.
 type Revocation struct {
 	// Verifier trusts this issuer alone, for any audience, for as long after its expiry as any
 	// verifier may, and whether the token is revoked or not.
@@ -30,6 +32,9 @@ type Revocation struct {
 	// Revoke revokes the token for its holder, and what came of it, until it has expired
 	// everywhere.
 	Revoke func(ctx context.Context, t *verify.Token) error
+
+	Families  state.Families   // of refresh tokens
+	APITokens *state.APITokens // nil: there are none
 }
 
 // Endpoint returns the row of the table.
@@ -48,16 +53,71 @@ func (e Revocation) Endpoint() tokenep.Endpoint {
 // call revokes the token, and answers with an empty object: §2.2 leaves the body open, and some
 // clients insist on JSON.
 func (e Revocation) call(ctx context.Context, r *tokenep.Request) (any, error) {
-	done := struct{}{}
 	token, err := r.Form.Require("token", "token is missing")
 	if err != nil {
 		return nil, err
 	}
-	if state.IsAPIToken(token) {
+	switch {
+	case state.IsAPIToken(token):
+		return e.apiToken(ctx, r, token)
+	case state.IsRefreshToken(token):
+		return e.refreshToken(ctx, r, token)
+	default:
+		return e.accessToken(ctx, r, token)
+	}
+}
+
+// done is the answer to a revocation, also of a token that was not good: what the client wants is
+// so (§2.2).
+var done struct{}
+
+// apiToken revokes the API token of whoever sends it.
+func (e Revocation) apiToken(ctx context.Context, r *tokenep.Request, token string) (any, error) {
+	if e.APITokens == nil {
 		// An unknown token is answered with 200, and its holder would believe that it is dead
 		// (§2.2.1).
-		return nil, tokenep.UnsupportedTokenType.Describe("API tokens are revoked by those who manage them, not here")
+		return nil, tokenep.UnsupportedTokenType.Describe("the server has no API tokens")
 	}
+	t, _, err := e.APITokens.Check(ctx, token)
+	if errors.Is(err, state.ErrBadAPIToken) {
+		return done, nil
+	}
+	if err == nil {
+		err = e.APITokens.Revoke(ctx, t.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.Outcome.Event = "API token revoked"
+	r.Outcome.Details = append(r.Outcome.Details, slog.String("id", t.ID), slog.String("owner", t.Owner))
+	return done, nil
+}
+
+// refreshToken revokes the family of a refresh token for its client.
+func (e Revocation) refreshToken(ctx context.Context, r *tokenep.Request, token string) (any, error) {
+	if r.Client == nil {
+		return nil, tokenep.InvalidClient.Describe("client authentication is required")
+	}
+	var family state.Family
+	err := e.Families.RevokeToken(ctx, token, func(f state.Family) error {
+		if f.ClientID != r.Client.ID || f.RegistrationID != r.Client.RegistrationID {
+			return tokenep.InvalidGrant.Describe("the token was issued to another client")
+		}
+		family = f
+		return nil
+	})
+	switch {
+	case errors.Is(err, state.ErrRefused):
+		return done, nil
+	case err != nil:
+		return nil, err
+	}
+	r.Outcome.Event = "refresh token revoked"
+	r.Outcome.Details = append(r.Outcome.Details, slog.String("sub", family.Subject), slog.String("grant_id", family.ID))
+	return done, nil
+}
+
+func (e Revocation) accessToken(ctx context.Context, r *tokenep.Request, token string) (any, error) {
 	t, err := e.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	switch unavailable := tokenep.AsUnavailable(err); {
 	case unavailable != nil:

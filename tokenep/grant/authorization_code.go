@@ -67,6 +67,9 @@ func (g AuthorizationCode) Authorize(ctx context.Context, r *tokenep.Request) (*
 		Scope: c.Scope, Audience: c.Audience, KeyThumbprint: c.KeyThumbprint, AuthTime: c.AuthTime,
 	}
 	a := allowed(f)
+	if a.IDToken != nil && c.Nonce != "" {
+		a.IDToken["nonce"] = c.Nonce
+	}
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
 		if err := g.Codes.Spend(ctx, version); err != nil || !r.Client.May(RefreshTokenType) {
 			return none, refused(err, "the code was used before")
@@ -141,10 +144,14 @@ func refused(err error, description string) error {
 
 // allowed is what a family allows.
 func allowed(f state.Family) *tokenep.Authorization {
-	return &tokenep.Authorization{
+	a := &tokenep.Authorization{
 		Subject: f.Subject, Scope: f.Scope, Audience: f.Audience, NotAfter: f.Ends, GrantID: f.ID,
 		SignIn: tokenep.SignIn{Time: f.AuthTime},
 	}
+	if f.Scope.Has(tokenep.OpenIDScope) {
+		a.IDToken = map[string]any{}
+	}
+	return a
 }
 
 // refreshToken is the answer's refresh token of a family.

@@ -74,7 +74,7 @@ func New(o Options) (*Ring, error) {
 	r := &Ring{options: o, schedule: o.schedule()}
 	r.current.log = o.Logger
 	r.current.set.Store(emptySet)
-	rec := record{o.Store, seals}
+	rec := record{o.Store, seals, o.Record}
 	if len(o.Given) > 0 {
 		r.source = &given{o.Given, rec, r.schedule, &r.current, r.options.clock}
 	} else {

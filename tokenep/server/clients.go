@@ -34,6 +34,9 @@ func (s *Server) CompleteClient(c *tokenep.Client) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	if err := s.checkOpenID(c); err != nil {
+		return err
+	}
 	if !slices.ContainsFunc(s.methods, func(m tokenep.ClientAuth) bool { return c.Authenticates(m.Method()) }) {
 		return fmt.Errorf("client %q: the server does not offer the auth_method of this client", c.ID)
 	}

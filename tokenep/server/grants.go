@@ -35,6 +35,14 @@ func (s *Server) addGrants() error {
 	return nil
 }
 
+// apiTokens returns the API tokens of the server; nil: it has none.
+func (s *Server) apiTokens() *state.APITokens {
+	if s.Config.Exchange.APITokens == nil || !s.Config.Exchange.Enabled {
+		return nil
+	}
+	return &s.APITokens
+}
+
 // subjects returns the kinds of token that can be exchanged.
 func (s *Server) subjects() []tokenep.SubjectTokens {
 	if !s.Config.Exchange.Enabled {

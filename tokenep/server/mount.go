@@ -43,15 +43,23 @@ type TokenPath struct {
 // the paths, are added by Mount.
 func (s *Server) addEndpoints() error {
 	s.endpoints = []tokenep.Endpoint{
-		endpoint.JWKS(s.Keys, jwksMaxAge),
+		endpoint.JWKS(s.Rings(), jwksMaxAge),
 		endpoint.Revocation{
 			Verifier: s.lenient,
 			Revoked:  s.Config.Memory.Revocations.Revoked,
 			Revoke:   s.revokeOwn,
+			Families: s.Families, APITokens: s.apiTokens(),
+		}.Endpoint(),
+		endpoint.Introspection{
+			Issuer: s.Config.Issuer, Verifier: s.introspecting, Clients: s.front.Authenticator.Clients,
+			Families: s.Families, APITokens: s.apiTokens(), Now: s.Config.Now,
 		}.Endpoint(),
 	}
 	if s.Config.User != nil {
 		s.endpoints = append(s.endpoints, s.authorize())
+	}
+	if s.Config.openID() {
+		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier}.Endpoint())
 	}
 	for _, add := range s.Config.Endpoints {
 		e, err := add(s)
@@ -253,7 +261,7 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		// OpenID Connect Discovery 1.0 §3 requires these two, the second of which is what this
 		// server signs with.
 		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{s.Config.Algorithm},
+		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
 	}
 	if len(scopes) > 0 {
 		document["scopes_supported"] = scopes

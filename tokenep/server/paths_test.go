@@ -28,7 +28,7 @@ func mountAt(t *testing.T, f *tokeneptest.Server, p server.Paths) {
 
 // everywhere moves all endpoints of a server.
 func everywhere(token string, paths map[string]string) server.Paths {
-	p := server.Paths{Token: []server.TokenPath{{Path: token}}, Moved: map[string][]string{}}
+	p := server.Paths{Token: []server.TokenPath{{Path: token}}, Moved: map[string][]string{"introspection": {"/look/at"}}}
 	for name, path := range paths {
 		p.Moved[name] = []string{path}
 	}

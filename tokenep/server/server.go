@@ -13,7 +13,6 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
-	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -38,6 +37,10 @@ type Config struct {
 	// such endpoint, and nobody can allow a client anything.
 	User          User
 	RefreshTokens RefreshTokens
+
+	// OpenID offers ID tokens (OpenID Connect Core) to clients that are registered at run time. A
+	// configured client of the authorization code grant with the scope openid does so as well.
+	OpenID bool
 
 	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
 	// package endpoint. Each function is called by New, when the other parts of the server are
@@ -81,6 +84,10 @@ type Config struct {
 	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
 	Logger  *slog.Logger                           // default: slog.Default()
 	Now     func() time.Time                       // default: time.Now
+
+	// LogQuota bounds the lines about refused requests, of all servers and others that share it;
+	// nil: one of its own.
+	LogQuota *tokenep.LogQuota
 }
 
 // Exchange says which token exchanges (RFC 8693) are offered. The zero value offers none.
@@ -102,33 +109,6 @@ type APITokenRules struct {
 // configured.
 const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
 
-// Memory is what an issuer keeps in the process and not in the store. A new configuration takes it
-// over from the old one.
-type Memory struct {
-	Revocations *verify.Revocations
-	Cache       *verify.Cache
-	Limiter     *tokenep.Limiter  // nil: failures are not limited
-	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
-	Fetcher     *verify.Fetcher   // of the keys of clients; never nil
-
-	refreshMAC state.RefreshMAC          // of refresh tokens
-	pages      endpoint.PageKey          // of requests that wait for a user
-	ring       atomic.Pointer[keys.Ring] // of the configuration that was started last
-}
-
-// CachedTokens is how many proven tokens a cache holds by default.
-const CachedTokens = 100_000
-
-// NewMemory returns an empty Memory.
-func NewMemory(now func() time.Time) *Memory {
-	return &Memory{
-		Revocations: new(verify.Revocations),
-		Cache:       verify.NewCache(CachedTokens, now),
-		Limiter:     &tokenep.Limiter{Now: now},
-		Fetcher:     verify.NewFetcher(verify.URLKeysOptions{Now: now}),
-	}
-}
-
 // Server is an authorization server. Its exported parts are for management, and for grants and
 // endpoints from outside.
 type Server struct {
@@ -141,15 +121,17 @@ type Server struct {
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
-	before    *keys.Ring       // of the configuration from which it took over
-	lenient   *verify.Verifier // as Verifier, with the most leeway, revoked or not
-	minter    *tokenep.Minter
-	front     *tokenep.Front
-	methods   []tokenep.ClientAuth
-	grants    []tokenep.Grant
-	endpoints []tokenep.Endpoint       // all but the token endpoint and the metadata
-	tokenURLs atomic.Pointer[[]string] // of all mounts: see mount.go
-	ready     chan struct{}
+	idTokenKeys   map[string]*keys.Ring // by algorithm
+	before        *keys.Ring            // of the configuration from which it took over
+	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
+	introspecting *verify.Verifier      // as Verifier, without proof of possession
+	minter        *tokenep.Minter
+	front         *tokenep.Front
+	methods       []tokenep.ClientAuth
+	grants        []tokenep.Grant
+	endpoints     []tokenep.Endpoint       // all but the token endpoint and the metadata
+	tokenURLs     atomic.Pointer[[]string] // of all mounts: see mount.go
+	ready         chan struct{}
 }
 
 // New checks the configuration and puts the parts together. It does no I/O: that begins with Start.
@@ -159,18 +141,13 @@ func New(c Config) (*Server, error) {
 	}
 	c.Clients = slices.Clone(c.Clients) // their grants are completed below
 	s := &Server{Config: c, ready: make(chan struct{})}
-	ring, err := keys.New(keys.Options{
-		Store: c.Store, Server: c.Name, Given: c.SigningKeys, EncryptionKeys: c.EncryptionKeys, Algorithm: c.Algorithm,
-		MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Before: c.Memory.ring.Load(), Now: c.Now, Logger: c.Logger,
-	})
-	if err != nil {
+	if err := s.addRings(); err != nil {
 		return nil, err
 	}
-	s.Keys = ring
 	s.Revocations = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
 	s.Revocations.Interval = c.RevocationInterval
 	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Complete: s.CompleteClient, Revocations: s.Revocations, TokenLife: s.TokenLife}
-	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
+	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: s.Keys, IDTokenKeys: s.idTokenKeys, Cache: c.Memory.Cache, Now: c.Now}
 	if err := s.trustItself(); err != nil {
 		return nil, err
 	}
@@ -188,12 +165,12 @@ func New(c Config) (*Server, error) {
 			Methods: s.methods, Clients: s.clients(configured), Limiter: c.limiter(), Limit: c.RateLimit, Address: c.ClientAddress,
 		},
 		Origins: c.Origins, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
-		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now},
+		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now, Quota: c.LogQuota},
 	}
 	if err := s.addEndpoints(); err != nil {
 		return nil, err
 	}
-	if ring.Inherited() {
+	if s.Keys.Inherited() {
 		s.open()
 	}
 	return s, nil
@@ -205,6 +182,12 @@ func (s *Server) trustItself() (err error) {
 	trusted.InsecureAnyAudience = true // the caller checks the audience
 	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
 	if s.Verifier, err = verify.New(own); err != nil {
+		return err
+	}
+	asked := own
+	trusted.InsecureAnyConfirmation = true
+	asked.Issuers = []verify.TrustedIssuer{trusted}
+	if s.introspecting, err = verify.New(asked); err != nil {
 		return err
 	}
 	own.Leeway = verify.MaxLeeway
@@ -295,7 +278,7 @@ func (s *Server) TokenLife() time.Duration {
 // over from another needs no store for its start: it answers requests at once and, while the store
 // is away, goes on with what is in Memory.
 func (s *Server) Start(ctx context.Context) error {
-	if err := s.Keys.Start(ctx); err != nil {
+	if err := s.startRings(ctx); err != nil {
 		return err
 	}
 	if err := s.loadRefreshKey(ctx); err != nil {

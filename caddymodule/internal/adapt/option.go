@@ -67,7 +67,7 @@ func (o Option) read(d *caddyfile.Dispenser) error {
 		return Flag(d, into)
 	case *[]string:
 		switch o.Name {
-		case "audience":
+		case "audience", "introspect":
 			return Audience(d, into)
 		case "redirect_uris":
 			return Some(d, into, func(uris []string) error { return CheckRedirectURIs(uris, Line(o.Name)) })
