@@ -28,10 +28,8 @@ type ClientAuth interface {
 	RefusalWrites() Effects
 }
 
-// HeaderAuth is a ClientAuth whose credentials are in the header of the request.
-type HeaderAuth interface {
-	ClientAuth
-
+// headerAuth is what a ClientAuth may have beside, if its credentials are in the header.
+type headerAuth interface {
 	// CheckHeader returns the error of Credentials for a header that is wrong whatever the body
 	// has. It is called before the body is read, so that no refusal waits for that.
 	CheckHeader(h http.Header) error
@@ -143,7 +141,7 @@ func (a *Authenticator) checkHeader(h http.Header) error {
 		return nil
 	}
 	for _, m := range a.Methods {
-		if m, ok := m.(HeaderAuth); ok {
+		if m, ok := m.(headerAuth); ok {
 			if err := m.CheckHeader(h); err != nil {
 				return err
 			}
