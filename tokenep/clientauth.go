@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // ClientAuth is one way for a client to authenticate: one token_endpoint_auth_method.
@@ -26,10 +28,8 @@ type ClientAuth interface {
 	RefusalWrites() Effects
 }
 
-// HeaderAuth is a ClientAuth whose credentials are in the header of the request.
-type HeaderAuth interface {
-	ClientAuth
-
+// headerAuth is what a ClientAuth may have beside, if its credentials are in the header.
+type headerAuth interface {
 	// CheckHeader returns the error of Credentials for a header that is wrong whatever the body
 	// has. It is called before the body is read, so that no refusal waits for that.
 	CheckHeader(h http.Header) error
@@ -41,6 +41,11 @@ type Credentials struct {
 
 	// What was sent may be read in several ways. The first reading is that of the RFC.
 	Readings []Reading
+
+	// Assertion is that of the client (RFC 7521 §4.2), which is not verified yet; nil: there is
+	// none. Endpoint is the URL to which it was sent.
+	Assertion *verify.Assertion
+	Endpoint  string
 
 	// Attempt is set by Authenticator before Verify. A method that does costly work counts the
 	// attempt first.
@@ -136,7 +141,7 @@ func (a *Authenticator) checkHeader(h http.Header) error {
 		return nil
 	}
 	for _, m := range a.Methods {
-		if m, ok := m.(HeaderAuth); ok {
+		if m, ok := m.(headerAuth); ok {
 			if err := m.CheckHeader(h); err != nil {
 				return err
 			}
@@ -145,30 +150,24 @@ func (a *Authenticator) checkHeader(h http.Header) error {
 	return nil
 }
 
-// credentials returns the one method that the request uses.
+// credentials returns the one method that the request uses (RFC 6749 §2.3). That there are two is
+// told before anything is said about either.
 func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Credentials, err error) {
 	if err := a.checkHeader(r.Header); err != nil {
 		return nil, nil, err
 	}
+	used := 0
 	for _, m := range a.Methods {
-		credentials, err := m.Credentials(r)
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case credentials != nil && found != nil:
-			return nil, nil, InvalidRequest.Describe("more than one method of client authentication is used")
-		case credentials != nil:
-			method, found = m, credentials
+		credentials, wrong := m.Credentials(r)
+		if credentials == nil && wrong == nil {
+			continue
 		}
-	}
-	// A client assertion is a method too (RFC 7521 §4.2).
-	if r.Form.Get("client_assertion") != "" || r.Form.Get("client_assertion_type") != "" {
-		if found != nil && found.Method != AuthNone {
+		if used++; used > 1 {
 			return nil, nil, InvalidRequest.Describe("more than one method of client authentication is used")
 		}
-		return nil, nil, InvalidClient.Describe("this method of client authentication is not supported")
+		method, found, err = m, credentials, wrong
 	}
-	return method, found, nil
+	return method, found, err
 }
 
 // LogValue keeps credentials out of every log.

@@ -35,6 +35,7 @@
 //	error.go           the refusal (RFC 6749 §5.2)
 //	method.go          405, OPTIONS and CORS
 //	client.go          a registered client (RFC 6749 §2, RFC 7591 §2)
+//	client_auth.go     how a client may authenticate, and with what keys (RFC 7591 §2)
 //	redirect_uri.go    where the answer to a user goes (RFC 6749 §3.1.2, RFC 8252 §7)
 //	duration.go        how its durations are written
 //	clientauth.go      which client sent a request (RFC 6749 §2.3)

@@ -221,7 +221,7 @@ func (m *refusals) refused(t *rapid.T, c *credential, defect string) {
 // allowed returns the kinds of record that a refusal of the grant may write.
 func (m *refusals) allowed(grantType string, proven bool) (kinds []string) {
 	var effects tokenep.Effects
-	for _, method := range clientauth.All(nil) {
+	for _, method := range clientauth.All(nil, nil) {
 		effects |= method.RefusalWrites()
 	}
 	offer := grant.Offer{Users: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}

@@ -341,24 +341,3 @@ func (s *verification) checkRevocation() *Error {
 	}
 	return nil
 }
-
-// checkAncestorKeys: what came of a token whose key was withdrawn ends with it, although another
-// key has signed it.
-func (s *verification) checkAncestorKeys() *Error {
-	keys, ok := s.issuer.Keys.(KeyIDs)
-	if !ok || s.issuer.Revocations == nil {
-		return nil
-	}
-	for i := range s.token.Ancestors {
-		kid := s.token.Ancestors[i].KeyID
-		if kid == "" {
-			continue
-		}
-		if has, err := keys.HasKey(s.ctx, kid); err != nil {
-			return unavailable(err)
-		} else if !has {
-			return invalid("the token has been revoked", fmt.Errorf("it came of a token that was signed by the key %q, which is gone", kid))
-		}
-	}
-	return nil
-}

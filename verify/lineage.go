@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -24,19 +25,20 @@ type Ancestor struct {
 	// token that descends.
 	IssuedAt time.Time
 
-	// KeyID is the kid of the key that signed it, if it is a token of the same issuer. When its
-	// issuer has withdrawn the key, what came of the token is as little worth as that; see
-	// [KeyIDs].
+	// KeyID is the kid of the key that signed it, if it is a token of the same issuer. When the
+	// issuer has withdrawn the key, what came of the token is worth no more than that. It is asked
+	// for where the KeySet has a method HasKey, as that of package keys has:
+	//
+	//	HasKey(ctx context.Context, kid string) (bool, error)
+	//
+	// It reports whether there is a key with this kid, whatever its algorithm. Such a set keeps a
+	// key until the last token that it signed has expired, and with it all that came of that. An
+	// error means that the answer is unknown, and leads to 503.
 	KeyID string
 }
 
-// KeyIDs is a KeySet of an issuer whose keys are there until the last token that they signed has
-// expired, and with it all that came of that: what is not there any more was withdrawn.
-type KeyIDs interface {
-	KeySet
-
-	// HasKey reports whether there is a key with this kid, whatever its algorithm. An error means
-	// that the answer is unknown, and leads to 503.
+// keyIDs is that method.
+type keyIDs interface {
 	HasKey(ctx context.Context, kid string) (bool, error)
 }
 
@@ -130,6 +132,27 @@ func (a *Ancestor) member(claim string) *string {
 		return &a.Subject
 	case "kid":
 		return &a.KeyID
+	}
+	return nil
+}
+
+// checkAncestorKeys: what came of a token whose key was withdrawn ends with it, although another
+// key has signed it.
+func (s *verification) checkAncestorKeys() *Error {
+	keys, ok := s.issuer.Keys.(keyIDs)
+	if !ok || s.issuer.Revocations == nil {
+		return nil
+	}
+	for i := range s.token.Ancestors {
+		kid := s.token.Ancestors[i].KeyID
+		if kid == "" {
+			continue
+		}
+		if has, err := keys.HasKey(s.ctx, kid); err != nil {
+			return unavailable(err)
+		} else if !has {
+			return invalid("the token has been revoked", fmt.Errorf("it came of a token that was signed by the key %q, which is gone", kid))
+		}
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ import (
 //	    rate_limit          off | <failures> <per>
 //	    audience            <values…>
 //	    cors_origins        <origins…>
+//	    key_addresses       <addresses…>
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
 //	    refresh_tokens { … }
@@ -93,6 +94,8 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return adapt.Audience(d, &s.Audience, server.CheckAudience)
 		case "cors_origins":
 			return s.parseOrigins(d)
+		case "key_addresses":
+			return adapt.Addresses(d, &s.KeyAddresses)
 		case "client":
 			return s.parseClient(d)
 		case "grant":

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // clients returns the configured clients with what their placeholders stand for. Resolved secrets
@@ -40,6 +42,9 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	if client.Audience, err = adapt.ResolveAudience(c.Audience); err != nil {
 		return client, err
 	}
+	if err := resolveKeys(&client); err != nil {
+		return client, err
+	}
 	client.Secrets = slices.Clone(c.Secrets)
 	for i := range client.Secrets {
 		if client.Secrets[i].Hash, err = resolveSecret(serverName, c.ID, c.Secrets[i].Hash); err != nil {
@@ -47,6 +52,29 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 		}
 	}
 	return client, nil
+}
+
+// resolveKeys resolves where the keys of a client are. A file is read, so that a wrong one is an
+// error now and not at the first request; nothing is fetched, since the client's own host need not
+// be there for the configuration to load.
+func resolveKeys(c *tokenep.Client) (err error) {
+	if c.JWKSURI != "" {
+		if c.JWKSURI, err = adapt.Resolve("jwks_uri", c.JWKSURI, verify.CheckJWKSURI); err != nil {
+			return err
+		}
+	}
+	if c.JWKSFile == "" {
+		return nil
+	}
+	path, err := adapt.Resolve("jwks_file", c.JWKSFile)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return err
+	}
+	c.JWKSFile = path
+	return verify.NewFileKeys(path, verify.FileKeysOptions{}).Load()
 }
 
 // checkLiterals refuses placeholders where nobody would resolve them, and commas between names.

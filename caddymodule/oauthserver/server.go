@@ -12,6 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // AuthorizationServer is one OAuth 2.0 authorization server: an issuer of access tokens (RFC 6749,
@@ -87,6 +88,11 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
+	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which the keys
+	// of clients may be fetched. Default: none, but those of the loopback interface for a jwks_uri
+	// on localhost.
+	KeyAddresses []string `json:"key_addresses,omitempty"`
+
 	// Offer ID tokens and the userinfo endpoint (OpenID Connect Core) to clients that are
 	// registered at run time. Default: false, unless a client of the configuration that may use the
 	// authorization code grant has the scope openid.
@@ -160,6 +166,9 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	}
 	if config.Clients, err = s.clients(); err != nil {
 		return err
+	}
+	if config.KeyAddresses, err = verify.ParseAddresses(s.KeyAddresses); err != nil {
+		return fmt.Errorf("key_addresses: %w", err)
 	}
 	if config.SigningKeys, err = s.signingKeys(); err != nil {
 		return err

@@ -138,6 +138,8 @@ func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
 //
 //	issuer <url> {
 //	    jwks_file  <path>
+//	    jwks_uri   <url>
+//	    key_addresses <addresses…>
 //	    audience   <values…>
 //	    algorithms <algs…>
 //	    audience_claim <name>
@@ -173,10 +175,13 @@ func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
 		}
 		return adapt.Located(d, err)
 	})
-	if err == nil && t.JWKSFile == "" {
-		err = block.Errf("issuer %s: jwks_file is missing: the file with its public keys", t.Issuer)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := t.checkKeys(); err != nil {
+		return block.Errf("issuer %s: %w", t.Issuer, err)
+	}
+	return nil
 }
 
 func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error {
@@ -186,6 +191,10 @@ func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error
 	switch option {
 	case "jwks_file":
 		return adapt.One(d, &t.JWKSFile)
+	case "jwks_uri":
+		return adapt.One(d, &t.JWKSURI, verify.CheckJWKSURI)
+	case "key_addresses":
+		return adapt.Addresses(d, &t.KeyAddresses)
 	case "audience":
 		return adapt.Audience(d, &t.Audience)
 	case "algorithms":

@@ -104,7 +104,7 @@ type Handler struct {
 	label  string                           // of metrics: the name of server
 	logger *slog.Logger
 	log    *tokenep.RequestLog // nil until provisioned
-	cached bool                // it holds a reference to the shared cache
+	held   []any               // keys of what it holds in the pool
 
 	cleaned bool // log is written out, and its share of the quota released
 }
@@ -241,12 +241,7 @@ func (h *Handler) Cleanup() error {
 		h.log.Flush()
 		err = oauthserver.ReleaseLogQuota()
 	}
-	if !h.cached {
-		return err
-	}
-	h.cached = false
-	_, forgotten := pool.Delete(sharedCacheKey{})
-	return errors.Join(err, forgotten)
+	return errors.Join(err, h.release())
 }
 
 // ServeHTTP passes the request on or refuses it.

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
-	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -21,8 +19,18 @@ type TrustedIssuer struct {
 	Issuer string `json:"issuer"`
 
 	// A file with its JWK Set (RFC 7517 §5). It is read again when it changes; while the new
-	// version is broken, the old one stays in use. Required.
+	// version is broken, the old one stays in use. Either this or jwks_uri is required.
 	JWKSFile string `json:"jwks_file,omitempty"`
+
+	// The URL of its JWK Set, which is https; http is for loopback hosts. It is fetched when the
+	// first token comes, every five minutes while tokens come, and for a kid that is not known.
+	// While it cannot be fetched, the last good version stays in use for a day. No redirect is
+	// followed, and no proxy used.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+
+	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which that set
+	// may be fetched. Default: none, but those of the loopback interface for a URL on localhost.
+	KeyAddresses []string `json:"key_addresses,omitempty"`
 
 	// The names of this resource in tokens of the issuer. Default: the audience of the handler.
 	Audience []string `json:"audience,omitempty"`
@@ -87,7 +95,7 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	if h.Server != "" || len(h.Issuers) == 0 {
 		s, err := oauthserver.Lookup(ctx, h.Server)
 		if errors.Is(err, caddy.ErrNotConfigured) {
-			return nil, errors.New("no issuer is trusted: configure the global option oauth_server, or an issuer with a jwks_file")
+			return nil, errors.New("no issuer is trusted: configure the global option oauth_server, or an issuer with its keys")
 		}
 		if err != nil {
 			return nil, err
@@ -111,8 +119,7 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	return issuers, nil
 }
 
-// foreign returns an issuer that is not in this process. It loads the keys, so that a wrong file is
-// an error now and not at the first request.
+// foreign returns an issuer that is not in this process.
 func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.TrustedIssuer, err error) {
 	if err := t.checkLists(); err != nil {
 		return issuer, fmt.Errorf("issuer %s: %w", t.Issuer, err)
@@ -128,19 +135,54 @@ func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string
 			return issuer, err
 		}
 	}
+	if issuer.Keys, err = h.keys(ctx, t); err != nil {
+		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
+	}
+	return issuer, nil
+}
+
+var (
+	errNoKeys  = errors.New("jwks_file or jwks_uri is missing: where its public keys are")
+	errTwoKeys = errors.New("jwks_file and jwks_uri exclude each other")
+)
+
+// checkKeys returns an error unless it is said, once, where the keys are.
+func (t *TrustedIssuer) checkKeys() error {
+	switch {
+	case t.JWKSFile == "" && t.JWKSURI == "":
+		return errNoKeys
+	case t.JWKSFile != "" && t.JWKSURI != "":
+		return errTwoKeys
+	}
+	return nil
+}
+
+// keys returns the keys of an issuer. It loads a file, so that a wrong one is an error now and not
+// at the first request. It fetches nothing: the configuration loads while the issuer is away.
+func (h *Handler) keys(ctx caddy.Context, t *TrustedIssuer) (verify.KeySet, error) {
+	if err := t.checkKeys(); err != nil {
+		return nil, err
+	}
+	if t.JWKSURI != "" {
+		uri, err := adapt.Resolve("jwks_uri", t.JWKSURI, verify.CheckJWKSURI)
+		if err != nil {
+			return nil, err
+		}
+		addresses, err := verify.ParseAddresses(t.KeyAddresses)
+		if err != nil {
+			return nil, fmt.Errorf("key_addresses: %w", err)
+		}
+		return h.fetcher().Keys(uri, addresses, ctx.Slogger())
+	}
 	path, err := adapt.Resolve("jwks_file", t.JWKSFile)
 	if err == nil {
 		path, err = filepath.Abs(path)
 	}
 	if err != nil {
-		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
+		return nil, err
 	}
 	keys := verify.NewFileKeys(path, verify.FileKeysOptions{Logger: ctx.Slogger()})
-	if err := keys.Load(); err != nil {
-		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
-	}
-	issuer.Keys = keys
-	return issuer, nil
+	return keys, keys.Load()
 }
 
 // trust returns the issuer without resolving placeholders and without its keys.
@@ -213,31 +255,4 @@ func (h *Handler) checkAudience() error {
 		}
 	}
 	return nil
-}
-
-// pool holds what outlives a reload: the cache that guards share which trust no server of this
-// process.
-var pool = caddy.NewUsagePool()
-
-// sharedCacheKey is the key of that cache.
-type sharedCacheKey struct{}
-
-// sharedCache is a cache of verified tokens.
-type sharedCache struct{ *verify.Cache }
-
-// Destruct does nothing: a cache holds only memory.
-func (sharedCache) Destruct() error { return nil }
-
-// cache returns the cache of verified tokens. It is that of the server of this process, which adds
-// the tokens that it issues, or else the one that all other guards share.
-func (h *Handler) cache() *verify.Cache {
-	if h.server != nil {
-		return h.server.Server().Config.Memory.Cache
-	}
-	// It cannot fail.
-	value, _, _ := pool.LoadOrNew(sharedCacheKey{}, func() (caddy.Destructor, error) {
-		return sharedCache{verify.NewCache(server.CachedTokens, time.Now)}, nil
-	})
-	h.cached = true
-	return value.(sharedCache).Cache
 }

@@ -50,7 +50,8 @@ func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	return credentials, nil
 }
 
-// CheckHeader implements tokenep.HeaderAuth.
+// CheckHeader returns what is wrong with the Authorization header whatever the body has. It is
+// asked before the body is read.
 func (b Basic) CheckHeader(h http.Header) error {
 	_, err := readHeader(h)
 	return err
@@ -137,6 +138,3 @@ func sameClient(r *tokenep.Request, readings []tokenep.Reading) ([]tokenep.Readi
 	}
 	return readings, nil
 }
-
-// Interface guard
-var _ tokenep.HeaderAuth = Basic{}

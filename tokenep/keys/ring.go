@@ -183,7 +183,7 @@ func (r *Ring) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, erro
 	return key.public, nil
 }
 
-// HasKey implements verify.KeyIDs.
+// HasKey reports whether there is a key with this kid: see verify.Ancestor.
 func (r *Ring) HasKey(ctx context.Context, kid string) (bool, error) {
 	key, err := r.find(ctx, kid)
 	return key != nil, err

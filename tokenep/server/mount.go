@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Paths is where the endpoints are, as paths of the issuer's host. What is left out is at its
@@ -115,7 +116,7 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	for i := range s.endpoints {
 		places = append(places, p.of(&s.endpoints[i], base)...)
 	}
-	document, err := s.metadata(places, u.Scheme+"://"+u.Host)
+	document, err := s.metadata(places, s.Config.origin())
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,44 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	if err := p.check(places); err != nil {
 		return nil, err
 	}
+	s.addTokenEndpoint(document["token_endpoint"].(string))
 	return s.routes(places, base, p.Passthrough), nil
+}
+
+// origin returns scheme and host of the issuer. All URLs of the server begin with it.
+func (c *Config) origin() string {
+	u, err := url.Parse(c.Issuer)
+	if err != nil { // New has checked it
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// addTokenEndpoint notes the URL of the token endpoint of one Mount. Assertions may be for it,
+// wherever they are sent.
+func (s *Server) addTokenEndpoint(uri string) {
+	for {
+		before := s.tokenURLs.Load()
+		var urls []string
+		if before != nil {
+			urls = *before
+		}
+		if slices.Contains(urls, uri) {
+			return
+		}
+		urls = append(slices.Clip(urls), uri)
+		if s.tokenURLs.CompareAndSwap(before, &urls) {
+			return
+		}
+	}
+}
+
+// tokenEndpoints returns the URLs of the token endpoint.
+func (s *Server) tokenEndpoints() []string {
+	if urls := s.tokenURLs.Load(); urls != nil {
+		return *urls
+	}
+	return nil
 }
 
 // place is a path at which an endpoint is.
@@ -249,6 +287,12 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 				return nil, fmt.Errorf("endpoint %q: the metadata have another %q already", e.Name, member)
 			}
 			document[member] = value
+		}
+	}
+	// Where there are methods, there are algorithms for the method with assertions.
+	for member := range maps.Clone(document) {
+		if endpoint, ok := strings.CutSuffix(member, "_auth_methods_supported"); ok {
+			document[endpoint+"_auth_signing_alg_values_supported"] = verify.Algorithms()
 		}
 	}
 	return document, nil

@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
-	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -73,6 +71,10 @@ type Config struct {
 	CompareHash func(hash, secret []byte) (bool, error)
 	Decoy       func(hash []byte) []byte
 
+	// KeyAddresses are special-use addresses, such as those of private networks, from which the
+	// keys of clients may be fetched: see verify.URLKeysOptions.
+	KeyAddresses []netip.Prefix
+
 	RateLimit tokenep.RateLimit // of failed authentication
 
 	// ClientAddress returns the address that failed authentication is counted for; default: that of
@@ -107,32 +109,6 @@ type APITokenRules struct {
 // configured.
 const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
 
-// Memory is what an issuer keeps in the process and not in the store. A new configuration takes it
-// over from the old one.
-type Memory struct {
-	Revocations *verify.Revocations
-	Cache       *verify.Cache
-	Limiter     *tokenep.Limiter  // nil: failures are not limited
-	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
-
-	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
-	refreshMAC   state.RefreshMAC          // of refresh tokens
-	pages        endpoint.PageKey          // of requests that wait for a user
-	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
-}
-
-// CachedTokens is how many proven tokens a cache holds by default.
-const CachedTokens = 100_000
-
-// NewMemory returns an empty Memory.
-func NewMemory(now func() time.Time) *Memory {
-	return &Memory{
-		Revocations: new(verify.Revocations),
-		Cache:       verify.NewCache(CachedTokens, now),
-		Limiter:     &tokenep.Limiter{Now: now},
-	}
-}
-
 // Server is an authorization server. Its exported parts are for management, and for grants and
 // endpoints from outside.
 type Server struct {
@@ -153,7 +129,8 @@ type Server struct {
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
 	grants        []tokenep.Grant
-	endpoints     []tokenep.Endpoint // all but the token endpoint and the metadata
+	endpoints     []tokenep.Endpoint       // all but the token endpoint and the metadata
+	tokenURLs     atomic.Pointer[[]string] // of all mounts: see mount.go
 	ready         chan struct{}
 }
 
@@ -178,7 +155,7 @@ func New(c Config) (*Server, error) {
 	if err := s.addGrants(); err != nil {
 		return nil, err
 	}
-	s.methods = clientauth.All(c.secrets())
+	s.methods = clientauth.All(c.secrets(), s.assertions())
 	configured, err := s.configuredClients()
 	if err != nil {
 		return nil, err

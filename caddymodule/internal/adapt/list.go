@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Written shows how a list of names is written, so that an error can say what would be right.
@@ -129,4 +131,15 @@ func ResolveAudience(values []string) ([]string, error) {
 		return nil, err
 	}
 	return resolved, CheckAudience(resolved, Line("audience"))
+}
+
+// Addresses reads an option whose arguments are addresses or blocks of them.
+func Addresses(d *caddyfile.Dispenser, into *[]string) error {
+	option := d.Val()
+	return Some(d, into, func(texts []string) error {
+		if _, err := verify.ParseAddresses(texts); err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+		return RefusePlaceholders(option, *into)
+	})
 }

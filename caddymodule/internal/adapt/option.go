@@ -59,6 +59,9 @@ func ReadOption(d *caddyfile.Dispenser, v any) error {
 func (o Option) read(d *caddyfile.Dispenser) error {
 	switch into := o.Into.(type) {
 	case *string:
+		if o.Name == "jwks_uri" {
+			return One(d, into, verify.CheckJWKSURI)
+		}
 		return One(d, into)
 	case *bool:
 		return Flag(d, into)
