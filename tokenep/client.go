@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -209,7 +210,7 @@ func (c *Client) Validate() error {
 	if err := c.validateID(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateReach, c.validateRedirectURIs} {
+	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateReach, c.validateRedirectURIs, c.validateURI} {
 		if err := check(); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
@@ -246,6 +247,22 @@ func (c *Client) validateReach() error {
 	}
 	if err := CheckLife(time.Duration(c.AccessTokenTTL)); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
+	}
+	return nil
+}
+
+// maxURI is the longest client_uri, in bytes.
+const maxURI = 1024
+
+// validateURI holds the client_uri to what a page can show.
+func (c *Client) validateURI() error {
+	u, err := url.Parse(c.URI)
+	switch {
+	case c.URI == "":
+		return nil
+	case err != nil, u.Scheme != "https", u.Hostname() == "", u.User != nil, len(c.URI) > maxURI,
+		strings.ContainsFunc(c.URI, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }):
+		return fmt.Errorf("client_uri must be an https URL without a user name, of %d visible ASCII characters at most", maxURI)
 	}
 	return nil
 }

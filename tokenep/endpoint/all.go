@@ -2,13 +2,14 @@ package endpoint
 
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
-	return []string{authorizationName, introspectionName, jwksName, revocationName, userInfoName, MetadataName}
+	return []string{authorizationName, introspectionName, jwksName, registrationName, revocationName, userInfoName, MetadataName}
 }
 
 const (
 	authorizationName = "authorization"
 	introspectionName = "introspection"
 	jwksName          = "jwks"
+	registrationName  = "registration"
 	userInfoName      = "userinfo"
 	revocationName    = "revocation"
 

@@ -38,8 +38,13 @@ type Authorize struct {
 	Issuer  string // iss
 	Clients tokenep.Clients
 	Codes   state.Codes
-	Seen    state.Seen // the pages that were answered
-	Pages   *PageKey
+
+	// Use is told of a client that a user allows something, before it gets a code: the registration
+	// of one that nobody uses ends.
+	Use func(ctx context.Context, c *tokenep.Client) error
+
+	Seen  state.Seen // the pages that were answered
+	Pages *PageKey
 
 	// User says who sits in front of the browser. The error is for the log: nobody is let in.
 	User func(*http.Request) (tokenep.User, error)
@@ -148,6 +153,10 @@ func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 
 // give issues a code and sends it to the client (§4.1.2).
 func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User) {
+	if err := e.Use(r.Context(), o.Client); err != nil {
+		e.onPage(w, o, err)
+		return
+	}
 	code, made, err := e.Codes.Issue(r.Context(), state.Code{
 		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
 		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,

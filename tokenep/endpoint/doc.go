@@ -10,6 +10,9 @@
 //	introspect.go         what a token says, and whether it is good (RFC 7662)
 //	jwks.go               the public keys (RFC 7517 §5)
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
+//	register.go           a client registers itself (RFC 7591)
+//	register_metadata.go  what it asks for, within what it may be
+//	register_manage.go    it reads, changes and deletes its registration (RFC 7592)
 //	revoke.go             a token that is no longer wanted (RFC 7009)
 //	userinfo.go           who a token is about (OpenID Connect Core §5.3)
 //

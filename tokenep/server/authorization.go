@@ -67,7 +67,7 @@ func (s *Server) remember() {
 // authorize returns the authorization endpoint.
 func (s *Server) authorize() tokenep.Endpoint {
 	return endpoint.Authorize{
-		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes,
+		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes, Use: s.Clients.Use,
 		Seen:  state.Seen{Store: s.Config.Store, Now: s.Config.Now},
 		Pages: &s.Config.Memory.pages, User: s.Config.User, Audience: s.Config.Audience, Now: s.Config.Now,
 	}.Endpoint()

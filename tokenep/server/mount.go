@@ -61,6 +61,9 @@ func (s *Server) addEndpoints() error {
 	if s.Config.openID() {
 		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier}.Endpoint())
 	}
+	if s.Config.Registration != nil {
+		s.endpoints = append(s.endpoints, s.registration())
+	}
 	for _, add := range s.Config.Endpoints {
 		e, err := add(s)
 		if err != nil {
@@ -246,12 +249,18 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 	for _, m := range s.methods {
 		methods = append(methods, m.Method())
 	}
-	for i := range s.Config.Clients {
-		for _, scope := range s.Config.Clients[i].Scope {
-			if !slices.Contains(scopes, scope) {
-				scopes = append(scopes, scope)
+	offer := func(scope verify.Scope) {
+		for _, token := range scope {
+			if !slices.Contains(scopes, token) {
+				scopes = append(scopes, token)
 			}
 		}
+	}
+	for i := range s.Config.Clients {
+		offer(s.Config.Clients[i].Scope)
+	}
+	if r := s.Config.Registration; r != nil {
+		offer(r.Template.Scope)
 	}
 	document := map[string]any{
 		"issuer":                                s.Config.Issuer,
