@@ -54,10 +54,14 @@ func (a Answer) Refused(t testing.TB, status int, code tokenep.Code) {
 			t.Errorf("%s: %q with status %d; want one: %v", name, values, status, want)
 		}
 	}
-	present("WWW-Authenticate", status == http.StatusUnauthorized && len(a.Request.Header["Authorization"]) > 0)
+	scheme, bearer := "Basic ", code == tokenep.InvalidToken // RFC 6750 §3
+	if bearer {
+		scheme = "Bearer "
+	}
+	present("WWW-Authenticate", bearer || status == http.StatusUnauthorized && len(a.Request.Header["Authorization"]) > 0)
 	present("Allow", status == http.StatusMethodNotAllowed)
 	present("Retry-After", status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable)
-	if challenge := a.Header.Get("WWW-Authenticate"); challenge != "" && !strings.HasPrefix(challenge, "Basic ") {
+	if challenge := a.Header.Get("WWW-Authenticate"); challenge != "" && !strings.HasPrefix(challenge, scheme) {
 		t.Errorf("WWW-Authenticate: %s", challenge)
 	}
 	for name, value := range a.JSON {
