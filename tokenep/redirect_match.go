@@ -34,7 +34,7 @@ func (p RedirectPattern) validateWildcards() error {
 	scheme, authority, path := cutURI(string(p))
 	_, _, loopback := loopbackRedirect(string(p))
 	labels := strings.Split(authority, ".")
-	inside := strings.Contains(strings.TrimSuffix(path, "/*"), "*")
+	before, wild := strings.CutSuffix(path, "/*")
 	switch {
 	case scheme != "https" && !loopback:
 		return errors.New("a pattern with * must be https, or a loopback host")
@@ -42,7 +42,7 @@ func (p RedirectPattern) validateWildcards() error {
 		return errors.New("the last two labels of the host must be written out")
 	case slices.ContainsFunc(labels, func(l string) bool { return l != "*" && strings.Contains(l, "*") }):
 		return errors.New("* must be a whole label of the host")
-	case inside:
+	case strings.Contains(before, "*"), wild && strings.Contains(before, "?"):
 		return errors.New("* in a path must be all that follows its last slash")
 	case hasDotSegment(path):
 		return errors.New("its path must have no dot segments")
