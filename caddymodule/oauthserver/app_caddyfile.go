@@ -35,6 +35,7 @@ import (
 //	    refresh_tokens { … }
 //	    openid
 //	    client <id> { … }
+//	    registration { … }
 //	    token_exchange { … }
 //	    grant <module> …
 //	}

@@ -17,6 +17,8 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 		return s.parseIdentity(d, option)
 	case "refresh_tokens":
 		return s.parseRefreshTokens(d)
+	case "registration":
+		return s.parseRegistration(d)
 	case "openid":
 		return adapt.Flag(d, &s.OpenID)
 	default:
