@@ -38,7 +38,7 @@ const (
 	RequestNotSupported      Code = "request_not_supported"
 	RequestURINotSupported   Code = "request_uri_not_supported"
 
-	// Of the registration endpoint: RFC 7591 §3.2.2, and RFC 6750 §3.1 for a token that it asks for.
+	// Of the registration endpoint: RFC 7591 §3.2.2, and RFC 6750 §3.1 for its tokens.
 	InvalidRedirectURI          Code = "invalid_redirect_uri"
 	InvalidClientMetadata       Code = "invalid_client_metadata"
 	InvalidSoftwareStatement    Code = "invalid_software_statement"

@@ -45,7 +45,7 @@ func TestPace(t *testing.T) {
 	if n, _ = taken(address("2001:db8::3")); n != 4 {
 		t.Errorf("%d from the same /64 after an hour", n)
 	}
-	now = now.Add(-24 * time.Hour) // the clock is set back: nothing is forgotten, nor kept for longer
+	now = now.Add(-24 * time.Hour) // the clock is set back: nothing is forgotten
 	if n, refusal = taken(b); n != 0 || refusal.RetryAfter > time.Hour {
 		t.Errorf("%d, and then %+v", n, refusal)
 	}

@@ -14,8 +14,9 @@ import (
 //	the rest of the path, which may be empty:     https://apps.example.com/oauth/*
 //
 // A * of the host never stands for more than one label, nor for anything but letters, digits and
-// hyphens; that of the path is not for dot segments, which a browser would resolve, nor for a query.
-// A path may also end in * at a loopback host, where a pattern is for any port (RFC 8252 §7.3).
+// hyphens; that of the path is not for dot segments, which a browser would resolve, nor for a
+// query. A path may also end in * at a loopback host, where a pattern is for any port (RFC 8252
+// §7.3).
 type RedirectPattern string
 
 // Validate returns what is wrong with the pattern.

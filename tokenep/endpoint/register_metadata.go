@@ -63,12 +63,12 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 //	                            authorization_code, or all of a template that lacks it.
 //	                            refresh_token needs authorization_code beside it,
 //	                            client_credentials a client that is not public
-//	response_types              code for authorization_code, else none; if something else alone was
-//	                            asked for beside that grant, it is an error
+//	response_types              code for authorization_code, else none; an error if something else
+//	                            alone was asked for beside that grant
 //	redirect_uris               kept or refused as they are, each; required for authorization_code
-//	scope                       what the template has of it stays; none left is an error. Absent or
-//	                            empty means all of the template's
-//	token_endpoint_auth_method  never replaced; absent, a secret is good by Basic or in the body
+//	scope                       what the template has of it stays; none left is an error. Absent
+//	                            or empty means all of the template's
+//	token_endpoint_auth_method  never replaced; absent, a secret is good by Basic or the body
 //	jwks, jwks_uri              kept for private_key_jwt alone
 //	client_uri                  left out unless a page can show it
 //	software_statement          refused: there is nobody here whose statements are approved

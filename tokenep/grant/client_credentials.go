@@ -14,8 +14,8 @@ import (
 //
 // No refresh token comes with it (§4.4.3): the client can always ask again.
 type ClientCredentials struct {
-	// Use is told of a client whose registration would end if nobody used it, before it gets a token;
-	// nil: there are none.
+	// Use is told of a client whose registration would end if nobody used it, before it gets a
+	// token; nil: there are none.
 	Use func(ctx context.Context, c *tokenep.Client) error
 }
 

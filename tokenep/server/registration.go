@@ -17,10 +17,10 @@ import (
 // most. It is for everybody, or for whoever has an initial access token.
 type Registration struct {
 	Open                bool
-	InitialAccessTokens []string // their hashes, as tokenep.HashSecret makes them
+	InitialAccessTokens []string // their hashes: see tokenep.HashSecret
 	Template            endpoint.RegistrationTemplate
-	Unused              time.Duration // a registration that nobody uses ends after it; default: 30 days
-	Management          bool          // clients may change and delete their registrations (RFC 7592)
+	Unused              time.Duration // the life of one that nobody uses; default: 30 days
+	Management          bool          // clients may change and delete theirs (RFC 7592)
 }
 
 // How many clients may register, and how often they may change what they registered. An hour with
