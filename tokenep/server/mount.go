@@ -240,27 +240,32 @@ func (s *Server) responseTypes() []string {
 	return []string{"code"}
 }
 
+// scopes returns what clients of the configuration may ask for, and those that register themselves.
+func (s *Server) scopes() []string {
+	var all verify.Scope
+	for i := range s.Config.Clients {
+		all = append(all, s.Config.Clients[i].Scope...)
+	}
+	if r := s.Config.Registration; r != nil {
+		all = append(all, r.Template.Scope...)
+	}
+	var scopes []string
+	for _, token := range all {
+		if !slices.Contains(scopes, token) {
+			scopes = append(scopes, token)
+		}
+	}
+	return scopes
+}
+
 // metadata describes the server as it is configured (RFC 8414 §2).
 func (s *Server) metadata(places []place, origin string) (map[string]any, error) {
-	var grantTypes, methods, scopes []string
+	var grantTypes, methods []string
 	for _, g := range s.grants {
 		grantTypes = append(grantTypes, g.Type())
 	}
 	for _, m := range s.methods {
 		methods = append(methods, m.Method())
-	}
-	offer := func(scope verify.Scope) {
-		for _, token := range scope {
-			if !slices.Contains(scopes, token) {
-				scopes = append(scopes, token)
-			}
-		}
-	}
-	for i := range s.Config.Clients {
-		offer(s.Config.Clients[i].Scope)
-	}
-	if r := s.Config.Registration; r != nil {
-		offer(r.Template.Scope)
 	}
 	document := map[string]any{
 		"issuer":                                s.Config.Issuer,
@@ -272,7 +277,7 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
 	}
-	if len(scopes) > 0 {
+	if scopes := s.scopes(); len(scopes) > 0 {
 		document["scopes_supported"] = scopes
 	}
 	named := make(map[string]string) // members by the names of their endpoints
