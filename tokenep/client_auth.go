@@ -63,10 +63,6 @@ func (c *Client) Public() bool { return c.AuthMethod == AuthNone && len(c.AuthMe
 // validateAuth holds the methods against what there is to authenticate with.
 func (c *Client) validateAuth() error {
 	secret, key := len(c.Secrets) > 0, c.hasKeys()
-	methods, option := c.AuthMethods, "auth_methods"
-	if c.AuthMethod != "" {
-		methods, option = []string{c.AuthMethod}, "auth_method"
-	}
 	switch {
 	case c.AuthMethod != "" && len(c.AuthMethods) > 0:
 		return errors.New("auth_method and auth_methods exclude each other")
@@ -74,12 +70,21 @@ func (c *Client) validateAuth() error {
 		return errors.New("none cannot be one of several auth_methods; write auth_method none if the client is public")
 	case c.Public() && (secret || key):
 		return errors.New("auth_method none and a secret or key exclude each other")
-	case len(methods) > 0:
+	case len(c.AuthMethods) > 0:
+		return c.validateMethods("auth_methods", c.AuthMethods)
+	case c.AuthMethod != "":
+		return c.validateMethods("auth_method", []string{c.AuthMethod})
 	case secret && key:
 		return errors.New("it has secrets and a key; its auth_method must say which of them authenticates it")
 	case !secret && !key:
 		return errors.New("it has neither a secret nor a key: give it one, or write auth_method none if it is public")
 	}
+	return nil
+}
+
+// validateMethods holds the methods of an option against what there is.
+func (c *Client) validateMethods(option string, methods []string) error {
+	secret, key := len(c.Secrets) > 0, c.hasKeys()
 	for _, method := range methods {
 		switch {
 		case !slices.Contains(authMethods, method):
