@@ -110,11 +110,7 @@ func (c *Client) validateKeys() error {
 		return errors.New("jwks, jwks_file and jwks_uri exclude one another (RFC 7591 §2)")
 	}
 	if c.hasJWKS() {
-		keys, _, err := verify.ParseKeySet(c.JWKS)
-		if err == nil && keys.Len() == 0 {
-			err = errors.New("it has no usable key")
-		}
-		if err != nil {
+		if err := checkJWKS(c.JWKS); err != nil {
 			return fmt.Errorf("jwks: %w", err)
 		}
 	}
@@ -131,6 +127,24 @@ func (c *Client) validateKeys() error {
 		return fmt.Errorf("assertion_audience must be %s or %s", AudienceLax, AudienceStrict)
 	case (c.AuthSigningAlg != "" || c.AssertionAudience != "") && !c.Authenticates(AuthPrivateKeyJWT):
 		return errors.New("auth_signing_alg and assertion_audience are for clients that authenticate by private_key_jwt")
+	}
+	return nil
+}
+
+// checkJWKS refuses a set without a usable key, and one with a secret key in it: what is registered
+// is stored and shown.
+func checkJWKS(jwks []byte) error {
+	keys, dropped, err := verify.ParseKeySet(jwks)
+	if err != nil {
+		return err
+	}
+	for _, reason := range dropped {
+		if errors.Is(reason, verify.ErrSecretKey) {
+			return reason
+		}
+	}
+	if keys.Len() == 0 {
+		return errors.New("it has no usable key")
 	}
 	return nil
 }

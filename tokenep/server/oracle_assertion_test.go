@@ -54,7 +54,9 @@ console.log(JSON.stringify(made));
 func TestOpenIDClientPrivateKeyJWT(t *testing.T) {
 	var made map[string]struct{ Private, Public json.RawMessage }
 	inNode(t, "make-keys.mjs", makeKeysScript, &made)
-	set := func(alg string) json.RawMessage { return json.RawMessage(`{"keys":[` + string(made[alg].Public) + `]}`) }
+	set := func(alg string) json.RawMessage {
+		return json.RawMessage(`{"keys":[` + string(made[alg].Public) + `]}`)
+	}
 	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(set("PS256")) }))
 	defer served.Close()
 	clients := []tokenep.Client{
