@@ -43,7 +43,7 @@ type Client struct {
 
 	// The public keys of a client that authenticates by private_key_jwt, as a JWK Set (RFC 7517
 	// §5). Default: none.
-	JWKS json.RawMessage `json:"jwks,omitempty"`
+	JWKS json.RawMessage `json:"jwks,omitempty" option:"jwks" usage:"Its public keys, as the text of a JWK Set: it authenticates by private_key_jwt"`
 
 	// A file with those keys, in the place of jwks. It is read again when it changes; while the new
 	// version is broken, the old one stays in use. It is for clients of a configuration. Default:

@@ -92,10 +92,6 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return s.parseRateLimit(d)
 		case "audience":
 			return adapt.Audience(d, &s.Audience, server.CheckAudience)
-		case "cors_origins":
-			return s.parseOrigins(d)
-		case "key_addresses":
-			return adapt.Addresses(d, &s.KeyAddresses)
 		case "client":
 			return s.parseClient(d)
 		case "grant":
@@ -103,7 +99,7 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "token_exchange":
 			return s.parseTokenExchange(d)
 		default:
-			return s.parsePeople(d, option)
+			return s.parseNetwork(d, option)
 		}
 	}, "client", "grant", "signing_key", "encryption_key")
 	if err == nil && s.GrantsRaw == nil {
@@ -113,6 +109,18 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return adapt.Located(&block, s.check())
+}
+
+// parseNetwork reads what is said of others on the network, and passes on all other options.
+func (s *AuthorizationServer) parseNetwork(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "cors_origins":
+		return s.parseOrigins(d)
+	case "key_addresses":
+		return adapt.Addresses(d, &s.KeyAddresses)
+	default:
+		return s.parsePeople(d, option)
+	}
 }
 
 // parseOrigins reads "cors_origins <origins…>". No placeholder is resolved in it.

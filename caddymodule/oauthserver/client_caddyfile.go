@@ -22,6 +22,7 @@ import (
 //	    name             <text>
 //	    auth_method      client_secret_basic | client_secret_post | private_key_jwt | none
 //	    auth_methods     client_secret_basic | client_secret_post | private_key_jwt …
+//	    jwks             `<json>`
 //	    jwks_file        <path>
 //	    jwks_uri         <url>
 //	    auth_signing_alg <alg>
