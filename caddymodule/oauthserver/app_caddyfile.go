@@ -31,6 +31,7 @@ import (
 //	    cors_origins        <origins…>
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
+//	    require_par
 //	    refresh_tokens { … }
 //	    client <id> { … }
 //	    token_exchange { … }

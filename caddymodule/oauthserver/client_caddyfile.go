@@ -25,6 +25,7 @@ import (
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
 //	    skip_consent
+//	    require_par
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>
 //	    audience         <values…>

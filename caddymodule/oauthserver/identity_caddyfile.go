@@ -15,6 +15,8 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 	switch option {
 	case "identity", "insecure_identity":
 		return s.parseIdentity(d, option)
+	case "require_par":
+		return adapt.Flag(d, &s.RequirePAR)
 	case "refresh_tokens":
 		return s.parseRefreshTokens(d)
 	default:

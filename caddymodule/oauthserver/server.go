@@ -83,6 +83,10 @@ type AuthorizationServer struct {
 	// that sets it. Default: none.
 	InsecureIdentity string `json:"insecure_identity,omitempty"`
 
+	// Whether clients must push their authorization requests (RFC 9126 §5), so that no browser can
+	// change or show them. A client can be held to it alone. Default: false.
+	RequirePAR bool `json:"require_par,omitempty"`
+
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
@@ -132,6 +136,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		Exchange:           s.TokenExchange.config(),
 		User:               s.user(),
 		RefreshTokens:      s.RefreshTokens.config(),
+		RequirePAR:         s.RequirePAR,
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
 		Observe:            s.observe,

@@ -6,10 +6,11 @@
 //	authorize_request.go  what the client asks for
 //	authorize_answer.go   the way back to the client, or a page that says why there is none
 //	consent.go            the page on which the user decides
-//	page_key.go           the key under which that page holds the request
+//	page_key.go           the key under which that page holds the request (RFC 5869)
 //	introspect.go         what a token says, and whether it is good (RFC 7662)
 //	jwks.go               the public keys (RFC 7517 §5)
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
+//	par.go                a request that the client has pushed (RFC 9126)
 //	revoke.go             a token that is no longer wanted (RFC 7009)
 //
 // The wrapper of all rows is tokenep.Front: it answers CORS, refuses other methods, reads the form,

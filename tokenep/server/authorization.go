@@ -64,13 +64,15 @@ func (s *Server) remember() {
 	s.Codes = state.Codes{Store: c.Store, Families: s.Families, Now: c.Now}
 }
 
-// authorize returns the authorization endpoint.
-func (s *Server) authorize() tokenep.Endpoint {
-	return endpoint.Authorize{
+// authorization returns the authorization endpoint, and what stands around it.
+func (s *Server) authorization() []tokenep.Endpoint {
+	e := endpoint.Authorize{
 		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes,
 		Seen:  state.Seen{Store: s.Config.Store, Now: s.Config.Now},
 		Pages: &s.Config.Memory.pages, User: s.Config.User, Audience: s.Config.Audience, Now: s.Config.Now,
-	}.Endpoint()
+		Pushed: state.PushedRequests{Store: s.Config.Store, Now: s.Config.Now}, RequirePAR: s.Config.RequirePAR,
+	}
+	return []tokenep.Endpoint{e.Endpoint(), endpoint.PushedAuthorization{Authorize: e}.Endpoint()}
 }
 
 // loadRefreshKey reads the key of refresh tokens, from which that of pages is derived; if there is

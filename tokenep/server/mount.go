@@ -54,7 +54,7 @@ func (s *Server) addEndpoints() error {
 		}.Endpoint(),
 	}
 	if s.Config.User != nil {
-		s.endpoints = append(s.endpoints, s.authorize())
+		s.endpoints = append(s.endpoints, s.authorization()...)
 	}
 	for _, add := range s.Config.Endpoints {
 		e, err := add(s)

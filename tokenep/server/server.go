@@ -38,6 +38,7 @@ type Config struct {
 	// such endpoint, and nobody can allow a client anything.
 	User          User
 	RefreshTokens RefreshTokens
+	RequirePAR    bool // clients must push their authorization requests (RFC 9126)
 
 	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
 	// package endpoint. Each function is called by New, when the other parts of the server are
