@@ -41,8 +41,10 @@ type Authorize struct {
 	Issuer  string // iss
 	Clients tokenep.Clients
 	Codes   state.Codes
-	Seen    state.Seen // the pages that were answered
-	Pages   *PageKey
+
+	Consents state.Consents // what people have allowed
+	Seen     state.Seen     // the pages that were answered
+	Pages    *PageKey
 
 	Pushed     state.PushedRequests
 	RequirePAR bool // no client may ask but by a pushed request (RFC 9126 §5)
@@ -140,9 +142,12 @@ func (e Authorize) found(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 	}
 
 	// 4. Does the user allow it?
+	why, err := e.known(r.Context(), client, q, user)
 	switch {
-	case client.SkipConsent && !q.asks("consent"):
-		e.give(w, r, o, q, user)
+	case err != nil:
+		e.refuse(w, o, q, err)
+	case why != unknown:
+		e.give(w, r, o, q, user, why)
 	case q.asks("none"):
 		e.refuse(w, o, q, tokenep.ConsentRequired.Describe("the user has to be asked"))
 	default:
@@ -166,7 +171,7 @@ func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 }
 
 // give issues a code and sends it to the client (§4.1.2).
-func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User) {
+func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User, why permission) {
 	if err := e.spend(r.Context(), q); err != nil {
 		e.onPage(w, o, err)
 		return
@@ -176,6 +181,9 @@ func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outco
 		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,
 		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, AuthTime: user.SignIn.Time,
 	})
+	if err == nil {
+		err = e.remember(r.Context(), o.Client, made, why)
+	}
 	if err != nil {
 		e.refuse(w, o, q, err)
 		return

@@ -81,7 +81,7 @@ func (e Authorize) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Ou
 			e.onPage(w, o, err)
 			return
 		}
-		e.give(w, r, o, q, user)
+		e.give(w, r, o, q, user, answered)
 	default:
 		e.onPage(w, o, tokenep.InvalidRequest.Describe("the page was answered with neither allow nor deny"))
 	}

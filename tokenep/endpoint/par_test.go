@@ -144,7 +144,7 @@ func TestPARRequestURI(t *testing.T) {
 			}
 
 			// A page that was opened in time may be answered late.
-			slow := s.Pushed(t, push(client))
+			slow := s.Pushed(t, push(client, "prompt", "consent"))
 			s.Clock.Advance(90*time.Second - time.Millisecond)
 			late := s.Consent(t, slow, "allow")
 			s.Clock.Advance(time.Millisecond)

@@ -54,7 +54,8 @@ func (t RefreshTokens) Validate() error {
 // User says which person a request comes from. See endpoint.Authorize.
 type User = func(*http.Request) (tokenep.User, error)
 
-// remember puts together what is remembered of users: codes, and families of refresh tokens.
+// remember puts together what is remembered of users: codes, consents, and families of refresh
+// tokens.
 func (s *Server) remember() {
 	c := &s.Config
 	s.Families = state.Families{
@@ -62,12 +63,13 @@ func (s *Server) remember() {
 		Grace: c.RefreshTokens.Grace, Idle: c.RefreshTokens.Idle, Absolute: c.RefreshTokens.Absolute,
 	}
 	s.Codes = state.Codes{Store: c.Store, Families: s.Families, Now: c.Now}
+	s.Consents = state.Consents{Store: c.Store, Families: s.Families, Now: c.Now}
 }
 
 // authorization returns the authorization endpoint, and what stands around it.
 func (s *Server) authorization() []tokenep.Endpoint {
 	e := endpoint.Authorize{
-		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes,
+		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes, Consents: s.Consents,
 		Seen:  state.Seen{Store: s.Config.Store, Now: s.Config.Now},
 		Pages: &s.Config.Memory.pages, User: s.Config.User, Audience: s.Config.Audience, Now: s.Config.Now,
 		Pushed: state.PushedRequests{Store: s.Config.Store, Now: s.Config.Now}, RequirePAR: s.Config.RequirePAR,

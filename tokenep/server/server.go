@@ -132,6 +132,7 @@ type Server struct {
 	Clients     registry.Registry
 	APITokens   state.APITokens
 	Codes       state.Codes
+	Consents    state.Consents // of people
 	Families    state.Families // of refresh tokens
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
