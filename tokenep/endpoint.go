@@ -25,6 +25,10 @@ type Endpoint struct {
 	// end.
 	Places func(base string) []string
 
+	// Argument names the one segment that follows the path in each request, however it was moved:
+	// the handler gets it by Request.PathValue. Empty: the path is the whole of it.
+	Argument string
+
 	// Member is the member of the metadata that has the URL of this endpoint (RFC 8414 §2), such as
 	// "revocation_endpoint"; empty: none has.
 	Member string

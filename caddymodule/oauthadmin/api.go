@@ -23,8 +23,8 @@ func init() {
 }
 
 // API manages the authorization servers over Caddy's admin API: clients, API tokens, consents,
-// signing keys and revocations. Requests and answers are JSON, except for a backup; errors are those
-// of Caddy's API. A secret is in the answer to the request that makes it, and nowhere else.
+// signing keys and revocations. Requests and answers are JSON, except for a backup; errors are
+// those of Caddy's API. A secret is in the answer to the request that makes it, and nowhere else.
 //
 // The paths are below /oauth_server/:
 //
@@ -38,7 +38,7 @@ func init() {
 //	POST   <server>/api_tokens/<id>/rotate  replace it by a new one; the answer has the new text
 //	POST   <server>/api_tokens/<id>/revoke  revoke it, and the access tokens that came of it
 //	DELETE <server>/api_tokens/<id>         the same
-//	GET    <server>/consents                what users have allowed, in pages, as above and ?sub=<user>
+//	GET    <server>/consents                what users have allowed, likewise, and ?sub=<name>
 //	POST   <server>/consents/revoke         revoke it, by sub and client_id, or by sub alone
 //	GET    <server>/keys                    signing keys
 //	POST   <server>/keys/rotate             sign with the next key from now on; ?force=true: even

@@ -32,6 +32,7 @@ import (
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
 //	    require_par
+//	    consent_page        <path or url>
 //	    refresh_tokens { … }
 //	    client <id> { … }
 //	    token_exchange { … }

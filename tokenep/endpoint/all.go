@@ -2,11 +2,13 @@ package endpoint
 
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
-	return []string{authorizationName, introspectionName, jwksName, pushedName, revocationName, MetadataName}
+	return []string{authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, revocationName, MetadataName}
 }
 
 const (
 	authorizationName = "authorization"
+	consentName       = "consent"
+	grantsName        = "grants"
 	introspectionName = "introspection"
 	jwksName          = "jwks"
 	pushedName        = "pushed_authorization_request"

@@ -49,6 +49,10 @@ type Authorize struct {
 	Pushed     state.PushedRequests
 	RequirePAR bool // no client may ask but by a pushed request (RFC 9126 §5)
 
+	// ConsentPage is where a page of the site's own asks the user, which ConsentRequest tells what
+	// for and Grants takes the answer; empty: the page of this package.
+	ConsentPage string
+
 	// User says who sits in front of the browser. The error is for the log: nobody is let in.
 	User func(*http.Request) (tokenep.User, error)
 
@@ -176,31 +180,44 @@ func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outco
 		e.onPage(w, o, err)
 		return
 	}
-	code, made, err := e.Codes.Issue(r.Context(), state.Code{
+	code, err := e.issue(r.Context(), o, q, user, why)
+	if err != nil {
+		e.refuse(w, o, q, err)
+		return
+	}
+	e.answer(w, q, []parameter{{"code", code}})
+}
+
+// issue makes the code.
+func (e Authorize) issue(ctx context.Context, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User, why permission) (string, error) {
+	code, made, err := e.Codes.Issue(ctx, state.Code{
 		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
 		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,
 		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, AuthTime: user.SignIn.Time,
 	})
 	if err == nil {
-		err = e.remember(r.Context(), o.Client, made, why)
+		err = e.remember(ctx, o.Client, made, why)
 	}
 	if err != nil {
-		e.refuse(w, o, q, err)
-		return
+		return "", err
 	}
 	o.Event = "authorization given"
 	o.Details = []slog.Attr{slog.String("sub", user.Subject), slog.String("scope", q.Scope.String()), slog.String("grant_id", made.Family)}
-	e.answer(w, q, []parameter{{"code", code}})
+	return code, nil
 }
 
 // refuse tells the client why it gets no code (§4.1.2.1).
 func (e Authorize) refuse(w http.ResponseWriter, o *tokenep.Outcome, q *authorizationRequest, err error) {
 	o.Err = tokenep.AsError(err)
-	values := []parameter{{"error", string(o.Err.Code)}}
-	if o.Err.Description != "" {
-		values = append(values, parameter{"error_description", o.Err.Description})
+	e.answer(w, q, errorParameters(o.Err))
+}
+
+func errorParameters(err *tokenep.Error) []parameter {
+	values := []parameter{{"error", string(err.Code)}}
+	if err.Description != "" {
+		values = append(values, parameter{"error_description", err.Description})
 	}
-	e.answer(w, q, values)
+	return values
 }
 
 // client returns the client that a request names. Its errors are shown on a page.

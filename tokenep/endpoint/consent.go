@@ -48,6 +48,10 @@ func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 		e.refuse(w, o, q, err)
 		return
 	}
+	if e.ConsentPage != "" {
+		seeOther(w, redirectTo(e.ConsentPage, []parameter{{"consent_token", sealed}}))
+		return
+	}
 	c := consent{Client: client.ID, User: user.Subject, Scope: q.Scope, Audience: q.Audience, Sealed: sealed}
 	if client.Name != "" {
 		c.Client = client.Name

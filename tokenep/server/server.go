@@ -40,6 +40,10 @@ type Config struct {
 	RefreshTokens RefreshTokens
 	RequirePAR    bool // clients must push their authorization requests (RFC 9126)
 
+	// ConsentPage is a path or URL of the issuer's host where people are asked whether they allow
+	// it; empty: this server asks them.
+	ConsentPage string
+
 	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
 	// package endpoint. Each function is called by New, when the other parts of the server are
 	// there: its store (Config.Store), clock (Config.Now), Revocations and Verifier.
@@ -241,6 +245,9 @@ func (c *Config) complete() error {
 	if err := tokenep.CheckLife(c.TokenTTL); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
 	}
+	if err := c.checkConsentPage(); err != nil {
+		return err
+	}
 	if err := c.completeRevocation(); err != nil {
 		return err
 	}
@@ -263,17 +270,6 @@ func (c *Config) complete() error {
 		return fmt.Errorf("refresh tokens: %w", err)
 	}
 	return c.Exchange.APITokens.complete()
-}
-
-// completeRevocation does so for what is said of revocations.
-func (c *Config) completeRevocation() error {
-	if c.RevocationInterval == 0 {
-		c.RevocationInterval = state.DefaultInterval
-	}
-	if err := CheckRevocationInterval(c.RevocationInterval); err != nil || c.RevocationMaxAge == 0 {
-		return err
-	}
-	return CheckRevocationMaxAge(c.RevocationMaxAge)
 }
 
 // LongestTTL returns how long a token of this configuration can live. Revocations and keys are kept
