@@ -19,7 +19,7 @@ func TestClientJSON(t *testing.T) {
 	full := tokenep.Client{
 		ID: "billing", Name: "Billing", Secrets: []tokenep.Secret{{Hash: "$sha256$x", Expires: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		JWKS: verifytest.New(issuer, orders).JWKS(), AuthMethod: tokenep.AuthBasic,
-		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequirePAR: true,
+		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequirePAR: true, InsecurePlainPKCE: true, InsecureNoPKCE: true,
 		Scope: verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
 		ExchangeFrom: []string{"*"}, Introspect: []string{orders}, IssuedAt: 1767225600, RegistrationID: "R",
@@ -39,7 +39,7 @@ func TestClientJSON(t *testing.T) {
 	}
 	want := []string{
 		"access_token_ttl", "audience", "client_id", "client_id_issued_at", "client_name", "default_scope", "exchange_from",
-		"grant_types", "introspect", "jwks", "redirect_uris", "registration_id", "require_pushed_authorization_requests", "scope", "secrets", "skip_consent", "token_endpoint_auth_method",
+		"grant_types", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "redirect_uris", "registration_id", "require_pushed_authorization_requests", "scope", "secrets", "skip_consent", "token_endpoint_auth_method",
 	}
 	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
 		t.Errorf("members %q, want %q", got, want)

@@ -26,6 +26,8 @@ import (
 //	    redirect_uris    <uris…>
 //	    skip_consent
 //	    require_par
+//	    insecure_plain_pkce
+//	    insecure_no_pkce
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>
 //	    audience         <values…>
