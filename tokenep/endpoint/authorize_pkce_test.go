@@ -52,8 +52,8 @@ func TestInsecurePKCE(t *testing.T) {
 				bare := redeem
 				bare.Body = strings.Replace(redeem.Body, url.Values{"code_verifier": {verifier}}.Encode(), "x=y", 1)
 				right, wrong := redeem, bare
-				if row.challenge == "" {
-					right, wrong = bare, redeem // somebody has taken the challenge away (RFC 9700 §4.8.2)
+				if row.challenge == "" { // then somebody has taken it away (RFC 9700 §4.8.2)
+					right, wrong = bare, redeem
 				}
 				s.Send(t, wrong).Refused(t, http.StatusBadRequest, tokenep.InvalidGrant)
 				s.Granted(t, right)
