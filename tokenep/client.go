@@ -99,6 +99,15 @@ type Client struct {
 	// alone (RFC 9126 §6). Default: that of the server.
 	RequirePAR bool `json:"require_pushed_authorization_requests,omitempty" option:"require_par" usage:"Take no authorization request of it but pushed ones (RFC 9126)"`
 
+	// Whether its code_challenge may be plain (RFC 7636 §4.2), so that whoever reads the
+	// authorization request can redeem its code: for a client that cannot do S256. Default: false.
+	InsecurePlainPKCE bool `json:"insecure_plain_pkce,omitempty" option:"insecure_plain_pkce" usage:"Take its code_challenge in plain: for a client that cannot do S256"`
+
+	// Whether it may leave out code_challenge (RFC 9700 §2.1.1), so that a code that somebody else
+	// got hold of is good in its hands: for a confidential client that knows nothing of PKCE.
+	// Default: false.
+	InsecureNoPKCE bool `json:"insecure_no_pkce,omitempty" option:"insecure_no_pkce" usage:"Need no code_challenge of it: for a confidential client that knows nothing of PKCE"`
+
 	// The scope that it may ask for (RFC 6749 §3.3). Default: none.
 	Scope verify.Scope `json:"scope,omitempty" option:"scope" usage:"What it may ask for: scope tokens separated by spaces"`
 

@@ -70,6 +70,8 @@ func (c *Client) validateAuth() error {
 		return errors.New("none cannot be one of several auth_methods; write auth_method none if the client is public")
 	case c.Public() && (secret || key):
 		return errors.New("auth_method none and a secret or key exclude each other")
+	case c.Public() && c.InsecureNoPKCE:
+		return errors.New("insecure_no_pkce is for clients that authenticate: without PKCE nothing ties a code to a public one")
 	case len(c.AuthMethods) > 0:
 		return c.validateMethods("auth_methods", c.AuthMethods)
 	case c.AuthMethod != "":

@@ -89,6 +89,8 @@ func TestClientAuthenticates(t *testing.T) {
 		{"a key, and the method of a secret", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthBasic}, []string{tokenep.AuthBasic}, false, false},
 		{"a secret, and the method of a key", tokenep.Client{Secrets: secret, AuthMethod: tokenep.AuthPrivateKeyJWT}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
 		{"a key, and public", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthNone}, []string{tokenep.AuthNone}, true, false},
+		{"a secret, and no PKCE", tokenep.Client{Secrets: secret, InsecureNoPKCE: true}, []string{tokenep.AuthBasic, tokenep.AuthPost}, false, true},
+		{"public, and no PKCE", tokenep.Client{AuthMethod: tokenep.AuthNone, InsecureNoPKCE: true}, []string{tokenep.AuthNone}, true, false},
 		{"keys that are none", tokenep.Client{JWKS: json.RawMessage(`{"keys":1}`)}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
 	} {
 		var by []string

@@ -54,6 +54,12 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 					"make its hash cheaper, or let the server generate the secret", "client", c.ID, "about", cost, "most", maxDecoyCost)
 			}
 		}
+		if c.InsecurePlainPKCE {
+			logger.Warn("insecure_plain_pkce: whoever reads an authorization request of this client can redeem its code", "client", c.ID)
+		}
+		if c.InsecureNoPKCE {
+			logger.Warn("insecure_no_pkce: nothing ties a code of this client to the browser that asked for it", "client", c.ID)
+		}
 		for _, id := range c.ExchangeFrom {
 			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {
 				logger.Warn("exchange_from names a client that is not in the configuration", "client", c.ID, "exchange_from", id)

@@ -23,6 +23,8 @@ func TestWarnClients(t *testing.T) {
 		{"a hash that takes long", "client=billing about=1.96608s most=250ms", tokenep.Client{Secrets: []tokenep.Secret{{Hash: bcryptOfAntitiming}}}},
 		{"a hash that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: argon2idOfAntitiming}}}},
 		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{ExchangeFrom: []string{"gateway"}}},
+		{"plain PKCE", "insecure_plain_pkce", tokenep.Client{InsecurePlainPKCE: true}},
+		{"no PKCE", "insecure_no_pkce", tokenep.Client{InsecureNoPKCE: true}},
 		{"exchange_from a client", "", tokenep.Client{ExchangeFrom: []string{"portal", "*"}}},
 	} {
 		var log bytes.Buffer

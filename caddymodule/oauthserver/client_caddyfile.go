@@ -34,6 +34,8 @@ import (
 //	    require_offline_access
 //	    skip_consent
 //	    require_par
+//	    insecure_plain_pkce
+//	    insecure_no_pkce
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>
 //	    audience         <values…>

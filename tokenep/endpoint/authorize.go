@@ -21,8 +21,8 @@ import (
 //	redirect_uri           OPTIONAL  where the client has registered one alone, else REQUIRED
 //	scope                  OPTIONAL  default: the client's default scope
 //	state                  OPTIONAL  comes back with the answer
-//	code_challenge         REQUIRED  (RFC 7636 §4.3)
-//	code_challenge_method  REQUIRED  S256
+//	code_challenge         REQUIRED  (RFC 7636 §4.3), but for a client with InsecureNoPKCE
+//	code_challenge_method  REQUIRED  S256, and of one with InsecurePlainPKCE plain
 //	resource               OPTIONAL  (RFC 8707 §2.1) default: the client's audience
 //	nonce                  OPTIONAL  (OpenID Connect Core §3.1.2.1)
 //	response_mode          OPTIONAL  query, which is the default, or form_post

@@ -39,7 +39,7 @@ func (e Authorize) read(form *tokenep.Form, client *tokenep.Client, q *authoriza
 	if err := e.readResponse(form, client, q); err != nil {
 		return err
 	}
-	if err := q.readChallenge(form); err != nil {
+	if err := q.readChallenge(form, client); err != nil {
 		return err
 	}
 	q.Scope = client.ImpliedScope()
@@ -95,12 +95,23 @@ func (e Authorize) readResponse(form *tokenep.Form, client *tokenep.Client, q *a
 // s256Length is that of a code_challenge: SHA-256 in base64url.
 const s256Length = 43
 
-// readChallenge reads the code_challenge, which every client must send (RFC 9700 §2.1.1).
-func (q *authorizationRequest) readChallenge(form *tokenep.Form) error {
+// readChallenge reads the code_challenge, which every client must send (RFC 9700 §2.1.1), by S256,
+// unless it is registered as one that does not.
+func (q *authorizationRequest) readChallenge(form *tokenep.Form, client *tokenep.Client) error {
 	q.Challenge, q.ChallengeMethod = form.Get("code_challenge"), form.Get("code_challenge_method")
+	if q.Challenge == "" && q.ChallengeMethod == "" && client.InsecureNoPKCE && !client.Public() {
+		return nil
+	}
+	if q.ChallengeMethod == "" && client.InsecurePlainPKCE { // RFC 7636 §4.3
+		q.ChallengeMethod = grant.ChallengePlain
+	}
 	switch {
 	case q.Challenge == "":
 		return tokenep.InvalidRequest.Describe("code_challenge is missing (RFC 7636)")
+	case q.ChallengeMethod == grant.ChallengePlain && client.InsecurePlainPKCE:
+		if !grant.IsCodeVerifier(q.Challenge) {
+			return tokenep.InvalidRequest.Describe("code_challenge must be 43 to 128 unreserved characters")
+		}
 	case q.ChallengeMethod != grant.ChallengeS256: // absent, it means plain
 		return tokenep.InvalidRequest.Describe("code_challenge_method must be S256")
 	case len(q.Challenge) != s256Length || !grant.IsCodeVerifier(q.Challenge) || strings.ContainsAny(q.Challenge, ".~"):
