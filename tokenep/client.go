@@ -95,6 +95,10 @@ type Client struct {
 	// applications of one's own alone. Default: false.
 	SkipConsent bool `json:"skip_consent,omitempty" option:"skip_consent" usage:"Ask no user for consent: for applications of one's own alone"`
 
+	// Whether the client may send a browser to the authorization endpoint with pushed requests
+	// alone (RFC 9126 §6). Default: that of the server.
+	RequirePAR bool `json:"require_pushed_authorization_requests,omitempty" option:"require_par" usage:"Take no authorization request of it but pushed ones (RFC 9126)"`
+
 	// The scope that it may ask for (RFC 6749 §3.3). Default: none.
 	Scope verify.Scope `json:"scope,omitempty" option:"scope" usage:"What it may ask for: scope tokens separated by spaces"`
 

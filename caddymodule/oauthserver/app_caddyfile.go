@@ -32,6 +32,8 @@ import (
 //	    key_addresses       <addresses…>
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
+//	    require_par
+//	    consent_page        <path or url>
 //	    refresh_tokens { … }
 //	    openid
 //	    client <id> { … }

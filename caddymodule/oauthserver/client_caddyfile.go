@@ -33,6 +33,7 @@ import (
 //	    id_token_alg     RS256 | ES256 | EdDSA
 //	    require_offline_access
 //	    skip_consent
+//	    require_par
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>
 //	    audience         <values…>

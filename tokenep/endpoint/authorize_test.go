@@ -229,6 +229,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 		"an empty parameter":        authorize("site", "scope", "", "resource", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
+			r = r.With(tokeneptest.UserHeader, name) // nobody of whom anything is remembered
 			if values := s.Send(t, s.Consent(t, r, "allow")).Redirected(t, tokeneptest.Callback); values.Get("code") == "" {
 				t.Errorf("%v", values)
 			}
@@ -267,7 +268,7 @@ func TestConsentIsBound(t *testing.T) {
 	onPage(t, s.Send(t, form), http.StatusBadRequest, "answered before")
 	s.Granted(t, tokeneptest.RedeemCode("site", values.Get("code")))
 
-	late := s.Consent(t, authorize("site"), "allow")
+	late := s.Consent(t, authorize("site", "prompt", "consent"), "allow")
 	s.Clock.Advance(30 * time.Minute)
 	onPage(t, s.Send(t, late), http.StatusBadRequest, "too old")
 }
@@ -332,7 +333,7 @@ func TestConsentCookie(t *testing.T) {
 	if again := s.Send(t, known); again.Header.Get("Set-Cookie") != "" {
 		t.Error("the browser has two cookies")
 	}
-	junk := s.Send(t, authorize("site").With("Cookie", cookie.Name+"=junk"))
+	junk := s.Send(t, authorize("site", "prompt", "consent").With("Cookie", cookie.Name+"=junk"))
 	if junk.Header.Get("Set-Cookie") == "" {
 		t.Error("any cookie is good")
 	}

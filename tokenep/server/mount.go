@@ -56,7 +56,7 @@ func (s *Server) addEndpoints() error {
 		}.Endpoint(),
 	}
 	if s.Config.User != nil {
-		s.endpoints = append(s.endpoints, s.authorize())
+		s.endpoints = append(s.endpoints, s.authorization()...)
 	}
 	if s.Config.openID() {
 		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier}.Endpoint())
