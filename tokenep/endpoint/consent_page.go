@@ -61,7 +61,8 @@ func (e ConsentRequest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			RedirectURI: q.RedirectURI, ExpiresIn: int64(page.Expires.Sub(e.Now()).Seconds()),
 		}
 		if to, err := url.Parse(q.RedirectURI); err == nil && (to.Scheme == "https" || to.Scheme == "http") {
-			c.RedirectHost, c.Loopback = to.Hostname(), to.Scheme == "http" // of loopback hosts alone
+			c.RedirectHost = to.Hostname()
+			c.Loopback = to.Scheme == "http" // which no other host may have
 		}
 		return c, nil
 	})
@@ -85,8 +86,8 @@ func (e Grants) Endpoint() tokenep.Endpoint {
 	}
 }
 
-// decidedAnswer is the answer: with form, the page sends these to redirect_uri by POST (OAuth 2.0 Form
-// Post Response Mode), else the browser just goes there.
+// decidedAnswer is the answer: with form, the page sends these to redirect_uri by POST (OAuth 2.0
+// Form Post Response Mode), else the browser just goes there.
 type decidedAnswer struct {
 	RedirectURI string            `json:"redirect_uri"`
 	Form        map[string]string `json:"form,omitempty"`
