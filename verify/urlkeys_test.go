@@ -275,10 +275,10 @@ func TestURLKeysBadAnswers(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newKeyServer(t, keySetOf("a"))
+			s.expect(t, "a", nil, 1)
 			if row.why == "deadline exceeded" {
 				s.SetTimeout(100 * time.Millisecond)
 			}
-			s.expect(t, "a", nil, 1)
 			s.do(row.answer)
 			s.clock.Advance(verify.FetchSpacing)
 			_, err := s.Key(t.Context(), "b", "ES256")
