@@ -45,6 +45,10 @@ func (s *AuthorizationServer) check() error {
 func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 	for i := range clients {
 		c := &clients[i]
+		others := slices.DeleteFunc(slices.Clone(c.GrantTypes), func(name string) bool { return tokenep.NamesGrant(name, grant.RefreshTokenType) })
+		if len(others) == 0 && len(c.Introspect) == 0 {
+			logger.Warn("the client can get no token: give it grants, or introspect if it is a protected resource", "client", c.ID)
+		}
 		for _, secret := range c.Secrets {
 			if !secret.Expires.IsZero() && !now.Before(secret.Expires) {
 				logger.Warn("a secret has expired; remove it", "client", c.ID, "expired", secret.Expires)

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -106,11 +107,11 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 	} else if q, client, err = e.destination(r.Context(), form); err != nil && malformed != nil {
 		err = malformed
 	}
+	o.Client = client
 	if err != nil {
 		e.onPage(w, o, err)
 		return
 	}
-	o.Client = client
 
 	// 2. What it asks for. From here on errors go to the client (§4.1.2.1).
 	if !pushed {
@@ -246,10 +247,13 @@ func (e Authorize) destination(ctx context.Context, form *tokenep.Form) (*author
 	switch {
 	case q.RedirectURI == "" && len(client.RedirectURIs) == 1 && !form.Has("redirect_uri"):
 		q.RedirectURI, q.RedirectImplied = client.RedirectURIs[0], true
+	case len(client.RedirectURIs) == 0:
+		return nil, client, tokenep.InvalidRequest.Describe("the client has no redirect_uri, and may not ask anything of users")
 	case q.RedirectURI == "":
-		return nil, nil, tokenep.InvalidRequest.Describe("redirect_uri is missing, or there is more than one")
+		return nil, client, tokenep.InvalidRequest.Describe("redirect_uri is missing, or there is more than one")
 	case !client.HasRedirectURI(q.RedirectURI):
-		return nil, nil, tokenep.InvalidRequest.Describe("the client has not registered this redirect_uri")
+		return nil, client, tokenep.InvalidRequest.Describe("the client has not registered this redirect_uri").
+			Because(fmt.Errorf("it is %.200q; registered are %q", q.RedirectURI, client.RedirectURIs))
 	}
 	return q, client, nil
 }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +50,8 @@ func (e Authorize) read(form *tokenep.Form, client *tokenep.Client, q *authoriza
 		}
 	}
 	if !client.Scope.Includes(q.Scope) {
-		return tokenep.InvalidScope.Describe("the client may not ask for this scope")
+		return tokenep.InvalidScope.Describe("the client may not ask for this scope").
+			Because(fmt.Errorf("%.200q is not within %.500q", q.Scope, client.Scope))
 	}
 	allowed := client.Audience
 	if len(allowed) == 0 {

@@ -134,7 +134,7 @@ func TestAuthorizeShowsWhatItCannotRedirect(t *testing.T) {
 		"redirect_uri with an encoded slash":      {authorize("site", "redirect_uri", "https://site.example%2Fcallback"), "has not registered"},
 		"redirect_uri with a dot behind the host": {authorize("site", "redirect_uri", "https://site.example./callback"), "has not registered"},
 		"redirect_uri repeated":                   {twice("redirect_uri", tokeneptest.Callback), "a parameter is repeated"},
-		"redirect_uri of a client without any":    {authorize("billing", "redirect_uri", ""), "redirect_uri is missing"},
+		"redirect_uri of a client without any":    {authorize("billing", "redirect_uri", ""), "has no redirect_uri"},
 		"neither, and everything else wrong":      {tokeneptest.Get(authorizePath + "?response_type=token&state=a&state=b"), "repeated"},
 		"the query is no form":                    {tokeneptest.Get(authorizePath + "?client_id=%zz"), "urlencoded"},
 		"a form of another media type":            {asPost(authorize("site")).With("Content-Type", "text/plain"), "Content-Type"},
