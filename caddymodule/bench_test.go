@@ -264,6 +264,13 @@ func runBenchCaddy(b *testing.B, idp *verifytest.Issuer, logOutput string) map[s
 		replacements = append(replacements, "$"+site, port)
 	}
 	text := strings.NewReplacer(replacements...).Replace(benchCaddyfile)
+	loadBench(b, text)
+	return at
+}
+
+// loadBench has Caddy run a Caddyfile until the end of the benchmark.
+func loadBench(b *testing.B, text string) {
+	b.Helper()
 	config, _, err := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		b.Fatal(err)
@@ -272,7 +279,6 @@ func runBenchCaddy(b *testing.B, idp *verifytest.Issuer, logOutput string) map[s
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = caddy.Stop() })
-	return at
 }
 
 func init() {

@@ -14,10 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
@@ -254,14 +250,7 @@ func runFloodCaddy(b *testing.B, idp *verifytest.Issuer) string {
 		fmt.Fprintf(&clients, "client %s {\nsecret %s-secret\ngrants client_credentials\n}\n", id, id)
 	}
 	text := strings.NewReplacer("$jwks", jwks, "$port", port, "$clients", clients.String()).Replace(floodCaddyfile)
-	config, _, err := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = caddy.Stop() })
+	loadBench(b, text)
 	res, err := http.Get("http://" + address + "/oauth/jwks") // it has started
 	if err != nil {
 		b.Fatal(err)

@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -268,5 +269,31 @@ func TestGuardFloodedLog(t *testing.T) {
 	}
 	if lines > 500 || refusals != requests {
 		t.Errorf("%d lines about %d requests, want at most 500 about %d", lines, refusals, requests)
+	}
+}
+
+// A flood of refusals does not flood the log, however many routes and addresses it has.
+func TestGuardFloodOverRoutes(t *testing.T) {
+	idp := verifytest.New("https://idp.example", "orders")
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(idp.JWKS()))
+	site := "%SITE% {\n"
+	for i := range 4 {
+		site += fmt.Sprintf("oauth_verify /%d {\nissuer https://idp.example {\njwks_file %%DIR%%/jwks.json\naudience orders\n}\n}\n", i)
+	}
+	c.mustLoad("servers {\ntrusted_proxies static 127.0.0.1\ntrusted_proxies_strict\n}", site+"}\n")
+	for i := range 1000 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("%s/%d", c.site, i%4), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Authorization": {"Bearer x.y.z"}, "X-Forwarded-For": {fmt.Sprintf("192.0.2.%d", i/4%100)}}
+		c.send(r).want(t, "bad token", http.StatusUnauthorized)
+	}
+	c.mustLoad("", "") // the rest is written
+	log := readFile(t, filepath.Join(c.dir, "log"))
+	refused, summed := strings.Count(log, `"msg":"request denied"`), strings.Count(log, `"left_out":`)
+	if refused-summed > 200 || summed == 0 || refused > 400 {
+		t.Errorf("%d lines about refusals and %d about what was left out, want at most 200 each", refused-summed, summed)
 	}
 }

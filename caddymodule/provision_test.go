@@ -66,6 +66,9 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 	client := func(more string) string { return server(`"clients":[{"client_id":"billing",` + more + `}]`) }
 	token := func(more string) string { return handler(`{"handler":"oauth_token",` + more + `}`) }
 	guard := func(more string) string { return handler(`{"handler":"oauth_verify",` + more + `}`) }
+	foreign := func(more string) string {
+		return guard(`"issuers":[{"issuer":"https://idp.example","jwks_file":"a.json","audience":["a"],` + more + `}]`)
+	}
 	const hash = `"secrets":[{"hash":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}]`
 	for _, row := range []struct{ name, apps, want string }{
 		{"issuer missing", app(`"default":{}`), `server "default": issuer is missing`},
@@ -94,6 +97,19 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"header twice", guard(`"audience":["a"],"headers":[{"header":"X-A","claim":"sub"},{"header":"x_a","claim":"sub"}]`), "set twice"},
 		{"scope token", guard(`"audience":["a"],"scope":["a\\b"]`), "scope-token"},
 		{"scope of a guard by placeholder", guard(`"audience":["a"],"any_scope":["{env.SCOPE}"]`), "{env.SCOPE} would not be resolved"},
+		{"header by placeholder", guard(`"audience":["a"],"headers":[{"header":"X-User-Id","claim":"{env.CLAIM}"}]`), "{env.CLAIM} would not be resolved"},
+		{"strip with a comma", guard(`"audience":["a"],"strip":["X-A,X-B"]`), "write strip X-A X-B"},
+		{"audience with a space", guard(`"audience":["a b"]`), "no white space; write audience a b"},
+		{"refused claims with a comma", foreign(`"refuse_claims":["events,at_hash"]`), "write refuse_claims events at_hash"},
+		{"refused claims by placeholder", foreign(`"refuse_claims":["{env.CLAIM}"]`), "{env.CLAIM} would not be resolved"},
+		{"required claims with a comma", foreign(`"require_claims":["a=b,c=d,e"]`), "write require_claims a=b c=d e"},
+		{"required claims by placeholder", foreign(`"require_claims":["azp={file./run/azp}"]`), "would not be resolved"},
+		{"types with a comma", foreign(`"types":["at+jwt,jwt"]`), "write types at+jwt jwt"},
+		{"clients with a comma", client(hash + `,"exchange_from":["a,b"]`), "write exchange_from a b"},
+		{"origins with a comma", server(`"cors_origins":["https://a.example,b.example"]`), "write cors_origins https://a.example b.example"},
+		{"API token types with a comma", server(`"token_exchange":{"api_tokens":{"token_types":["urn:x:a,urn:x:b"]}}`), "write token_type urn:x:a urn:x:b"},
+		{"paths with a comma", token(`"paths":{"jwks":["/a,/b"]}`), "write path jwks /a /b"},
+		{"ignored parameters with a comma", token(`"token_endpoints":[{"path":"/t","ignore":["a,b"]}]`), "write ignore a b"},
 		{"leeway", guard(`"audience":["a"],"leeway":"1h"`), "leeway"},
 		{"small tokens", guard(`"audience":["a"],"max_token_size":100`), "100 bytes"},
 		{"literal secret", app(`"default":{"issuer":"https://a.example","clients":[{"client_id":"billing","secrets":[{"hash":"` + marker + `"}]}]}`),

@@ -9,7 +9,7 @@ import (
 )
 
 // Behind a proxy, failures are counted for the address that the proxy has seen. Without
-// trusted_proxies_strict a client can choose its address, and the log says so, once.
+// trusted_proxies_strict a client can choose its address, and the log says so, once and at load.
 func TestAddressBehindAProxy(t *testing.T) {
 	for name, row := range map[string]struct {
 		servers  string
@@ -19,12 +19,21 @@ func TestAddressBehindAProxy(t *testing.T) {
 		"strict":               {"trusted_proxies static private_ranges\ntrusted_proxies_strict", true, 0},
 		"not strict":           {"trusted_proxies static private_ranges", false, 1},
 		"a header of its own":  {"trusted_proxies static private_ranges\nclient_ip_headers X-Real-IP", true, 0},
-		"not a trusted proxy":  {"trusted_proxies static 192.0.2.0/24", true, 0},
+		"not a trusted proxy":  {"trusted_proxies static 192.0.2.0/24", true, 1},
+		"a socket":             {"trusted_proxies_unix", true, 1},
 		"no proxy is expected": {"", true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCaddy(t)
 			c.mustLoad("servers {\n"+row.servers+"\n}\n"+runServer("memory", "rate_limit 2 1h"), site(""))
+			warnings := func(when string) {
+				t.Helper()
+				log := readFile(t, filepath.Join(c.dir, "log"))
+				if n := strings.Count(log, "trusted_proxies without trusted_proxies_strict"); n != row.warnings {
+					t.Errorf("%s: %d warnings, want %d", when, n, row.warnings)
+				}
+			}
+			warnings("at load")
 			status := 0
 			for i := range 12 {
 				form := strings.NewReader("grant_type=client_credentials")
@@ -41,10 +50,7 @@ func TestAddressBehindAProxy(t *testing.T) {
 			if (status == http.StatusTooManyRequests) != row.refused {
 				t.Errorf("the status is %d in the end", status)
 			}
-			log := readFile(t, filepath.Join(c.dir, "log"))
-			if n := strings.Count(log, "trusted_proxies without trusted_proxies_strict"); n != row.warnings {
-				t.Errorf("%d warnings, want %d", n, row.warnings)
-			}
+			warnings("after requests")
 		})
 	}
 }

@@ -88,6 +88,56 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 }
 
+// TestReadmeOpensSinglePaths runs the block of protected routes. Caddy matches the cleaned path and
+// passes the raw one on, which an upstream may read in its own way: an open route must let nothing
+// but its own path through (RFC 3986 §5.2.4).
+func TestReadmeOpensSinglePaths(t *testing.T) {
+	blocks := readmeBlocks(t, "caddyfile")
+	i := slices.IndexFunc(blocks, func(block string) bool { return strings.Contains(block, "handle /health") })
+	global, site, ok := strings.Cut(strings.TrimPrefix(blocks[i], "{\n"), "\n}\n\n")
+	if !ok {
+		t.Fatal(blocks[i])
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "upstream got "+r.RequestURI+" end")
+	}))
+	defer upstream.Close()
+	c := newCaddy(t, "legacy:8080", upstream.Listener.Addr().String())
+	c.mustLoad(global, strings.Replace(site, "api.example.com {", "%SITE% {", 1))
+	send := func(path string) string {
+		t.Helper()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(c.site, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(answer)
+	}
+	for _, open := range []string{"/health", "/catalog"} {
+		if answer := send(open); !strings.Contains(answer, "upstream got "+open+" end") {
+			t.Errorf("%s is not open: %s", open, answer)
+		}
+		for _, path := range []string{
+			"/orders/..", "/orders/1/%2e%2e/%2e%2e", "/orders/..;/..", "/./", "/orders/%2E%2E/.", "/orders//..", "/orders%2f..",
+		} {
+			answer := send(path + open)
+			if strings.Contains(answer, "upstream got ") && !strings.Contains(answer, "upstream got "+open+" end") {
+				t.Errorf("%s: %s", path+open, answer)
+			}
+		}
+	}
+	if answer := send("//health"); strings.Contains(answer, "upstream got //") {
+		t.Errorf("//health: %s", answer)
+	}
+}
+
 // TestReadmeGoIsAnExample compares the Go of the README, line by line, with the examples, which are
 // compiled and run.
 func TestReadmeGoIsAnExample(t *testing.T) {

@@ -46,7 +46,7 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 			if n := implementations(t, "tokenep/grant", "all.go"); tc.offered && len(metadata.Grants) != n {
 				t.Errorf("grant_types_supported %v, but tokenep/grant has %d files with a grant", metadata.Grants, n)
 			}
-			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go", "secret_slow.go", "turns.go"); len(metadata.Methods) != n {
+			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go", "secret_slow.go", "turns.go", "keys.go", "decoy.go"); len(metadata.Methods) != n {
 				t.Errorf("token_endpoint_auth_methods_supported %v, but tokenep/clientauth has %d files with a method", metadata.Methods, n)
 			}
 			for _, grantType := range []string{"client_credentials", exchange, "authorization_code", "refresh_token", "password", "implicit",

@@ -61,6 +61,11 @@ import (
 //	jwt TOKEN
 //	    prints the header and the claims of a JWT as indented JSON, members sorted. It does not
 //	    verify the token.
+//	jwks KEY…
+//	    prints the public keys, as a JWK Set. A key is made when its name is first used; the name
+//	    is its kid.
+//	assertion KEY CLIENT AUDIENCE
+//	    prints an assertion of the client, signed with the key.
 //	save NAME [PATH]
 //	    sets a variable to the last stdout without its line end, or to a member of it as JSON:
 //	    a.b.0
@@ -108,6 +113,8 @@ func runScripts(t *testing.T, dir, engine string) {
 			"raw":          scriptRaw,
 			"upstream":     scriptUpstream,
 			"jwt":          scriptJWT,
+			"jwks":         scriptJWKS,
+			"assertion":    scriptAssertion,
 			"save":         scriptSave,
 			"capture":      scriptCapture,
 
@@ -152,6 +159,7 @@ func setUpScript(env *testscript.Env) error {
 		}
 	}
 	env.Values[scriptStateKey{}] = &scriptState{caddys: make(map[string]*process)}
+	env.Values[scriptKeysKey{}] = make(scriptKeys)
 	env.Values[databaseKey{}] = new(*servertest.Process)
 	return nil
 }

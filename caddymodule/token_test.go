@@ -21,6 +21,7 @@ func TestEndpointsElsewhere(t *testing.T) {
 		}
 		path jwks /keys
 		path revocation /revoke
+		path introspection /introspect
 		path metadata /about
 	}
 	respond "passed through"

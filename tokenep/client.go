@@ -14,15 +14,6 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// Client authentication methods (RFC 7591 §2, OpenID Connect Core §9): the values of
-// Client.AuthMethod.
-const (
-	AuthBasic         = "client_secret_basic"
-	AuthPost          = "client_secret_post"
-	AuthPrivateKeyJWT = "private_key_jwt"
-	AuthNone          = "none"
-)
-
 // ClientSubjectPrefix begins the sub of a token that a client got for itself (RFC 6749 §4.4), so
 // that no client can be mistaken for a user of the same name (RFC 9068 §5). No user's name may
 // begin with it.
@@ -52,12 +43,34 @@ type Client struct {
 
 	// The public keys of a client that authenticates by private_key_jwt, as a JWK Set (RFC 7517
 	// §5). Default: none.
-	JWKS json.RawMessage `json:"jwks,omitempty"`
+	JWKS json.RawMessage `json:"jwks,omitempty" option:"jwks" usage:"Its public keys, as the text of a JWK Set: it authenticates by private_key_jwt"`
+
+	// A file with those keys, in the place of jwks. It is read again when it changes; while the new
+	// version is broken, the old one stays in use. It is for clients of a configuration. Default:
+	// none.
+	JWKSFile string `json:"jwks_file,omitempty" option:"jwks_file" usage:"File with its public keys, as a JWK Set: it authenticates by private_key_jwt"`
+
+	// A URL of those keys, in the place of jwks (RFC 7591 §2), which is https; http is for loopback
+	// hosts. It is fetched when it is needed, and again while it is in use. Default: none.
+	JWKSURI string `json:"jwks_uri,omitempty" option:"jwks_uri" usage:"URL of its public keys, as a JWK Set: it authenticates by private_key_jwt"`
 
 	// How the client must authenticate: client_secret_basic, client_secret_post, private_key_jwt,
 	// or none for a public client (RFC 6749 §2.1). Default: with secrets, client_secret_basic or
-	// client_secret_post; with jwks, private_key_jwt. A client that has neither must say none.
+	// client_secret_post; with keys, private_key_jwt. A client that has neither must say none.
 	AuthMethod string `json:"token_endpoint_auth_method,omitempty" option:"auth_method" usage:"How it must authenticate, such as client_secret_basic (default: by Basic or in the body)"`
+
+	// The same for a client that may choose among several methods, one in each request. Default:
+	// none.
+	AuthMethods []string `json:"token_endpoint_auth_methods,omitempty" option:"auth_methods" usage:"One of several methods by which it may authenticate (repeatable)"`
+
+	// The algorithm with which the client must sign its assertions (OpenID Connect Dynamic Client
+	// Registration §2). Default: any for which it has a key.
+	AuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty" option:"auth_signing_alg" usage:"Algorithm with which it must sign its assertions, such as ES256"`
+
+	// What the aud of its assertions may be: strict is the issuer alone
+	// (draft-ietf-oauth-rfc7523bis); lax is also the URL of the token endpoint, or of the endpoint
+	// to which it is sent (RFC 7523 §3). Default: lax.
+	AssertionAudience string `json:"assertion_audience,omitempty" option:"assertion_audience" usage:"What the aud of its assertions may be: strict (the issuer alone) or lax"`
 
 	// The grant types that it may use, by their grant_type or their short name: client_credentials
 	// (RFC 6749 §4.4), authorization_code (§4.1), refresh_token (§6), and token_exchange, which is
@@ -68,6 +81,15 @@ type Client struct {
 	// loopback host may have any port (RFC 8252 §7.3). Required for authorization_code. Default:
 	// none.
 	RedirectURIs []string `json:"redirect_uris,omitempty" option:"redirect_uris" flag:"redirect-uri" usage:"URI that an authorization may be answered to (repeatable)"`
+
+	// Whether it gets a refresh token only if it was allowed the scope offline_access (OpenID
+	// Connect Core §11). Default: false, and it gets one whenever it may use the refresh_token
+	// grant.
+	RequireOfflineAccess bool `json:"require_offline_access,omitempty" option:"require_offline_access" usage:"Give it a refresh token only with the scope offline_access"`
+
+	// The algorithm that signs its ID tokens (OpenID Connect Core §2): RS256, ES256 or EdDSA.
+	// Default: RS256.
+	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty" option:"id_token_alg" usage:"Algorithm of its ID tokens: RS256, ES256 or EdDSA (default: RS256)"`
 
 	// Whether the client gets what it asks for of a user's without the user being asked: for
 	// applications of one's own alone. Default: false.
@@ -137,28 +159,18 @@ func HashSecret(secret string) string {
 	return GeneratedHash + record.HashID(secret)
 }
 
-// Authenticates reports whether the client may authenticate by this method.
-func (c *Client) Authenticates(method string) bool {
-	switch {
-	case c.AuthMethod != "":
-		return method == c.AuthMethod
-	case len(c.Secrets) > 0:
-		return method == AuthBasic || method == AuthPost
-	default:
-		return c.hasKeys() && method == AuthPrivateKeyJWT
-	}
-}
-
-// hasKeys reports whether there is a jwks: null is none.
-func (c *Client) hasKeys() bool { return len(c.JWKS) > 0 && string(c.JWKS) != "null" }
-
-// Public reports whether the client has nothing to authenticate with (RFC 6749 §2.1). Its method
-// says so, and never the lack of a secret.
-func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
-
 // May reports whether the client may use the grant.
 func (c *Client) May(grantType string) bool {
 	return slices.ContainsFunc(c.GrantTypes, func(name string) bool { return NamesGrant(name, grantType) })
+}
+
+// OfflineAccessScope is the scope-token by which a client asks for a refresh token (OpenID Connect
+// Core §11).
+const OfflineAccessScope = "offline_access"
+
+// Refreshes reports whether the client gets a refresh token with what it was allowed.
+func (c *Client) Refreshes(allowed verify.Scope) bool {
+	return c.May(RefreshTokenType) && (!c.RequireOfflineAccess || allowed.Has(OfflineAccessScope))
 }
 
 // Introspects reports whether the client may introspect tokens of others for this audience.
@@ -199,7 +211,7 @@ func (c *Client) Validate() error {
 	if err := c.validateID(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.validateAuthMethod, c.validateReach, c.validateRedirectURIs} {
+	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateReach, c.validateRedirectURIs} {
 		if err := check(); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
@@ -221,49 +233,6 @@ func (c *Client) validateID() error {
 	return nil
 }
 
-// authMethods are the methods that a client can be registered for.
-var authMethods = []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthNone}
-
-func (c *Client) validateAuthMethod() error {
-	secret, key := len(c.Secrets) > 0, c.hasKeys()
-	if key {
-		keys, _, err := verify.ParseKeySet(c.JWKS)
-		if err == nil && keys.Len() == 0 {
-			err = errors.New("it has no usable key")
-		}
-		if err != nil {
-			return fmt.Errorf("jwks: %w", err)
-		}
-	}
-	switch c.AuthMethod {
-	case "":
-		switch {
-		case secret && key:
-			return errors.New("it has secrets and a key; its auth_method must say which of them authenticates it")
-		case !secret && !key:
-			return errors.New("it has neither a secret nor a key: give it one, or write auth_method none if it is public")
-		}
-	case AuthNone:
-		if secret || key {
-			return errors.New("auth_method none and a secret or key exclude each other")
-		}
-		if c.InsecureNoPKCE {
-			return errors.New("insecure_no_pkce is for clients that authenticate: without PKCE nothing ties a code to a public one")
-		}
-	case AuthBasic, AuthPost:
-		if !secret {
-			return fmt.Errorf("auth_method %s needs a secret", c.AuthMethod)
-		}
-	case AuthPrivateKeyJWT:
-		if !key {
-			return fmt.Errorf("auth_method %s needs a key", c.AuthMethod)
-		}
-	default:
-		return fmt.Errorf("unknown auth_method %q; expected one of %s", c.AuthMethod, strings.Join(authMethods, ", "))
-	}
-	return nil
-}
-
 func (c *Client) validateReach() error {
 	switch {
 	case c.IssuedAt < 0:
@@ -272,6 +241,8 @@ func (c *Client) validateReach() error {
 		return fmt.Errorf("its scope and audience do not fit into a token; %d audiences and %d bytes are the most", maxAudience, maxReach)
 	case !c.Scope.Includes(c.DefaultScope):
 		return fmt.Errorf("default_scope %q is not within scope %q", c.DefaultScope, c.Scope)
+	case c.IDTokenAlg != "" && !slices.Contains(IDTokenAlgs, c.IDTokenAlg):
+		return fmt.Errorf("unknown id_token_alg %q; expected one of %s", c.IDTokenAlg, strings.Join(IDTokenAlgs, ", "))
 	case c.AccessTokenTTL == 0:
 		return nil
 	}

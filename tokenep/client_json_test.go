@@ -18,8 +18,9 @@ import (
 func TestClientJSON(t *testing.T) {
 	full := tokenep.Client{
 		ID: "billing", Name: "Billing", Secrets: []tokenep.Secret{{Hash: "$sha256$x", Expires: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
-		JWKS: verifytest.New(issuer, orders).JWKS(), AuthMethod: tokenep.AuthBasic,
-		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequirePAR: true, InsecurePlainPKCE: true, InsecureNoPKCE: true,
+		JWKS: verifytest.New(issuer, orders).JWKS(), JWKSFile: "keys.json", JWKSURI: "https://app.example/keys",
+		AuthMethod: tokenep.AuthBasic, AuthMethods: []string{tokenep.AuthPost}, AuthSigningAlg: "ES256", AssertionAudience: "strict",
+		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequireOfflineAccess: true, RequirePAR: true, InsecurePlainPKCE: true, InsecureNoPKCE: true, IDTokenAlg: "ES256",
 		Scope: verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
 		ExchangeFrom: []string{"*"}, Introspect: []string{orders}, IssuedAt: 1767225600, RegistrationID: "R",
@@ -38,8 +39,10 @@ func TestClientJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"access_token_ttl", "audience", "client_id", "client_id_issued_at", "client_name", "default_scope", "exchange_from",
-		"grant_types", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "redirect_uris", "registration_id", "require_pushed_authorization_requests", "scope", "secrets", "skip_consent", "token_endpoint_auth_method",
+		"access_token_ttl", "assertion_audience", "audience", "client_id", "client_id_issued_at", "client_name", "default_scope", "exchange_from",
+		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "jwks_file", "jwks_uri", "redirect_uris", "registration_id", "require_offline_access",
+		"require_pushed_authorization_requests",
+		"scope", "secrets", "skip_consent", "token_endpoint_auth_method", "token_endpoint_auth_methods", "token_endpoint_auth_signing_alg",
 	}
 	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
 		t.Errorf("members %q, want %q", got, want)

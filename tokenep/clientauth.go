@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // ClientAuth is one way for a client to authenticate: one token_endpoint_auth_method.
@@ -26,12 +28,24 @@ type ClientAuth interface {
 	RefusalWrites() Effects
 }
 
+// headerAuth is what a ClientAuth may have beside, if its credentials are in the header.
+type headerAuth interface {
+	// CheckHeader returns the error of Credentials for a header that is wrong whatever the body
+	// has. It is called before the body is read, so that no refusal waits for that.
+	CheckHeader(h http.Header) error
+}
+
 // Credentials is what a request says about its sender.
 type Credentials struct {
 	Method string
 
 	// What was sent may be read in several ways. The first reading is that of the RFC.
 	Readings []Reading
+
+	// Assertion is that of the client (RFC 7521 §4.2), which is not verified yet; nil: there is
+	// none. Endpoint is the URL to which it was sent.
+	Assertion *verify.Assertion
+	Endpoint  string
 
 	// Attempt is set by Authenticator before Verify. A method that does costly work counts the
 	// attempt first.
@@ -118,30 +132,42 @@ func (a *Authenticator) address(r *http.Request) netip.Addr {
 	return peer.Addr()
 }
 
-// credentials returns the one method that the request uses.
-func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Credentials, err error) {
-	if len(r.Header.Values("Authorization")) > 1 {
-		return nil, nil, InvalidRequest.Describe("the Authorization header is repeated")
+// checkHeader refuses what is wrong whatever the body has; a may be nil.
+func (a *Authenticator) checkHeader(h http.Header) error {
+	if len(h.Values("Authorization")) > 1 {
+		return InvalidRequest.Describe("the Authorization header is repeated")
+	}
+	if a == nil {
+		return nil
 	}
 	for _, m := range a.Methods {
-		credentials, err := m.Credentials(r)
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case credentials != nil && found != nil:
-			return nil, nil, InvalidRequest.Describe("more than one method of client authentication is used")
-		case credentials != nil:
-			method, found = m, credentials
+		if m, ok := m.(headerAuth); ok {
+			if err := m.CheckHeader(h); err != nil {
+				return err
+			}
 		}
 	}
-	// A client assertion is a method too (RFC 7521 §4.2).
-	if r.Form.Get("client_assertion") != "" || r.Form.Get("client_assertion_type") != "" {
-		if found != nil && found.Method != AuthNone {
+	return nil
+}
+
+// credentials returns the one method that the request uses (RFC 6749 §2.3). That there are two is
+// told before anything is said about either.
+func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Credentials, err error) {
+	if err := a.checkHeader(r.Header); err != nil {
+		return nil, nil, err
+	}
+	used := 0
+	for _, m := range a.Methods {
+		credentials, wrong := m.Credentials(r)
+		if credentials == nil && wrong == nil {
+			continue
+		}
+		if used++; used > 1 {
 			return nil, nil, InvalidRequest.Describe("more than one method of client authentication is used")
 		}
-		return nil, nil, InvalidClient.Describe("this method of client authentication is not supported")
+		method, found, err = m, credentials, wrong
 	}
-	return method, found, nil
+	return method, found, err
 }
 
 // LogValue keeps credentials out of every log.

@@ -35,6 +35,7 @@
 //	error.go           the refusal (RFC 6749 §5.2)
 //	method.go          405, OPTIONS and CORS
 //	client.go          a registered client (RFC 6749 §2, RFC 7591 §2)
+//	client_auth.go     how a client may authenticate, and with what keys (RFC 7591 §2)
 //	redirect_uri.go    where the answer to a user goes (RFC 6749 §3.1.2, RFC 8252 §7)
 //	duration.go        how its durations are written
 //	clientauth.go      which client sent a request (RFC 6749 §2.3)
@@ -43,7 +44,8 @@
 //	limiter_table.go   the bounded memory of it
 //	request_log.go     the lines about requests, and how many of them a flood gets
 //	grant.go           what a grant is, and what it allows
-//	minter.go          minting a token (RFC 9068)
+//	minter.go          minting an access token (RFC 9068)
+//	id_token.go        minting an ID token (OpenID Connect Core §2)
 //
 // # The packages below
 //

@@ -148,7 +148,7 @@ func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
 	if dialect == nil {
 		dialect = new(Dialect)
 	}
-	req, err := readForm(r, dialect)
+	req, err := readForm(r, dialect, f.Authenticator)
 	if err != nil {
 		return nil, err
 	}

@@ -118,8 +118,9 @@ type Authorization struct {
 	// server gives a meaning to is an error of the grant.
 	Extra map[string]any
 
-	// IDToken are the claims of an ID token (OpenID Connect Core §2) that is issued as well, beside
-	// iss, sub, aud, exp and iat, which the server adds; nil: none is issued.
+	// IDToken are the claims of an ID token (OpenID Connect Core §2) that a client gets as well,
+	// beside iss, sub, aud, exp, iat, at_hash and those of SignIn, which the server adds; nil:
+	// there is none. Nor is there one if Scope has openid and the client asked for less.
 	IDToken map[string]any
 
 	IssuedTokenType string // issued_token_type (RFC 8693 §2.2.1); empty for other grants

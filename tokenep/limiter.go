@@ -19,7 +19,8 @@ const (
 // Failures are counted for each client at each address, and for the address as a whole. Above half
 // of what the RateLimit allows, each further request waits a little longer; above all of it, it is
 // refused, whatever its credentials. A client that has succeeded lately from an address is not
-// refused for the failures of others there. A nil Limiter limits nothing.
+// refused for the failures of others there, and may fail as often as the whole address: its id is
+// no secret, and others may sit behind the same address. A nil Limiter limits nothing.
 type Limiter struct {
 	Now func() time.Time
 
@@ -137,14 +138,17 @@ func (a *Attempt) Succeeded() error {
 	return nil
 }
 
-// failures returns the failures that the attempt is judged by, as of now.
+// failures returns the failures that the attempt is judged by, as of now. Those of the address do
+// not count for a client that is known there, and its own have the wider bound.
 func (a *Attempt) failures(now time.Time) (own, all failures) {
 	l := a.limiter
-	own = asOf(&l.clients, a.sender, a.own, now)
-	if at, known := l.known.rows[a.sender]; !known || !isLately(at, now) {
-		all = asOf(&l.addresses, a.sender.network, a.all, now)
+	if at, known := l.known.rows[a.sender]; known && isLately(at, now) {
+		a.own = a.all
+		return asOf(&l.clients, a.sender, a.own, now), failures{}
 	}
-	return own, all
+	own = asOf(&l.clients, a.sender, a.own, now)
+	own.level = min(own.level, a.own.most+1) // it was known until now
+	return own, asOf(&l.addresses, a.sender.network, a.all, now)
 }
 
 // asOf returns the failures of a row that are left. Those of a later time, because the clock has

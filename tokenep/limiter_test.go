@@ -107,3 +107,55 @@ func TestLimiterGivesBack(t *testing.T) {
 		t.Errorf("%d rows are left", n)
 	}
 }
+
+// Others at the address of a client, behind the same NAT, cannot lock it out by failing in its name
+// as often as an unknown client may; and cannot guess without end either.
+func TestLimiterKnownClient(t *testing.T) {
+	now := time.Now()
+	l := &Limiter{Now: func() time.Time { return now }}
+	attempt := func(client string) *Attempt {
+		return l.Attempt(RateLimit{}, netip.AddrFrom4([4]byte{192, 0, 2, 1}), client)
+	}
+	guess := func(client string, n int) (judged int) {
+		for range n {
+			if attempt(client).Count() == nil {
+				judged++
+			}
+		}
+		return judged
+	}
+	if err := attempt("billing").Succeeded(); err != nil {
+		t.Fatal(err)
+	}
+	if judged := guess("billing", 32); judged != 32 {
+		t.Errorf("%d of 32 failures are judged", judged)
+	}
+	right := attempt("billing")
+	if err := right.Allow(t.Context()); err != nil {
+		t.Errorf("the client is locked out: %v", err)
+	}
+	if err := right.Count(); err != nil {
+		t.Errorf("the client is locked out: %v", err)
+	}
+	if err := right.Succeeded(); err != nil {
+		t.Errorf("the client is locked out: %v", err)
+	}
+	if judged := guess("billing", 1000); judged != wholeAddress*defaultFailures+1-32 {
+		t.Errorf("%d more guesses are judged, want %d", judged, wholeAddress*defaultFailures+1-32)
+	}
+	if attempt("billing").Succeeded() == nil {
+		t.Error("the guess that was right is told")
+	}
+	// An hour later it is a client like any other, and not held to what it could do before.
+	now = now.Add(lately)
+	guess("billing", 1000)
+	err := attempt("billing").Count()
+	if err == nil || AsError(err).RetryAfter > 30*time.Second {
+		t.Errorf("after an hour: %v", err)
+	}
+	// Nobody else there has the wider bound.
+	now = now.Add(lately)
+	if judged := guess("shop", 1000); judged != defaultFailures+1 {
+		t.Errorf("%d guesses for another client are judged", judged)
+	}
+}

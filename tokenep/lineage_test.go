@@ -134,6 +134,75 @@ func TestRevokingAnActingAPIToken(t *testing.T) {
 	}
 }
 
+// What came of a token goes with the key that signed that, although another key signed it itself.
+func TestWithdrawingAKeyRevokesWhatCameOfItsTokens(t *testing.T) {
+	f := tokeneptest.New(t)
+	exchange := func(token string) string {
+		t.Helper()
+		a, _ := f.Granted(t, swap(token).By("billing"))
+		return a.AccessToken()
+	}
+	rotate := func() {
+		t.Helper()
+		if err := f.Keys.Rotate(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := func(tokens ...string) (letters string) {
+		for i, token := range tokens {
+			if _, err := f.Verify(t, token); err == nil {
+				letters += string(rune('a' + i))
+			}
+		}
+		return letters
+	}
+	first := f.Mint(t, tokenep.Claims{})
+	verified, err := f.Verify(t, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotate()
+	child := exchange(first)
+	rotate()
+	grandchild, other := exchange(child), exchange(f.Mint(t, tokenep.Claims{}))
+	rotate()
+	if got := good(first, child, grandchild, other); got != "abcd" {
+		t.Errorf("good are %q after rotations", got)
+	}
+	if err := f.Keys.Withdraw(t.Context(), verified.Header.KeyID); err != nil {
+		t.Fatal(err)
+	}
+	if got := good(first, child, grandchild, other); got != "d" {
+		t.Errorf("good are %q after the withdrawal", got)
+	}
+	f.Send(t, swap(child).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
+}
+
+// An ancestor that is no token is as old as the first token that came of it: its subject ends with
+// whatever came of it until then, however late the last token was issued.
+func TestRevokingTheSubjectOfAnActingAPIToken(t *testing.T) {
+	f := tokeneptest.New(t)
+	text, _ := f.NewAPIToken(t, state.APIToken{Owner: "bob"})
+	a, _ := f.Granted(t, swap(f.Mint(t, tokenep.Claims{}), "actor_token", text, "actor_token_type", apiToken).By("billing"))
+	child := a.AccessToken()
+	f.Clock.Advance(10 * time.Second)
+	now := f.Clock.Now()
+	f.Clock.Advance(10 * time.Second)
+	a, _ = f.Granted(t, swap(child).By("billing"))
+	f.Config.Memory.Revocations.Add(verify.Revocation{Claim: "sub", Value: "bob", Before: now})
+	for name, token := range map[string]string{"child": child, "grandchild": a.AccessToken()} {
+		if _, err := f.Verify(t, token); err == nil {
+			t.Errorf("the %s is good", name)
+		}
+	}
+	// The same actor again is the same ancestor.
+	f.Config.Memory.Revocations.Remove(verify.Revocation{Claim: "sub", Value: "bob", Before: now})
+	a, _ = f.Granted(t, swap(child, "actor_token", text, "actor_token_type", apiToken).By("billing"))
+	if verified, err := f.Verify(t, a.AccessToken()); err != nil || len(verified.Ancestors) != 3 {
+		t.Errorf("%v, %+v", err, verified)
+	}
+}
+
 // RFC 7592 §2.3: what is being issued to a client while it is removed is refused, in whatever
 // second it is signed. What a client of the same name gets afterwards is not.
 func TestRemovingAClientRacesWithItsRequest(t *testing.T) {

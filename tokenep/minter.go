@@ -21,9 +21,13 @@ import (
 // Minter makes signed tokens: access tokens as RFC 9068 describes them, and ID tokens.
 type Minter struct {
 	Issuer string           // iss
-	Keys   *keys.Ring       // the active key signs
+	Keys   *keys.Ring       // the active key signs access tokens
 	Cache  *verify.Cache    // gets the access tokens that are issued, already proven; may be nil
 	Now    func() time.Time // the clock of the endpoints
+
+	// IDTokenKeys are the rings that sign ID tokens, by their algorithm. Where there is none, Keys
+	// do.
+	IDTokenKeys map[string]*keys.Ring
 }
 
 // Claims is what an access token says (RFC 9068 §2.2).
@@ -78,7 +82,11 @@ func (m *Minter) Mint(c *Claims) (Minted, error) {
 	if err != nil {
 		return Minted{}, err
 	}
-	token, key, err := m.sign(accessTokenTyp, payload)
+	key, err := active(m.Keys)
+	if err != nil {
+		return Minted{}, err
+	}
+	token, err := sign(key, accessTokenTyp, payload)
 	if err != nil {
 		return Minted{}, err
 	}
@@ -86,7 +94,7 @@ func (m *Minter) Mint(c *Claims) (Minted, error) {
 		return Minted{}, InvalidRequest.Describe("the token would be longer than verifiers accept; " +
 			"ask for less scope or fewer audiences")
 	}
-	return Minted{Token: token, ID: id, key: key, clientID: c.ClientID, expires: c.Expires}, nil
+	return Minted{Token: token, ID: id, key: key.Public(), clientID: c.ClientID, expires: c.Expires}, nil
 }
 
 // Remember puts an access token that is being issued into the cache, so that a verifier of this
@@ -97,33 +105,17 @@ func (m *Minter) Remember(t Minted) {
 	}
 }
 
-// MintIDToken signs an ID token (OpenID Connect Core §2) for the client and the subject of an
-// access token, which ends with it. further are its other claims.
-func (m *Minter) MintIDToken(c *Claims, further map[string]any) (string, error) {
-	claims := map[string]any{
-		"iss": m.Issuer, "sub": c.Subject, "aud": c.ClientID,
-		"exp": c.Expires.Unix(), "iat": c.IssuedAt.Unix(),
-	}
-	for name, value := range further {
-		if _, set := claims[name]; set {
-			return "", fmt.Errorf("a grant must not set the claim %q of an ID token", name)
-		}
-		claims[name] = value
-	}
-	payload, err := json.Marshal(claims)
+// active returns the key of a ring that signs.
+func active(ring *keys.Ring) (*keys.Key, error) {
+	key, err := ring.Active()
 	if err != nil {
-		return "", fmt.Errorf("the claims of an ID token: %w", err)
+		return nil, TemporarilyUnavailable.Describe("the server has no signing key yet").Because(err)
 	}
-	token, _, err := m.sign(idTokenTyp, payload)
-	return token, err
+	return key, nil
 }
 
-// sign returns a JWS in compact form (RFC 7515 §7.1) under the active key.
-func (m *Minter) sign(typ string, payload []byte) (string, crypto.PublicKey, error) {
-	key, err := m.Keys.Active()
-	if err != nil {
-		return "", nil, TemporarilyUnavailable.Describe("the server has no signing key yet").Because(err)
-	}
+// sign returns a JWS in compact form (RFC 7515 §7.1).
+func sign(key *keys.Key, typ string, payload []byte) (string, error) {
 	header := key.Header(typ)
 	// There is room for an ES256 signature; another one grows it.
 	token := make([]byte, 0, len(header)+base64.RawURLEncoding.EncodedLen(len(payload))+128)
@@ -132,10 +124,11 @@ func (m *Minter) sign(typ string, payload []byte) (string, crypto.PublicKey, err
 	token = base64.RawURLEncoding.AppendEncode(token, payload)
 	signed := len(token)
 	token = append(token, '.')
-	if token, err = key.AppendSignature(token, token[:signed]); err != nil {
-		return "", nil, err
+	token, err := key.AppendSignature(token, token[:signed])
+	if err != nil {
+		return "", err
 	}
-	return string(token), key.Public(), nil
+	return string(token), nil
 }
 
 // newID returns a jti: 128 random bits.

@@ -68,7 +68,7 @@ func TestClaimWithoutAJSONFormMakesNoToken(t *testing.T) {
 			t.Errorf("%s: the token is %q, %v", name, minted.Token, err)
 		}
 	}
-	if token, err := minter.MintIDToken(&tokenep.Claims{}, bad); err == nil || token != "" {
+	if token, err := minter.MintIDToken(new(tokenep.Client), new(tokenep.Claims), "", bad); err == nil || token != "" {
 		t.Errorf("the ID token is %q, %v", token, err)
 	}
 }

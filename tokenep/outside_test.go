@@ -2,6 +2,8 @@ package tokenep_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -193,7 +195,7 @@ func TestOutsideGrantClaims(t *testing.T) {
 	f := tokeneptest.New(t, withVoucher(allowing(tokenep.Authorization{
 		Subject: "alice", GrantID: "g", Extra: map[string]any{"tenant": "t<1>", "level": 3},
 		SignIn:  tokenep.SignIn{Time: signedIn, Class: "urn:example:loa:2", Methods: []string{"pwd", "otp"}},
-		IDToken: map[string]any{"nonce": "n", "auth_time": signedIn.Unix()},
+		IDToken: map[string]any{"nonce": "n"},
 		Spend: func(context.Context) (tokenep.RefreshToken, error) {
 			return tokenep.RefreshToken{Text: "a refresh token"}, nil
 		},
@@ -216,7 +218,8 @@ func TestOutsideGrantClaims(t *testing.T) {
 	}
 	checkIDToken(t, f, raw, map[string]any{
 		"iss": issuer, "sub": "alice", "aud": "shop", "nonce": "n", "auth_time": signedIn.Unix(),
-		"iat": token.IssuedAt.Unix(), "exp": token.Expires.Unix(),
+		"acr": "urn:example:loa:2", "amr": []string{"pwd", "otp"},
+		"iat": token.IssuedAt.Unix(), "exp": token.Expires.Unix(), "at_hash": atHash(a.AccessToken()),
 	})
 	plain, _ := f.Granted(t, plain.By("billing"))
 	for _, name := range []string{"refresh_token", "id_token"} {
@@ -243,6 +246,13 @@ func TestOutsideGrantBindsToAKey(t *testing.T) {
 	if _, err := f.Verify(t, a.AccessToken()); err == nil {
 		t.Error("a verifier that asks for no proof takes a token that is bound to a key")
 	}
+}
+
+// atHash returns the at_hash of an access token beside an ID token with SHA-256 (OpenID Connect
+// Core §3.1.3.6).
+func atHash(accessToken string) string {
+	sum := sha256.Sum256([]byte(accessToken))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // checkIDToken verifies an ID token by the published keys (RFC 7519 §7.2).

@@ -106,10 +106,17 @@ func (f *Form) keep(names ...[]string) {
 	}
 }
 
-// readForm parses the body of r.
-func readForm(r *http.Request, d *Dialect) (*Request, error) {
+// readForm parses the body of r. What is wrong with the header is said before the body is waited
+// for; a may be nil.
+func readForm(r *http.Request, d *Dialect, a *Authenticator) (*Request, error) {
 	parse, err := parser(r.Header, d)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkBody(r); err != nil {
+		return nil, err
+	}
+	if err := a.checkHeader(r.Header); err != nil {
 		return nil, err
 	}
 	body, err := readBody(r)
@@ -139,8 +146,10 @@ func readForm(r *http.Request, d *Dialect) (*Request, error) {
 
 // ReadRequest parses the body of a token request. It reads scope, audience and resource too, since
 // their syntax is the same for every grant.
-func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
-	req, err := readForm(r, d)
+func ReadRequest(r *http.Request, d *Dialect) (*Request, error) { return readRequest(r, d, nil) }
+
+func readRequest(r *http.Request, d *Dialect, a *Authenticator) (*Request, error) {
+	req, err := readForm(r, d, a)
 	if err != nil {
 		return nil, err
 	}
@@ -157,13 +166,21 @@ func (r *Request) declare(parameters []string, more ...[]string) error {
 	return nil
 }
 
-// readBody reads at most maxBody bytes.
-func readBody(r *http.Request) ([]byte, error) {
+// checkBody refuses a body that need not be read to be refused.
+func checkBody(r *http.Request) error {
 	if r.ContentLength > maxBody {
-		return nil, tooLarge("the request body is larger than 64 KiB")
+		return tooLarge("the request body is larger than 64 KiB")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, InvalidRequest.Describe("the request body must not be compressed")
+		return InvalidRequest.Describe("the request body must not be compressed")
+	}
+	return nil
+}
+
+// readBody reads at most maxBody bytes.
+func readBody(r *http.Request) ([]byte, error) {
+	if err := checkBody(r); err != nil {
+		return nil, err
 	}
 	var body []byte
 	var err error

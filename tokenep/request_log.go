@@ -28,7 +28,14 @@ const maxText = 1024
 type RequestLog struct {
 	Logger *slog.Logger
 	Now    func() time.Time
+	Quota  *LogQuota // that it shares with others; nil: one of its own
 
+	own LogQuota
+}
+
+// LogQuota is how many lines about refused requests the logs that share it write in a minute. The
+// zero value is ready for use.
+type LogQuota struct {
 	mu      sync.Mutex
 	end     time.Time // of the minute
 	lines   int       // that were written in it
@@ -44,7 +51,10 @@ type refusalKind struct {
 	code    string
 }
 
-type refusals struct{ written, leftOut int }
+type refusals struct {
+	written, leftOut int
+	log              *RequestLog // of the last one
+}
 
 // Event writes a line about what has happened.
 func (l *RequestLog) Event(ctx context.Context, message string, attrs ...slog.Attr) {
@@ -63,65 +73,91 @@ func (l *RequestLog) Refused(ctx context.Context, level slog.Level, message stri
 			k.code = a.Value.String()
 		}
 	}
-	if l.count(ctx, k) {
+	if l.quota().count(ctx, l, k) {
 		l.write(ctx, level, message, attrs)
 	}
 }
 
-// count counts a refusal, and reports whether its line is to be written.
-func (l *RequestLog) count(ctx context.Context, k refusalKind) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.Now()
-	if left := l.end.Sub(now); left <= 0 || left > time.Minute { // the clock may be set back
-		l.begin(ctx)
-		l.end = now.Add(time.Minute)
+func (l *RequestLog) quota() *LogQuota {
+	if l.Quota != nil {
+		return l.Quota
 	}
-	if l.refused[k] == nil && l.lines >= linesOfAll {
+	return &l.own
+}
+
+// count counts a refusal, and reports whether its line is to be written.
+func (q *LogQuota) count(ctx context.Context, l *RequestLog, k refusalKind) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := l.Now()
+	if left := q.end.Sub(now); left <= 0 || left > time.Minute { // the clock may be set back
+		q.begin(ctx)
+		q.end = now.Add(time.Minute)
+	}
+	if q.refused[k] == nil && q.lines >= linesOfAll {
 		k.network = netip.Prefix{}
 	}
-	n := l.refused[k]
+	n := q.refused[k]
 	if n == nil {
 		n = new(refusals)
-		l.refused[k] = n
+		q.refused[k] = n
 	}
-	if n.written < linesOfOne && l.lines < linesOfAll {
+	n.log = l
+	if n.written < linesOfOne && q.lines < linesOfAll {
 		n.written++
-		l.lines++
+		q.lines++
 		return true
 	}
 	n.leftOut++
-	if l.report == nil {
-		l.report = time.AfterFunc(l.end.Sub(now), l.Flush)
+	if q.report == nil {
+		q.report = time.AfterFunc(q.end.Sub(now), q.endMinute)
 	}
 	return false
 }
 
-// Flush writes how many lines have been left out, and begins another minute.
+// Flush writes how many lines have been left out, of those that were not another log's in the end.
 func (l *RequestLog) Flush() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.begin(context.Background()) // of no request
-	l.end = time.Time{}
+	q := l.quota()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for k, n := range q.refused {
+		if n.log == l {
+			n.tell(context.Background(), k) // of no request
+		}
+	}
 }
 
-// begin is Flush for who holds the lock.
-func (l *RequestLog) begin(ctx context.Context) {
-	if l.report != nil {
-		l.report.Stop()
-		l.report = nil
+// endMinute writes how many lines have been left out, when no request does it.
+func (q *LogQuota) endMinute() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.begin(context.Background())
+	q.end = time.Time{}
+}
+
+// begin begins another minute, for who holds the lock.
+func (q *LogQuota) begin(ctx context.Context) {
+	if q.report != nil {
+		q.report.Stop()
+		q.report = nil
 	}
-	for k, n := range l.refused {
-		if n.leftOut == 0 {
-			continue
-		}
-		attrs := []slog.Attr{slog.String("error", k.code), slog.Int("left_out", n.leftOut)}
-		if k.network.IsValid() {
-			attrs = slices.Insert(attrs, 0, slog.String("client_ip", shown(k.network)))
-		}
-		l.write(ctx, k.level, k.message, attrs)
+	for k, n := range q.refused {
+		n.tell(ctx, k)
 	}
-	l.lines, l.refused = 0, make(map[refusalKind]*refusals)
+	q.lines, q.refused = 0, make(map[refusalKind]*refusals)
+}
+
+// tell writes how many lines have been left out.
+func (n *refusals) tell(ctx context.Context, k refusalKind) {
+	if n.leftOut == 0 {
+		return
+	}
+	attrs := []slog.Attr{slog.String("error", k.code), slog.Int("left_out", n.leftOut)}
+	if k.network.IsValid() {
+		attrs = slices.Insert(attrs, 0, slog.String("client_ip", shown(k.network)))
+	}
+	n.log.write(ctx, k.level, k.message, attrs)
+	n.leftOut = 0
 }
 
 // shown returns an address if it is only one.

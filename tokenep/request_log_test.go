@@ -141,6 +141,37 @@ func TestLogAfterAFlood(t *testing.T) {
 	})
 }
 
+// Logs that share a quota write no more than one, and each refusal is in one of them.
+func TestLogsOfOneQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quota := new(tokenep.LogQuota)
+		var texts [4]tokeneptest.Log
+		var logs [4]*tokenep.RequestLog
+		for i := range logs {
+			logs[i] = &tokenep.RequestLog{Logger: slog.New(slog.NewTextHandler(&texts[i], nil)), Now: time.Now, Quota: quota}
+		}
+		count := func() (lines, refusals int) {
+			for i := range texts {
+				l, r := refusalsIn(t, texts[i].String(), ".")
+				lines, refusals = lines+l, refusals+r
+			}
+			return lines, refusals
+		}
+		for i := range 2000 {
+			logs[i%4].Refused(t.Context(), slog.LevelInfo, "request denied", netip.AddrFrom4([4]byte{10, 0, 0, byte(i / 4 % 100)}))
+		}
+		if lines, _ := count(); lines != 200 {
+			t.Errorf("%d lines in a minute, want 200", lines)
+		}
+		logs[0].Flush() // one of them ends
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if lines, refusals := count(); lines > 400 || refusals != 2000 {
+			t.Errorf("%d lines about %d refusals, want at most 400 about 2000", lines, refusals)
+		}
+	})
+}
+
 // What a sender chose reaches the log without characters that do not print, and is not endless.
 func TestLogShowsWhatPrints(t *testing.T) {
 	text := new(tokeneptest.Log)

@@ -42,7 +42,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 	ctx := r.Context()
 
 	// 1. Read the form.
-	req, err := ReadRequest(r, t.Dialect)
+	req, err := readRequest(r, t.Dialect, t.Authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -287,8 +287,9 @@ func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response 
 	if r.Scope != nil || !a.ScopeImplied {
 		response.Scope = c.Scope.String()
 	}
-	if a.IDToken != nil {
-		response.IDToken, err = t.Minter.MintIDToken(c, a.IDToken)
+	dropped := a.Scope.Has(OpenIDScope) && !c.Scope.Has(OpenIDScope)
+	if a.IDToken != nil && r.Client != nil && !dropped {
+		response.IDToken, err = t.Minter.MintIDToken(r.Client, c, minted.Token, a.IDToken)
 	}
 	return response, minted, err
 }

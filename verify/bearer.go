@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -40,7 +41,7 @@ var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no b
 //
 // RFC 6750 §2: a client must not use more than one method in a request. The query parameter
 // access_token counts as one even where that method is off, because the upstream may read it, and a
-// form counts where forms are read.
+// form counts where forms are read, whatever the method of the request.
 func (g *Guard) extract(r *http.Request) (Presentation, error) {
 	p := present(r)
 	var err error
@@ -48,18 +49,19 @@ func (g *Guard) extract(r *http.Request) (Presentation, error) {
 		return p, err
 	}
 	query := findToken(r.URL.RawQuery)
-	if query.count > 0 && p.Token != "" {
+	if query.occurs() && p.Token != "" {
 		return p, errTwoPlaces
 	}
-	if g.FormToken && carriesForm(r) {
-		form, err := formToken(r)
+	if g.FormToken {
+		taken := p.Token != "" || query.count > 0 && g.InsecureQueryToken
+		form, err := searchForm(r, taken)
 		switch {
 		case err != nil:
 			return p, err
-		case form.count == 0:
-		case query.count > 0 || p.Token != "":
+		case !form.occurs():
+		case p.Token != "" || query.occurs():
 			return p, errTwoPlaces
-		default:
+		case form.count > 0:
 			p.Token, err = form.token()
 			return p, err
 		}
@@ -117,6 +119,7 @@ func isB64Token(s string) bool {
 // parameter is what a query or form has under the name access_token.
 type parameter struct {
 	count int    // how often the name occurs
+	alike int    // how often one does that PHP makes the name of
 	value string // the last value, still encoded
 
 	// A ";" precedes or follows: some parsers take it for a separator, others for part of the
@@ -137,10 +140,13 @@ func findToken(encoded string) parameter {
 			encoded = ""
 		}
 		name, value, _ := strings.Cut(piece, "=")
-		if namesToken(name) {
+		switch {
+		case namesToken(name):
 			p.count++
 			p.value = value
 			p.ambiguous = p.ambiguous || before == ';' || after == ';'
+		case resemblesToken(name):
+			p.alike++
 		}
 		before = after
 	}
@@ -158,10 +164,28 @@ func namesToken(name string) bool {
 	return err == nil && decoded == tokenParameter
 }
 
+// resemblesToken reports whether PHP makes access_token of an encoded name that is another one: it
+// drops spaces in front and whatever follows a NUL, and takes a dot, a space and a bracket that is
+// not closed for "_". No token is taken from such a parameter, but it may be a second one.
+func resemblesToken(name string) bool {
+	if !strings.ContainsAny(name, "%+. [\x00") {
+		return false
+	}
+	plain, _, _ := strings.Cut(unescape(strings.ReplaceAll(name, "+", " ")), "\x00")
+	plain = strings.TrimLeft(plain, " ")
+	if len(plain) != len(tokenParameter) || strings.Contains(plain, "]") {
+		return false
+	}
+	return strings.NewReplacer(".", "_", " ", "_", "[", "_").Replace(plain) == tokenParameter
+}
+
+// occurs reports whether there is a token, or what the upstream may take for one.
+func (p parameter) occurs() bool { return p.count+p.alike > 0 }
+
 // token returns the decoded token. A request that repeats the parameter is an invalid_request (RFC
 // 6750 §3.1).
 func (p parameter) token() (string, error) {
-	if p.count != 1 || p.ambiguous {
+	if p.count != 1 || p.alike > 0 || p.ambiguous {
 		return "", errMalformedParameter
 	}
 	token, err := url.QueryUnescape(p.value)
@@ -191,15 +215,48 @@ func withoutToken(query string) string {
 	return kept.String()
 }
 
-// carriesForm reports whether the body may carry a token: a single-part form sent by POST (RFC 6750
-// §2.2). A body with a content coding is opaque, and is not searched.
-func carriesForm(r *http.Request) bool {
-	if r.Method != http.MethodPost || r.Body == nil || len(r.Header["Content-Encoding"]) != 0 {
-		return false
+const formType = "application/x-www-form-urlencoded"
+
+// searchForm looks for a token in the body. taken says that there is one elsewhere.
+//
+// A token is taken from a form that is sent by POST (RFC 6750 §2.2), as it is (RFC 9110 §8.4.1). A
+// second one counts in whatever an upstream may read as a form: one of another method, or with a
+// Content-Type that only begins like that of a form. A form that cannot be read, because it has a
+// content coding, may carry one.
+func searchForm(r *http.Request, taken bool) (parameter, error) {
+	good, like := mediaTypes(r.Header["Content-Type"])
+	plain := !slices.ContainsFunc(r.Header["Content-Encoding"], coded)
+	switch {
+	case r.Body == nil || r.Body == http.NoBody || !like:
+		return parameter{}, nil
+	case good && plain && r.Method == http.MethodPost:
+		return formToken(r)
+	case !taken:
+		return parameter{}, nil
+	case !plain:
+		return parameter{}, errForm
 	}
-	for _, value := range r.Header["Content-Type"] {
+	return formToken(r)
+}
+
+// mediaTypes reports whether one of the values is the media type of a form, and whether one is, or
+// looks as if it were, to those who read to the first comma or space.
+func mediaTypes(values []string) (good, like bool) {
+	for _, value := range values {
 		media, _, _ := strings.Cut(value, ";")
-		if strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+		good = good || strings.EqualFold(strings.TrimSpace(media), formType)
+		for member := range strings.SplitSeq(value, ",") {
+			member = strings.TrimSpace(member)
+			like = like || len(member) >= len(formType) && strings.EqualFold(member[:len(formType)], formType)
+		}
+	}
+	return good, like
+}
+
+// coded reports whether a value of Content-Encoding names a coding; identity is none.
+func coded(value string) bool {
+	for coding := range strings.SplitSeq(value, ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
 			return true
 		}
 	}

@@ -114,6 +114,24 @@ func TestFindToken(t *testing.T) {
 	}
 }
 
+// What PHP makes access_token of counts as a second token, and never as the only one.
+func TestResemblesToken(t *testing.T) {
+	for name, want := range map[string]bool{
+		"access.token": true, "access%2etoken": true, "access+token": true, "access%20token": true, "access%5Btoken": true, "access[token": true,
+		"+access_token": true, "%20%20access.token": true, "access_token%00": true, "access_token%00x": true, "access.token%00]": true,
+		"access_token": false, "%61ccess_token": false, "access_token[]": false, "access_token[a]": false, "access..token": false,
+		"access_token+": false, "Access.token": false, "accessXtoken": false, "%zzaccess.token": false, "access-token": false, "": false, "%00": false,
+	} {
+		p := findToken("a=b&" + name + "=x")
+		if (p.alike == 1) != want || p.alike > 1 || p.occurs() != (p.count > 0 || want) {
+			t.Errorf("%s: %+v, want %t", name, p, want)
+		}
+		if _, err := p.token(); want && err == nil {
+			t.Errorf("%s authenticates", name)
+		}
+	}
+}
+
 func TestWithoutToken(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{"access_token=a", ""},

@@ -99,7 +99,9 @@ func (v *Verifier) verification(ctx context.Context, p Presentation) verificatio
 
 func (s *verification) checkSize() *Error {
 	if len(s.jwt) > s.maxSize {
-		return invalid("the token is too long", nil)
+		refusal := invalid("the token is too long", nil)
+		refusal.Option = "max_token_size"
+		return refusal
 	}
 	s.known |= theSize
 	return nil
@@ -316,7 +318,7 @@ func (s *verification) checkConfirmation() *Error {
 	if s.issuer.InsecureAnyConfirmation {
 		return nil
 	}
-	if cnf, present := s.token.Claims["cnf"]; present && (cnf != nil || !s.issuer.own.permits[oddClaims]) {
+	if s.token.Claims["cnf"] != nil {
 		return invalid("the token is bound to a key in a way that is not supported", nil)
 	}
 	return nil
@@ -330,6 +332,9 @@ func (s *verification) checkRevocation() *Error {
 	}
 	if s.issuer.Revocations.Revoked(s.token) {
 		return invalid("the token has been revoked", nil)
+	}
+	if err := s.checkAncestorKeys(); err != nil {
+		return err
 	}
 	if s.issuer.Revocations.stale(s.now, s.issuer.RevocationMaxAge) {
 		return unavailable(ErrStale)

@@ -18,6 +18,7 @@ var (
 	errAudience    = errors.New("aud is not a string or a list of at most 64 strings")
 	errDate        = errors.New("exp, nbf or iat is not a NumericDate")
 	errExpires     = errors.New("exp is missing")
+	errConfirmed   = errors.New("cnf is null")
 	errScopeString = errors.New("scope is not a string")
 )
 
@@ -65,6 +66,9 @@ func parseClaims(text string, t *Token) error {
 		if t.Audience, err = parseAudience(value); err != nil {
 			t.deviations.note(oddClaims, err)
 		}
+	}
+	if cnf, present := claims["cnf"]; present && cnf == nil {
+		t.deviations.note(oddClaims, errConfirmed)
 	}
 	if err := parseDates(claims, t); err != nil {
 		return err
@@ -146,6 +150,10 @@ func parseDates(claims map[string]any, t *Token) error {
 			return errDate
 		}
 		seconds, err := numericDate(string(number))
+		if err != nil && claim.date == &t.IssuedAt { // in milliseconds, from some issuers
+			t.deviations.note(oddClaims, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

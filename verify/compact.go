@@ -12,15 +12,20 @@ var (
 	errPart      = errors.New("a part is empty or too long")
 	errBase64    = errors.New("not canonical base64url")
 	errAlgorithm = errors.New("alg is not a string that names an algorithm")
-	errKeyID     = errors.New("kid is not a string of 1 to 256 bytes")
+	errKeyID     = errors.New("kid is not a string of at most 256 bytes")
 	errType      = errors.New("typ is not a string")
 	errCritical  = errors.New("crit: no extension is supported")
 	errEncoding  = errors.New("b64 or zip: the payload must be base64url and not compressed")
 	errForeign   = errors.New("jwk, jku, x5u or x5c: a token must not bring its key")
+	errHeader    = errors.New("longer than 2048 bytes")
 )
 
 const (
-	maxHeader    = 2048 // bytes, encoded
+	maxHeader = 2048 // bytes, encoded, without a key in it
+
+	// A header may have a key in it, which is ignored, where the issuer is permitted that: 8 KiB of
+	// certificates, which are encoded twice.
+	maxKeyHeader = 16 << 10
 	maxSignature = 1366 // bytes, encoded: RSA with 8192 bits
 	maxKeyID     = 256  // bytes
 )
@@ -46,7 +51,7 @@ func parseCompact(jwt string) (compact, error) {
 	switch {
 	case !found || strings.Contains(third, "."):
 		return compact{}, errParts
-	case first == "" || second == "" || third == "" || len(first) > maxHeader || len(third) > maxSignature:
+	case first == "" || second == "" || third == "" || len(first) > maxKeyHeader || len(third) > maxSignature:
 		return compact{}, errPart
 	case !isBase64url(first) || !isBase64url(second) || !isBase64url(third):
 		return compact{}, errBase64
@@ -91,6 +96,9 @@ func parseHeader(text string, t *Token) error {
 	if err := checkMembers(members, &t.deviations); err != nil {
 		return err
 	}
+	if base64url.EncodedLen(len(text)) > maxHeader {
+		t.deviations.note(headerKeys, errHeader)
+	}
 	h := &t.Header
 	var ok bool
 	if h.Algorithm, ok = members["alg"].(string); !ok || h.Algorithm == "" || h.Algorithm == "none" {
@@ -101,7 +109,8 @@ func parseHeader(text string, t *Token) error {
 	case kid == nil:
 		t.deviations.note(headerKeys, errKeyID)
 	default:
-		if h.KeyID, ok = kid.(string); !ok || h.KeyID == "" || len(h.KeyID) > maxKeyID {
+		// An empty one names no key.
+		if h.KeyID, ok = kid.(string); !ok || len(h.KeyID) > maxKeyID {
 			return errKeyID
 		}
 	}

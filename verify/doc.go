@@ -17,10 +17,10 @@
 //
 // # What it does not do
 //
-// It fetches nothing: a token cannot make it open a connection, and key sets come from the process
-// or from a file. It accepts no HMAC, no encrypted tokens and no opaque tokens. It refuses tokens
-// that are bound to a key of their holder (cnf): accepted as bearer tokens, they would be of use to
-// whoever steals them. It does not check ID tokens.
+// A token cannot make it open a connection to where the token says: key sets come from the process,
+// a file, or a URL of the configuration. It accepts no HMAC, no encrypted tokens and no opaque
+// tokens. It refuses tokens that are bound to a key of their holder (cnf): accepted as bearer
+// tokens, they would be of use to whoever steals them. It does not check ID tokens.
 //
 // # The path of a token
 //
@@ -43,12 +43,16 @@
 //	headerclaim.go   claims on their way to the upstream
 //	refusal.go       the answer to a refused request, and its headers
 //	early.go         which does not wait for the body of the request
+//	assertion.go     beside access tokens: assertions, which a client is known by (RFC 7523)
 //	error.go         why it is refused: 400, 401, 403, 413 or 503
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
 // Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
-// to the handlers; keyset.go, jwk.go, filekeys.go, ed25519.go and roca.go are the keys; private.go
-// marks responses to tokens in the query (RFC 6750 §2.3); headerwriter.go sees answers begin.
+// to the handlers; private.go marks responses to tokens in the query (RFC 6750 §2.3);
+// headerwriter.go sees answers begin. The keys are keyset.go, jwk.go, split.go, ed25519.go and
+// roca.go, in filekeys.go a file of them, and in urlkeys.go those at a URL: fetch.go makes the
+// connection, specialuse.go says to which addresses none is made, and fetcher.go fetches each URL
+// once.
 // Package verifytest is an issuer for tests.
 //
 // # What always holds

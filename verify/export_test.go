@@ -1,6 +1,10 @@
 package verify
 
-import "crypto"
+import (
+	"crypto"
+	"net/netip"
+	"time"
+)
 
 // VerifySignature is for tests with signatures that no issuer would make.
 func VerifySignature(name string, key crypto.PublicKey, input string, signature []byte) error {
@@ -41,3 +45,25 @@ func (c *Cache) Clients() (n int) {
 
 // ParseObject is the strict JSON reader.
 var ParseObject = parseObject
+
+// Settle returns when no fetch is under way.
+func (u *URLKeys) Settle() {
+	u.mu.Lock()
+	done := u.flight
+	u.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+}
+
+// SetTimeout changes how long a fetch may take.
+func (u *URLKeys) SetTimeout(d time.Duration) { u.origin.timeout = d }
+
+// FetchSpacing is the least time from one fetch to the next.
+const FetchSpacing = fetchSpacing
+
+// MaxFetched is the size of the largest key set.
+const MaxFetched = maxFetched
+
+// IsSpecialUse reports whether nothing is fetched from an address that is not named.
+func IsSpecialUse(text string) bool { return isSpecialUse(netip.MustParseAddr(text)) }

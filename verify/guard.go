@@ -45,7 +45,8 @@ type Guard struct {
 	Preflight bool
 
 	// FormToken also takes the token from a form sent by POST (RFC 6750 §2.2). Forms of more than
-	// 64 KiB are refused.
+	// 64 KiB are refused. The form of any other method counts as a second token, if it has one;
+	// beside a token, a form with a content coding is refused, since nobody knows what it has.
 	FormToken bool
 
 	// InsecureQueryToken also takes the token from the query (RFC 6750 §2.3), from where it gets

@@ -174,6 +174,25 @@ func TestGuardFormToken(t *testing.T) {
 			"--b--", 200, ""},
 		{"two media types", on, "POST", form, "Content-Type: text/plain\n", "access_token=TOKEN", 400, verify.InvalidRequest},
 		{"content coding", on, "POST", form, "Content-Encoding: gzip\n", "access_token=TOKEN", 401, ""},
+		{"RFC 9110 §8.4.1 identity is no coding", on, "POST", form, "Content-Encoding: Identity\n", "access_token=TOKEN", 200, ""},
+		{"two tokens, identity", on, "POST", form, "Authorization: Bearer TOKEN\nContent-Encoding: identity\n", "access_token=other", 400, verify.InvalidRequest},
+		{"header, form in a coding", on, "POST", form, "Authorization: Bearer TOKEN\nContent-Encoding: gzip\n", "x", 400, verify.InvalidRequest},
+		{"header, form in two codings", on, "PUT", form, "Authorization: Bearer TOKEN\nContent-Encoding: identity, gzip\n", "x", 400, verify.InvalidRequest},
+		{"header, text in a coding", on, "POST", "text/plain", "Authorization: Bearer TOKEN\nContent-Encoding: gzip\n", "x", 200, ""},
+		{"off, header, form in a coding", off, "POST", form, "Authorization: Bearer TOKEN\nContent-Encoding: gzip\n", "x", 200, ""},
+		{"two tokens, PUT", on, "PUT", form, "Authorization: Bearer TOKEN\n", "access_token=other", 400, verify.InvalidRequest},
+		{"two tokens, PATCH", on, "PATCH", form, "Authorization: Bearer TOKEN\n", "access_token=other", 400, verify.InvalidRequest},
+		{"two tokens, DELETE", on, "DELETE", form, "Authorization: Bearer TOKEN\n", "access_token=other", 400, verify.InvalidRequest},
+		{"two tokens, GET", on, "GET", form, "Authorization: Bearer TOKEN\n", "access_token=other", 400, verify.InvalidRequest},
+		{"header, PUT without token", on, "PUT", form, "Authorization: Bearer TOKEN\n", "a=b", 200, ""},
+		{"two tokens, a type and more", on, "POST", form + ", x", "Authorization: Bearer TOKEN\n", "access_token=other", 400, verify.InvalidRequest},
+		{"two tokens, a type and a word", on, "POST", form + " x", "Authorization: Bearer TOKEN\n", "access_token=other", 400, verify.InvalidRequest},
+		{"two tokens, a type behind another", on, "POST", "text/plain, " + form, "Authorization: Bearer TOKEN\n", "access_token=other", 400, verify.InvalidRequest},
+		{"a type and more is no form to take a token from", on, "POST", form + ", x", "", "access_token=TOKEN", 401, ""},
+		{"two tokens, PHP: a dot", on, "POST", form, "Authorization: Bearer TOKEN\n", "access.token=other", 400, verify.InvalidRequest},
+		{"two tokens, PHP: spaces", on, "POST", form, "Authorization: Bearer TOKEN\n", "+%20access_token=other", 400, verify.InvalidRequest},
+		{"two tokens in one form, PHP", on, "POST", form, "", "access_token=TOKEN&access+token=other", 400, verify.InvalidRequest},
+		{"PHP's name alone is none", on, "POST", form, "", "access.token=TOKEN", 401, ""},
 		{"RFC 6750 §2 header and form", on, "POST", form, "Authorization: Bearer TOKEN\n", "access_token=TOKEN", 400, verify.InvalidRequest},
 		{"header, form without token", on, "POST", form, "Authorization: Bearer TOKEN\n", "a=b", 200, ""},
 		{"repeated", on, "POST", form, "", "access_token=TOKEN&access_token=TOKEN", 400, verify.InvalidRequest},
@@ -244,6 +263,22 @@ func TestGuardTwoPlaces(t *testing.T) {
 			if got := f.raw(t, request.String()); (got.StatusCode == http.StatusBadRequest) != want {
 				t.Errorf("%s, %s: status %d", c.name, places, got.StatusCode)
 			}
+		}
+	}
+}
+
+// The query counts under any name that PHP makes access_token of.
+func TestGuardSecondTokenForPHP(t *testing.T) {
+	issuer := newIssuer()
+	f := newFront(t, issuer, &verify.Guard{InsecureQueryToken: true})
+	for query, status := range map[string]int{
+		"access.token=x": 400, "%20access_token=x": 400, "access+token=x": 400, "access_token%00=x": 400, "access-token=x": 200,
+	} {
+		if got := f.raw(t, "GET /?"+query+" HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\n\n"); got.StatusCode != status {
+			t.Errorf("%s: status %d, want %d", query, got.StatusCode, status)
+		}
+		if got := f.raw(t, "GET /?access_token=TOKEN&"+query+" HTTP/1.1\nHost: x\n\n"); got.StatusCode != status {
+			t.Errorf("%s in the query alone: status %d, want %d", query, got.StatusCode, status)
 		}
 	}
 }

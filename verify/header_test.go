@@ -164,7 +164,9 @@ func TestMissingKeyID(t *testing.T) {
 	}{
 		{"one key, not allowed", one, nil, without, verify.InvalidToken},
 		{"one key, allowed", one, allow, without, "ok"},
-		{"one key, allowed, kid empty", one, allow, verifytest.Header("kid", ""), verify.InvalidToken},
+		{"one key, allowed, kid empty", one, allow, verifytest.Header("kid", ""), "ok"},
+		{"one key, not allowed, kid empty", one, nil, verifytest.Header("kid", ""), verify.InvalidToken},
+		{"several keys, allowed, kid empty", many, allow, verifytest.Header("kid", ""), verify.InvalidToken},
 		{"one key, allowed, another alg", one, allow, verifytest.RawHeader(`{"alg":"ES384","typ":"at+jwt"}`), verify.InvalidToken},
 		{"several keys, allowed", many, allow, without, verify.InvalidToken},
 	}

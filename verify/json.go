@@ -35,23 +35,16 @@ type jsonReader struct {
 	at     int // index in text
 	depth  int
 	values int // how many more are allowed
-
-	// From this depth on, an object with a member that occurs twice is marked. 0: it is an error.
-	marked int
 }
-
-// twice is the member that marks such an object. No other has its name, which is not UTF-8.
-const twice = "\xff"
 
 // parseObject reads text, which must be one JSON object.
 func parseObject(text string) (map[string]any, error) {
-	r := jsonReader{text: text, values: maxValues}
-	return r.parse()
+	return parseObjectOf(text, maxValues)
 }
 
-// parse reads the text of r, which must be one JSON object.
-func (r *jsonReader) parse() (map[string]any, error) {
-	text := r.text
+// parseObjectOf is parseObject for an object of at most that many values.
+func parseObjectOf(text string, values int) (map[string]any, error) {
+	r := jsonReader{text: text, values: values}
 	if !utf8.ValidString(text) {
 		return nil, errJSONUTF8
 	}
@@ -170,10 +163,7 @@ func (r *jsonReader) object() (map[string]any, error) {
 		}
 		size := len(object)
 		if object[name] = value; len(object) == size {
-			if r.marked == 0 || r.depth < r.marked {
-				return nil, errJSONDuplicate
-			}
-			object[twice] = true
+			return nil, errJSONDuplicate
 		}
 		if more, err := r.more('}'); !more {
 			return object, err

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
 var (
 	errNoKeys   = errors.New(`not a JWK Set: no "keys" list of objects`)
-	errSecret   = errors.New("a private or symmetric key in a key set is not used: replace it, since everyone who could read the set has it")
 	errKeyUse   = errors.New("use or key_ops does not permit verifying signatures")
 	errKeyNoID  = errors.New("kid is not a string of at most 256 bytes")
 	errKeyAlg   = errors.New("alg is not a string")
@@ -25,43 +25,47 @@ var (
 	errROCA     = errors.New("the modulus has the ROCA fingerprint (CVE-2017-15361): others can compute the private key")
 )
 
-// maxKeyValues bounds the members and elements in a key set, certificates included.
+// ErrSecretKey is why a private or symmetric key is left out of a key set.
+var ErrSecretKey = errors.New("a private or symmetric key in a key set is not used: replace it, since everyone who could read the set has it")
+
+// maxKeyValues bounds the members and elements of a key, certificates included.
 const maxKeyValues = 1 << 16
 
 // ParseKeySet reads a JWK Set (RFC 7517 §5). Keys that cannot verify access tokens here are left
 // out, and dropped has the reason for each: another use; an unknown type, curve or algorithm; an
 // RSA key outside 2048 to 8192 bits, with an exponent below 65537 or with the ROCA fingerprint; a
-// point that is not on its curve or has a small order; a private or symmetric key; a member that
-// occurs twice. So are all keys of a kid that two different keys for one algorithm have (RFC 7517
-// §4.5).
+// point that is not on its curve or has a small order; a private or symmetric key. So are all keys
+// of a kid that two different keys for one algorithm have (RFC 7517 §4.5).
 //
 // Each key is bound to one algorithm: to its alg if it has one, otherwise to the algorithm of its
 // curve, and an RSA key to RS256, which is what issuers that name no alg sign with.
 //
-// The error is not nil if jwks is not a JWK Set, if a member outside the keys occurs twice, so that
-// it can be read in two ways, or if a key is private, symmetric or ambiguous and none is usable.
+// Parts of the document that do not matter may be as they like: a key that is not good JSON is left
+// out, because of a lone surrogate in it for instance, and other members of the set are not read. A
+// byte order mark is skipped (RFC 8259 §8.1).
+//
+// The error is not nil if jwks is not JSON or not a JWK Set, if it has two lists of keys, or if a
+// key is private, symmetric or no good JSON and none is usable.
 func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
-	reader := jsonReader{text: string(jwks), values: maxKeyValues, marked: 3} // set, list, key
-	set, err := reader.parse()
+	list, err := splitSet(strings.TrimPrefix(string(jwks), "\ufeff"))
 	if err != nil {
 		return nil, nil, fmt.Errorf("key set: %w", err)
 	}
-	list, ok := set["keys"].([]any)
-	if !ok {
-		return nil, nil, errNoKeys
-	}
 	var usable []boundKey
 	var fatal error // if no key is usable
-	for i, element := range list {
-		members, ok := element.(map[string]any)
-		if !ok {
-			fatal = errNoKeys
-			dropped = append(dropped, fmt.Errorf("key %d: %w", i, errNoObject))
+	for i, text := range list {
+		members, err := parseObjectOf(text, maxKeyValues)
+		if err != nil {
+			if errors.Is(err, errJSONObject) {
+				err = errNoObject
+			}
+			fatal = err
+			dropped = append(dropped, fmt.Errorf("key %d: %w", i, err))
 			continue
 		}
 		key, err := parseKey(members)
 		if err != nil {
-			if errors.Is(err, errSecret) || errors.Is(err, errJSONDuplicate) {
+			if errors.Is(err, ErrSecretKey) {
 				fatal = err
 			}
 			dropped = append(dropped, fmt.Errorf("key %d (kid %q): %w", i, fmt.Sprint(members["kid"]), err))
@@ -70,7 +74,7 @@ func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
 		usable = append(usable, key)
 	}
 	if len(usable) == 0 && fatal != nil {
-		return nil, nil, fatal
+		return nil, nil, fmt.Errorf("key set: %w", fatal)
 	}
 	keys, ambiguous := newStaticKeys(usable)
 	return keys, append(dropped, ambiguous...), nil
@@ -91,10 +95,7 @@ func isSecret(members map[string]any) bool {
 func parseKey(members map[string]any) (boundKey, error) {
 	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
 	if isSecret(members) {
-		return boundKey{}, errSecret
-	}
-	if _, ambiguous := members[twice]; ambiguous {
-		return boundKey{}, errJSONDuplicate
+		return boundKey{}, ErrSecretKey
 	}
 	if !verifies(members) {
 		return boundKey{}, errKeyUse

@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -11,7 +13,8 @@ import (
 // Revoking an ancestor revokes the token.
 //
 // An access token lists its ancestors in the private claim ancestors, a list of objects. Their
-// members are claims: jti, grant_id, client_id and sub, of which each has at least one, and iat.
+// members are claims: jti, grant_id, client_id and sub, of which each has at least one, and iat;
+// and the header parameter kid.
 type Ancestor struct {
 	ID       string // jti
 	GrantID  string // grant_id
@@ -21,6 +24,22 @@ type Ancestor struct {
 	// IssuedAt is iat, in whole seconds. Zero, for a credential that is no token: the iat of the
 	// token that descends.
 	IssuedAt time.Time
+
+	// KeyID is the kid of the key that signed it, if it is a token of the same issuer. When the
+	// issuer has withdrawn the key, what came of the token is worth no more than that. It is asked
+	// for where the KeySet has a method HasKey, as that of package keys has:
+	//
+	//	HasKey(ctx context.Context, kid string) (bool, error)
+	//
+	// It reports whether there is a key with this kid, whatever its algorithm. Such a set keeps a
+	// key until the last token that it signed has expired, and with it all that came of that. An
+	// error means that the answer is unknown, and leads to 503.
+	KeyID string
+}
+
+// keyIDs is that method.
+type keyIDs interface {
+	HasKey(ctx context.Context, kid string) (bool, error)
 }
 
 // The claims of this file, which are private ones (RFC 7519 §4.3).
@@ -42,7 +61,8 @@ func (a Ancestor) MarshalJSON() ([]byte, error) {
 		GrantID  string `json:"grant_id,omitempty"`
 		ClientID string `json:"client_id,omitempty"`
 		Subject  string `json:"sub,omitempty"`
-	}{ID: a.ID, GrantID: a.GrantID, ClientID: a.ClientID, Subject: a.Subject}
+		KeyID    string `json:"kid,omitempty"`
+	}{ID: a.ID, GrantID: a.GrantID, ClientID: a.ClientID, Subject: a.Subject, KeyID: a.KeyID}
 	if !a.IssuedAt.IsZero() {
 		object.IssuedAt = a.IssuedAt.Unix()
 	}
@@ -110,6 +130,29 @@ func (a *Ancestor) member(claim string) *string {
 		return &a.ClientID
 	case "sub":
 		return &a.Subject
+	case "kid":
+		return &a.KeyID
+	}
+	return nil
+}
+
+// checkAncestorKeys: what came of a token whose key was withdrawn ends with it, although another
+// key has signed it.
+func (s *verification) checkAncestorKeys() *Error {
+	keys, ok := s.issuer.Keys.(keyIDs)
+	if !ok || s.issuer.Revocations == nil {
+		return nil
+	}
+	for i := range s.token.Ancestors {
+		kid := s.token.Ancestors[i].KeyID
+		if kid == "" {
+			continue
+		}
+		if has, err := keys.HasKey(s.ctx, kid); err != nil {
+			return unavailable(err)
+		} else if !has {
+			return invalid("the token has been revoked", fmt.Errorf("it came of a token that was signed by the key %q, which is gone", kid))
+		}
 	}
 	return nil
 }

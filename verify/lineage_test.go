@@ -73,13 +73,13 @@ func TestLineage(t *testing.T) {
 	}
 
 	written := []verify.Ancestor{
-		{ID: "a", GrantID: "b", ClientID: "c", Subject: "d", IssuedAt: time.Unix(1_800_000_000, 0)}, {GrantID: "e"},
+		{ID: "a", GrantID: "b", ClientID: "c", Subject: "d", IssuedAt: time.Unix(1_800_000_000, 0), KeyID: "k"}, {GrantID: "e"},
 	}
 	text, err := json.Marshal(written)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `[{"jti":"a","iat":1800000000,"grant_id":"b","client_id":"c","sub":"d"},{"grant_id":"e"}]`; string(text) != want {
+	if want := `[{"jti":"a","iat":1800000000,"grant_id":"b","client_id":"c","sub":"d","kid":"k"},{"grant_id":"e"}]`; string(text) != want {
 		t.Errorf("written as %s, want %s", text, want)
 	}
 	read, err := with.Verify(t.Context(), verify.Presentation{Token: issuer.Sign(verifytest.Claims{"ancestors": json.RawMessage(text), "grant_id": "g"})})

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // errPath is invalid_request (RFC 6750 §3.1).
@@ -28,7 +30,7 @@ func ambiguousPath(u *url.URL) bool {
 		if !suspicious(path) {
 			return false
 		}
-		plain := lookalikes.Replace(path)
+		plain := lookalikes.Replace(overlong(path))
 		if strings.ContainsAny(plain, "\\\x00") || hasDotSegment(plain) {
 			return true
 		}
@@ -48,7 +50,7 @@ func suspicious(path string) bool {
 		case c == '%', c == '\\', c == 0, c >= 0x80, c == '.' && start:
 			return true
 		default:
-			start = c == '/'
+			start = c == '/' || start && (c <= ' ' || c == 0x7f)
 		}
 	}
 	return false
@@ -57,7 +59,7 @@ func suspicious(path string) bool {
 func hasDotSegment(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
 		segment, _, _ = strings.Cut(segment, ";")
-		switch strings.TrimRight(segment, " \t") { // as Windows does
+		switch strings.Map(visible, segment) {
 		case ".", "..":
 			return true
 		}
@@ -65,18 +67,49 @@ func hasDotSegment(path string) bool {
 	return false
 }
 
-// lookalikes are what some servers make a dot, a slash, a backslash or a NUL of: UTF-8 that is
-// longer than need be, and characters that compatibility normalization or a code page maps to them.
+// visible drops what some server drops from a segment: white space, which Windows does at the
+// end, control and format characters, and bytes that are no UTF-8.
+func visible(c rune) rune {
+	if unicode.IsSpace(c) || unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == utf8.RuneError {
+		return -1
+	}
+	return c
+}
+
+// lookalikes are characters of which some servers make a dot, a slash or a backslash, by
+// compatibility normalization or a code page.
 var lookalikes = strings.NewReplacer(
-	"\xc0\x80", "\x00", "\xe0\x80\x80", "\x00",
-	"\xc0\xae", ".", "\xe0\x80\xae", ".", "\xf0\x80\x80\xae", ".",
-	"\xc0\xaf", "/", "\xe0\x80\xaf", "/", "\xf0\x80\x80\xaf", "/",
-	"\xc1\x9c", "\\", "\xe0\x81\x9c", "\\", "\xf0\x80\x81\x9c", "\\",
-	"\uff0e", ".", "\u2024", ".", "\u2025", "..",
-	"\uff0f", "/", "\u2044", "/", "\u2215", "/", "\uff3c", "/", "\u2216", "/",
+	"\uff0e", ".", "\ufe52", ".", "\u2024", ".", "\u2025", "..",
+	"\uff0f", "/", "\u2044", "/", "\u2215", "/", "\uff3c", "/", "\ufe68", "/", "\u2216", "/",
 )
 
-// unescape replaces each percent-encoded byte, and leaves what only looks like one.
+// overlong replaces what is like UTF-8 but longer than need be by the ASCII character that some
+// servers read there (RFC 3629 §10). Those look at no bit but the last six of each byte that
+// follows, so that it need not be one that may follow.
+func overlong(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	var plain strings.Builder
+	plain.Grow(len(path))
+	for i := 0; i < len(path); i++ {
+		c, length := rune(path[i]), 1
+		switch rest := path[i+1:]; {
+		case (c == 0xc0 || c == 0xc1) && len(rest) >= 1:
+			c, length = c&1<<6|rune(rest[0])&0x3f, 2
+		case c == 0xe0 && len(rest) >= 2 && rest[0]&0x3e == 0:
+			c, length = rune(rest[0])&1<<6|rune(rest[1])&0x3f, 3
+		case c == 0xf0 && len(rest) >= 3 && rest[0]&0x3f == 0 && rest[1]&0x3e == 0:
+			c, length = rune(rest[1])&1<<6|rune(rest[2])&0x3f, 4
+		}
+		plain.WriteByte(byte(c))
+		i += length - 1
+	}
+	return plain.String()
+}
+
+// unescape replaces each percent-encoded byte, and each %uXXXX of IIS by its character. It leaves
+// what only looks like one.
 func unescape(path string) string {
 	if !strings.Contains(path, "%") {
 		return path
@@ -88,6 +121,13 @@ func unescape(path string) string {
 			if b, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil {
 				plain.WriteByte(byte(b))
 				i += 2
+				continue
+			}
+		}
+		if strings.HasPrefix(path[i:], "%u") || strings.HasPrefix(path[i:], "%U") {
+			if c, err := strconv.ParseUint(path[i+2:min(i+6, len(path))], 16, 16); err == nil && i+6 <= len(path) {
+				plain.WriteRune(rune(c))
+				i += 5
 				continue
 			}
 		}

@@ -173,7 +173,8 @@ func (t *terms) refuses(token *Token) *claimPattern {
 func (t *terms) lacks(token *Token) *claimPattern {
 	for i := range t.required {
 		p := &t.required[i]
-		if claim, _ := token.Claim(p.name); claim == nil || !p.matches(token) {
+		claim, _ := token.Claim(p.name)
+		if claim == nil || !p.matches(token) || p.name == "iat" && token.IssuedAt.IsZero() {
 			return p
 		}
 	}

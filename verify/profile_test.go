@@ -1,7 +1,9 @@
 package verify_test
 
 import (
+	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +36,10 @@ func TestProfiles(t *testing.T) {
 		{"client_id a list", "allow_odd_claims", claims{"client_id": []string{"a"}}, nil, oddClaims},
 		{"jti a number", "allow_odd_claims", claims{"jti": 7}, nil, oddClaims},
 		{"iat a string", "allow_odd_claims", claims{"iat": "today"}, nil, oddClaims},
+		{"iat in milliseconds", "allow_odd_claims", claims{"iat": 1_800_000_000_000}, nil, oddClaims},
+		{"cnf null", "allow_odd_claims", nil, payloadWith(`"sub":"a","client_id":"c","jti":"j","exp":9999999999,"cnf":null`), oddClaims},
+		{"x5c with a real certificate", "allow_header_keys", nil, header("x5c", certificates(1)), headerKeys},
+		{"x5c with three real certificates", "allow_header_keys", nil, header("x5c", certificates(3)), headerKeys},
 		{"jku", "allow_header_keys", nil, header("jku", "https://idp.example/keys"), headerKeys},
 		{"jwk", "allow_header_keys", nil, header("jwk", claims{"kty": "EC"}), headerKeys},
 		{"x5c", "allow_header_keys", nil, header("x5c", []string{"AAAA"}), headerKeys},
@@ -58,6 +64,28 @@ func TestProfiles(t *testing.T) {
 			expectOption(t, with(func(*verify.TrustedIssuer) {}), raw, "profile jwt; or "+test.option)
 		})
 	}
+}
+
+// certificates is an x5c (RFC 7515 §4.1.6) of the usual size.
+func certificates(n int) []string {
+	return slices.Repeat([]string{base64.StdEncoding.EncodeToString(make([]byte, 1300))}, n)
+}
+
+// A header may be long where it may have keys, and never longer than a token.
+func TestLongHeader(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	large := func(change func(*verify.TrustedIssuer)) *verify.Verifier {
+		return newVerifier(t, issuer, func(c *verify.Config) { change(&c.Issuers[0]); c.MaxTokenSize = 64 << 10 })
+	}
+	// 8 KiB in all.
+	chain := slices.Repeat([]string{base64.StdEncoding.EncodeToString(make([]byte, 2730))}, 3)
+	expect(t, large(headerKeys), issuer.Sign(nil, verifytest.Header("x5c", chain)), "ok")
+	expectOption(t, large(oddClaims), issuer.Sign(nil, verifytest.Header("x5c", chain)), "profile jwt; or allow_header_keys")
+	expectOption(t, newVerifier(t, issuer, func(c *verify.Config) { headerKeys(&c.Issuers[0]) }),
+		issuer.Sign(nil, verifytest.Header("x5c", chain)), "max_token_size")
+	expect(t, large(headerKeys), issuer.Sign(nil, verifytest.Header("x5c", certificates(9))), verify.InvalidToken)
+	expect(t, large(oddClaims), issuer.Sign(nil, verifytest.Header("x", strings.Repeat("a", 2000))), verify.InvalidToken)
+	expectOption(t, newVerifier(t, issuer, nil), issuer.Sign(verifytest.Claims{"groups": strings.Repeat("a", 8192)}), "max_token_size")
 }
 
 func profileJWT(i *verify.TrustedIssuer)     { i.Profile = verify.ProfileJWT }
@@ -206,6 +234,9 @@ func TestClaimOptions(t *testing.T) {
 		{"refused by name", refuseClaims("nonce"), claims{"nonce": "x"}, "refuse_claims none"},
 		{"refused by value", refuseClaims("use=id", "x"), claims{"use": "id"}, "refuse_claims x"},
 		{"of a value that is not refused", refuseClaims("use=id"), claims{"use": "access"}, ""},
+		{"required, a time", requireClaims("iat"), nil, ""},
+		{"required, no time", func(i *verify.TrustedIssuer) { i.RequireClaims, i.AllowOddClaims = []string{"iat"}, true },
+			claims{"iat": 1_800_000_000_000}, "require_claims without iat"},
 		{"nothing refused", refuseClaims(), claims{"at_hash": "x"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -111,7 +111,7 @@ func (r *Revocations) Revoked(t *Token) bool {
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	self := Ancestor{t.ID, t.GrantID, t.ClientID, t.Subject, t.IssuedAt}
+	self := Ancestor{ID: t.ID, GrantID: t.GrantID, ClientID: t.ClientID, Subject: t.Subject, IssuedAt: t.IssuedAt}
 	if r.revoked(&self) {
 		return true
 	}

@@ -78,14 +78,17 @@ type TrustedIssuer struct {
 	AllowLooseScope bool
 
 	// AllowOddClaims accepts an optional claim that is null or of a wrong type, and reads it as
-	// absent: client_id, jti, aud and iat, and nbf and cnf that are null.
+	// absent: client_id, jti, aud and iat, and nbf and cnf that are null. An iat in milliseconds is
+	// read as absent too.
 	AllowOddClaims bool
 
 	// AllowHeaderKeys accepts header members that are ignored: jwk, jku, x5u and x5c, a zip that is
-	// NONE, a b64 that is true, and null for any of these, kid and typ.
+	// NONE, a b64 that is true, and null for any of these, kid and typ. The header may have 16 KiB
+	// then, as it is encoded; otherwise 2 KiB.
 	AllowHeaderKeys bool
 
-	// AllowMissingKeyID accepts a token without kid if the issuer has exactly one key.
+	// AllowMissingKeyID accepts a token without kid, or with an empty one, if the issuer has
+	// exactly one key.
 	AllowMissingKeyID bool
 
 	// Revocations holds what was revoked before it expired; nil for none.

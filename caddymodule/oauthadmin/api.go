@@ -32,6 +32,7 @@ func init() {
 //	GET    <server>                         one server
 //	GET    <server>/clients                 clients, in pages: ?after=<id>&limit=<n>
 //	POST   <server>/clients                 add a client; the answer has its secret
+//	GET    <server>/clients/<id>            one client
 //	DELETE <server>/clients/<id>            remove a client, and revoke its access tokens
 //	GET    <server>/api_tokens              API tokens, in pages, as above and ?owner=<name>
 //	POST   <server>/api_tokens              create an API token; the answer has its text
@@ -92,6 +93,7 @@ var routes = []struct {
 	{http.MethodGet, "", http.StatusOK, showServer},
 	{http.MethodGet, "clients", http.StatusOK, listClients},
 	{http.MethodPost, "clients", http.StatusCreated, addClient},
+	{http.MethodGet, "clients/*", http.StatusOK, findClient},
 	{http.MethodDelete, "clients/*", http.StatusNoContent, removeClient},
 	{http.MethodGet, "api_tokens", http.StatusOK, listAPITokens},
 	{http.MethodPost, "api_tokens", http.StatusCreated, createAPIToken},

@@ -188,6 +188,8 @@ func TestAdminStoreAway(t *testing.T) {
 }
 
 func TestAdminRefusals(t *testing.T) {
+	const apiToken = "demo_0123456789AB_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq0Fs1GL"
+	refreshToken := "rt_" + strings.Repeat("A", 120)
 	a := newAdmin(t, memory.New(memory.Options{}), "billing")
 	for _, c := range []struct {
 		name, method, path, body string
@@ -209,6 +211,10 @@ func TestAdminRefusals(t *testing.T) {
 		{"scope", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"scope":"\""}`, 400, "scope"},
 		{"default scope", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"default_scope":"a"}`, 400, "default_scope"},
 		{"audience", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"audience":[""]}`, 400, "audience:"},
+		{"audience with a space", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"audience":["a b"]}`, 400, `write "audience": ["a", "b"]`},
+		{"clients with a comma", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"exchange_from":["b,c"]}`, 400, `write "exchange_from": ["b", "c"]`},
+		{"grants with a comma", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials,token_exchange"]}`, 400, `write "grant_types": ["client_credentials", "token_exchange"]`},
+		{"service with a space", "POST", "api_tokens", `{"owner":"ada","service":"a b"}`, 400, "service:"},
 		{"ttl", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"access_token_ttl":"2h"}`, 400, "access_token_ttl:"},
 		{"auth method", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"token_endpoint_auth_method":"private_key_jwt"}`, 400, "auth_method"},
 		{"created", "POST", "clients", `{"client_id":"a","grant_types":["client_credentials"],"configured":true}`, 400, "configured"},
@@ -229,6 +235,16 @@ func TestAdminRefusals(t *testing.T) {
 		{"two to revoke", "POST", "revocations", `{"jti":"a","sub":"b"}`, 400, "exactly one"},
 		{"no access token", "POST", "revocations", `{"token":"a"}`, 400, "not an access token of this server"},
 		{"a token, and whose", "POST", "revocations", `{"token":"a","sub":"b"}`, 400, "exactly one"},
+		{"an access token as an id", "POST", "revocations", `{"jti":"eyJhbGciOiJFUzI1NiJ9.e30.c2ln"}`, 400, `jti: this is a token and not the name of one; give it as "token"`},
+		{"behind its scheme", "POST", "revocations", `{"sub":"Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln"}`, 400, "sub: this is a token"},
+		{"an API token as a client", "POST", "revocations", `{"client_id":"` + apiToken + `"}`, 400, "client_id: this is an API token; revoke it by its id"},
+		{"an API token as a grant", "POST", "revocations", `{"grant_id":"` + apiToken + `"}`, 400, "grant_id: this is an API token; revoke it by its id"},
+		{"a refresh token as a grant", "POST", "revocations", `{"grant_id":"` + refreshToken + `"}`, 400, "grant_id: this is a refresh token"},
+		{"a refresh token", "POST", "revocations", `{"token":"` + refreshToken + `"}`, 400, "token: this is a refresh token"},
+		{"a user and a space", "POST", "revocations", `{"sub":"ada "}`, 400, "sub: white space"},
+		{"a space", "POST", "revocations", `{"jti":" "}`, 400, "jti: white space"},
+		{"a user and a line", "POST", "revocations", `{"sub":"ada\nbob"}`, 400, "control character"},
+		{"no client", "GET", "clients/nobody", "", 404, "nobody"},
 		{"no token", "POST", "inspect", `{}`, 400, "token:"},
 		{"empty audience", "POST", "inspect", `{"token":"a","audience":[""]}`, 400, "audience:"},
 	} {
@@ -236,6 +252,9 @@ func TestAdminRefusals(t *testing.T) {
 			status, text, header := a.ask(c.method, c.path, c.body)
 			if status != c.status || !strings.Contains(text, c.text) {
 				t.Errorf("%d %s, want %d and %q", status, text, c.status, c.text)
+			}
+			if strings.Contains(text, apiToken) || strings.Contains(text, refreshToken) || strings.Contains(text, "eyJ") {
+				t.Errorf("the secret is shown: %s", text)
 			}
 			if header.Get("Cache-Control") != "no-store" {
 				t.Error("Cache-Control is not no-store")

@@ -61,6 +61,19 @@ func listClients(r *request) (any, error) {
 	return page, nil
 }
 
+// findClient returns one client, of the configuration or of the store.
+func findClient(r *request) (any, error) {
+	static := r.server.Server().Config.Clients
+	if i := slices.IndexFunc(static, func(c tokenep.Client) bool { return c.ID == r.id }); i >= 0 {
+		return showClient(&static[i], true), nil
+	}
+	found, err := r.server.Server().Clients.Load(r.Context(), r.id)
+	if err != nil {
+		return nil, err
+	}
+	return showClient(found, false), nil
+}
+
 // addClient registers a client. The answer has its secret, if it has one.
 func addClient(r *request) (any, error) {
 	var in shownClient
@@ -128,7 +141,7 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 	return nil
 }
 
-// checkCommas refuses lists that are written with commas.
+// checkCommas refuses lists that are written with commas, or with spaces in one name.
 func checkCommas(c *tokenep.Client) error {
 	if err := adapt.CheckScope(c.Scope, scopeMember("scope")); err != nil {
 		return fmt.Errorf("scope: %w", err)
@@ -141,6 +154,12 @@ func checkCommas(c *tokenep.Client) error {
 	}
 	if err := adapt.CheckRedirectURIs(c.RedirectURIs, member("redirect_uris")); err != nil {
 		return fmt.Errorf("redirect_uris: %w", err)
+	}
+	if err := adapt.CheckNames(c.GrantTypes, "grants", member("grant_types")); err != nil {
+		return fmt.Errorf("grant_types: %w", err)
+	}
+	if err := adapt.CheckNames(c.ExchangeFrom, "clients", member("exchange_from")); err != nil {
+		return fmt.Errorf("exchange_from: %w", err)
 	}
 	return nil
 }

@@ -167,13 +167,23 @@ func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url
 	return response, nil
 }
 
+// errNotFound is what an error of the admin API with status 404 Is.
+var errNotFound = errors.New("not found")
+
+// notFound has the message of such an error.
+type notFound struct{ error }
+
+func (notFound) Is(target error) bool { return target == errNotFound }
+
 // adminFailure returns the message of an error of AdminAPIRequest, which contains it in the JSON of
-// the API.
+// the API, behind the status.
 func adminFailure(err error) error {
-	if i := strings.Index(err.Error(), `{"error":`); i >= 0 {
+	if before, _, ok := strings.Cut(err.Error(), `{"error":`); ok {
 		var answer caddy.APIError
-		if json.Unmarshal([]byte(err.Error()[i:]), &answer) == nil {
-			return errors.New(answer.Message)
+		if json.Unmarshal([]byte(err.Error()[len(before):]), &answer) == nil {
+			if err = errors.New(answer.Message); strings.HasSuffix(before, " HTTP 404: ") {
+				err = notFound{err}
+			}
 		}
 	}
 	return err

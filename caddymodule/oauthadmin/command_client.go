@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 func clientCommand() *cobra.Command {
@@ -22,7 +23,7 @@ Adds a client, beside those of the configuration, to the server's store. It can
 get tokens at once.
 
 The client's secret is generated, and written to standard output. The server
-keeps only its hash.`
+keeps only its hash. A client whose public keys are given has no secret.`
 	add.Example = `  $ caddy oauth client add billing --grant client_credentials \
         --scope "orders:read orders:write" --audience https://api.example.com/orders
   $ secret=$(caddy oauth client add reports --grant token_exchange --scope orders:read)`
@@ -56,13 +57,23 @@ func cmdClientAdd(fl caddycmd.Flags) (int, error) {
 		}
 		client.AuthMethod = tokenep.AuthNone
 	}
+	if client.JWKSFile != "" { // it is here, and Caddy may be elsewhere
+		keys, err := verify.ReadKeyFile(client.JWKSFile, maxAnswer)
+		if err != nil {
+			return failed(err)
+		}
+		client.JWKS, client.JWKSFile = keys, ""
+	}
 	var made madeClient
 	if err := callAdmin(fl, http.MethodPost, []string{"clients"}, nil, client, &made); err != nil {
 		return failed(err)
 	}
-	if made.Secret == "" {
+	switch {
+	case made.Client.Public():
 		say("Client %q is added. It is public: it has no secret.", made.Client.ID)
-	} else {
+	case made.Secret == "":
+		say("Client %q is added. It has no secret: it signs with its own key.", made.Client.ID)
+	default:
 		say("Client %q is added. Its secret is shown only once:", made.Client.ID)
 	}
 	return printSecret(fl, made.Secret, made)
@@ -92,12 +103,8 @@ func cmdClientList(fl caddycmd.Flags) (int, error) {
 		case c.IssuedAt != 0:
 			created = printTime(time.Unix(c.IssuedAt, 0))
 		}
-		auth := c.AuthMethod
-		if auth == "" {
-			auth = "secret"
-		}
 		rows = append(rows, []string{
-			printText(c.ID), printText(c.Name), auth, printText(shortGrants(c.GrantTypes)), printText(c.Scope.String()), printText(strings.Join(c.Audience, " ")), created,
+			printText(c.ID), printText(c.Name), authMethods(&c.Client), printText(shortGrants(c.GrantTypes)), printText(c.Scope.String()), printText(strings.Join(c.Audience, " ")), created,
 		})
 	}
 	printTable(rows)
@@ -110,6 +117,20 @@ func cmdClientRemove(fl caddycmd.Flags) (int, error) {
 	}
 	say("Client %q is removed. Its access tokens are revoked.", fl.Arg(0))
 	return caddy.ExitCodeSuccess, nil
+}
+
+// authMethods returns how a client authenticates: what is said of it, or what follows from what it
+// has.
+func authMethods(c *tokenep.Client) string {
+	switch {
+	case len(c.AuthMethods) > 0:
+		return strings.Join(c.AuthMethods, ",")
+	case c.AuthMethod != "":
+		return c.AuthMethod
+	case c.NeedsSecret():
+		return "secret"
+	}
+	return tokenep.AuthPrivateKeyJWT
 }
 
 // shortGrants returns grant types by their names in a configuration.

@@ -31,8 +31,9 @@ The old key stays published, since its tokens are still valid: see withdraw.`
 	withdraw := leaf("withdraw <kid>", "Refuses everything that a key has signed", cmdKeyWithdraw)
 	withdraw.Long = `
 Withdraws a signing key that somebody else may have. The tokens that it has signed
-are refused from the next request on, genuine and forged ones alike, and clients
-must get new ones. If it was the active key, the next one takes its place at once.
+are refused from the next request on, genuine and forged ones alike, and so are
+those that they were exchanged for; clients must get new ones. If it was the active
+key, the next one takes its place at once.
 
 Other machines with the same store follow within a minute. Until then they accept
 its tokens, and sign with it if it was active. Verifiers elsewhere accept it while

@@ -1,6 +1,7 @@
 package oauthadmin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,6 +29,8 @@ a quarter of a second.
   --grant    all that came or will come of one authorization; of an API token, by
              its id
 
+A client that is unknown now may have had tokens, and is no error; the output says so.
+
 A user or client can get new tokens. To prevent that, revoke the API token or remove
 the client: see 'caddy oauth api-token revoke' and 'caddy oauth client remove'. Remove
 a client of the configuration there.`
@@ -50,6 +53,9 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 		if fl.Changed(name) && fl.String(name) == "" {
 			return failed(fmt.Errorf("--%s must not be empty", name))
 		}
+		if err := checkRevoked(fl.String(name), "without a flag, it is read from standard input"); err != nil {
+			return failed(fmt.Errorf("--%s: %w", name, err))
+		}
 	}
 	if asked == (revocation{}) {
 		token, err := readSecret("the access token")
@@ -66,10 +72,20 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 		say("The access tokens of user %q that were issued until now are revoked. Its API tokens are not.", asked.Subject)
 	case asked.ClientID != "":
 		say("The access tokens of client %q that were issued until now are revoked. It can get new ones.", asked.ClientID)
+		sayIfUnknown(fl, asked.ClientID)
 	case asked.GrantID != "":
 		say("The access tokens that came of %q are revoked.", asked.GrantID)
 	default:
 		say("The access token is revoked, and so are those that it was exchanged for.")
 	}
 	return caddy.ExitCodeSuccess, nil
+}
+
+// sayIfUnknown says so if there is no such client. It may be one of an earlier configuration, whose
+// tokens are revoked; or one that was mistyped.
+func sayIfUnknown(fl caddycmd.Flags, client string) {
+	err := callAdmin(fl, http.MethodGet, []string{"clients", client}, nil, nil, nil)
+	if errors.Is(err, errNotFound) {
+		say("There is no client %q now. If you did not remove it, look for its id in 'caddy oauth client list'.", client)
+	}
 }

@@ -1,6 +1,7 @@
 package oauthadmin
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -11,12 +12,17 @@ type keyList struct {
 	Keys []keys.Info `json:"keys"`
 }
 
-// listKeys returns the signing keys: their public parts, and their times.
+// listKeys returns the signing keys: their public parts, and their times. Those of access tokens
+// come first.
 func listKeys(r *request) (any, error) {
-	return keyList{r.server.Server().Keys.Current().List()}, nil
+	var list keyList
+	for _, ring := range r.server.Server().Rings() {
+		list.Keys = append(list.Keys, ring.Current().List()...)
+	}
+	return list, nil
 }
 
-// rotateKeys makes the next key the active one. The answer has the keys after that.
+// rotateKeys makes the next key of each ring the active one. The answer has the keys after that.
 func rotateKeys(r *request) (any, error) {
 	force := false
 	if text := r.URL.Query().Get("force"); text != "" {
@@ -25,16 +31,25 @@ func rotateKeys(r *request) (any, error) {
 			return nil, refuse(http.StatusBadRequest, "force: must be true or false")
 		}
 	}
-	if err := r.server.Server().Keys.Rotate(r.Context(), force); err != nil {
-		return nil, err
+	var failed error // of one ring: the others rotate all the same
+	for _, ring := range r.server.Server().Rings() {
+		failed = errors.Join(failed, ring.Rotate(r.Context(), force))
+	}
+	if failed != nil {
+		return nil, failed
 	}
 	return listKeys(r)
 }
 
 // withdrawKey withdraws a key. The answer has the keys after that.
 func withdrawKey(r *request) (any, error) {
-	if err := r.server.Server().Keys.Withdraw(r.Context(), r.id); err != nil {
-		return nil, err
+	for _, ring := range r.server.Server().Rings() {
+		if err := ring.Withdraw(r.Context(), r.id); !errors.Is(err, keys.ErrUnknown) {
+			if err != nil {
+				return nil, err
+			}
+			return listKeys(r)
+		}
 	}
-	return listKeys(r)
+	return nil, keys.ErrUnknown
 }

@@ -1,6 +1,7 @@
 package oauthadmin
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -43,19 +44,19 @@ func scopeFlag(fl caddycmd.Flags, name string) (verify.Scope, error) {
 
 // audienceFlag returns the audiences of a flag that is repeated for each.
 func audienceFlag(fl caddycmd.Flags, name string) ([]string, error) {
-	return urisFlag(fl, name, adapt.CheckAudience)
+	return listFlag(fl, name, adapt.CheckAudience)
 }
 
-// urisFlag returns the URIs of a flag that is repeated for each.
-func urisFlag(fl caddycmd.Flags, name string, check func([]string, adapt.Written) error) ([]string, error) {
-	uris, err := fl.GetStringArray(name)
+// listFlag returns the values of a flag that is repeated for each.
+func listFlag(fl caddycmd.Flags, name string, check func([]string, adapt.Written) error) ([]string, error) {
+	values, err := fl.GetStringArray(name)
 	if err == nil {
-		err = check(uris, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
+		err = check(values, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--%s: %w", name, err)
 	}
-	return uris, nil
+	return values, nil
 }
 
 // member is how a list is in the JSON of the admin API.
@@ -82,9 +83,15 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			case "audience", "introspect":
 				*into, err = audienceFlag(fl, o.Flag)
 			case "redirect_uris":
-				*into, err = urisFlag(fl, o.Flag, adapt.CheckRedirectURIs)
+				*into, err = listFlag(fl, o.Flag, adapt.CheckRedirectURIs)
 			default:
-				*into, err = fl.GetStringArray(o.Flag)
+				*into, err = listFlag(fl, o.Flag, func(names []string, right adapt.Written) error {
+					return adapt.CheckNames(names, "names", right)
+				})
+			}
+		case *json.RawMessage:
+			if *into = json.RawMessage(fl.String(o.Flag)); !json.Valid(*into) {
+				err = fmt.Errorf("--%s: it is not JSON", o.Flag)
 			}
 		case *string:
 			*into = fl.String(o.Flag)

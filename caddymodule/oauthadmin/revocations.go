@@ -1,10 +1,17 @@
 package oauthadmin
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -27,6 +34,11 @@ func revokeTokens(r *request) (_ any, err error) {
 	}
 	if in.count() != 1 {
 		return nil, refuse(http.StatusBadRequest, "exactly one of token, jti, grant_id, client_id and sub is required")
+	}
+	for name, value := range map[string]string{"jti": in.JTI, "grant_id": in.GrantID, "client_id": in.ClientID, "sub": in.Subject} {
+		if err := checkRevoked(value, `give it as "token"`); err != nil {
+			return nil, refuse(http.StatusBadRequest, "%s: %w", name, err)
+		}
 	}
 	if in.Token != "" {
 		if in.JTI, err = r.tokenID(in.Token); err != nil {
@@ -51,6 +63,43 @@ func revokeTokens(r *request) (_ any, err error) {
 	return nil, err
 }
 
+// Reasons not to take a text for the name of what is revoked.
+var (
+	errIsAPIToken     = errors.New("this is an API token; revoke it by its id, the part between the first and the second underscore")
+	errIsRefreshToken = errors.New("this is a refresh token; what came of it is revoked by the grant_id that its access tokens have")
+	errPadded         = errors.New("white space at the beginning or end, or a control character or bad UTF-8, is in no name; " +
+		"write it without")
+)
+
+// checkRevoked refuses what cannot be the id of a token, grant or client, or a user: nothing would
+// be revoked, and the answer would say that it was. access says how an access token is given.
+// Errors do not show the value, which may be a secret.
+func checkRevoked(value, access string) error {
+	for field := range strings.FieldsSeq(value) {
+		switch {
+		case isCompact(field):
+			return fmt.Errorf("this is a token and not the name of one; %s", access)
+		case state.IsAPIToken(field):
+			return errIsAPIToken
+		case state.IsRefreshToken(field):
+			return errIsRefreshToken
+		}
+	}
+	if strings.TrimSpace(value) != value || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+		return errPadded
+	}
+	return nil
+}
+
+// isCompact reports whether text is like a compact JWS or JWE: parts between dots, of which the
+// first is a JSON object (RFC 7515 §7.1, RFC 7516 §7.1).
+func isCompact(text string) bool {
+	first, _, _ := strings.Cut(text, ".")
+	header, err := base64.RawURLEncoding.DecodeString(first)
+	var members map[string]json.RawMessage
+	return strings.Count(text, ".") >= 2 && err == nil && json.Unmarshal(header, &members) == nil
+}
+
 // count returns how many members are set.
 func (in *revocation) count() (n int) {
 	for _, member := range []string{in.Token, in.JTI, in.GrantID, in.ClientID, in.Subject} {
@@ -64,8 +113,11 @@ func (in *revocation) count() (n int) {
 // tokenID returns the jti of an access token that this server has signed, whether it is still valid
 // or not.
 func (r *request) tokenID(text string) (string, error) {
-	if state.IsAPIToken(text) {
-		return "", refuse(http.StatusBadRequest, "token: this is an API token; revoke it by its id, the part between the first and the second underscore")
+	switch {
+	case state.IsAPIToken(text):
+		return "", refuse(http.StatusBadRequest, "token: %w", errIsAPIToken)
+	case state.IsRefreshToken(text):
+		return "", refuse(http.StatusBadRequest, "token: %w", errIsRefreshToken)
 	}
 	trusted := r.server.Server().Trusted()
 	trusted.InsecureAnyAudience = true

@@ -29,11 +29,13 @@ import (
 //	    rate_limit          off | <failures> <per>
 //	    audience            <values…>
 //	    cors_origins        <origins…>
+//	    key_addresses       <addresses…>
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
 //	    require_par
 //	    consent_page        <path or url>
 //	    refresh_tokens { … }
+//	    openid
 //	    client <id> { … }
 //	    token_exchange { … }
 //	    grant <module> …
@@ -92,8 +94,6 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return s.parseRateLimit(d)
 		case "audience":
 			return adapt.Audience(d, &s.Audience, server.CheckAudience)
-		case "cors_origins":
-			return s.parseOrigins(d)
 		case "client":
 			return s.parseClient(d)
 		case "grant":
@@ -101,7 +101,7 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "token_exchange":
 			return s.parseTokenExchange(d)
 		default:
-			return s.parsePeople(d, option)
+			return s.parseNetwork(d, option)
 		}
 	}, "client", "grant", "signing_key", "encryption_key")
 	if err == nil && s.GrantsRaw == nil {
@@ -111,6 +111,18 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return adapt.Located(&block, s.check())
+}
+
+// parseNetwork reads what is said of others on the network, and passes on all other options.
+func (s *AuthorizationServer) parseNetwork(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "cors_origins":
+		return s.parseOrigins(d)
+	case "key_addresses":
+		return adapt.Addresses(d, &s.KeyAddresses)
+	default:
+		return s.parsePeople(d, option)
+	}
 }
 
 // parseOrigins reads "cors_origins <origins…>". No placeholder is resolved in it.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
@@ -22,6 +23,11 @@ func (s *AuthorizationServer) check() error {
 		if c != nil && s.TokenExchange == nil && c.May(grant.TokenExchangeType) {
 			return fmt.Errorf("client %q has the grant token_exchange, but the oauth_server has no token_exchange: "+
 				"add it, or remove the grant", c.ID)
+		}
+	}
+	if s.TokenExchange != nil && s.TokenExchange.APITokens != nil {
+		if err := adapt.CheckURNs(s.TokenExchange.APITokens.TokenTypes, adapt.Line("token_type")); err != nil {
+			return err
 		}
 	}
 	if err := s.checkIdentity(); err != nil {
@@ -65,6 +71,9 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 // checkOrigins returns an error if no browser would send such an Origin (RFC 6454 §7). The usual
 // mistake is a slash at the end.
 func checkOrigins(origins []string) error {
+	if err := adapt.CheckNames(origins, "origins", adapt.Line("cors_origins")); err != nil {
+		return err
+	}
 	for _, origin := range origins {
 		if origin != "*" && !isOrigin(origin) {
 			return fmt.Errorf("cors_origins: %q must be * or an origin such as https://app.example.com: scheme and host in lower case, "+

@@ -1,13 +1,16 @@
 package oauthserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // clients returns the configured clients with what their placeholders stand for. Resolved secrets
@@ -39,6 +42,9 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	if client.Audience, err = adapt.ResolveAudience(c.Audience); err != nil {
 		return client, err
 	}
+	if err := resolveKeys(&client); err != nil {
+		return client, err
+	}
 	client.Secrets = slices.Clone(c.Secrets)
 	for i := range client.Secrets {
 		if client.Secrets[i].Hash, err = resolveSecret(serverName, c.ID, c.Secrets[i].Hash); err != nil {
@@ -48,8 +54,30 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	return client, nil
 }
 
-// checkLiterals refuses placeholders where nobody would resolve them, and commas between
-// scope-tokens.
+// resolveKeys resolves where the keys of a client are. A file is read, so that a wrong one is an
+// error now and not at the first request; nothing is fetched, since the client's own host need not
+// be there for the configuration to load.
+func resolveKeys(c *tokenep.Client) (err error) {
+	if c.JWKSURI != "" {
+		if c.JWKSURI, err = adapt.Resolve("jwks_uri", c.JWKSURI, verify.CheckJWKSURI); err != nil {
+			return err
+		}
+	}
+	if c.JWKSFile == "" {
+		return nil
+	}
+	path, err := adapt.Resolve("jwks_file", c.JWKSFile)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return err
+	}
+	c.JWKSFile = path
+	return verify.NewFileKeys(path, verify.FileKeysOptions{}).Load()
+}
+
+// checkLiterals refuses placeholders where nobody would resolve them, and commas between names.
 func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
@@ -60,10 +88,13 @@ func checkLiterals(c *tokenep.Client) error {
 			return err
 		}
 	}
-	if err := adapt.CheckScope(c.Scope, adapt.Line("scope")); err != nil {
-		return err
-	}
-	return adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope"))
+	return cmp.Or(
+		adapt.CheckScope(c.Scope, adapt.Line("scope")),
+		adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope")),
+		adapt.CheckNames(c.GrantTypes, "grants", adapt.Line("grants")),
+		adapt.CheckNames(c.ExchangeFrom, "clients", adapt.Line("exchange_from")),
+		adapt.CheckRedirectURIs(c.RedirectURIs, adapt.Line("redirect_uris")),
+	)
 }
 
 // checkClient holds a configured client to more than one that is registered at run time: what can

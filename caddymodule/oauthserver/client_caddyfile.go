@@ -20,10 +20,18 @@ import (
 //	client <id> {
 //	    secret           <secret> [expires <time>]
 //	    name             <text>
-//	    auth_method      client_secret_basic | client_secret_post | none
+//	    auth_method      client_secret_basic | client_secret_post | private_key_jwt | none
+//	    auth_methods     client_secret_basic | client_secret_post | private_key_jwt …
+//	    jwks             `<json>`
+//	    jwks_file        <path>
+//	    jwks_uri         <url>
+//	    auth_signing_alg <alg>
+//	    assertion_audience lax | strict
 //	    grants           client_credentials | authorization_code | refresh_token |
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
+//	    id_token_alg     RS256 | ES256 | EdDSA
+//	    require_offline_access
 //	    skip_consent
 //	    require_par
 //	    insecure_plain_pkce
@@ -38,7 +46,8 @@ import (
 //
 // secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy
 // hash-password", {env.NAME} or {file./path}. The time is that of RFC 3339, such as
-// 2030-01-31T00:00:00Z. A client without a secret is public, and must say so: auth_method none.
+// 2030-01-31T00:00:00Z. A client with neither a secret nor keys is public, and must say so:
+// auth_method none.
 func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
@@ -70,13 +79,23 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	}
 	known := *c
 	known.Audience = adapt.Literals(c.Audience)
+	if !adapt.IsLiteral(c.JWKSURI) {
+		known.JWKSURI = "https://any.invalid" // until the configuration is loaded
+	}
 	return adapt.Located(&block, checkClient(&known))
 }
 
 // checkOption refuses what is wrong however the block goes on.
 func checkOption(c *tokenep.Client) error {
-	if offered := clientauth.Methods(); c.AuthMethod != "" && !slices.Contains(offered, c.AuthMethod) {
+	offered := clientauth.Methods()
+	if c.AuthMethod != "" && !slices.Contains(offered, c.AuthMethod) {
 		return fmt.Errorf("auth_method must be one of %s", strings.Join(offered, ", "))
+	}
+	for _, method := range c.AuthMethods {
+		if !slices.Contains(offered, method) {
+			several := slices.DeleteFunc(offered, func(m string) bool { return m == tokenep.AuthNone })
+			return fmt.Errorf("auth_methods: %q is unknown; there are %s", method, strings.Join(several, ", "))
+		}
 	}
 	return checkLiterals(c)
 }

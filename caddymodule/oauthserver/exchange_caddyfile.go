@@ -58,7 +58,7 @@ func (t *APITokenRules) parseOption(d *caddyfile.Dispenser, option string) error
 	case "max_age":
 		return adapt.Duration(d, &t.MaxAge, tokenep.CheckLife)
 	case "token_type":
-		return adapt.Some(d, &t.TokenTypes)
+		return adapt.Some(d, &t.TokenTypes, func(urns []string) error { return adapt.CheckURNs(urns, adapt.Line(option)) })
 	default:
 		return adapt.Unknown(d)
 	}

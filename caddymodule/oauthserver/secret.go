@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -157,12 +158,13 @@ func decoy(hash []byte) []byte {
 }
 
 // compareHash compares a secret with its hash, by Caddy's own hash modules. A bcrypt hash is of 72
-// bytes at the most: a longer secret is wrong, whatever its beginning, and takes as long.
+// bytes at the most, and of a secret that is repeated up to there with NULs in between: a longer
+// secret, or one with a NUL, is wrong, whatever its beginning, and takes as long.
 func compareHash(hash, secret []byte) (bool, error) {
 	if argon2idHash.Match(hash) {
 		return caddyauth.Argon2idHash{}.Compare(hash, secret)
 	}
 	const longest = 72
 	right, err := caddyauth.BcryptHash{}.Compare(hash, secret[:min(len(secret), longest)])
-	return right && len(secret) <= longest, err
+	return right && len(secret) <= longest && bytes.IndexByte(secret, 0) < 0, err
 }

@@ -140,6 +140,17 @@ func TestDecoy(t *testing.T) {
 	}
 }
 
+// bcrypt repeats a secret with a NUL behind each time, so that abc and abc, NUL, abc have one hash:
+// what has a NUL is wrong.
+func TestCompareHashNUL(t *testing.T) {
+	const hash = "$2a$04$2QLQG7.Gz3GOdKS5wCiL3erXEBfWKVTQND8K3p.LK5UZkVKjr6K2O" // of abc
+	for secret, want := range map[string]bool{"abc": true, "abc\x00abc": false, "abc\x00": false, "\x00": false, "": false} {
+		if right, err := compareHash([]byte(hash), []byte(secret)); right != want || err != nil {
+			t.Errorf("%q: %v, %v", secret, right, err)
+		}
+	}
+}
+
 // A bcrypt hash is of 72 bytes: a longer secret that begins with them is wrong.
 func TestCompareHashLong(t *testing.T) {
 	const hash = "$2a$04$an4gs0jAGtxaXEXwZa7KB.pT3CP67Q7XlLkNe0ZNfIUv48MGmB5Nu" // of 72 x

@@ -3,6 +3,7 @@ package oauthserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // AuthorizationServer is one OAuth 2.0 authorization server: an issuer of access tokens (RFC 6749,
@@ -97,6 +99,16 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
+	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which the keys
+	// of clients may be fetched. Default: none, but those of the loopback interface for a jwks_uri
+	// on localhost.
+	KeyAddresses []string `json:"key_addresses,omitempty"`
+
+	// Offer ID tokens and the userinfo endpoint (OpenID Connect Core) to clients that are
+	// registered at run time. Default: false, unless a client of the configuration that may use the
+	// authorization code grant has the scope openid.
+	OpenID bool `json:"openid,omitempty"`
+
 	// The clients of the configuration. Others may be added at run time.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
@@ -111,7 +123,8 @@ type AuthorizationServer struct {
 	storeName string
 	poolKey   string
 	shared    *shared // nil until provisioned
-	released  bool    // the shared state has been released
+	quota     *tokenep.LogQuota
+	released  bool // the shared state has been released
 	core      *server.Server
 
 	unknownGrant error // of a client in the Caddyfile: it may be that of a plugin
@@ -142,6 +155,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		RateLimit:          s.RateLimit,
 		Exchange:           s.TokenExchange.config(),
 		User:               s.user(),
+		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
 		RequirePAR:         s.RequirePAR,
 		Origins:            tokenep.CORS(s.CORSOrigins),
@@ -170,6 +184,9 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if config.Clients, err = s.clients(); err != nil {
 		return err
 	}
+	if config.KeyAddresses, err = verify.ParseAddresses(s.KeyAddresses); err != nil {
+		return fmt.Errorf("key_addresses: %w", err)
+	}
 	if config.SigningKeys, err = s.signingKeys(); err != nil {
 		return err
 	}
@@ -184,7 +201,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if err := s.acquireStore(ctx); err != nil {
 		return err
 	}
-	config.Store, config.Memory = s.shared, s.shared.memory
+	config.Store, config.Memory, config.LogQuota = s.shared, s.shared.memory, s.quota
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}
@@ -224,5 +241,5 @@ func (s *AuthorizationServer) cleanup() error {
 		s.core.Close()
 	}
 	_, err := pool.Delete(s.poolKey)
-	return err
+	return errors.Join(err, ReleaseLogQuota())
 }

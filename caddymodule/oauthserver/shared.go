@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
@@ -30,6 +31,28 @@ type shared struct {
 
 	users atomic.Int64              // requests in progress that may need the store
 	used  atomic.Pointer[time.Time] // when the last one ended
+}
+
+// quotaKey is the key in the pool of the one quota of the process for lines about refused requests.
+type quotaKey struct{}
+
+type sharedQuota struct{ tokenep.LogQuota }
+
+// Destruct does nothing: a quota holds only memory.
+func (*sharedQuota) Destruct() error { return nil }
+
+// AcquireLogQuota returns the quota that all handlers and servers of the process share, for lines
+// about refused requests. Whoever provisions one of them acquires it, and releases it in Cleanup.
+func AcquireLogQuota() *tokenep.LogQuota {
+	// It cannot fail.
+	value, _, _ := pool.LoadOrNew(quotaKey{}, func() (caddy.Destructor, error) { return new(sharedQuota), nil })
+	return &value.(*sharedQuota).LogQuota
+}
+
+// ReleaseLogQuota releases it, once for each time that it was acquired.
+func ReleaseLogQuota() error {
+	_, err := pool.Delete(quotaKey{})
+	return err
 }
 
 type engine struct{ store.Store }

@@ -87,7 +87,11 @@ func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
 	logger := ctx.Slogger().With("server", s.name)
 	s.poolKey = StoreNamespace + "." + s.storeName + " " + location
 	s.shared, err = acquireShared(s.poolKey, func() (store.Store, error) { return module.Open(location, logger) })
-	if err == nil && s.shared.engine.Load() == nil {
+	if err != nil {
+		return err
+	}
+	s.quota = AcquireLogQuota() // cleanup releases both
+	if s.shared.engine.Load() == nil {
 		err = module.Check(location)
 	}
 	return err

@@ -50,6 +50,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := h.parseOption(d, option); err != nil {
 			return err
 		}
+		if err := h.checkLists(); err != nil {
+			return adapt.Located(&line, err)
+		}
 		return adapt.Located(&line, h.literal().Validate())
 	}, "token_endpoint", "path")
 }

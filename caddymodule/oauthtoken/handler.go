@@ -1,11 +1,14 @@
 package oauthtoken
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -105,6 +108,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	h.warnOfChosenAddress(ctx, hasTrustedProxies)
 	h.routes, err = h.server.Mount(paths)
 	return err
 }
@@ -115,7 +119,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if endpoint == nil || !h.routes.Has(r.URL.Path) && h.server.Elsewhere(r.URL.Path, h.routes) {
 		return next.ServeHTTP(w, r)
 	}
-	h.warnOfChosenAddress(r)
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		h.warnOfChosenAddress(r.Context(), func(*caddyhttp.Server) bool { return true })
+	}
 	defer h.server.Use()()
 	if err := h.server.Ready(r.Context()); err != nil {
 		endpoint = notStarted(err)
@@ -129,21 +135,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // warnOfChosenAddress warns once if the client can choose the address that its failures are counted
 // for. A proxy appends the address that it sees to X-Forwarded-For, and without
-// trusted_proxies_strict Caddy takes the first address there. The trusted proxies of a server are
-// known when a request comes from one.
-func (h *Handler) warnOfChosenAddress(r *http.Request) {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	if !trusted {
-		return
-	}
-	s, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if s == nil || s.TrustedProxiesStrict > 0 || !slices.ContainsFunc(s.ClientIPHeaders, isForwardedFor) {
+// trusted_proxies_strict Caddy takes the first address there. The server is the one that the
+// context is of; where it does not tell whether it trusts a proxy, the first request of one does.
+func (h *Handler) warnOfChosenAddress(ctx context.Context, trusts func(*caddyhttp.Server) bool) {
+	s, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if s == nil || s.TrustedProxiesStrict > 0 || !slices.ContainsFunc(s.ClientIPHeaders, isForwardedFor) || !trusts(s) {
 		return
 	}
 	h.warned.Do(func() {
 		h.logger.Warn("trusted_proxies without trusted_proxies_strict: clients can choose the address that rate_limit counts failures for; " +
 			"add trusted_proxies_strict to servers in the global options, unless the proxy replaces X-Forwarded-For")
 	})
+}
+
+// hasTrustedProxies reports whether a server is known to trust proxies. By the time that its
+// handlers are provisioned, Caddy has moved trusted_proxies to a field that is not exported.
+func hasTrustedProxies(s *caddyhttp.Server) bool {
+	source := reflect.ValueOf(s).Elem().FieldByName("trustedProxies")
+	return s.TrustedProxiesUnix || s.TrustedProxiesRaw != nil || source.Kind() == reflect.Interface && !source.IsNil()
 }
 
 func isForwardedFor(header string) bool { return strings.EqualFold(header, "X-Forwarded-For") }
@@ -178,6 +187,9 @@ func (b body) Read(p []byte) (int, error) {
 
 // paths resolves placeholders and checks the options.
 func (h *Handler) paths() (p server.Paths, err error) {
+	if err := h.checkLists(); err != nil {
+		return p, err
+	}
 	for _, t := range h.TokenEndpoints {
 		path, err := adapt.Resolve("token_endpoint", t.Path, server.CheckPath)
 		if err != nil {
@@ -199,6 +211,26 @@ func (h *Handler) paths() (p server.Paths, err error) {
 		}
 	}
 	return p, nil
+}
+
+// checkLists refuses commas between names, and placeholders that nobody would resolve.
+func (h *Handler) checkLists() error {
+	for name, paths := range h.Paths {
+		if err := adapt.CheckPaths(paths, adapt.Line("path "+name)); err != nil {
+			return err
+		}
+	}
+	for _, t := range h.TokenEndpoints {
+		if err := cmp.Or(
+			adapt.CheckPaths([]string{t.Path}, adapt.Line("token_endpoint")),
+			adapt.CheckNames(t.Ignore, "parameters", adapt.Line("ignore")),
+			adapt.RefusePlaceholders("ignore", t.Ignore),
+			adapt.RefusePlaceholders("subject_token_type", []string{t.SubjectTokenType}),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Interface guards

@@ -138,6 +138,8 @@ func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
 //
 //	issuer <url> {
 //	    jwks_file  <path>
+//	    jwks_uri   <url>
+//	    key_addresses <addresses…>
 //	    audience   <values…>
 //	    algorithms <algs…>
 //	    audience_claim <name>
@@ -167,13 +169,19 @@ func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
 		if err := t.parseOption(d, option); err != nil {
 			return err
 		}
-		_, err := verify.New(anyIssuer(t.trust()))
+		err := t.checkLists()
+		if err == nil {
+			_, err = verify.New(anyIssuer(t.trust()))
+		}
 		return adapt.Located(d, err)
 	})
-	if err == nil && t.JWKSFile == "" {
-		err = block.Errf("issuer %s: jwks_file is missing: the file with its public keys", t.Issuer)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := t.checkKeys(); err != nil {
+		return block.Errf("issuer %s: %w", t.Issuer, err)
+	}
+	return nil
 }
 
 func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error {
@@ -183,6 +191,10 @@ func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error
 	switch option {
 	case "jwks_file":
 		return adapt.One(d, &t.JWKSFile)
+	case "jwks_uri":
+		return adapt.One(d, &t.JWKSURI, verify.CheckJWKSURI)
+	case "key_addresses":
+		return adapt.Addresses(d, &t.KeyAddresses)
 	case "audience":
 		return adapt.Audience(d, &t.Audience)
 	case "algorithms":

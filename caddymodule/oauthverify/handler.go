@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -103,7 +104,9 @@ type Handler struct {
 	label  string                           // of metrics: the name of server
 	logger *slog.Logger
 	log    *tokenep.RequestLog // nil until provisioned
-	cached bool                // it holds a reference to the shared cache
+	held   []any               // keys of what it holds in the pool
+
+	cleaned bool // log is written out, and its share of the quota released
 }
 
 // ClaimHeader writes a claim to a request header.
@@ -130,7 +133,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision finds the trusted issuers and makes the guard.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Slogger()
-	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now}
+	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now, Quota: oauthserver.AcquireLogQuota()}
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
 		return err
 	}
@@ -162,7 +165,7 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkScope(); err != nil {
+	if err := h.checkLists(); err != nil {
 		return nil, err
 	}
 	guard := &verify.Guard{
@@ -176,15 +179,21 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 	return guard, guard.Validate()
 }
 
-// checkScope refuses what is no list of scope-tokens, but could pass for one.
-func (h *Handler) checkScope() error {
-	if err := adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)); err != nil {
-		return err
+// checkLists refuses placeholders that nobody would resolve, and what is no list of names but could
+// pass for one.
+func (h *Handler) checkLists() error {
+	claims := make([]string, len(h.Headers))
+	for i := range h.Headers {
+		claims[i] = h.Headers[i].Claim
 	}
-	if err := adapt.CheckScope(h.Scope, adapt.Line("scope")); err != nil {
-		return err
-	}
-	return adapt.CheckScope(h.AnyScope, adapt.Line("any_scope"))
+	return cmp.Or(
+		adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)),
+		adapt.RefusePlaceholders("header", claims),
+		adapt.RefusePlaceholders("strip", h.Strip),
+		adapt.CheckScope(h.Scope, adapt.Line("scope")),
+		adapt.CheckScope(h.AnyScope, adapt.Line("any_scope")),
+		adapt.CheckNames(h.Strip, "headers", adapt.Line("strip")),
+	)
 }
 
 func checkRealm(realm string) error {
@@ -224,17 +233,15 @@ func (h *Handler) warnOfForms(audience []string) {
 	}
 }
 
-// Cleanup releases the shared cache, once, however far Provision got.
+// Cleanup releases what is shared, once, however far Provision got.
 func (h *Handler) Cleanup() error {
-	if h.log != nil {
+	var err error
+	if h.log != nil && !h.cleaned {
+		h.cleaned = true
 		h.log.Flush()
+		err = oauthserver.ReleaseLogQuota()
 	}
-	if !h.cached {
-		return nil
-	}
-	h.cached = false
-	_, err := pool.Delete(sharedCacheKey{})
-	return err
+	return errors.Join(err, h.release())
 }
 
 // ServeHTTP passes the request on or refuses it.

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
-	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -21,8 +19,18 @@ type TrustedIssuer struct {
 	Issuer string `json:"issuer"`
 
 	// A file with its JWK Set (RFC 7517 §5). It is read again when it changes; while the new
-	// version is broken, the old one stays in use. Required.
+	// version is broken, the old one stays in use. Either this or jwks_uri is required.
 	JWKSFile string `json:"jwks_file,omitempty"`
+
+	// The URL of its JWK Set, which is https; http is for loopback hosts. It is fetched when the
+	// first token comes, every five minutes while tokens come, and for a kid that is not known.
+	// While it cannot be fetched, the last good version stays in use for a day. No redirect is
+	// followed, and no proxy used.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+
+	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which that set
+	// may be fetched. Default: none, but those of the loopback interface for a URL on localhost.
+	KeyAddresses []string `json:"key_addresses,omitempty"`
 
 	// The names of this resource in tokens of the issuer. Default: the audience of the handler.
 	Audience []string `json:"audience,omitempty"`
@@ -62,14 +70,17 @@ type TrustedIssuer struct {
 	AllowLooseScope bool `json:"allow_loose_scope,omitempty"`
 
 	// Accept optional claims that are null or of a wrong type, and read them as absent: client_id,
-	// jti, aud and iat; nbf and cnf if they are null. Default: false; with profile jwt true.
+	// jti, aud and iat, also if that is in milliseconds; nbf and cnf if they are null. Default:
+	// false; with profile jwt true.
 	AllowOddClaims bool `json:"allow_odd_claims,omitempty"`
 
 	// Accept header members that are ignored: jwk, jku, x5u and x5c, which would name another key,
-	// and the zip NONE. Default: false; with profile jwt true.
+	// and the zip NONE. The header may be longer then: 16 KiB in place of 2 KiB, within
+	// max_token_size. Default: false; with profile jwt true.
 	AllowHeaderKeys bool `json:"allow_header_keys,omitempty"`
 
-	// Accept tokens without kid, if the issuer has only one key. Default: false.
+	// Accept tokens without kid, or with an empty one, if the issuer has only one key. Default:
+	// false.
 	AllowMissingKID bool `json:"allow_missing_kid,omitempty"`
 }
 
@@ -84,7 +95,7 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	if h.Server != "" || len(h.Issuers) == 0 {
 		s, err := oauthserver.Lookup(ctx, h.Server)
 		if errors.Is(err, caddy.ErrNotConfigured) {
-			return nil, errors.New("no issuer is trusted: configure the global option oauth_server, or an issuer with a jwks_file")
+			return nil, errors.New("no issuer is trusted: configure the global option oauth_server, or an issuer with its keys")
 		}
 		if err != nil {
 			return nil, err
@@ -108,9 +119,11 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	return issuers, nil
 }
 
-// foreign returns an issuer that is not in this process. It loads the keys, so that a wrong file is
-// an error now and not at the first request.
+// foreign returns an issuer that is not in this process.
 func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.TrustedIssuer, err error) {
+	if err := t.checkLists(); err != nil {
+		return issuer, fmt.Errorf("issuer %s: %w", t.Issuer, err)
+	}
 	issuer = t.trust()
 	issuer.Audience, issuer.InsecureAnyAudience = audience, h.InsecureAnyAudience
 	if issuer.Name, err = adapt.Resolve("issuer", t.Issuer); err != nil {
@@ -122,19 +135,54 @@ func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string
 			return issuer, err
 		}
 	}
+	if issuer.Keys, err = h.keys(ctx, t); err != nil {
+		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
+	}
+	return issuer, nil
+}
+
+var (
+	errNoKeys  = errors.New("jwks_file or jwks_uri is missing: where its public keys are")
+	errTwoKeys = errors.New("jwks_file and jwks_uri exclude each other")
+)
+
+// checkKeys returns an error unless it is said, once, where the keys are.
+func (t *TrustedIssuer) checkKeys() error {
+	switch {
+	case t.JWKSFile == "" && t.JWKSURI == "":
+		return errNoKeys
+	case t.JWKSFile != "" && t.JWKSURI != "":
+		return errTwoKeys
+	}
+	return nil
+}
+
+// keys returns the keys of an issuer. It loads a file, so that a wrong one is an error now and not
+// at the first request. It fetches nothing: the configuration loads while the issuer is away.
+func (h *Handler) keys(ctx caddy.Context, t *TrustedIssuer) (verify.KeySet, error) {
+	if err := t.checkKeys(); err != nil {
+		return nil, err
+	}
+	if t.JWKSURI != "" {
+		uri, err := adapt.Resolve("jwks_uri", t.JWKSURI, verify.CheckJWKSURI)
+		if err != nil {
+			return nil, err
+		}
+		addresses, err := verify.ParseAddresses(t.KeyAddresses)
+		if err != nil {
+			return nil, fmt.Errorf("key_addresses: %w", err)
+		}
+		return h.fetcher().Keys(uri, addresses, ctx.Slogger())
+	}
 	path, err := adapt.Resolve("jwks_file", t.JWKSFile)
 	if err == nil {
 		path, err = filepath.Abs(path)
 	}
 	if err != nil {
-		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
+		return nil, err
 	}
 	keys := verify.NewFileKeys(path, verify.FileKeysOptions{Logger: ctx.Slogger()})
-	if err := keys.Load(); err != nil {
-		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
-	}
-	issuer.Keys = keys
-	return issuer, nil
+	return keys, keys.Load()
 }
 
 // trust returns the issuer without resolving placeholders and without its keys.
@@ -154,6 +202,36 @@ func (t *TrustedIssuer) trust() verify.TrustedIssuer {
 		trusted.RefuseClaims = []string{} // nil would stand for the default
 	}
 	return trusted
+}
+
+// checkLists refuses placeholders that nobody would resolve, and commas between names: a claim that
+// is never there refuses nothing.
+func (t *TrustedIssuer) checkLists() error {
+	for _, o := range []struct {
+		option string
+		values []string
+		check  func([]string, adapt.Written) error // nil: it is not a list
+	}{
+		{"algorithms", t.Algorithms, names("algorithms")},
+		{"types", t.Types, names("types")},
+		{"audience_claim", []string{t.AudienceClaim}, nil},
+		{"require_claims", t.RequireClaims, adapt.CheckClaims},
+		{"refuse_claims", t.RefuseClaims, adapt.CheckClaims},
+	} {
+		err := adapt.RefusePlaceholders(o.option, o.values)
+		if err == nil && o.check != nil {
+			err = o.check(o.values, adapt.Line(o.option))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names returns the check for a list of names.
+func names(what string) func([]string, adapt.Written) error {
+	return func(values []string, right adapt.Written) error { return adapt.CheckNames(values, what, right) }
 }
 
 // none is the word for no value in an option that takes a list.
@@ -177,31 +255,4 @@ func (h *Handler) checkAudience() error {
 		}
 	}
 	return nil
-}
-
-// pool holds what outlives a reload: the cache that guards share which trust no server of this
-// process.
-var pool = caddy.NewUsagePool()
-
-// sharedCacheKey is the key of that cache.
-type sharedCacheKey struct{}
-
-// sharedCache is a cache of verified tokens.
-type sharedCache struct{ *verify.Cache }
-
-// Destruct does nothing: a cache holds only memory.
-func (sharedCache) Destruct() error { return nil }
-
-// cache returns the cache of verified tokens. It is that of the server of this process, which adds
-// the tokens that it issues, or else the one that all other guards share.
-func (h *Handler) cache() *verify.Cache {
-	if h.server != nil {
-		return h.server.Server().Config.Memory.Cache
-	}
-	// It cannot fail.
-	value, _, _ := pool.LoadOrNew(sharedCacheKey{}, func() (caddy.Destructor, error) {
-		return sharedCache{verify.NewCache(server.CachedTokens, time.Now)}, nil
-	})
-	h.cached = true
-	return value.(sharedCache).Cache
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -32,13 +33,9 @@ var errBasic = errors.New("malformed Basic credentials")
 // Credentials reads the Authorization header. An empty password is how some libraries say that the
 // client is public: that is method none.
 func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
-	encoded, ok := basicCredentials(r)
-	if !ok {
-		return nil, nil
-	}
-	readings, err := parseBasic(encoded)
-	if err != nil {
-		return nil, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
+	readings, err := readHeader(r.Header)
+	if err != nil || readings == nil {
+		return nil, err
 	}
 	if readings, err = sameClient(r, readings); err != nil {
 		return nil, err
@@ -53,6 +50,26 @@ func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	return credentials, nil
 }
 
+// CheckHeader returns what is wrong with the Authorization header whatever the body has. It is
+// asked before the body is read.
+func (b Basic) CheckHeader(h http.Header) error {
+	_, err := readHeader(h)
+	return err
+}
+
+// readHeader returns the readings of the Authorization header; nil where it is of another scheme.
+func readHeader(h http.Header) ([]tokenep.Reading, error) {
+	encoded, ok := basicCredentials(h)
+	if !ok {
+		return nil, nil
+	}
+	readings, err := parseBasic(encoded)
+	if err != nil {
+		return nil, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
+	}
+	return readings, nil
+}
+
 // Verify compares the secret.
 func (b Basic) Verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials) error {
 	if cr.Method == tokenep.AuthNone {
@@ -63,8 +80,8 @@ func (b Basic) Verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Creden
 
 // basicCredentials returns the token68 of an Authorization header of scheme Basic, in any case (RFC
 // 9110 §11.1).
-func basicCredentials(r *tokenep.Request) (encoded string, ok bool) {
-	scheme, encoded, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+func basicCredentials(h http.Header) (encoded string, ok bool) {
+	scheme, encoded, _ := strings.Cut(h.Get("Authorization"), " ")
 	return strings.TrimLeft(encoded, " "), strings.EqualFold(scheme, "Basic")
 }
 

@@ -21,7 +21,7 @@ func (None) RefusalWrites() tokenep.Effects { return 0 }
 // Credentials finds a client that names itself and shows nothing else.
 func (None) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	id := r.Form.Get("client_id")
-	if id == "" || hasBasic(r) || r.Form.Get("client_secret") != "" || r.Form.Get("client_assertion") != "" {
+	if id == "" || hasBasic(r) || r.Form.Get("client_secret") != "" || hasAssertion(r) {
 		return nil, nil
 	}
 	return &tokenep.Credentials{Method: tokenep.AuthNone, Readings: []tokenep.Reading{{ID: id}}}, nil

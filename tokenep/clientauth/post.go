@@ -36,6 +36,6 @@ func (p Post) Verify(ctx context.Context, c *tokenep.Client, cr *tokenep.Credent
 }
 
 func hasBasic(r *tokenep.Request) bool {
-	_, ok := basicCredentials(r)
+	_, ok := basicCredentials(r.Header)
 	return ok
 }

@@ -2,7 +2,9 @@ package endpoint
 
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
-	return []string{authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, revocationName, MetadataName}
+	return []string{
+		authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, revocationName, userInfoName, MetadataName,
+	}
 }
 
 const (
@@ -11,6 +13,7 @@ const (
 	grantsName        = "grants"
 	introspectionName = "introspection"
 	jwksName          = "jwks"
+	userInfoName      = "userinfo"
 	pushedName        = "pushed_authorization_request"
 	revocationName    = "revocation"
 

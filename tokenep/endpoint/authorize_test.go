@@ -70,7 +70,7 @@ func secured(t *testing.T, a tokeneptest.Answer) {
 // URI. Whether the request is a GET or a POST makes no difference.
 func TestAuthorize(t *testing.T) {
 	s := tokeneptest.New(t, tokeneptest.WithPeople)
-	r := authorize("native", "scope", "read", "ui_locales", "fr", "extra", "foobar", "login_hint", "bob", "display", "popup")
+	r := authorize("native", "scope", "read", "ui_locales", "fr", "claims_locales", "fr", "acr_values", "urn:x", "extra", "foobar", "login_hint", "bob", "display", "popup")
 	for name, r := range map[string]request{"GET": r, "POST": asPost(r)} {
 		t.Run(name, func(t *testing.T) {
 			page := s.Send(t, r)

@@ -62,7 +62,7 @@ func (e ConsentRequest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		if to, err := url.Parse(q.RedirectURI); err == nil && (to.Scheme == "https" || to.Scheme == "http") {
 			c.RedirectHost = to.Hostname()
-			c.Loopback = to.Scheme == "http" // of loopback hosts alone
+			c.Loopback = to.Scheme == "http" // which no other host may have
 		}
 		return c, nil
 	})

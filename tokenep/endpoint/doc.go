@@ -14,6 +14,7 @@
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
 //	par.go                a request that the client has pushed (RFC 9126)
 //	revoke.go             a token that is no longer wanted (RFC 7009)
+//	userinfo.go           who a token is about (OpenID Connect Core §5.3)
 //
 // The wrapper of all rows is tokenep.Front: it answers CORS, refuses other methods, reads the form,
 // authenticates the client, writes, logs and counts. The table and the paths are in package server.

@@ -21,10 +21,14 @@ import (
 // A client that has authenticated is told of its own tokens, and a protected resource of access
 // tokens and API tokens for its audience (tokenep.Client.Introspect). What a caller should not know
 // is answered like what is not good: {"active":false}, and nothing else (§2.2). Nothing is written.
+//
+// Where a request has no other credentials, a Bearer token that the caller got for itself does as
+// well (§2.1).
 type Introspection struct {
 	Issuer   string           // iss
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
-	Families state.Families   // of refresh tokens
+	Clients  tokenep.Clients
+	Families state.Families // of refresh tokens
 
 	// APITokens are nil where there are none.
 	APITokens *state.APITokens
@@ -42,7 +46,7 @@ func (e Introspection) Endpoint() tokenep.Endpoint {
 			return map[string]any{"introspection_endpoint_auth_methods_supported": confidential}
 		},
 		Methods:    []string{http.MethodPost},
-		Callers:    tokenep.ConfidentialClients,
+		Callers:    tokenep.AnyCaller, // see caller
 		Parameters: []string{"token", "token_type_hint"},
 		Call:       e.call,
 	}
@@ -81,14 +85,39 @@ func (e Introspection) call(ctx context.Context, r *tokenep.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
+	caller, err := e.caller(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	switch {
 	case state.IsRefreshToken(token):
-		return e.refreshToken(ctx, r.Client, token)
+		return e.refreshToken(ctx, caller, token)
 	case state.IsAPIToken(token):
-		return e.apiToken(ctx, r.Client, token)
+		return e.apiToken(ctx, caller, token)
 	default:
-		return e.accessToken(ctx, r.Client, token)
+		return e.accessToken(ctx, caller, token)
 	}
+}
+
+// caller returns the client that asks, which must have proven that it is the one.
+func (e Introspection) caller(ctx context.Context, r *tokenep.Request) (*tokenep.Client, error) {
+	scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	switch {
+	case r.Client != nil && r.Client.Public():
+		return nil, tokenep.UnauthorizedClient.Describe("a public client cannot use this endpoint")
+	case r.Client != nil:
+		return r.Client, nil
+	case !strings.EqualFold(scheme, "Bearer"):
+		return nil, tokenep.InvalidClient.Describe("client authentication is required")
+	}
+	t, err := e.Verifier.Verify(ctx, verify.Presentation{Token: bearer})
+	if unavailable := tokenep.AsUnavailable(err); unavailable != nil {
+		return nil, unavailable
+	}
+	if err != nil || t.Subject != tokenep.ClientSubjectPrefix+t.ClientID || t.Claims["cnf"] != nil {
+		return nil, tokenep.InvalidClient.Describe("the bearer token is not one that a client got for itself").Because(err)
+	}
+	return e.Clients(ctx, t.ClientID)
 }
 
 func (e Introspection) accessToken(ctx context.Context, c *tokenep.Client, token string) (none introspected, err error) {

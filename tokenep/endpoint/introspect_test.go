@@ -28,12 +28,13 @@ func introspect(token string, pairs ...string) request {
 // RFC 7662 §2.1 and §2.3: who may ask, and how.
 func TestIntrospectionRules(t *testing.T) {
 	s := tokeneptest.New(t, withResources)
-	token := s.Issued(t, plain.By("billing"))
+	token, users := s.Issued(t, plain.By("billing")), s.Mint(t, tokenep.Claims{})
 	s.Run(t, []rule{
 		refuses("2.1: no token", introspect("").By("api"), 400, tokenep.InvalidRequest),
 		refuses("2.1: the token twice", introspect(token, "token", token).By("api"), 400, tokenep.InvalidRequest),
 		refuses("2.1: nobody", introspect(token), 401, tokenep.InvalidClient),
-		refuses("2.1: the token as credential", introspect(token).With("Authorization", "Bearer "+token), 401, tokenep.InvalidClient),
+		refuses("2.1: a bad bearer token", introspect(token).With("Authorization", "Bearer junk"), 401, tokenep.InvalidClient),
+		refuses("2.1: the bearer token of a user", introspect(token).With("Authorization", "Bearer "+users), 401, tokenep.InvalidClient),
 		refuses("2.1: a wrong secret", introspect(token).Basic("api", "x"), 401, tokenep.InvalidClient),
 		refuses("2.1: a public client", introspect(token, "client_id", "native"), 400, tokenep.UnauthorizedClient),
 		refuses("2.1: GET", tokeneptest.Get(introspectPath+"?token="+token).By("api"), 405, tokenep.InvalidRequest),
@@ -131,6 +132,23 @@ func TestIntrospection(t *testing.T) {
 			}
 		}
 	}
+}
+
+// RFC 7662 §2.1: a bearer token that a client got for itself says who asks.
+func TestIntrospectionByABearerToken(t *testing.T) {
+	s := tokeneptest.New(t, withResources)
+	token, others := s.Issued(t, plain.By("billing")), s.Issued(t, plain.By("reports"))
+	for asked, active := range map[string]bool{token: true, others: false} {
+		a := s.Send(t, introspect(asked).With("Authorization", "bearer "+token))
+		if a.Status != 200 || a.JSON["active"] != active {
+			t.Errorf("%d %s, want active: %v", a.Status, a.Body, active)
+		}
+	}
+	if a := s.Send(t, introspect(others).By("monitor")); a.JSON["active"] != true {
+		t.Errorf("%s", a.Body)
+	}
+	s.Send(t, post("token", token).By("billing").At(revokePath))
+	s.Send(t, introspect(others).With("Authorization", "Bearer "+token)).Refused(t, 401, tokenep.InvalidClient)
 }
 
 // A rotated refresh token that is introspected ends nothing: to look is not to use.

@@ -27,8 +27,8 @@ func TestDiscovery(t *testing.T) {
 		for name, want := range map[string]any{
 			"issuer": issuer, "token_endpoint": issuer + tokenPath, "jwks_uri": issuer + "/oauth/jwks", "revocation_endpoint": issuer + revokePath,
 			"grant_types_supported": []string{cc, exchange}, "response_types_supported": []string{},
-			"token_endpoint_auth_methods_supported":      []string{"client_secret_basic", "client_secret_post", "none"},
-			"revocation_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
+			"token_endpoint_auth_methods_supported":      []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
+			"revocation_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
 			"id_token_signing_alg_values_supported":      []string{"ES256"},
 			"scopes_supported":                           []string{"orders:read", "orders:write", "invoices", "reports"},
 		} {

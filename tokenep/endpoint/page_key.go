@@ -66,8 +66,10 @@ func (k *PageKey) seal(use string, v any) (string, error) {
 
 // open is the inverse of seal.
 func (k *PageKey) open(use, sealed string, v any) error {
-	b, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err != nil || len(b) < saltBytes {
+	encoding := base64.RawURLEncoding.Strict()
+	b, err := encoding.DecodeString(sealed)
+	skipped := encoding.EncodedLen(len(b)) != len(sealed) // line ends
+	if err != nil || skipped || len(b) < saltBytes {
 		return errors.New("not sealed")
 	}
 	aead, err := k.of(use, b[:saltBytes])

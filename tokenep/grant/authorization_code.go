@@ -22,7 +22,8 @@ import (
 //	scope          OPTIONAL  default: what the user allowed
 //	resource       OPTIONAL  (RFC 8707 §2.2) default: what the user allowed
 //
-// A client that may use the refresh token grant gets a refresh token as well. A request that is
+// A client that may use the refresh token grant gets a refresh token as well, unless it was to ask
+// for one by the scope offline_access, and did not. A request that is
 // refused leaves the code good; a code that is used again ends all that came of it (§4.1.2).
 type AuthorizationCode struct {
 	// Codes have the Families that are started with them.
@@ -67,8 +68,11 @@ func (g AuthorizationCode) Authorize(ctx context.Context, r *tokenep.Request) (*
 		Scope: c.Scope, Audience: c.Audience, KeyThumbprint: c.KeyThumbprint, AuthTime: c.AuthTime,
 	}
 	a := allowed(f)
+	if a.IDToken != nil && c.Nonce != "" {
+		a.IDToken["nonce"] = c.Nonce
+	}
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		if err := g.Codes.Spend(ctx, version); err != nil || !r.Client.May(RefreshTokenType) {
+		if err := g.Codes.Spend(ctx, version); err != nil || !r.Client.Refreshes(f.Scope) {
 			return none, refused(err, "the code was used before")
 		}
 		text, f, err := g.Codes.Families.Start(ctx, f)
@@ -141,10 +145,14 @@ func refused(err error, description string) error {
 
 // allowed is what a family allows.
 func allowed(f state.Family) *tokenep.Authorization {
-	return &tokenep.Authorization{
+	a := &tokenep.Authorization{
 		Subject: f.Subject, Scope: f.Scope, Audience: f.Audience, NotAfter: f.Ends, GrantID: f.ID,
 		SignIn: tokenep.SignIn{Time: f.AuthTime},
 	}
+	if f.Scope.Has(tokenep.OpenIDScope) {
+		a.IDToken = map[string]any{}
+	}
+	return a
 }
 
 // refreshToken is the answer's refresh token of a family.

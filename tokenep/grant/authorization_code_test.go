@@ -154,6 +154,25 @@ func TestAuthorizationCodeWithoutRefresh(t *testing.T) {
 	}
 }
 
+// OpenID Connect Core §11: where the client is set to it, the scope offline_access asks for a
+// refresh token. A request for less scope at the exchange does not take back what the user allowed.
+func TestAuthorizationCodeOfflineAccess(t *testing.T) {
+	s := tokeneptest.New(t, tokeneptest.WithPeople, func(c *server.Config) {
+		for i := range c.Clients {
+			if client := &c.Clients[i]; client.ID == "site" {
+				client.RequireOfflineAccess = true
+				client.Scope = append(client.Scope, tokenep.OfflineAccessScope)
+			}
+		}
+	})
+	for scope, want := range map[string]bool{"read": false, "read offline_access": true} {
+		a, _ := s.Granted(t, redeemCode("site", s.Code(t, "site", "scope", scope), "scope", "read"))
+		if (a.RefreshToken() != "") != want {
+			t.Errorf("%s: %s", scope, a.Body)
+		}
+	}
+}
+
 // A redirect URI that the request did not name need not be named by the exchange; if it is, it must
 // be the one that was used (RFC 6749 §4.1.3).
 func TestAuthorizationCodeWithoutRedirectURI(t *testing.T) {

@@ -194,11 +194,20 @@ func ancestors(subject, actor *tokenep.Authorization) []verify.Ancestor {
 	}
 	all := slices.Clone(subject.Ancestors)
 	for _, a := range acting {
-		if !slices.Contains(all, a) {
+		if !slices.ContainsFunc(all, func(other verify.Ancestor) bool { return covers(other, a) }) {
 			all = append(all, a)
 		}
 	}
 	return all
+}
+
+// covers reports whether whatever revokes a revokes other too, which is the same and not younger.
+// One without iat is as old as the token that is being issued.
+func covers(other, a verify.Ancestor) bool {
+	if a.IssuedAt.IsZero() {
+		other.IssuedAt = time.Time{}
+	}
+	return other == a
 }
 
 // spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent.

@@ -39,6 +39,10 @@ type Options struct {
 	// several. An encrypted ring can only be read under the name that it was written under.
 	Server string
 
+	// Record is the id of the ring's record in the store; default: that of the ring that signs
+	// access tokens. Two rings over one store have two records.
+	Record string
+
 	// Algorithm of the keys made from now on: one of Algorithms, ES256 by default. If the active
 	// key has another one, a key of this algorithm becomes next, and takes over as soon as it has
 	// been published for Publish.
@@ -72,6 +76,9 @@ type Options struct {
 func (o *Options) complete() error {
 	if o.Store == nil {
 		return errors.New("keys: a store is required")
+	}
+	if o.Record == "" {
+		o.Record = recordID
 	}
 	if o.Algorithm == "" {
 		o.Algorithm = "ES256"

@@ -13,7 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// The ring is one record, which never expires.
+// A ring is one record, which never expires. This is that of access tokens.
 const (
 	recordKind = "signing_keys"
 	recordID   = "ring"
@@ -23,20 +23,21 @@ const (
 type record struct {
 	store store.Store
 	seals seal.Seals
+	id    string
 }
 
 // load returns the stored ring, or held if that is the stored version. Keys that held has too are
 // taken from it, so that a key is one pointer for as long as it is in the ring. The error is
 // store.ErrNotFound if there is no ring, and seal.ErrSealed if it cannot be decrypted.
 func (r record) load(ctx context.Context, held *Set) (*Set, error) {
-	rec, err := r.store.Load(ctx, recordKind, recordID)
+	rec, err := r.store.Load(ctx, recordKind, r.id)
 	if err != nil {
 		return nil, fmt.Errorf("keys: load the ring: %w", err)
 	}
 	if held.record.Version == rec.Version && bytes.Equal(held.record.Data, rec.Data) {
 		return held, nil
 	}
-	data, sealedAsNow, err := r.seals.Open(recordKind, recordID, rec.Data)
+	data, sealedAsNow, err := r.seals.Open(recordKind, r.id, rec.Data)
 	if err != nil {
 		return nil, fmt.Errorf("keys: the stored signing keys %w", err)
 	}
@@ -84,7 +85,7 @@ func (r record) encode(keys []entry) (store.Record, error) {
 	if err != nil {
 		return store.Record{}, err
 	}
-	return store.Record{Kind: recordKind, ID: recordID, Data: r.seals.Seal(recordKind, recordID, data)}, nil
+	return store.Record{Kind: recordKind, ID: r.id, Data: r.seals.Seal(recordKind, r.id, data)}, nil
 }
 
 // storedKey is one key in the record. Its state is not stored: it follows from which of the times

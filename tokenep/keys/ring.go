@@ -74,7 +74,7 @@ func New(o Options) (*Ring, error) {
 	r := &Ring{options: o, schedule: o.schedule()}
 	r.current.log = o.Logger
 	r.current.set.Store(emptySet)
-	rec := record{o.Store, seals}
+	rec := record{o.Store, seals, o.Record}
 	if len(o.Given) > 0 {
 		r.source = &given{o.Given, rec, r.schedule, &r.current, r.options.clock}
 	} else {
@@ -173,6 +173,24 @@ func (r *Ring) Active() (*Key, error) {
 // and ctx bounds the wait for that. The error is verify.ErrUnavailable while it cannot be read, and
 // verify.ErrUnknownKey if it does not have the key either.
 func (r *Ring) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
+	key, err := r.find(ctx, kid)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil || verify.CanonicalAlgorithm(key.Algorithm) != verify.CanonicalAlgorithm(alg) {
+		return nil, verify.ErrUnknownKey
+	}
+	return key.public, nil
+}
+
+// HasKey reports whether there is a key with this kid: see verify.Ancestor.
+func (r *Ring) HasKey(ctx context.Context, kid string) (bool, error) {
+	key, err := r.find(ctx, kid)
+	return key != nil, err
+}
+
+// find returns the key, or nil; it looks into the store for one that it does not know.
+func (r *Ring) find(ctx context.Context, kid string) (*Key, error) {
 	set := r.Current()
 	if set.active == nil {
 		return nil, fmt.Errorf("%w: %w", verify.ErrUnavailable, ErrNotStarted)
@@ -183,9 +201,5 @@ func (r *Ring) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, erro
 		}
 		set = r.Current()
 	}
-	key := set.byID[kid]
-	if key == nil || verify.CanonicalAlgorithm(key.Algorithm) != verify.CanonicalAlgorithm(alg) {
-		return nil, verify.ErrUnknownKey
-	}
-	return key.public, nil
+	return set.byID[kid], nil
 }

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -31,7 +32,7 @@ type Set struct {
 }
 
 // emptySet is current before Start.
-var emptySet = &Set{jwks: []byte(`{"keys":[]}`)}
+var emptySet = &Set{jwks: []byte(jwksBegin + jwksEnd)}
 
 // newSet computes in advance what requests will ask for. There is one active key in entries.
 func newSet(from store.Record, entries []entry) (*Set, error) {
@@ -48,8 +49,7 @@ func newSet(from store.Record, entries []entry) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: key set: %w", err)
 	}
-	sum := sha256.Sum256(body)
-	s.jwks, s.etag = body, `"`+base64.RawURLEncoding.EncodeToString(sum[:16])+`"`
+	s.jwks, s.etag = body, entityTag(body)
 	return s, nil
 }
 
@@ -69,6 +69,36 @@ func byRank(a, b entry) int {
 // alg, and a strong entity tag for it (RFC 9110 §8.8.3). The body must not be changed. Before Start
 // it is an empty key set without a tag.
 func (s *Set) JWKS() (body []byte, etag string) { return s.jwks, s.etag }
+
+// JoinJWKS returns the key set of all rings, and its tag, as JWKS does for one.
+func JoinJWKS(rings []*Ring) (body []byte, etag string) {
+	first, etag := rings[0].Current().JWKS()
+	if len(rings) == 1 {
+		return first, etag
+	}
+	body = []byte(jwksBegin)
+	for _, ring := range rings {
+		set, _ := ring.Current().JWKS()
+		keys := bytes.TrimSuffix(bytes.TrimPrefix(set, []byte(jwksBegin)), []byte(jwksEnd))
+		if len(keys) > 0 && len(body) > len(jwksBegin) {
+			body = append(body, ',')
+		}
+		body = append(body, keys...)
+	}
+	body = append(body, jwksEnd...)
+	return body, entityTag(body)
+}
+
+// A key set begins and ends like this.
+const (
+	jwksBegin = `{"keys":[`
+	jwksEnd   = `]}`
+)
+
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+}
 
 // Info describes a published key to an operator.
 type Info struct {

@@ -33,14 +33,17 @@ type Registry struct {
 }
 
 // Add registers a client. It makes the client's secret, which is returned here and nowhere else; a
-// client whose AuthMethod is none is public (RFC 6749 §2.1) and has no secret. The error Is
-// state.ErrInvalid when a field of c is outside its limits, and store.ErrExists when the id is
-// taken.
+// client has none whose AuthMethod is none, which is public (RFC 6749 §2.1), or that has keys and
+// no method with a secret. The error Is state.ErrInvalid when a field of c is outside its limits,
+// and store.ErrExists when the id is taken.
 func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
 	if len(c.Secrets) > 0 {
 		return "", record.Invalidf("client %q: its secret is generated and must not be given", c.ID)
 	}
-	if !c.Public() && len(c.JWKS) == 0 {
+	if c.JWKSFile != "" {
+		return "", record.Invalidf("client %q: jwks_file is for clients of a configuration; give its keys as jwks, or their jwks_uri", c.ID)
+	}
+	if c.NeedsSecret() {
 		secret = state.GenerateSecret()
 		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
 	}
@@ -138,6 +141,11 @@ func (s Registry) revokeTokens(ctx context.Context, c *tokenep.Client) error {
 func checkClient(c tokenep.Client) error {
 	if err := record.CheckText("the name", c.Name, record.MaxName); err != nil {
 		return err
+	}
+	if c.JWKSURI != "" {
+		if err := record.CheckText("jwks_uri", c.JWKSURI, record.MaxTarget); err != nil {
+			return err
+		}
 	}
 	for _, audience := range c.Audience {
 		if err := record.CheckText("an audience", audience, record.MaxTarget); err != nil {

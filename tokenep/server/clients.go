@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
 // configuredClients returns the clients of the configuration by their ids.
@@ -30,6 +32,9 @@ func (s *Server) configuredClients() (map[string]*tokenep.Client, error) {
 // names of grants become their grant_type.
 func (s *Server) CompleteClient(c *tokenep.Client) error {
 	if err := c.Validate(); err != nil {
+		return err
+	}
+	if err := s.checkOpenID(c); err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(s.methods, func(m tokenep.ClientAuth) bool { return c.Authenticates(m.Method()) }) {
@@ -68,5 +73,15 @@ func (s *Server) clients(static map[string]*tokenep.Client) tokenep.Clients {
 			return c, nil
 		}
 		return s.Clients.Load(ctx, id)
+	}
+}
+
+// assertions returns what verifies the assertions of clients (RFC 7523 §3).
+func (s *Server) assertions() *clientauth.Assertions {
+	c := &s.Config
+	return &clientauth.Assertions{
+		Issuer: c.Issuer, Origin: c.origin(), TokenEndpoints: s.tokenEndpoints,
+		Keys: &clientauth.Keys{Fetcher: c.Memory.Fetcher, Addresses: c.KeyAddresses, Logger: c.Logger, Now: c.Now},
+		Seen: state.Seen{Store: c.Store, Now: c.Now}, Now: c.Now,
 	}
 }

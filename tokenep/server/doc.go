@@ -2,10 +2,14 @@
 // authentication, grants and endpoints.
 //
 //	server.go         what an issuer is made of, and its start
+//	memory.go         what a new configuration takes over from the old one
 //	check.go          what a configuration must be like, part by part
-//	clients.go        the clients of the configuration and of the store, and what they may ask for
+//	clients.go        the clients of the configuration and of the store, what they may ask for,
+//	                  and what their assertions must be like
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
+//	openid.go         ID tokens, and the rings of signing keys
+//	trust.go          verifiers of the server's own tokens
 //	guessing.go       guessing at secrets: the limit, and the comparison
 //	mount.go          the table of endpoints, and where each of them is
 //	routes.go         which path leads to which handler

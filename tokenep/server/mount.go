@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Paths is where the endpoints are, as paths of the issuer's host. What is left out is at its
@@ -42,7 +43,7 @@ type TokenPath struct {
 // the paths, are added by Mount.
 func (s *Server) addEndpoints() error {
 	s.endpoints = []tokenep.Endpoint{
-		endpoint.JWKS(s.Keys, jwksMaxAge),
+		endpoint.JWKS(s.Rings(), jwksMaxAge),
 		endpoint.Revocation{
 			Verifier: s.lenient,
 			Revoked:  s.Config.Memory.Revocations.Revoked,
@@ -50,11 +51,15 @@ func (s *Server) addEndpoints() error {
 			Families: s.Families, APITokens: s.apiTokens(),
 		}.Endpoint(),
 		endpoint.Introspection{
-			Issuer: s.Config.Issuer, Verifier: s.introspecting, Families: s.Families, APITokens: s.apiTokens(), Now: s.Config.Now,
+			Issuer: s.Config.Issuer, Verifier: s.introspecting, Clients: s.front.Authenticator.Clients,
+			Families: s.Families, APITokens: s.apiTokens(), Now: s.Config.Now,
 		}.Endpoint(),
 	}
 	if s.Config.User != nil {
 		s.endpoints = append(s.endpoints, s.authorization()...)
+	}
+	if s.Config.openID() {
+		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier}.Endpoint())
 	}
 	for _, add := range s.Config.Endpoints {
 		e, err := add(s)
@@ -111,7 +116,7 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	for i := range s.endpoints {
 		places = append(places, p.of(&s.endpoints[i], base)...)
 	}
-	document, err := s.metadata(places, u.Scheme+"://"+u.Host)
+	document, err := s.metadata(places, s.Config.origin())
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +128,44 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	if err := p.check(places); err != nil {
 		return nil, err
 	}
+	s.addTokenEndpoint(document["token_endpoint"].(string))
 	return s.routes(places, base, p.Passthrough), nil
+}
+
+// origin returns scheme and host of the issuer. All URLs of the server begin with it.
+func (c *Config) origin() string {
+	u, err := url.Parse(c.Issuer)
+	if err != nil { // New has checked it
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// addTokenEndpoint notes the URL of the token endpoint of one Mount. Assertions may be for it,
+// wherever they are sent.
+func (s *Server) addTokenEndpoint(uri string) {
+	for {
+		before := s.tokenURLs.Load()
+		var urls []string
+		if before != nil {
+			urls = *before
+		}
+		if slices.Contains(urls, uri) {
+			return
+		}
+		urls = append(slices.Clip(urls), uri)
+		if s.tokenURLs.CompareAndSwap(before, &urls) {
+			return
+		}
+	}
+}
+
+// tokenEndpoints returns the URLs of the token endpoint.
+func (s *Server) tokenEndpoints() []string {
+	if urls := s.tokenURLs.Load(); urls != nil {
+		return *urls
+	}
+	return nil
 }
 
 // place is a path at which an endpoint is.
@@ -219,7 +261,7 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		// OpenID Connect Discovery 1.0 §3 requires these two, the second of which is what this
 		// server signs with.
 		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{s.Config.Algorithm},
+		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
 	}
 	if len(scopes) > 0 {
 		document["scopes_supported"] = scopes
@@ -247,5 +289,16 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 			document[member] = value
 		}
 	}
+	addAlgorithms(document)
 	return document, nil
+}
+
+// addAlgorithms says what assertions may be signed with, wherever it is said how clients
+// authenticate.
+func addAlgorithms(document map[string]any) {
+	for member := range maps.Clone(document) {
+		if endpoint, ok := strings.CutSuffix(member, "_auth_methods_supported"); ok {
+			document[endpoint+"_auth_signing_alg_values_supported"] = verify.Algorithms()
+		}
+	}
 }

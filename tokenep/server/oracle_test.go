@@ -20,6 +20,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -28,7 +29,7 @@ import (
 const oracleSecret = "p%3Art+of a:secret" // reads differently with and without form-urlencoding
 
 // oracleServer listens on loopback, under an issuer that is its own URL.
-func oracleServer(t *testing.T) (issuer string) {
+func oracleServer(t *testing.T, changes ...tokeneptest.Change) (issuer string) {
 	t.Helper()
 	mux := http.NewServeMux()
 	listening := httptest.NewServer(mux)
@@ -36,14 +37,18 @@ func oracleServer(t *testing.T) (issuer string) {
 
 	state := memory.New(memory.Options{})
 	t.Cleanup(func() { _ = state.Close() })
-	s, err := server.New(server.Config{
+	config := server.Config{
 		Issuer: listening.URL + "/tenant",
 		Store:  state,
 		Clients: []tokenep.Client{{
 			ID: "billing", Secrets: []tokenep.Secret{{Hash: tokenep.HashSecret(oracleSecret)}},
 			GrantTypes: []string{"client_credentials"}, Scope: verify.Scope{"orders:read", "orders:write"}, Audience: []string{"orders"},
 		}},
-	})
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	s, err := server.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,26 +114,35 @@ const automatic = new Telnyx({ baseURL: base, apiKey: null, clientID, clientSecr
 	return toUs(url, init);
 } });
 const keys = await automatic.oauth.retrieveJwks();
-console.log(JSON.stringify({ form, json, refused, seen, keys }));
+const introspected = await automatic.oauth.introspect({ token: form.access_token });
+console.log(JSON.stringify({ form, json, refused, seen, keys, introspected }));
 `
 
-// TestTelnyxSDK gets tokens by the npm package telnyx.
-func TestTelnyxSDK(t *testing.T) {
-	sdk := os.Getenv("TELNYX_SDK")
-	if _, err := exec.LookPath("node"); err != nil || sdk == "" {
-		servertest.Check(t, fmt.Errorf("the npm package is %w: install node, run: npm install --prefix DIR telnyx@7.24.0, and set TELNYX_SDK=DIR", servertest.ErrMissing))
+// inNode runs a script that uses npm packages, and decodes the JSON that it prints into result.
+func inNode(t *testing.T, name, script string, result any, args ...string) {
+	t.Helper()
+	folder := os.Getenv("NPM_CLIENTS")
+	if _, err := exec.LookPath("node"); err != nil || folder == "" {
+		servertest.Check(t, fmt.Errorf("the npm packages are %w: install node, run: npm install --prefix DIR %s, and set NPM_CLIENTS=DIR",
+			servertest.ErrMissing, "telnyx@7.24.0 openid-client@6.8.9 simple-oauth2@5.1.0"))
 	}
-	issuer := oracleServer(t)
-	script := filepath.Join(sdk, "tokenep-test.mjs")
-	if err := os.WriteFile(script, []byte(telnyxScript), 0o600); err != nil {
+	file := filepath.Join(folder, name)
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), "node", script, issuer, "billing", oracleSecret)
+	command := exec.CommandContext(t.Context(), "node", append([]string{file}, args...)...)
 	command.Stderr = os.Stderr
 	output, err := command.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, output)
 	}
+	if err := json.Unmarshal(output, result); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+}
+
+// TestTelnyxSDK gets tokens by the npm package telnyx.
+func TestTelnyxSDK(t *testing.T) {
 	type answer struct {
 		AccessToken string `json:"access_token"`
 		TokenType   string `json:"token_type"`
@@ -143,10 +157,13 @@ func TestTelnyxSDK(t *testing.T) {
 		}
 		Seen string
 		Keys struct{ Keys []any }
+
+		Introspected struct {
+			Active   bool
+			ClientID string `json:"client_id"`
+		}
 	}
-	if err := json.Unmarshal(output, &got); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	inNode(t, "telnyx.mjs", telnyxScript, &got, oracleServer(t), "billing", oracleSecret)
 	for name, a := range map[string]answer{"form": got.Form, "JSON": got.JSON} {
 		if a.AccessToken == "" || a.TokenType != "Bearer" || a.ExpiresIn < 3590 || a.Scope != "orders:read orders:write" {
 			t.Errorf("by %s: %+v", name, a)
@@ -154,6 +171,9 @@ func TestTelnyxSDK(t *testing.T) {
 	}
 	if got.Refused.Status != http.StatusUnauthorized || got.Refused.Error != "invalid_client" {
 		t.Errorf("a wrong secret: %+v", got.Refused)
+	}
+	if !got.Introspected.Active || got.Introspected.ClientID != "billing" {
+		t.Errorf("introspected: %+v", got.Introspected)
 	}
 	if len(got.Seen) < len("Bearer ")+100 || len(got.Keys.Keys) == 0 {
 		t.Errorf("with a token of its own it sent %q and got %d keys", got.Seen, len(got.Keys.Keys))

@@ -14,7 +14,7 @@ import (
 type Routes struct {
 	endpoints map[string]http.Handler
 	folders   map[string]http.Handler // that have an Argument in them
-	closed    string                  // the folder of which all else is 404; empty: there is none
+	closed    string                  // the folder in which all else is 404; empty: none is
 	nothing   http.Handler
 }
 

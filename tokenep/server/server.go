@@ -13,7 +13,6 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
-	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -44,6 +43,10 @@ type Config struct {
 	// it; empty: this server asks them.
 	ConsentPage string
 
+	// OpenID offers ID tokens (OpenID Connect Core) to clients that are registered at run time. A
+	// configured client of the authorization code grant with the scope openid does so as well.
+	OpenID bool
+
 	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
 	// package endpoint. Each function is called by New, when the other parts of the server are
 	// there: its store (Config.Store), clock (Config.Now), Revocations and Verifier.
@@ -73,6 +76,10 @@ type Config struct {
 	CompareHash func(hash, secret []byte) (bool, error)
 	Decoy       func(hash []byte) []byte
 
+	// KeyAddresses are special-use addresses, such as those of private networks, from which the
+	// keys of clients may be fetched: see verify.URLKeysOptions.
+	KeyAddresses []netip.Prefix
+
 	RateLimit tokenep.RateLimit // of failed authentication
 
 	// ClientAddress returns the address that failed authentication is counted for; default: that of
@@ -82,6 +89,10 @@ type Config struct {
 	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
 	Logger  *slog.Logger                           // default: slog.Default()
 	Now     func() time.Time                       // default: time.Now
+
+	// LogQuota bounds the lines about refused requests, of all servers and others that share it;
+	// nil: one of its own.
+	LogQuota *tokenep.LogQuota
 }
 
 // Exchange says which token exchanges (RFC 8693) are offered. The zero value offers none.
@@ -103,31 +114,6 @@ type APITokenRules struct {
 // configured.
 const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
 
-// Memory is what an issuer keeps in the process and not in the store. A new configuration takes it
-// over from the old one.
-type Memory struct {
-	Revocations *verify.Revocations
-	Cache       *verify.Cache
-	Limiter     *tokenep.Limiter  // nil: failures are not limited
-	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
-
-	refreshMAC state.RefreshMAC          // of refresh tokens
-	pages      endpoint.PageKey          // of requests that wait for a user
-	ring       atomic.Pointer[keys.Ring] // of the configuration that was started last
-}
-
-// CachedTokens is how many proven tokens a cache holds by default.
-const CachedTokens = 100_000
-
-// NewMemory returns an empty Memory.
-func NewMemory(now func() time.Time) *Memory {
-	return &Memory{
-		Revocations: new(verify.Revocations),
-		Cache:       verify.NewCache(CachedTokens, now),
-		Limiter:     &tokenep.Limiter{Now: now},
-	}
-}
-
 // Server is an authorization server. Its exported parts are for management, and for grants and
 // endpoints from outside.
 type Server struct {
@@ -141,14 +127,16 @@ type Server struct {
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
-	before        *keys.Ring       // of the configuration from which it took over
-	lenient       *verify.Verifier // as Verifier, with the most leeway, revoked or not
-	introspecting *verify.Verifier // as Verifier, without proof of possession
+	idTokenKeys   map[string]*keys.Ring // by algorithm
+	before        *keys.Ring            // of the configuration from which it took over
+	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
+	introspecting *verify.Verifier      // as Verifier, without proof of possession
 	minter        *tokenep.Minter
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
 	grants        []tokenep.Grant
-	endpoints     []tokenep.Endpoint // all but the token endpoint and the metadata
+	endpoints     []tokenep.Endpoint       // all but the token endpoint and the metadata
+	tokenURLs     atomic.Pointer[[]string] // of all mounts: see mount.go
 	ready         chan struct{}
 }
 
@@ -159,18 +147,13 @@ func New(c Config) (*Server, error) {
 	}
 	c.Clients = slices.Clone(c.Clients) // their grants are completed below
 	s := &Server{Config: c, ready: make(chan struct{})}
-	ring, err := keys.New(keys.Options{
-		Store: c.Store, Server: c.Name, Given: c.SigningKeys, EncryptionKeys: c.EncryptionKeys, Algorithm: c.Algorithm,
-		MaxAge: jwksMaxAge, Retain: c.LongestTTL() + verify.MaxLeeway + jwksMaxAge, Before: c.Memory.ring.Load(), Now: c.Now, Logger: c.Logger,
-	})
-	if err != nil {
+	if err := s.addRings(); err != nil {
 		return nil, err
 	}
-	s.Keys = ring
 	s.Revocations = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
 	s.Revocations.Interval = c.RevocationInterval
 	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Complete: s.CompleteClient, Revocations: s.Revocations, TokenLife: s.TokenLife}
-	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: ring, Cache: c.Memory.Cache, Now: c.Now}
+	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: s.Keys, IDTokenKeys: s.idTokenKeys, Cache: c.Memory.Cache, Now: c.Now}
 	if err := s.trustItself(); err != nil {
 		return nil, err
 	}
@@ -178,7 +161,7 @@ func New(c Config) (*Server, error) {
 	if err := s.addGrants(); err != nil {
 		return nil, err
 	}
-	s.methods = clientauth.All(c.secrets())
+	s.methods = clientauth.All(c.secrets(), s.assertions())
 	configured, err := s.configuredClients()
 	if err != nil {
 		return nil, err
@@ -188,35 +171,15 @@ func New(c Config) (*Server, error) {
 			Methods: s.methods, Clients: s.clients(configured), Limiter: c.limiter(), Limit: c.RateLimit, Address: c.ClientAddress,
 		},
 		Origins: c.Origins, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
-		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now},
+		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now, Quota: c.LogQuota},
 	}
 	if err := s.addEndpoints(); err != nil {
 		return nil, err
 	}
-	if ring.Inherited() {
+	if s.Keys.Inherited() {
 		s.open()
 	}
 	return s, nil
-}
-
-// trustItself makes the verifiers of the server's own tokens.
-func (s *Server) trustItself() (err error) {
-	trusted := s.Trusted()
-	trusted.InsecureAnyAudience = true // the caller checks the audience
-	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
-	if s.Verifier, err = verify.New(own); err != nil {
-		return err
-	}
-	asked := own
-	trusted.InsecureAnyConfirmation = true
-	asked.Issuers = []verify.TrustedIssuer{trusted}
-	if s.introspecting, err = verify.New(asked); err != nil {
-		return err
-	}
-	own.Leeway = verify.MaxLeeway
-	own.Issuers[0].Revocations = nil
-	s.lenient, err = verify.New(own)
-	return err
 }
 
 // jwksMaxAge is how long other verifiers may cache the key set.
@@ -293,7 +256,7 @@ func (s *Server) TokenLife() time.Duration {
 // over from another needs no store for its start: it answers requests at once and, while the store
 // is away, goes on with what is in Memory.
 func (s *Server) Start(ctx context.Context) error {
-	if err := s.Keys.Start(ctx); err != nil {
+	if err := s.startRings(ctx); err != nil {
 		return err
 	}
 	if err := s.loadRefreshKey(ctx); err != nil {
@@ -332,13 +295,5 @@ func (s *Server) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for
-// the caller to set.
-func (s *Server) Trusted() verify.TrustedIssuer {
-	return verify.TrustedIssuer{
-		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,
 	}
 }

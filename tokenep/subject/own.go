@@ -40,12 +40,25 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	if err != nil {
 		return nil, err
 	}
-	self := verify.Ancestor{ID: t.ID, GrantID: t.GrantID, ClientID: t.ClientID, Subject: t.Subject, IssuedAt: t.IssuedAt}
 	return &tokenep.Authorization{
 		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires,
-		GrantID: t.GrantID, Ancestors: append(slices.Clone(t.Ancestors), self), Descends: true,
+		GrantID: t.GrantID, Ancestors: lineage(t), Descends: true,
 		Act: act, MayAct: mayAct,
 	}, nil
+}
+
+// lineage returns the ancestors of t, and t. A credential that has no iat of its own is as old as
+// the first token that names it: revoking what is older than some time ends all that came of it.
+func lineage(t *verify.Token) []verify.Ancestor {
+	all := slices.Clone(t.Ancestors)
+	for i := range all {
+		if all[i].IssuedAt.IsZero() {
+			all[i].IssuedAt = t.IssuedAt
+		}
+	}
+	return append(all, verify.Ancestor{
+		ID: t.ID, GrantID: t.GrantID, ClientID: t.ClientID, Subject: t.Subject, IssuedAt: t.IssuedAt, KeyID: t.Header.KeyID,
+	})
 }
 
 // actors returns the claim act or may_act, and nil where the token has none. What is there and

@@ -5,8 +5,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Written shows how a list of names is written, so that an error can say what would be right.
@@ -21,13 +24,56 @@ func Line(option string) Written {
 // tokens; but who writes a,b in a configuration or behind a flag means two, and would get one that
 // no token has.
 func CheckScope(tokens []string, right Written) error {
-	return refuseCommas(tokens, "scope-tokens", right, func(token string) bool { return strings.Contains(token, ",") })
+	return CheckNames(tokens, "scope-tokens", right)
 }
 
+// CheckNames refuses a comma in a list of names, likewise. what says of what they are.
+func CheckNames(names []string, what string, right Written) error {
+	return refuseCommas(names, what, right, hasComma)
+}
+
+func hasComma(name string) bool { return strings.Contains(name, ",") }
+
+// CheckClaims refuses several claims with commas between them, each of which is a name, or a name,
+// "=" and a value. A value may have commas if it is a distinguished name (RFC 4514), such as that
+// of a group in LDAP.
+func CheckClaims(claims []string, right Written) error {
+	return refuseCommas(claims, "claims", right, func(claim string) bool {
+		name, value, _ := strings.Cut(claim, "=")
+		return hasComma(name) || hasComma(value) && slices.ContainsFunc(strings.Split(value, ","), func(part string) bool {
+			return !strings.Contains(part, "=")
+		})
+	})
+}
+
+// CheckPaths refuses several paths with commas between them. A single one may have a comma.
+func CheckPaths(paths []string, right Written) error {
+	return refuseCommas(paths, "paths", right, func(path string) bool {
+		return strings.HasSuffix(path, ",") || strings.Contains(path, ",/")
+	})
+}
+
+// CheckURNs refuses several URNs, or other URIs, with commas between them.
+func CheckURNs(urns []string, right Written) error { return refuseCommas(urns, "URNs", right, isList) }
+
 // CheckAudience refuses several audiences with commas between them. A single one may have a comma,
-// if it is a URI.
+// if it is a URI. It has no white space: in a list that could not be told from two.
 func CheckAudience(audience []string, right Written) error {
-	return refuseCommas(audience, "audiences", right, isList)
+	if err := refuseCommas(audience, "audiences", right, isList); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(audience, func(name string) bool { return strings.ContainsFunc(name, unicode.IsSpace) })
+	if i < 0 {
+		return nil
+	}
+	var names []string
+	for _, name := range audience {
+		names = append(names, strings.Fields(name)...)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%.200q: an audience is more than white space", audience[i])
+	}
+	return fmt.Errorf("%.200q: an audience has no white space; write %.400s", audience[i], right(names))
 }
 
 // CheckRedirectURIs refuses several redirect URIs with commas between them, likewise.
@@ -85,4 +131,15 @@ func ResolveAudience(values []string) ([]string, error) {
 		return nil, err
 	}
 	return resolved, CheckAudience(resolved, Line("audience"))
+}
+
+// Addresses reads an option whose arguments are addresses or blocks of them.
+func Addresses(d *caddyfile.Dispenser, into *[]string) error {
+	option := d.Val()
+	return Some(d, into, func(texts []string) error {
+		if _, err := verify.ParseAddresses(texts); err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+		return RefusePlaceholders(option, *into)
+	})
 }

@@ -1,6 +1,7 @@
 package adapt
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ type Option struct {
 	Name  string
 	Flag  string
 	Usage string
-	// Into is a pointer to the field: *string, *bool, *[]string, *verify.Scope or
+	// Into is a pointer to the field: *string, *bool, *[]string, *json.RawMessage, *verify.Scope or
 	// *tokenep.Duration.
 	Into any
 }
@@ -59,9 +60,14 @@ func ReadOption(d *caddyfile.Dispenser, v any) error {
 func (o Option) read(d *caddyfile.Dispenser) error {
 	switch into := o.Into.(type) {
 	case *string:
+		if o.Name == "jwks_uri" {
+			return One(d, into, verify.CheckJWKSURI)
+		}
 		return One(d, into)
 	case *bool:
 		return Flag(d, into)
+	case *json.RawMessage:
+		return JSON(d, into)
 	case *[]string:
 		switch o.Name {
 		case "audience", "introspect":

@@ -3,6 +3,7 @@ package adapt
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,10 +19,14 @@ func Literals(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(value string) bool { return !IsLiteral(value) })
 }
 
+// placeholder matches what Caddy would resolve somewhere, such as {env.NAME}. A brace alone may be
+// part of a name.
+var placeholder = regexp.MustCompile(`\{[a-z]+\.[^{}]*\}`)
+
 // RefusePlaceholders returns an error for an option whose placeholders nobody would resolve.
 func RefusePlaceholders(option string, values []string) error {
 	for _, value := range values {
-		if strings.Contains(value, "{env.") || strings.Contains(value, "{file.") {
+		if placeholder.MatchString(value) {
 			return fmt.Errorf("%s: %s would not be resolved; write the value, or {$NAME} in a Caddyfile",
 				option, value)
 		}

@@ -1,0 +1,173 @@
+package caddymodule_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+)
+
+// BenchmarkPeople compares the requests of an application that acts for people with
+// client_credentials, in the same Caddy and on the same engine: an exchange of a code, a refresh of
+// a client whose tokens are not rotated, and one of a client whose tokens are. Introspection is
+// compared with a route behind oauth_verify.
+func BenchmarkPeople(b *testing.B) {
+	for engine, store := range map[string]func() string{
+		"memory":   func() string { return "memory 1000000" },
+		"bolt":     func() string { return "bolt " + filepath.Join(b.TempDir(), "oauth.db") },
+		"redis":    func() string { return "redis " + servertest.For(b, servertest.Redis).URL },
+		"postgres": func() string { return "postgres " + servertest.For(b, servertest.Postgres).URL },
+	} {
+		b.Run(engine, func(b *testing.B) {
+			p := runPeople(b, store())
+			ours := dial(b, p.address)
+			credentials := side{"client_credentials", ours, func(int) string { return p.post("/oauth/token", "notes", "grant_type=client_credentials") }}
+			b.Run("code", func(b *testing.B) {
+				compare(b, side{"code", ours, func(int) string { return p.post("/oauth/token", "notes", p.code(b, "notes")) }}, credentials, "of-client-credentials")
+			})
+			b.Run("refresh", func(b *testing.B) {
+				token := p.tokens(b, "notes").RefreshToken
+				request := p.post("/oauth/token", "notes", "grant_type=refresh_token&refresh_token="+token)
+				compare(b, side{"refresh", ours, func(int) string { return request }}, credentials, "of-client-credentials")
+			})
+			b.Run("rotation", func(b *testing.B) {
+				rotate := func(int) string {
+					return p.post("/oauth/token", "", "client_id=native&grant_type=refresh_token&refresh_token="+p.tokens(b, "native").RefreshToken)
+				}
+				compare(b, side{"rotation", ours, rotate}, credentials, "of-client-credentials")
+			})
+			b.Run("introspection", func(b *testing.B) {
+				token := p.tokens(b, "notes").AccessToken
+				ask := p.post("/oauth/introspect", "notes", "token="+token)
+				get := "GET /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+				compare(b, side{"introspection", ours, func(int) string { return ask }}, side{"verify", ours, func(int) string { return get }}, "of-verify")
+			})
+		})
+	}
+}
+
+// people is a Caddy in front of which ada has signed in.
+type people struct{ address string }
+
+type peopleTokens struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+}
+
+func runPeople(b *testing.B, store string) people {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := people{l.Addr().String()}
+	_ = l.Close()
+	text := strings.NewReplacer("$address", p.address, "$store", store).Replace(peopleCaddyfile)
+	loadBench(b, text)
+	return p
+}
+
+// post returns a request with a form. A client that is named authenticates by its secret, demo.
+func (p people) post(path, client, form string) string {
+	authorization := ""
+	if client != "" {
+		r := http.Request{Header: http.Header{}}
+		r.SetBasicAuth(client, "demo")
+		authorization = "Authorization: " + r.Header.Get("Authorization") + "\r\n"
+	}
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+		path, authorization, len(form), form)
+}
+
+// code returns the form that exchanges a code, which ada has just allowed a client.
+func (p people) code(b *testing.B, client string) string {
+	b.Helper()
+	ask := url.Values{
+		"response_type": {"code"}, "client_id": {client}, "code_challenge_method": {"S256"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"},
+	}
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+p.address+"/oauth/authorize?"+ask.Encode(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	to, err := response.Location()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return url.Values{
+		"grant_type": {"authorization_code"}, "code": to.Query()["code"], "code_verifier": {"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"},
+	}.Encode()
+}
+
+// tokens returns what a client gets for such a code.
+func (p people) tokens(b *testing.B, client string) (tokens peopleTokens) {
+	b.Helper()
+	form := p.code(b, client)
+	if client == "native" {
+		form += "&client_id=native"
+	} else {
+		form += "&client_id=" + client + "&client_secret=demo"
+	}
+	response, err := http.Post("http://"+p.address+"/oauth/token", "application/x-www-form-urlencoded", strings.NewReader(form))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &tokens)
+	}
+	if err != nil || tokens.RefreshToken == "" {
+		b.Fatalf("%s %v", body, err)
+	}
+	return tokens
+}
+
+const peopleCaddyfile = `{
+	admin off
+	persist_config off
+	log {
+		output discard
+	}
+	oauth_server {
+		issuer http://$address
+		store $store
+		identity {http.vars.user}
+		client notes {
+			secret demo
+			grants client_credentials authorization_code refresh_token
+			redirect_uris https://notes.example/callback
+			skip_consent
+			scope read
+			audience orders
+		}
+		client native {
+			auth_method none
+			grants authorization_code refresh_token
+			redirect_uris https://native.example/callback
+			skip_consent
+			scope read
+			audience orders
+		}
+	}
+}
+http://$address {
+	vars user ada
+	oauth_token
+	oauth_verify {
+		audience orders
+	}
+	respond orders
+}
+`

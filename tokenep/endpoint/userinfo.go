@@ -1,0 +1,56 @@
+package endpoint
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// UserInfo is the endpoint of OpenID Connect Core §5.3: whom an access token with the scope openid
+// is about. The token comes in the header Authorization or, by POST, in the form; refusals are as
+// those of a protected resource (§5.3.3, RFC 6750 §3).
+type UserInfo struct {
+	Verifier *verify.Verifier // trusts this issuer alone, for any audience
+}
+
+// Endpoint returns the row of the table.
+func (e UserInfo) Endpoint() tokenep.Endpoint {
+	guard := &verify.Guard{
+		Verifier: e.Verifier, Scope: verify.Scope{tokenep.OpenIDScope}, Rules: []verify.Rule{ofUser}, FormToken: true, Realm: "userinfo",
+	}
+	return tokenep.Endpoint{
+		Name: userInfoName, Path: "/oauth/userinfo", Member: "userinfo_endpoint",
+		Metadata: func(map[string]any) map[string]any {
+			return map[string]any{
+				"claims_supported":           []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash"},
+				"claims_parameter_supported": false,
+			}
+		},
+		Methods: []string{http.MethodGet, http.MethodPost},
+		Handler: guard.Handler(http.HandlerFunc(e.answer)),
+	}
+}
+
+// ofUser refuses the token of a client that acts for itself: there is no user to tell about.
+func ofUser(_ *http.Request, t *verify.Token) error {
+	if strings.HasPrefix(t.Subject, tokenep.ClientSubjectPrefix) {
+		return &verify.Error{
+			Status: http.StatusForbidden, Code: verify.InsufficientScope, Description: "the access token is about a client, and no user",
+		}
+	}
+	return nil
+}
+
+// answer tells who the user is (§5.3.2). sub is that of the ID token.
+func (e UserInfo) answer(w http.ResponseWriter, r *http.Request) {
+	token, ok := verify.FromContext(r.Context())
+	if !ok {
+		_ = tokenep.WriteError(w, r, tokenep.ServerError)
+		return
+	}
+	tokenep.WriteJSON(w, http.StatusOK, struct {
+		Subject string `json:"sub"`
+	}{token.Subject})
+}

@@ -1,0 +1,163 @@
+package grant_test
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// withOpenID is a Change: the clients of WithPeople may ask who the user is. The ID tokens of
+// native are signed by this algorithm.
+func withOpenID(alg string) tokeneptest.Change {
+	return func(c *server.Config) {
+		tokeneptest.WithPeople(c)
+		for i := range c.Clients {
+			if client := &c.Clients[i]; client.ID == "site" || client.ID == "native" {
+				client.Scope = append(verify.Scope{"openid"}, client.Scope...)
+			}
+			if c.Clients[i].ID == "native" {
+				c.Clients[i].IDTokenAlg = alg
+			}
+		}
+	}
+}
+
+// idToken verifies an ID token by the published keys, and returns its algorithm and its claims.
+func idToken(t *testing.T, s *tokeneptest.Server, a tokeneptest.Answer) (alg string, claims map[string]any) {
+	t.Helper()
+	raw, _ := a.JSON["id_token"].(string)
+	set, err := jwk.Parse(s.Send(t, tokeneptest.Get(tokeneptest.JWKSPath)).Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := jws.Verify([]byte(raw), jws.WithKeySet(set))
+	if err != nil {
+		t.Fatalf("the ID token %q does not verify: %v", raw, err)
+	}
+	message, err := jws.Parse([]byte(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	header := message.Signatures()[0].ProtectedHeaders()
+	if header.Type() != "JWT" {
+		t.Errorf("typ is %q", header.Type())
+	}
+	if _, err := s.Verify(t, raw); err == nil {
+		t.Error("the ID token passes for an access token")
+	}
+	return header.Algorithm().String(), claims
+}
+
+// OpenID Connect Core §2, §3.1.3.3 and §12.2: with the scope openid, a code and each refresh give
+// an ID token. Only the first has the nonce.
+func TestIDToken(t *testing.T) {
+	for alg, want := range map[string]string{"": "RS256", "RS256": "RS256", "ES256": "ES256", "EdDSA": "EdDSA"} {
+		t.Run("alg "+alg, func(t *testing.T) {
+			s := tokeneptest.New(t, withOpenID(alg))
+			signedIn := tokeneptest.Start.Add(-time.Minute).Truncate(time.Second)
+			r := tokeneptest.Authorize("native", "nonce", "n-0S6_WzA2Mj").With(tokeneptest.SignInHeader, signedIn.Format(time.RFC3339))
+			code := s.Send(t, s.Consent(t, r, "allow")).Redirected(t, tokeneptest.RedirectURI("native")).Get("code")
+			a, token := s.Granted(t, redeemCode("native", code))
+			got, claims := idToken(t, s, a)
+			expected := map[string]any{
+				"iss": issuer, "sub": "alice", "aud": "native", "nonce": "n-0S6_WzA2Mj", "auth_time": signedIn.Unix(),
+				"iat": token.IssuedAt.Unix(), "exp": token.Expires.Unix(), "at_hash": atHash(want, a.AccessToken()),
+			}
+			if got != want || !tokeneptest.EqualJSON(claims, expected) {
+				t.Errorf("%s %v, want %s %v", got, claims, want, expected)
+			}
+			s.Clock.Advance(time.Hour)
+			b, token := s.Granted(t, refresh("native", a.RefreshToken()))
+			got, claims = idToken(t, s, b)
+			delete(expected, "nonce")
+			expected["iat"], expected["exp"] = token.IssuedAt.Unix(), token.Expires.Unix()
+			expected["at_hash"] = atHash(want, b.AccessToken())
+			if got != want || !tokeneptest.EqualJSON(claims, expected) {
+				t.Errorf("after a refresh: %s %v, want %s %v", got, claims, want, expected)
+			}
+		})
+	}
+}
+
+// atHash returns the left half of the hash that goes with an algorithm (§3.1.3.6).
+func atHash(alg, token string) string {
+	if alg == "EdDSA" {
+		sum := sha512.Sum512([]byte(token))
+		return base64.RawURLEncoding.EncodeToString(sum[:32])
+	}
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// Without the scope openid there is no ID token, whoever leaves it out, and whenever. auth_time is
+// there only if somebody knows it.
+func TestNoIDToken(t *testing.T) {
+	s := tokeneptest.New(t, withOpenID(""))
+	without, _ := s.Granted(t, redeemCode("site", s.Code(t, "site", "scope", "read", "nonce", "n")))
+	with, _ := s.Granted(t, redeemCode("site", s.Code(t, "site", "scope", "openid read", "nonce", "n")))
+	narrowed, _ := s.Granted(t, refresh("site", with.RefreshToken(), "scope", "read"))
+	atOnce, _ := s.Granted(t, redeemCode("site", s.Code(t, "site", "nonce", "n"), "scope", "read"))
+	for name, a := range map[string]tokeneptest.Answer{
+		"not asked for": without, "left out of a refresh": narrowed, "left out of the exchange": atOnce,
+		"client credentials": first(s.Granted(t, plain.By("billing"))),
+	} {
+		if slices.Contains(a.Members(), "id_token") {
+			t.Errorf("%s: %s", name, a.Body)
+		}
+	}
+	if _, claims := idToken(t, s, with); claims["auth_time"] != nil || claims["nonce"] != "n" {
+		t.Errorf("%v", claims)
+	}
+	again, _ := s.Granted(t, refresh("site", with.RefreshToken()))
+	idToken(t, s, again)
+}
+
+func first[A, B any](a A, _ B) A { return a }
+
+// A rotation of the keys ends no ID token, and the next one is signed by the new key.
+func TestIDTokenKeysRotate(t *testing.T) {
+	s := tokeneptest.New(t, withOpenID(""))
+	code := s.Code(t, "site")
+	a, _ := s.Granted(t, redeemCode("site", code))
+	for _, ring := range s.Rings() {
+		if err := ring.Rotate(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, _ := s.Granted(t, refresh("site", a.RefreshToken()))
+	idToken(t, s, a)
+	idToken(t, s, b)
+	kid := func(a tokeneptest.Answer) string {
+		message, err := jws.Parse([]byte(a.JSON["id_token"].(string)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return message.Signatures()[0].ProtectedHeaders().KeyID()
+	}
+	if kid(a) == kid(b) {
+		t.Error("the key that signs is the same")
+	}
+	// After a reload the same keys sign.
+	next := s.Next(t, s.Config)
+	if err := next.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := next.Granted(t, refresh("site", a.RefreshToken()))
+	if kid(c) != kid(b) {
+		t.Error("a reload made another key")
+	}
+}

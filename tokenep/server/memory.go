@@ -1,0 +1,42 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
+	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Memory is what an issuer keeps in the process and not in the store. A new configuration takes it
+// over from the old one.
+type Memory struct {
+	Revocations *verify.Revocations
+	Cache       *verify.Cache
+	Limiter     *tokenep.Limiter  // nil: failures are not limited
+	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
+	Fetcher     *verify.Fetcher   // of the keys of clients; never nil
+
+	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
+	refreshMAC   state.RefreshMAC          // of refresh tokens
+	pages        endpoint.PageKey          // of requests that wait for a user
+	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
+}
+
+// CachedTokens is how many proven tokens a cache holds by default.
+const CachedTokens = 100_000
+
+// NewMemory returns an empty Memory.
+func NewMemory(now func() time.Time) *Memory {
+	return &Memory{
+		Revocations: new(verify.Revocations),
+		Cache:       verify.NewCache(CachedTokens, now),
+		Limiter:     &tokenep.Limiter{Now: now},
+		Fetcher:     verify.NewFetcher(verify.URLKeysOptions{Now: now}),
+	}
+}

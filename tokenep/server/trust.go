@@ -1,0 +1,31 @@
+package server
+
+import "github.com/tokenep/caddy-tokenep/verify"
+
+// Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for
+// the caller to set.
+func (s *Server) Trusted() verify.TrustedIssuer {
+	return verify.TrustedIssuer{
+		Name: s.Config.Issuer, Keys: s.Keys, Revocations: s.Config.Memory.Revocations, RevocationMaxAge: s.Config.RevocationMaxAge,
+	}
+}
+
+// trustItself makes the verifiers of the server's own tokens.
+func (s *Server) trustItself() (err error) {
+	trusted := s.Trusted()
+	trusted.InsecureAnyAudience = true // the caller checks the audience
+	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
+	if s.Verifier, err = verify.New(own); err != nil {
+		return err
+	}
+	asked := own
+	trusted.InsecureAnyConfirmation = true
+	asked.Issuers = []verify.TrustedIssuer{trusted}
+	if s.introspecting, err = verify.New(asked); err != nil {
+		return err
+	}
+	own.Leeway = verify.MaxLeeway
+	own.Issuers[0].Revocations = nil
+	s.lenient, err = verify.New(own)
+	return err
+}

@@ -1,0 +1,153 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Reasons to refuse an assertion (RFC 7523 §3), for the log.
+var (
+	errAssertionSize     = errors.New("it is too long")
+	errAssertionType     = errors.New("typ is another")
+	errAssertionIssuer   = errors.New("iss is another")
+	errAssertionSubject  = errors.New("sub is another")
+	errAssertionAlg      = errors.New("alg is not the one that is registered")
+	errAssertionExpired  = errors.New("it has expired")
+	errAssertionEarly    = errors.New("it is not valid yet: nbf or iat lies ahead")
+	errAssertionLife     = errors.New("it lives too long")
+	errAssertionID       = errors.New("jti is missing")
+	errAssertionAudience = errors.New("aud must be one value, of those that are accepted")
+)
+
+// Assertion is a JWT by which a client, or an issuer, says something about its sender (RFC 7521,
+// RFC 7523). It has been read, and is not verified: nothing that it says is to be trusted before
+// Check has returned nil.
+type Assertion struct {
+	token Token
+	parts compact
+}
+
+// AssertionRules are what an assertion must satisfy. The zero value accepts none.
+type AssertionRules struct {
+	Issuer  string // iss must equal it, byte for byte
+	Subject string // likewise sub; empty: sub may be any
+
+	Keys KeySet // the public keys of the issuer
+
+	// Algorithms are those of the keys that are accepted (RFC 7518 §3.1); empty: all.
+	Algorithms []string
+
+	// Types are the values of typ that are accepted, in the form of [Header].Type; "" stands for
+	// none.
+	Types []string
+
+	// Audience are the values of which aud must have exactly one, and no other beside it
+	// (draft-ietf-oauth-rfc7523bis §4). They are compared byte by byte.
+	Audience []string
+
+	// Leeway is how far the clocks may differ, for exp, nbf and iat.
+	Leeway time.Duration
+
+	// MaxLife is how far ahead exp may be, and how long after iat.
+	MaxLife time.Duration
+
+	Now time.Time
+}
+
+// ParseAssertion reads an assertion. It is as strict as the reader of access tokens: a text has one
+// meaning, or none. All of iss, sub, aud, exp and jti must be there; RFC 7523 §3 leaves jti open,
+// OpenID Connect Core §9 requires it, and without it nobody can tell a replay.
+func ParseAssertion(jwt string) (*Assertion, error) {
+	if len(jwt) > defaultTokenSize {
+		return nil, errAssertionSize
+	}
+	a := new(Assertion)
+	var err error
+	if a.parts, err = parseCompact(jwt); err != nil {
+		return nil, err
+	}
+	if err := parseHeader(a.parts.header, &a.token); err != nil {
+		return nil, err
+	}
+	if err := parseClaims(a.parts.payload, &a.token); err != nil {
+		return nil, err
+	}
+	for _, kind := range [...]leniency{missingSubject, oddClaims, headerKeys} {
+		if err := a.token.deviations[kind]; err != nil {
+			return nil, err
+		}
+	}
+	if a.token.ID == "" {
+		return nil, errAssertionID
+	}
+	return a, nil
+}
+
+// Claims returns what the assertion says.
+func (a *Assertion) Claims() *Token { return &a.token }
+
+// Check returns nil if the assertion satisfies the rules. The signature is the last thing that is
+// looked at. If the keys are not available the error is an *[Error] with status 503; every other
+// error is a fault of the assertion.
+//
+// Whether the jti was used before is for the caller to ask, after Check.
+func (a *Assertion) Check(ctx context.Context, rules AssertionRules) error {
+	t := &a.token
+	switch {
+	case !slices.Contains(rules.Types, t.Header.Type):
+		return fmt.Errorf("%w: %.40q", errAssertionType, t.Header.Type)
+	case rules.Issuer == "" || t.Issuer != rules.Issuer:
+		return errAssertionIssuer
+	case rules.Subject != "" && t.Subject != rules.Subject:
+		return errAssertionSubject
+	case len(t.Audience) != 1 || !slices.Contains(rules.Audience, t.Audience[0]):
+		return fmt.Errorf("%w: it is %s, accepted: %s", errAssertionAudience, quoteSome(t.Audience), quoteSome(rules.Audience))
+	}
+	if err := a.checkTimes(rules); err != nil {
+		return err
+	}
+	return a.checkSignature(ctx, rules)
+}
+
+// checkTimes: RFC 7523 §3, points 4 to 6.
+func (a *Assertion) checkTimes(rules AssertionRules) error {
+	t, soon := &a.token, rules.Now.Add(rules.Leeway)
+	switch {
+	case !rules.Now.Before(t.Expires.Add(rules.Leeway)):
+		return errAssertionExpired
+	case soon.Before(t.NotBefore) || soon.Before(t.IssuedAt):
+		return errAssertionEarly
+	case t.Expires.After(soon.Add(rules.MaxLife)), !t.IssuedAt.IsZero() && t.Expires.After(t.IssuedAt.Add(rules.MaxLife)):
+		return fmt.Errorf("%w: %s is the most", errAssertionLife, rules.MaxLife)
+	}
+	return nil
+}
+
+// checkSignature: RFC 7523 §3, points 9 and 10. The key decides the algorithm (RFC 8725 §3.1). A
+// kid may be left out where there is one key (OpenID Connect Core §10.1).
+func (a *Assertion) checkSignature(ctx context.Context, rules AssertionRules) error {
+	algorithm, err := findAlgorithm(a.token.Header.Algorithm)
+	if err != nil {
+		return fmt.Errorf("alg %.40q: %w", a.token.Header.Algorithm, err)
+	}
+	accepts := func(name string) bool { return CanonicalAlgorithm(name) == algorithm.name }
+	if len(rules.Algorithms) > 0 && !slices.ContainsFunc(rules.Algorithms, accepts) {
+		return fmt.Errorf("%w: it is %s, not %s", errAssertionAlg, algorithm.name, strings.Join(rules.Algorithms, ", "))
+	}
+	key, err := rules.Keys.Key(ctx, a.token.Header.KeyID, algorithm.name)
+	if errors.Is(err, ErrUnknownKey) {
+		return err
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return algorithm.verify(key, a.parts.input, a.parts.signature)
+}
+
+// Algorithms returns the names of all algorithms by which signatures are verified (RFC 7518 §3.1,
+// RFC 8037 §3.1). None of them uses a secret.
+func Algorithms() []string { return algorithmNames() }

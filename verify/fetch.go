@@ -1,0 +1,123 @@
+package verify
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// What a fetch may cost. The whole of it has fetchTimeout: names, connection, TLS and answer.
+const (
+	fetchTimeout   = 5 * time.Second
+	maxFetched     = 1 << 20  // bytes of a body
+	maxFetchedHead = 64 << 10 // bytes of a header
+)
+
+var (
+	errSpecialUse = errors.New("a special-use address (RFC 6890), from which nothing is fetched unless it is named")
+	errTooLarge   = fmt.Errorf("the answer is larger than %d bytes", maxFetched)
+)
+
+// CheckJWKSURI returns what is wrong with the URL of a key set: it must be https, or http on a
+// loopback host (RFC 8414 §2, RFC 7591 §2).
+func CheckJWKSURI(uri string) error {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return fmt.Errorf("jwks_uri: %w", err)
+	case u.Hostname() == "" || u.User != nil || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }):
+		return fmt.Errorf("jwks_uri %q: it must be an absolute URL without user name and fragment, such as https://idp.example.com/jwks", uri)
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return fmt.Errorf("jwks_uri %q: the scheme must be https; http is for loopback hosts only", uri)
+	}
+	return nil
+}
+
+// origin is where a document is fetched from. Nothing but its URL decides which connection is made:
+// redirects are not followed, proxies are not used, and the address is judged after the name was
+// resolved, when the connection is made, so that no name can stand for another address by then.
+type origin struct {
+	url       string
+	transport *http.Transport
+	timeout   time.Duration
+}
+
+// newOrigin returns the origin of a URL. Special-use addresses are refused but for those that are
+// named: within addresses, or as the loopback host of the URL.
+func newOrigin(uri string, addresses []netip.Prefix, roots *x509.CertPool) (*origin, error) {
+	if err := CheckJWKSURI(uri); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(uri)
+	if err != nil {
+		return nil, err
+	}
+	loopback := isLoopback(u.Hostname())
+	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		a := to.Addr().Unmap().WithZone("")
+		if isSpecialUse(a) && !within(addresses, a) && (!loopback || !a.IsLoopback()) {
+			return fmt.Errorf("%s is %w", a, errSpecialUse)
+		}
+		return nil
+	}}
+	return &origin{url: uri, timeout: fetchTimeout, transport: &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true, // the next fetch is minutes away
+		DisableCompression:     true, // the limit is that of what was sent
+		MaxResponseHeaderBytes: maxFetchedHead,
+	}}, nil
+}
+
+// document is what was fetched.
+type document struct {
+	body []byte
+	etag string
+	same bool // as the one whose etag was sent; there is no body then
+}
+
+// fetch gets the document. etag is that of the document which is known, if any (RFC 9110 §13.1.2).
+func (o *origin) fetch(ctx context.Context, etag string) (d document, err error) {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url, http.NoBody)
+	if err != nil {
+		return d, err
+	}
+	request.Header.Set("Accept", "application/jwk-set+json, application/json") // RFC 7517 §8.5.2
+	if etag != "" {
+		request.Header.Set("If-None-Match", etag)
+	}
+	answer, err := o.transport.RoundTrip(request) // which follows no redirect
+	if err != nil {
+		return d, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	switch {
+	case answer.StatusCode == http.StatusNotModified && etag != "":
+		return document{etag: etag, same: true}, nil
+	case answer.StatusCode != http.StatusOK:
+		return d, fmt.Errorf("the answer has status %d", answer.StatusCode)
+	}
+	d.etag = answer.Header.Get("ETag")
+	d.body, err = io.ReadAll(io.LimitReader(answer.Body, maxFetched+1))
+	if err == nil && len(d.body) > maxFetched {
+		err = errTooLarge
+	}
+	return d, err
+}

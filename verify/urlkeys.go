@@ -1,0 +1,229 @@
+package verify
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// URLKeys is a KeySet at a URL: the jwks_uri of an issuer (RFC 8414 §2) or of a client (RFC 7591
+// §2). It is fetched when it is first needed, and again, in the background, while it is in use.
+//
+// A key that is not in the set makes it be fetched at once, since it may be new, but no more often
+// than every ten seconds: whoever sends tokens chooses their kid. There is one fetch at a time, for
+// which all wait who need it, for five seconds at the most.
+//
+// If the set cannot be fetched, or ParseKeySet refuses it, the last good version stays in force for
+// MaxStale, and the reason is logged once. After that, and before a first version was fetched, the
+// error of Key is ErrUnavailable; so it is for an unknown key while the set cannot be fetched. To
+// withdraw every key, serve a set without keys: {"keys":[]}.
+type URLKeys struct {
+	origin   *origin
+	every    time.Duration
+	maxStale time.Duration
+	now      func() time.Time
+	logger   atomic.Pointer[slog.Logger]
+
+	current atomic.Pointer[fetchedKeys] // never nil
+
+	mu     sync.Mutex
+	flight chan struct{} // is closed when the fetch ends that is under way; nil: none is
+	tried  time.Time     // when the last one began
+}
+
+// fetchedKeys is what is known of a key set after a fetch. It never changes.
+type fetchedKeys struct {
+	keys *StaticKeys       // nil: there was never a good version
+	sum  [sha256.Size]byte // of the text of that version
+	etag string            // likewise
+	at   time.Time         // when it was the current one for certain
+	err  error             // of the last fetch; nil: it was good
+}
+
+// URLKeysOptions are the options of a URLKeys. The zero value is fine.
+type URLKeysOptions struct {
+	// Addresses are special-use addresses (RFC 6890), such as those of private networks, from which
+	// the set may be fetched. Those of the loopback interface need not be named for a URL whose
+	// host is one of them, or localhost. None: only addresses of the Internet.
+	Addresses []netip.Prefix
+
+	// RootCAs are the certification authorities that vouch for the host; nil: those of the system.
+	RootCAs *x509.CertPool
+
+	Every    time.Duration    // from one fetch to the next; 0 stands for 5 min
+	MaxStale time.Duration    // how old the last good version may become; 0 stands for 24 h
+	Now      func() time.Time // the clock; nil for time.Now
+	Logger   *slog.Logger     // nil for slog.Default()
+}
+
+// fetchSpacing is the least time from one fetch to the next.
+const fetchSpacing = 10 * time.Second
+
+// NewURLKeys returns the keys at a URL, which must be https; http is for loopback hosts. It fetches
+// nothing.
+func NewURLKeys(uri string, o URLKeysOptions) (*URLKeys, error) {
+	from, err := newOrigin(uri, o.Addresses, o.RootCAs)
+	if err != nil {
+		return nil, err
+	}
+	u := &URLKeys{origin: from, every: o.Every, maxStale: o.MaxStale, now: o.Now}
+	if u.every <= 0 {
+		u.every = 5 * time.Minute
+	}
+	if u.maxStale <= 0 {
+		u.maxStale = 24 * time.Hour
+	}
+	if u.now == nil {
+		u.now = time.Now
+	}
+	u.setLogger(o.Logger)
+	u.current.Store(new(fetchedKeys))
+	return u, nil
+}
+
+func (u *URLKeys) setLogger(logger *slog.Logger) {
+	if logger == nil {
+		logger = slog.Default()
+	}
+	u.logger.Store(logger)
+}
+
+// Key implements KeySet. It may wait for a fetch, unless ctx ends before.
+func (u *URLKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
+	fetched, err := u.latest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := fetched.keys.Key(ctx, kid, alg)
+	if !errors.Is(err, ErrUnknownKey) {
+		return key, err
+	}
+	if fetched, err = u.await(ctx); err != nil {
+		return nil, err
+	}
+	key, err = fetched.keys.Key(ctx, kid, alg)
+	if errors.Is(err, ErrUnknownKey) && fetched.err != nil {
+		return nil, u.unavailable(fetched.err) // it may be new
+	}
+	return key, err
+}
+
+// latest returns a version that may be used. One that is a little old, or cannot be replaced, is
+// used while the next one is fetched; one that nobody has asked for in a while is not.
+func (u *URLKeys) latest(ctx context.Context) (*fetchedKeys, error) {
+	fetched := u.current.Load()
+	age := u.age(fetched)
+	switch {
+	case fetched.keys == nil || age >= u.maxStale:
+	case age < u.every:
+		return fetched, nil
+	case age < 2*u.every || fetched.err != nil:
+		u.fetch(ctx)
+		return fetched, nil
+	}
+	fetched, err := u.await(ctx)
+	if err == nil && (fetched.keys == nil || u.age(fetched) >= u.maxStale) {
+		err = u.unavailable(fetched.err)
+	}
+	return fetched, err
+}
+
+// age returns how long ago a version was the current one. After the clock was set back nobody
+// knows: then it is due.
+func (u *URLKeys) age(fetched *fetchedKeys) time.Duration {
+	if age := u.now().Sub(fetched.at); age >= 0 {
+		return age
+	}
+	return u.every
+}
+
+func (u *URLKeys) unavailable(cause error) error {
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, u.origin.url, cause)
+}
+
+// await waits for a fetch, if there may be one now, and returns what is known after it.
+func (u *URLKeys) await(ctx context.Context) (*fetchedKeys, error) {
+	if done := u.fetch(ctx); done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, u.unavailable(ctx.Err())
+		}
+	}
+	return u.current.Load(), nil
+}
+
+// fetch begins a fetch, unless one is under way, and returns what is closed at its end. It returns
+// nil if the last one was a moment ago.
+func (u *URLKeys) fetch(ctx context.Context) <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.flight != nil {
+		return u.flight
+	}
+	now := u.now()
+	if since := now.Sub(u.tried); since >= 0 && since < fetchSpacing {
+		return nil
+	}
+	u.tried = now
+	done := make(chan struct{})
+	u.flight = done
+	ctx = context.WithoutCancel(ctx) // it goes on when who asked first has left: others wait too
+	go func() {
+		u.current.Store(u.next(ctx, now))
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.flight = nil
+		close(done)
+	}()
+	return done
+}
+
+// next returns what is known after a fetch that begins now.
+func (u *URLKeys) next(ctx context.Context, now time.Time) *fetchedKeys {
+	known := u.current.Load()
+	fetched, err := u.get(ctx, known)
+	logger := u.logger.Load()
+	if err != nil {
+		if known.err == nil {
+			logger.Error("a key set cannot be fetched; keeping the previous keys", "url", u.origin.url, "error", err)
+		}
+		failed := *known
+		failed.err = err
+		return &failed
+	}
+	if known.err != nil {
+		logger.Info("a key set can be fetched again", "url", u.origin.url, "keys", fetched.keys.Len())
+	}
+	fetched.at = now
+	return fetched
+}
+
+// get fetches the set. What has not changed is not parsed again, so that its keys keep their
+// addresses.
+func (u *URLKeys) get(ctx context.Context, known *fetchedKeys) (*fetchedKeys, error) {
+	d, err := u.origin.fetch(ctx, known.etag)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(d.body)
+	if known.keys != nil && (d.same || sum == known.sum) {
+		return &fetchedKeys{keys: known.keys, sum: known.sum, etag: d.etag}, nil
+	}
+	keys, dropped, err := ParseKeySet(d.body)
+	if err != nil {
+		return nil, err
+	}
+	for _, reason := range dropped {
+		u.logger.Load().Warn("key left out of the key set", "url", u.origin.url, "reason", reason)
+	}
+	return &fetchedKeys{keys: keys, sum: sum, etag: d.etag}, nil
+}
