@@ -17,7 +17,7 @@ const kindConsent = "consent" // id: the SHA-256 of the person's name, a dot, th
 // Limits of one record.
 const (
 	maxAllowed = 8   // answers of a person that are remembered; then the oldest is forgotten
-	maxGrants  = 200 // authorizations that may still be good; then the oldest is ended
+	maxGrants  = 200 // authorizations that may still be good; then the person is asked again
 
 	// consentLife is how long after its last use a consent is remembered, so that the records of
 	// people who never come back do not stay for ever.
@@ -54,6 +54,7 @@ type storedConsent struct {
 type consentGrant struct {
 	ID   string    `json:"id"`
 	Ends time.Time `json:"ends,omitzero"`
+	Code time.Time `json:"code,omitzero"` // end of the code, if a family is started with it
 }
 
 // Includes reports whether all that is asked for was allowed: each scope at each resource. What was
@@ -95,14 +96,16 @@ func consentID(subject, clientID string) string { return ofPerson(subject) + rec
 func ofPerson(subject string) string { return record.HashID(subject) + "." }
 
 // Find returns what a person has allowed a client as it is registered now: one that was removed
-// does not come back by its name. The error Is ErrUnknown if that is nothing.
+// does not come back by its name. The error Is ErrUnknown if that is nothing, or if there are so
+// many authorizations that the person has to be asked before there is one more: whoever can make a
+// browser load pages should not be able to end anything by that.
 func (s Consents) Find(ctx context.Context, subject, clientID, registrationID string) (Consent, error) {
 	stored, err := record.Load[storedConsent](ctx, s.Store, kindConsent, consentID(subject, clientID))
 	if err != nil {
 		return Consent{}, unknown(kindConsent, err)
 	}
 	c := stored.Value.Consent
-	if len(c.Allowed) == 0 || c.RegistrationID != registrationID {
+	if len(c.Allowed) == 0 || c.RegistrationID != registrationID || len(stored.Value.live(moment(s.Now))) >= maxGrants {
 		return Consent{}, fmt.Errorf("%w %s", ErrUnknown, kindConsent)
 	}
 	return c, nil
@@ -111,7 +114,7 @@ func (s Consents) Find(ctx context.Context, subject, clientID, registrationID st
 // Allow remembers that a person has allowed what a code, which was just made, stands for. refreshes
 // says that the client may get refresh tokens for it.
 func (s Consents) Allow(ctx context.Context, c Code, refreshes bool) error {
-	return s.note(ctx, c, refreshes, func(stored *storedConsent) error {
+	return s.note(ctx, c, refreshes, true, func(stored *storedConsent) error {
 		if stored.RegistrationID != c.RegistrationID {
 			stored.Allowed = nil
 		}
@@ -128,7 +131,7 @@ func (s Consents) Allow(ctx context.Context, c Code, refreshes bool) error {
 // Repeat notes a code that was given because of what is remembered. The error Is ErrRevoked if it
 // is not remembered any more: then the code must not be given.
 func (s Consents) Repeat(ctx context.Context, c Code, refreshes bool) error {
-	return s.note(ctx, c, refreshes, func(stored *storedConsent) error {
+	return s.note(ctx, c, refreshes, false, func(stored *storedConsent) error {
 		if stored.RegistrationID != c.RegistrationID || !stored.Includes(Allowed{c.Scope, c.Audience}) {
 			return fmt.Errorf("%w consent", ErrRevoked)
 		}
@@ -146,40 +149,70 @@ func (c *storedConsent) allow(a Allowed) {
 	c.Allowed = c.Allowed[max(0, len(c.Allowed)-maxAllowed):]
 }
 
-var errManyGrants = errors.New("too many authorizations")
+// live returns the authorizations of which something may still be good.
+func (c *storedConsent) live(now time.Time) []consentGrant {
+	return slices.DeleteFunc(slices.Clone(c.Grants), func(g consentGrant) bool { return !now.Before(g.Ends) })
+}
 
-// note adds the code to the record, after edit has looked at it. If there are too many, the oldest
-// is ended first, so that none is good that is not listed.
-func (s Consents) note(ctx context.Context, c Code, refreshes bool, edit func(*storedConsent) error) error {
+// note adds the code to the record, after edit has looked at it. If there are too many and the
+// person was asked, room makes some, so that none is good that is not listed.
+func (s Consents) note(ctx context.Context, c Code, refreshes, asked bool, edit func(*storedConsent) error) error {
 	now := moment(s.Now)
-	ends := s.end(c, refreshes)
-	var ended []string
+	added := consentGrant{ID: c.Family, Ends: s.end(c, refreshes)}
+	if refreshes {
+		added.Code = c.Expires
+	}
+	var gone []string
 	for {
-		var oldest string
+		var full []consentGrant
 		_, err := record.Upsert(ctx, s.Store, kindConsent, consentID(c.Subject, c.ClientID), func(stored *storedConsent, expires *time.Time) (bool, error) {
+			full = nil
 			if err := edit(stored); err != nil {
 				return false, err
 			}
-			stored.Grants = slices.DeleteFunc(stored.Grants, func(g consentGrant) bool { return !now.Before(g.Ends) || slices.Contains(ended, g.ID) })
+			stored.Grants = slices.DeleteFunc(stored.live(now), func(g consentGrant) bool { return slices.Contains(gone, g.ID) })
 			if len(stored.Grants) >= maxGrants {
-				oldest = stored.Grants[0].ID
-				return false, errManyGrants
+				full = stored.Grants
+				return false, fmt.Errorf("%w: too many authorizations", ErrRevoked)
 			}
-			stored.Grants = append(stored.Grants, consentGrant{c.Family, ends})
+			stored.Grants = append(stored.Grants, added)
 			stored.Used = c.Created
-			if *expires = now.Add(consentLife); ends.After(*expires) {
-				*expires = ends
+			if *expires = now.Add(consentLife); added.Ends.After(*expires) {
+				*expires = added.Ends
 			}
 			return true, nil
 		})
-		if !errors.Is(err, errManyGrants) {
+		if full == nil || !asked {
 			return err
 		}
-		if err := s.Families.Revoke(ctx, oldest); err != nil {
+		more, err := s.room(ctx, full, now)
+		if err != nil {
 			return err
 		}
-		ended = append(ended, oldest)
+		gone = append(gone, more...)
 	}
+}
+
+// room returns authorizations that need not be listed any more: those whose code was never used, or
+// else, one that it has ended, which is the oldest.
+func (s Consents) room(ctx context.Context, grants []consentGrant, now time.Time) (gone []string, err error) {
+	for _, g := range grants {
+		if g.Code.IsZero() || now.Before(g.Code.Add(MaxCodeLife)) {
+			continue // something may come of it yet, or has, without a family
+		}
+		_, err := s.Store.Load(ctx, kindFamily, g.ID)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			gone = append(gone, g.ID)
+		case err != nil:
+			return nil, fmt.Errorf("loading the %s record: %w", kindFamily, err)
+		}
+	}
+	if len(gone) > 0 {
+		return gone, nil
+	}
+	oldest := grants[0].ID
+	return []string{oldest}, s.Families.Revoke(ctx, oldest)
 }
 
 // end is when all that can come of a code is over.

@@ -183,7 +183,7 @@ func TestConsentsAreBounded(t *testing.T) {
 		return got
 	}
 	first := allow("s0", true, "x")
-	allow("s0 s1", true, "x", "y")
+	used := allow("s0 s1", true, "x", "y")
 	if got := find(); len(got.Allowed) != 1 {
 		t.Errorf("what is included in a later answer stays: %+v", got.Allowed)
 	}
@@ -193,15 +193,38 @@ func TestConsentsAreBounded(t *testing.T) {
 	if got := find(); len(got.Allowed) != state.MaxAllowed || got.Includes(asks("s0", "x")) || !got.Includes(asks("t0 t7", "x")) {
 		t.Errorf("%+v", got.Allowed)
 	}
-	for range state.MaxGrants - state.MaxAllowed - 2 {
+	for range state.MaxGrants - state.MaxAllowed - 3 {
 		allow("t0", true, "x")
 	}
-	if set.Revoked(accessToken(first.Family)) {
-		t.Error("ended before there are too many")
+	repeat := func() error {
+		_, code := codeOf(t, codes, "ann", "web", "t0", "x")
+		return consents.Repeat(t.Context(), code, true)
+	}
+	if err := repeat(); err != nil {
+		t.Errorf("Repeat: %v", err)
+	}
+	// Then the person is asked, and nothing ends before.
+	if _, err := consents.Find(t.Context(), "ann", "web", ""); !errors.Is(err, state.ErrUnknown) {
+		t.Errorf("Find: %v", err)
+	}
+	if err := repeat(); !errors.Is(err, state.ErrRevoked) || set.Revoked(accessToken(first.Family)) {
+		t.Errorf("Repeat: %v", err)
 	}
 	second := allow("t0", false, "x")
 	if !set.Revoked(accessToken(first.Family)) || set.Revoked(accessToken(second.Family)) {
 		t.Error("the oldest is not ended")
+	}
+	// Codes of which nothing came make room before anything is ended.
+	if _, _, err := codes.Families.Start(t.Context(), fromCode(used)); err != nil {
+		t.Fatal(err)
+	}
+	c.Advance(state.DefaultCodeLife + state.MaxCodeLife)
+	allow("t0", false, "x")
+	if set.Revoked(accessToken(used.Family)) {
+		t.Error("one that is in use was ended")
+	}
+	if list, err := s.List(t.Context(), "consent", "", "", 1); err != nil || strings.Count(string(list[0].Data), `"ends"`) != 3 {
+		t.Errorf("%s, %v", list[0].Data, err)
 	}
 	// What has expired is not listed any more, and takes no room.
 	c.Advance(26 * time.Hour)
