@@ -64,7 +64,9 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 	t.Setenv("XDG_DATA_HOME", dir)
 	t.Setenv("NOTES_SECRET", "secret of notes")
+	t.Setenv("ADA_PASSWORD_HASH", "$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su")
 	t.Setenv("BILLING_SECRET", "secret of billing")
+	t.Setenv("ADA_PASSWORD_HASH", "$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su")
 	t.Setenv("OAUTH_KEY", strings.Repeat("00", 32))
 	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
 	// caddy fmt removes the alignment of comments, which reads well in a README.

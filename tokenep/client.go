@@ -47,7 +47,7 @@ type Client struct {
 
 	// The public keys of a client that authenticates by private_key_jwt, as a JWK Set (RFC 7517
 	// §5). Default: none.
-	JWKS json.RawMessage `json:"jwks,omitempty"`
+	JWKS json.RawMessage `json:"jwks,omitempty" option:"jwks" usage:"Its public keys, as the text of a JWK Set: it authenticates by private_key_jwt"`
 
 	// A file with those keys, in the place of jwks. It is read again when it changes; while the new
 	// version is broken, the old one stays in use. It is for clients of a configuration. Default:
@@ -98,6 +98,19 @@ type Client struct {
 	// Whether the client gets what it asks for of a user's without the user being asked: for
 	// applications of one's own alone. Default: false.
 	SkipConsent bool `json:"skip_consent,omitempty" option:"skip_consent" usage:"Ask no user for consent: for applications of one's own alone"`
+
+	// Whether the client may send a browser to the authorization endpoint with pushed requests
+	// alone (RFC 9126 §6). Default: that of the server.
+	RequirePAR bool `json:"require_pushed_authorization_requests,omitempty" option:"require_par" usage:"Take no authorization request of it but pushed ones (RFC 9126)"`
+
+	// Whether its code_challenge may be plain (RFC 7636 §4.2), so that whoever reads the
+	// authorization request can redeem its code: for a client that cannot do S256. Default: false.
+	InsecurePlainPKCE bool `json:"insecure_plain_pkce,omitempty" option:"insecure_plain_pkce" usage:"Take its code_challenge in plain: for a client that cannot do S256"`
+
+	// Whether it may leave out code_challenge (RFC 9700 §2.1.1), so that a code that somebody else
+	// got hold of is good in its hands: for a confidential client that knows nothing of PKCE.
+	// Default: false.
+	InsecureNoPKCE bool `json:"insecure_no_pkce,omitempty" option:"insecure_no_pkce" usage:"Need no code_challenge of it: for a confidential client that knows nothing of PKCE"`
 
 	// The scope that it may ask for (RFC 6749 §3.3). Default: none.
 	Scope verify.Scope `json:"scope,omitempty" option:"scope" usage:"What it may ask for: scope tokens separated by spaces"`

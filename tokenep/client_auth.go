@@ -63,10 +63,6 @@ func (c *Client) Public() bool { return c.AuthMethod == AuthNone && len(c.AuthMe
 // validateAuth holds the methods against what there is to authenticate with.
 func (c *Client) validateAuth() error {
 	secret, key := len(c.Secrets) > 0, c.hasKeys()
-	methods, option := c.AuthMethods, "auth_methods"
-	if c.AuthMethod != "" {
-		methods, option = []string{c.AuthMethod}, "auth_method"
-	}
 	switch {
 	case c.AuthMethod != "" && len(c.AuthMethods) > 0:
 		return errors.New("auth_method and auth_methods exclude each other")
@@ -74,12 +70,23 @@ func (c *Client) validateAuth() error {
 		return errors.New("none cannot be one of several auth_methods; write auth_method none if the client is public")
 	case c.Public() && (secret || key):
 		return errors.New("auth_method none and a secret or key exclude each other")
-	case len(methods) > 0:
+	case c.Public() && c.InsecureNoPKCE:
+		return errors.New("insecure_no_pkce is for clients that authenticate: without PKCE nothing ties a code to a public one")
+	case len(c.AuthMethods) > 0:
+		return c.validateMethods("auth_methods", c.AuthMethods)
+	case c.AuthMethod != "":
+		return c.validateMethods("auth_method", []string{c.AuthMethod})
 	case secret && key:
 		return errors.New("it has secrets and a key; its auth_method must say which of them authenticates it")
 	case !secret && !key:
 		return errors.New("it has neither a secret nor a key: give it one, or write auth_method none if it is public")
 	}
+	return nil
+}
+
+// validateMethods holds the methods of an option against what there is.
+func (c *Client) validateMethods(option string, methods []string) error {
+	secret, key := len(c.Secrets) > 0, c.hasKeys()
 	for _, method := range methods {
 		switch {
 		case !slices.Contains(authMethods, method):
@@ -105,11 +112,7 @@ func (c *Client) validateKeys() error {
 		return errors.New("jwks, jwks_file and jwks_uri exclude one another (RFC 7591 §2)")
 	}
 	if c.hasJWKS() {
-		keys, _, err := verify.ParseKeySet(c.JWKS)
-		if err == nil && keys.Len() == 0 {
-			err = errors.New("it has no usable key")
-		}
-		if err != nil {
+		if err := checkJWKS(c.JWKS); err != nil {
 			return fmt.Errorf("jwks: %w", err)
 		}
 	}
@@ -126,6 +129,24 @@ func (c *Client) validateKeys() error {
 		return fmt.Errorf("assertion_audience must be %s or %s", AudienceLax, AudienceStrict)
 	case (c.AuthSigningAlg != "" || c.AssertionAudience != "") && !c.Authenticates(AuthPrivateKeyJWT):
 		return errors.New("auth_signing_alg and assertion_audience are for clients that authenticate by private_key_jwt")
+	}
+	return nil
+}
+
+// checkJWKS refuses a set without a usable key, and one with a secret key in it: what is registered
+// is stored and shown.
+func checkJWKS(jwks []byte) error {
+	keys, dropped, err := verify.ParseKeySet(jwks)
+	if err != nil {
+		return err
+	}
+	for _, reason := range dropped {
+		if errors.Is(reason, verify.ErrSecretKey) {
+			return reason
+		}
+	}
+	if keys.Len() == 0 {
+		return errors.New("it has no usable key")
 	}
 	return nil
 }

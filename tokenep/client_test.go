@@ -67,6 +67,7 @@ func TestClientAuthenticates(t *testing.T) {
 		{"a key, said so", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthPrivateKeyJWT}, []string{tokenep.AuthPrivateKeyJWT}, false, true},
 		{"both, and the key counts", tokenep.Client{Secrets: secret, JWKS: key, AuthMethod: tokenep.AuthPrivateKeyJWT}, []string{tokenep.AuthPrivateKeyJWT}, false, true},
 		{"public", tokenep.Client{AuthMethod: tokenep.AuthNone}, []string{tokenep.AuthNone}, true, true},
+		{"keys, one of them private", tokenep.Client{JWKS: json.RawMessage(strings.Replace(string(key), `[`, `[{"kty":"oct","k":"AA"},`, 1))}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
 		{"keys in a file", tokenep.Client{JWKSFile: "keys.json"}, []string{tokenep.AuthPrivateKeyJWT}, false, true},
 		{"keys at a URL", tokenep.Client{JWKSURI: "https://app.example/keys"}, []string{tokenep.AuthPrivateKeyJWT}, false, true},
 		{"keys at no URL for keys", tokenep.Client{JWKSURI: "http://app.example/keys"}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
@@ -88,6 +89,8 @@ func TestClientAuthenticates(t *testing.T) {
 		{"a key, and the method of a secret", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthBasic}, []string{tokenep.AuthBasic}, false, false},
 		{"a secret, and the method of a key", tokenep.Client{Secrets: secret, AuthMethod: tokenep.AuthPrivateKeyJWT}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
 		{"a key, and public", tokenep.Client{JWKS: key, AuthMethod: tokenep.AuthNone}, []string{tokenep.AuthNone}, true, false},
+		{"a secret, and no PKCE", tokenep.Client{Secrets: secret, InsecureNoPKCE: true}, []string{tokenep.AuthBasic, tokenep.AuthPost}, false, true},
+		{"public, and no PKCE", tokenep.Client{AuthMethod: tokenep.AuthNone, InsecureNoPKCE: true}, []string{tokenep.AuthNone}, true, false},
 		{"keys that are none", tokenep.Client{JWKS: json.RawMessage(`{"keys":1}`)}, []string{tokenep.AuthPrivateKeyJWT}, false, false},
 	} {
 		var by []string

@@ -26,6 +26,10 @@ type Endpoint struct {
 	// end.
 	Places func(base string) []string
 
+	// Argument names the one segment that follows the path in each request, however it was moved:
+	// the handler gets it by Request.PathValue. Empty: the path is the whole of it.
+	Argument string
+
 	// Member is the member of the metadata that has the URL of this endpoint (RFC 8414 §2), such as
 	// "revocation_endpoint"; empty: none has.
 	Member string
@@ -54,7 +58,8 @@ type Endpoint struct {
 	Dialect *Dialect
 
 	// Call answers a form sent by POST, whose client is authenticated if it names one. What Call
-	// returns is written as JSON; its error is an *Error, or whatever AsError makes of it.
+	// returns is written as JSON, with status 200 unless it is Created; its error is an *Error, or
+	// whatever AsError makes of it.
 	Call func(ctx context.Context, r *Request) (any, error)
 
 	// Handler answers in the place of Call where an endpoint takes no form, or is more than that.
@@ -175,9 +180,13 @@ func (f *Front) authenticate(ctx context.Context, r *Request, o *Outcome) (err e
 func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, call func(o *Outcome) (any, error)) {
 	f.Record(r, endpoint, func(o *Outcome) {
 		answer, err := call(o)
-		if err != nil {
+		created, isCreated := answer.(Created)
+		switch {
+		case err != nil:
 			o.Err = WriteError(w, r, err)
-		} else {
+		case isCreated:
+			WriteJSON(w, http.StatusCreated, created.Answer)
+		default:
 			WriteJSON(w, http.StatusOK, answer)
 		}
 	})

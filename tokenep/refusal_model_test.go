@@ -84,6 +84,9 @@ type refusals struct {
 	devices     state.Devices
 	rotates     bool // refresh tokens
 	credentials []*credential
+
+	asserts bool // the next request authenticates by private_key_jwt, else by client_secret_basic
+	keys    map[string]*verifytest.Issuer
 }
 
 const (
@@ -101,9 +104,13 @@ func newRefusals(t *rapid.T) *refusals {
 	m := &refusals{clock: verifytest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), rotates: rapid.Bool().Draw(t, "rotates")}
 	m.writes = &writes{Store: memory.New(memory.Options{Now: m.clock.Now})}
 	types := []string{codeType, refreshType, deviceType, grant.TokenExchangeType}
+	m.keys = make(map[string]*verifytest.Issuer)
 	client := func(id string, types ...string) tokenep.Client {
+		m.keys[id] = verifytest.New(id, "https://as.example")
+		m.keys[id].Now = m.clock.Now
 		return tokenep.Client{
 			ID: id, Secrets: []tokenep.Secret{{Hash: tokenep.HashSecret(id)}}, GrantTypes: types,
+			JWKS: m.keys[id].JWKS(), AuthMethods: []string{tokenep.AuthBasic, tokenep.AuthPrivateKeyJWT},
 			Scope: verify.Scope{"read", "write", "all"}, Audience: []string{"orders", "invoices"}, RedirectURIs: []string{callback},
 		}
 	}
@@ -175,7 +182,7 @@ func (m *refusals) add(t *rapid.T, c *credential, err error) {
 func (m *refusals) send(t *rapid.T, defect string) {
 	c := rapid.SampledFrom(m.credentials).Draw(t, "credential")
 	m.age()
-	m.writes.kinds = nil
+	m.writes.kinds, m.asserts = nil, rapid.Bool().Draw(t, "assertion")
 	status, answer := m.post(defect, c)
 	refused := status != http.StatusOK
 	switch {
@@ -199,7 +206,7 @@ func (m *refusals) refused(t *rapid.T, c *credential, defect string) {
 			token.good = false
 		}
 	}
-	allowed := m.allowed(c.grant, proven)
+	allowed := m.allowed(c.grant, proven, defect)
 	for _, kind := range m.writes.kinds {
 		if !slices.Contains(allowed, kind) {
 			t.Fatalf("%s with %q: a refusal wrote a %s", c.parameter, defect, kind)
@@ -218,11 +225,14 @@ func (m *refusals) refused(t *rapid.T, c *credential, defect string) {
 	}
 }
 
-// allowed returns the kinds of record that a refusal of the grant may write.
-func (m *refusals) allowed(grantType string, proven bool) (kinds []string) {
+// allowed returns the kinds of record that a refusal of the grant may write. An assertion is spent
+// only if it was good itself.
+func (m *refusals) allowed(grantType string, proven bool, defect string) (kinds []string) {
 	var effects tokenep.Effects
 	for _, method := range clientauth.All(nil, nil) {
-		effects |= method.RefusalWrites()
+		if used := method.Method() == tokenep.AuthPrivateKeyJWT; used == m.asserts && (!used || defect != "a wrong secret") {
+			effects |= method.RefusalWrites()
+		}
 	}
 	offer := grant.Offer{Users: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}
 	for _, g := range append(offer.All(), m.trials()...) {
@@ -348,11 +358,27 @@ func (m *refusals) post(defect string, c *credential) (status int, answer map[st
 			secret = "wrong"
 		}
 	}
+	if m.asserts {
+		form.Set("client_assertion_type", clientauth.AssertionType)
+		form.Set("client_assertion", m.assertion(id, id == secret))
+	}
 	r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.SetBasicAuth(id, secret)
+	if !m.asserts {
+		r.SetBasicAuth(id, secret)
+	}
 	w := httptest.NewRecorder()
 	m.handler.ServeHTTP(w, r)
 	_ = json.Unmarshal(w.Body.Bytes(), &answer)
 	return w.Code, answer
+}
+
+// assertion returns one of the client, signed with its key or with another.
+func (m *refusals) assertion(id string, good bool) string {
+	key := m.keys[id]
+	options := []verifytest.Option{verifytest.Header("typ", nil)}
+	if !good {
+		options = append(options, verifytest.SignedBy(m.keys["idle"]))
+	}
+	return key.Sign(verifytest.Claims{"sub": id}, options...)
 }

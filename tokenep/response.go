@@ -37,6 +37,9 @@ func (r *Response) complete(c *Claims, t RefreshToken, now time.Time) {
 	}
 }
 
+// Created is what Endpoint.Call returns for an answer with status 201 in the place of 200.
+type Created struct{ Answer any }
+
 // WriteJSON answers with v. Nothing that an endpoint says may be cached (RFC 6749 §5.1).
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)

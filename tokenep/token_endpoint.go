@@ -3,6 +3,7 @@ package tokenep
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -134,15 +135,20 @@ func (t *TokenEndpoint) permit(r *Request, g Grant) error {
 	case !c.May(g.Type()):
 		return UnauthorizedClient.Describe("the client may not use this grant_type")
 	case !c.Scope.Includes(r.Scope):
-		return InvalidScope.Describe("the client may not ask for this scope")
+		return InvalidScope.Describe("the client may not ask for this scope").Because(beyond(r.Scope, c.Scope))
 	}
 	if g.Type() == RefreshTokenType {
 		return nil // what the client may not have any more is told from what it never might
 	}
 	if _, ok := r.within(t.targets(c.Audience)); !ok {
-		return InvalidTarget.Describe("the client may not ask for this audience or resource")
+		return InvalidTarget.Describe("the client may not ask for this audience or resource").Because(beyond(r.Audience, t.targets(c.Audience)))
 	}
 	return nil
+}
+
+// beyond says for the log what was asked for, and what there is.
+func beyond[T ~[]string](asked, allowed T) error {
+	return fmt.Errorf("%.200q is not within %.500q", asked, allowed)
 }
 
 // What a grant must not return. They are mistakes of the grant: the client gets server_error.
@@ -207,7 +213,7 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 	}
 	if r.Scope != nil {
 		if !c.Scope.Includes(r.Scope) {
-			return nil, InvalidScope.Describe("the scope is more than the grant allows")
+			return nil, InvalidScope.Describe("the scope is more than the grant allows").Because(beyond(r.Scope, c.Scope))
 		}
 		c.Scope = r.Scope
 	}
@@ -217,7 +223,7 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 			return nil, a.outOfReach("the client may not ask for this audience or resource")
 		}
 		if !ok {
-			return nil, InvalidTarget.Describe("the grant does not reach this audience or resource")
+			return nil, InvalidTarget.Describe("the grant does not reach this audience or resource").Because(beyond(r.Audience, c.Audience))
 		}
 		c.Audience = targets
 	}

@@ -17,7 +17,6 @@ import (
 
 var (
 	errNoKeys   = errors.New(`not a JWK Set: no "keys" list of objects`)
-	errSecret   = errors.New("a private or symmetric key in a key set is not used: replace it, since everyone who could read the set has it")
 	errKeyUse   = errors.New("use or key_ops does not permit verifying signatures")
 	errKeyNoID  = errors.New("kid is not a string of at most 256 bytes")
 	errKeyAlg   = errors.New("alg is not a string")
@@ -25,6 +24,9 @@ var (
 	errNoObject = errors.New("not an object")
 	errROCA     = errors.New("the modulus has the ROCA fingerprint (CVE-2017-15361): others can compute the private key")
 )
+
+// ErrSecretKey is why a private or symmetric key is left out of a key set.
+var ErrSecretKey = errors.New("a private or symmetric key in a key set is not used: replace it, since everyone who could read the set has it")
 
 // maxKeyValues bounds the members and elements of a key, certificates included.
 const maxKeyValues = 1 << 16
@@ -63,7 +65,7 @@ func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
 		}
 		key, err := parseKey(members)
 		if err != nil {
-			if errors.Is(err, errSecret) {
+			if errors.Is(err, ErrSecretKey) {
 				fatal = err
 			}
 			dropped = append(dropped, fmt.Errorf("key %d (kid %q): %w", i, fmt.Sprint(members["kid"]), err))
@@ -93,7 +95,7 @@ func isSecret(members map[string]any) bool {
 func parseKey(members map[string]any) (boundKey, error) {
 	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
 	if isSecret(members) {
-		return boundKey{}, errSecret
+		return boundKey{}, ErrSecretKey
 	}
 	if !verifies(members) {
 		return boundKey{}, errKeyUse

@@ -126,7 +126,7 @@ func (u *URLKeys) latest(ctx context.Context) (*fetchedKeys, error) {
 	case age < u.every:
 		return fetched, nil
 	case age < 2*u.every || fetched.err != nil:
-		u.fetch()
+		u.fetch(ctx)
 		return fetched, nil
 	}
 	fetched, err := u.await(ctx)
@@ -151,7 +151,7 @@ func (u *URLKeys) unavailable(cause error) error {
 
 // await waits for a fetch, if there may be one now, and returns what is known after it.
 func (u *URLKeys) await(ctx context.Context) (*fetchedKeys, error) {
-	if done := u.fetch(); done != nil {
+	if done := u.fetch(ctx); done != nil {
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -163,7 +163,7 @@ func (u *URLKeys) await(ctx context.Context) (*fetchedKeys, error) {
 
 // fetch begins a fetch, unless one is under way, and returns what is closed at its end. It returns
 // nil if the last one was a moment ago.
-func (u *URLKeys) fetch() <-chan struct{} {
+func (u *URLKeys) fetch(ctx context.Context) <-chan struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.flight != nil {
@@ -176,8 +176,9 @@ func (u *URLKeys) fetch() <-chan struct{} {
 	u.tried = now
 	done := make(chan struct{})
 	u.flight = done
-	go func() { // not in the context of who asked first: others wait too
-		u.current.Store(u.next(context.Background(), now))
+	ctx = context.WithoutCancel(ctx) // it goes on when who asked first has left: others wait too
+	go func() {
+		u.current.Store(u.next(ctx, now))
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.flight = nil

@@ -258,8 +258,10 @@ func TestURLKeysBadAnswers(t *testing.T) {
 		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "status 204"},
 		{"304 for nothing", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, "status 304"},
 		{"404", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "status 404"},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 302) }, "status 302"},
-		{"a redirect for good", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 308) }, "status 308"},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) }, "status 302"},
+		{"a redirect for good", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, http.StatusPermanentRedirect)
+		}, "status 308"},
 		{"no answer", func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 			panic(http.ErrAbortHandler)
@@ -273,10 +275,10 @@ func TestURLKeysBadAnswers(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newKeyServer(t, keySetOf("a"))
+			s.expect(t, "a", nil, 1)
 			if row.why == "deadline exceeded" {
 				s.SetTimeout(100 * time.Millisecond)
 			}
-			s.expect(t, "a", nil, 1)
 			s.do(row.answer)
 			s.clock.Advance(verify.FetchSpacing)
 			_, err := s.Key(t.Context(), "b", "ES256")

@@ -22,9 +22,9 @@ func init() {
 	caddycmd.RegisterCommand(oauthCommand())
 }
 
-// API manages the authorization servers over Caddy's admin API: clients, API tokens, signing keys
-// and revocations. Requests and answers are JSON, except for a backup; errors are those of Caddy's
-// API. A secret is in the answer to the request that makes it, and nowhere else.
+// API manages the authorization servers over Caddy's admin API: clients, API tokens, consents,
+// signing keys and revocations. Requests and answers are JSON, except for a backup; errors are
+// those of Caddy's API. A secret is in the answer to the request that makes it, and nowhere else.
 //
 // The paths are below /oauth_server/:
 //
@@ -39,6 +39,8 @@ func init() {
 //	POST   <server>/api_tokens/<id>/rotate  replace it by a new one; the answer has the new text
 //	POST   <server>/api_tokens/<id>/revoke  revoke it, and the access tokens that came of it
 //	DELETE <server>/api_tokens/<id>         the same
+//	GET    <server>/consents                what users have allowed, likewise, and ?sub=<name>
+//	POST   <server>/consents/revoke         revoke it, by sub and client_id, or by sub alone
 //	GET    <server>/keys                    signing keys
 //	POST   <server>/keys/rotate             sign with the next key from now on; ?force=true: even
 //	                                        if verifiers may not know it yet
@@ -98,6 +100,8 @@ var routes = []struct {
 	{http.MethodDelete, "api_tokens/*", http.StatusNoContent, revokeAPIToken},
 	{http.MethodPost, "api_tokens/*/revoke", http.StatusNoContent, revokeAPIToken},
 	{http.MethodPost, "api_tokens/*/rotate", http.StatusCreated, rotateAPIToken},
+	{http.MethodGet, "consents", http.StatusOK, listConsents},
+	{http.MethodPost, "consents/revoke", http.StatusNoContent, revokeConsent},
 	{http.MethodGet, "keys", http.StatusOK, listKeys},
 	{http.MethodPost, "keys/rotate", http.StatusOK, rotateKeys},
 	{http.MethodPost, "keys/*/withdraw", http.StatusOK, withdrawKey},

@@ -30,7 +30,7 @@ func oauthCommand() caddycmd.Command {
 		Short: "Manages the OAuth 2.0 authorization server of a running Caddy",
 		Long: `
 Manages an oauth_server: the clients and API tokens that are added at run time,
-the signing keys, and the revocation of access tokens. It can also get a token,
+what users have allowed, the signing keys, and the revocation of access tokens. It can also get a token,
 show what a token says and whether it would be accepted, and back up the store.
 
 All commands but restore connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Use
@@ -47,7 +47,7 @@ a secret: others can see flags, and shells keep them in their history.`,
 			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 			flags.StringP("server", "s", oauthserver.DefaultName, "Name of the oauth_server")
 			flags.Bool("json", false, "Print the answer as JSON")
-			group(cmd, clientCommand(), apiTokenCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), backupCommand(), restoreCommand())
+			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), backupCommand(), restoreCommand())
 		},
 	}
 }

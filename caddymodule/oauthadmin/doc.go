@@ -6,6 +6,7 @@
 //	api_tokens.go   API tokens
 //	backup.go       a copy of the store
 //	clients.go      clients
+//	consents.go     what users have allowed clients
 //	inspect.go      what a token says, and whether it is accepted
 //	keys.go         signing keys
 //	revocations.go  revoked tokens

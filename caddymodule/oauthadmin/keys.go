@@ -2,6 +2,7 @@ package oauthadmin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -34,6 +35,9 @@ func rotateKeys(r *request) (any, error) {
 	var failed error // of one ring: the others rotate all the same
 	for _, ring := range r.server.Server().Rings() {
 		failed = errors.Join(failed, ring.Rotate(r.Context(), force))
+	}
+	if errors.Is(failed, keys.ErrTooEarly) {
+		return nil, fmt.Errorf("%w; --force rotates all the same", failed)
 	}
 	if failed != nil {
 		return nil, failed

@@ -1,6 +1,7 @@
 package oauthadmin
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -87,6 +88,10 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 				*into, err = listFlag(fl, o.Flag, func(names []string, right adapt.Written) error {
 					return adapt.CheckNames(names, "names", right)
 				})
+			}
+		case *json.RawMessage:
+			if *into = json.RawMessage(fl.String(o.Flag)); !json.Valid(*into) {
+				err = fmt.Errorf("--%s: it is not JSON", o.Flag)
 			}
 		case *string:
 			*into = fl.String(o.Flag)

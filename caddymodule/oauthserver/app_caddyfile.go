@@ -32,6 +32,8 @@ import (
 //	    key_addresses       <addresses…>
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
+//	    require_par
+//	    consent_page        <path or url>
 //	    refresh_tokens { … }
 //	    openid
 //	    client <id> { … }
@@ -93,10 +95,6 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return s.parseRateLimit(d)
 		case "audience":
 			return adapt.Audience(d, &s.Audience, server.CheckAudience)
-		case "cors_origins":
-			return s.parseOrigins(d)
-		case "key_addresses":
-			return adapt.Addresses(d, &s.KeyAddresses)
 		case "client":
 			return s.parseClient(d)
 		case "grant":
@@ -104,7 +102,7 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "token_exchange":
 			return s.parseTokenExchange(d)
 		default:
-			return s.parsePeople(d, option)
+			return s.parseNetwork(d, option)
 		}
 	}, "client", "grant", "signing_key", "encryption_key")
 	if err == nil && s.GrantsRaw == nil {
@@ -114,6 +112,18 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return adapt.Located(&block, s.check())
+}
+
+// parseNetwork reads what is said of others on the network, and passes on all other options.
+func (s *AuthorizationServer) parseNetwork(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "cors_origins":
+		return s.parseOrigins(d)
+	case "key_addresses":
+		return adapt.Addresses(d, &s.KeyAddresses)
+	default:
+		return s.parsePeople(d, option)
+	}
 }
 
 // parseOrigins reads "cors_origins <origins…>". No placeholder is resolved in it.

@@ -48,6 +48,10 @@ func (s *AuthorizationServer) check() error {
 func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 	for i := range clients {
 		c := &clients[i]
+		others := slices.DeleteFunc(slices.Clone(c.GrantTypes), func(name string) bool { return tokenep.NamesGrant(name, grant.RefreshTokenType) })
+		if len(others) == 0 && len(c.Introspect) == 0 {
+			logger.Warn("the client can get no token: give it grants, or introspect if it is a protected resource", "client", c.ID)
+		}
 		for _, secret := range c.Secrets {
 			if !secret.Expires.IsZero() && !now.Before(secret.Expires) {
 				logger.Warn("a secret has expired; remove it", "client", c.ID, "expired", secret.Expires)
@@ -56,6 +60,12 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 				logger.Warn("checking a secret takes long: by the time of a refusal others can tell that the client exists; "+
 					"make its hash cheaper, or let the server generate the secret", "client", c.ID, "about", cost, "most", maxDecoyCost)
 			}
+		}
+		if c.InsecurePlainPKCE {
+			logger.Warn("insecure_plain_pkce: whoever reads an authorization request of this client can redeem its code", "client", c.ID)
+		}
+		if c.InsecureNoPKCE {
+			logger.Warn("insecure_no_pkce: nothing ties a code of this client to the browser that asked for it", "client", c.ID)
 		}
 		for _, id := range c.ExchangeFrom {
 			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {

@@ -23,11 +23,19 @@ func TestWarnClients(t *testing.T) {
 		{"a hash that takes long", "client=billing about=1.96608s most=250ms", tokenep.Client{Secrets: []tokenep.Secret{{Hash: bcryptOfAntitiming}}}},
 		{"a hash that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: argon2idOfAntitiming}}}},
 		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{ExchangeFrom: []string{"gateway"}}},
+		{"plain PKCE", "insecure_plain_pkce", tokenep.Client{InsecurePlainPKCE: true}},
+		{"no PKCE", "insecure_no_pkce", tokenep.Client{InsecureNoPKCE: true}},
 		{"exchange_from a client", "", tokenep.Client{ExchangeFrom: []string{"portal", "*"}}},
+		{"no grants", "can get no token", tokenep.Client{GrantTypes: []string{}}},
+		{"nothing to refresh", "can get no token", tokenep.Client{GrantTypes: []string{"refresh_token"}}},
+		{"a protected resource", "", tokenep.Client{GrantTypes: []string{}, Introspect: []string{"*"}}},
 	} {
 		var log bytes.Buffer
-		row.client.ID = "billing"
-		warnClients(slog.New(slog.NewTextHandler(&log, nil)), []tokenep.Client{row.client, {ID: "portal"}}, now)
+		portal := tokenep.Client{ID: "portal", GrantTypes: []string{"client_credentials"}}
+		if row.client.ID = "billing"; row.client.GrantTypes == nil {
+			row.client.GrantTypes = portal.GrantTypes
+		}
+		warnClients(slog.New(slog.NewTextHandler(&log, nil)), []tokenep.Client{row.client, portal}, now)
 		if got := log.String(); !strings.Contains(got, row.want) || (got != "") != (row.want != "") || strings.Contains(got, marker) {
 			t.Errorf("%s: %s", row.name, got)
 		}

@@ -22,6 +22,7 @@ import (
 //	    name             <text>
 //	    auth_method      client_secret_basic | client_secret_post | private_key_jwt | none
 //	    auth_methods     client_secret_basic | client_secret_post | private_key_jwt …
+//	    jwks             `<json>`
 //	    jwks_file        <path>
 //	    jwks_uri         <url>
 //	    auth_signing_alg <alg>
@@ -32,6 +33,9 @@ import (
 //	    id_token_alg     RS256 | ES256 | EdDSA
 //	    require_offline_access
 //	    skip_consent
+//	    require_par
+//	    insecure_plain_pkce
+//	    insecure_no_pkce
 //	    scope            <scope tokens…>
 //	    default_scope    <scope tokens…>
 //	    audience         <values…>

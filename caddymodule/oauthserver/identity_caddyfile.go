@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
 // parsePeople reads the options for people who allow clients something.
@@ -15,6 +16,10 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 	switch option {
 	case "identity", "insecure_identity":
 		return s.parseIdentity(d, option)
+	case "require_par":
+		return adapt.Flag(d, &s.RequirePAR)
+	case "consent_page":
+		return adapt.One(d, &s.ConsentPage, server.CheckConsentPage)
 	case "refresh_tokens":
 		return s.parseRefreshTokens(d)
 	case "registration":

@@ -85,6 +85,17 @@ type AuthorizationServer struct {
 	// that sets it. Default: none.
 	InsecureIdentity string `json:"insecure_identity,omitempty"`
 
+	// Whether clients must push their authorization requests (RFC 9126 §5), so that no browser can
+	// change or show them. A client can be held to it alone. Default: false.
+	RequirePAR bool `json:"require_par,omitempty"`
+
+	// The page on which people are asked whether they allow it: a path or URL of the issuer's host.
+	// The browser is sent there with the parameter consent_token. The page reads what is asked at
+	// <path of the issuer>/oauth/consent/<consent_token>, and sends the answer to /oauth/grants:
+	// whatever authenticates people must stand before these two as well. Default: a page of this
+	// server, at the authorization endpoint.
+	ConsentPage string `json:"consent_page,omitempty"`
+
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
@@ -149,6 +160,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		User:               s.user(),
 		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
+		RequirePAR:         s.RequirePAR,
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
 		Observe:            s.observe,
@@ -160,6 +172,11 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	}
 	if config.Issuer, err = adapt.Resolve("issuer", s.Issuer, server.CheckIssuer); err != nil {
 		return err
+	}
+	if s.ConsentPage != "" {
+		if config.ConsentPage, err = adapt.Resolve("consent_page", s.ConsentPage, server.CheckConsentPage); err != nil {
+			return err
+		}
 	}
 	if config.Audience, err = adapt.ResolveAudience(s.Audience); err != nil {
 		return err

@@ -32,8 +32,9 @@ func init() {
 }
 
 // Handler serves the endpoints of an oauth_server: token (RFC 6749 §3.2), key set (RFC 7517 §5),
-// revocation (RFC 7009) and metadata (RFC 8414). Their paths are derived from the issuer, and each
-// can be moved. Paths are compared exactly, after rewrites.
+// revocation (RFC 7009) and metadata (RFC 8414), and where people allow clients something, the
+// authorization endpoint (RFC 6749 §3.1) and what belongs to it. Their paths are derived from the
+// issuer, and each can be moved. Paths are compared exactly, after rewrites.
 //
 // The folder <path of the issuer>/oauth/ belongs to the server while at least one endpoint lies in
 // it: any other path there is answered with 404 and a JSON error, unless another oauth_token has an

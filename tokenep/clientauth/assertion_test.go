@@ -21,6 +21,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
@@ -213,6 +214,38 @@ func TestAssertionAudience(t *testing.T) {
 		}
 	}
 	f.Granted(t, by(lax.assertion(claims{"aud": as + tokeneptest.JSONPath})).At(tokeneptest.JSONPath))
+}
+
+// RFC 9126 §2: a pushed authorization request may have an assertion for the issuer, the token
+// endpoint or the endpoint that it is pushed to; FAPI 2.0 wants the issuer alone, and no list.
+func TestAssertionAudienceOfAPushedRequest(t *testing.T) {
+	lax, strict := newAsserter("lax"), newAsserter("strict")
+	strict.client.AssertionAudience = tokenep.AudienceStrict
+	changes := []tokeneptest.Change{tokeneptest.WithPeople}
+	for _, a := range []*asserter{lax, strict} {
+		a.client.GrantTypes, a.client.RedirectURIs = []string{grant.AuthorizationCodeType}, []string{tokeneptest.Callback}
+		changes = append(changes, tokeneptest.WithClients(a.client))
+	}
+	f := tokeneptest.New(t, changes...)
+	const as = tokeneptest.Issuer
+	for _, row := range []struct {
+		name   string
+		by     *asserter
+		aud    any
+		status int
+	}{
+		{"the issuer", lax, as, 201}, {"the endpoint", lax, as + tokeneptest.PARPath, 201}, {"the token endpoint", lax, tokenURL, 201},
+		{"another endpoint", lax, as + tokeneptest.RevokePath, 401}, {"a list of two", lax, []string{as, as + tokeneptest.PARPath}, 401},
+		{"FAPI: the issuer", strict, as, 201}, {"FAPI: the endpoint", strict, as + tokeneptest.PARPath, 401},
+		{"FAPI: the token endpoint", strict, tokenURL, 401}, {"FAPI: a list of two", strict, []string{as, tokenURL}, 401},
+	} {
+		row.by.Now = f.Clock.Now
+		a := f.Send(t, tokeneptest.Push("native", "client_id", row.by.Name, "redirect_uri", tokeneptest.Callback,
+			"client_assertion_type", clientauth.AssertionType, "client_assertion", row.by.assertion(claims{"aud": row.aud})))
+		if a.Status != row.status {
+			t.Errorf("%s: %d %s", row.name, a.Status, a.Body)
+		}
+	}
 }
 
 // RFC 8725, and what was broken elsewhere: assertions that are made by whoever has no key.

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -21,18 +22,21 @@ import (
 //	redirect_uri           OPTIONAL  where the client has registered one alone, else REQUIRED
 //	scope                  OPTIONAL  default: the client's default scope
 //	state                  OPTIONAL  comes back with the answer
-//	code_challenge         REQUIRED  (RFC 7636 §4.3)
-//	code_challenge_method  REQUIRED  S256
+//	code_challenge         REQUIRED  (RFC 7636 §4.3), but for a client with InsecureNoPKCE
+//	code_challenge_method  REQUIRED  S256, and of one with InsecurePlainPKCE plain
 //	resource               OPTIONAL  (RFC 8707 §2.1) default: the client's audience
 //	nonce                  OPTIONAL  (OpenID Connect Core §3.1.2.1)
 //	response_mode          OPTIONAL  query, which is the default, or form_post
 //	prompt                 OPTIONAL  none, consent; login and select_account are refused
 //	max_age                OPTIONAL  seconds since the user signed in
+//	request_uri            OPTIONAL  the answer of PushedAuthorization (RFC 9126 §4): then all
+//	                                 others but client_id are ignored
 //
 // The answer goes to the redirect URI, be it a code or an error, with state and iss (RFC 9207). If
 // the client or the redirect URI is not good, it goes onto a page, and never there.
 //
-// A request that waits for the user is sealed into the page, and stored nowhere.
+// A request that waits for the user is sealed into the page, and stored nowhere, unless a client
+// that has authenticated has pushed it.
 type Authorize struct {
 	Front   *tokenep.Front
 	Issuer  string // iss
@@ -43,8 +47,16 @@ type Authorize struct {
 	// of one that nobody uses ends.
 	Use func(ctx context.Context, c *tokenep.Client) error
 
-	Seen  state.Seen // the pages that were answered
-	Pages *PageKey
+	Consents state.Consents // what people have allowed
+	Seen     state.Seen     // the pages that were answered
+	Pages    *PageKey
+
+	Pushed     state.PushedRequests
+	RequirePAR bool // no client may ask but by a pushed request (RFC 9126 §5)
+
+	// ConsentPage is where a page of the site's own asks the user, which ConsentRequest tells what
+	// for and Grants takes the answer; empty: the page of this package.
+	ConsentPage string
 
 	// User says who sits in front of the browser. The error is for the log: nobody is let in.
 	User func(*http.Request) (tokenep.User, error)
@@ -69,6 +81,7 @@ func (e Authorize) Endpoint() tokenep.Endpoint {
 				"authorization_response_iss_parameter_supported": true, // RFC 9207 §3
 				"request_parameter_supported":                    false,
 				"request_uri_parameter_supported":                false, // the default is true
+				"require_pushed_authorization_requests":          e.RequirePAR,
 			}
 		},
 	}
@@ -88,48 +101,63 @@ func (e Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // asked answers the request of a client. malformed is an error of its parameters.
 func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, form *tokenep.Form, malformed error) {
-	ctx := r.Context()
-
 	// 1. The client, and where the answer goes (RFC 6749 §3.1.2.4).
-	q, client, err := e.destination(ctx, form)
-	if err != nil && malformed != nil {
+	var q *authorizationRequest
+	var client *tokenep.Client
+	var err error
+	reference, pushed := strings.CutPrefix(form.Get("request_uri"), requestURIPrefix)
+	if pushed {
+		q, client, err = e.pushed(r.Context(), form, reference)
+	} else if q, client, err = e.destination(r.Context(), form); err != nil && malformed != nil {
 		err = malformed
 	}
+	o.Client = client
 	if err != nil {
 		e.onPage(w, o, err)
 		return
 	}
-	o.Client = client
 
 	// 2. What it asks for. From here on errors go to the client (§4.1.2.1).
-	p, err := e.read(form, client, q)
-	if malformed != nil {
-		err = malformed
+	if !pushed {
+		err = e.read(form, client, q)
+		switch {
+		case malformed != nil:
+			err = malformed
+		case err == nil && (e.RequirePAR || client.RequirePAR):
+			err = tokenep.InvalidRequest.Describe("the authorization request must be pushed (RFC 9126)")
+		}
 	}
 	if err != nil {
 		e.refuse(w, o, q, err)
 		return
 	}
+	e.found(w, r, o, client, q)
+}
 
+// found answers a good request: at once, or with the page on which the user decides.
+func (e Authorize) found(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, client *tokenep.Client, q *authorizationRequest) {
 	// 3. Who is there, and since when.
 	user, err := e.user(r)
 	switch {
-	case err != nil && p.asks("none"): // OpenID Connect Core §3.1.2.6
+	case err != nil && q.asks("none"): // OpenID Connect Core §3.1.2.6
 		e.refuse(w, o, q, err)
 		return
 	case err != nil:
 		e.onPage(w, o, err)
 		return
-	case !p.freshEnough(user, e.Now()):
+	case !q.freshEnough(user, e.Now()):
 		e.refuse(w, o, q, tokenep.LoginRequired.Describe("the user cannot be asked to sign in again"))
 		return
 	}
 
 	// 4. Does the user allow it?
+	why, err := e.known(r.Context(), client, q, user)
 	switch {
-	case client.SkipConsent && !p.asks("consent"):
-		e.give(w, r, o, q, user)
-	case p.asks("none"):
+	case err != nil:
+		e.refuse(w, o, q, err)
+	case why != unknown:
+		e.give(w, r, o, q, user, why)
+	case q.asks("none"):
 		e.refuse(w, o, q, tokenep.ConsentRequired.Describe("the user has to be asked"))
 	default:
 		e.ask(w, r, o, client, q, user)
@@ -152,60 +180,89 @@ func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 }
 
 // give issues a code and sends it to the client (§4.1.2).
-func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User) {
-	if err := e.Use(r.Context(), o.Client); err != nil {
+func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User, why permission) {
+	if err := e.spend(r.Context(), q); err != nil {
 		e.onPage(w, o, err)
 		return
 	}
-	code, made, err := e.Codes.Issue(r.Context(), state.Code{
-		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
-		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,
-		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, AuthTime: user.SignIn.Time,
-	})
+	code, err := e.issue(r.Context(), o, q, user, why)
 	if err != nil {
 		e.refuse(w, o, q, err)
 		return
 	}
+	e.answer(w, q, []parameter{{"code", code}})
+}
+
+// issue makes the code.
+func (e Authorize) issue(ctx context.Context, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User, why permission) (string, error) {
+	if err := e.Use(ctx, o.Client); errors.Is(err, tokenep.InvalidClient) {
+		return "", tokenep.UnauthorizedClient.Describe("the client is not registered any more").Because(err)
+	} else if err != nil {
+		return "", err
+	}
+	code, made, err := e.Codes.Issue(ctx, state.Code{
+		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
+		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,
+		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, AuthTime: user.SignIn.Time,
+	})
+	if err == nil {
+		err = e.remember(ctx, o.Client, made, why)
+	}
+	if err != nil {
+		return "", err
+	}
 	o.Event = "authorization given"
 	o.Details = []slog.Attr{slog.String("sub", user.Subject), slog.String("scope", q.Scope.String()), slog.String("grant_id", made.Family)}
-	e.answer(w, q, []parameter{{"code", code}})
+	return code, nil
 }
 
 // refuse tells the client why it gets no code (§4.1.2.1).
 func (e Authorize) refuse(w http.ResponseWriter, o *tokenep.Outcome, q *authorizationRequest, err error) {
 	o.Err = tokenep.AsError(err)
-	values := []parameter{{"error", string(o.Err.Code)}}
-	if o.Err.Description != "" {
-		values = append(values, parameter{"error_description", o.Err.Description})
+	e.answer(w, q, errorParameters(o.Err))
+}
+
+func errorParameters(err *tokenep.Error) []parameter {
+	values := []parameter{{"error", string(err.Code)}}
+	if err.Description != "" {
+		values = append(values, parameter{"error_description", err.Description})
 	}
-	e.answer(w, q, values)
+	return values
+}
+
+// client returns the client that a request names. Its errors are shown on a page.
+func (e Authorize) client(ctx context.Context, form *tokenep.Form) (*tokenep.Client, error) {
+	id, err := form.Require("client_id", "client_id is missing, or there is more than one")
+	if err != nil {
+		return nil, err
+	}
+	client, err := e.Clients(ctx, id)
+	if errors.Is(err, tokenep.InvalidClient) {
+		return nil, tokenep.InvalidRequest.Describe("there is no client with this client_id").Because(err)
+	}
+	return client, err
 }
 
 // destination finds the client and the redirect URI. Its errors are shown on a page: whoever made
 // the request may have made up the rest of it.
 func (e Authorize) destination(ctx context.Context, form *tokenep.Form) (*authorizationRequest, *tokenep.Client, error) {
-	id, err := form.Require("client_id", "client_id is missing, or there is more than one")
+	client, err := e.client(ctx, form)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := e.Clients(ctx, id)
-	switch {
-	case errors.Is(err, tokenep.InvalidClient):
-		return nil, nil, tokenep.InvalidRequest.Describe("there is no client with this client_id").Because(err)
-	case err != nil:
-		return nil, nil, err
-	}
-	q := &authorizationRequest{
-		ClientID: client.ID, RegistrationID: client.RegistrationID, RedirectURI: form.Get("redirect_uri"),
-		State: form.Get("state"), Mode: form.Get("response_mode"),
-	}
+	q := new(authorizationRequest)
+	q.ClientID, q.RegistrationID, q.RedirectURI = client.ID, client.RegistrationID, form.Get("redirect_uri")
+	q.State, q.Mode = form.Get("state"), form.Get("response_mode")
 	switch {
 	case q.RedirectURI == "" && len(client.RedirectURIs) == 1 && !form.Has("redirect_uri"):
 		q.RedirectURI, q.RedirectImplied = client.RedirectURIs[0], true
+	case len(client.RedirectURIs) == 0:
+		return nil, client, tokenep.InvalidRequest.Describe("the client has no redirect_uri, and may not ask anything of users")
 	case q.RedirectURI == "":
-		return nil, nil, tokenep.InvalidRequest.Describe("redirect_uri is missing, or there is more than one")
+		return nil, client, tokenep.InvalidRequest.Describe("redirect_uri is missing, or there is more than one")
 	case !client.HasRedirectURI(q.RedirectURI):
-		return nil, nil, tokenep.InvalidRequest.Describe("the client has not registered this redirect_uri")
+		return nil, client, tokenep.InvalidRequest.Describe("the client has not registered this redirect_uri").
+			Because(fmt.Errorf("it is %.200q; registered are %q", q.RedirectURI, client.RedirectURIs))
 	}
 	return q, client, nil
 }

@@ -25,16 +25,26 @@ type parameter struct{ Name, Value string }
 // answer sends the browser back to the client (RFC 6749 §4.1.2) with these parameters, state and
 // iss (RFC 9207 §2). The status is 303, so that a form is not sent on (RFC 9700 §4.12).
 func (e Authorize) answer(w http.ResponseWriter, q *authorizationRequest, values []parameter) {
-	if q.State != "" {
-		values = append(values, parameter{"state", q.State})
-	}
-	values = append(values, parameter{"iss", e.Issuer})
+	values = e.complete(q, values)
 	if q.Mode == modeFormPost {
 		showPage(w, http.StatusOK, "form_post", formPost{q.RedirectURI, values})
 		return
 	}
+	seeOther(w, redirectTo(q.RedirectURI, values))
+}
+
+// complete adds what every answer has.
+func (e Authorize) complete(q *authorizationRequest, values []parameter) []parameter {
+	if q.State != "" {
+		values = append(values, parameter{"state", q.State})
+	}
+	return append(values, parameter{"iss", e.Issuer})
+}
+
+// seeOther sends the browser on.
+func seeOther(w http.ResponseWriter, to string) {
 	pageHeaders(w.Header())
-	w.Header().Set("Location", redirectTo(q.RedirectURI, values))
+	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
 }
 

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,30 +9,24 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// authorizeParameters are all that Authorize reads. The last two are those of the consent page.
-var authorizeParameters = []string{
+// requestParameters are those of an authorization request (RFC 6749 §4.1.1 and its extensions).
+var requestParameters = []string{
 	"client_id", "response_type", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method",
 	"resource", "nonce", "response_mode", "prompt", "max_age", "request", "request_uri",
-	"page", "decision",
 }
+
+// authorizeParameters are all that Authorize reads: those, and the ones of the consent page.
+var authorizeParameters = append(slices.Clip(requestParameters), "page", "decision")
 
 // authorizationRequest is what is left of a request (RFC 6749 §4.1.1) when it was found good. It is
 // sealed into the page on which the user decides.
 type authorizationRequest struct {
-	ClientID        string       `json:"client_id"`
-	RegistrationID  string       `json:"registration_id,omitempty"`
-	RedirectURI     string       `json:"redirect_uri"`
-	RedirectImplied bool         `json:"redirect_implied,omitempty"`
-	State           string       `json:"state,omitempty"`
-	Mode            string       `json:"response_mode,omitempty"`
-	Scope           verify.Scope `json:"scope,omitempty"`
-	Audience        []string     `json:"aud,omitempty"`
-	Challenge       string       `json:"code_challenge,omitempty"`
-	ChallengeMethod string       `json:"code_challenge_method,omitempty"`
-	Nonce           string       `json:"nonce,omitempty"`
+	state.AuthorizationRequest
+	Pushed string `json:"pushed,omitempty"` // by which it is spent (RFC 9126 §7.3)
 }
 
 // What comes back to the client, or is kept with the code, has a bound.
@@ -41,33 +36,34 @@ const (
 )
 
 // read reads what the client asks for into q. Its errors go to the client.
-func (e Authorize) read(form *tokenep.Form, client *tokenep.Client, q *authorizationRequest) (p prompts, err error) {
+func (e Authorize) read(form *tokenep.Form, client *tokenep.Client, q *authorizationRequest) (err error) {
 	if err := e.readResponse(form, client, q); err != nil {
-		return p, err
+		return err
 	}
-	if err := q.readChallenge(form); err != nil {
-		return p, err
+	if err := q.readChallenge(form, client); err != nil {
+		return err
 	}
 	q.Scope = client.ImpliedScope()
 	if text := form.Get("scope"); text != "" {
 		if q.Scope, err = verify.ParseScope(text); err != nil {
-			return p, tokenep.InvalidScope.Describe("the scope is malformed").Because(err)
+			return tokenep.InvalidScope.Describe("the scope is malformed").Because(err)
 		}
 	}
 	if !client.Scope.Includes(q.Scope) {
-		return p, tokenep.InvalidScope.Describe("the client may not ask for this scope")
+		return tokenep.InvalidScope.Describe("the client may not ask for this scope").
+			Because(fmt.Errorf("%.200q is not within %.500q", q.Scope, client.Scope))
 	}
 	allowed := client.Audience
 	if len(allowed) == 0 {
 		allowed = e.Audience
 	}
 	if q.Audience, err = form.ReadResources(allowed); err != nil {
-		return p, err
+		return err
 	}
 	if len(q.Audience) == 0 {
 		q.Audience = client.Audience
 	}
-	return readPrompts(form)
+	return q.readPrompt(form)
 }
 
 // readResponse reads what kind of answer is wanted, and whether this client may have one.
@@ -101,12 +97,23 @@ func (e Authorize) readResponse(form *tokenep.Form, client *tokenep.Client, q *a
 // s256Length is that of a code_challenge: SHA-256 in base64url.
 const s256Length = 43
 
-// readChallenge reads the code_challenge, which every client must send (RFC 9700 §2.1.1).
-func (q *authorizationRequest) readChallenge(form *tokenep.Form) error {
+// readChallenge reads the code_challenge, which every client must send (RFC 9700 §2.1.1), by S256,
+// unless it is registered as one that does not.
+func (q *authorizationRequest) readChallenge(form *tokenep.Form, client *tokenep.Client) error {
 	q.Challenge, q.ChallengeMethod = form.Get("code_challenge"), form.Get("code_challenge_method")
+	if q.Challenge == "" && q.ChallengeMethod == "" && client.InsecureNoPKCE && !client.Public() {
+		return nil
+	}
+	if q.ChallengeMethod == "" && client.InsecurePlainPKCE { // RFC 7636 §4.3
+		q.ChallengeMethod = grant.ChallengePlain
+	}
 	switch {
 	case q.Challenge == "":
 		return tokenep.InvalidRequest.Describe("code_challenge is missing (RFC 7636)")
+	case q.ChallengeMethod == grant.ChallengePlain && client.InsecurePlainPKCE:
+		if !grant.IsCodeVerifier(q.Challenge) {
+			return tokenep.InvalidRequest.Describe("code_challenge must be 43 to 128 unreserved characters")
+		}
 	case q.ChallengeMethod != grant.ChallengeS256: // absent, it means plain
 		return tokenep.InvalidRequest.Describe("code_challenge_method must be S256")
 	case len(q.Challenge) != s256Length || !grant.IsCodeVerifier(q.Challenge) || strings.ContainsAny(q.Challenge, ".~"):
@@ -115,43 +122,38 @@ func (q *authorizationRequest) readChallenge(form *tokenep.Form) error {
 	return nil
 }
 
-// prompts is how the client wants the user to be asked (OpenID Connect Core §3.1.2.1).
-type prompts struct {
-	values []string
-	maxAge time.Duration // negative: any
-}
-
-func readPrompts(form *tokenep.Form) (p prompts, err error) {
-	p.maxAge = -1
+// readPrompt reads how the client wants the user to be asked (OpenID Connect Core §3.1.2.1).
+func (q *authorizationRequest) readPrompt(form *tokenep.Form) error {
 	if text := form.Get("max_age"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 31)
 		if err != nil {
-			return p, tokenep.InvalidRequest.Describe("max_age must be a number of seconds")
+			return tokenep.InvalidRequest.Describe("max_age must be a number of seconds")
 		}
-		p.maxAge = time.Duration(seconds) * time.Second
+		q.MaxAge = new(int64(seconds))
 	}
-	p.values = strings.Fields(form.Get("prompt"))
-	for _, value := range p.values {
+	q.Prompt = strings.Fields(form.Get("prompt"))
+	for _, value := range q.Prompt {
 		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, value) {
-			return p, tokenep.InvalidRequest.Describe("the server knows no such prompt")
+			return tokenep.InvalidRequest.Describe("the server knows no such prompt")
 		}
 	}
 	switch {
-	case p.asks("none") && len(p.values) > 1:
-		return p, tokenep.InvalidRequest.Describe("prompt has none and something else")
-	case p.asks("select_account"):
-		return p, tokenep.AccountSelectionRequired.Describe("the user cannot be asked for another account")
+	case q.asks("none") && len(q.Prompt) > 1:
+		return tokenep.InvalidRequest.Describe("prompt has none and something else")
+	case q.asks("select_account"):
+		return tokenep.AccountSelectionRequired.Describe("the user cannot be asked for another account")
 	}
-	return p, nil
+	return nil
 }
 
-func (p prompts) asks(prompt string) bool { return slices.Contains(p.values, prompt) }
+func (q *authorizationRequest) asks(prompt string) bool { return slices.Contains(q.Prompt, prompt) }
 
 // freshEnough reports whether the sign-in of the user is as young as the client asks for. The user
 // cannot be asked to sign in here, and where nobody knows when that was, it is never young enough.
-func (p prompts) freshEnough(user tokenep.User, now time.Time) bool {
-	if p.asks("login") {
+func (q *authorizationRequest) freshEnough(user tokenep.User, now time.Time) bool {
+	if q.asks("login") {
 		return false
 	}
-	return p.maxAge < 0 || !user.SignIn.Time.IsZero() && now.Sub(user.SignIn.Time) <= p.maxAge
+	signedIn := user.SignIn.Time
+	return q.MaxAge == nil || !signedIn.IsZero() && now.Sub(signedIn) <= time.Duration(*q.MaxAge)*time.Second
 }

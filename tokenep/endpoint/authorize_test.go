@@ -70,7 +70,7 @@ func secured(t *testing.T, a tokeneptest.Answer) {
 // URI. Whether the request is a GET or a POST makes no difference.
 func TestAuthorize(t *testing.T) {
 	s := tokeneptest.New(t, tokeneptest.WithPeople)
-	r := authorize("native", "scope", "read", "ui_locales", "fr", "extra", "foobar", "login_hint", "bob", "display", "popup")
+	r := authorize("native", "scope", "read", "ui_locales", "fr", "claims_locales", "fr", "acr_values", "urn:x", "extra", "foobar", "login_hint", "bob", "display", "popup")
 	for name, r := range map[string]request{"GET": r, "POST": asPost(r)} {
 		t.Run(name, func(t *testing.T) {
 			page := s.Send(t, r)
@@ -134,7 +134,7 @@ func TestAuthorizeShowsWhatItCannotRedirect(t *testing.T) {
 		"redirect_uri with an encoded slash":      {authorize("site", "redirect_uri", "https://site.example%2Fcallback"), "has not registered"},
 		"redirect_uri with a dot behind the host": {authorize("site", "redirect_uri", "https://site.example./callback"), "has not registered"},
 		"redirect_uri repeated":                   {twice("redirect_uri", tokeneptest.Callback), "a parameter is repeated"},
-		"redirect_uri of a client without any":    {authorize("billing", "redirect_uri", ""), "redirect_uri is missing"},
+		"redirect_uri of a client without any":    {authorize("billing", "redirect_uri", ""), "has no redirect_uri"},
 		"neither, and everything else wrong":      {tokeneptest.Get(authorizePath + "?response_type=token&state=a&state=b"), "repeated"},
 		"the query is no form":                    {tokeneptest.Get(authorizePath + "?client_id=%zz"), "urlencoded"},
 		"a form of another media type":            {asPost(authorize("site")).With("Content-Type", "text/plain"), "Content-Type"},
@@ -229,6 +229,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 		"an empty parameter":        authorize("site", "scope", "", "resource", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
+			r = r.With(tokeneptest.UserHeader, name) // nobody of whom anything is remembered
 			if values := s.Send(t, s.Consent(t, r, "allow")).Redirected(t, tokeneptest.Callback); values.Get("code") == "" {
 				t.Errorf("%v", values)
 			}
@@ -267,7 +268,7 @@ func TestConsentIsBound(t *testing.T) {
 	onPage(t, s.Send(t, form), http.StatusBadRequest, "answered before")
 	s.Granted(t, tokeneptest.RedeemCode("site", values.Get("code")))
 
-	late := s.Consent(t, authorize("site"), "allow")
+	late := s.Consent(t, authorize("site", "prompt", "consent"), "allow")
 	s.Clock.Advance(30 * time.Minute)
 	onPage(t, s.Send(t, late), http.StatusBadRequest, "too old")
 }
@@ -332,7 +333,7 @@ func TestConsentCookie(t *testing.T) {
 	if again := s.Send(t, known); again.Header.Get("Set-Cookie") != "" {
 		t.Error("the browser has two cookies")
 	}
-	junk := s.Send(t, authorize("site").With("Cookie", cookie.Name+"=junk"))
+	junk := s.Send(t, authorize("site", "prompt", "consent").With("Cookie", cookie.Name+"=junk"))
 	if junk.Header.Get("Set-Cookie") == "" {
 		t.Error("any cookie is good")
 	}

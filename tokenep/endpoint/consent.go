@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -42,11 +43,15 @@ type consent struct {
 // ask shows the page on which the user decides (RFC 6749 §4.1.1, §10.13): who asks, who they are,
 // what for, and where they will be sent.
 func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, client *tokenep.Client, q *authorizationRequest, user tokenep.User) {
-	sealed, err := e.Pages.seal(consentPage{
+	sealed, err := e.Pages.seal(forPages, consentPage{
 		ID: rand.Text(), Request: *q, Subject: user.Subject, Browser: e.browser(w, r), Expires: e.Now().Add(pageLife),
 	})
 	if err != nil {
 		e.refuse(w, o, q, err)
+		return
+	}
+	if e.ConsentPage != "" {
+		seeOther(w, redirectTo(e.ConsentPage, []parameter{{"consent_token", sealed}}))
 		return
 	}
 	c := consent{Client: client.ID, User: user.Subject, Scope: q.Scope, Audience: q.Audience, Sealed: sealed, SelfRegistered: client.SelfRegistered, Home: client.URI}
@@ -64,7 +69,7 @@ func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 
 // decided answers the form of that page.
 func (e Authorize) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, form *tokenep.Form) {
-	page, user, err := e.opened(r, form.Get("page"))
+	page, user, err := e.openPage(r, form.Get("page"))
 	if err != nil {
 		e.onPage(w, o, err)
 		return
@@ -78,23 +83,32 @@ func (e Authorize) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Ou
 	case "deny":
 		e.refuse(w, o, q, tokenep.AccessDenied.Describe("the user does not allow it"))
 	case "allow":
-		err := e.Seen.Add(r.Context(), "authorization page", page.ID, page.Expires)
-		if errors.Is(err, state.ErrRefused) {
-			err = tokenep.InvalidRequest.Describe("this page was answered before").Because(err)
-		}
-		if err != nil {
+		if err := e.answerOnce(r.Context(), &page); err != nil {
 			e.onPage(w, o, err)
 			return
 		}
-		e.give(w, r, o, q, user)
+		e.give(w, r, o, q, user, answered)
 	default:
 		e.onPage(w, o, tokenep.InvalidRequest.Describe("the page was answered with neither allow nor deny"))
 	}
 }
 
-// opened returns the page that was answered, by the user and in the browser that it was shown to.
-func (e Authorize) opened(r *http.Request, sealed string) (page consentPage, user tokenep.User, err error) {
-	if err := e.Pages.open(sealed, &page); err != nil {
+// answerOnce refuses a page that was answered with a code. That of a pushed request is as good as
+// the request.
+func (e Authorize) answerOnce(ctx context.Context, page *consentPage) error {
+	if page.Request.Pushed != "" {
+		return nil
+	}
+	err := e.Seen.Add(ctx, "authorization page", page.ID, page.Expires)
+	if errors.Is(err, state.ErrRefused) {
+		return tokenep.InvalidRequest.Describe("this page was answered before").Because(err)
+	}
+	return err
+}
+
+// openPage returns the page that was answered, by the user and in the browser that it was shown to.
+func (e Authorize) openPage(r *http.Request, sealed string) (page consentPage, user tokenep.User, err error) {
+	if err := e.Pages.open(forPages, sealed, &page); err != nil {
 		return page, user, tokenep.InvalidRequest.Describe("this page is not of this server").Because(err)
 	}
 	cookie, err := r.Cookie(e.cookieName())
@@ -116,15 +130,20 @@ func (e Authorize) opened(r *http.Request, sealed string) (page consentPage, use
 // stillGood holds a sealed request to the client as it is registered now.
 func (e Authorize) stillGood(r *http.Request, o *tokenep.Outcome, q *authorizationRequest) error {
 	client, err := e.Clients(r.Context(), q.ClientID)
-	switch {
-	case err != nil && !errors.Is(err, tokenep.InvalidClient):
+	if err != nil && !errors.Is(err, tokenep.InvalidClient) {
 		return err
-	case err != nil, client.RegistrationID != q.RegistrationID, !client.HasRedirectURI(q.RedirectURI),
-		!client.May(grant.AuthorizationCodeType), !client.Scope.Includes(q.Scope):
+	}
+	if err != nil || !q.mayAsk(client) {
 		return tokenep.InvalidRequest.Describe("the client may not ask for this any more").Because(err)
 	}
 	o.Client = client
 	return nil
+}
+
+// mayAsk reports whether a request that was found good before may still be answered.
+func (q *authorizationRequest) mayAsk(client *tokenep.Client) bool {
+	return client.RegistrationID == q.RegistrationID && client.HasRedirectURI(q.RedirectURI) &&
+		client.May(grant.AuthorizationCodeType) && client.Scope.Includes(q.Scope)
 }
 
 // cookieName is that of the cookie by which a browser is known again. The prefix keeps other hosts

@@ -6,10 +6,13 @@
 //	authorize_request.go  what the client asks for
 //	authorize_answer.go   the way back to the client, or a page that says why there is none
 //	consent.go            the page on which the user decides
-//	page_key.go           the key under which that page holds the request
+//	consent_remembered.go  what need not be asked again (RFC 6749 §10.2, RFC 8252 §8.6)
+//	consent_page.go       what a page of the site's own shows and sends (RFC 6749 §4.1.1)
+//	page_key.go           the key under which that page holds the request (RFC 5869)
 //	introspect.go         what a token says, and whether it is good (RFC 7662)
 //	jwks.go               the public keys (RFC 7517 §5)
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
+//	par.go                a request that the client has pushed (RFC 9126)
 //	register.go           a client registers itself (RFC 7591)
 //	register_metadata.go  what it asks for, within what it may be
 //	register_manage.go    it reads, changes and deletes its registration (RFC 7592)

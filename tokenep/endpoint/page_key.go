@@ -13,9 +13,9 @@ import (
 	"sync/atomic"
 )
 
-// PageKey seals what a page brings back (RFC 6749 §10.12): only this server can read it, or make
-// it. Each page is encrypted by AES-256-GCM under a key of its own (RFC 5869), so that no number of
-// pages is too many. It is safe for concurrent use, once it has a key.
+// PageKey seals what a page or a request_uri brings back (RFC 6749 §10.12): only this server can
+// read it, or make it. Each is encrypted by AES-256-GCM under a key of its own (RFC 5869), so that
+// no number of pages is too many. It is safe for concurrent use, once it has a key.
 type PageKey struct{ key atomic.Pointer[[]byte] }
 
 // SetKey gives it the key from which those of pages are derived, which may have other uses.
@@ -26,13 +26,19 @@ func (k *PageKey) SetKey(key []byte) {
 
 const saltBytes = 32
 
-// of returns the cipher of a page.
-func (k *PageKey) of(salt []byte) (cipher.AEAD, error) {
+// What is sealed for one use is no use for another.
+const (
+	forPages    = "tokenep page 1"
+	forRequests = "tokenep request_uri 1"
+)
+
+// of returns the cipher of one text.
+func (k *PageKey) of(use string, salt []byte) (cipher.AEAD, error) {
 	master := k.key.Load()
 	if master == nil {
 		return nil, errors.New("there is no key for pages yet")
 	}
-	key, err := hkdf.Key(sha256.New, *master, salt, "tokenep page 1", 32)
+	key, err := hkdf.Key(sha256.New, *master, salt, use, 32)
 	if err != nil {
 		return nil, err
 	}
@@ -43,15 +49,15 @@ func (k *PageKey) of(salt []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// seal returns v as a text for a hidden field.
-func (k *PageKey) seal(v any) (string, error) {
+// seal returns v as a text for a hidden field or a URI.
+func (k *PageKey) seal(use string, v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return "", err
 	}
 	salt := make([]byte, saltBytes)
 	rand.Read(salt) // never fails
-	aead, err := k.of(salt)
+	aead, err := k.of(use, salt)
 	if err != nil {
 		return "", err
 	}
@@ -59,14 +65,14 @@ func (k *PageKey) seal(v any) (string, error) {
 }
 
 // open is the inverse of seal.
-func (k *PageKey) open(sealed string, v any) error {
+func (k *PageKey) open(use, sealed string, v any) error {
 	encoding := base64.RawURLEncoding.Strict()
 	b, err := encoding.DecodeString(sealed)
 	skipped := encoding.EncodedLen(len(b)) != len(sealed) // line ends
 	if err != nil || skipped || len(b) < saltBytes {
 		return errors.New("not sealed")
 	}
-	aead, err := k.of(b[:saltBytes])
+	aead, err := k.of(use, b[:saltBytes])
 	if err != nil {
 		return err
 	}

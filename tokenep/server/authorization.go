@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -54,7 +56,8 @@ func (t RefreshTokens) Validate() error {
 // User says which person a request comes from. See endpoint.Authorize.
 type User = func(*http.Request) (tokenep.User, error)
 
-// remember puts together what is remembered of users: codes, and families of refresh tokens.
+// remember puts together what is remembered of users: codes, consents, and families of refresh
+// tokens.
 func (s *Server) remember() {
 	c := &s.Config
 	s.Families = state.Families{
@@ -62,15 +65,56 @@ func (s *Server) remember() {
 		Grace: c.RefreshTokens.Grace, Idle: c.RefreshTokens.Idle, Absolute: c.RefreshTokens.Absolute,
 	}
 	s.Codes = state.Codes{Store: c.Store, Families: s.Families, Now: c.Now}
+	s.Consents = state.Consents{Store: c.Store, Families: s.Families, Now: c.Now}
 }
 
-// authorize returns the authorization endpoint.
-func (s *Server) authorize() tokenep.Endpoint {
-	return endpoint.Authorize{
-		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes, Use: s.Clients.Use,
+// CheckConsentPage returns what is wrong with the address of a page that asks people, whatever the
+// issuer is.
+func CheckConsentPage(page string) error {
+	u, err := url.Parse(page)
+	switch {
+	case err != nil:
+		return fmt.Errorf("consent_page: %w", err)
+	case strings.ContainsFunc(page, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' || r == '#' }):
+		return fmt.Errorf("consent_page %q: it must be in visible ASCII characters, without a fragment", page)
+	case u.Scheme == "" && (u.Host != "" || !strings.HasPrefix(page, "/")), u.Scheme != "" && (u.Host == "" || u.User != nil):
+		return fmt.Errorf("consent_page %q: it must be a path or a URL, such as /consent", page)
+	}
+	return nil
+}
+
+// checkConsentPage holds the page to the origin of the issuer (RFC 6454): elsewhere, browsers would
+// let it neither read what it asks for nor send the answer.
+func (c *Config) checkConsentPage() error {
+	if c.ConsentPage == "" {
+		return nil
+	}
+	if err := CheckConsentPage(c.ConsentPage); err != nil {
+		return err
+	}
+	page, _ := url.Parse(c.ConsentPage)
+	issuer, err := url.Parse(c.Issuer)
+	if err != nil || page.Host != "" && !tokenep.SameResource(page.Scheme+"://"+page.Host, issuer.Scheme+"://"+issuer.Host) {
+		return fmt.Errorf("consent_page %q: it must be of the same scheme, host and port as the issuer", c.ConsentPage)
+	}
+	return nil
+}
+
+// authorization returns the authorization endpoint, and what stands around it.
+func (s *Server) authorization() []tokenep.Endpoint {
+	e := endpoint.Authorize{
+		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes, Consents: s.Consents,
+		Use:   s.Clients.Use,
 		Seen:  state.Seen{Store: s.Config.Store, Now: s.Config.Now},
 		Pages: &s.Config.Memory.pages, User: s.Config.User, Audience: s.Config.Audience, Now: s.Config.Now,
-	}.Endpoint()
+		Pushed: state.PushedRequests{Store: s.Config.Store, Now: s.Config.Now}, RequirePAR: s.Config.RequirePAR,
+		ConsentPage: s.Config.ConsentPage,
+	}
+	all := []tokenep.Endpoint{e.Endpoint(), endpoint.PushedAuthorization{Authorize: e}.Endpoint()}
+	if e.ConsentPage != "" {
+		all = append(all, endpoint.ConsentRequest{Authorize: e}.Endpoint(), endpoint.Grants{Authorize: e}.Endpoint())
+	}
+	return all
 }
 
 // loadRefreshKey reads the key of refresh tokens, from which that of pages is derived; if there is

@@ -56,7 +56,7 @@ func (s *Server) addEndpoints() error {
 		}.Endpoint(),
 	}
 	if s.Config.User != nil {
-		s.endpoints = append(s.endpoints, s.authorize())
+		s.endpoints = append(s.endpoints, s.authorization()...)
 	}
 	if s.Config.openID() {
 		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier}.Endpoint())
@@ -303,11 +303,16 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 			document[member] = value
 		}
 	}
-	// Where there are methods, there are algorithms for the method with assertions.
+	addAlgorithms(document)
+	return document, nil
+}
+
+// addAlgorithms says what assertions may be signed with, wherever it is said how clients
+// authenticate.
+func addAlgorithms(document map[string]any) {
 	for member := range maps.Clone(document) {
 		if endpoint, ok := strings.CutSuffix(member, "_auth_methods_supported"); ok {
 			document[endpoint+"_auth_signing_alg_values_supported"] = verify.Algorithms()
 		}
 	}
-	return document, nil
 }

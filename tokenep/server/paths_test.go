@@ -228,3 +228,33 @@ func TestPathsOfEscapedIssuer(t *testing.T) {
 	}
 	f.Send(t, get("/a%20b/%C3%A9/oauth/nothing")).Refused(t, http.StatusNotFound, tokenep.InvalidRequest)
 }
+
+// An endpoint with an argument has one more segment at each of its places, and nothing else.
+func TestPathsWithAnArgument(t *testing.T) {
+	f := tokeneptest.New(t, tokeneptest.WithPeople, func(c *server.Config) { c.ConsentPage = "/consent" })
+	for path, there := range map[string]bool{
+		"/oauth/consent/abc": true, "/oauth/consent": false, "/oauth/consent/": false, "/oauth/consent/abc/": false, "/oauth/consent/a/b": false,
+	} {
+		routes, err := f.Mount(server.Paths{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if routes.Has(path) != there || routes.Find(path) == nil {
+			t.Errorf("%s: an endpoint: %v, answered: %v", path, routes.Has(path), routes.Find(path) != nil)
+		}
+	}
+	routes, err := f.Mount(server.Paths{Moved: map[string][]string{"consent": {"/ask", "/oauth/ask"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, there := range map[string]bool{
+		"/ask/abc": true, "/oauth/ask/abc": true, "/ask": false, "/ask/": false, "/ask/a/b": false, "/oauth/consent/abc": false,
+	} {
+		if routes.Has(path) != there {
+			t.Errorf("%s: an endpoint: %v, want %v", path, !there, there)
+		}
+	}
+	if paths := strings.Join(routes.Paths(), " "); !strings.Contains(paths, "/ask/ ") {
+		t.Errorf("%s", paths)
+	}
+}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestConfigOfRegistration(t *testing.T) {
 		if (err == nil) != (row.wrong == "") || err != nil && !strings.Contains(err.Error(), row.wrong) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.wrong)
 		}
-		if !tokeneptest.EqualJSON(given, c.Registration) {
+		if !reflect.DeepEqual(given, *c.Registration) {
 			t.Errorf("%s: the configuration was changed", row.name)
 		}
 	}

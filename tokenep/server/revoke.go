@@ -6,8 +6,20 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
+
+// completeRevocation fills in and checks what a configuration says of revocations.
+func (c *Config) completeRevocation() error {
+	if c.RevocationInterval == 0 {
+		c.RevocationInterval = state.DefaultInterval
+	}
+	if err := CheckRevocationInterval(c.RevocationInterval); err != nil || c.RevocationMaxAge == 0 {
+		return err
+	}
+	return CheckRevocationMaxAge(c.RevocationMaxAge)
+}
 
 // RevokeToken makes verifiers refuse an access token by its jti, and all tokens that came of it,
 // which have it among their ancestors: verifiers of this process from the next request on, others

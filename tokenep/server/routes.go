@@ -3,6 +3,7 @@ package server
 import (
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 
@@ -12,7 +13,8 @@ import (
 // Routes leads from paths to endpoints. Paths are compared exactly.
 type Routes struct {
 	endpoints map[string]http.Handler
-	closed    string // the folder in which every other path is 404; empty: there is none
+	folders   map[string]http.Handler // that have an Argument in them
+	closed    string                  // the folder in which all else is 404; empty: none is
 	nothing   http.Handler
 }
 
@@ -20,10 +22,16 @@ type Routes struct {
 // its endpoints lies there: what nobody answers in it is refused, since a client would take the
 // empty answer of a proxy, or the page of an upstream, for that of an endpoint.
 func (s *Server) routes(places []place, base string, passthrough bool) *Routes {
-	r := &Routes{endpoints: make(map[string]http.Handler, len(places)), nothing: verify.EarlyHandler(http.HandlerFunc(s.front.Nothing))}
+	r := &Routes{endpoints: make(map[string]http.Handler, len(places)), folders: make(map[string]http.Handler),
+		nothing: verify.EarlyHandler(http.HandlerFunc(s.front.Nothing))}
 	folder := base + "/oauth/"
 	for _, at := range places {
-		r.endpoints[at.path] = s.front.Handler(at.endpoint)
+		answer := s.front.Handler(at.endpoint)
+		if name := at.endpoint.Argument; name != "" {
+			r.folders[at.path+"/"] = withArgument(name, answer)
+		} else {
+			r.endpoints[at.path] = answer
+		}
 		if strings.HasPrefix(at.path, folder) && !passthrough {
 			r.closed = folder
 		}
@@ -31,15 +39,40 @@ func (s *Server) routes(places []place, base string, passthrough bool) *Routes {
 	return r
 }
 
-// Paths returns the paths of the endpoints, sorted.
-func (r *Routes) Paths() []string { return slices.Sorted(maps.Keys(r.endpoints)) }
+// withArgument lets a handler read the last segment of the path by this name.
+func withArgument(name string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, last := path.Split(r.URL.Path)
+		r.SetPathValue(name, last)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Paths returns the paths of the endpoints, sorted. One that ends with a slash is that of an
+// endpoint with an argument.
+func (r *Routes) Paths() []string {
+	all := slices.AppendSeq(slices.Collect(maps.Keys(r.endpoints)), maps.Keys(r.folders))
+	slices.Sort(all)
+	return all
+}
 
 // Has reports whether an endpoint is at the path.
-func (r *Routes) Has(path string) bool { return r.endpoints[path] != nil }
+func (r *Routes) Has(path string) bool { return r.at(path) != nil }
+
+// at returns the endpoint at a path; nil if there is none.
+func (r *Routes) at(at string) http.Handler {
+	if endpoint := r.endpoints[at]; endpoint != nil {
+		return endpoint
+	}
+	if folder, argument := path.Split(at); argument != "" {
+		return r.folders[folder]
+	}
+	return nil
+}
 
 // Find returns what answers for a path; nil for a path that is not the server's.
 func (r *Routes) Find(path string) http.Handler {
-	if endpoint := r.endpoints[path]; endpoint != nil {
+	if endpoint := r.at(path); endpoint != nil {
 		return endpoint
 	}
 	if r.closed != "" && strings.HasPrefix(path, r.closed) {

@@ -37,6 +37,11 @@ type Config struct {
 	// such endpoint, and nobody can allow a client anything.
 	User          User
 	RefreshTokens RefreshTokens
+	RequirePAR    bool // clients must push their authorization requests (RFC 9126)
+
+	// ConsentPage is a path or URL of the issuer's host where people are asked whether they allow
+	// it; empty: this server asks them.
+	ConsentPage string
 
 	// OpenID offers ID tokens (OpenID Connect Core) to clients that are registered at run time. A
 	// configured client of the authorization code grant with the scope openid does so as well.
@@ -120,6 +125,7 @@ type Server struct {
 	Clients     registry.Registry
 	APITokens   state.APITokens
 	Codes       state.Codes
+	Consents    state.Consents // of people
 	Families    state.Families // of refresh tokens
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
@@ -205,6 +211,9 @@ func (c *Config) complete() error {
 	if err := tokenep.CheckLife(c.TokenTTL); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
 	}
+	if err := c.checkConsentPage(); err != nil {
+		return err
+	}
 	if err := c.completeRevocation(); err != nil {
 		return err
 	}
@@ -230,17 +239,6 @@ func (c *Config) complete() error {
 		return err
 	}
 	return c.Exchange.APITokens.complete()
-}
-
-// completeRevocation does so for what is said of revocations.
-func (c *Config) completeRevocation() error {
-	if c.RevocationInterval == 0 {
-		c.RevocationInterval = state.DefaultInterval
-	}
-	if err := CheckRevocationInterval(c.RevocationInterval); err != nil || c.RevocationMaxAge == 0 {
-		return err
-	}
-	return CheckRevocationMaxAge(c.RevocationMaxAge)
 }
 
 // LongestTTL returns how long a token of this configuration can live. Revocations and keys are kept

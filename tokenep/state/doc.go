@@ -17,6 +17,9 @@
 //	devices.go          devices that wait for a user (RFC 8628)
 //	device_poll.go      a device's polls, and the spend of its code
 //	user_code.go        the text of a user code, and what people make of it
+//	pushed.go           authorization requests that were pushed (RFC 9126)
+//	consents.go         what people have allowed clients, and what came of it
+//	consent_revoke.go   consents listed and revoked
 //	seen.go             ids that are good for one use (RFC 7523 §3, RFC 9449 §11.1)
 //	apitokens.go        API tokens: made, checked, listed, revoked
 //	apitoken_rotate.go  one API token replaced by another

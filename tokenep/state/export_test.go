@@ -4,6 +4,9 @@ package state
 const (
 	MaxEntries   = maxEntries
 	MinEntryLife = minEntryLife
+	MaxAllowed   = maxAllowed
+	MaxGrants    = maxGrants
+	ConsentLife  = consentLife
 	HeadInterval = headInterval
 
 	KindRevocation     = kindRevocation

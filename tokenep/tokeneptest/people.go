@@ -18,6 +18,7 @@ import (
 // What a server WithPeople has more.
 const (
 	AuthorizePath = "/oauth/authorize"
+	PARPath       = "/oauth/par"
 
 	UserHeader   = "Test-User"    // of a request: who sits in front of the browser
 	SignInHeader = "Test-Sign-In" // since when, as in RFC 3339; absent: nobody knows
@@ -57,6 +58,34 @@ func Challenge(verifier string) string {
 // Authorize returns the authorization request of a client in the browser of alice. The pairs are
 // further parameters, or others in the place of the usual ones; an empty value leaves one out.
 func Authorize(client string, pairs ...string) Request {
+	form := authorizationForm(client, pairs)
+	return Get(AuthorizePath+"?"+form.Encode()).With(UserHeader, "alice")
+}
+
+// Push returns the request by which a client pushes that authorization request (RFC 9126 §2.1).
+func Push(client string, pairs ...string) Request {
+	r := PostForm(authorizationForm(client, pairs).Encode()).At(PARPath)
+	if client == "native" {
+		return r
+	}
+	return r.By(client)
+}
+
+// Pushed sends such a request, and returns the one that opens it in the browser of alice (§4).
+func (s *Server) Pushed(t testing.TB, r Request) Request {
+	t.Helper()
+	form, _ := url.ParseQuery(r.Body)
+	a := s.Send(t, r)
+	uri, _ := a.JSON["request_uri"].(string)
+	if a.Status != http.StatusCreated || uri == "" {
+		t.Fatalf("%d %s; want a request_uri", a.Status, a.Body)
+	}
+	a.NotStored(t)
+	open := url.Values{"client_id": {form.Get("client_id")}, "request_uri": {uri}}
+	return Get(AuthorizePath+"?"+open.Encode()).With(UserHeader, "alice")
+}
+
+func authorizationForm(client string, pairs []string) url.Values {
 	form := url.Values{
 		"client_id": {client}, "response_type": {"code"}, "redirect_uri": {RedirectURI(client)}, "state": {"the state"},
 		"code_challenge": {Challenge(Verifier)}, "code_challenge_method": {grant.ChallengeS256},
@@ -66,7 +95,7 @@ func Authorize(client string, pairs ...string) Request {
 			form.Del(pairs[i])
 		}
 	}
-	return Get(AuthorizePath+"?"+form.Encode()).With(UserHeader, "alice")
+	return form
 }
 
 // RedirectURI returns that of a client of WithPeople. That of native has a port.
@@ -119,11 +148,15 @@ func (a Answer) Redirected(t testing.TB, to string) url.Values {
 	return values
 }
 
-// Code returns a code that alice gave a client.
+// Code returns a code that alice gave a client, now or by what is remembered.
 func (s *Server) Code(t testing.TB, client string, pairs ...string) string {
 	t.Helper()
 	r := Authorize(client, pairs...)
-	values := s.Send(t, s.Consent(t, r, "allow")).Redirected(t, RedirectURI(client))
+	a := s.Send(t, r)
+	if a.Status == http.StatusOK {
+		a = s.Send(t, s.Consent(t, r, "allow"))
+	}
+	values := a.Redirected(t, RedirectURI(client))
 	if values.Get("code") == "" {
 		t.Fatalf("no code: %v", values)
 	}

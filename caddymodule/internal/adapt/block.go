@@ -1,6 +1,7 @@
 package adapt
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,6 +64,19 @@ func One(d *caddyfile.Dispenser, into *string, checks ...func(string) error) err
 			return d.WrapErr(err)
 		}
 	}
+	return nil
+}
+
+// JSON reads an option whose argument is JSON, between backquotes or as a heredoc.
+func JSON(d *caddyfile.Dispenser, into *json.RawMessage) error {
+	option, text := d.Val(), ""
+	if err := One(d, &text); err != nil {
+		return err
+	}
+	if !json.Valid([]byte(text)) {
+		return d.Errf("%s must be JSON, between backquotes", option)
+	}
+	*into = json.RawMessage(text)
 	return nil
 }
 

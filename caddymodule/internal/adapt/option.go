@@ -1,6 +1,7 @@
 package adapt
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ type Option struct {
 	Name  string
 	Flag  string
 	Usage string
-	// Into is a pointer to the field: *string, *bool, *[]string, *verify.Scope or
+	// Into is a pointer to the field: *string, *bool, *[]string, *json.RawMessage, *verify.Scope or
 	// *tokenep.Duration.
 	Into any
 }
@@ -65,6 +66,8 @@ func (o Option) read(d *caddyfile.Dispenser) error {
 		return One(d, into)
 	case *bool:
 		return Flag(d, into)
+	case *json.RawMessage:
+		return JSON(d, into)
 	case *[]string:
 		switch o.Name {
 		case "audience", "introspect":
