@@ -229,6 +229,10 @@ func TestRegisteredClientActs(t *testing.T) {
 					t.Errorf("%+v", token)
 				}
 			}
+			silent := tokeneptest.Authorize(id, "redirect_uri", "https://a.app.example/cb", "prompt", "none")
+			if got := s.Send(t, silent).Redirected(t, "https://a.app.example/cb").Get("error"); got != "consent_required" {
+				t.Errorf("asked again, it gets %q", got)
+			}
 		})
 	}
 	if page := string(s.Send(t, tokeneptest.Authorize("site")).Body); strings.Contains(page, "registered itself") {
