@@ -99,6 +99,15 @@ func TestRegisterRefuses(t *testing.T) {
 	if _, err := clients.Replace(t.Context(), made.Client.ID, "", tokenep.Client{}); !errors.Is(err, tokenep.InvalidClient) {
 		t.Errorf("it is changed without a token: %v", err)
 	}
+	managed, err := clients.Register(t.Context(), tokenep.Client{Name: "x"}, time.Hour, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Advance(time.Minute)
+	changed, err := clients.Replace(t.Context(), managed.Client.ID, managed.AccessToken, tokenep.Client{Name: "y"})
+	if a, b := managed.Client, changed.Client; err != nil || b.Name != "y" || a.RegistrationID != b.RegistrationID || a.IssuedAt != b.IssuedAt || a.UnusedUntil != b.UnusedUntil {
+		t.Errorf("a change made another client of it: %+v, %v", changed, err)
+	}
 	earlier := made.Client
 	earlier.RegistrationID = "another"
 	if err := clients.Use(t.Context(), &earlier); !errors.Is(err, tokenep.InvalidClient) {
