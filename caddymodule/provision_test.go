@@ -29,6 +29,8 @@ func TestProvisionErrors(t *testing.T) {
 	guard := func(block string) string { return "%SITE% {\noauth_verify {\n" + block + "\n}\n}\n" }
 	for _, row := range []struct{ name, global, sites, want string }{
 		{"issuer placeholder", server("issuer {env.NO_SUCH_VARIABLE}"), "", "{env.NO_SUCH_VARIABLE}"},
+		{"initial access token unset", server("issuer https://auth.example\nregistration {\ninitial_access_token {env.NO_SUCH_VARIABLE}\ngrants client_credentials\n}"), "", "registration: "},
+		{"initial access token too short", server("issuer https://auth.example\nregistration {\ninitial_access_token {env.WRONG}\ngrants client_credentials\n}"), "", "initial_access_token {env.WRONG}: an initial access token must be 22"},
 		{"issuer over http", server("issuer {env.WRONG}"), "", `issuer {env.WRONG}: issuer "http://ü": the scheme must be https`},
 		{"secret unset", client("secret {env.NO_SUCH_VARIABLE}"), "", `client "billing": secret:`},
 		{"secret empty", client("secret {env.EMPTY}"), "", `client "billing": secret:`},
@@ -105,6 +107,9 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"required claims with a comma", foreign(`"require_claims":["a=b,c=d,e"]`), "write require_claims a=b c=d e"},
 		{"required claims by placeholder", foreign(`"require_claims":["azp={file./run/azp}"]`), "would not be resolved"},
 		{"types with a comma", foreign(`"types":["at+jwt,jwt"]`), "write types at+jwt jwt"},
+		{"literal initial access token", server(`"registration":{"initial_access_tokens":["an-initial-access-token-1"],"grant_types":["client_credentials"]}`), "must be hashes or placeholders"},
+		{"registration for nobody", server(`"registration":{"grant_types":["client_credentials"]}`), "registration: it must be either open"},
+		{"redirect URIs with a placeholder", server(`"registration":{"open":true,"redirect_uris":["{env.X}"]}`), "would not be resolved"},
 		{"clients with a comma", client(hash + `,"exchange_from":["a,b"]`), "write exchange_from a b"},
 		{"origins with a comma", server(`"cors_origins":["https://a.example,b.example"]`), "write cors_origins https://a.example b.example"},
 		{"API token types with a comma", server(`"token_exchange":{"api_tokens":{"token_types":["urn:x:a,urn:x:b"]}}`), "write token_type urn:x:a urn:x:b"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,9 @@ type Client struct {
 
 	// What people call the client. Default: none.
 	Name string `json:"client_name,omitempty" option:"name" usage:"What people call it"`
+
+	// The page of the client, for people (RFC 7591 §2): an https URL. Default: none.
+	URI string `json:"client_uri,omitempty"`
 
 	// The secrets, any of which authenticates: give two while one is being replaced. Default: none.
 	Secrets []Secret `json:"secrets,omitempty"`
@@ -137,6 +141,14 @@ type Client struct {
 	// What tells this registration from a later one of the same client_id. It is in the tokens of
 	// the client, as grant_id or among their ancestors. It is set by the server.
 	RegistrationID string `json:"registration_id,omitempty"`
+
+	// Whether it registered itself (RFC 7591 §3), so that nobody has verified what it is called. It
+	// is set by the server.
+	SelfRegistered bool `json:"self_registered,omitempty"`
+
+	// When its registration ends unless it is used before, in seconds since 1970. It is set by the
+	// server, and taken away by the first use.
+	UnusedUntil int64 `json:"unused_until,omitempty"`
 }
 
 // Secret is a client secret (RFC 6749 §2.3.1), as a hash.
@@ -211,7 +223,7 @@ func (c *Client) Validate() error {
 	if err := c.validateID(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateReach, c.validateRedirectURIs} {
+	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateReach, c.validateRedirectURIs, c.validateURI} {
 		if err := check(); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
@@ -248,6 +260,22 @@ func (c *Client) validateReach() error {
 	}
 	if err := CheckLife(time.Duration(c.AccessTokenTTL)); err != nil {
 		return fmt.Errorf("access tokens: %w", err)
+	}
+	return nil
+}
+
+// maxURI is the longest client_uri, in bytes.
+const maxURI = 1024
+
+// validateURI holds the client_uri to what a page can show.
+func (c *Client) validateURI() error {
+	u, err := url.Parse(c.URI)
+	switch {
+	case c.URI == "":
+		return nil
+	case err != nil, u.Scheme != "https", u.Hostname() == "", u.User != nil, len(c.URI) > maxURI,
+		strings.ContainsFunc(c.URI, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }):
+		return fmt.Errorf("client_uri must be an https URL without a user name, of %d visible ASCII characters at most", maxURI)
 	}
 	return nil
 }

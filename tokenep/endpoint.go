@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -235,6 +236,9 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 		slog.String("reason", o.Err.Error()))
 	f.Log.Refused(r.Context(), level, o.Endpoint+" refused", from, attrs...)
 }
+
+// Address returns the address that a request comes from, as far as it is counted for anything.
+func (f *Front) Address(r *http.Request) netip.Addr { return f.Authenticator.address(r) }
 
 // Nothing answers for a path at which there could be an endpoint, and is none.
 func (f *Front) Nothing(w http.ResponseWriter, r *http.Request) {

@@ -38,6 +38,13 @@ const (
 	RequestNotSupported      Code = "request_not_supported"
 	RequestURINotSupported   Code = "request_uri_not_supported"
 
+	// Of the registration endpoint: RFC 7591 §3.2.2, and RFC 6750 §3.1 for its tokens.
+	InvalidRedirectURI          Code = "invalid_redirect_uri"
+	InvalidClientMetadata       Code = "invalid_client_metadata"
+	InvalidSoftwareStatement    Code = "invalid_software_statement"
+	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
+	InvalidToken                Code = "invalid_token" // status 401
+
 	// RFC 6749 §4.1.2.1 defines these two for redirects; here they go with a status of their own.
 	ServerError            Code = "server_error"            // status 500
 	TemporarilyUnavailable Code = "temporarily_unavailable" // status 429 or 503
@@ -55,7 +62,7 @@ func (c Code) Describe(description string) *Error {
 
 func (c Code) status() int {
 	switch c {
-	case InvalidClient:
+	case InvalidClient, InvalidToken:
 		return http.StatusUnauthorized
 	case TemporarilyUnavailable:
 		return http.StatusServiceUnavailable
@@ -73,6 +80,7 @@ type Error struct {
 	Description string        // constant text for the developer of the client; may be empty
 	Status      int           // HTTP status
 	RetryAfter  time.Duration // Retry-After, rounded up to whole seconds; zero: no such header
+	Challenge   string        // WWW-Authenticate; empty: that of client authentication, if any
 	Cause       error         // for the log alone
 }
 

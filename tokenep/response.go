@@ -61,7 +61,10 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 func WriteError(w http.ResponseWriter, r *http.Request, err error) *Error {
 	e := AsError(err)
 	h := w.Header()
-	if e.Status == http.StatusUnauthorized && len(r.Header["Authorization"]) > 0 {
+	switch {
+	case e.Challenge != "":
+		h.Set("WWW-Authenticate", e.Challenge)
+	case e.Status == http.StatusUnauthorized && len(r.Header["Authorization"]) > 0:
 		h.Set("WWW-Authenticate", `Basic realm="token endpoint", charset="UTF-8"`)
 	}
 	if e.RetryAfter > 0 {

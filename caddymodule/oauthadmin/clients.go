@@ -135,8 +135,8 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 		return refuse(http.StatusBadRequest, "grant_types: client_credentials needs a secret (RFC 6749 §4.4), and the client is public")
 	case len(c.Secrets) > 0:
 		return refuse(http.StatusBadRequest, "secrets: must not be given; the server makes the secret")
-	case c.IssuedAt != 0 || c.RegistrationID != "" || c.Configured:
-		return refuse(http.StatusBadRequest, "client_id_issued_at, registration_id and configured must not be given")
+	case c.IssuedAt != 0 || c.RegistrationID != "" || c.Configured || c.SelfRegistered || c.UnusedUntil != 0:
+		return refuse(http.StatusBadRequest, "client_id_issued_at, registration_id, self_registered, unused_until and configured must not be given")
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ import (
 //	    refresh_tokens { … }
 //	    openid
 //	    client <id> { … }
+//	    registration { … }
 //	    token_exchange { … }
 //	    grant <module> …
 //	}

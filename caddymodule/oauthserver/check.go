@@ -30,6 +30,9 @@ func (s *AuthorizationServer) check() error {
 			return err
 		}
 	}
+	if err := s.Registration.check(); err != nil {
+		return err
+	}
 	if err := s.checkIdentity(); err != nil {
 		return err
 	}

@@ -1,19 +1,20 @@
 // Package oauthserver is the Caddy app oauth_server: authorization servers, over package
 // tokenep/server.
 //
-//	app.go         the app: its life, its servers by name
-//	server.go      the configuration of one server, and the library's server made of it
-//	client.go      the clients that are configured
-//	secret.go      their secrets
-//	signing.go     signing keys in files, and the keys that encrypt signing keys in the store
-//	exchange.go    token exchange and API tokens
-//	identity.go    who sits in front of a browser, and the rules for refresh tokens
-//	store.go       the store, a module of the namespace oauth_server.stores
-//	extension.go   grants of other plugins, modules of the namespace oauth_server.grants
-//	shared.go      what outlives a reload
-//	check.go       what the library does not check
-//	metrics.go     the counters of the token endpoint
-//	*_caddyfile.go the grammar of what is configured in the file of that name
+//	app.go          the app: its life, its servers by name
+//	server.go       the configuration of one server, and the library's server made of it
+//	client.go       the clients that are configured
+//	secret.go       their secrets
+//	signing.go      signing keys in files, and the keys that encrypt signing keys in the store
+//	exchange.go     token exchange and API tokens
+//	identity.go     who sits in front of a browser, and the rules for refresh tokens
+//	registration.go clients that register themselves
+//	store.go        the store, a module of the namespace oauth_server.stores
+//	extension.go    grants of other plugins, modules of the namespace oauth_server.grants
+//	shared.go       what outlives a reload
+//	check.go        what the library does not check
+//	metrics.go      the counters of the token endpoint
+//	*_caddyfile.go  the grammar of what is configured in the file of that name
 //
 // The handlers oauth_token and oauth_verify, and the admin API, find a server by its name: Lookup
 // and App.Server. They ask Ready before they use it, since Caddy starts its apps in no particular

@@ -73,7 +73,8 @@ func (s *AuthorizationServer) identity() (placeholder string, insecure bool) {
 		return s.InsecureIdentity, true
 	case s.Identity != "":
 		return s.Identity, false
-	case slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool { return c != nil && c.May(grant.AuthorizationCodeType) }):
+	case s.Registration.asksPeople(),
+		slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool { return c != nil && c.May(grant.AuthorizationCodeType) }):
 		return defaultIdentity, false
 	}
 	return "", false

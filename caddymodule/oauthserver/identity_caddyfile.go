@@ -22,6 +22,8 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 		return adapt.One(d, &s.ConsentPage, server.CheckConsentPage)
 	case "refresh_tokens":
 		return s.parseRefreshTokens(d)
+	case "registration":
+		return s.parseRegistration(d)
 	case "openid":
 		return adapt.Flag(d, &s.OpenID)
 	default:

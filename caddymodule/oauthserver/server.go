@@ -76,8 +76,8 @@ type AuthorizationServer struct {
 	// The placeholder that says who sits in front of the browser at the authorization endpoint
 	// (RFC 6749 §3.1): whatever authenticates people in front of oauth_token has set it, such as
 	// basic_auth. Where it is empty or unknown, nobody is let in. Default: {http.auth.user.id}, if
-	// a client of the configuration may use the authorization code grant; else none, and there is
-	// no such endpoint.
+	// a client of the configuration, or one that registers itself, may use the authorization code
+	// grant; else none, and there is no such endpoint.
 	Identity string `json:"identity,omitempty"`
 
 	// The same for a placeholder that whoever sends the request can write, such as
@@ -111,6 +111,9 @@ type AuthorizationServer struct {
 
 	// The clients of the configuration. Others may be added at run time.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
+
+	// Clients that register themselves (RFC 7591). Default: none can.
+	Registration *ClientRegistration `json:"registration,omitempty"`
 
 	// Token exchange (RFC 8693). Default: not offered.
 	TokenExchange *TokenExchange `json:"token_exchange,omitempty"`
@@ -193,6 +196,10 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if config.EncryptionKeys, err = s.encryptionKeys(); err != nil {
 		return err
 	}
+	if config.Registration, err = s.Registration.config(); err != nil {
+		return err
+	}
+	s.Registration.warn(config.Logger)
 	warnClients(config.Logger, config.Clients, time.Now())
 	if s.InsecureIdentity != "" {
 		config.Logger.Warn("insecure_identity: whoever can send requests to this server can say who they are", "placeholder", s.InsecureIdentity)

@@ -3,7 +3,7 @@ package endpoint
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
 	return []string{
-		authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, revocationName, userInfoName, MetadataName,
+		authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName, userInfoName, MetadataName,
 	}
 }
 
@@ -13,6 +13,7 @@ const (
 	grantsName        = "grants"
 	introspectionName = "introspection"
 	jwksName          = "jwks"
+	registrationName  = "registration"
 	userInfoName      = "userinfo"
 	pushedName        = "pushed_authorization_request"
 	revocationName    = "revocation"

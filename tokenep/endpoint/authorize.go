@@ -43,6 +43,10 @@ type Authorize struct {
 	Clients tokenep.Clients
 	Codes   state.Codes
 
+	// Use is told of a client that a user allows something, before it gets a code: the registration
+	// of one that nobody uses ends.
+	Use func(ctx context.Context, c *tokenep.Client) error
+
 	Consents state.Consents // what people have allowed
 	Seen     state.Seen     // the pages that were answered
 	Pages    *PageKey
@@ -191,6 +195,11 @@ func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outco
 
 // issue makes the code.
 func (e Authorize) issue(ctx context.Context, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User, why permission) (string, error) {
+	if err := e.Use(ctx, o.Client); errors.Is(err, tokenep.InvalidClient) {
+		return "", tokenep.UnauthorizedClient.Describe("the client is not registered any more").Because(err)
+	} else if err != nil {
+		return "", err
+	}
 	code, made, err := e.Codes.Issue(ctx, state.Code{
 		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
 		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,

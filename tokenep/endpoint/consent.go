@@ -36,6 +36,8 @@ type consent struct {
 	Scope              verify.Scope
 	Audience           []string
 	Sealed             string
+	SelfRegistered     bool
+	Home               string // of such a client, as it says
 }
 
 // ask shows the page on which the user decides (RFC 6749 §4.1.1, §10.13): who asks, who they are,
@@ -52,7 +54,7 @@ func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 		seeOther(w, redirectTo(e.ConsentPage, []parameter{{"consent_token", sealed}}))
 		return
 	}
-	c := consent{Client: client.ID, User: user.Subject, Scope: q.Scope, Audience: q.Audience, Sealed: sealed}
+	c := consent{Client: client.ID, User: user.Subject, Scope: q.Scope, Audience: q.Audience, Sealed: sealed, SelfRegistered: client.SelfRegistered, Home: client.URI}
 	if client.Name != "" {
 		c.Client = client.Name
 	}

@@ -33,6 +33,7 @@ func (e ConsentRequest) Endpoint() tokenep.Endpoint {
 type consentRequest struct {
 	ClientID   string   `json:"client_id"`
 	ClientName string   `json:"client_name,omitempty"`
+	Unverified bool     `json:"self_registered"` // nobody knows whether that is its name: say so
 	User       string   `json:"user"`
 	Scopes     []string `json:"scopes"`
 	Resources  []string `json:"resources"`
@@ -57,7 +58,7 @@ func (e ConsentRequest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return nil, err
 		}
 		c := consentRequest{
-			ClientID: o.Client.ID, ClientName: o.Client.Name, User: user.Subject, Scopes: append([]string{}, q.Scope...), Resources: append([]string{}, q.Audience...),
+			ClientID: o.Client.ID, ClientName: o.Client.Name, Unverified: o.Client.SelfRegistered, User: user.Subject, Scopes: append([]string{}, q.Scope...), Resources: append([]string{}, q.Audience...),
 			RedirectURI: q.RedirectURI, ExpiresIn: int64(page.Expires.Sub(e.Now()).Seconds()),
 		}
 		if to, err := url.Parse(q.RedirectURI); err == nil && (to.Scheme == "https" || to.Scheme == "http") {

@@ -22,10 +22,10 @@ const (
 
 // known reports whether a client may have what it asks for without the user being asked. It asks in
 // any case if the client wants that, or could be any program (RFC 8252 §8.6): one without a secret,
-// whose answer goes where others can listen too.
+// whose answer goes where others can listen too, or one that registered itself.
 func (e Authorize) known(ctx context.Context, client *tokenep.Client, q *authorizationRequest, user tokenep.User) (permission, error) {
 	switch {
-	case q.asks("consent"):
+	case q.asks("consent"), client.SelfRegistered:
 		return unknown, nil
 	case client.SkipConsent:
 		return skipped, nil

@@ -13,6 +13,9 @@
 //	jwks.go               the public keys (RFC 7517 §5)
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
 //	par.go                a request that the client has pushed (RFC 9126)
+//	register.go           a client registers itself (RFC 7591)
+//	register_metadata.go  what it asks for, within what it may be
+//	register_manage.go    it reads, changes and deletes its registration (RFC 7592)
 //	revoke.go             a token that is no longer wanted (RFC 7009)
 //	userinfo.go           who a token is about (OpenID Connect Core §5.3)
 //

@@ -13,7 +13,11 @@ import (
 //	audience, resource  OPTIONAL  (RFC 8707) default: the client's audience
 //
 // No refresh token comes with it (§4.4.3): the client can always ask again.
-type ClientCredentials struct{}
+type ClientCredentials struct {
+	// Use is told of a client whose registration would end if nobody used it, before it gets a
+	// token; nil: there are none.
+	Use func(ctx context.Context, c *tokenep.Client) error
+}
 
 // ClientCredentialsType is the grant_type.
 const ClientCredentialsType = tokenep.ClientCredentialsType
@@ -32,7 +36,7 @@ func (ClientCredentials) RefusalWrites() tokenep.Effects { return 0 }
 
 // Authorize allows what the client was registered for. The subject is the client, under a prefix
 // that no user's name has (RFC 9068 §5).
-func (ClientCredentials) Authorize(_ context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
+func (g ClientCredentials) Authorize(_ context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
 	if r.Client.Public() {
 		return nil, errPublic()
 	}
@@ -40,11 +44,15 @@ func (ClientCredentials) Authorize(_ context.Context, r *tokenep.Request) (*toke
 	if scope == nil {
 		scope = r.Client.ImpliedScope()
 	}
-	return &tokenep.Authorization{
+	a := &tokenep.Authorization{
 		Subject:  tokenep.ClientSubjectPrefix + r.Client.ID,
 		Scope:    scope,
 		Audience: r.Client.Audience,
-	}, nil
+	}
+	if g.Use != nil && r.Client.UnusedUntil > 0 {
+		a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) { return none, g.Use(ctx, r.Client) }
+	}
+	return a, nil
 }
 
 // errPublic is for grants that are worth as much as the client's authentication.

@@ -14,7 +14,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-const kindClient = "client" // id: the client_id; never expires
+const kindClient = "client" // id: the client_id; expires if it registered itself and is not used
 
 // Registry is the clients that were made at run time, beside those of the configuration. Load is
 // one look-up and one decoding, however many there are.
@@ -37,28 +37,10 @@ type Registry struct {
 // no method with a secret. The error Is state.ErrInvalid when a field of c is outside its limits,
 // and store.ErrExists when the id is taken.
 func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err error) {
-	if len(c.Secrets) > 0 {
-		return "", record.Invalidf("client %q: its secret is generated and must not be given", c.ID)
+	c.SelfRegistered, c.UnusedUntil = false, 0
+	if secret, err = s.prepare(&c); err != nil {
+		return "", err
 	}
-	if c.JWKSFile != "" {
-		return "", record.Invalidf("client %q: jwks_file is for clients of a configuration; give its keys as jwks, or their jwks_uri", c.ID)
-	}
-	if c.NeedsSecret() {
-		secret = state.GenerateSecret()
-		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
-	}
-	complete := s.Complete
-	if complete == nil {
-		complete = (*tokenep.Client).Validate
-	}
-	if err := complete(&c); err != nil {
-		return "", record.Invalidf("%v", err)
-	}
-	if err := checkClient(c); err != nil {
-		return "", fmt.Errorf("client %q: %w", c.ID, err)
-	}
-	c.IssuedAt = s.Now().Unix()
-	c.RegistrationID = rand.Text()
 	err = record.Insert(ctx, s.Store, kindClient, c.ID, c, time.Time{})
 	if errors.Is(err, store.ErrExists) {
 		return "", fmt.Errorf("there is a client %q already: %w", c.ID, err)
@@ -69,7 +51,43 @@ func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err
 	return secret, nil
 }
 
-// Load returns a client. The error Is tokenep.InvalidClient for an unknown id.
+// prepare checks a client that is new, and completes it.
+func (s Registry) prepare(c *tokenep.Client) (secret string, err error) {
+	if len(c.Secrets) > 0 {
+		return "", record.Invalidf("client %q: its secret is generated and must not be given", c.ID)
+	}
+	if c.NeedsSecret() {
+		secret = state.GenerateSecret()
+		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
+	}
+	if err := s.check(c); err != nil {
+		return "", err
+	}
+	c.IssuedAt = s.Now().Unix()
+	c.RegistrationID = rand.Text()
+	return secret, nil
+}
+
+// check returns what is wrong with a client that is to be stored.
+func (s Registry) check(c *tokenep.Client) error {
+	if c.JWKSFile != "" {
+		return record.Invalidf("client %q: jwks_file is for clients of a configuration; give its keys as jwks, or their jwks_uri", c.ID)
+	}
+	complete := s.Complete
+	if complete == nil {
+		complete = (*tokenep.Client).Validate
+	}
+	if err := complete(c); err != nil {
+		return record.Invalidf("%v", err)
+	}
+	if err := checkClient(*c); err != nil {
+		return fmt.Errorf("client %q: %w", c.ID, err)
+	}
+	return nil
+}
+
+// Load returns a client. The error Is tokenep.InvalidClient for an unknown id, and for a client
+// that registered itself and was not used in time.
 func (s Registry) Load(ctx context.Context, id string) (*tokenep.Client, error) {
 	if store.CheckKey(kindClient, id) != nil {
 		return nil, fmt.Errorf("no client has an id of %d bytes: %w", len(id), tokenep.InvalidClient)
@@ -81,8 +99,14 @@ func (s Registry) Load(ctx context.Context, id string) (*tokenep.Client, error) 
 	if err != nil {
 		return nil, err
 	}
+	if s.over(c.Record) {
+		return nil, fmt.Errorf("client %q was not used in time: %w", id, tokenep.InvalidClient)
+	}
 	return &c.Value, nil
 }
+
+// over reports whether a registration has ended that nobody used.
+func (s Registry) over(r store.Record) bool { return !r.Expires.IsZero() && !s.Now().Before(r.Expires) }
 
 // List returns up to limit (1 to store.MaxPage) clients whose ids are greater than after, ordered
 // by id. To go on, pass the last id as after; an empty page is the end. The clients carry the

@@ -104,6 +104,7 @@ func (c *Config) checkConsentPage() error {
 func (s *Server) authorization() []tokenep.Endpoint {
 	e := endpoint.Authorize{
 		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes, Consents: s.Consents,
+		Use:   s.Clients.Use,
 		Seen:  state.Seen{Store: s.Config.Store, Now: s.Config.Now},
 		Pages: &s.Config.Memory.pages, User: s.Config.User, Audience: s.Config.Audience, Now: s.Config.Now,
 		Pushed: state.PushedRequests{Store: s.Config.Store, Now: s.Config.Now}, RequirePAR: s.Config.RequirePAR,

@@ -8,6 +8,7 @@
 //	                  and what their assertions must be like
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
+//	registration.go   who may register a client, and what it may be (RFC 7591)
 //	openid.go         ID tokens, and the rings of signing keys
 //	trust.go          verifiers of the server's own tokens
 //	guessing.go       guessing at secrets: the limit, and the comparison

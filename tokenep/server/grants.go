@@ -14,6 +14,7 @@ import (
 func (s *Server) addGrants() error {
 	s.grants = grant.Offer{
 		Users:             s.Config.User != nil,
+		ClientCredentials: grant.ClientCredentials{Use: s.Clients.Use},
 		AuthorizationCode: grant.AuthorizationCode{Codes: s.Codes},
 		RefreshToken:      grant.RefreshToken{Families: s.Families, Rotation: s.Config.RefreshTokens.Rotation},
 		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous},

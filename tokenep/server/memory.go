@@ -16,11 +16,12 @@ import (
 // Memory is what an issuer keeps in the process and not in the store. A new configuration takes it
 // over from the old one.
 type Memory struct {
-	Revocations *verify.Revocations
-	Cache       *verify.Cache
-	Limiter     *tokenep.Limiter  // nil: failures are not limited
-	Turns       *clientauth.Turns // at slow hashes; nil: those of the process
-	Fetcher     *verify.Fetcher   // of the keys of clients; never nil
+	Revocations   *verify.Revocations
+	Cache         *verify.Cache
+	Limiter       *tokenep.Limiter  // nil: failures are not limited
+	Registrations *tokenep.Pace     // of clients; nil: as many as come
+	Turns         *clientauth.Turns // at slow hashes; nil: those of the process
+	Fetcher       *verify.Fetcher   // of the keys of clients; never nil
 
 	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
 	refreshMAC   state.RefreshMAC          // of refresh tokens
@@ -34,9 +35,10 @@ const CachedTokens = 100_000
 // NewMemory returns an empty Memory.
 func NewMemory(now func() time.Time) *Memory {
 	return &Memory{
-		Revocations: new(verify.Revocations),
-		Cache:       verify.NewCache(CachedTokens, now),
-		Limiter:     &tokenep.Limiter{Now: now},
-		Fetcher:     verify.NewFetcher(verify.URLKeysOptions{Now: now}),
+		Revocations:   new(verify.Revocations),
+		Cache:         verify.NewCache(CachedTokens, now),
+		Limiter:       &tokenep.Limiter{Now: now},
+		Registrations: &tokenep.Pace{PerAddress: registrationsPerAddress, InAll: registrationsInAll, Per: registrationsPer, Now: now},
+		Fetcher:       verify.NewFetcher(verify.URLKeysOptions{Now: now}),
 	}
 }

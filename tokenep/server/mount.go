@@ -61,6 +61,9 @@ func (s *Server) addEndpoints() error {
 	if s.Config.openID() {
 		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier}.Endpoint())
 	}
+	if s.Config.Registration != nil {
+		s.endpoints = append(s.endpoints, s.registration())
+	}
 	for _, add := range s.Config.Endpoints {
 		e, err := add(s)
 		if err != nil {
@@ -237,21 +240,32 @@ func (s *Server) responseTypes() []string {
 	return []string{"code"}
 }
 
+// scopes returns what clients of the configuration may ask for, and those that register themselves.
+func (s *Server) scopes() []string {
+	var all verify.Scope
+	for i := range s.Config.Clients {
+		all = append(all, s.Config.Clients[i].Scope...)
+	}
+	if r := s.Config.Registration; r != nil {
+		all = append(all, r.Template.Scope...)
+	}
+	var scopes []string
+	for _, token := range all {
+		if !slices.Contains(scopes, token) {
+			scopes = append(scopes, token)
+		}
+	}
+	return scopes
+}
+
 // metadata describes the server as it is configured (RFC 8414 §2).
 func (s *Server) metadata(places []place, origin string) (map[string]any, error) {
-	var grantTypes, methods, scopes []string
+	var grantTypes, methods []string
 	for _, g := range s.grants {
 		grantTypes = append(grantTypes, g.Type())
 	}
 	for _, m := range s.methods {
 		methods = append(methods, m.Method())
-	}
-	for i := range s.Config.Clients {
-		for _, scope := range s.Config.Clients[i].Scope {
-			if !slices.Contains(scopes, scope) {
-				scopes = append(scopes, scope)
-			}
-		}
 	}
 	document := map[string]any{
 		"issuer":                                s.Config.Issuer,
@@ -263,7 +277,7 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
 	}
-	if len(scopes) > 0 {
+	if scopes := s.scopes(); len(scopes) > 0 {
 		document["scopes_supported"] = scopes
 	}
 	named := make(map[string]string) // members by the names of their endpoints

@@ -14,7 +14,8 @@ import (
 // openID reports whether there are ID tokens (OpenID Connect Core): people can allow things, and a
 // client may ask who they are.
 func (c *Config) openID() bool {
-	return c.User != nil && (c.OpenID || slices.ContainsFunc(c.Clients, func(client tokenep.Client) bool { return asksWho(&client) }))
+	registered := c.Registration.asksPeople() && c.Registration.Template.Scope.Has(tokenep.OpenIDScope)
+	return c.User != nil && (c.OpenID || registered || slices.ContainsFunc(c.Clients, func(client tokenep.Client) bool { return asksWho(&client) }))
 }
 
 // asksWho reports whether a client may get ID tokens.

@@ -47,6 +47,9 @@ type Config struct {
 	// configured client of the authorization code grant with the scope openid does so as well.
 	OpenID bool
 
+	// Registration lets clients register themselves (RFC 7591). nil: they cannot.
+	Registration *Registration
+
 	// Grants are grants beside those of package grant, and Endpoints are endpoints beside those of
 	// package endpoint. Each function is called by New, when the other parts of the server are
 	// there: its store (Config.Store), clock (Config.Now), Revocations and Verifier.
@@ -231,6 +234,9 @@ func (c *Config) complete() error {
 	}
 	if err := c.RefreshTokens.Validate(); err != nil {
 		return fmt.Errorf("refresh tokens: %w", err)
+	}
+	if err := c.completeRegistration(); err != nil {
+		return err
 	}
 	return c.Exchange.APITokens.complete()
 }

@@ -54,10 +54,11 @@ func (a Answer) Refused(t testing.TB, status int, code tokenep.Code) {
 			t.Errorf("%s: %q with status %d; want one: %v", name, values, status, want)
 		}
 	}
-	present("WWW-Authenticate", status == http.StatusUnauthorized && len(a.Request.Header["Authorization"]) > 0)
+	scheme := challengeOf(status, code, a.Request)
+	present("WWW-Authenticate", scheme != "")
 	present("Allow", status == http.StatusMethodNotAllowed)
 	present("Retry-After", status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable)
-	if challenge := a.Header.Get("WWW-Authenticate"); challenge != "" && !strings.HasPrefix(challenge, "Basic ") {
+	if challenge := a.Header.Get("WWW-Authenticate"); challenge != "" && !strings.HasPrefix(challenge, scheme) {
 		t.Errorf("WWW-Authenticate: %s", challenge)
 	}
 	for name, value := range a.JSON {
@@ -69,6 +70,18 @@ func (a Answer) Refused(t testing.TB, status int, code tokenep.Code) {
 			t.Errorf("%s has characters outside RFC 6749 §5.2: %q", name, text)
 		}
 	}
+}
+
+// challengeOf returns the scheme of the challenge in a refusal (RFC 6749 §5.2, RFC 6750 §3), if
+// there must be one.
+func challengeOf(status int, code tokenep.Code, r Request) string {
+	switch {
+	case code == tokenep.InvalidToken:
+		return "Bearer "
+	case status == http.StatusUnauthorized && len(r.Header["Authorization"]) > 0:
+		return "Basic "
+	}
+	return ""
 }
 
 // NotStored holds the answer to the headers of RFC 6749 §5.1, so that no cache stores it.

@@ -60,7 +60,7 @@ func New(t testing.TB, changes ...Change) *Server {
 	s.Store = &Store{Store: memory.New(memory.Options{Now: s.Clock.Now})}
 	c := Config(s.Store, s.Clock.Now)
 	c.Logger = slog.New(slog.NewTextHandler(s.Log, nil))
-	c.Memory.Limiter = nil
+	c.Memory.Limiter, c.Memory.Registrations = nil, nil
 	for _, change := range changes {
 		change(&c)
 	}
