@@ -97,7 +97,7 @@ var conformance = map[string]string{
 	"fapi2-…-dpop":          "later: proof of possession",
 	"fapi2-…-refresh-token": "TestRotation",
 	"fapi2-…-access-token-type-header-case-sensitivity":           "TestHeaderToken",
-	"fapi2-…-ensure-unsigned-authorization-request-without-PAR":   "TestPARRequestURI",
+	"fapi2-…-ensure-unsigned-authorization-request-without-PAR":   "TestRequirePAR",
 	"fapi2-…-par-test-array-as-audience":                          "TestAssertionAudienceOfAPushedRequest",
 	"fapi2-…-par-token-endpoint-url-as-audience":                  "TestAssertionAudienceOfAPushedRequest",
 	"fapi2-…-par-nbf-8-seconds-in-the-future":                     "TestAssertionOfAClient",
