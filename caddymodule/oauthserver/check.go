@@ -48,8 +48,7 @@ func (s *AuthorizationServer) check() error {
 func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 	for i := range clients {
 		c := &clients[i]
-		others := slices.DeleteFunc(slices.Clone(c.GrantTypes), func(name string) bool { return tokenep.NamesGrant(name, grant.RefreshTokenType) })
-		if len(others) == 0 && len(c.Introspect) == 0 {
+		if isIdle(c) {
 			logger.Warn("the client can get no token: give it grants, or introspect if it is a protected resource", "client", c.ID)
 		}
 		for _, secret := range c.Secrets {
@@ -73,6 +72,12 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 			}
 		}
 	}
+}
+
+// isIdle reports whether a client can do nothing: a refresh token comes of another grant.
+func isIdle(c *tokenep.Client) bool {
+	begins := func(name string) bool { return !tokenep.NamesGrant(name, grant.RefreshTokenType) }
+	return len(c.Introspect) == 0 && !slices.ContainsFunc(c.GrantTypes, begins)
 }
 
 // checkOrigins returns an error if no browser would send such an Origin (RFC 6454 §7). The usual
