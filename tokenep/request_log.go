@@ -131,7 +131,7 @@ func (l *RequestLog) Flush() {
 func (q *LogQuota) endMinute() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.begin(context.Background())
+	q.begin(context.Background()) // of no request
 	q.end = time.Time{}
 }
 

@@ -43,7 +43,7 @@ neither the metadata nor the admin API is needed.`
 }
 
 func cmdToken(fl caddycmd.Flags) (int, error) {
-	ctx := context.Background()
+	ctx := context.Background() // of the process: a command has none, and ends with it
 	form, err := askedOf(fl)
 	if err != nil {
 		return failed(err)

@@ -8,20 +8,12 @@ import (
 	"encoding/pem"
 	"fmt"
 	"maps"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
-	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
@@ -157,97 +149,6 @@ func newTwin(f *tokeneptest.Server, id string) *asserter {
 	return twin
 }
 
-// RFC 7523 §3, point 3, with draft-ietf-oauth-rfc7523bis and FAPI 2.0 §5.3.2.1: whom an assertion
-// is for.
-func TestAssertionAudience(t *testing.T) {
-	lax, strict := newAsserter("lax"), newAsserter("strict")
-	lax.client.AssertionAudience, strict.client.AssertionAudience = tokenep.AudienceLax, tokenep.AudienceStrict
-	f := newAssertions(t, lax, strict)
-	const as, revokeURL = tokeneptest.Issuer, tokeneptest.Issuer + tokeneptest.RevokePath
-	own := header("typ", "client-authentication+jwt")
-	for _, row := range []struct {
-		name        string
-		aud         any
-		lax, strict bool
-	}{
-		{"the issuer", as, true, true},
-		{"the issuer, in a list", []string{as}, true, true},
-		{"the token endpoint", tokenURL, true, false},
-		{"the token endpoint, in a list", []string{tokenURL}, true, false},
-		{"the issuer twice", []string{as, as}, false, false},
-		{"the issuer and the endpoint", []string{as, tokenURL}, false, false},
-		{"the issuer and another server", []string{as, "https://other.example"}, false, false},
-		{"nobody, in a list", []string{}, false, false},
-		{"nobody", nil, false, false},
-		{"null in a list", []any{nil}, false, false},
-		{"an object", claims{"aud": as}, false, false},
-		{"another server", "https://other.example", false, false},
-		{"the issuer with a slash", as + "/", false, false},
-		{"the issuer in other letters", "https://AS.example", false, false},
-		{"the host", "as.example", false, false},
-		{"the URL of another endpoint", revokeURL, false, false},
-		{"another path of the token endpoint", as + tokeneptest.JSONPath, false, false},
-		{"the endpoint with a query", tokenURL + "?x", false, false},
-		{"the beginning of the endpoint", as + "/oauth/", false, false},
-	} {
-		send := func(a *asserter, good bool, options ...verifytest.Option) {
-			t.Run(a.Name+": "+row.name, func(t *testing.T) {
-				r := by(a.assertion(claims{"aud": row.aud}, options...))
-				if good {
-					f.Granted(t, r)
-				} else {
-					f.Send(t, r).Refused(t, 401, tokenep.InvalidClient)
-				}
-			})
-		}
-		send(lax, row.lax)
-		send(strict, row.strict)
-		send(lax, row.strict, own) // its typ makes it strict
-	}
-	// At another endpoint, its own URL is good too; and so is that of the token endpoint.
-	revoke := func(aud string) request {
-		return post("token", "x", "client_assertion_type", clientauth.AssertionType, "client_assertion", lax.assertion(claims{"aud": aud})).At(tokeneptest.RevokePath)
-	}
-	for aud, status := range map[string]int{as: 200, revokeURL: 200, tokenURL: 200, as + tokeneptest.JSONPath: 401, as + tokeneptest.JWKSPath: 401} {
-		if a := f.Send(t, revoke(aud)); a.Status != status {
-			t.Errorf("revocation with aud %s: %d %s", aud, a.Status, a.Body)
-		}
-	}
-	f.Granted(t, by(lax.assertion(claims{"aud": as + tokeneptest.JSONPath})).At(tokeneptest.JSONPath))
-}
-
-// RFC 9126 §2: a pushed authorization request may have an assertion for the issuer, the token
-// endpoint or the endpoint that it is pushed to; FAPI 2.0 wants the issuer alone, and no list.
-func TestAssertionAudienceOfAPushedRequest(t *testing.T) {
-	lax, strict := newAsserter("lax"), newAsserter("strict")
-	strict.client.AssertionAudience = tokenep.AudienceStrict
-	changes := []tokeneptest.Change{tokeneptest.WithPeople}
-	for _, a := range []*asserter{lax, strict} {
-		a.client.GrantTypes, a.client.RedirectURIs = []string{grant.AuthorizationCodeType}, []string{tokeneptest.Callback}
-		changes = append(changes, tokeneptest.WithClients(a.client))
-	}
-	f := tokeneptest.New(t, changes...)
-	const as = tokeneptest.Issuer
-	for _, row := range []struct {
-		name   string
-		by     *asserter
-		aud    any
-		status int
-	}{
-		{"the issuer", lax, as, 201}, {"the endpoint", lax, as + tokeneptest.PARPath, 201}, {"the token endpoint", lax, tokenURL, 201},
-		{"another endpoint", lax, as + tokeneptest.RevokePath, 401}, {"a list of two", lax, []string{as, as + tokeneptest.PARPath}, 401},
-		{"FAPI: the issuer", strict, as, 201}, {"FAPI: the endpoint", strict, as + tokeneptest.PARPath, 401},
-		{"FAPI: the token endpoint", strict, tokenURL, 401}, {"FAPI: a list of two", strict, []string{as, tokenURL}, 401},
-	} {
-		row.by.Now = f.Clock.Now
-		a := f.Send(t, tokeneptest.Push("native", "client_id", row.by.Name, "redirect_uri", tokeneptest.Callback,
-			"client_assertion_type", clientauth.AssertionType, "client_assertion", row.by.assertion(claims{"aud": row.aud})))
-		if a.Status != row.status {
-			t.Errorf("%s: %d %s", row.name, a.Status, a.Body)
-		}
-	}
-}
-
 // RFC 8725, and what was broken elsewhere: assertions that are made by whoever has no key.
 func TestAssertionAttacks(t *testing.T) {
 	robot, other := newAsserter("robot", "ES256", "RS256"), newAsserter("other", "ES256", "RS256", "EdDSA")
@@ -309,63 +210,6 @@ func jwk(t *testing.T, a *asserter) any {
 	return set.Keys[0]
 }
 
-// RFC 7523 §3, point 7: an assertion is good once, at all endpoints together, and is not spent by a
-// request in which it was found bad.
-func TestAssertionReplay(t *testing.T) {
-	robot, other := newAsserter("robot"), newAsserter("other")
-	f := newAssertions(t, robot, other)
-	same := claims{"jti": "one", "exp": f.Clock.Now().Unix() + 600}
-	refused := func(r request) {
-		t.Helper()
-		f.Send(t, r).Refused(t, 401, tokenep.InvalidClient)
-	}
-	refused(by(robot.assertion(same, verifytest.SignedBy(other.Issuer)))) // does not spend it
-	refused(by(robot.assertion(same), "client_id", "other"))
-	f.Granted(t, by(robot.assertion(same)))
-	refused(by(robot.assertion(same)))
-	refused(post("token", "x", "client_assertion_type", clientauth.AssertionType, "client_assertion", robot.assertion(same)).At(tokeneptest.RevokePath))
-	f.Granted(t, by(other.assertion(same))) // the jti of another client
-	f.Clock.Advance(620 * time.Second)      // within the leeway
-	refused(by(robot.assertion(same)))
-
-	// What is refused after the client was authenticated has spent it all the same.
-	next := robot.assertion(claims{"jti": "two"})
-	f.Send(t, by(next, "scope", "none")).Refused(t, 400, tokenep.InvalidScope)
-	refused(by(next))
-
-	f.Store.SetAway(true)
-	later := robot.assertion(nil)
-	f.Send(t, by(later)).Refused(t, 503, tokenep.TemporarilyUnavailable)
-	f.Store.SetAway(false)
-	f.Granted(t, by(later))
-}
-
-// Twenty requests with one assertion, at once: exactly one passes.
-func TestAssertionReplayAtOnce(t *testing.T) {
-	robot := newAsserter("robot")
-	f := newAssertions(t, robot)
-	for range 5 {
-		r := by(robot.assertion(nil))
-		var granted atomic.Int64
-		var all sync.WaitGroup
-		for range 20 {
-			all.Go(func() {
-				switch a := f.Send(t, r); a.Status {
-				case http.StatusOK:
-					granted.Add(1)
-				case http.StatusUnauthorized:
-				default:
-					t.Errorf("%d %s", a.Status, a.Body)
-				}
-			})
-		}
-		all.Wait()
-		if n := granted.Load(); n != 1 {
-			t.Errorf("%d of 20 requests with one assertion passed", n)
-		}
-	}
-}
-
 // RFC 6749 §10: whatever is wrong, the answer is the same, byte for byte.
 func TestAssertionFailuresLookAlike(t *testing.T) {
 	robot := newAsserter("robot")
@@ -401,75 +245,6 @@ func TestSeveralMethods(t *testing.T) {
 		refuses("two at once", by(robot.assertion(nil), "client_id", "robot", "client_secret", "robot-secret"), 400, tokenep.InvalidRequest),
 	})
 	f.Send(t, post("token", "x").At(tokeneptest.RevokePath).By("robot")).Refused(t, 401, tokenep.InvalidClient)
-}
-
-// RFC 7591 §2: keys of a client in a file and at a URL, which change while the server runs.
-func TestAssertionKeys(t *testing.T) {
-	var served atomic.Pointer[[]byte]
-	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if text := served.Load(); text != nil {
-			_, _ = w.Write(*text)
-			return
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
-	defer idp.Close()
-	file, remote := newAsserter("file", "ES256"), newAsserter("remote", "ES256")
-	path := filepath.Join(t.TempDir(), "keys.json")
-	if err := os.WriteFile(path, file.JWKS(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file.client.JWKS, file.client.JWKSFile = nil, path
-	remote.client.JWKS, remote.client.JWKSURI = nil, idp.URL+"/keys"
-	f := newAssertions(t, file, remote)
-	f.Granted(t, by(file.assertion(nil)))
-
-	early := remote.assertion(nil)
-	f.Send(t, by(early)).Refused(t, 503, tokenep.TemporarilyUnavailable) // it may be good
-	text := remote.JWKS()
-	served.Store(&text)
-	f.Clock.Advance(10 * time.Second)
-	f.Granted(t, by(early))
-	f.Send(t, by(remote.assertion(nil, header("kid", "x")))).Refused(t, 401, tokenep.InvalidClient)
-
-	// A new key is known at once, or ten seconds after the last fetch.
-	next := newAsserter("remote", "EdDSA")
-	next.Now = f.Clock.Now
-	text2 := next.JWKS()
-	served.Store(&text2)
-	f.Send(t, by(next.assertion(nil))).Refused(t, 401, tokenep.InvalidClient)
-	f.Clock.Advance(10 * time.Second)
-	f.Granted(t, by(next.assertion(nil)))
-	f.Send(t, by(remote.assertion(nil))).Refused(t, 401, tokenep.InvalidClient)
-
-	// A new configuration goes on with the keys that the old one has fetched.
-	served.Store(nil)
-	config := f.Config
-	g := f.Next(t, config)
-	if err := g.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	g.Granted(t, by(next.assertion(nil)))
-}
-
-// Clients that were registered at run time may have keys, and then have no secret.
-func TestAssertionStored(t *testing.T) {
-	made := newAsserter("made")
-	f := newAssertions(t)
-	made.Now = f.Clock.Now
-	secret, err := f.Clients.Add(t.Context(), made.client)
-	if err != nil || secret != "" {
-		t.Fatalf("%q, %v", secret, err)
-	}
-	f.Granted(t, by(made.assertion(nil)))
-	if _, err := f.Clients.Add(t.Context(), tokenep.Client{ID: "file", JWKSFile: "/etc/passwd"}); err == nil {
-		t.Error("a client of the store has a file")
-	}
-	both := tokenep.Client{ID: "both", JWKS: made.JWKS(), GrantTypes: []string{cc}, AuthMethods: []string{tokenep.AuthBasic, tokenep.AuthPrivateKeyJWT}}
-	if secret, err = f.Clients.Add(t.Context(), both); err != nil || secret == "" {
-		t.Fatalf("%q, %v", secret, err)
-	}
-	f.Granted(t, plain.Basic("both", secret))
 }
 
 // The metadata say what an assertion may be signed with (RFC 8414 §2).

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -26,14 +25,12 @@ import (
 // well (§2.1).
 type Introspection struct {
 	Issuer   string           // iss
-	Verifier *verify.Verifier // trusts this issuer alone, for any audience
+	Verifier *verify.Verifier // trusts this issuer alone, for any audience, without leeway
 	Clients  tokenep.Clients
 	Families state.Families // of refresh tokens
 
 	// APITokens are nil where there are none.
 	APITokens *state.APITokens
-
-	Now func() time.Time
 }
 
 // Endpoint returns the row of the table.
@@ -125,7 +122,7 @@ func (e Introspection) accessToken(ctx context.Context, c *tokenep.Client, token
 	if unavailable := tokenep.AsUnavailable(err); unavailable != nil {
 		return none, unavailable
 	}
-	if err != nil || !t.Expires.After(e.Now()) || c.ID != t.ClientID && !c.Introspects(t.Audience) {
+	if err != nil || c.ID != t.ClientID && !c.Introspects(t.Audience) {
 		return none, nil
 	}
 	return introspected{

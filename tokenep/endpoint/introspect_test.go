@@ -113,6 +113,18 @@ func TestIntrospection(t *testing.T) {
 		}
 	}
 
+	// A token is not active from its exp on, although verifiers forgive clocks that differ.
+	ending := s.Mint(t, tokenep.Claims{Expires: tokeneptest.Start.Truncate(time.Second).Add(time.Minute)})
+	for _, step := range []struct {
+		after  time.Duration
+		active bool
+	}{{59 * time.Second, true}, {100 * time.Millisecond, false}} {
+		s.Clock.Advance(step.after)
+		if got := told(introspect(ending).By("monitor")); got["active"] != step.active {
+			t.Errorf("%s before its exp: %v", time.Minute-step.after, got)
+		}
+	}
+
 	// Dead tokens: revoked, rotated, expired.
 	for _, r := range []request{
 		post("token", own).By("billing"), post("token", people.RefreshToken()).By("site"), post("token", text),

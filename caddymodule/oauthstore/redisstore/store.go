@@ -50,7 +50,8 @@ func (r *Store) Locate(server string) (location string, err error) {
 // Check has nothing to check that is not in Redis.
 func (*Store) Check(string) error { return nil }
 
-// Open does not connect yet: Redis may be unavailable when Caddy starts.
+// Open does not connect yet: Redis may be unavailable when Caddy starts. The store outlives the
+// configuration that opens it, and so its context.
 func (r *Store) Open(_ string, logger *slog.Logger) (store.Store, error) {
 	return redis.Open(context.Background(), r.resolved, redis.Options{Namespace: r.server, Logger: logger})
 }

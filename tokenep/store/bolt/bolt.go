@@ -59,7 +59,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.Background()) // of the store, until Close
 	s := &Store{
 		db: db, now: o.Now, place: place{path: path, file: info, logger: o.Logger},
 		ops: make(chan *op), closing: ctx.Done(),

@@ -50,7 +50,8 @@ func Installed(name string) bool {
 	return err == nil
 }
 
-// Start starts the process, for the first time or after Kill, and returns when it answers.
+// Start starts the process, for the first time or after Kill, and returns when it answers. It is of
+// no one test: several share a server.
 func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
