@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -105,8 +106,10 @@ func floodClient(http2 bool) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// send floods for one phase, however the requests are answered.
+// send floods for one phase, however the requests are answered. Those that still wait at its end hang
+// up: the queue of hashes would take minutes to drain.
 func (f *flood) send(client *http.Client, url string, atOnce bool, addresses int) {
+	ctx, hangUp := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	each, tick := 1, time.Second/floodRate
 	if atOnce {
@@ -117,7 +120,7 @@ func (f *flood) send(client *http.Client, url string, atOnce bool, addresses int
 		for i := range each {
 			wg.Go(func() {
 				from := fmt.Sprintf("10.%d.%d.%d", f.turns/256, f.turns%256, (n+i)%addresses)
-				if res, err := floodRequest(client, url, "shop", "guess"+strconv.Itoa(n+i), from); err == nil {
+				if res, err := floodRequest(ctx, client, url, "shop", "guess"+strconv.Itoa(n+i), from); err == nil {
 					_, _ = io.Copy(io.Discard, res.Body)
 					res.Body.Close()
 				}
@@ -125,11 +128,12 @@ func (f *flood) send(client *http.Client, url string, atOnce bool, addresses int
 		}
 		time.Sleep(time.Until(start.Add(time.Duration(n/each+1) * tick)))
 	}
+	hangUp()
 	wg.Wait()
 }
 
-func floodRequest(client *http.Client, url, id, secret, from string) (*http.Response, error) {
-	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader("grant_type=client_credentials"))
+func floodRequest(ctx context.Context, client *http.Client, url, id, secret, from string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("grant_type=client_credentials"))
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +146,7 @@ func floodRequest(client *http.Client, url, id, secret, from string) (*http.Resp
 // ask gets a token for a client, from an address of its own, and returns how long that took.
 func (f *flood) ask(b *testing.B, id string) time.Duration {
 	start := time.Now()
-	res, err := floodRequest(http.DefaultClient, "http://"+f.address+"/oauth/token", id, id+"-secret", "192.0.2.1")
+	res, err := floodRequest(b.Context(), http.DefaultClient, "http://"+f.address+"/oauth/token", id, id+"-secret", "192.0.2.1")
 	if err != nil {
 		b.Error(err)
 		return 0

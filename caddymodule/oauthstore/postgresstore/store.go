@@ -48,8 +48,8 @@ func (p *Store) Locate(server string) (location string, err error) {
 // Check has nothing to check that is not in PostgreSQL.
 func (*Store) Check(string) error { return nil }
 
-// Open does not connect yet: PostgreSQL may be unavailable when Caddy starts. The store outlives the
-// configuration that opens it, and so its context.
+// Open does not connect yet: PostgreSQL may be unavailable when Caddy starts. The store outlives
+// the configuration that opens it, and so its context.
 func (p *Store) Open(_ string, logger *slog.Logger) (store.Store, error) {
 	return postgres.Open(context.Background(), p.resolved, postgres.Options{Namespace: p.server, Logger: logger})
 }
