@@ -106,8 +106,8 @@ func floodClient(http2 bool) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// send floods for one phase, however the requests are answered. Those that still wait at its end hang
-// up: the queue of hashes would take minutes to drain.
+// send floods for one phase, however the requests are answered. Those that still wait at its end
+// hang up: the queue of hashes would take minutes to drain.
 func (f *flood) send(client *http.Client, url string, atOnce bool, addresses int) {
 	ctx, hangUp := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
