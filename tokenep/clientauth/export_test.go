@@ -6,3 +6,10 @@ func Lines(t *Turns) int {
 	defer t.mu.Unlock()
 	return len(t.lines)
 }
+
+// Waiting returns how many requests wait for a slot.
+func Waiting(t *Turns) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.waiting
+}

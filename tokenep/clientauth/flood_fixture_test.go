@@ -22,8 +22,9 @@ import (
 // clock of synctest, and takes the address of a request from the header Address.
 type flooded struct {
 	*tokeneptest.Server
-	t   *testing.T
-	end chan struct{} // ends one comparison
+	t     *testing.T
+	turns *clientauth.Turns
+	end   chan struct{} // ends one comparison
 
 	mu    sync.Mutex
 	tally comparisons
@@ -45,10 +46,10 @@ func person(id string) tokenep.Client {
 // flood runs a test with this many slots.
 func flood(t *testing.T, slots int, test func(f *flooded), changes ...tokeneptest.Change) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &flooded{t: t, end: make(chan struct{})}
+		f := &flooded{t: t, turns: clientauth.NewTurns(slots), end: make(chan struct{})}
 		c := tokeneptest.Config(memory.New(memory.Options{Now: time.Now}), time.Now)
 		c.Clients = append(c.Clients, person("anna"), person("bert"))
-		c.Memory.Turns = clientauth.NewTurns(slots)
+		c.Memory.Turns = f.turns
 		c.ClientAddress = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("Address")) }
 		c.Decoy = func([]byte) []byte { return []byte("$slow$decoy") }
 		c.CompareHash = func(hash, secret []byte) (bool, error) {
@@ -66,7 +67,8 @@ func flood(t *testing.T, slots int, test func(f *flooded), changes ...tokeneptes
 		}
 		test(f)
 		f.finish()
-		if n := clientauth.Lines(c.Memory.Turns); n != 0 {
+		time.Sleep(time.Minute) // the last slots have rested
+		if n := clientauth.Lines(f.turns); n != 0 {
 			t.Errorf("%d addresses are kept that nobody waits for", n)
 		}
 		cancel()
@@ -110,10 +112,17 @@ func (f *flooded) sendUntil(ctx context.Context, r request) {
 	synctest.Wait()
 }
 
-// finish lets all comparisons end.
+// finish lets all comparisons end, and those that wait for them.
 func (f *flooded) finish() {
-	for synctest.Wait(); f.comparisons().running > 0; synctest.Wait() {
-		f.end <- struct{}{}
+	for synctest.Wait(); ; synctest.Wait() {
+		switch {
+		case f.comparisons().running > 0:
+			f.end <- struct{}{}
+		case clientauth.Waiting(f.turns) > 0:
+			time.Sleep(time.Millisecond) // the slots rest
+		default:
+			return
+		}
 	}
 }
 

@@ -40,6 +40,33 @@ func TestFloodWaitsForItself(t *testing.T) {
 	})
 }
 
+// While requests wait, a slot rests for twice as long as it has computed. When nobody waits, the
+// next request is served at once.
+func TestFloodRests(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		f.send(guesses(2, "anna", attacker)...)
+		time.Sleep(100 * time.Millisecond)
+		f.end <- struct{}{}
+		time.Sleep(200*time.Millisecond - 1)
+		synctest.Wait()
+		if n := f.comparisons().running; n != 0 {
+			t.Errorf("%d requests are served while the slot rests", n)
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if n := f.comparisons().running; n != 1 {
+			t.Errorf("%d requests are served after the rest", n)
+		}
+		time.Sleep(100 * time.Millisecond)
+		f.end <- struct{}{}
+		synctest.Wait()
+		f.send(from(elsewhere, plain.By("bert")))
+		if n := f.comparisons().running; n != 1 {
+			t.Errorf("%d requests are served when nobody waited", n)
+		}
+	})
+}
+
 // However many addresses send guesses, 1024 wait at the most.
 func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 	flood(t, 1, func(f *flooded) {

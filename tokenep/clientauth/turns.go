@@ -15,12 +15,15 @@ const (
 	maxWaiting     = 1024 // requests in all
 	maxWaitingEach = 8    // requests of one address
 	retryTurn      = 2 * time.Second
+
+	rest = 2 // times as long as a request has computed
 )
 
 // Turns bounds how many requests compute slow hashes at once, so that guessing at secrets (RFC 6749
 // §10.10) leaves a processor to other work. The addresses that wait are served in turns: one that
-// sends many requests waits for itself, and others wait for one request of it. When too many
-// requests wait, further ones are refused.
+// sends many requests waits for itself, and others wait for one request of it. While requests wait,
+// a slot rests after each one for as long as that took, so that a flood has half of what the slots
+// can do at the most. When too many requests wait, further ones are refused.
 type Turns struct {
 	mu      sync.Mutex
 	free    int // slots
@@ -56,11 +59,10 @@ func (t *Turns) take(ctx context.Context, address netip.Prefix) (release func(),
 		l = &line{address: address}
 		t.lines[address] = l
 	}
-	release = func() { t.release(l) }
 	if t.free > 0 && l.running < t.each {
 		t.start(l)
 		t.mu.Unlock()
-		return release, nil
+		return t.releaser(l), nil
 	}
 	if t.waiting >= maxWaiting || len(l.waiting) >= maxWaitingEach {
 		t.forget(l)
@@ -78,7 +80,7 @@ func (t *Turns) take(ctx context.Context, address netip.Prefix) (release func(),
 	t.mu.Unlock()
 	select {
 	case <-turn:
-		return release, nil
+		return t.releaser(l), nil
 	case <-ctx.Done():
 		t.leave(l, turn)
 		return nil, ctx.Err()
@@ -88,6 +90,22 @@ func (t *Turns) take(ctx context.Context, address netip.Prefix) (release func(),
 func (t *Turns) start(l *line) {
 	t.free--
 	l.running++
+}
+
+// releaser returns what gives back the slot that is taken now: at once, or after a rest if others
+// wait.
+func (t *Turns) releaser(l *line) func() {
+	start := time.Now()
+	return func() {
+		t.mu.Lock()
+		flooded := t.waiting > 0
+		t.mu.Unlock()
+		if flooded {
+			time.AfterFunc(rest*time.Since(start), func() { t.release(l) })
+			return
+		}
+		t.release(l)
+	}
 }
 
 func (t *Turns) release(l *line) {
