@@ -54,7 +54,8 @@ func repositoryFile(t *testing.T, name string) string {
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"gateway": "secret of the gateway",
+		"gateway":        "secret of the gateway",
+		"clients-ca.pem": certificatePEM(newCertificate(t, "authority", nil)),
 		// RFC 8037 appendix A.2
 		"idp.jwks.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
 	} {
@@ -64,7 +65,6 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 	t.Setenv("XDG_DATA_HOME", dir)
 	t.Setenv("NOTES_SECRET", "secret of notes")
-	t.Setenv("ADA_PASSWORD_HASH", "$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su")
 	t.Setenv("BILLING_SECRET", "secret of billing")
 	t.Setenv("ADA_PASSWORD_HASH", "$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su")
 	t.Setenv("OAUTH_KEY", strings.Repeat("00", 32))

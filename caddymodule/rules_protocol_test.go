@@ -46,8 +46,13 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 			if n := implementations(t, "tokenep/grant", "all.go"); tc.offered && len(metadata.Grants) != n {
 				t.Errorf("grant_types_supported %v, but tokenep/grant has %d files with a grant", metadata.Grants, n)
 			}
-			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go", "secret_slow.go", "turns.go", "keys.go", "decoy.go"); len(metadata.Methods) != n {
+			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go", "secret_slow.go", "turns.go", "keys.go", "certificates.go", "decoy.go"); tc.offered && len(metadata.Methods) != n {
 				t.Errorf("token_endpoint_auth_methods_supported %v, but tokenep/clientauth has %d files with a method", metadata.Methods, n)
+			}
+			for _, method := range []string{"client_secret_jwt", "tls_client_auth", "self_signed_tls_client_auth"} {
+				if slices.Contains(metadata.Methods, method) != tc.offered {
+					t.Errorf("token_endpoint_auth_methods_supported %v, and %s is offered: %t", metadata.Methods, method, tc.offered)
+				}
 			}
 			for _, grantType := range []string{"client_credentials", exchange, "authorization_code", "refresh_token", "password", "implicit",
 				"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code"} {
@@ -59,13 +64,15 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 	}
 }
 
-// mounted returns the endpoints of a server without clients, which offers all that it can, or
+// mounted returns the endpoints of a server, which offers all that it can, or
 // nothing that has to be asked for.
 func mounted(t *testing.T, all bool) *server.Routes {
 	t.Helper()
 	config := server.Config{Issuer: "https://id.example", Store: memory.New(memory.Options{}), Logger: slog.New(slog.DiscardHandler)}
 	if all {
 		config.Exchange.Enabled = true
+		config.ClientCertificates = new(server.ClientCertificates)
+		config.Clients = []tokenep.Client{{ID: "mac", AuthMethod: tokenep.AuthSecretJWT, Secrets: []tokenep.Secret{{Key: make([]byte, 32)}}}}
 		config.User = func(*http.Request) (tokenep.User, error) { return tokenep.User{}, nil }
 	}
 	s, err := server.New(config)

@@ -45,8 +45,8 @@ type Client struct {
 	// The secrets, any of which authenticates: give two while one is being replaced. Default: none.
 	Secrets []Secret `json:"secrets,omitempty"`
 
-	// The public keys of a client that authenticates by private_key_jwt, as a JWK Set (RFC 7517
-	// §5). Default: none.
+	// The public keys of a client that authenticates by private_key_jwt or
+	// self_signed_tls_client_auth, as a JWK Set (RFC 7517 §5). Default: none.
 	JWKS json.RawMessage `json:"jwks,omitempty" option:"jwks" usage:"Its public keys, as the text of a JWK Set: it authenticates by private_key_jwt"`
 
 	// A file with those keys, in the place of jwks. It is read again when it changes; while the new
@@ -58,9 +58,24 @@ type Client struct {
 	// hosts. It is fetched when it is needed, and again while it is in use. Default: none.
 	JWKSURI string `json:"jwks_uri,omitempty" option:"jwks_uri" usage:"URL of its public keys, as a JWK Set: it authenticates by private_key_jwt"`
 
-	// How the client must authenticate: client_secret_basic, client_secret_post, private_key_jwt,
-	// or none for a public client (RFC 6749 §2.1). Default: with secrets, client_secret_basic or
-	// client_secret_post; with keys, private_key_jwt. A client that has neither must say none.
+	// What is in the certificate of a client that authenticates by tls_client_auth (RFC 8705
+	// §2.1.2): its subject, in the form of RFC 4514, such as "CN=robot,O=Example". The order of the
+	// parts matters, and so does every letter of a value. Or one of the names below. Default: none.
+	TLSSubjectDN string `json:"tls_client_auth_subject_dn,omitempty" option:"tls_client_auth_subject_dn" usage:"Subject of its certificate, such as CN=robot,O=Example: it authenticates by tls_client_auth"`
+
+	// A DNS name, a URI, an IP address or an email address that is among the subject alternative
+	// names of the certificate, in the place of the subject. Default: none.
+	TLSSANDNS   string `json:"tls_client_auth_san_dns,omitempty" option:"tls_client_auth_san_dns" usage:"DNS name in its certificate, likewise"`
+	TLSSANURI   string `json:"tls_client_auth_san_uri,omitempty" option:"tls_client_auth_san_uri" usage:"URI in its certificate, likewise"`
+	TLSSANIP    string `json:"tls_client_auth_san_ip,omitempty" option:"tls_client_auth_san_ip" usage:"IP address in its certificate, likewise"`
+	TLSSANEmail string `json:"tls_client_auth_san_email,omitempty" option:"tls_client_auth_san_email" usage:"Email address in its certificate, likewise"`
+
+	// How the client must authenticate: client_secret_basic, client_secret_post, client_secret_jwt,
+	// private_key_jwt, tls_client_auth, self_signed_tls_client_auth, or none for a public client
+	// (RFC 6749 §2.1). client_secret_jwt is for clients of a configuration whose secret is a
+	// placeholder; self_signed_tls_client_auth takes a certificate of one of its public keys.
+	// Default: with secrets, client_secret_basic or client_secret_post; with keys, private_key_jwt;
+	// with a name of a certificate, tls_client_auth. A client that has none of them must say none.
 	AuthMethod string `json:"token_endpoint_auth_method,omitempty" option:"auth_method" usage:"How it must authenticate, such as client_secret_basic (default: by Basic or in the body)"`
 
 	// The same for a client that may choose among several methods, one in each request. Default:
@@ -160,6 +175,10 @@ type Secret struct {
 
 	// When the secret stops being good. Default: never.
 	Expires time.Time `json:"expires,omitzero"`
+
+	// The secret itself, of a client that authenticates by client_secret_jwt: it is the key of an
+	// HMAC (OpenID Connect Core §9). It is in memory alone.
+	Key []byte `json:"-"`
 }
 
 // GeneratedHash begins the hash of a secret that this server made.
@@ -223,7 +242,7 @@ func (c *Client) Validate() error {
 	if err := c.validateID(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateReach, c.validateRedirectURIs, c.validateURI} {
+	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateAssertions, c.validateCertificateName, c.validateReach, c.validateRedirectURIs, c.validateURI} {
 		if err := check(); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}

@@ -14,7 +14,10 @@ import (
 const (
 	AuthBasic         = "client_secret_basic"
 	AuthPost          = "client_secret_post"
+	AuthSecretJWT     = "client_secret_jwt"
 	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthTLS           = "tls_client_auth"             // RFC 8705 §2.1
+	AuthSelfSignedTLS = "self_signed_tls_client_auth" // RFC 8705 §2.2
 	AuthNone          = "none"
 )
 
@@ -25,7 +28,7 @@ const (
 )
 
 // authMethods are the methods that a client can be registered for.
-var authMethods = []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthNone}
+var authMethods = []string{AuthBasic, AuthPost, AuthSecretJWT, AuthPrivateKeyJWT, AuthTLS, AuthSelfSignedTLS, AuthNone}
 
 // Authenticates reports whether the client may authenticate by this method.
 func (c *Client) Authenticates(method string) bool {
@@ -36,8 +39,10 @@ func (c *Client) Authenticates(method string) bool {
 		return method == c.AuthMethod
 	case len(c.Secrets) > 0:
 		return method == AuthBasic || method == AuthPost
+	case c.hasKeys():
+		return method == AuthPrivateKeyJWT
 	default:
-		return c.hasKeys() && method == AuthPrivateKeyJWT
+		return method == AuthTLS && len(c.certificateNames()) > 0
 	}
 }
 
@@ -47,7 +52,7 @@ func (c *Client) NeedsSecret() bool {
 	if len(c.AuthMethods) > 0 || c.AuthMethod != "" {
 		return c.Authenticates(AuthBasic) || c.Authenticates(AuthPost)
 	}
-	return !c.hasKeys()
+	return !c.hasKeys() && len(c.certificateNames()) == 0
 }
 
 // hasJWKS reports whether there is a jwks: null is none.
@@ -62,23 +67,30 @@ func (c *Client) Public() bool { return c.AuthMethod == AuthNone && len(c.AuthMe
 
 // validateAuth holds the methods against what there is to authenticate with.
 func (c *Client) validateAuth() error {
-	secret, key := len(c.Secrets) > 0, c.hasKeys()
+	given := 0
+	for _, is := range []bool{len(c.Secrets) > 0, c.hasKeys(), len(c.certificateNames()) > 0} {
+		if is {
+			given++
+		}
+	}
 	switch {
 	case c.AuthMethod != "" && len(c.AuthMethods) > 0:
 		return errors.New("auth_method and auth_methods exclude each other")
 	case len(c.AuthMethods) > 0 && slices.Contains(c.AuthMethods, AuthNone):
 		return errors.New("none cannot be one of several auth_methods; write auth_method none if the client is public")
-	case c.Public() && (secret || key):
-		return errors.New("auth_method none and a secret or key exclude each other")
+	case slices.Contains(c.AuthMethods, AuthTLS) && slices.Contains(c.AuthMethods, AuthSelfSignedTLS):
+		return errors.New("tls_client_auth and self_signed_tls_client_auth exclude each other: a request does not say which of them it uses")
+	case c.Public() && given > 0:
+		return errors.New("auth_method none and a secret, key or certificate exclude one another")
 	case c.Public() && c.InsecureNoPKCE:
 		return errors.New("insecure_no_pkce is for clients that authenticate: without PKCE nothing ties a code to a public one")
 	case len(c.AuthMethods) > 0:
 		return c.validateMethods("auth_methods", c.AuthMethods)
 	case c.AuthMethod != "":
 		return c.validateMethods("auth_method", []string{c.AuthMethod})
-	case secret && key:
-		return errors.New("it has secrets and a key; its auth_method must say which of them authenticates it")
-	case !secret && !key:
+	case given > 1:
+		return errors.New("it has several of a secret, a key and the name of a certificate; its auth_method must say which of them authenticates it")
+	case given == 0:
 		return errors.New("it has neither a secret nor a key: give it one, or write auth_method none if it is public")
 	}
 	return nil
@@ -86,21 +98,29 @@ func (c *Client) validateAuth() error {
 
 // validateMethods holds the methods of an option against what there is.
 func (c *Client) validateMethods(option string, methods []string) error {
-	secret, key := len(c.Secrets) > 0, c.hasKeys()
 	for _, method := range methods {
-		switch {
-		case !slices.Contains(authMethods, method):
+		switch method {
+		case AuthBasic, AuthPost, AuthSecretJWT:
+			if len(c.Secrets) == 0 {
+				return fmt.Errorf("%s %s needs a secret", option, method)
+			}
+		case AuthPrivateKeyJWT, AuthSelfSignedTLS:
+			if !c.hasKeys() {
+				return fmt.Errorf("%s %s needs a key", option, method)
+			}
+		case AuthTLS:
+			if len(c.certificateNames()) == 0 {
+				return fmt.Errorf("%s %s needs a name in the certificate, such as tls_client_auth_subject_dn", option, method)
+			}
+		case AuthNone:
+		default:
 			return fmt.Errorf("unknown %s %q; expected one of %s", option, method, strings.Join(authMethods, ", "))
-		case (method == AuthBasic || method == AuthPost) && !secret:
-			return fmt.Errorf("%s %s needs a secret", option, method)
-		case method == AuthPrivateKeyJWT && !key:
-			return fmt.Errorf("%s %s needs a key", option, method)
 		}
 	}
 	return nil
 }
 
-// validateKeys checks the keys, and what is said of assertions that they sign.
+// validateKeys checks the keys.
 func (c *Client) validateKeys() error {
 	places := 0
 	for _, given := range []bool{c.hasJWKS(), c.JWKSFile != "", c.JWKSURI != ""} {
@@ -121,14 +141,25 @@ func (c *Client) validateKeys() error {
 			return err
 		}
 	}
-	algorithms := verify.Algorithms()
+	return nil
+}
+
+// validateAssertions checks what is said of the assertions by which it authenticates.
+func (c *Client) validateAssertions() error {
+	var algorithms []string
+	if c.Authenticates(AuthPrivateKeyJWT) {
+		algorithms = verify.Algorithms()
+	}
+	if c.Authenticates(AuthSecretJWT) {
+		algorithms = append(algorithms, verify.MACAlgorithms()...)
+	}
 	switch {
-	case c.AuthSigningAlg != "" && !slices.Contains(algorithms, verify.CanonicalAlgorithm(c.AuthSigningAlg)):
-		return fmt.Errorf("auth_signing_alg must be one of %s", strings.Join(algorithms, ", "))
 	case c.AssertionAudience != "" && c.AssertionAudience != AudienceLax && c.AssertionAudience != AudienceStrict:
 		return fmt.Errorf("assertion_audience must be %s or %s", AudienceLax, AudienceStrict)
-	case (c.AuthSigningAlg != "" || c.AssertionAudience != "") && !c.Authenticates(AuthPrivateKeyJWT):
-		return errors.New("auth_signing_alg and assertion_audience are for clients that authenticate by private_key_jwt")
+	case (c.AuthSigningAlg != "" || c.AssertionAudience != "") && len(algorithms) == 0:
+		return errors.New("auth_signing_alg and assertion_audience are for clients that authenticate by private_key_jwt or client_secret_jwt")
+	case c.AuthSigningAlg != "" && !slices.Contains(algorithms, verify.CanonicalAlgorithm(c.AuthSigningAlg)):
+		return fmt.Errorf("auth_signing_alg must be one of %s", strings.Join(algorithms, ", "))
 	}
 	return nil
 }

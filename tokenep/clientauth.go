@@ -35,9 +35,19 @@ type headerAuth interface {
 	CheckHeader(h http.Header) error
 }
 
+// chosenAuth is what a ClientAuth has beside, if its credentials look like those of another method:
+// then that one finds them, and what the client is registered for decides.
+type chosenAuth interface {
+	// Takes reports whether credentials that another method has found are for this one.
+	Takes(c *Client, cr *Credentials) bool
+}
+
 // Credentials is what a request says about its sender.
 type Credentials struct {
 	Method string
+
+	// Request is what was sent, for methods that look at the connection; nil for others.
+	Request *http.Request
 
 	// What was sent may be read in several ways. The first reading is that of the RFC.
 	Readings []Reading
@@ -109,7 +119,7 @@ func (a *Authenticator) verify(ctx context.Context, r *Request, method ClientAut
 		}
 		if err == nil {
 			r.Outcome.Claimed = c.ID
-			if err = method.Verify(ctx, c, cr); err == nil {
+			if err = a.chosen(method, c, cr).Verify(ctx, c, cr); err == nil {
 				return c, nil
 			}
 		}
@@ -122,6 +132,16 @@ func (a *Authenticator) verify(ctx context.Context, r *Request, method ClientAut
 		failure = method.Verify(ctx, nil, cr)
 	}
 	return nil, failure
+}
+
+// chosen returns the method that verifies the credentials of a client.
+func (a *Authenticator) chosen(found ClientAuth, c *Client, cr *Credentials) ClientAuth {
+	for _, m := range a.Methods {
+		if m, ok := m.(chosenAuth); ok && m.Takes(c, cr) {
+			return m.(ClientAuth)
+		}
+	}
+	return found
 }
 
 func (a *Authenticator) address(r *http.Request) netip.Addr {

@@ -26,29 +26,30 @@
 //
 // The vocabulary that all the others share, and the pipeline:
 //
-//	token_endpoint.go  the token endpoint
-//	endpoint.go        what every endpoint has in common, and a row of the table of them
-//	request.go         forms, JSON bodies, scope and target
-//	parameters.go      what a browser sends, in a query or in a form
-//	document.go        JSON documents
-//	resource.go        when two resources are one (RFC 8707 §2)
-//	response.go        the answer (RFC 6749 §5.1)
-//	error.go           the refusal (RFC 6749 §5.2)
-//	method.go          405, OPTIONS and CORS
-//	client.go          a registered client (RFC 6749 §2, RFC 7591 §2)
-//	client_auth.go     how a client may authenticate, and with what keys (RFC 7591 §2)
-//	redirect_match.go  which of these a client may register by itself (RFC 7591 §5)
-//	redirect_uri.go    where the answer to a user goes (RFC 6749 §3.1.2, RFC 8252 §7)
-//	duration.go        how its durations are written
-//	clientauth.go      which client sent a request (RFC 6749 §2.3)
-//	limiter.go         guessing at secrets is slowed down (RFC 6749 §10.10)
-//	pace.go            how often something may be done by anybody
-//	rate_limit.go      how many guesses are too many
-//	limiter_table.go   the bounded memory of it
-//	request_log.go     the lines about requests, and how many of them a flood gets
-//	grant.go           what a grant is, and what it allows
-//	minter.go          minting an access token (RFC 9068)
-//	id_token.go        minting an ID token (OpenID Connect Core §2)
+//	token_endpoint.go      the token endpoint
+//	endpoint.go            what every endpoint has in common, and a row of the table of them
+//	request.go             forms, JSON bodies, scope and target
+//	parameters.go          what a browser sends, in a query or in a form
+//	document.go            JSON documents
+//	resource.go            when two resources are one (RFC 8707 §2)
+//	response.go            the answer (RFC 6749 §5.1)
+//	error.go               the refusal (RFC 6749 §5.2)
+//	method.go              405, OPTIONS and CORS
+//	client.go              a registered client (RFC 6749 §2, RFC 7591 §2)
+//	client_auth.go         how a client may authenticate, and with what keys (RFC 7591 §2)
+//	client_certificate.go  what is in the certificate of a client (RFC 8705 §2.1)
+//	redirect_match.go      which of these a client may register by itself (RFC 7591 §5)
+//	redirect_uri.go        where the answer to a user goes (RFC 6749 §3.1.2, RFC 8252 §7)
+//	duration.go            how its durations are written
+//	clientauth.go          which client sent a request (RFC 6749 §2.3)
+//	limiter.go             guessing at secrets is slowed down (RFC 6749 §10.10)
+//	pace.go                how often something may be done by anybody
+//	rate_limit.go          how many guesses are too many
+//	limiter_table.go       the bounded memory of it
+//	request_log.go         the lines about requests, and how many of them a flood gets
+//	grant.go               what a grant is, and what it allows
+//	minter.go              minting an access token (RFC 9068)
+//	id_token.go            minting an ID token (OpenID Connect Core §2)
 //
 // # The packages below
 //

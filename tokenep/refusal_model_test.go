@@ -217,7 +217,7 @@ func (m *refusals) refused(t *rapid.T, c *credential, defect string) {
 // only if it was good itself.
 func (m *refusals) allowed(grantType string, proven bool, defect string) (kinds []string) {
 	var effects tokenep.Effects
-	for _, method := range clientauth.All(nil, nil) {
+	for _, method := range clientauth.All(nil, nil, nil) {
 		if used := method.Method() == tokenep.AuthPrivateKeyJWT; used == m.asserts && (!used || defect != "a wrong secret") {
 			effects |= method.RefusalWrites()
 		}

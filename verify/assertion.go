@@ -2,6 +2,8 @@ package verify
 
 import (
 	"context"
+	"crypto"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,7 +40,11 @@ type AssertionRules struct {
 
 	Keys KeySet // the public keys of the issuer
 
-	// Algorithms are those of the keys that are accepted (RFC 7518 §3.1); empty: all.
+	// Secrets are what the issuer may have signed with in the place of a key, by an HMAC (RFC 7518
+	// §3.2). If there are some, no key is looked for.
+	Secrets [][]byte
+
+	// Algorithms are those that are accepted (RFC 7518 §3.1); empty: all.
 	Algorithms []string
 
 	// Types are the values of typ that are accepted, in the form of [Header].Type; "" stands for
@@ -130,6 +136,9 @@ func (a *Assertion) checkTimes(rules AssertionRules) error {
 // checkSignature: RFC 7523 §3, points 9 and 10. The key decides the algorithm (RFC 8725 §3.1). A
 // kid may be left out where there is one key (OpenID Connect Core §10.1).
 func (a *Assertion) checkSignature(ctx context.Context, rules AssertionRules) error {
+	if len(rules.Secrets) > 0 {
+		return a.checkMAC(rules)
+	}
 	algorithm, err := findAlgorithm(a.token.Header.Algorithm)
 	if err != nil {
 		return fmt.Errorf("alg %.40q: %w", a.token.Header.Algorithm, err)
@@ -147,6 +156,39 @@ func (a *Assertion) checkSignature(ctx context.Context, rules AssertionRules) er
 	}
 	return algorithm.verify(key, a.parts.input, a.parts.signature)
 }
+
+// checkMAC verifies an assertion by the secrets of its issuer. A secret is as long as the hash at
+// least, or it is not used (RFC 7518 §3.2).
+func (a *Assertion) checkMAC(rules AssertionRules) error {
+	name := a.token.Header.Algorithm
+	hash, known := macs[name]
+	switch {
+	case !known:
+		return fmt.Errorf("alg %.40q: %w", name, errUnsupported)
+	case len(rules.Algorithms) > 0 && !slices.Contains(rules.Algorithms, name):
+		return fmt.Errorf("%w: it is %s, not %s", errAssertionAlg, name, strings.Join(rules.Algorithms, ", "))
+	}
+	failure := errKeyWeak
+	for _, secret := range rules.Secrets {
+		if len(secret) < hash.Size() {
+			continue
+		}
+		mac := hmac.New(hash.New, secret)
+		mac.Write([]byte(a.parts.input))
+		if hmac.Equal(mac.Sum(nil), a.parts.signature) {
+			return nil
+		}
+		failure = errSignature
+	}
+	return failure
+}
+
+// macs are the HMACs of RFC 7518 §3.2. No access token is ever verified by them.
+var macs = map[string]crypto.Hash{"HS256": crypto.SHA256, "HS384": crypto.SHA384, "HS512": crypto.SHA512}
+
+// MACAlgorithms returns the names of the algorithms that use a secret (RFC 7518 §3.2), which are
+// for assertions alone.
+func MACAlgorithms() []string { return []string{"HS256", "HS384", "HS512"} }
 
 // Algorithms returns the names of all algorithms by which signatures are verified (RFC 7518 §3.1,
 // RFC 8037 §3.1). None of them uses a secret.

@@ -76,12 +76,29 @@ func (f *FileKeys) Load() error {
 
 // Key implements KeySet.
 func (f *FileKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
+	keys, err := f.latest()
+	if err != nil {
+		return nil, err
+	}
+	return keys.Key(ctx, kid, alg)
+}
+
+func (f *FileKeys) holds(ctx context.Context, key crypto.PublicKey) (bool, error) {
+	keys, err := f.latest()
+	if err != nil {
+		return false, err
+	}
+	return keys.holds(ctx, key)
+}
+
+// latest returns the keys that were read last.
+func (f *FileKeys) latest() (*StaticKeys, error) {
 	f.refresh()
 	keys := f.current.Load()
 	if keys == nil {
 		return nil, fmt.Errorf("%w: %s has not been read", ErrUnavailable, f.path)
 	}
-	return keys.Key(ctx, kid, alg)
+	return keys, nil
 }
 
 // refresh reads the file if that is due. One caller reads; the others go on with the current keys,

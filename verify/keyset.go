@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // KeySet finds the public keys of one issuer.
@@ -61,6 +62,21 @@ func (s *StaticKeys) Key(_ context.Context, kid, alg string) (crypto.PublicKey, 
 		return nil, fmt.Errorf("%w: kid %q for %s", ErrUnknownKey, kid, alg)
 	}
 	return found.key, nil
+}
+
+// Holds reports whether a public key is in a key set of this package, under whatever kid and alg
+// (RFC 8705 §2.2.2). The error means that the answer is not known.
+func Holds(ctx context.Context, set KeySet, key crypto.PublicKey) (bool, error) {
+	if set, ok := set.(interface {
+		holds(context.Context, crypto.PublicKey) (bool, error)
+	}); ok {
+		return set.holds(ctx, key)
+	}
+	return false, fmt.Errorf("%w: a key set of another package", ErrUnavailable)
+}
+
+func (s *StaticKeys) holds(_ context.Context, key crypto.PublicKey) (bool, error) {
+	return slices.ContainsFunc(s.keys, func(own boundKey) bool { return sameKey(own.key, key) }), nil
 }
 
 // newStaticKeys leaves out every key of a kid under which there are two for one algorithm: their

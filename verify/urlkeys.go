@@ -106,14 +106,40 @@ func (u *URLKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, e
 	if !errors.Is(err, ErrUnknownKey) {
 		return key, err
 	}
+	unknown := err
 	if fetched, err = u.await(ctx); err != nil {
 		return nil, err
 	}
-	key, err = fetched.keys.Key(ctx, kid, alg)
-	if errors.Is(err, ErrUnknownKey) && fetched.err != nil {
-		return nil, u.unavailable(fetched.err) // it may be new
+	if key, err = fetched.keys.Key(ctx, kid, alg); err != nil {
+		return nil, u.unknown(fetched, unknown)
 	}
-	return key, err
+	return key, nil
+}
+
+func (u *URLKeys) holds(ctx context.Context, key crypto.PublicKey) (bool, error) {
+	fetched, err := u.latest(ctx)
+	if err != nil {
+		return false, err
+	}
+	if found, _ := fetched.keys.holds(ctx, key); found { // keys in memory are always known
+		return true, nil
+	}
+	if fetched, err = u.await(ctx); err != nil {
+		return false, err
+	}
+	if found, _ := fetched.keys.holds(ctx, key); found {
+		return true, nil
+	}
+	return false, u.unknown(fetched, nil)
+}
+
+// unknown returns the error for a key that is not in the version that was fetched last: err, unless
+// the fetch has failed, and the key may be new.
+func (u *URLKeys) unknown(fetched *fetchedKeys, err error) error {
+	if fetched.err != nil {
+		return u.unavailable(fetched.err)
+	}
+	return err
 }
 
 // latest returns a version that may be used. One that is a little old, or cannot be replaced, is

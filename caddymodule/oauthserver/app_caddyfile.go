@@ -30,6 +30,7 @@ import (
 //	    audience            <values…>
 //	    cors_origins        <origins…>
 //	    key_addresses       <addresses…>
+//	    client_certificates { … }
 //	    identity            [<placeholder>]
 //	    insecure_identity   <placeholder>
 //	    require_par
@@ -121,6 +122,8 @@ func (s *AuthorizationServer) parseNetwork(d *caddyfile.Dispenser, option string
 		return s.parseOrigins(d)
 	case "key_addresses":
 		return adapt.Addresses(d, &s.KeyAddresses)
+	case "client_certificates":
+		return s.parseClientCertificates(d)
 	default:
 		return s.parsePeople(d, option)
 	}

@@ -24,6 +24,10 @@ func (s *AuthorizationServer) check() error {
 			return fmt.Errorf("client %q has the grant token_exchange, but the oauth_server has no token_exchange: "+
 				"add it, or remove the grant", c.ID)
 		}
+		if c != nil && s.ClientCertificates == nil && (c.Authenticates(tokenep.AuthTLS) || c.Authenticates(tokenep.AuthSelfSignedTLS)) {
+			return fmt.Errorf("client %q authenticates by a TLS certificate, and the oauth_server looks at none: "+
+				"add client_certificates, or another auth_method", c.ID)
+		}
 	}
 	if s.TokenExchange != nil && s.TokenExchange.APITokens != nil {
 		if err := adapt.CheckURNs(s.TokenExchange.APITokens.TokenTypes, adapt.Line("token_type")); err != nil {
@@ -31,6 +35,9 @@ func (s *AuthorizationServer) check() error {
 		}
 	}
 	if err := s.Registration.check(); err != nil {
+		return err
+	}
+	if err := s.ClientCertificates.check(); err != nil {
 		return err
 	}
 	if err := s.checkIdentity(); err != nil {

@@ -39,6 +39,9 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	if err := checkLiterals(c); err != nil {
 		return client, err
 	}
+	if err := checkSecretJWT(c); err != nil {
+		return client, err
+	}
 	if client.Audience, err = adapt.ResolveAudience(c.Audience); err != nil {
 		return client, err
 	}
@@ -49,6 +52,11 @@ func resolveClient(serverName string, c *tokenep.Client) (client tokenep.Client,
 	for i := range client.Secrets {
 		if client.Secrets[i].Hash, err = resolveSecret(serverName, c.ID, c.Secrets[i].Hash); err != nil {
 			return client, err
+		}
+		if c.Authenticates(tokenep.AuthSecretJWT) {
+			if client.Secrets[i].Key, err = resolveSecretKey(c.Secrets[i].Hash); err != nil {
+				return client, err
+			}
 		}
 	}
 	return client, nil
@@ -95,6 +103,17 @@ func checkLiterals(c *tokenep.Client) error {
 		adapt.CheckNames(c.ExchangeFrom, "clients", adapt.Line("exchange_from")),
 		adapt.CheckRedirectURIs(c.RedirectURIs, adapt.Line("redirect_uris")),
 	)
+}
+
+// checkSecretJWT refuses a secret of client_secret_jwt of which a configuration would have a hash:
+// it is the key of an HMAC.
+func checkSecretJWT(c *tokenep.Client) error {
+	for _, secret := range c.Secrets {
+		if c.Authenticates(tokenep.AuthSecretJWT) && !secretPlaceholder.MatchString(secret.Hash) {
+			return fmt.Errorf("client %q: %w", c.ID, errSecretKey)
+		}
+	}
+	return nil
 }
 
 // checkClient holds a configured client to more than one that is registered at run time: what can

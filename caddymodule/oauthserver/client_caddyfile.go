@@ -20,13 +20,15 @@ import (
 //	client <id> {
 //	    secret           <secret> [expires <time>]
 //	    name             <text>
-//	    auth_method      client_secret_basic | client_secret_post | private_key_jwt | none
+//	    auth_method      client_secret_basic | client_secret_post | client_secret_jwt |
+//	                     private_key_jwt | tls_client_auth | self_signed_tls_client_auth | none
 //	    auth_methods     client_secret_basic | client_secret_post | private_key_jwt …
 //	    jwks             `<json>`
 //	    jwks_file        <path>
 //	    jwks_uri         <url>
 //	    auth_signing_alg <alg>
 //	    assertion_audience lax | strict
+//	    tls_client_auth_subject_dn <name> (or …_san_dns, …_san_uri, …_san_ip, …_san_email)
 //	    grants           client_credentials | authorization_code | refresh_token |
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
@@ -46,7 +48,8 @@ import (
 //
 // secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy
 // hash-password", {env.NAME} or {file./path}. The time is that of RFC 3339, such as
-// 2030-01-31T00:00:00Z. A client with neither a secret nor keys is public, and must say so:
+// 2030-01-31T00:00:00Z. The secret of client_secret_jwt must be one of the last two, since a hash
+// is no key for an HMAC. A client with neither a secret nor keys is public, and must say so:
 // auth_method none.
 func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
@@ -81,6 +84,9 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	known.Audience = adapt.Literals(c.Audience)
 	if !adapt.IsLiteral(c.JWKSURI) {
 		known.JWKSURI = "https://any.invalid" // until the configuration is loaded
+	}
+	if err := checkSecretJWT(&known); err != nil {
+		return adapt.Located(&block, err)
 	}
 	return adapt.Located(&block, checkClient(&known))
 }

@@ -5,6 +5,7 @@
 //	server.go       the configuration of one server, and the library's server made of it
 //	client.go       the clients that are configured
 //	secret.go       their secrets
+//	certificates.go their TLS certificates
 //	signing.go      signing keys in files, and the keys that encrypt signing keys in the store
 //	exchange.go     token exchange and API tokens
 //	identity.go     who sits in front of a browser, and the rules for refresh tokens

@@ -32,6 +32,7 @@ var (
 var (
 	errMixedSecret   = errors.New("a secret must be a literal or one placeholder, not a mixture")
 	errBrokenHash    = errors.New("a secret begins like a hash but is not a valid one; make one with caddy hash-password")
+	errSecretKey     = errors.New("client_secret_jwt needs the secret itself, which no configuration may have: write {env.NAME} or {file./path}")
 	errLiteralSecret = errors.New("secrets in JSON must be hashes or placeholders; make a hash with caddy hash-password")
 )
 
@@ -74,6 +75,19 @@ func resolveSecret(server, client, configured string) (string, error) {
 		err = errLiteralSecret
 	}
 	return hash, err
+}
+
+// resolveSecretKey returns the secret that a placeholder stands for, as the key of an HMAC; nil if
+// it is a hash.
+func resolveSecretKey(configured string) ([]byte, error) {
+	value, err := adapt.Resolve("secret", configured)
+	if err != nil {
+		return nil, err
+	}
+	if hash, err := asHash(value); hash != "" || err != nil {
+		return nil, err
+	}
+	return []byte(value), nil
 }
 
 // asHash returns value if it is a hash, and "" if it is not. A bcrypt hash may be in base64, which

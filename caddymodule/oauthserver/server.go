@@ -99,6 +99,10 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
+	// Where the certificates of clients come from that authenticate by TLS (RFC 8705). Default: no
+	// certificates are looked at.
+	ClientCertificates *ClientCertificates `json:"client_certificates,omitempty"`
+
 	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which the keys
 	// of clients may be fetched. Default: none, but those of the loopback interface for a jwks_uri
 	// on localhost.
@@ -184,11 +188,8 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if err := checkOrigins(s.CORSOrigins); err != nil {
 		return err
 	}
-	if config.Clients, err = s.clients(); err != nil {
+	if err := s.provisionClients(&config); err != nil {
 		return err
-	}
-	if config.KeyAddresses, err = verify.ParseAddresses(s.KeyAddresses); err != nil {
-		return fmt.Errorf("key_addresses: %w", err)
 	}
 	if config.SigningKeys, err = s.signingKeys(); err != nil {
 		return err
@@ -217,6 +218,18 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	}
 	s.takesOver = s.core.Ready()
 	return nil
+}
+
+// provisionClients adds the clients, and what they authenticate with.
+func (s *AuthorizationServer) provisionClients(config *server.Config) (err error) {
+	if config.Clients, err = s.clients(); err != nil {
+		return err
+	}
+	if config.KeyAddresses, err = verify.ParseAddresses(s.KeyAddresses); err != nil {
+		return fmt.Errorf("key_addresses: %w", err)
+	}
+	config.ClientCertificates, err = s.ClientCertificates.config()
+	return err
 }
 
 // start opens the store and loads the keys. What runs in the background ends when ctx is done.

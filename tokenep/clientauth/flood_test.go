@@ -47,12 +47,12 @@ func TestFloodRests(t *testing.T) {
 		f.send(guesses(2, "anna", attacker)...)
 		time.Sleep(100 * time.Millisecond)
 		f.end <- struct{}{}
-		time.Sleep(200*time.Millisecond - 1)
+		time.Sleep(199 * time.Millisecond)
 		synctest.Wait()
 		if n := f.comparisons().running; n != 0 {
 			t.Errorf("%d requests are served while the slot rests", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		if n := f.comparisons().running; n != 1 {
 			t.Errorf("%d requests are served after the rest", n)

@@ -18,13 +18,14 @@ func (None) Method() string { return tokenep.AuthNone }
 // RefusalWrites returns 0.
 func (None) RefusalWrites() tokenep.Effects { return 0 }
 
-// Credentials finds a client that names itself and shows nothing else.
+// Credentials finds a client that names itself and shows nothing else. If it is registered for one
+// of the methods of RFC 8705, its certificate is looked at.
 func (None) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 	id := r.Form.Get("client_id")
 	if id == "" || hasBasic(r) || r.Form.Get("client_secret") != "" || hasAssertion(r) {
 		return nil, nil
 	}
-	return &tokenep.Credentials{Method: tokenep.AuthNone, Readings: []tokenep.Reading{{ID: id}}}, nil
+	return &tokenep.Credentials{Method: tokenep.AuthNone, Readings: []tokenep.Reading{{ID: id}}, Request: r.Request}, nil
 }
 
 var errConfidential = errors.New("a confidential client sent no secret")

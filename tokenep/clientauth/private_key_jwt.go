@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -113,27 +114,40 @@ func (p PrivateKeyJWT) Verify(ctx context.Context, c *tokenep.Client, cr *tokene
 		_ = cr.Assertion.Check(ctx, rules) // for the time that it takes
 		return tokenep.InvalidClient.Describe("").Because(cause)
 	}
-	failed := func(cause error) error {
-		return tokenep.InvalidClient.Describe("").Because(fmt.Errorf("client %q: client_assertion: %w", c.ID, cause))
-	}
 	var err error
 	if rules.Keys, err = p.Keys.Of(c); err != nil {
 		return err
 	}
+	return p.check(ctx, c, cr, rules)
+}
+
+// check holds an assertion to its rules, and spends its jti.
+func (p PrivateKeyJWT) check(ctx context.Context, c *tokenep.Client, cr *tokenep.Credentials, rules verify.AssertionRules) error {
+	failed := func(cause error) error {
+		return tokenep.InvalidClient.Describe("").Because(fmt.Errorf("client %q: client_assertion: %w", c.ID, cause))
+	}
 	if err := cr.Assertion.Check(ctx, rules); tokenep.AsUnavailable(err) != nil {
-		e := tokenep.TemporarilyUnavailable.Describe("the keys of the client are not available; try again").Because(err)
-		e.RetryAfter = 5 * time.Second
-		return e
+		return keysUnavailable(err)
 	} else if err != nil {
 		return failed(err)
 	}
 	claims := cr.Assertion.Claims()
-	err = p.Seen.Add(ctx, "client assertion "+c.ID, claims.ID, claims.Expires)
+	err := p.Seen.Add(ctx, "client assertion "+c.ID, claims.ID, claims.Expires)
 	if errors.Is(err, state.ErrSpent) || errors.Is(err, state.ErrExpired) || errors.Is(err, state.ErrInvalid) {
 		return failed(fmt.Errorf("jti: %w", err))
 	}
 	return err
 }
+
+// keysUnavailable makes an error of a key set one that says so.
+func keysUnavailable(err error) error {
+	e := tokenep.TemporarilyUnavailable.Describe("the keys of the client are not available; try again").Because(err)
+	e.RetryAfter = 5 * time.Second
+	return e
+}
+
+// isMAC reports whether an alg is by a secret.
+func isMAC(alg string) bool { return slices.Contains(verify.MACAlgorithms(), alg) }
 
 // rules returns what an assertion of the client must satisfy; c may be nil.
 func (p PrivateKeyJWT) rules(c *tokenep.Client, cr *tokenep.Credentials) verify.AssertionRules {

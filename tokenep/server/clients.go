@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -37,8 +40,8 @@ func (s *Server) CompleteClient(c *tokenep.Client) error {
 	if err := s.checkOpenID(c); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(s.methods, func(m tokenep.ClientAuth) bool { return c.Authenticates(m.Method()) }) {
-		return fmt.Errorf("client %q: the server does not offer the auth_method of this client", c.ID)
+	if err := s.checkAuth(c); err != nil {
+		return err
 	}
 	var types []string
 	for _, name := range c.GrantTypes {
@@ -76,12 +79,61 @@ func (s *Server) clients(static map[string]*tokenep.Client) tokenep.Clients {
 	}
 }
 
-// assertions returns what verifies the assertions of clients (RFC 7523 §3).
-func (s *Server) assertions() *clientauth.Assertions {
+// ClientCertificates says where the certificates of clients come from (RFC 8705). The zero value is
+// for TLS connections that end here and have verified their chains.
+type ClientCertificates struct {
+	// Forwarded returns the certificates that a trusted proxy says its client has presented: see
+	// clientauth.Certificates.
+	Forwarded func(*http.Request) (chain []*x509.Certificate, ok bool, err error)
+
+	// Roots verify the chains of certificates here; nil: the connection has done so.
+	Roots *x509.CertPool
+}
+
+// authMethods returns the methods by which clients may authenticate: all, but those for which
+// something must have been configured.
+func (s *Server) authMethods() []tokenep.ClientAuth {
 	c := &s.Config
-	return &clientauth.Assertions{
+	keys := &clientauth.Keys{Fetcher: c.Memory.Fetcher, Addresses: c.KeyAddresses, Logger: c.Logger, Now: c.Now}
+	assertions := &clientauth.Assertions{
 		Issuer: c.Issuer, Origin: c.origin(), TokenEndpoints: s.tokenEndpoints,
-		Keys: &clientauth.Keys{Fetcher: c.Memory.Fetcher, Addresses: c.KeyAddresses, Logger: c.Logger, Now: c.Now},
-		Seen: state.Seen{Store: c.Store, Now: c.Now}, Now: c.Now,
+		Keys: keys, Seen: state.Seen{Store: c.Store, Now: c.Now}, Now: c.Now,
 	}
+	certificates := &clientauth.Certificates{Keys: keys, Now: c.Now}
+	if c.ClientCertificates != nil {
+		certificates.Forwarded, certificates.Roots = c.ClientCertificates.Forwarded, c.ClientCertificates.Roots
+	}
+	return slices.DeleteFunc(clientauth.All(c.secrets(), assertions, certificates), func(m tokenep.ClientAuth) bool {
+		switch m.Method() {
+		case tokenep.AuthSecretJWT:
+			return !slices.ContainsFunc(c.Clients, func(c tokenep.Client) bool { return c.Authenticates(tokenep.AuthSecretJWT) })
+		case tokenep.AuthTLS, tokenep.AuthSelfSignedTLS:
+			return c.ClientCertificates == nil
+		}
+		return false
+	})
+}
+
+// checkAuth returns what is wrong with how a client authenticates: each of its methods must be one
+// of this server's, and have what it needs here.
+func (s *Server) checkAuth(c *tokenep.Client) error {
+	offered := clientauth.Methods()
+	for _, m := range s.methods {
+		offered = slices.DeleteFunc(offered, func(name string) bool { return name == m.Method() })
+	}
+	for _, missing := range offered {
+		switch {
+		case !c.Authenticates(missing):
+		case missing == tokenep.AuthSecretJWT:
+			return fmt.Errorf("client %q: client_secret_jwt is for clients of the configuration", c.ID)
+		default:
+			return fmt.Errorf("client %q: the server looks at no client certificates, which %s needs: set client_certificates", c.ID, missing)
+		}
+	}
+	if c.Authenticates(tokenep.AuthSecretJWT) &&
+		slices.ContainsFunc(c.Secrets, func(secret tokenep.Secret) bool { return len(secret.Key) < sha256.Size }) {
+		return fmt.Errorf("client %q: client_secret_jwt needs the secret itself, of 32 bytes or more (RFC 7518 §3.2): "+
+			"write {env.NAME} or {file.path}, and there no hash", c.ID)
+	}
+	return nil
 }

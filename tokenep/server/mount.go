@@ -312,7 +312,11 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 func addAlgorithms(document map[string]any) {
 	for member := range maps.Clone(document) {
 		if endpoint, ok := strings.CutSuffix(member, "_auth_methods_supported"); ok {
-			document[endpoint+"_auth_signing_alg_values_supported"] = verify.Algorithms()
+			algorithms := verify.Algorithms()
+			if methods, ok := document[member].([]string); ok && slices.Contains(methods, tokenep.AuthSecretJWT) {
+				algorithms = append(algorithms, verify.MACAlgorithms()...)
+			}
+			document[endpoint+"_auth_signing_alg_values_supported"] = algorithms
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -78,6 +77,9 @@ type Config struct {
 	// another hash of the same cost: see clientauth.SecretOptions. Both nil: there are none.
 	CompareHash func(hash, secret []byte) (bool, error)
 	Decoy       func(hash []byte) []byte
+
+	// ClientCertificates lets clients authenticate by TLS (RFC 8705 §2). nil: they cannot.
+	ClientCertificates *ClientCertificates
 
 	// KeyAddresses are special-use addresses, such as those of private networks, from which the
 	// keys of clients may be fetched: see verify.URLKeysOptions.
@@ -164,7 +166,7 @@ func New(c Config) (*Server, error) {
 	if err := s.addGrants(); err != nil {
 		return nil, err
 	}
-	s.methods = clientauth.All(c.secrets(), s.assertions())
+	s.methods = s.authMethods()
 	configured, err := s.configuredClients()
 	if err != nil {
 		return nil, err

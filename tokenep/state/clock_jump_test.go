@@ -54,7 +54,7 @@ var perishable = []struct {
 		client := billing()
 		client.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret("s"), Expires: i.now().Add(time.Hour)}}
 		must(t, client.Validate())
-		basic := clientauth.All(clientauth.NewSecrets(clientauth.SecretOptions{Now: i.now}), nil)[0]
+		basic := clientauth.All(clientauth.NewSecrets(clientauth.SecretOptions{Now: i.now}), nil, nil)[0]
 		sent := &tokenep.Credentials{Method: basic.Method(), Readings: []tokenep.Reading{{ID: client.ID, Secret: "s"}}}
 		return func() error { return basic.Verify(t.Context(), &client, sent) }
 	}},

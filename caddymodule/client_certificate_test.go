@@ -1,0 +1,185 @@
+package caddymodule_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newCertificate makes a certificate for a name, by an authority or, for nil, by itself.
+func newCertificate(t *testing.T, name string, ca *tls.Certificate) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Example"}},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	parent, signer := draft, any(key)
+	if ca != nil {
+		parent, signer = ca.Leaf, ca.PrivateKey
+	} else {
+		draft.IsCA, draft.BasicConstraintsValid, draft.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
+	}
+	der, err := x509.CreateCertificate(rand.Reader, draft, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+func certificatePEM(c *tls.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))
+}
+
+// writeCertificate writes a certificate and its key, and returns their paths.
+func writeCertificate(t *testing.T, dir, name string, c *tls.Certificate) (certificate, key string) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
+	writeFile(t, certificate, certificatePEM(c))
+	writeFile(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	return certificate, key
+}
+
+const certificateClients = `
+	client robot {
+		tls_client_auth_subject_dn CN=robot,O=Example
+		grants client_credentials
+	}
+	client_certificates {
+		%OPTIONS%
+	}`
+
+// RFC 8705 §2.1: Caddy ends the TLS connection and verifies the chain.
+func TestClientCertificate(t *testing.T) {
+	c := newCaddy(t)
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := newCertificate(t, "authority", nil)
+	caFile, _ := writeCertificate(t, c.dir, "ca", ca)
+	certificate, key := writeCertificate(t, c.dir, "localhost", newCertificate(t, "localhost", ca))
+	c.mustLoad("auto_https disable_redirects\n"+runServer("memory", strings.Replace(certificateClients, "%OPTIONS%", "", 1)), site("")+`
+https://localhost:`+port+` {
+	tls `+certificate+` `+key+` {
+		client_auth {
+			mode verify_if_given
+			trust_pool file `+caFile+`
+		}
+	}
+	oauth_token
+}`)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Leaf)
+	for name, row := range map[string]struct {
+		certificate *tls.Certificate
+		form        string
+		want        int
+	}{
+		"its certificate":       {newCertificate(t, "robot", ca), "client_id=robot", 200},
+		"that of another":       {newCertificate(t, "other", ca), "client_id=robot", 401},
+		"no certificate":        {nil, "client_id=robot", 401},
+		"8705 2: a secret":      {newCertificate(t, "robot", ca), "client_id=billing&client_secret=" + marker, 200},
+		"8705 2: the wrong one": {newCertificate(t, "robot", ca), "client_id=billing&client_secret=x", 401},
+	} {
+		config := &tls.Config{RootCAs: roots}
+		if row.certificate != nil {
+			config.Certificates = []tls.Certificate{*row.certificate}
+		}
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost:"+port+"/oauth/token", strings.NewReader("grant_type=client_credentials&"+row.form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != row.want {
+			t.Errorf("%s: status %d, want %d", name, res.StatusCode, row.want)
+		}
+	}
+}
+
+// RFC 8705 §6.5, RFC 9440: a header counts from a trusted proxy alone, in each of the forms in
+// which proxies write it.
+func TestClientCertificateInHeader(t *testing.T) {
+	ca := newCertificate(t, "authority", nil)
+	robot := newCertificate(t, "robot", ca)
+	der := base64.StdEncoding.EncodeToString(robot.Certificate[0])
+	escaped := url.PathEscape(certificatePEM(robot))
+	for name, row := range map[string]struct {
+		trusted, ca bool
+		values      []string
+		want        int
+		reason      string
+	}{
+		"RFC 9440":                  {true, true, []string{":" + der + ":"}, 200, ""},
+		"percent-encoded PEM":       {true, true, []string{escaped}, 200, ""},
+		"base64":                    {true, true, []string{der}, 200, ""},
+		"not from a trusted proxy":  {false, true, []string{":" + der + ":"}, 401, "no client certificate"},
+		"twice":                     {true, true, []string{der, der}, 401, "is repeated"},
+		"two in one":                {true, true, []string{":" + der + ":, :" + der + ":"}, 401, "no certificate as RFC 9440"},
+		"no end":                    {true, true, []string{":" + der}, 401, "no certificate as RFC 9440"},
+		"two in PEM":                {true, true, []string{escaped + escaped}, 401, "no certificate as RFC 9440"},
+		"a key":                     {true, true, []string{strings.ReplaceAll(escaped, "CERTIFICATE", "PUBLIC%20KEY")}, 401, "no certificate as RFC 9440"},
+		"no certificate":            {true, true, []string{":AAAA:"}, 401, "the header Client-Cert"},
+		"empty":                     {true, true, []string{""}, 401, "no certificate as RFC 9440"},
+		"it is not there":           {true, true, nil, 401, "no client certificate"},
+		"nobody verifies the chain": {true, false, []string{":" + der + ":"}, 401, "was not verified"},
+		"a certificate by itself":   {true, true, []string{base64.StdEncoding.EncodeToString(newCertificate(t, "robot", nil).Certificate[0])}, 401, "unknown authority"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCaddy(t)
+			caFile, _ := writeCertificate(t, c.dir, "ca", ca)
+			options, proxies := "header Client-Cert", "192.0.2.0/24"
+			if row.ca {
+				options += "\nca " + caFile
+			}
+			if row.trusted {
+				proxies = "127.0.0.1/32"
+			}
+			c.mustLoad("servers {\ntrusted_proxies static "+proxies+"\ntrusted_proxies_strict\n}\n"+
+				runServer("memory", strings.Replace(certificateClients, "%OPTIONS%", options, 1)), site(""))
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.site+"/oauth/token", strings.NewReader("grant_type=client_credentials&client_id=robot"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header["Client-Cert"] = row.values
+			c.send(r).want(t, "the token", row.want)
+			log, err := os.ReadFile(filepath.Join(c.dir, "log"))
+			if err != nil || !bytes.Contains(log, []byte(row.reason)) {
+				t.Errorf("the log does not say %q: %v", row.reason, err)
+			}
+		})
+	}
+}
