@@ -118,18 +118,29 @@ const introspected = await automatic.oauth.introspect({ token: form.access_token
 console.log(JSON.stringify({ form, json, refused, seen, keys, introspected }));
 `
 
-// inNode runs a script that uses npm packages, and decodes the JSON that it prints into result.
-func inNode(t *testing.T, name, script string, result any, args ...string) {
+// npmPackages are what scripts import, as .ci/run installs them.
+const npmPackages = "telnyx@7.24.0 openid-client@6.8.9 simple-oauth2@5.1.0 @jmondi/oauth2-server@4.3.7 oidc-provider@9.13.3"
+
+// npmScript returns the file of a script, beside the npm packages that it imports. Without them the
+// test is skipped, or fails with CI=true.
+func npmScript(t *testing.T, name, script string) (file string) {
 	t.Helper()
 	folder := os.Getenv("NPM_CLIENTS")
 	if _, err := exec.LookPath("node"); err != nil || folder == "" {
 		servertest.Check(t, fmt.Errorf("the npm packages are %w: install node, run: npm install --prefix DIR %s, and set NPM_CLIENTS=DIR",
-			servertest.ErrMissing, "telnyx@7.24.0 openid-client@6.8.9 simple-oauth2@5.1.0"))
+			servertest.ErrMissing, npmPackages))
 	}
-	file := filepath.Join(folder, name)
+	file = filepath.Join(folder, name)
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// inNode runs a script, and decodes the JSON that it prints into result.
+func inNode(t *testing.T, name, script string, result any, args ...string) {
+	t.Helper()
+	file := npmScript(t, name, script)
 	command := exec.CommandContext(t.Context(), "node", append([]string{file}, args...)...)
 	command.Stderr = os.Stderr
 	output, err := command.Output()
