@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -58,6 +60,17 @@ func goodAuthorizations() []comparison {
 			jmondi: "302 code state", why: whySeeOther},
 		{name: "an unknown parameter, twice", ask: visits(more(more(asks("site"), "x=1"), "x=2")), want: "303 code iss state",
 			jmondi: "302 code state", why: whySeeOther},
+		{name: "state comes back as it was", ask: func(t *testing.T, p *party) string {
+			const state = `a b+c&d=%41"~`
+			to, err := url.Parse(p.visit(t, asks("site", "state", state)).Header.Get("Location"))
+			return fmt.Sprint(err == nil && to.Query().Get("state") == state)
+		}, want: "true"},
+		{name: "without scope", ask: visits(asks("site", "scope", "")), want: "303 code iss state",
+			jmondi: "302 code state", provider: "303 access_denied iss state", why: whyUnscoped + "; " + whySeeOther},
+		{name: "an empty redirect_uri", ask: visits(more(asks("site", "redirect_uri", ""), "redirect_uri=")), want: "303 code iss state",
+			jmondi: "302 code state", why: whySeeOther},
+		{name: "response_mode form_post", ask: visits(asks("site", "response_mode", "form_post")), want: "200 page",
+			jmondi: "302 code state", why: "OAuth 2.0 Form Post Response Mode §2, RFC 6749 §3.1; the library does not know the parameter"},
 		{name: "prompt none, and it was allowed before", ask: func(t *testing.T, p *party) string {
 			p.visit(t, asks("site"))
 			return told(p.visit(t, asks("site", "prompt", "none")))
@@ -78,6 +91,20 @@ func redirectComparisons() []comparison {
 			jmondi: "302 code state x", why: whyExactly},
 		{name: "the redirect_uri on another port", ask: visits(callback("https://site.example:8443/callback")), want: "400 page",
 			jmondi: "302 code state at https://site.example:8443/callback", why: whyExactly},
+		{name: "the redirect_uri with another path", ask: visits(callback(tokeneptest.Callback + "/")), want: "400 page",
+			jmondi: "401 invalid_client", why: whyNoPage},
+		{name: "the redirect_uri over http", ask: visits(callback("http://site.example/callback")), want: "400 page",
+			jmondi: "401 invalid_client", why: whyNoPage},
+		{name: "the redirect_uri in capitals", ask: visits(callback("https://SITE.example/callback")), want: "400 page",
+			jmondi: "302 code state at https://SITE.example/callback", why: whyExactly},
+		{name: "the redirect_uri with dots", ask: visits(callback("https://site.example/x/../callback")), want: "400 page",
+			jmondi: "302 code state at https://site.example/x/../callback", why: whyExactly},
+		{name: "the redirect_uri as a user name", ask: visits(callback("https://site.example@evil.example/callback")), want: "400 page",
+			jmondi: "401 invalid_client", why: whyNoPage},
+		{name: "localhost in the place of 127.0.0.1", ask: visits(asks("native", "redirect_uri", "http://localhost:52345/callback")), want: "400 page",
+			jmondi: "401 invalid_client", why: whyNoPage},
+		{name: "a loopback redirect_uri with another path", ask: visits(asks("native", "redirect_uri", "http://127.0.0.1:52345/other")),
+			want: "400 page", jmondi: "401 invalid_client", why: whyNoPage},
 		{name: "the redirect_uri with a fragment", ask: visits(callback(tokeneptest.Callback + "#x")), want: "400 page",
 			jmondi: "400 invalid_request", why: whyNoPage},
 		{name: "redirect_uri twice", ask: visits(more(asks("site"), "redirect_uri=https://evil.example/callback")), want: "400 page",
@@ -101,6 +128,10 @@ func refusedAuthorizations() []comparison {
 		{name: "response_mode magic", ask: visits(asks("site", "response_mode", "magic")), want: refused,
 			jmondi: "302 code state", provider: "303 unsupported_response_mode iss state",
 			why: "RFC 6749 §4.1.2.1: a parameter with an invalid value is invalid_request; the library does not know the parameter"},
+		{name: "response_mode fragment", ask: visits(asks("site", "response_mode", "fragment")), want: refused,
+			jmondi: "302 code state", provider: "303 #code iss state",
+			why: "RFC 8414 §2: response_modes_supported does not have it; a code is for servers, which see no fragment"},
+		{name: "state twice", ask: visits(more(asks("site"), "state=x")), want: "303 invalid_request iss", jmondi: "302 code state", why: whyRepeated},
 		{name: "a client without the grant", ask: visits(asks("idle")), want: "303 unauthorized_client iss state",
 			jmondi: "302 code state", provider: refused, why: "RFC 6749 §4.1.2.1: a client that may not get a code is told unauthorized_client"},
 
@@ -111,6 +142,8 @@ func refusedAuthorizations() []comparison {
 		{name: "code_challenge_method plain", ask: visits(challenge(tokeneptest.Verifier, "plain")), want: refused,
 			jmondi: "400 invalid_request", why: whyNotSent},
 		{name: "no code_challenge_method", ask: visits(asks("site", "code_challenge_method", "")), want: refused,
+			jmondi: "400 invalid_request", why: whyNotSent},
+		{name: "code_challenge_method in small letters", ask: visits(asks("site", "code_challenge_method", "s256")), want: refused,
 			jmondi: "400 invalid_request", why: whyNotSent},
 		{name: "a code_challenge that is no SHA-256", ask: visits(asks("site", "code_challenge", "short")), want: refused,
 			jmondi: "302 code state", why: "RFC 7636 §4.2: a code_challenge has 43 characters at least"},
@@ -125,11 +158,20 @@ func refusedAuthorizations() []comparison {
 			jmondi: "400 invalid_scope", why: whyNotSent},
 		{name: "scope twice", ask: visits(more(asks("site"), "scope=write")), want: refused, jmondi: "302 code state", why: whyRepeated},
 
+		{name: "a resource that the client may not have", ask: visits(asks("site", "resource", "https://x.example")), want: "303 invalid_target iss state",
+			jmondi: "302 code state", why: "RFC 8707 §2: invalid_target; the library does not know the parameter"},
+
 		{name: "a request object", ask: visits(asks("site", "request", "e30.e30.")), want: "303 request_not_supported iss state",
 			jmondi: "302 code state", why: whyNotOpenID},
+		{name: "a request object elsewhere", ask: visits(asks("site", "request_uri", "https://site.example/request")),
+			want: "303 request_uri_not_supported iss state", jmondi: "302 code state", why: whyNotOpenID},
 		{name: "nobody has signed in", ask: visits(unsigned(asks("site"))), want: "403 page", jmondi: "400 invalid_request", why: whyNoPage},
 		{name: "prompt none, and nobody has signed in", ask: visits(unsigned(asks("site", "prompt", "none"))), want: "303 login_required iss state",
 			jmondi: "400 invalid_request", why: whyNotOpenID},
+		{name: "prompt login", ask: visits(asks("site", "prompt", "login")), want: "303 login_required iss state",
+			jmondi: "302 code state", provider: "303 code iss state",
+			why: "OpenID Connect Core §3.1.2.1: a server that cannot have the person sign in again, as this one, answers so"},
+		{name: "a malformed max_age", ask: visits(asks("site", "max_age", "x")), want: refused, jmondi: "302 code state", why: whyNotOpenID},
 		{name: "prompt none and login", ask: visits(asks("site", "prompt", "none login")), want: refused, jmondi: "302 code state", why: whyNotOpenID},
 		{name: "an unknown prompt", ask: visits(asks("site", "prompt", "magic")), want: refused, jmondi: "302 code state", why: whyNotOpenID},
 	}

@@ -57,6 +57,7 @@ func with(owner string, request func(code string) tokeneptest.Request) func(*tes
 const (
 	whyBadGrant    = "RFC 6749 §5.2: a code or refresh token that is not good, or is another client's, is invalid_grant"
 	whyBadVerifier = "RFC 7636 §4.6: a code_verifier that is not that of the code_challenge is invalid_grant, also where it is malformed or missing"
+	whyCodeScope   = "RFC 6749 §3.3, §5.2: the token has the scope that was asked for, or there is none; §4.1.3 knows no scope, and the others ignore it"
 	granted        = "200 token and refresh token for read"
 )
 
@@ -104,6 +105,21 @@ func codeComparisons() []comparison {
 		{name: "without client", ask: with("native", func(code string) tokeneptest.Request {
 			return unnamed(code, "redirect_uri", tokeneptest.RedirectURI("native"))
 		}), want: "401 invalid_client", jmondi: "400 invalid_request", provider: "400 invalid_request", why: whyNoClient},
+		{name: "by a public client with a secret", ask: with("native", redeem("native", "client_secret", "x")), want: "401 invalid_client",
+			jmondi: granted, why: "RFC 6749 §5.2: a secret of a client that has none is not good; the library does not look at it"},
+		{name: "a scope that is narrower than the code's", ask: func(t *testing.T, p *party) string {
+			return told(p.Send(t, tokeneptest.RedeemCode("site", p.code(t, "site", "scope", "read write"), "scope", "read")))
+		}, want: granted, jmondi: "200 token and refresh token for read write", provider: "200 token and refresh token for read write", why: whyCodeScope},
+		{name: "a scope that is wider than the code's", ask: with("site", redeem("site", "scope", "read write")), want: "400 invalid_scope",
+			jmondi: granted, provider: granted, why: whyCodeScope},
+		{name: "code twice", ask: with("site", func(code string) tokeneptest.Request {
+			r := tokeneptest.RedeemCode("site", code)
+			r.Body += "&code=x"
+			return r
+		}), want: "400 invalid_request"},
+		{name: "a refresh token in the place of the code",
+			ask:  after("site", func(of issued) tokeneptest.Request { return tokeneptest.RedeemCode("site", of.refresh) }),
+			want: "400 invalid_grant", jmondi: "400 invalid_request", why: whyBadGrant},
 		{name: "an unknown code", ask: sends(tokeneptest.RedeemCode("site", "unknown")), want: "400 invalid_grant",
 			jmondi: "400 invalid_request", why: whyBadGrant},
 		{name: "no code", ask: sends(tokeneptest.RedeemCode("site", "")), want: "400 invalid_request"},
@@ -136,6 +152,12 @@ func refreshComparisons() []comparison {
 		{name: "a narrower scope", ask: func(t *testing.T, p *party) string {
 			return told(p.Send(t, by("site", "scope", "read")(p.tokens(t, "site", "scope", "read write"))))
 		}, want: granted},
+		{name: "a narrower scope, and then none", ask: func(t *testing.T, p *party) string {
+			narrow := p.Send(t, by("site", "scope", "read")(p.tokens(t, "site", "scope", "read write")))
+			next, _ := narrow.JSON["refresh_token"].(string)
+			return told(p.Send(t, tokeneptest.Refresh("site", next)))
+		}, want: "200 token and refresh token for read write", jmondi: granted,
+			why: "RFC 6749 §6: the scope of a new refresh token is that of the old one; a narrower one is of the access token alone"},
 		{name: "a scope that was not allowed", ask: after("site", by("site", "scope", "read write")), want: "400 invalid_scope"},
 		{name: "a scope that the server does not know", ask: after("site", by("site", "scope", "admin")), want: "400 invalid_scope"},
 		{name: "a malformed scope", ask: after("site", by("site", "scope", `"`)), want: "400 invalid_scope"},
@@ -146,6 +168,8 @@ func refreshComparisons() []comparison {
 		{name: "an unknown token", ask: sends(tokeneptest.Refresh("site", "unknown")), want: "400 invalid_grant",
 			jmondi: "400 invalid_request", why: whyBadGrant},
 		{name: "an access token", ask: after("site", func(of issued) tokeneptest.Request { return tokeneptest.Refresh("site", of.access) }),
+			want: "400 invalid_grant", jmondi: "400 invalid_request", why: whyBadGrant},
+		{name: "a code", ask: with("site", func(code string) tokeneptest.Request { return tokeneptest.Refresh("site", code) }),
 			want: "400 invalid_grant", jmondi: "400 invalid_request", why: whyBadGrant},
 		{name: "no token", ask: sends(tokeneptest.Refresh("site", "")), want: "400 invalid_request"},
 		{name: "without client", ask: after("native", func(of issued) tokeneptest.Request {

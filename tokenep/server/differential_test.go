@@ -56,14 +56,15 @@ func differentialClients() []tokenep.Client {
 		ID: "native", AuthMethod: tokenep.AuthNone, GrantTypes: []string{grant.AuthorizationCodeType, grant.RefreshTokenType},
 		RedirectURIs: []string{tokeneptest.Loopback},
 	}
+	tool := tokenep.Client{ID: "tool", AuthMethod: tokenep.AuthNone, GrantTypes: []string{cc}}
 	site.Scope = verify.Scope{"read", "write"}
-	for _, c := range []*tokenep.Client{&other, &odd, &idle, &native} {
+	for _, c := range []*tokenep.Client{&other, &odd, &idle, &native, &tool} {
 		c.Scope = verify.Scope{"read"}
 	}
 	for _, c := range []*tokenep.Client{&site, &other, &idle} {
 		c.RedirectURIs = []string{tokeneptest.Callback}
 	}
-	all := []tokenep.Client{site, other, odd, idle, native}
+	all := []tokenep.Client{site, other, odd, idle, native, tool}
 	for i := range all {
 		all[i].SkipConsent = true
 	}
