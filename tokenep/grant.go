@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -156,11 +157,10 @@ type RefreshToken struct {
 type User struct {
 	Subject string // sub of tokens; empty: nobody has signed in
 	SignIn  SignIn
+
+	// Claims are what else is known of the user, by the names of UserClaims.
+	Claims map[string]any
 }
 
 // SignIn is how and when a user signed in (OpenID Connect Core §2, RFC 9068 §2.2.1).
-type SignIn struct {
-	Time    time.Time // auth_time; zero: not known
-	Class   string    // acr
-	Methods []string  // amr (RFC 8176)
-}
+type SignIn = state.SignIn

@@ -61,12 +61,14 @@ type AssertionRules struct {
 	// MaxLife is how far ahead exp may be, and how long after iat.
 	MaxLife time.Duration
 
+	// OptionalID says that there need be no jti: nothing keeps the assertion from being used again.
+	OptionalID bool
+
 	Now time.Time
 }
 
 // ParseAssertion reads an assertion. It is as strict as the reader of access tokens: a text has one
-// meaning, or none. All of iss, sub, aud, exp and jti must be there; RFC 7523 §3 leaves jti open,
-// OpenID Connect Core §9 requires it, and without it nobody can tell a replay.
+// meaning, or none. All of iss, sub, aud and exp must be there.
 func ParseAssertion(jwt string) (*Assertion, error) {
 	if len(jwt) > defaultTokenSize {
 		return nil, errAssertionSize
@@ -86,9 +88,6 @@ func ParseAssertion(jwt string) (*Assertion, error) {
 		if err := a.token.deviations[kind]; err != nil {
 			return nil, err
 		}
-	}
-	if a.token.ID == "" {
-		return nil, errAssertionID
 	}
 	return a, nil
 }
@@ -110,6 +109,8 @@ func (a *Assertion) Check(ctx context.Context, rules AssertionRules) error {
 		return errAssertionIssuer
 	case rules.Subject != "" && t.Subject != rules.Subject:
 		return errAssertionSubject
+	case t.ID == "" && !rules.OptionalID: // OpenID Connect Core §9; RFC 7523 §3 leaves it open
+		return errAssertionID
 	case len(t.Audience) != 1 || !slices.Contains(rules.Audience, t.Audience[0]):
 		return fmt.Errorf("%w: it is %s, accepted: %s", errAssertionAudience, quoteSome(t.Audience), quoteSome(rules.Audience))
 	}

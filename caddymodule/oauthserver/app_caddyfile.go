@@ -31,8 +31,8 @@ import (
 //	    cors_origins        <origins…>
 //	    key_addresses       <addresses…>
 //	    client_certificates { … }
-//	    identity            [<placeholder>]
-//	    insecure_identity   <placeholder>
+//	    identity            [<placeholder>] { … }
+//	    insecure_identity   <placeholder> { … }
 //	    require_par
 //	    consent_page        <path or url>
 //	    refresh_tokens { … }

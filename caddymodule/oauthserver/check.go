@@ -43,6 +43,9 @@ func (s *AuthorizationServer) check() error {
 	if err := s.checkIdentity(); err != nil {
 		return err
 	}
+	if err := s.checkUser(); err != nil {
+		return err
+	}
 	if s.RefreshTokens != nil {
 		return s.RefreshTokens.check()
 	}

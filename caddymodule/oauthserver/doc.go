@@ -9,6 +9,7 @@
 //	signing.go      signing keys in files, and the keys that encrypt signing keys in the store
 //	exchange.go     token exchange and API tokens
 //	identity.go     who sits in front of a browser, and the rules for refresh tokens
+//	user.go         what else is known of that person
 //	registration.go clients that register themselves
 //	store.go        the store, a module of the namespace oauth_server.stores
 //	extension.go    grants of other plugins, modules of the namespace oauth_server.grants

@@ -95,19 +95,28 @@ func (s *AuthorizationServer) checkIdentity() error {
 	if placeholder == "" {
 		return nil
 	}
+	if err := checkProven(placeholder, insecure); err != nil {
+		return fmt.Errorf("identity %s: %w", placeholder, err)
+	}
+	return nil
+}
+
+// checkProven returns what is wrong with a placeholder that says something about a user. insecure
+// allows what the sender of a request can write.
+func checkProven(placeholder string, insecure bool) error {
 	name, found := strings.CutPrefix(placeholder, "{")
 	name, closed := strings.CutSuffix(name, "}")
 	proven := slices.ContainsFunc(provenPlaceholders, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 	switch {
 	case !found || !closed || strings.ContainsAny(name, "{}"):
-		return fmt.Errorf("identity %s: it must be one placeholder, such as %s", placeholder, defaultIdentity)
+		return fmt.Errorf("it must be one placeholder, such as %s", defaultIdentity)
 	case strings.HasPrefix(name, "http.auth.candidate."):
-		return fmt.Errorf("identity %s: that is what somebody claims, and failed to prove", placeholder)
+		return errors.New("that is what somebody claims, and failed to prove")
 	case !strings.HasPrefix(name, "http."):
-		return fmt.Errorf("identity %s: it must begin with http. and be a placeholder of the request", placeholder)
+		return errors.New("it must begin with http. and be a placeholder of the request")
 	case !proven && !insecure:
-		return fmt.Errorf("identity %s: whoever sends the request could write that; set a variable where it is proven, such as "+
-			"{http.vars.user}, or write insecure_identity if nobody can reach this server but through a proxy that sets it", placeholder)
+		return errors.New("whoever sends the request could write that; set a variable where it is proven, such as {http.vars.user}, " +
+			"or write insecure_identity if nobody can reach this server but through a proxy that sets it")
 	}
 	return nil
 }
@@ -128,6 +137,10 @@ func (s *AuthorizationServer) user() server.User {
 			return tokenep.User{}, errors.New("the request has no placeholders")
 		}
 		subject, err := replacer.ReplaceOrErr(placeholder, true, true)
-		return tokenep.User{Subject: subject}, err
+		user := tokenep.User{Subject: subject}
+		if err == nil {
+			s.User.read(replacer, &user, time.Now())
+		}
+		return user, err
 	}
 }

@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -31,7 +32,16 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 	}
 }
 
-// parseIdentity reads "identity [<placeholder>]" and "insecure_identity <placeholder>".
+// parseIdentity reads who a user is, and what else is known. Syntax:
+//
+//	identity [<placeholder>] {
+//	    auth_time <placeholder>
+//	    acr       <placeholder>
+//	    amr       <placeholder>
+//	    claim     <name> <placeholder> [<scope token>]
+//	}
+//
+// insecure_identity, which must have its placeholder, is written likewise. claim may be repeated.
 func (s *AuthorizationServer) parseIdentity(d *caddyfile.Dispenser, option string) error {
 	into := &s.Identity
 	if option == "insecure_identity" {
@@ -43,7 +53,44 @@ func (s *AuthorizationServer) parseIdentity(d *caddyfile.Dispenser, option strin
 	} else if err := adapt.One(d, into); err != nil {
 		return err
 	}
-	return adapt.Located(d, s.checkIdentity())
+	if err := adapt.Located(d, s.checkIdentity()); err != nil {
+		return err
+	}
+	return s.parseUser(d)
+}
+
+// parseUser reads the block of an identity, if it has one.
+func (s *AuthorizationServer) parseUser(d *caddyfile.Dispenser) error {
+	block := *d
+	u := new(UserAttributes)
+	read := func(option string) error {
+		s.User = u
+		switch option {
+		case "auth_time":
+			return adapt.One(d, &u.AuthTime)
+		case "acr":
+			return adapt.One(d, &u.ACR)
+		case "amr":
+			return adapt.One(d, &u.AMR)
+		case "claim":
+			args := d.RemainingArgs()
+			if len(args) != 2 && len(args) != 3 || slices.Contains(args, "") {
+				return d.Err("claim takes a name and a placeholder, and a scope-token where no standard names one")
+			}
+			c := UserClaim{Name: args[0], Value: args[1]}
+			if len(args) == 3 {
+				c.Scope = args[2]
+			}
+			u.Claims = append(u.Claims, c)
+			return adapt.Located(d, s.checkUser())
+		default:
+			return adapt.Unknown(d)
+		}
+	}
+	if err := adapt.Block(d, read, "claim"); err != nil {
+		return err
+	}
+	return adapt.Located(&block, s.checkUser())
 }
 
 // parseRefreshTokens reads the rules for refresh tokens. Syntax:

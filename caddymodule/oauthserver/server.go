@@ -85,6 +85,9 @@ type AuthorizationServer struct {
 	// that sets it. Default: none.
 	InsecureIdentity string `json:"insecure_identity,omitempty"`
 
+	// What else is known of that person. Default: nothing.
+	User *UserAttributes `json:"user,omitempty"`
+
 	// Whether clients must push their authorization requests (RFC 9126 §5), so that no browser can
 	// change or show them. A client can be held to it alone. Default: false.
 	RequirePAR bool `json:"require_par,omitempty"`
@@ -162,6 +165,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		RateLimit:          s.RateLimit,
 		Exchange:           s.TokenExchange.config(),
 		User:               s.user(),
+		UserClaims:         s.User.claims(),
 		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
 		RequirePAR:         s.RequirePAR,

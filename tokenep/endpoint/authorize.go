@@ -12,6 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Authorize is the authorization endpoint (RFC 6749 §3.1): a user allows a client, in a browser.
@@ -29,6 +30,8 @@ import (
 //	response_mode          OPTIONAL  query, which is the default, or form_post
 //	prompt                 OPTIONAL  none, consent; login and select_account are refused
 //	max_age                OPTIONAL  seconds since the user signed in
+//	acr_values             OPTIONAL  another acr is not told
+//	id_token_hint          OPTIONAL  the user must be that of this ID token
 //	request_uri            OPTIONAL  the answer of PushedAuthorization (RFC 9126 §4): then all
 //	                                 others but client_id are ignored
 //
@@ -60,6 +63,13 @@ type Authorize struct {
 
 	// User says who sits in front of the browser. The error is for the log: nobody is let in.
 	User func(*http.Request) (tokenep.User, error)
+
+	// Users keeps what is known of people, of which Claims says who may read it.
+	Users  state.Users
+	Claims tokenep.UserClaims
+
+	// IDTokens are the keys of ID tokens, by algorithm, for hints.
+	IDTokens map[string]verify.KeySet
 
 	// Audience is what a client without an audience may ask for.
 	Audience []string
@@ -119,7 +129,7 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 
 	// 2. What it asks for. From here on errors go to the client (§4.1.2.1).
 	if !pushed {
-		err = e.read(form, client, q)
+		err = e.read(r.Context(), form, client, q)
 		switch {
 		case malformed != nil:
 			err = malformed
@@ -147,6 +157,9 @@ func (e Authorize) found(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 		return
 	case !q.freshEnough(user, e.Now()):
 		e.refuse(w, o, q, tokenep.LoginRequired.Describe("the user cannot be asked to sign in again"))
+		return
+	case q.Hint != "" && q.Hint != user.Subject: // OpenID Connect Core §3.1.2.1
+		e.refuse(w, o, q, tokenep.LoginRequired.Describe("another user has signed in than that of id_token_hint"))
 		return
 	}
 
@@ -200,10 +213,15 @@ func (e Authorize) issue(ctx context.Context, o *tokenep.Outcome, q *authorizati
 	} else if err != nil {
 		return "", err
 	}
+	if e.Claims.Release(q.Scope) {
+		if err := e.Users.Save(ctx, user.Subject, user.Claims); err != nil {
+			return "", err
+		}
+	}
 	code, made, err := e.Codes.Issue(ctx, state.Code{
 		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
 		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,
-		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, AuthTime: user.SignIn.Time,
+		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, SignIn: q.told(user.SignIn),
 	})
 	if err == nil {
 		err = e.remember(ctx, o.Client, made, why)

@@ -1,6 +1,8 @@
 package endpoint
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,7 +18,7 @@ import (
 // requestParameters are those of an authorization request (RFC 6749 §4.1.1 and its extensions).
 var requestParameters = []string{
 	"client_id", "response_type", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method",
-	"resource", "nonce", "response_mode", "prompt", "max_age", "request", "request_uri",
+	"resource", "nonce", "response_mode", "prompt", "max_age", "acr_values", "id_token_hint", "request", "request_uri",
 }
 
 // authorizeParameters are all that Authorize reads: those, and the ones of the consent page.
@@ -31,12 +33,13 @@ type authorizationRequest struct {
 
 // What comes back to the client, or is kept with the code, has a bound.
 const (
-	maxState = 8 << 10
-	maxNonce = 512
+	maxState   = 8 << 10
+	maxNonce   = 512
+	maxClasses = 1024
 )
 
 // read reads what the client asks for into q. Its errors go to the client.
-func (e Authorize) read(form *tokenep.Form, client *tokenep.Client, q *authorizationRequest) (err error) {
+func (e Authorize) read(ctx context.Context, form *tokenep.Form, client *tokenep.Client, q *authorizationRequest) (err error) {
 	if err := e.readResponse(form, client, q); err != nil {
 		return err
 	}
@@ -63,7 +66,10 @@ func (e Authorize) read(form *tokenep.Form, client *tokenep.Client, q *authoriza
 	if len(q.Audience) == 0 {
 		q.Audience = client.Audience
 	}
-	return q.readPrompt(form)
+	if err := q.readPrompt(form); err != nil {
+		return err
+	}
+	return e.readHint(ctx, form, client, q)
 }
 
 // readResponse reads what kind of answer is wanted, and whether this client may have one.
@@ -131,6 +137,10 @@ func (q *authorizationRequest) readPrompt(form *tokenep.Form) error {
 		}
 		q.MaxAge = new(int64(seconds))
 	}
+	q.Classes = strings.Fields(form.Get("acr_values"))
+	if len(form.Get("acr_values")) > maxClasses {
+		return tokenep.InvalidRequest.Describe("acr_values is too long")
+	}
 	q.Prompt = strings.Fields(form.Get("prompt"))
 	for _, value := range q.Prompt {
 		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, value) {
@@ -156,4 +166,55 @@ func (q *authorizationRequest) freshEnough(user tokenep.User, now time.Time) boo
 	}
 	signedIn := user.SignIn.Time
 	return q.MaxAge == nil || !signedIn.IsZero() && now.Sub(signedIn) <= time.Duration(*q.MaxAge)*time.Second
+}
+
+// told returns what the client is told of a sign-in. Where it asked for certain classes, another
+// one is not told: it would have to be one of those (OpenID Connect Core §3.1.2.1, §5.5.1.1).
+func (q *authorizationRequest) told(s tokenep.SignIn) tokenep.SignIn {
+	if len(q.Classes) > 0 && !slices.Contains(q.Classes, s.Class) {
+		s.Class = ""
+	}
+	return s
+}
+
+var (
+	errNotIDToken = errors.New("it has no iat")
+	errHintKey    = errors.New("there is no key for its alg")
+)
+
+// readHint reads an ID token that the client got earlier (OpenID Connect Core §3.1.2.1): it says
+// which user is meant. It may have expired. One whose key is gone proves nothing any more, and then
+// nobody knows who is meant.
+func (e Authorize) readHint(ctx context.Context, form *tokenep.Form, client *tokenep.Client, q *authorizationRequest) error {
+	text := form.Get("id_token_hint")
+	if text == "" {
+		return nil
+	}
+	hint, err := verify.ParseAssertion(text)
+	if err == nil {
+		claims := hint.Claims()
+		keys := e.IDTokens[verify.CanonicalAlgorithm(claims.Header.Algorithm)]
+		switch {
+		case keys == nil:
+			err = errHintKey
+		case claims.IssuedAt.IsZero():
+			err = errNotIDToken
+		default:
+			err = hint.Check(ctx, verify.AssertionRules{
+				Issuer: e.Issuer, Audience: []string{client.ID}, Types: []string{"jwt"}, Keys: keys,
+				Now: claims.IssuedAt, MaxLife: claims.Expires.Sub(claims.IssuedAt), OptionalID: true,
+			})
+		}
+		q.Hint = claims.Subject
+	}
+	switch {
+	case err == nil:
+		return nil
+	case tokenep.AsUnavailable(err) != nil:
+		return tokenep.AsUnavailable(err)
+	case errors.Is(err, verify.ErrUnknownKey):
+		return tokenep.LoginRequired.Describe("id_token_hint is too old to tell who is meant").Because(err)
+	default:
+		return tokenep.InvalidRequest.Describe("id_token_hint is no ID token of this server for the client").Because(err)
+	}
 }

@@ -52,7 +52,7 @@ func (e PushedAuthorization) call(ctx context.Context, r *tokenep.Request) (any,
 	if err != nil {
 		return nil, err
 	}
-	if err := e.read(r.Form, client, q); err != nil {
+	if err := e.read(ctx, r.Form, client, q); err != nil {
 		return nil, err
 	}
 	var reference string

@@ -5,14 +5,18 @@ import (
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // UserInfo is the endpoint of OpenID Connect Core §5.3: whom an access token with the scope openid
-// is about. The token comes in the header Authorization or, by POST, in the form; refusals are as
-// those of a protected resource (§5.3.3, RFC 6750 §3).
+// is about, and those of the user's claims that its scope asks for (§5.4). The token comes in the
+// header Authorization or, by POST, in the form; refusals are as those of a protected resource
+// (§5.3.3, RFC 6750 §3).
 type UserInfo struct {
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
+	Users    state.Users
+	Claims   tokenep.UserClaims // that are told
 }
 
 // Endpoint returns the row of the table.
@@ -24,7 +28,8 @@ func (e UserInfo) Endpoint() tokenep.Endpoint {
 		Name: userInfoName, Path: "/oauth/userinfo", Member: "userinfo_endpoint",
 		Metadata: func(map[string]any) map[string]any {
 			return map[string]any{
-				"claims_supported":           []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash"},
+				"claims_supported": append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr"},
+					e.Claims.Names()...),
 				"claims_parameter_supported": false,
 			}
 		},
@@ -50,7 +55,15 @@ func (e UserInfo) answer(w http.ResponseWriter, r *http.Request) {
 		_ = tokenep.WriteError(w, r, tokenep.ServerError)
 		return
 	}
-	tokenep.WriteJSON(w, http.StatusOK, struct {
-		Subject string `json:"sub"`
-	}{token.Subject})
+	var known map[string]any
+	if e.Claims.Release(token.Scope) {
+		var err error
+		if known, err = e.Users.Claims(r.Context(), token.Subject); err != nil {
+			_ = tokenep.WriteError(w, r, tokenep.AsError(err))
+			return
+		}
+	}
+	told := e.Claims.Of(known, token.Scope)
+	told["sub"] = token.Subject
+	tokenep.WriteJSON(w, http.StatusOK, told)
 }

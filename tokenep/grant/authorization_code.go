@@ -65,7 +65,7 @@ func (g AuthorizationCode) Authorize(ctx context.Context, r *tokenep.Request) (*
 	}
 	f := state.Family{
 		ID: c.Family, ClientID: c.ClientID, RegistrationID: c.RegistrationID, Subject: c.Subject,
-		Scope: c.Scope, Audience: c.Audience, KeyThumbprint: c.KeyThumbprint, AuthTime: c.AuthTime,
+		Scope: c.Scope, Audience: c.Audience, KeyThumbprint: c.KeyThumbprint, SignIn: c.SignIn,
 	}
 	a := allowed(f)
 	if a.IDToken != nil && c.Nonce != "" {
@@ -147,7 +147,7 @@ func refused(err error, description string) error {
 func allowed(f state.Family) *tokenep.Authorization {
 	a := &tokenep.Authorization{
 		Subject: f.Subject, Scope: f.Scope, Audience: f.Audience, NotAfter: f.Ends, GrantID: f.ID,
-		SignIn: tokenep.SignIn{Time: f.AuthTime},
+		SignIn: f.SignIn,
 	}
 	if f.Scope.Has(tokenep.OpenIDScope) {
 		a.IDToken = map[string]any{}

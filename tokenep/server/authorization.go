@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/keys/seal"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // RefreshTokens are the rules for refresh tokens (RFC 6749 §6). The zero value has the defaults.
@@ -58,14 +60,25 @@ type User = func(*http.Request) (tokenep.User, error)
 
 // remember puts together what is remembered of users: codes, consents, and families of refresh
 // tokens.
-func (s *Server) remember() {
+func (s *Server) remember() error {
 	c := &s.Config
+	if err := c.UserClaims.Validate(); err != nil {
+		return fmt.Errorf("claims of users: %w", err)
+	}
 	s.Families = state.Families{
 		Store: c.Store, Revocations: s.Revocations, MAC: &c.Memory.refreshMAC, Now: c.Now, TokenLife: s.TokenLife,
 		Grace: c.RefreshTokens.Grace, Idle: c.RefreshTokens.Idle, Absolute: c.RefreshTokens.Absolute,
 	}
 	s.Codes = state.Codes{Store: c.Store, Families: s.Families, Now: c.Now}
 	s.Consents = state.Consents{Store: c.Store, Families: s.Families, Now: c.Now}
+	return nil
+}
+
+// users returns what keeps the claims of people, for as long as a token of theirs can be good.
+func (s *Server) users() state.Users {
+	return state.Users{Store: s.Config.Store, Now: s.Config.Now, Life: func() time.Duration {
+		return cmp.Or(s.Config.RefreshTokens.Absolute, state.DefaultAbsolute) + s.TokenLife()
+	}}
 }
 
 // CheckConsentPage returns what is wrong with the address of a page that asks people, whatever the
@@ -108,7 +121,10 @@ func (s *Server) authorization() []tokenep.Endpoint {
 		Seen:  state.Seen{Store: s.Config.Store, Now: s.Config.Now},
 		Pages: &s.Config.Memory.pages, User: s.Config.User, Audience: s.Config.Audience, Now: s.Config.Now,
 		Pushed: state.PushedRequests{Store: s.Config.Store, Now: s.Config.Now}, RequirePAR: s.Config.RequirePAR,
-		ConsentPage: s.Config.ConsentPage,
+		ConsentPage: s.Config.ConsentPage, Users: s.users(), Claims: s.Config.UserClaims, IDTokens: make(map[string]verify.KeySet),
+	}
+	for alg, ring := range s.idTokenKeys {
+		e.IDTokens[alg] = ring
 	}
 	all := []tokenep.Endpoint{e.Endpoint(), endpoint.PushedAuthorization{Authorize: e}.Endpoint()}
 	if e.ConsentPage != "" {

@@ -46,6 +46,10 @@ type Config struct {
 	// configured client of the authorization code grant with the scope openid does so as well.
 	OpenID bool
 
+	// UserClaims are the claims of users that clients are told (OpenID Connect Core §5.4). Their
+	// values come from User. Empty: sub alone.
+	UserClaims tokenep.UserClaims
+
 	// Registration lets clients register themselves (RFC 7591). nil: they cannot.
 	Registration *Registration
 
@@ -162,7 +166,9 @@ func New(c Config) (*Server, error) {
 	if err := s.trustItself(); err != nil {
 		return nil, err
 	}
-	s.remember()
+	if err := s.remember(); err != nil {
+		return nil, err
+	}
 	if err := s.addGrants(); err != nil {
 		return nil, err
 	}

@@ -30,11 +30,11 @@ type Code struct {
 	Challenge       string       `json:"code_challenge,omitempty"`        // RFC 7636 §4.3
 	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
 	Subject         string       `json:"sub"`
-	Scope           verify.Scope `json:"scope,omitempty"`    // what the user allowed
-	Audience        []string     `json:"aud,omitempty"`      // RFC 8707 §2
-	KeyThumbprint   string       `json:"jkt,omitempty"`      // dpop_jkt (RFC 9449 §10)
-	Nonce           string       `json:"nonce,omitempty"`    // OpenID Connect Core §3.1.2.1
-	AuthTime        time.Time    `json:"auth_time,omitzero"` // when the user signed in
+	Scope           verify.Scope `json:"scope,omitempty"` // what the user allowed
+	Audience        []string     `json:"aud,omitempty"`   // RFC 8707 §2
+	KeyThumbprint   string       `json:"jkt,omitempty"`   // dpop_jkt (RFC 9449 §10)
+	Nonce           string       `json:"nonce,omitempty"` // OpenID Connect Core §3.1.2.1
+	SignIn                       // of the user
 
 	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Issue,
 	// as are Created and Expires.
@@ -42,6 +42,13 @@ type Code struct {
 	Created time.Time `json:"created,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
 	Spent   time.Time `json:"spent_at,omitzero"` // zero: not spent
+}
+
+// SignIn is how and when a user signed in (OpenID Connect Core §2, RFC 9068 §2.2.1).
+type SignIn struct {
+	Time    time.Time `json:"auth_time,omitzero"` // zero: not known
+	Class   string    `json:"acr,omitempty"`
+	Methods []string  `json:"amr,omitempty"` // RFC 8176
 }
 
 // Codes issues and checks authorization codes, each good for one use (RFC 6749 §4.1.2, §10.5).

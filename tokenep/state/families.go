@@ -30,10 +30,10 @@ type Family struct {
 	ClientID       string       `json:"client_id"`
 	RegistrationID string       `json:"registration_id,omitempty"` // of the client
 	Subject        string       `json:"sub"`
-	Scope          verify.Scope `json:"scope,omitempty"`     // the most that it allows
-	Audience       []string     `json:"aud,omitempty"`       // the most that it allows
-	KeyThumbprint  string       `json:"jkt,omitempty"`       // of the DPoP key: RFC 9449 §5
-	AuthTime       time.Time    `json:"auth_time,omitzero"`  // when the user signed in
+	Scope          verify.Scope `json:"scope,omitempty"` // the most that it allows
+	Audience       []string     `json:"aud,omitempty"`   // the most that it allows
+	KeyThumbprint  string       `json:"jkt,omitempty"`   // of the DPoP key: RFC 9449 §5
+	SignIn                      // of the user
 	Started        time.Time    `json:"started,omitzero"`    // set by Start
 	Rotated        time.Time    `json:"rotated,omitzero"`    // when last; zero: never
 	Expires        time.Time    `json:"expires,omitzero"`    // if not used before; never after Ends
@@ -70,10 +70,10 @@ type Families struct {
 	Now         func() time.Time     // the clock
 }
 
-// Start begins a family and returns its first refresh token. It uses all fields of f but the times,
-// of which AuthTime alone; an empty ID means a new one. The error Is ErrRevoked when the family was
-// revoked before it started (see Codes.Check), store.ErrExists when it was started before, and
-// ErrInvalid when a field is outside its limits.
+// Start begins a family and returns its first refresh token. It uses all fields of f but the times
+// other than that of the sign-in; an empty ID means a new one. The error Is ErrRevoked when the
+// family was revoked before it started (see Codes.Check), store.ErrExists when it was started
+// before, and ErrInvalid when a field is outside its limits.
 func (s Families) Start(ctx context.Context, f Family) (token string, made Family, err error) {
 	if err := s.validate(f); err != nil {
 		return "", Family{}, err

@@ -36,9 +36,11 @@ type AuthorizationRequest struct {
 	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
 
 	// How the user is asked (OpenID Connect Core §3.1.2.1); MaxAge in seconds, nil: any.
-	Nonce  string   `json:"nonce,omitempty"`
-	Prompt []string `json:"prompt,omitempty"`
-	MaxAge *int64   `json:"max_age,omitempty"`
+	Nonce   string   `json:"nonce,omitempty"`
+	Prompt  []string `json:"prompt,omitempty"`
+	MaxAge  *int64   `json:"max_age,omitempty"`
+	Classes []string `json:"acr_values,omitempty"`
+	Hint    string   `json:"hint,omitempty"` // the sub of an id_token_hint; empty: there was none
 }
 
 // PushedRequest is an authorization request that a client has pushed (RFC 9126 §2). All times are
