@@ -42,6 +42,13 @@ type Client struct {
 	// The page of the client, for people (RFC 7591 §2): an https URL. Default: none.
 	URI string `json:"client_uri,omitempty"`
 
+	// Its logo, its privacy policy and its terms of service (RFC 7591 §2): https URLs. The page that
+	// asks people shows them; the logo of a client that registered itself is not shown, since it may
+	// be anybody's. Default: none.
+	LogoURI   string `json:"logo_uri,omitempty" option:"logo_uri" usage:"URL of its logo, which people see"`
+	PolicyURI string `json:"policy_uri,omitempty" option:"policy_uri" usage:"URL of its privacy policy, likewise"`
+	TOSURI    string `json:"tos_uri,omitempty" option:"tos_uri" usage:"URL of its terms of service, likewise"`
+
 	// The secrets, any of which authenticates: give two while one is being replaced. Default: none.
 	Secrets []Secret `json:"secrets,omitempty"`
 
@@ -242,7 +249,7 @@ func (c *Client) Validate() error {
 	if err := c.validateID(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateAssertions, c.validateCertificateName, c.validateReach, c.validateRedirectURIs, c.validateURI} {
+	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateAssertions, c.validateCertificateName, c.validateReach, c.validateRedirectURIs, c.validateURIs} {
 		if err := check(); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
@@ -283,20 +290,26 @@ func (c *Client) validateReach() error {
 	return nil
 }
 
-// maxURI is the longest client_uri, in bytes.
+// maxURI is the longest URI of a page, in bytes.
 const maxURI = 1024
 
-// validateURI holds the client_uri to what a page can show.
-func (c *Client) validateURI() error {
-	u, err := url.Parse(c.URI)
-	switch {
-	case c.URI == "":
-		return nil
-	case err != nil, u.Scheme != "https", u.Hostname() == "", u.User != nil, len(c.URI) > maxURI,
-		strings.ContainsFunc(c.URI, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }):
-		return fmt.Errorf("client_uri must be an https URL without a user name, of %d visible ASCII characters at most", maxURI)
+// validateURIs holds the URIs of pages to what a page can show.
+func (c *Client) validateURIs() error {
+	for _, o := range []struct{ member, uri string }{
+		{"client_uri", c.URI}, {"logo_uri", c.LogoURI}, {"policy_uri", c.PolicyURI}, {"tos_uri", c.TOSURI},
+	} {
+		if o.uri != "" && !IsShowable(o.uri) {
+			return fmt.Errorf("%s must be an https URL without a user name, of %d visible ASCII characters at most", o.member, maxURI)
+		}
 	}
 	return nil
+}
+
+// IsShowable reports whether a page can show a URI of a client, and link to it.
+func IsShowable(uri string) bool {
+	u, err := url.Parse(uri)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && len(uri) <= maxURI &&
+		!strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' })
 }
 
 // CheckLife refuses a life that is over when it begins: exp has whole seconds here.

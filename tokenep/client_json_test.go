@@ -17,7 +17,7 @@ import (
 // scope is one string. What is written is read back as it was.
 func TestClientJSON(t *testing.T) {
 	full := tokenep.Client{
-		ID: "billing", Name: "Billing", URI: "https://app.example", Secrets: []tokenep.Secret{{Hash: "$sha256$x", Expires: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		ID: "billing", Name: "Billing", URI: "https://app.example", LogoURI: "https://app.example/logo", PolicyURI: "https://app.example/policy", TOSURI: "https://app.example/tos", Secrets: []tokenep.Secret{{Hash: "$sha256$x", Expires: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		JWKS: verifytest.New(issuer, orders).JWKS(), JWKSFile: "keys.json", JWKSURI: "https://app.example/keys",
 		TLSSubjectDN: "CN=billing", TLSSANDNS: "app.example", TLSSANURI: "spiffe://app.example", TLSSANIP: "192.0.2.1", TLSSANEmail: "billing@app.example",
 		AuthMethod: tokenep.AuthBasic, AuthMethods: []string{tokenep.AuthPost}, AuthSigningAlg: "ES256", AssertionAudience: "strict",
@@ -41,10 +41,10 @@ func TestClientJSON(t *testing.T) {
 	}
 	want := []string{
 		"access_token_ttl", "assertion_audience", "audience", "client_id", "client_id_issued_at", "client_name", "client_uri", "default_scope", "exchange_from",
-		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "jwks_file", "jwks_uri", "redirect_uris", "registration_id", "require_offline_access",
+		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "jwks_file", "jwks_uri", "logo_uri", "policy_uri", "redirect_uris", "registration_id", "require_offline_access",
 		"require_pushed_authorization_requests",
 		"scope", "secrets", "self_registered", "skip_consent",
-		"tls_client_auth_san_dns", "tls_client_auth_san_email", "tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn", "token_endpoint_auth_method", "token_endpoint_auth_methods", "token_endpoint_auth_signing_alg", "unused_until",
+		"tls_client_auth_san_dns", "tls_client_auth_san_email", "tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn", "token_endpoint_auth_method", "token_endpoint_auth_methods", "token_endpoint_auth_signing_alg", "tos_uri", "unused_until",
 	}
 	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
 		t.Errorf("members %q, want %q", got, want)

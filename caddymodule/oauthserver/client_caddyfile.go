@@ -28,6 +28,7 @@ import (
 //	    jwks_uri         <url>
 //	    auth_signing_alg <alg>
 //	    assertion_audience lax | strict
+//	    logo_uri, policy_uri, tos_uri <url>
 //	    tls_client_auth_subject_dn <name> (or …_san_dns, …_san_uri, …_san_ip, …_san_email)
 //	    grants           client_credentials | authorization_code | refresh_token |
 //	                     token_exchange …

@@ -121,12 +121,18 @@ func pageHeaders(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// showPage shows one of the pages of page.html.
-func showPage(w http.ResponseWriter, status int, name string, data any) {
+// showPage shows one of the pages of page.html. It may load these images, if they are not empty.
+func showPage(w http.ResponseWriter, status int, name string, data any, images ...string) {
 	h := w.Header()
 	pageHeaders(h)
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy)
+	policy := pagePolicy
+	for _, image := range images {
+		if u, err := url.Parse(image); err == nil && image != "" {
+			policy += "; img-src " + u.Scheme + "://" + u.Host
+		}
+	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	w.WriteHeader(status)

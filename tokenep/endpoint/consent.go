@@ -38,6 +38,8 @@ type consent struct {
 	Sealed             string
 	SelfRegistered     bool
 	Home               string // of such a client, as it says
+	Logo, Policy, TOS  string // URIs; empty: none
+	Remembered         bool   // the user will not be asked again
 }
 
 // ask shows the page on which the user decides (RFC 6749 §4.1.1, §10.13): who asks, who they are,
@@ -54,7 +56,8 @@ func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 		seeOther(w, redirectTo(e.ConsentPage, []parameter{{"consent_token", sealed}}))
 		return
 	}
-	c := consent{Client: client.ID, User: user.Subject, Scope: q.Scope, Audience: q.Audience, Sealed: sealed, SelfRegistered: client.SelfRegistered, Home: client.URI}
+	c := consent{Client: client.ID, User: user.Subject, Scope: q.Scope, Audience: q.Audience, Sealed: sealed, SelfRegistered: client.SelfRegistered, Home: client.URI,
+		Logo: logo(client), Policy: client.PolicyURI, TOS: client.TOSURI, Remembered: !couldBeAnybody(client, q)}
 	if client.Name != "" {
 		c.Client = client.Name
 	}
@@ -64,7 +67,15 @@ func (e Authorize) ask(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 			c.Host = "the application that opens " + to.Scheme + ": links"
 		}
 	}
-	showPage(w, http.StatusOK, "consent", c)
+	showPage(w, http.StatusOK, "consent", c, c.Logo)
+}
+
+// logo returns the logo of a client, unless it says itself what it is: then it may be anybody's.
+func logo(c *tokenep.Client) string {
+	if c.SelfRegistered {
+		return ""
+	}
+	return c.LogoURI
 }
 
 // decided answers the form of that page.

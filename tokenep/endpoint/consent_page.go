@@ -34,6 +34,9 @@ type consentRequest struct {
 	ClientID   string   `json:"client_id"`
 	ClientName string   `json:"client_name,omitempty"`
 	Unverified bool     `json:"self_registered"` // nobody knows whether that is its name: say so
+	LogoURI    string   `json:"logo_uri,omitempty"`
+	PolicyURI  string   `json:"policy_uri,omitempty"`
+	TOSURI     string   `json:"tos_uri,omitempty"`
 	User       string   `json:"user"`
 	Scopes     []string `json:"scopes"`
 	Resources  []string `json:"resources"`
@@ -58,7 +61,8 @@ func (e ConsentRequest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return nil, err
 		}
 		c := consentRequest{
-			ClientID: o.Client.ID, ClientName: o.Client.Name, Unverified: o.Client.SelfRegistered, User: user.Subject, Scopes: append([]string{}, q.Scope...), Resources: append([]string{}, q.Audience...),
+			ClientID: o.Client.ID, ClientName: o.Client.Name, Unverified: o.Client.SelfRegistered,
+			LogoURI: logo(o.Client), PolicyURI: o.Client.PolicyURI, TOSURI: o.Client.TOSURI, User: user.Subject, Scopes: append([]string{}, q.Scope...), Resources: append([]string{}, q.Audience...),
 			RedirectURI: q.RedirectURI, ExpiresIn: int64(page.Expires.Sub(e.Now()).Seconds()),
 		}
 		if to, err := url.Parse(q.RedirectURI); err == nil && (to.Scheme == "https" || to.Scheme == "http") {

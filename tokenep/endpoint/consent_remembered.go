@@ -20,16 +20,22 @@ const (
 	answered                     // the user has just allowed it
 )
 
+// couldBeAnybody reports whether a request may come from any program, whatever was allowed to this
+// client before (RFC 8252 §8.6): the client registered itself, or it has no secret, and its answer
+// goes where others can listen too.
+func couldBeAnybody(client *tokenep.Client, q *authorizationRequest) bool {
+	return client.SelfRegistered || client.Public() && !strings.HasPrefix(q.RedirectURI, "https:")
+}
+
 // known reports whether a client may have what it asks for without the user being asked. It asks in
-// any case if the client wants that, or could be any program (RFC 8252 §8.6): one without a secret,
-// whose answer goes where others can listen too, or one that registered itself.
+// any case if the client wants that, or could be anybody.
 func (e Authorize) known(ctx context.Context, client *tokenep.Client, q *authorizationRequest, user tokenep.User) (permission, error) {
 	switch {
-	case q.asks("consent"), client.SelfRegistered:
+	case q.asks("consent"):
 		return unknown, nil
-	case client.SkipConsent:
+	case client.SkipConsent && !client.SelfRegistered:
 		return skipped, nil
-	case client.Public() && !strings.HasPrefix(q.RedirectURI, "https:"):
+	case couldBeAnybody(client, q):
 		return unknown, nil
 	}
 	c, err := e.Consents.Find(ctx, user.Subject, client.ID, client.RegistrationID)

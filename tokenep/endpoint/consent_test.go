@@ -110,3 +110,39 @@ func TestConsentCookie(t *testing.T) {
 		t.Errorf("without https: %+v, %v", cookie, err)
 	}
 }
+
+// RFC 7591 §2: the page shows logo, policy and terms of service, but no logo of a client that
+// registered itself. The browser may load that image, and nothing else.
+func TestConsentShowsMetadata(t *testing.T) {
+	const logo, policy, terms = "https://site.example/logo.png?size=48", "https://site.example/privacy", "https://site.example/terms"
+	s := tokeneptest.New(t, registering, func(c *server.Config) {
+		for i := range c.Clients {
+			if c.Clients[i].ID == "site" {
+				c.Clients[i].LogoURI, c.Clients[i].PolicyURI, c.Clients[i].TOSURI = logo, policy, terms
+			}
+		}
+	})
+	id, _ := registered(t, s, `"client_name":"Photos","logo_uri":"`+logo+`","policy_uri":"`+policy+`","tos_uri":"`+terms+`"`)
+	for name, row := range map[string]struct {
+		r                       request
+		logo, links, remembered bool
+	}{
+		"site":              {authorize("site"), true, true, true},
+		"native":            {authorize("native"), false, false, false},
+		"registered itself": {askFor(id), false, true, false},
+	} {
+		a := s.Send(t, row.r)
+		page := string(a.Body)
+		for text, want := range map[string]bool{
+			`<img src="https://site.example/logo.png?size=48" alt=""`: row.logo, `href="` + policy + `"`: row.links, `href="` + terms + `"`: row.links,
+			"you will not be asked again": row.remembered,
+		} {
+			if strings.Contains(page, text) != want {
+				t.Errorf("%s: %q is there: %t\n%s", name, text, !want, page)
+			}
+		}
+		if csp := a.Header.Get("Content-Security-Policy"); strings.HasSuffix(csp, "; img-src https://site.example") != row.logo {
+			t.Errorf("%s: %s", name, csp)
+		}
+	}
+}

@@ -21,7 +21,7 @@ import (
 // gets what the template allows. The body is a JSON object of client metadata (§2), of which these
 // are read; see RegistrationTemplate for what becomes of them:
 //
-//	redirect_uris, grant_types, response_types, scope, client_name, client_uri,
+//	redirect_uris, grant_types, response_types, scope, client_name, client_uri, logo_uri, policy_uri, tos_uri,
 //	token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri,
 //	id_token_signed_response_alg, software_statement
 //
@@ -178,6 +178,9 @@ type registration struct {
 
 	Name          string          `json:"client_name,omitempty"`
 	URI           string          `json:"client_uri,omitempty"`
+	LogoURI       string          `json:"logo_uri,omitempty"`
+	PolicyURI     string          `json:"policy_uri,omitempty"`
+	TOSURI        string          `json:"tos_uri,omitempty"`
 	RedirectURIs  []string        `json:"redirect_uris,omitempty"`
 	GrantTypes    []string        `json:"grant_types"`
 	ResponseTypes []string        `json:"response_types"`
@@ -193,7 +196,8 @@ func (e Registration) registration(r *http.Request, made registry.Registered) *r
 	c := &made.Client
 	answer := &registration{
 		ClientID: c.ID, Secret: made.Secret, IssuedAt: c.IssuedAt,
-		Name: c.Name, URI: c.URI, RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, ResponseTypes: []string{},
+		Name: c.Name, URI: c.URI, LogoURI: c.LogoURI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI,
+		RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, ResponseTypes: []string{},
 		AuthMethod: c.AuthMethod, SigningAlg: c.AuthSigningAlg, Scope: c.Scope, JWKS: c.JWKS, JWKSURI: c.JWKSURI, IDTokenAlg: c.IDTokenAlg,
 	}
 	if answer.AuthMethod == "" { // Basic, or the body: RFC 7591 §2 has no word for it

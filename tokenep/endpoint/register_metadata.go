@@ -30,9 +30,9 @@ func RegistrationGrants() []string {
 // clientMetadata is what is read of a registration (RFC 7591 §2). A member that is not here is
 // ignored, and not kept.
 type clientMetadata struct {
-	RedirectURIs, GrantTypes, ResponseTypes                              []string
-	Method, Name, URI, Scope, JWKSURI, SigningAlg, IDTokenAlg, Statement string
-	JWKS                                                                 json.RawMessage
+	RedirectURIs, GrantTypes, ResponseTypes                                                          []string
+	Method, Name, URI, LogoURI, PolicyURI, TOSURI, Scope, JWKSURI, SigningAlg, IDTokenAlg, Statement string
+	JWKS                                                                                             json.RawMessage
 }
 
 func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
@@ -46,7 +46,7 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 	}
 	for name, into := range map[string]*string{
 		"token_endpoint_auth_method": &m.Method, "token_endpoint_auth_signing_alg": &m.SigningAlg, "client_name": &m.Name, "client_uri": &m.URI,
-		"scope": &m.Scope, "jwks_uri": &m.JWKSURI, "id_token_signed_response_alg": &m.IDTokenAlg, "software_statement": &m.Statement,
+		"logo_uri": &m.LogoURI, "policy_uri": &m.PolicyURI, "tos_uri": &m.TOSURI, "scope": &m.Scope, "jwks_uri": &m.JWKSURI, "id_token_signed_response_alg": &m.IDTokenAlg, "software_statement": &m.Statement,
 	} {
 		if err := d.Text(name, into); err != nil {
 			return m, tokenep.InvalidClientMetadata.Describe("a member is not the string that it must be").Because(err)
@@ -70,7 +70,8 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 //	                            or empty means all of the template's
 //	token_endpoint_auth_method  never replaced; absent, a secret is good by Basic or the body
 //	jwks, jwks_uri              kept for private_key_jwt alone
-//	client_uri                  left out unless a page can show it
+//	client_uri, logo_uri,       left out unless a page can show them
+//	policy_uri, tos_uri
 //	software_statement          refused: there is nobody here whose statements are approved
 //	audience, resource          ignored: it is that of the template
 func (t RegistrationTemplate) client(d tokenep.Document) (c tokenep.Client, err error) {
@@ -78,9 +79,11 @@ func (t RegistrationTemplate) client(d tokenep.Document) (c tokenep.Client, err 
 	if err != nil {
 		return c, err
 	}
-	c = tokenep.Client{Name: m.Name, URI: m.URI, Audience: slices.Clone(t.Audience)}
-	if !showable(c.URI) {
-		c.URI = ""
+	c = tokenep.Client{Name: m.Name, URI: m.URI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TOSURI: m.TOSURI, Audience: slices.Clone(t.Audience)}
+	for _, uri := range []*string{&c.URI, &c.LogoURI, &c.PolicyURI, &c.TOSURI} {
+		if !tokenep.IsShowable(*uri) {
+			*uri = ""
+		}
 	}
 	for _, read := range []func(clientMetadata, *tokenep.Client) error{checkStatement, readMethod, t.readGrants, t.readRedirectURIs, t.readScope} {
 		if err := read(m, &c); err != nil {
@@ -132,11 +135,6 @@ func isElsewhere(uri string) bool {
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	_, err = netip.ParseAddr(host)
 	return err != nil && strings.Contains(host, ".") && !strings.HasSuffix(host, ".localhost")
-}
-
-// showable reports whether a page can show a client_uri.
-func showable(uri string) bool {
-	return (&tokenep.Client{ID: "x", AuthMethod: tokenep.AuthNone, URI: uri}).Validate() == nil
 }
 
 func (t RegistrationTemplate) readGrants(m clientMetadata, c *tokenep.Client) error {

@@ -122,7 +122,7 @@ func TestRegistrationNarrows(t *testing.T) {
 		{"2: null is absent", `"scope":null,"grant_types":null,"response_types":null,"client_name":null,"jwks":null,"token_endpoint_auth_method":null`, nil},
 		{"2: an empty scope", `"scope":""`, nil},
 		{"2: empty lists", `"grant_types":[],"response_types":[]`, nil},
-		{"2: unknown members", `"x":{"y":[1]},"SCOPE":"read","logo_uri":"https://app.example/logo","contacts":["a@app.example"]`, nil},
+		{"2: unknown members", `"x":{"y":[1]},"SCOPE":"read","jwks_url":"https://app.example/keys","contacts":["a@app.example"]`, nil},
 		{"2: a narrow scope", `"scope":"write"`, map[string]any{"scope": "write"}},
 		{"2: a wide scope", `"scope":"admin write read offline_access"`, map[string]any{"scope": "read write"}},
 		{"2: grants", `"grant_types":["refresh_token","authorization_code"]`, map[string]any{"grant_types": []any{"authorization_code", "refresh_token"}}},
@@ -133,6 +133,10 @@ func TestRegistrationNarrows(t *testing.T) {
 			map[string]any{"token_endpoint_auth_method": "none", "client_secret_expires_at": nil}},
 		{"2: the body", `"token_endpoint_auth_method":"client_secret_post"`, map[string]any{"token_endpoint_auth_method": "client_secret_post"}},
 		{"2: a name and a page", `"client_name":"Größe","client_uri":"https://app.example/"`, map[string]any{"client_name": "Größe", "client_uri": "https://app.example/"}},
+		{"2: what people see", `"logo_uri":"https://app.example/logo","policy_uri":"https://app.example/policy","tos_uri":"https://app.example/tos"`, map[string]any{
+			"logo_uri": "https://app.example/logo", "policy_uri": "https://app.example/policy", "tos_uri": "https://app.example/tos",
+		}},
+		{"2: what they cannot see", `"logo_uri":"data:image/png;base64,AA","policy_uri":"http://app.example/policy","tos_uri":"https://me@app.example"`, nil},
 		{"5: a page that is none", `"client_uri":"javascript:alert(1)"`, nil},
 		{"2: keys without their method", `"jwks_uri":"https://app.example/jwks"`, nil},
 		{"2: keys", `"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example/jwks","token_endpoint_auth_signing_alg":"ES256"`, map[string]any{
