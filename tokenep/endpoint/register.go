@@ -21,9 +21,9 @@ import (
 // gets what the template allows. The body is a JSON object of client metadata (§2), of which these
 // are read; see RegistrationTemplate for what becomes of them:
 //
-//	redirect_uris, grant_types, response_types, scope, client_name, client_uri, logo_uri, policy_uri, tos_uri,
-//	token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri,
-//	id_token_signed_response_alg, software_statement
+//	redirect_uris, grant_types, response_types, scope, client_name, client_uri, logo_uri,
+//	policy_uri, tos_uri, token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks,
+//	jwks_uri, id_token_signed_response_alg, software_statement
 //
 // A registration that nobody uses ends by itself. With Managed the client can read, change and
 // delete it (RFC 7592), at the same path with its client_id in the query.
