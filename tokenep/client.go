@@ -42,9 +42,9 @@ type Client struct {
 	// The page of the client, for people (RFC 7591 §2): an https URL. Default: none.
 	URI string `json:"client_uri,omitempty"`
 
-	// Its logo, its privacy policy and its terms of service (RFC 7591 §2): https URLs. The page that
-	// asks people shows them, but for the logo of a client that registered itself, which may be
-	// anybody's. Default: none.
+	// Its logo, its privacy policy and its terms of service (RFC 7591 §2): https URLs. The page
+	// that asks people shows them, but for the logo of a client that registered itself, which may
+	// be anybody's. Default: none.
 	LogoURI   string `json:"logo_uri,omitempty" option:"logo_uri" usage:"URL of its logo, which people see"`
 	PolicyURI string `json:"policy_uri,omitempty" option:"policy_uri" usage:"URL of its privacy policy, likewise"`
 	TOSURI    string `json:"tos_uri,omitempty" option:"tos_uri" usage:"URL of its terms of service, likewise"`
