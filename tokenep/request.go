@@ -219,12 +219,15 @@ func unreadable(err error) *Error {
 
 // parser chooses the parser by the media type, which needs no body.
 func parser(h http.Header, d *Dialect) (func(body []byte) (map[string][]string, error), error) {
+	const formType = "application/x-www-form-urlencoded"
 	mediaType := ""
-	if lines := h.Values("Content-Type"); len(lines) == 1 {
-		mediaType, _, _ = mime.ParseMediaType(lines[0])
+	if lines := h["Content-Type"]; len(lines) == 1 {
+		if mediaType = lines[0]; mediaType != formType { // as nearly every client writes it
+			mediaType, _, _ = mime.ParseMediaType(mediaType)
+		}
 	}
 	switch {
-	case mediaType == "application/x-www-form-urlencoded":
+	case mediaType == formType:
 		return parseForm, nil
 	case mediaType == "application/json" && d.JSON:
 		return parseJSON, nil
