@@ -32,6 +32,7 @@ type proxy struct {
 	ctx    context.Context // of the requests
 	dir    string
 	store  string // what a Caddyfile says of it
+	more   string // further options of the server when it is started
 	socket *os.File
 	listen net.Addr
 	site   *http.Client // for http://localhost
@@ -136,7 +137,10 @@ func clientFor(address net.Addr, http2 bool) *http.Client {
 	}
 	transport.Protocols.SetHTTP1(!http2)
 	transport.Protocols.SetUnencryptedHTTP2(http2)
-	return &http.Client{Timeout: 30 * time.Second, Transport: transport}
+	return &http.Client{
+		Timeout: 30 * time.Second, Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
@@ -151,7 +155,7 @@ func (p *proxy) caddyfile(more, upstream string) string {
 // start starts the process, and returns an error if it ends instead.
 func (p *proxy) start(environment ...string) error {
 	p.t.Helper()
-	writeFile(p.t, p.path("Caddyfile"), p.caddyfile("", "respond orders"))
+	writeFile(p.t, p.path("Caddyfile"), p.caddyfile(p.more, "respond orders"))
 	log, err := os.OpenFile(p.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		p.t.Fatal(err)
