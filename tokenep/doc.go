@@ -28,7 +28,8 @@
 //
 //	token_endpoint.go      the token endpoint
 //	endpoint.go            what every endpoint has in common, and a row of the table of them
-//	request.go             forms, JSON bodies, scope and target
+//	request.go             forms, scope and target
+//	request_json.go        JSON bodies
 //	parameters.go          what a browser sends, in a query or in a form
 //	document.go            JSON documents
 //	resource.go            when two resources are one (RFC 8707 §2)

@@ -1,10 +1,7 @@
 package tokenep
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -38,7 +35,7 @@ type Request struct {
 // Dialect is how one path of an endpoint differs from the RFCs, for the sake of clients that were
 // written for another server. The zero value differs in nothing.
 type Dialect struct {
-	JSON              bool     // bodies may also be a JSON object of strings
+	JSON              bool     // bodies may also be a JSON object, with the same members
 	SubjectTokenType  string   // what an exchange without subject_token_type means
 	SubjectTokenError Code     // for a bad subject token; empty: invalid_request (RFC 8693 §2.2.2)
 	Ignore            []string // parameters that are accepted and mean nothing here
@@ -87,10 +84,13 @@ var registered = []string{
 	"requested_token_type", "token", "token_type_hint",
 }
 
-// once refuses parameters that are repeated (§3.2).
+// once refuses parameters that are repeated (§3.2), or are no text.
 func (f *Form) once(names []string) error {
 	for _, name := range names {
-		if name != "audience" && name != "resource" && len(f.values[name]) > 1 {
+		switch values, there := f.values[name]; {
+		case there && len(values) == 0: // see parseJSON
+			return InvalidRequest.Describe("a parameter is not a string")
+		case name != "audience" && name != "resource" && len(values) > 1:
 			return InvalidRequest.Describe("a parameter is repeated")
 		}
 	}
@@ -254,64 +254,6 @@ func parseForm(body []byte) (map[string][]string, error) {
 }
 
 func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
-
-var errJSON = errors.New("not an object of strings")
-
-// parseJSON parses a JSON object whose members are strings. encoding/json would keep the last of
-// repeated members, so the tokens are read one by one.
-func parseJSON(body []byte) (map[string][]string, error) {
-	form, err := readObject(json.NewDecoder(bytes.NewReader(body)))
-	if err != nil {
-		return nil, InvalidRequest.Describe("the body is not a JSON object of strings, each member once").Because(err)
-	}
-	return form, nil
-}
-
-func readObject(d *json.Decoder) (map[string][]string, error) {
-	if t, err := d.Token(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errJSON, err)
-	} else if t != json.Delim('{') {
-		return nil, errJSON
-	}
-	form := map[string][]string{}
-	for d.More() {
-		name, err := readString(d)
-		if err != nil {
-			return nil, err
-		}
-		value, err := readString(d)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := form[name]; twice {
-			return nil, errJSON
-		}
-		form[name] = []string{value}
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); err == nil {
-		return nil, errJSON
-	} else if !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: %w", errJSON, err)
-	}
-	return form, nil
-}
-
-// readString reads one string. The decoder puts U+FFFD where bytes are not UTF-8 or an escape names
-// half a character, so U+FFFD is refused, like NUL.
-func readString(d *json.Decoder) (string, error) {
-	t, err := d.Token()
-	if err != nil {
-		return "", err
-	}
-	s, ok := t.(string)
-	if !ok || strings.ContainsAny(s, "\x00\uFFFD") {
-		return "", errJSON
-	}
-	return s, nil
-}
 
 // maxTargets bounds the work of comparing lists, which is done before anybody has authenticated.
 const maxTargets = 32
