@@ -62,11 +62,12 @@ func (k killable) peopleUntilKilled(t *testing.T, round int) []*person {
 			close(reached)
 		}
 	}
+	var dead atomic.Bool
 	people := make([]*person, len(clients))
 	var busy sync.WaitGroup
 	for n, client := range clients {
 		here := *k.proxy
-		here.site = k.newClientOfOneConnection()
+		here.site = k.newClientUntil(&dead)
 		here.do(here.site, http.MethodGet, "/bare", "").want(t, "a connection", http.StatusOK)
 		p := new(person)
 		people[n] = p
@@ -84,21 +85,21 @@ func (k killable) peopleUntilKilled(t *testing.T, round int) []*person {
 	case <-gone:
 		t.Error("everybody failed before the proxy was killed")
 	}
+	dead.Store(true)
 	k.kill()
 	<-gone
 	return people
 }
 
-// newClientOfOneConnection returns a client whose requests fail when its connection is lost. A new
-// one would wait in the socket, and what is in it would be carried out after the start.
-func (p *proxy) newClientOfOneConnection() *http.Client {
+// newClientUntil returns a client that opens no connection once the proxy is dead: it would wait in
+// the socket, and what is in it would be carried out after the start.
+func (p *proxy) newClientUntil(dead *atomic.Bool) *http.Client {
 	client := p.newClient()
 	transport := client.Transport.(*http.Transport)
 	dial := transport.DialContext
-	var dialed atomic.Bool
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if dialed.Swap(true) {
-			return nil, errors.New("the connection is lost")
+		if dead.Load() {
+			return nil, errors.New("the proxy is dead")
 		}
 		return dial(ctx, network, address)
 	}
