@@ -126,6 +126,32 @@ func (r *Revocations) Revoked(t *Token) bool {
 	return false
 }
 
+// Ends reports whether everything that has this value of a claim is revoked, whenever it is issued
+// and to whom. A nil set has no entries.
+func (r *Revocations) Ends(claim, value string) bool {
+	if r == nil || r.size.Load() == 0 {
+		return false
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.ContainsFunc(r.entries[revocable{claim, value}], endsAll)
+}
+
+// Ended returns the values of a claim for which Ends is true.
+func (r *Revocations) Ended(claim string) []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var values []string
+	for key, entries := range r.entries {
+		if key.claim == claim && slices.ContainsFunc(entries, endsAll) {
+			values = append(values, key.value)
+		}
+	}
+	return values
+}
+
+func endsAll(e Revocation) bool { return e.Before.IsZero() && e.ClientID == "" }
+
 func (r *Revocations) revoked(a *Ancestor) bool {
 	return r.has("jti", a.ID, a) || r.has(grantIDClaim, a.GrantID, a) ||
 		r.has("client_id", a.ClientID, a) || r.has("sub", a.Subject, a)

@@ -39,7 +39,7 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	}
 //
 // token_endpoint may be repeated; its options hold for all the paths of its line. path moves any
-// other endpoint, by its name: jwks, revocation or metadata.
+// other endpoint, by its name, such as jwks or metadata; an unknown name is refused.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {

@@ -50,8 +50,8 @@ type Handler struct {
 	TokenEndpoints []TokenEndpoint `json:"token_endpoints,omitempty"`
 
 	// Where other endpoints are, by their names; of several paths the first is named in the
-	// metadata. Default: jwks at <path of the issuer>/oauth/jwks, revocation at <path of the
-	// issuer>/oauth/revoke, and metadata at the places of RFC 8414 §3 and of OpenID Connect
+	// metadata. Default: in <path of the issuer>/oauth/, such as jwks at …/oauth/jwks and
+	// revocation at …/oauth/revoke; and metadata at the places of RFC 8414 §3 and of OpenID Connect
 	// Discovery 1.0 §4.
 	Paths map[string][]string `json:"paths,omitempty"`
 

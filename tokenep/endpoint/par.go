@@ -70,6 +70,9 @@ func (e PushedAuthorization) call(ctx context.Context, r *tokenep.Request) (any,
 	return tokenep.Created{Answer: pushedAnswer{requestURIPrefix + reference, int64(life / time.Second)}}, nil
 }
 
+// sealedRequests is where the ids of those are remembered that gave a code.
+const sealedRequests = "pushed authorization request"
+
 // sealedRequest is what is in the request_uri of a public client.
 type sealedRequest struct {
 	ID      string                     `json:"id"` // it is spent once
@@ -116,6 +119,12 @@ func (e Authorize) open(ctx context.Context, reference, clientID string) (r stat
 	case !e.Now().Before(sealed.Expires):
 		return r, "", state.ErrExpired
 	}
+	switch spent, err := e.Seen.Has(ctx, sealedRequests, sealed.ID); {
+	case err != nil:
+		return r, "", err
+	case spent: // nobody should have to decide for nothing
+		return r, "", state.ErrSpent
+	}
 	return sealed.Request, sealedReference + sealed.ID, nil
 }
 
@@ -127,7 +136,7 @@ func (e Authorize) spend(ctx context.Context, q *authorizationRequest) (err erro
 	}
 	if id, ok := strings.CutPrefix(q.Pushed, sealedReference); ok {
 		// Until then it has expired, and so has the last page that was made of it.
-		err = e.Seen.Add(ctx, "pushed authorization request", id, e.Now().Add(state.PushedTail))
+		err = e.Seen.Add(ctx, sealedRequests, id, e.Now().Add(state.PushedTail))
 	} else {
 		err = e.Pushed.Spend(ctx, q.Pushed)
 	}

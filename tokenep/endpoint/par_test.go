@@ -139,9 +139,7 @@ func TestPARRequestURI(t *testing.T) {
 			}
 			onPage(t, s.Send(t, two), http.StatusBadRequest, refused)
 			onPage(t, s.Send(t, one), http.StatusBadRequest, refused)
-			if client == "site" {
-				onPage(t, s.Send(t, open), http.StatusBadRequest, refused)
-			}
+			onPage(t, s.Send(t, open), http.StatusBadRequest, refused)
 
 			// A page that was opened in time may be answered late.
 			slow := s.Pushed(t, push(client, "prompt", "consent"))

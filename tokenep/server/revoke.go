@@ -86,3 +86,14 @@ func (s *Server) revokeIssued(ctx context.Context, claim, value string) error {
 func (s *Server) lastExpiry(now time.Time) time.Time {
 	return now.Add(s.TokenLife() + verify.MaxLeeway)
 }
+
+// finish revokes what the process that ran before has died over.
+func (s *Server) finish(ctx context.Context) {
+	err := s.Families.Finish(ctx)
+	if t := s.apiTokens(); t != nil && err == nil {
+		err = t.Finish(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.Config.Logger.Error("revocations that were interrupted are not finished; the next use or start does it", "error", err)
+	}
+}

@@ -283,6 +283,7 @@ func (s *Server) Start(ctx context.Context) error {
 			return err
 		}
 		s.open()
+		go s.finish(ctx)
 	}
 	s.before = s.Config.Memory.ring.Swap(s.Keys)
 	return nil

@@ -110,6 +110,9 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 	if err := t.Value.live(s.second()); err != nil {
 		return APIToken{}, Version{}, err
 	}
+	if s.Revocations.endsGrant(t.Value.ID) { // Revoke was interrupted
+		return APIToken{}, Version{}, ErrRevokedAPIToken
+	}
 	return t.Value.APIToken, Version{t}, nil
 }
 
@@ -177,9 +180,9 @@ func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]
 // revoking a token that was revoked before does it all again. The error Is store.ErrNotFound for an
 // unknown id.
 //
-// The access tokens end first, so that nothing of a token that is listed as revoked is good, and
-// the token of a call that was interrupted is listed as good. Access tokens that are made between
-// the two writes carry the same grant_id, and end as well.
+// The access tokens end first, so that nothing of a token that is listed as revoked is good. Access
+// tokens that are made between the two writes carry the same grant_id, and end as well. The token
+// of a call that was interrupted is listed as good, but is not, and Finish revokes it.
 func (s APITokens) Revoke(ctx context.Context, id string) error {
 	if _, err := s.Load(ctx, id); err != nil {
 		return err
@@ -189,6 +192,17 @@ func (s APITokens) Revoke(ctx context.Context, id string) error {
 	}
 	_, err := s.markRevoked(ctx, id, nil)
 	return err
+}
+
+// Finish revokes the tokens whose revocation was interrupted: see Families.Finish.
+func (s APITokens) Finish(ctx context.Context) error {
+	return s.Revocations.finishEnds(func(id string) error {
+		if !isBase62(id, idLength) {
+			return nil // of a family
+		}
+		_, err := s.markRevoked(ctx, id, nil)
+		return err
+	})
 }
 
 // revokeAccessTokens ends the access tokens made from a token; with before, only those that are

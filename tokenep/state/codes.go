@@ -141,7 +141,7 @@ func (s Codes) decide(check func(Code) error) decision[Code] {
 // endReplayed ends the family of a code that was spent before.
 func (s Codes) endReplayed(ctx context.Context, c Code, err error) error {
 	if errors.Is(err, ErrSpent) {
-		return s.Families.end(ctx, c.Family, err)
+		return s.Families.endBecause(ctx, c.Family, err)
 	}
 	return err
 }

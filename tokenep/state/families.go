@@ -86,6 +86,9 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 		return "", Family{}, err
 	}
 	rand.Read(t.secret[:])
+	if s.Revocations.endsGrant(f.ID) {
+		return "", Family{}, fmt.Errorf("starting family %s: %w before it started", f.ID, ErrRevoked)
+	}
 	now := moment(s.Now)
 	f.Started, f.Rotated, f.Revoked = now, time.Time{}, time.Time{}
 	f.Ends = now.Add(orDefault(s.Absolute, DefaultAbsolute))
@@ -130,8 +133,9 @@ func (s Families) idleEnd(f Family, now time.Time) time.Time {
 // presents it may; if it returns an error, that is what Check returns, and nothing has happened.
 //
 // The other errors that Is ErrRefused say why the token is not good; with ErrReused the family has
-// just been revoked. Any other error means that the answer is not known, and the same token can be
-// presented again. Once the family is known, it is returned with an error as well, for the log.
+// just been revoked, and so has one whose end was interrupted (see Revoke). Any other error means
+// that the answer is not known, and the same token can be presented again. Once the family is
+// known, it is returned with an error as well, for the log.
 func (s Families) Check(ctx context.Context, token string, check func(Family) error) (Family, Version, error) {
 	t, ok := parseRefreshToken(s.MAC, token)
 	if !ok {
@@ -208,6 +212,9 @@ func (s Families) decide(t refreshToken, check func(Family) error, edit func(f *
 			if err := check(f.Family); err != nil {
 				return false, err
 			}
+		}
+		if s.Revocations.endsGrant(f.ID) {
+			return false, errInterrupted
 		}
 		if newest, err := s.position(f, t, now); err != nil || !newest {
 			return false, err

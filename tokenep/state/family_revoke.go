@@ -45,7 +45,8 @@ func (s Families) RevokeToken(ctx context.Context, token string, check func(Fami
 // that was revoked before does it all again. A family that has not started cannot start any more.
 //
 // The access tokens end first, so that nothing of a revoked family is good. Access tokens that are
-// made between the two writes carry the same grant_id, and end as well.
+// made between the two writes carry the same grant_id, and end as well. Between them no refresh
+// token is good either, on any node that knows of the first one: see Check.
 func (s Families) Revoke(ctx context.Context, id string) error {
 	if _, err := parseFamilyID(id); err != nil {
 		return err
@@ -53,8 +54,14 @@ func (s Families) Revoke(ctx context.Context, id string) error {
 	if err := s.Revocations.endGrant(ctx, id, time.Time{}, s.TokenLife); err != nil {
 		return err
 	}
+	_, err := record.Upsert(ctx, s.Store, kindFamily, id, s.end(id))
+	return err
+}
+
+// end makes a family one that is revoked.
+func (s Families) end(id string) func(f *storedFamily, expires *time.Time) (bool, error) {
 	now := moment(s.Now)
-	_, err := record.Upsert(ctx, s.Store, kindFamily, id, func(f *storedFamily, expires *time.Time) (bool, error) {
+	return func(f *storedFamily, expires *time.Time) (bool, error) {
 		if !f.Revoked.IsZero() {
 			return false, nil
 		}
@@ -63,21 +70,38 @@ func (s Families) Revoke(ctx context.Context, id string) error {
 		}
 		f.Revoked = now
 		return true, nil
-	})
-	return err
+	}
 }
 
-// endReused ends the family of a token that was used again after its grace.
+// Finish revokes the families whose end was interrupted, by the death of a process or an outage of
+// the store, as far as the log says so: it forgets in time, and then nobody would know. It is for
+// the start of a process, when the log has been read.
+func (s Families) Finish(ctx context.Context) error {
+	return s.Revocations.finishEnds(func(id string) error {
+		if _, err := parseFamilyID(id); err != nil {
+			return nil // of an API token
+		}
+		_, err := record.Change(ctx, s.Store, kindFamily, id, s.end(id))
+		return err
+	})
+}
+
+// errInterrupted is of a family whose end has begun, and did not come to its record: the process
+// died, or the store was away.
+var errInterrupted = fmt.Errorf("%w family: its access tokens had ended before", ErrRevoked)
+
+// endReused ends the family of a token that was used again after its grace, and one whose end was
+// interrupted.
 func (s Families) endReused(ctx context.Context, id string, err error) error {
-	if errors.Is(err, ErrReused) {
-		return s.end(ctx, id, err)
+	if errors.Is(err, ErrReused) || errors.Is(err, errInterrupted) {
+		return s.endBecause(ctx, id, err)
 	}
 	return err
 }
 
-// end revokes a family because of what was presented, and returns why, or the error of the store.
+// endBecause revokes a family because of what was presented, and returns why, or the error of the store.
 // It does not end with the request: whoever presents something stolen could hang up.
-func (s Families) end(ctx context.Context, id string, why error) error {
+func (s Families) endBecause(ctx context.Context, id string, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endingLife)
 	defer cancel()
 	if err := s.Revoke(ctx, id); err != nil {

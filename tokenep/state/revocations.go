@@ -105,6 +105,20 @@ func (r *Revocations) endGrant(ctx context.Context, id string, before time.Time,
 	})
 }
 
+// endsGrant reports whether endGrant was called for a grant, as far as this node knows, and without
+// before. Whatever was to be ended with it may still look good: the process may have died between.
+func (r *Revocations) endsGrant(id string) bool { return r != nil && r.set.Ends("grant_id", id) }
+
+// finishEnds calls finish for each grant for which endsGrant is true.
+func (r *Revocations) finishEnds(finish func(id string) error) error {
+	for _, id := range r.set.Ended("grant_id") {
+		if err := finish(id); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
 // insert stores e under the first free number after the head. It reads the head anew: a number that
 // this node last saw free may have been used by others meanwhile, and may have expired. The same
 // holds when this call was suspended for long, so then e is stored once more.

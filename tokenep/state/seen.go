@@ -44,8 +44,7 @@ func (s Seen) Add(ctx context.Context, space, id string, exp time.Time) error {
 	case exp.After(now.Add(MaxSeenLife)):
 		return invalidf("exp must be at most %v ahead", MaxSeenLife)
 	}
-	// With the length, two different pairs are never one text.
-	key := record.HashID(fmt.Sprintf("%d %s%s", len(space), space, id))
+	key := seenKey(space, id)
 	for range Attempts {
 		err := record.Insert(ctx, s.Store, kindSeen, key, storedSeen{until}, until.Add(clockJump))
 		if !errors.Is(err, store.ErrExists) {
@@ -64,4 +63,19 @@ func (s Seen) Add(ctx context.Context, space, id string, exp time.Time) error {
 		}
 	}
 	return fmt.Errorf("remembering an id: %w", store.ErrConflict)
+}
+
+// Has reports whether an id is remembered, and changes nothing: nothing keeps it from being added
+// right after.
+func (s Seen) Has(ctx context.Context, space, id string) (bool, error) {
+	seen, err := record.Load[storedSeen](ctx, s.Store, kindSeen, seenKey(space, id))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && moment(s.Now).Before(seen.Value.Until), err
+}
+
+// seenKey returns the id of a record. With the length, two different pairs are never one text.
+func seenKey(space, id string) string {
+	return record.HashID(fmt.Sprintf("%d %s%s", len(space), space, id))
 }
