@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -305,10 +306,13 @@ func (c *Client) validateURIs() error {
 	return nil
 }
 
+// host matches a host and port as browsers know them. A policy of a page can name such a one.
+var host = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
+
 // IsShowable reports whether a page can show a URI of a client, and link to it.
 func IsShowable(uri string) bool {
 	u, err := url.Parse(uri)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && len(uri) <= maxURI &&
+	return err == nil && u.Scheme == "https" && host.MatchString(u.Host) && u.User == nil && len(uri) <= maxURI &&
 		!strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' })
 }
 

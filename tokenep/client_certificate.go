@@ -50,8 +50,8 @@ func (c *Client) validateCertificateName() error {
 			return errors.New("tls_client_auth_san_ip must be an IP address, such as 192.0.2.1")
 		}
 	}
-	if u, err := url.Parse(c.TLSSANURI); err != nil || c.TLSSANURI != "" && u.Scheme == "" {
-		return errors.New("tls_client_auth_san_uri must be a URI, such as spiffe://example.org/robot")
+	if u, err := url.Parse(c.TLSSANURI); err != nil || c.TLSSANURI != "" && u.Scheme == "" || u.String() != c.TLSSANURI {
+		return errors.New("tls_client_auth_san_uri must be a URI in its usual form, such as spiffe://example.org/robot")
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package tokenep
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,8 +44,10 @@ func (u UserClaims) Validate() error {
 	for _, claim := range slices.Sorted(maps.Keys(u)) {
 		scope := u[claim]
 		switch parsed, err := verify.ParseScope(scope); {
-		case claim == "":
-			return errors.New("a claim must have a name")
+		case claim == "" || strings.ContainsFunc(claim, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }):
+			return fmt.Errorf("%q is not the name of a claim: it must be visible ASCII characters, without quotes", claim)
+		case strings.HasPrefix(claim, "_claim"): // §5.6.2
+			return fmt.Errorf("the claim %s says where other claims are", claim)
 		case slices.Contains(reservedUserClaims, claim):
 			return fmt.Errorf("the claim %s is about a token, and not about a user", claim)
 		case err != nil || len(parsed) != 1:

@@ -191,6 +191,15 @@ var macs = map[string]crypto.Hash{"HS256": crypto.SHA256, "HS384": crypto.SHA384
 // for assertions alone.
 func MACAlgorithms() []string { return []string{"HS256", "HS384", "HS512"} }
 
+// MACKeySize returns how long a secret must be for one of those algorithms, in bytes, or for any of
+// them if it is none of them.
+func MACKeySize(alg string) int {
+	if hash, known := macs[alg]; known {
+		return hash.Size()
+	}
+	return crypto.SHA256.Size()
+}
+
 // Algorithms returns the names of all algorithms by which signatures are verified (RFC 7518 §3.1,
 // RFC 8037 §3.1). None of them uses a secret.
 func Algorithms() []string { return algorithmNames() }

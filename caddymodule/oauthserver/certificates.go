@@ -29,7 +29,8 @@ type ClientCertificates struct {
 	Header string `json:"header,omitempty"`
 
 	// Files with the certificates, in PEM, of those who issue certificates to clients. With them
-	// chains are verified here: what a proxy passes on is of no use for tls_client_auth without.
+	// chains are verified here: what a proxy passes on is of no use for tls_client_auth without. A
+	// proxy passes on one certificate: those between it and the root belong in these files.
 	// Default: none, and the TLS connection policy verifies chains.
 	CA []string `json:"ca,omitempty"`
 }

@@ -91,7 +91,8 @@ func checkLiterals(c *tokenep.Client) error {
 		option string
 		values []string
 	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs},
-		{"introspect", c.Introspect}} {
+		{"introspect", c.Introspect}, {"tls_client_auth_subject_dn", []string{c.TLSSubjectDN}}, {"tls_client_auth_san_dns", []string{c.TLSSANDNS}},
+		{"tls_client_auth_san_uri", []string{c.TLSSANURI}}, {"tls_client_auth_san_email", []string{c.TLSSANEmail}}} {
 		if err := adapt.RefusePlaceholders(o.option, o.values); err != nil {
 			return err
 		}

@@ -129,7 +129,8 @@ func (s *AuthorizationServer) user() server.User {
 	}
 	ofCertificate := strings.HasPrefix(placeholder, "{"+certificate)
 	return func(r *http.Request) (tokenep.User, error) {
-		if ofCertificate && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
+		verified := r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+		if ofCertificate && !verified {
 			return tokenep.User{}, errors.New("no client certificate was verified")
 		}
 		replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -139,7 +140,7 @@ func (s *AuthorizationServer) user() server.User {
 		subject, err := replacer.ReplaceOrErr(placeholder, true, true)
 		user := tokenep.User{Subject: subject}
 		if err == nil {
-			s.User.read(replacer, &user, time.Now())
+			s.User.read(source{replacer, verified}, &user, time.Now())
 		}
 		return user, err
 	}

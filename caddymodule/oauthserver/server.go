@@ -166,6 +166,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		Exchange:           s.TokenExchange.config(),
 		User:               s.user(),
 		UserClaims:         s.User.claims(),
+		SignIn:             s.User.signIn(),
 		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
 		RequirePAR:         s.RequirePAR,

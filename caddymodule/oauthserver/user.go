@@ -3,6 +3,7 @@ package oauthserver
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +41,9 @@ type UserClaim struct {
 	Name string `json:"name"`
 
 	// The placeholder of its value. A user without a value has no such claim; nor has one whose
-	// value is longer than 1024 bytes, or does not fit the claim: email_verified is true or false,
-	// updated_at a number of seconds or a time as in RFC 3339. Required.
+	// value is longer than 1024 bytes, a list longer than 8192, or which does not fit the claim:
+	// email_verified is true or false, updated_at a number of seconds or a time as in RFC 3339, and
+	// all others of OpenID Connect Core §5.1 are texts. Required.
 	Value string `json:"value"`
 
 	// The scope-token with which a client is told it. Default: profile, email, address or phone for
@@ -75,6 +77,19 @@ func (u *UserAttributes) claims() tokenep.UserClaims {
 	for _, c := range u.Claims {
 		name, scope := c.claim()
 		claims[name] = scope
+	}
+	return claims
+}
+
+// signIn returns which claims say how the user signed in.
+func (u *UserAttributes) signIn() (claims []string) {
+	if u == nil {
+		return nil
+	}
+	for _, c := range []struct{ name, placeholder string }{{"auth_time", u.AuthTime}, {"acr", u.ACR}, {"amr", u.AMR}} {
+		if c.placeholder != "" {
+			claims = append(claims, c.name)
+		}
 	}
 	return claims
 }
@@ -120,23 +135,25 @@ func (s *AuthorizationServer) checkUser() error {
 }
 
 // read adds what the placeholders of a request say to user.
-func (u *UserAttributes) read(replacer *caddy.Replacer, user *tokenep.User, now time.Time) {
+func (u *UserAttributes) read(from source, user *tokenep.User, now time.Time) {
 	if u == nil {
 		return
 	}
 	const tolerance = time.Minute // the clock of whoever signs people in may be ahead
-	if at, ok := seconds(lookUp(replacer, u.AuthTime)); ok && at > 0 && at <= now.Add(tolerance).Unix() {
+	if at, ok := seconds(from.lookUp(u.AuthTime)); ok && at > 0 && at <= now.Add(tolerance).Unix() {
 		user.SignIn.Time = time.Unix(at, 0).UTC()
 	}
-	user.SignIn.Class, _ = lookUp(replacer, u.ACR).(string)
-	switch methods := lookUp(replacer, u.AMR).(type) {
+	user.SignIn.Class, _ = from.lookUp(u.ACR).(string)
+	switch methods := from.lookUp(u.AMR).(type) {
 	case string:
 		user.SignIn.Methods = strings.Fields(methods)
 	case []string:
-		user.SignIn.Methods = methods
+		if size(methods) <= maxText { // it is in every token
+			user.SignIn.Methods = methods
+		}
 	}
 	for _, c := range u.Claims {
-		value, ok := c.value(lookUp(replacer, c.Value))
+		value, ok := c.value(from.lookUp(c.Value))
 		if !ok {
 			continue
 		}
@@ -157,49 +174,99 @@ func (u *UserAttributes) read(replacer *caddy.Replacer, user *tokenep.User, now 
 	}
 }
 
+// What one value may have, in bytes.
+const (
+	maxText = 1024
+	maxList = 8 << 10 // all its texts together
+)
+
+// source is where the placeholders of a request come from.
+type source struct {
+	replacer *caddy.Replacer
+	verified bool // the client certificate
+}
+
 // lookUp returns what one placeholder stands for: a string, a bool, a number or a list of strings;
-// nil: nothing that is of use.
-func lookUp(replacer *caddy.Replacer, placeholder string) any {
-	const most = 1024 // bytes
-	if placeholder == "" {
+// nil: nothing that is of use. Nothing is believed of a certificate that was not verified.
+func (s source) lookUp(placeholder string) any {
+	name := strings.Trim(placeholder, "{}")
+	if name == "" || strings.HasPrefix(name, certificate) && !s.verified {
 		return nil
 	}
-	value, known := replacer.Get(strings.Trim(placeholder, "{}"))
-	if !known {
-		return nil
-	}
-	fits := func(text string) bool { return text != "" && len(text) <= most && utf8.ValidString(text) }
+	value, _ := s.replacer.Get(name)
 	switch value := value.(type) {
 	case bool, int, int64, float64:
 		return value
-	case []string:
-		if len(value) > 0 && !slices.ContainsFunc(value, func(text string) bool { return !fits(text) }) {
+	case string:
+		if fits(value) {
 			return value
 		}
-	default:
-		if text := caddy.ToString(value); fits(text) {
-			return text
+	case []string:
+		if len(value) > 0 && size(value) <= maxList && !slices.ContainsFunc(value, func(text string) bool { return !fits(text) }) {
+			return value
+		}
+	case []any:
+		return s.list(value)
+	case fmt.Stringer: // such as the subject of a certificate
+		if v := reflect.ValueOf(value); v.Kind() != reflect.Pointer || !v.IsNil() {
+			if text := value.String(); fits(text) {
+				return text
+			}
 		}
 	}
 	return nil
 }
 
+// list returns a list of texts; nil: one of them is no text, or does not fit.
+func (s source) list(values []any) any {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i], _ = value.(string)
+		if !fits(texts[i]) {
+			return nil
+		}
+	}
+	if len(texts) == 0 || size(texts) > maxList {
+		return nil
+	}
+	return texts
+}
+
+func fits(text string) bool { return text != "" && len(text) <= maxText && utf8.ValidString(text) }
+
+// size returns the length of all texts together, with what JSON adds to each.
+func size(texts []string) (n int) {
+	for _, text := range texts {
+		n += len(text) + len(`"",`)
+	}
+	return n
+}
+
 // value returns a value in the type that the claim has (OpenID Connect Core §5.1).
 func (c UserClaim) value(value any) (any, bool) {
+	name, _ := c.claim()
 	switch {
 	case value == nil:
 		return nil, false
 	case c.Name == "updated_at":
 		return seconds(value)
-	case strings.HasSuffix(c.Name, "_verified"):
+	case c.Name == "email_verified", c.Name == "phone_number_verified":
 		if text, ok := value.(string); ok {
 			is, err := strconv.ParseBool(text)
 			return is, err == nil
 		}
 		is, ok := value.(bool)
 		return is, ok
+	case tokenep.ClaimScope(name) == "": // no standard says what it is
+		return value, true
 	}
-	return value, true
+	switch value := value.(type) {
+	case string:
+		return value, true
+	case int, int64, float64:
+		return fmt.Sprint(value), true
+	}
+	return nil, false
 }
 
 // seconds reads a time, in seconds since 1970 or as in RFC 3339.

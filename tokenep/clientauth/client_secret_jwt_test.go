@@ -107,6 +107,11 @@ func TestSecretJWTNeedsTheSecret(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		f = tokeneptest.New(t, tokeneptest.WithClients(newMAC("other", macSecret).client))
+		long := newMAC("long", macSecret).client
+		long.AuthSigningAlg = "HS512"
+		if err := f.CompleteClient(&long); err == nil || !strings.Contains(err.Error(), "64 bytes") {
+			t.Errorf("too short for its algorithm: %v", err)
+		}
 		if err := f.CompleteClient(&client); err == nil || !strings.Contains(err.Error(), "32 bytes") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -67,6 +67,20 @@ func TestFloodRests(t *testing.T) {
 	})
 }
 
+// A comparison that took very long, since the machine stood still, makes nobody wait for as long.
+func TestFloodRestsForAWhile(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		f.send(guesses(2, "anna", attacker)...)
+		time.Sleep(30 * time.Second)
+		f.end <- struct{}{}
+		time.Sleep(500 * time.Millisecond)
+		synctest.Wait()
+		if n := f.comparisons().running; n != 1 {
+			t.Errorf("%d requests are served after half a second", n)
+		}
+	})
+}
+
 // However many addresses send guesses, 1024 wait at the most.
 func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 	flood(t, 1, func(f *flooded) {

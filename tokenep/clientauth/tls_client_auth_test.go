@@ -364,6 +364,7 @@ func TestTLSClientMetadata(t *testing.T) {
 		"write its OID":         {TLSSubjectDN: "XYZ=robot"},
 		"must be an IP address": {TLSSANIP: "robot.example"},
 		"must be a URI":         {TLSSANURI: "robot"},
+		"in its usual form":     {TLSSANURI: "SPIFFE://example.org/robot"},
 		"needs a name":          {AuthMethod: tokenep.AuthTLS},
 		"needs a key":           {AuthMethod: tokenep.AuthSelfSignedTLS},
 		"are for clients that":  {TLSSANDNS: "x.example", AuthMethod: tokenep.AuthTLS, AuthSigningAlg: "ES256"},

@@ -16,14 +16,15 @@ const (
 	maxWaitingEach = 8    // requests of one address
 	retryTurn      = 2 * time.Second
 
-	rest = 2 // times as long as a request has computed
+	rest     = 2 // times as long as a request has computed
+	longRest = 500 * time.Millisecond
 )
 
 // Turns bounds how many requests compute slow hashes at once, so that guessing at secrets (RFC 6749
 // §10.10) leaves a processor to other work. The addresses that wait are served in turns: one that
 // sends many requests waits for itself, and others wait for one request of it. While requests wait,
-// a slot rests after each one for as long as that took, so that a flood has half of what the slots
-// can do at the most. When too many requests wait, further ones are refused.
+// a slot rests after each one for twice as long as that took, so that a flood has a third of what
+// the slots can do. When too many requests wait, further ones are refused.
 type Turns struct {
 	mu      sync.Mutex
 	free    int // slots
@@ -101,7 +102,7 @@ func (t *Turns) releaser(l *line) func() {
 		flooded := t.waiting > 0
 		t.mu.Unlock()
 		if flooded {
-			time.AfterFunc(rest*time.Since(start), func() { t.release(l) })
+			time.AfterFunc(min(rest*time.Since(start), longRest), func() { t.release(l) })
 			return
 		}
 		t.release(l)

@@ -194,7 +194,7 @@ func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 
 // give issues a code and sends it to the client (§4.1.2).
 func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User, why permission) {
-	if err := e.spend(r.Context(), q); err != nil {
+	if err := e.spend(r.Context(), q, user); err != nil {
 		e.onPage(w, o, err)
 		return
 	}
@@ -212,11 +212,6 @@ func (e Authorize) issue(ctx context.Context, o *tokenep.Outcome, q *authorizati
 		return "", tokenep.UnauthorizedClient.Describe("the client is not registered any more").Because(err)
 	} else if err != nil {
 		return "", err
-	}
-	if e.Claims.Release(q.Scope) {
-		if err := e.Users.Save(ctx, user.Subject, user.Claims); err != nil {
-			return "", err
-		}
 	}
 	code, made, err := e.Codes.Issue(ctx, state.Code{
 		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,

@@ -169,7 +169,8 @@ func (q *authorizationRequest) freshEnough(user tokenep.User, now time.Time) boo
 }
 
 // told returns what the client is told of a sign-in. Where it asked for certain classes, another
-// one is not told: it would have to be one of those (OpenID Connect Core §3.1.2.1, §5.5.1.1).
+// one is not told, although OpenID Connect Core §5.5.1.1 would have it: the suite that certifies
+// servers takes every acr that was not asked for as a fault.
 func (q *authorizationRequest) told(s tokenep.SignIn) tokenep.SignIn {
 	if len(q.Classes) > 0 && !slices.Contains(q.Classes, s.Class) {
 		s.Class = ""

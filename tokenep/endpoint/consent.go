@@ -90,6 +90,10 @@ func (e Authorize) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Ou
 		e.onPage(w, o, err)
 		return
 	}
+	if err := e.stillFresh(&page, user); err != nil {
+		e.refuse(w, o, q, err)
+		return
+	}
 	switch form.Get("decision") {
 	case "deny":
 		e.refuse(w, o, q, tokenep.AccessDenied.Describe("the user does not allow it"))
@@ -148,6 +152,16 @@ func (e Authorize) stillGood(r *http.Request, o *tokenep.Outcome, q *authorizati
 		return tokenep.InvalidRequest.Describe("the client may not ask for this any more").Because(err)
 	}
 	o.Client = client
+	return nil
+}
+
+// stillFresh holds the sign-in to what the client asked for when the page was shown: the user may
+// take the time of the page to read, and may not have signed in by other means meanwhile, of which
+// nobody knows when.
+func (e Authorize) stillFresh(page *consentPage, user tokenep.User) *tokenep.Error {
+	if !page.Request.freshEnough(user, page.Expires.Add(-pageLife)) {
+		return tokenep.LoginRequired.Describe("the user cannot be asked to sign in again")
+	}
 	return nil
 }
 

@@ -33,6 +33,7 @@ func (e ConsentRequest) Endpoint() tokenep.Endpoint {
 type consentRequest struct {
 	ClientID   string   `json:"client_id"`
 	ClientName string   `json:"client_name,omitempty"`
+	ClientURI  string   `json:"client_uri,omitempty"`
 	Unverified bool     `json:"self_registered"` // nobody knows whether that is its name: say so
 	LogoURI    string   `json:"logo_uri,omitempty"`
 	PolicyURI  string   `json:"policy_uri,omitempty"`
@@ -45,6 +46,8 @@ type consentRequest struct {
 	RedirectURI  string `json:"redirect_uri"`
 	RedirectHost string `json:"redirect_host"` // empty: a program opens RedirectURI
 	Loopback     bool   `json:"redirect_loopback"`
+
+	Remembered bool `json:"remembered"` // the user will not be asked again
 
 	ExpiresIn int64 `json:"expires_in"` // seconds to decide
 }
@@ -61,7 +64,7 @@ func (e ConsentRequest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return nil, err
 		}
 		c := consentRequest{
-			ClientID: o.Client.ID, ClientName: o.Client.Name, Unverified: o.Client.SelfRegistered,
+			ClientID: o.Client.ID, ClientName: o.Client.Name, ClientURI: o.Client.URI, Remembered: !couldBeAnybody(o.Client, q), Unverified: o.Client.SelfRegistered,
 			LogoURI: logo(o.Client), PolicyURI: o.Client.PolicyURI, TOSURI: o.Client.TOSURI, User: user.Subject, Scopes: append([]string{}, q.Scope...), Resources: append([]string{}, q.Audience...),
 			RedirectURI: q.RedirectURI, ExpiresIn: int64(page.Expires.Sub(e.Now()).Seconds()),
 		}
@@ -134,6 +137,10 @@ func (e Grants) decide(r *http.Request, o *tokenep.Outcome) (*authorizationReque
 	if err := e.stillGood(r, o, q); err != nil {
 		return nil, nil, err
 	}
+	if err := e.stillFresh(&page, user); err != nil {
+		o.Err = err
+		return q, errorParameters(err), nil
+	}
 	if !allowed {
 		o.Err = tokenep.AccessDenied.Describe("the user does not allow it")
 		return q, errorParameters(o.Err), nil
@@ -141,7 +148,7 @@ func (e Grants) decide(r *http.Request, o *tokenep.Outcome) (*authorizationReque
 	if err := e.answerOnce(r.Context(), &page); err != nil {
 		return nil, nil, err
 	}
-	if err := e.spend(r.Context(), q); err != nil {
+	if err := e.spend(r.Context(), q, user); err != nil {
 		return nil, nil, err
 	}
 	code, err := e.issue(r.Context(), o, q, user, answered)

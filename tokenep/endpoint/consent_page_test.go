@@ -76,7 +76,7 @@ func TestConsentPage(t *testing.T) {
 	a.NotStored(t)
 	want := map[string]any{
 		"client_id": "native", "client_name": "A native app", "user": "alice", "self_registered": false, "scopes": []string{"read"}, "resources": []string{tokeneptest.Orders},
-		"redirect_uri": tokeneptest.RedirectURI("native"), "redirect_host": "127.0.0.1", "redirect_loopback": true, "expires_in": 1800,
+		"redirect_uri": tokeneptest.RedirectURI("native"), "redirect_host": "127.0.0.1", "redirect_loopback": true, "remembered": false, "expires_in": 1800,
 	}
 	if a.Status != http.StatusOK || !tokeneptest.EqualJSON(a.JSON, want) || a.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("%d %s, want %v", a.Status, a.Body, want)

@@ -128,9 +128,14 @@ func (e Authorize) open(ctx context.Context, reference, clientID string) (r stat
 	return sealed.Request, sealedReference + sealed.ID, nil
 }
 
-// spend uses up a pushed request (RFC 9126 §7.3): it is done when the code is given, so that people
-// can load the page again until then.
-func (e Authorize) spend(ctx context.Context, q *authorizationRequest) (err error) {
+// spend keeps the claims of the user that the client may ask for, and uses up a pushed request (RFC
+// 9126 §7.3): it is done when the code is given, so that people can load the page again until then.
+func (e Authorize) spend(ctx context.Context, q *authorizationRequest, user tokenep.User) (err error) {
+	if e.Claims.Release(q.Scope) {
+		if err := e.Users.Save(ctx, user.Subject, user.Claims); err != nil {
+			return err
+		}
+	}
 	if q.Pushed == "" {
 		return nil
 	}

@@ -136,7 +136,7 @@ func TestRegistrationNarrows(t *testing.T) {
 		{"2: what people see", `"logo_uri":"https://app.example/logo","policy_uri":"https://app.example/policy","tos_uri":"https://app.example/tos"`, map[string]any{
 			"logo_uri": "https://app.example/logo", "policy_uri": "https://app.example/policy", "tos_uri": "https://app.example/tos",
 		}},
-		{"2: what they cannot see", `"logo_uri":"data:image/png;base64,AA","policy_uri":"http://app.example/policy","tos_uri":"https://me@app.example"`, nil},
+		{"2: what they cannot see", `"logo_uri":"https://a.example;sandbox/x.png","policy_uri":"http://app.example/policy","tos_uri":"https://me@app.example"`, nil},
 		{"5: a page that is none", `"client_uri":"javascript:alert(1)"`, nil},
 		{"2: keys without their method", `"jwks_uri":"https://app.example/jwks"`, nil},
 		{"2: keys", `"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example/jwks","token_endpoint_auth_signing_alg":"ES256"`, map[string]any{

@@ -25,6 +25,7 @@ func withClaims(k *known) tokeneptest.Change {
 		c.User = func(r *http.Request) (tokenep.User, error) {
 			return tokenep.User{Subject: r.Header.Get(tokeneptest.UserHeader), SignIn: k.signIn, Claims: k.claims}, nil
 		}
+		c.SignIn = []string{"auth_time"}
 		c.UserClaims = tokenep.UserClaims{
 			"name": "profile", "updated_at": "profile", "email": "email", "email_verified": "email", "address": "address", "phone_number": "phone", "groups": "groups",
 		}
@@ -103,7 +104,7 @@ func TestUserInfoClaims(t *testing.T) {
 	}
 	s.Store.SetAway(false)
 	supported := s.Send(t, tokeneptest.Get("/.well-known/openid-configuration")).JSON["claims_supported"]
-	want := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr",
+	want := []string{"sub", "iss", "aud", "exp", "iat", "nonce", "at_hash", "auth_time",
 		"address", "email", "email_verified", "groups", "name", "phone_number", "updated_at"}
 	if !tokeneptest.EqualJSON(supported, want) {
 		t.Errorf("claims_supported is %v, want %v", supported, want)
@@ -239,10 +240,55 @@ func payload(t *testing.T, jwt string) map[string]any {
 // scope-token.
 func TestUserClaimsOfAServer(t *testing.T) {
 	for text, claims := range map[string]tokenep.UserClaims{
-		"about a token": {"sub": "profile"}, "must have a name": {"": "profile"}, "one scope-token": {"groups": ""}, "must have one": {"groups": "a b"},
+		"about a token": {"sub": "profile"}, "not the name": {"": "profile"}, `"sub "`: {"sub ": "profile"}, "where other claims are": {"_claim_names": "profile"}, "one scope-token": {"groups": ""}, "must have one": {"groups": "a b"},
 	} {
 		if err := claims.Validate(); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v: %v", claims, err)
 		}
+	}
+}
+
+// OpenID Connect Core §3.1.2.1: with max_age the ID token says when the user signed in, and that is
+// not too long ago, also when the user takes the time of a page to decide.
+func TestMaxAgeAtTheDecision(t *testing.T) {
+	for name, row := range map[string]struct {
+		maxAge  string
+		passes  time.Duration
+		signIn  time.Duration // of who decides, after that of the request; negative: unknown
+		refused bool
+	}{
+		"at once":                       {"60", 0, 0, false},
+		"after a while":                 {"60", 29 * time.Minute, 0, false},
+		"signed in again":               {"60", 29 * time.Minute, 29 * time.Minute, false},
+		"nobody knows any more":         {"3600", time.Minute, -1, true},
+		"nobody knows, and nobody asks": {"", time.Minute, -1, false},
+	} {
+		k := &known{signIn: tokenep.SignIn{Time: tokeneptest.Start}}
+		s := tokeneptest.New(t, withClaims(k), func(c *server.Config) {
+			for i := range c.Clients {
+				c.Clients[i].SkipConsent = false
+			}
+		})
+		decide := s.Consent(t, tokeneptest.Authorize("site", "max_age", row.maxAge), "allow")
+		s.Clock.Advance(row.passes)
+		if k.signIn.Time = tokeneptest.Start.Add(row.signIn); row.signIn < 0 {
+			k.signIn = tokenep.SignIn{}
+		}
+		values := s.Send(t, decide).Redirected(t, tokeneptest.Callback)
+		if got := values.Get("error"); (got == "login_required") != row.refused || (values.Get("code") == "") != row.refused {
+			t.Errorf("%s: %v", name, values)
+		}
+	}
+}
+
+// Of a user of whom more is known than can be kept, the longest claims are left out.
+func TestUserInfoOfTooMuch(t *testing.T) {
+	k := &known{claims: map[string]any{"name": "Alice", "groups": strings.Repeat("g", 10_000), "phone_number": strings.Repeat("1", 9_000), "email": "a@x.example"}}
+	s := tokeneptest.New(t, withClaims(k))
+	code := s.Send(t, s.Pushed(t, tokeneptest.Push("site", "scope", "openid profile email phone groups"))).Redirected(t, tokeneptest.Callback).Get("code")
+	a, _ := s.Granted(t, tokeneptest.RedeemCode("site", code))
+	told := s.Send(t, tokeneptest.Get(userInfoPath).With("Authorization", "Bearer "+a.AccessToken())).JSON
+	if told["name"] != "Alice" || told["email"] != "a@x.example" || told["groups"] != nil || told["phone_number"] == nil {
+		t.Errorf("%.300v", told)
 	}
 }

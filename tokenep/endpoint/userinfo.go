@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -17,6 +18,7 @@ type UserInfo struct {
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
 	Users    state.Users
 	Claims   tokenep.UserClaims // that are told
+	SignIn   []string           // claims of ID tokens about the sign-in
 }
 
 // Endpoint returns the row of the table.
@@ -28,8 +30,7 @@ func (e UserInfo) Endpoint() tokenep.Endpoint {
 		Name: userInfoName, Path: "/oauth/userinfo", Member: "userinfo_endpoint",
 		Metadata: func(map[string]any) map[string]any {
 			return map[string]any{
-				"claims_supported": append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr"},
-					e.Claims.Names()...),
+				"claims_supported":           slices.Concat([]string{"sub", "iss", "aud", "exp", "iat", "nonce", "at_hash"}, e.SignIn, e.Claims.Names()),
 				"claims_parameter_supported": false,
 			}
 		},

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // configuredClients returns the clients of the configuration by their ids.
@@ -130,10 +130,10 @@ func (s *Server) checkAuth(c *tokenep.Client) error {
 			return fmt.Errorf("client %q: the server looks at no client certificates, which %s needs: set client_certificates", c.ID, missing)
 		}
 	}
-	if c.Authenticates(tokenep.AuthSecretJWT) &&
-		slices.ContainsFunc(c.Secrets, func(secret tokenep.Secret) bool { return len(secret.Key) < sha256.Size }) {
-		return fmt.Errorf("client %q: client_secret_jwt needs the secret itself, of 32 bytes or more (RFC 7518 §3.2): "+
-			"write {env.NAME} or {file.path}, and there no hash", c.ID)
+	least := verify.MACKeySize(c.AuthSigningAlg)
+	if c.Authenticates(tokenep.AuthSecretJWT) && slices.ContainsFunc(c.Secrets, func(secret tokenep.Secret) bool { return len(secret.Key) < least }) {
+		return fmt.Errorf("client %q: client_secret_jwt needs the secret itself, of %d bytes or more (RFC 7518 §3.2): "+
+			"write {env.NAME} or {file.path}, and there no hash", c.ID, least)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (s *Server) addEndpoints() error {
 		s.endpoints = append(s.endpoints, s.authorization()...)
 	}
 	if s.Config.openID() {
-		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier, Users: s.users(), Claims: s.Config.UserClaims}.Endpoint())
+		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier, Users: s.users(), Claims: s.Config.UserClaims, SignIn: s.Config.SignIn}.Endpoint())
 	}
 	if s.Config.Registration != nil {
 		s.endpoints = append(s.endpoints, s.registration())

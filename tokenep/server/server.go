@@ -50,6 +50,9 @@ type Config struct {
 	// values come from User. Empty: sub alone.
 	UserClaims tokenep.UserClaims
 
+	// SignIn are those of auth_time, acr and amr that User says.
+	SignIn []string
+
 	// Registration lets clients register themselves (RFC 7591). nil: they cannot.
 	Registration *Registration
 

@@ -99,8 +99,8 @@ func (s Families) endReused(ctx context.Context, id string, err error) error {
 	return err
 }
 
-// endBecause revokes a family because of what was presented, and returns why, or the error of the store.
-// It does not end with the request: whoever presents something stolen could hang up.
+// endBecause revokes a family because of what was presented, and returns why, or the error of the
+// store. It does not end with the request: whoever presents something stolen could hang up.
 func (s Families) endBecause(ctx context.Context, id string, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endingLife)
 	defer cancel()

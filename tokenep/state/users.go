@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
@@ -14,7 +16,8 @@ import (
 
 const kindUser = "user" // id: the SHA-256 of the subject
 
-// maxUserClaims bounds what is kept of one user, in bytes of JSON.
+// maxUserClaims bounds what is kept of one user, in bytes of JSON. Of more, the longest claims are
+// left out.
 const maxUserClaims = 16 << 10
 
 // Users keeps what is known of people beside their names: the claims that the userinfo endpoint
@@ -35,15 +38,11 @@ type storedUser struct {
 	Claims  json.RawMessage `json:"claims"`
 }
 
-// Save keeps the claims of a user, in the place of what was kept before. The error Is ErrInvalid if
-// they are too long.
+// Save keeps the claims of a user, in the place of what was kept before.
 func (s Users) Save(ctx context.Context, subject string, claims map[string]any) error {
-	text, err := json.Marshal(claims)
-	switch {
-	case err != nil:
+	text, err := encodeClaims(claims)
+	if err != nil {
 		return fmt.Errorf("the claims of a user: %w", err)
-	case len(text) > maxUserClaims:
-		return invalidf("the claims of a user have %d bytes, at most %d are allowed", len(text), maxUserClaims)
 	}
 	now, life := moment(s.Now), s.Life()
 	_, err = record.Upsert(ctx, s.Store, kindUser, record.HashID(subject), func(u *storedUser, expires *time.Time) (write bool, err error) {
@@ -54,6 +53,25 @@ func (s Users) Save(ctx context.Context, subject string, claims map[string]any) 
 		return true, nil
 	})
 	return err
+}
+
+// encodeClaims returns as many of the claims as fit, as JSON.
+func encodeClaims(claims map[string]any) ([]byte, error) {
+	texts := make(map[string]json.RawMessage, len(claims))
+	for name, value := range claims {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		texts[name] = text
+	}
+	for {
+		text, err := json.Marshal(texts)
+		if err != nil || len(text) <= maxUserClaims {
+			return text, err
+		}
+		delete(texts, slices.MaxFunc(slices.Sorted(maps.Keys(texts)), func(a, b string) int { return len(texts[a]) - len(texts[b]) }))
+	}
 }
 
 // Claims returns what is kept of a user; nil: nothing.
