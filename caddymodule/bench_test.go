@@ -80,8 +80,13 @@ func BenchmarkVerify(b *testing.B) {
 // side is one side of a comparison: where its requests go, and what the n-th of them is.
 type side struct {
 	name    string
-	conns   connections
+	conns   sender
 	request func(n int) string
+}
+
+// sender sends requests, from several callers at once, and waits for all answers.
+type sender interface {
+	send(b *testing.B, requests []string)
 }
 
 // compare sends b.N requests to each side, some hundreds in each turn, and reports the rate of the

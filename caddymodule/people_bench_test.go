@@ -9,28 +9,59 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/postgres"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/redis"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
 
 // BenchmarkPeople compares the requests of an application that acts for people with
 // client_credentials, in the same Caddy and on the same engine: an exchange of a code, a refresh of
-// a client whose tokens are not rotated, and one of a client whose tokens are. Introspection is
-// compared with a route behind oauth_verify.
+// a client whose tokens are not rotated, and one of a client whose tokens are. Those that write are
+// also compared with the engine's own Swap, by as many callers. Introspection is compared with a
+// route behind oauth_verify.
 func BenchmarkPeople(b *testing.B) {
-	for engine, store := range map[string]func() string{
-		"memory":   func() string { return "memory 1000000" },
-		"bolt":     func() string { return "bolt " + filepath.Join(b.TempDir(), "oauth.db") },
-		"redis":    func() string { return "redis " + servertest.For(b, servertest.Redis).URL },
-		"postgres": func() string { return "postgres " + servertest.For(b, servertest.Postgres).URL },
+	for engine, open := range map[string]func(b *testing.B) (directive string, s store.Store, err error){
+		"memory": func(*testing.B) (string, store.Store, error) {
+			return "memory 1000000", memory.New(memory.Options{}), nil
+		},
+		"bolt": func(b *testing.B) (string, store.Store, error) {
+			s, err := bolt.Open(filepath.Join(b.TempDir(), "swap.db"), bolt.Options{})
+			return "bolt " + filepath.Join(b.TempDir(), "oauth.db"), s, err
+		},
+		"redis": func(b *testing.B) (string, store.Store, error) {
+			url := servertest.For(b, servertest.Redis).URL
+			s, err := redis.Open(b.Context(), url, redis.Options{Namespace: "swap"})
+			return "redis " + url, s, err
+		},
+		"postgres": func(b *testing.B) (string, store.Store, error) {
+			url := servertest.For(b, servertest.Postgres).URL
+			s, err := postgres.Open(b.Context(), url, postgres.Options{Namespace: "swap"})
+			return "postgres " + url, s, err
+		},
 	} {
 		b.Run(engine, func(b *testing.B) {
-			p := runPeople(b, store())
+			directive, s, err := open(b)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if c, ok := s.(io.Closer); ok {
+				defer c.Close()
+			}
+			p := runPeople(b, directive)
+			swap := side{"swap", newSwaps(b, s), func(int) string { return "" }}
 			ours := dial(b, p.address)
 			credentials := side{"client_credentials", ours, func(int) string { return p.post("/oauth/token", "notes", "grant_type=client_credentials") }}
 			b.Run("code", func(b *testing.B) {
-				compare(b, side{"code", ours, func(int) string { return p.post("/oauth/token", "notes", p.code(b, "notes")) }}, credentials, "of-client-credentials")
+				code := side{"code", ours, func(int) string { return p.post("/oauth/token", "notes", p.code(b, "notes")) }}
+				b.Run("of-credentials", func(b *testing.B) { compare(b, code, credentials, "of-client-credentials") })
+				b.Run("of-swap", func(b *testing.B) { compare(b, code, swap, "of-swap") })
 			})
 			b.Run("refresh", func(b *testing.B) {
 				token := p.tokens(b, "notes").RefreshToken
@@ -41,7 +72,9 @@ func BenchmarkPeople(b *testing.B) {
 				rotate := func(int) string {
 					return p.post("/oauth/token", "", "client_id=native&grant_type=refresh_token&refresh_token="+p.tokens(b, "native").RefreshToken)
 				}
-				compare(b, side{"rotation", ours, rotate}, credentials, "of-client-credentials")
+				rotation := side{"rotation", ours, rotate}
+				b.Run("of-credentials", func(b *testing.B) { compare(b, rotation, credentials, "of-client-credentials") })
+				b.Run("of-swap", func(b *testing.B) { compare(b, rotation, swap, "of-swap") })
 			})
 			b.Run("introspection", func(b *testing.B) {
 				token := p.tokens(b, "notes").AccessToken
@@ -51,6 +84,44 @@ func BenchmarkPeople(b *testing.B) {
 			})
 		})
 	}
+}
+
+// swaps are records of an engine, one for each caller, which replace each other.
+type swaps struct {
+	store.Store
+	records []store.Record
+}
+
+func newSwaps(b *testing.B, s store.Store) *swaps {
+	b.Helper()
+	w := &swaps{Store: s, records: make([]store.Record, callers)}
+	for i := range w.records {
+		// As large as a family of refresh tokens.
+		r := store.Record{Kind: "family", ID: fmt.Sprint(i), Data: make([]byte, 300), Expires: time.Now().Add(time.Hour)}
+		if err := s.Insert(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+		r.Version = 1
+		w.records[i] = r
+	}
+	return w
+}
+
+// send makes a swap for each request.
+func (w *swaps) send(b *testing.B, requests []string) {
+	var wg sync.WaitGroup
+	for i := range w.records {
+		wg.Go(func() {
+			for n := i; n < len(requests); n += len(w.records) {
+				if err := w.Swap(b.Context(), w.records[i], w.records[i]); err != nil {
+					b.Error(err)
+					return
+				}
+				w.records[i].Version++
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // people is a Caddy in front of which ada has signed in.
