@@ -72,16 +72,11 @@ func (g AuthorizationCode) Authorize(ctx context.Context, r *tokenep.Request) (*
 		a.IDToken["nonce"] = c.Nonce
 	}
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		if err := g.Codes.Spend(ctx, version); err != nil || !r.Client.Refreshes(f.Scope) {
-			return none, refused(err, "the code was used before")
+		if !r.Client.Refreshes(f.Scope) {
+			return none, refused(g.Codes.Spend(ctx, version), "the code was used before")
 		}
-		text, f, err := g.Codes.Families.Start(ctx, f)
-		if errors.Is(err, state.ErrRevoked) {
-			// The code was used again meanwhile. The first use has an answer all the same, as if it
-			// had been given a moment earlier: an access token that is revoked already.
-			return none, nil
-		}
-		return refreshToken(text, f), err
+		text, f, err := g.Codes.Redeem(ctx, version, f)
+		return refreshToken(text, f), refused(err, "the code was used before")
 	}
 	return a, nil
 }

@@ -16,7 +16,7 @@ func everything(t *testing.T, s store.Store) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
 	for _, kind := range []string{
-		"code", "family", "device", "api_token", "api_token_owner", "revocation", "revocation_head", "seen", "client", "secret",
+		"family", "device", "api_token", "api_token_owner", "revocation", "revocation_head", "seen", "client", "secret",
 	} {
 		records, err := s.List(t.Context(), kind, "", "", store.MaxPage)
 		must(t, err)
@@ -86,7 +86,7 @@ func checks(t *testing.T, i *issuer, c *clock) map[string]func() (want, err erro
 		"code of another client":        code(good, errCheck, errCheck),
 		"code, expired":                 code(expired, nil, state.ErrExpired),
 		"code, spent, another client's": code(spent, errCheck, errCheck),
-		"code, unknown":                 code(strings.Repeat("a", 43), nil, state.ErrUnknown),
+		"code, unknown":                 code(strings.Repeat("a", 24+43), nil, state.ErrUnknown),
 		"code, malformed":               code("a", nil, state.ErrMalformed),
 
 		"refresh token":                        token(newest, nil, nil),

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -10,9 +11,6 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
-
-// kindCode has the SHA-256 of the code as id, and expires MaxCodeLife after the code.
-const kindCode = "code"
 
 // How long a code is good.
 const (
@@ -38,7 +36,7 @@ type Code struct {
 
 	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Issue,
 	// as are Created and Expires.
-	Family  string    `json:"family"`
+	Family  string    `json:"-"` // the id of the record
 	Created time.Time `json:"created,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
 	Spent   time.Time `json:"spent_at,omitzero"` // zero: not spent
@@ -53,9 +51,11 @@ type SignIn struct {
 
 // Codes issues and checks authorization codes, each good for one use (RFC 6749 §4.1.2, §10.5).
 //
-// A spent code is kept for a while, so that a replay is told from an unknown code. A code names,
-// from the beginning, the family that its redemption starts, so that a replay ends the tokens that
-// the first redemption got, or is about to get.
+// A code and the family that its redemption starts are one record, which is made with the code: so
+// a redemption is one conditional write. The text of a code is the id of the family and a secret,
+// of which the record has the hash. A spent code is kept for a while with its family, so that a
+// replay is told from an unknown code, and ends the tokens that the first redemption got, or is
+// about to get.
 type Codes struct {
 	Store    store.Store
 	Families Families
@@ -80,12 +80,31 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 	}
 	now := moment(s.Now)
 	c.Family, c.Created, c.Expires, c.Spent = newFamilyID(), now, now.Add(life), time.Time{}
-	code = GenerateSecret()
+	code = c.Family + GenerateSecret()
+	f := storedFamily{Family: Family{ID: c.Family}, Code: &c, CodeHash: record.Hash(code)}
 	// Kept beyond its end, so that a late replay is seen.
-	if err := record.Insert(ctx, s.Store, kindCode, record.HashID(code), c, c.Expires.Add(MaxCodeLife)); err != nil {
+	if err := record.Insert(ctx, s.Store, kindFamily, c.Family, f, c.Expires.Add(MaxCodeLife)); err != nil {
 		return "", Code{}, err
 	}
 	return code, c, nil
+}
+
+// parseCode returns the id of a code's family.
+func parseCode(code string) (family string, ok bool) {
+	const idLength = familyIDBytes / 3 * 4
+	if len(code) != idLength+secretLength || !isBase62(code[idLength:], secretLength) {
+		return "", false
+	}
+	_, err := parseFamilyID(code[:idLength])
+	return code[:idLength], err == nil
+}
+
+// checkedCode is what is in the Version of a code: the record, the hash of the code that was
+// presented, and the check that it passed.
+type checkedCode struct {
+	*checked[storedFamily]
+	hash  []byte
+	check func(Code) error
 }
 
 // Check says what a code is good for, and spends nothing. check compares client, redirect_uri,
@@ -93,36 +112,66 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 // what Check returns, whatever has become of the code. So a code is of use to its own client alone.
 //
 // The other errors that Is ErrRefused say why the code is not good. With ErrSpent the family of the
-// code has just been revoked (RFC 6749 §4.1.2): if the first redemption has not started it yet,
-// Families.Start will fail. Any other error means that the answer is not known. Once the code is
-// known, it is returned with an error as well, for the log.
+// code has just been revoked (RFC 6749 §4.1.2). Any other error means that the answer is not known.
+// Once the code is known, it is returned with an error as well, for the log.
 func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (Code, Version, error) {
-	if !isBase62(code, secretLength) {
+	id, ok := parseCode(code)
+	if !ok {
 		return Code{}, Version{}, fmt.Errorf("%w code", ErrMalformed)
 	}
-	c, err := checkRecord(ctx, s.Store, kindCode, record.HashID(code), s.decide(check))
+	hash := record.Hash(code)
+	f, err := checkRecord(ctx, s.Store, kindFamily, id, s.decide(hash, check, nil))
 	if err != nil {
-		return c.Value, Version{}, s.endReplayed(ctx, c.Value, err)
+		return f.Value.issued(hash), Version{}, s.endReplayed(ctx, id, err)
 	}
-	return c.Value, Version{c}, nil
+	return f.Value.issued(hash), Version{&checkedCode{f, hash, check}}, nil
 }
 
 // Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are
 // those of Check, and ErrChanged. After any other error the code may have been spent: a new Check
 // tells.
 func (s Codes) Spend(ctx context.Context, v Version) error {
-	c, ok := v.of.(*checked[Code])
-	if !ok {
-		return errOtherVersion
-	}
-	spent, err := c.spend(ctx, s.Store, func(c Code) Code { return c })
-	return s.endReplayed(ctx, spent, err)
+	_, err := s.spend(ctx, v, nil)
+	return err
 }
 
-func (s Codes) decide(check func(Code) error) decision[Code] {
-	return func(c *Code, _ *time.Time, asked bool) (bool, error) {
+// Redeem is Spend that starts the family of the code, in the same write, and returns its first
+// refresh token. It uses the same fields of f as Families.Start.
+func (s Codes) Redeem(ctx context.Context, v Version, f Family) (token string, made Family, err error) {
+	if err := s.Families.validate(f); err != nil {
+		return "", Family{}, err
+	}
+	t := newRefreshToken()
+	stored, err := s.spend(ctx, v, func(stored *storedFamily, now time.Time) {
+		t.family, _ = parseFamilyID(stored.ID) // it was parsed with the code
+		f.ID = stored.ID
+		s.Families.begin(stored, f, t, now)
+	})
+	if err != nil {
+		return "", Family{}, err
+	}
+	return t.format(s.Families.MAC), stored.Family, nil
+}
+
+func (s Codes) spend(ctx context.Context, v Version, start func(*storedFamily, time.Time)) (storedFamily, error) {
+	c, ok := v.of.(*checkedCode)
+	if !ok {
+		return storedFamily{}, errOtherVersion
+	}
+	c.decide = s.decide(c.hash, c.check, start)
+	f, err := c.checked.spend(ctx, s.Store, func(f storedFamily) storedFamily { return f })
+	return f, s.endReplayed(ctx, c.ID, err)
+}
+
+// decide is how a code is spent. start starts its family with it; nil: there is none.
+func (s Codes) decide(hash []byte, check func(Code) error, start func(*storedFamily, time.Time)) decision[storedFamily] {
+	return func(f *storedFamily, expires *time.Time, asked bool) (bool, error) {
+		c := f.issued(hash)
+		if c.Family == "" {
+			return false, fmt.Errorf("%w code", ErrUnknown)
+		}
 		if !asked {
-			if err := check(*c); err != nil {
+			if err := check(c); err != nil {
 				return false, err
 			}
 		}
@@ -130,18 +179,35 @@ func (s Codes) decide(check func(Code) error) decision[Code] {
 		switch {
 		case !c.Spent.IsZero(): // before it expired or after
 			return false, fmt.Errorf("%w: code", ErrSpent)
+		case !f.Revoked.IsZero(), s.Families.Revocations.endsGrant(f.ID):
+			return false, fmt.Errorf("%w code", ErrRevoked)
 		case !now.Before(c.Expires):
 			return false, fmt.Errorf("%w code", ErrExpired)
 		}
 		c.Spent = now
+		f.Code = &c
+		if start != nil {
+			start(f, now)
+			*expires = f.Expires
+		}
 		return true, nil
 	}
 }
 
+// issued returns the code of a family, if that is the one with this hash; else the zero value.
+func (f *storedFamily) issued(hash []byte) (c Code) {
+	if f.Code == nil || subtle.ConstantTimeCompare(f.CodeHash, hash) != 1 {
+		return c
+	}
+	c = *f.Code
+	c.Family = f.ID
+	return c
+}
+
 // endReplayed ends the family of a code that was spent before.
-func (s Codes) endReplayed(ctx context.Context, c Code, err error) error {
+func (s Codes) endReplayed(ctx context.Context, family string, err error) error {
 	if errors.Is(err, ErrSpent) {
-		return s.Families.endBecause(ctx, c.Family, err)
+		return s.Families.endBecause(ctx, family, err)
 	}
 	return err
 }

@@ -200,12 +200,12 @@ func (s Consents) room(ctx context.Context, grants []consentGrant, now time.Time
 		if g.Code.IsZero() || now.Before(g.Code.Add(MaxCodeLife)) {
 			continue // something may come of it yet, or has, without a family
 		}
-		_, err := s.Store.Load(ctx, kindFamily, g.ID)
+		f, err := record.Load[storedFamily](ctx, s.Store, kindFamily, g.ID)
 		switch {
-		case errors.Is(err, store.ErrNotFound):
+		case errors.Is(err, store.ErrNotFound), err == nil && len(f.Value.Hash) == 0:
 			gone = append(gone, g.ID)
 		case err != nil:
-			return nil, fmt.Errorf("loading the %s record: %w", kindFamily, err)
+			return nil, err
 		}
 	}
 	if len(gone) > 0 {

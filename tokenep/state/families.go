@@ -2,9 +2,7 @@ package state
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,7 +11,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-const kindFamily = "family" // id: the family's; expires when it has been idle for too long
+// kindFamily has the family's id, and expires when that has been idle for too long; until it is
+// started, MaxCodeLife after its code.
+const kindFamily = "family"
 
 // Defaults of Families.
 const (
@@ -44,8 +44,21 @@ type Family struct {
 // storedFamily is the record of a family: the one record on which everything about it is decided.
 type storedFamily struct {
 	Family
-	Generation uint64 `json:"generation"`     // of the newest token
-	Hash       []byte `json:"hash,omitempty"` // SHA-256 of the secret; empty: never started
+	Generation uint64 `json:"generation,omitempty"` // of the newest token
+	Hash       []byte `json:"hash,omitempty"`       // SHA-256 of the secret; empty: not started
+
+	// With which it starts, or was started some time ago; nil: there is no such code, or nobody
+	// will ask for it any more.
+	Code     *Code  `json:"code,omitempty"`
+	CodeHash []byte `json:"code_hash,omitempty"` // SHA-256 of its text
+}
+
+// begin starts a family in its record, with its first refresh token.
+func (s Families) begin(stored *storedFamily, f Family, t refreshToken, now time.Time) {
+	f.Started, f.Rotated, f.Revoked = now, time.Time{}, time.Time{}
+	f.Ends = now.Add(orDefault(s.Absolute, DefaultAbsolute))
+	f.Expires = s.idleEnd(f, now)
+	stored.Family, stored.Generation, stored.Hash = f, t.generation, t.secretHash()
 }
 
 // Families rotates refresh tokens (RFC 9700 §4.14.2): each is good for one exchange. When an old
@@ -81,29 +94,25 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 	if f.ID == "" {
 		f.ID = newFamilyID()
 	}
-	t := refreshToken{generation: 1}
+	t := newRefreshToken()
 	if t.family, err = parseFamilyID(f.ID); err != nil {
 		return "", Family{}, err
 	}
-	rand.Read(t.secret[:])
-	if s.Revocations.endsGrant(f.ID) {
-		return "", Family{}, fmt.Errorf("starting family %s: %w before it started", f.ID, ErrRevoked)
-	}
-	now := moment(s.Now)
-	f.Started, f.Rotated, f.Revoked = now, time.Time{}, time.Time{}
-	f.Ends = now.Add(orDefault(s.Absolute, DefaultAbsolute))
-	f.Expires = s.idleEnd(f, now)
-	err = record.Insert(ctx, s.Store, kindFamily, f.ID, storedFamily{Family: f, Generation: 1, Hash: t.secretHash()}, f.Expires)
-	if errors.Is(err, store.ErrExists) {
-		there, loadErr := record.Load[storedFamily](ctx, s.Store, kindFamily, f.ID)
-		if loadErr == nil && !there.Value.Revoked.IsZero() {
-			err = fmt.Errorf("%w before it started", ErrRevoked)
+	stored, err := record.Upsert(ctx, s.Store, kindFamily, f.ID, func(stored *storedFamily, expires *time.Time) (bool, error) {
+		switch {
+		case !stored.Revoked.IsZero(), s.Revocations.endsGrant(f.ID):
+			return false, fmt.Errorf("%w before it started", ErrRevoked)
+		case len(stored.Hash) > 0, stored.Code != nil && stored.Code.Spent.IsZero():
+			return false, store.ErrExists
 		}
-	}
+		s.begin(stored, f, t, moment(s.Now))
+		*expires = stored.Expires
+		return true, nil
+	})
 	if err != nil {
 		return "", Family{}, fmt.Errorf("starting family %s: %w", f.ID, err)
 	}
-	return t.format(s.MAC), f, nil
+	return t.format(s.MAC), stored.Value.Family, nil
 }
 
 // validate reports what is wrong with a family that is to be started.
@@ -195,7 +204,7 @@ func (s Families) Use(ctx context.Context, v Version) (token string, f Family, e
 // spend is that of the version, and ends the family of a token that was reused meanwhile.
 func (s Families) spend(ctx context.Context, c *checkedFamily) (Family, error) {
 	f, err := c.checked.spend(ctx, s.Store, func(f storedFamily) storedFamily {
-		f.Generation, f.Rotated, f.Expires = 0, time.Time{}, time.Time{}
+		f.Generation, f.Rotated, f.Expires, f.Code, f.CodeHash = 0, time.Time{}, time.Time{}, nil, nil
 		return f
 	})
 	return f.Family, s.endReused(ctx, f.ID, err)
@@ -220,6 +229,9 @@ func (s Families) decide(t refreshToken, check func(Family) error, edit func(f *
 			return false, err
 		}
 		write = edit(f, t, now)
+		if f.Code != nil && now.After(f.Code.Expires.Add(MaxCodeLife)) {
+			f.Code, f.CodeHash = nil, nil
+		}
 		*expires = f.Expires
 		return write, nil
 	}

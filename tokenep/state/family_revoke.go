@@ -65,8 +65,8 @@ func (s Families) end(id string) func(f *storedFamily, expires *time.Time) (bool
 		if !f.Revoked.IsZero() {
 			return false, nil
 		}
-		if f.ID == "" { // it has not started
-			f.ID, *expires = id, now.Add(tombstoneLife)
+		if end := now.Add(tombstoneLife); len(f.Hash) == 0 && expires.Before(end) { // it has not started
+			f.ID, *expires = id, end
 		}
 		f.Revoked = now
 		return true, nil

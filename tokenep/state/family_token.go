@@ -41,6 +41,13 @@ type refreshToken struct {
 	secret     [familySecret]byte
 }
 
+// newRefreshToken returns the first token of a family that is yet to be named.
+func newRefreshToken() (t refreshToken) {
+	t.generation = 1
+	rand.Read(t.secret[:]) // never fails
+	return t
+}
+
 // format writes the token.
 func (t refreshToken) format(mac *RefreshMAC) string {
 	b := t.appendBody(make([]byte, 0, refreshBytes))

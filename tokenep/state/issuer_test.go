@@ -50,14 +50,14 @@ func (i *issuer) signIn(ctx context.Context, user string) (code string, made sta
 	return i.codes.Issue(ctx, a)
 }
 
-// redeem is what a token endpoint does with a code: spend it, and start its family. It returns the
+// redeem is what a token endpoint does with a code of a client that will refresh. It returns the
 // refresh token.
 func (i *issuer) redeem(ctx context.Context, code string) (token string, err error) {
-	c, err := redeem(ctx, i.codes, code, anyCode)
+	c, version, err := i.codes.Check(ctx, code, anyCode)
 	if err != nil {
 		return "", err
 	}
-	token, _, err = i.families.Start(ctx, fromCode(c))
+	token, _, err = i.codes.Redeem(ctx, version, fromCode(c))
 	return token, err
 }
 

@@ -59,7 +59,7 @@ func newDay(t *testing.T, s store.Store, c *clock) *soakedDay {
 	d.families.Idle, d.families.Absolute = soakIdle, 6*time.Hour
 	d.codes.Families = d.families
 	for _, kind := range []string{
-		"code", "family", "device", "seen", "api_token", "api_token_owner", "revocation", "revocation_head", "client", "secret", "signing_keys",
+		"family", "device", "seen", "api_token", "api_token_owner", "revocation", "revocation_head", "client", "secret", "signing_keys",
 	} {
 		d.live[kind] = make(map[string]time.Time)
 	}
@@ -127,7 +127,7 @@ func (d *soakedDay) signInAndStay(name string) error {
 	if err != nil {
 		return err
 	}
-	d.lives("code", made.Family, d.clock.Now().Add(state.DefaultCodeLife+state.MaxCodeLife))
+	d.lives("family", made.Family, d.clock.Now().Add(state.DefaultCodeLife+state.MaxCodeLife))
 	token, err := d.redeem(d.t.Context(), code)
 	d.lives("family", made.Family, d.clock.Now().Add(soakIdle))
 	d.stays(made.Family, token)
@@ -137,7 +137,7 @@ func (d *soakedDay) signInAndStay(name string) error {
 // abandonCode is one who closes the window.
 func (d *soakedDay) abandonCode(name string) error {
 	_, made, err := d.signIn(d.t.Context(), "bob "+name)
-	d.lives("code", made.Family, d.clock.Now().Add(state.DefaultCodeLife+state.MaxCodeLife))
+	d.lives("family", made.Family, d.clock.Now().Add(state.DefaultCodeLife+state.MaxCodeLife))
 	return err
 }
 
@@ -148,7 +148,7 @@ func (d *soakedDay) replayCode(name string) error {
 	if err != nil {
 		return err
 	}
-	d.lives("code", made.Family, d.clock.Now().Add(state.DefaultCodeLife+state.MaxCodeLife))
+	d.lives("family", made.Family, d.clock.Now().Add(state.DefaultCodeLife+state.MaxCodeLife))
 	if _, err := redeem(d.t.Context(), d.codes, code, anyCode); err != nil {
 		return err
 	}

@@ -116,20 +116,38 @@ func rotateAll(t *testing.T, nodes []*issuer) {
 	}
 }
 
-// setScope changes the scope of a record, as somebody else might.
+// setScope changes the scope of the one record of a kind, as somebody else might. A code is in the
+// record of its family.
 func setScope(t *testing.T, s store.Store, kind, scope string) {
 	t.Helper()
-	records, err := s.List(t.Context(), kind, "", "", 2)
-	if err != nil || len(records) != 1 {
-		t.Fatalf("%d records of kind %s, %v", len(records), kind, err)
+	ofCode := kind == "code"
+	if ofCode {
+		kind = "family"
 	}
-	var fields map[string]any
-	must(t, json.Unmarshal(records[0].Data, &fields))
-	fields["scope"] = scope
-	next := records[0]
-	next.Data, err = json.Marshal(fields)
+	records, err := s.List(t.Context(), kind, "", "", 3)
 	must(t, err)
-	must(t, s.Swap(t.Context(), records[0], next))
+	changed := 0
+	for _, old := range records {
+		var fields map[string]any
+		must(t, json.Unmarshal(old.Data, &fields))
+		code, hasCode := fields["code"].(map[string]any)
+		if hasCode != ofCode {
+			continue
+		}
+		if ofCode {
+			code["scope"] = scope
+		} else {
+			fields["scope"] = scope
+		}
+		next := old
+		next.Data, err = json.Marshal(fields)
+		must(t, err)
+		must(t, s.Swap(t.Context(), old, next))
+		changed++
+	}
+	if changed != 1 {
+		t.Fatalf("%d records of kind %s", changed, kind)
+	}
 }
 
 // What was narrowed to one scope is not spent on another: the caller starts again at Check.
