@@ -108,7 +108,8 @@ func TestOfEightParallelRedemptionsOneWins(t *testing.T) {
 					switch _, err := redeem(t.Context(), nodes[i%2].codes, code, anyCode); {
 					case err == nil:
 						won.Add(1)
-					case errors.Is(err, state.ErrSpent), errors.Is(err, state.ErrRevoked): // another one was, and ended it
+					// Revoked: another one had found it spent.
+					case errors.Is(err, state.ErrSpent), errors.Is(err, state.ErrRevoked):
 						spent.Add(1)
 					default:
 						t.Errorf("redeem: %v", err)

@@ -65,7 +65,8 @@ func (s Families) end(id string) func(f *storedFamily, expires *time.Time) (bool
 		if !f.Revoked.IsZero() {
 			return false, nil
 		}
-		if end := now.Add(tombstoneLife); len(f.Hash) == 0 && expires.Before(end) { // it has not started
+		// One that has not started does not start any more.
+		if end := now.Add(tombstoneLife); len(f.Hash) == 0 && expires.Before(end) {
 			f.ID, *expires = id, end
 		}
 		f.Revoked = now
