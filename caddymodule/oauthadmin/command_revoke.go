@@ -26,8 +26,8 @@ a quarter of a second.
   --jti      the same, by the id of the token
   --user     all that were issued for a user (sub) until now
   --client   all that were issued to a client until now
-  --grant    all that came or will come of one authorization; of an API token, by
-             its id
+  --grant    all that came of one authorization, and its refresh token; or of an API
+             token, by its id, and the API token
 
 A client that is unknown now may have had tokens, and is no error; the output says so.
 
@@ -74,7 +74,7 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 		say("The access tokens of client %q that were issued until now are revoked. It can get new ones.", asked.ClientID)
 		sayIfUnknown(fl, asked.ClientID)
 	case asked.GrantID != "":
-		say("The access tokens that came of %q are revoked.", asked.GrantID)
+		say("The access tokens that came of %q are revoked, and its refresh token or API token with them.", asked.GrantID)
 	default:
 		say("The access token is revoked, and so are those that it was exchanged for.")
 	}

@@ -56,11 +56,15 @@ func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
 }
 
 // RevokeGrant makes verifiers refuse the access tokens that came of one authorization, by its
-// grant_id, and those that will come of it.
+// grant_id, and ends what others could come of: its refresh token, or the API token of this id.
 func (s *Server) RevokeGrant(ctx context.Context, grantID string) error {
-	return s.Revocations.Add(ctx, verify.Revocation{
+	err := s.Revocations.Add(ctx, verify.Revocation{
 		Claim: "grant_id", Value: grantID, Expires: s.lastExpiry(s.Config.Now()),
 	})
+	if err != nil {
+		return err
+	}
+	return s.finish(ctx)
 }
 
 // RevokeClient makes verifiers refuse the access tokens that a client was issued until now, and
@@ -87,13 +91,21 @@ func (s *Server) lastExpiry(now time.Time) time.Time {
 	return now.Add(s.TokenLife() + verify.MaxLeeway)
 }
 
-// finish revokes what the process that ran before has died over.
-func (s *Server) finish(ctx context.Context) {
-	err := s.Families.Finish(ctx)
-	if t := s.apiTokens(); t != nil && err == nil {
-		err = t.Finish(ctx)
+// finish ends the refresh tokens and API tokens whose access tokens were ended: see
+// state.Families.Finish.
+func (s *Server) finish(ctx context.Context) error {
+	if err := s.Families.Finish(ctx); err != nil {
+		return err
 	}
-	if err != nil && ctx.Err() == nil {
+	if t := s.apiTokens(); t != nil {
+		return t.Finish(ctx)
+	}
+	return nil
+}
+
+// finishOthers finishes what the process that ran before has died over.
+func (s *Server) finishOthers(ctx context.Context) {
+	if err := s.finish(ctx); err != nil && ctx.Err() == nil {
 		s.Config.Logger.Error("revocations that were interrupted are not finished; the next use or start does it", "error", err)
 	}
 }

@@ -286,7 +286,7 @@ func (s *Server) Start(ctx context.Context) error {
 			return err
 		}
 		s.open()
-		go s.finish(ctx)
+		go s.finishOthers(ctx)
 	}
 	s.before = s.Config.Memory.ring.Swap(s.Keys)
 	return nil
