@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -86,38 +87,51 @@ func BenchmarkPeople(b *testing.B) {
 	}
 }
 
-// swaps are records of an engine, one for each caller, which replace each other.
+// swaps are records of an engine which replace each other: as large as families of refresh tokens,
+// about as many as there are in the server's store, and, like those, nowhere near each other.
 type swaps struct {
 	store.Store
 	records []store.Record
+	next    int
 }
 
 func newSwaps(b *testing.B, s store.Store) *swaps {
 	b.Helper()
-	w := &swaps{Store: s, records: make([]store.Record, callers)}
-	for i := range w.records {
-		// As large as a family of refresh tokens.
-		r := store.Record{Kind: "family", ID: fmt.Sprint(i), Data: make([]byte, 300), Expires: time.Now().Add(time.Hour)}
+	w := &swaps{Store: s, records: make([]store.Record, 10_000)}
+	each(len(w.records), func(i int) {
+		r := store.Record{Kind: "family", ID: rand.Text(), Data: make([]byte, 500), Expires: time.Now().Add(time.Hour)}
 		if err := s.Insert(b.Context(), r); err != nil {
-			b.Fatal(err)
+			b.Error(err)
 		}
 		r.Version = 1
 		w.records[i] = r
-	}
+	})
 	return w
 }
 
-// send makes a swap for each request.
+// send makes a swap for each request, each of another record.
 func (w *swaps) send(b *testing.B, requests []string) {
+	first := w.next
+	w.next += len(requests)
+	each(len(requests), func(i int) {
+		r := &w.records[(first+i)%len(w.records)]
+		next := *r
+		next.Expires = next.Expires.Add(time.Second) // as a refresh moves the end of a family
+		if err := w.Swap(b.Context(), *r, next); err != nil {
+			b.Error(err)
+		}
+		next.Version++
+		*r = next
+	})
+}
+
+// each calls do for each number below n, from all callers at once.
+func each(n int, do func(i int)) {
 	var wg sync.WaitGroup
-	for i := range w.records {
+	for caller := range callers {
 		wg.Go(func() {
-			for n := i; n < len(requests); n += len(w.records) {
-				if err := w.Swap(b.Context(), w.records[i], w.records[i]); err != nil {
-					b.Error(err)
-					return
-				}
-				w.records[i].Version++
+			for i := caller; i < n; i += callers {
+				do(i)
 			}
 		})
 	}
