@@ -39,12 +39,14 @@ func BenchmarkPeople(b *testing.B) {
 		"redis": func(b *testing.B) (string, store.Store, error) {
 			url := servertest.For(b, servertest.Redis).URL
 			s, err := redis.Open(b.Context(), url, redis.Options{Namespace: "swap"})
-			return "redis " + url, s, err
+			b.Setenv("PEOPLE_STORE", url)
+			return "redis {env.PEOPLE_STORE}", s, err
 		},
 		"postgres": func(b *testing.B) (string, store.Store, error) {
 			url := servertest.For(b, servertest.Postgres).URL
 			s, err := postgres.Open(b.Context(), url, postgres.Options{Namespace: "swap"})
-			return "postgres " + url, s, err
+			b.Setenv("PEOPLE_STORE", url)
+			return "postgres {env.PEOPLE_STORE}", s, err
 		},
 	} {
 		b.Run(engine, func(b *testing.B) {

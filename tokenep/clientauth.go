@@ -173,8 +173,10 @@ func (a *Authenticator) checkHeader(h http.Header) error {
 // credentials returns the one method that the request uses (RFC 6749 §2.3). That there are two is
 // told before anything is said about either.
 func (a *Authenticator) credentials(r *Request) (method ClientAuth, found *Credentials, err error) {
-	if err := a.checkHeader(r.Header); err != nil {
-		return nil, nil, err
+	if !r.checked {
+		if err := a.checkHeader(r.Header); err != nil {
+			return nil, nil, err
+		}
 	}
 	used := 0
 	for _, m := range a.Methods {

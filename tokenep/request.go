@@ -30,6 +30,7 @@ type Request struct {
 	Audience []string     // audience and resource values (RFC 8693 §2.1, RFC 8707 §2), each once
 
 	resources []string // those of Audience that are resources
+	checked   bool     // the header, by Authenticator.checkHeader
 }
 
 // Dialect is how one path of an endpoint differs from the RFCs, for the sake of clients that were
@@ -141,7 +142,7 @@ func readForm(r *http.Request, d *Dialect, a *Authenticator) (*Request, error) {
 			delete(values, name)
 		}
 	}
-	return &Request{Request: r, Form: form, Dialect: d, Outcome: new(Outcome)}, nil
+	return &Request{Request: r, Form: form, Dialect: d, Outcome: new(Outcome), checked: a != nil}, nil
 }
 
 // ReadRequest parses the body of a token request. It reads scope, audience and resource too, since

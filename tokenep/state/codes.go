@@ -188,7 +188,7 @@ func (s Codes) decide(hash []byte, check func(Code) error, start func(*storedFam
 		f.Code = &c
 		if start != nil {
 			start(f, now)
-			*expires = f.Expires
+			*expires = s.Families.kept(f.Family, *expires)
 		}
 		return true, nil
 	}

@@ -106,7 +106,7 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 			return false, store.ErrExists
 		}
 		s.begin(stored, f, t, moment(s.Now))
-		*expires = stored.Expires
+		*expires = s.kept(stored.Family, *expires)
 		return true, nil
 	})
 	if err != nil {
@@ -136,6 +136,20 @@ func (s Families) idleEnd(f Family, now time.Time) time.Time {
 		return f.Ends
 	}
 	return end
+}
+
+// kept returns until when the record of a family is kept, which was until then: a little longer than
+// the family, so that most refreshes leave it. Engines have an index of it, which is most of what
+// they would write.
+func (s Families) kept(f Family, until time.Time) time.Time {
+	if !until.Before(f.Expires) {
+		return until
+	}
+	longer := f.Expires.Add(orDefault(s.Idle, DefaultIdle) / 10)
+	if longer.After(f.Ends) {
+		return f.Ends
+	}
+	return longer
 }
 
 // Check says what a refresh token is good for, and exchanges nothing. check decides whether whoever
@@ -232,7 +246,7 @@ func (s Families) decide(t refreshToken, check func(Family) error, edit func(f *
 		if f.Code != nil && now.After(f.Code.Expires.Add(MaxCodeLife)) {
 			f.Code, f.CodeHash = nil, nil
 		}
-		*expires = f.Expires
+		*expires = s.kept(f.Family, *expires)
 		return write, nil
 	}
 }

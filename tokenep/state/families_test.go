@@ -94,8 +94,8 @@ func TestRotateGivesAnotherTokenOfTheSameFamily(t *testing.T) {
 			if !f.Ends.Equal(made.Ends) || !f.Expires.Equal(c.Now().Add(time.Hour)) || !f.Rotated.Equal(c.Now()) {
 				t.Errorf("ends %v, expires %v, rotated %v", f.Ends, f.Expires, f.Rotated)
 			}
-			if record, err := s.Load(t.Context(), "family", f.ID); err != nil || !record.Expires.Equal(f.Expires) {
-				t.Errorf("the engine may drop it at %v, %v, want %v", record.Expires, err, f.Expires)
+			if record, err := s.Load(t.Context(), "family", f.ID); err != nil || !isKept(record, f.Expires) {
+				t.Errorf("the engine may drop it at %v, %v, want %v or a little later", record.Expires, err, f.Expires)
 			}
 			seen[next], token = true, next
 		}
@@ -152,6 +152,11 @@ func TestGraceCanBeTurnedOff(t *testing.T) {
 	token, _ := mustStart(t, families)
 	mustRotate(t, families, token)
 	wantRotate(t, families, token, state.ErrReused)
+}
+
+// isKept reports whether a record is kept for as long as a family lives, and not much longer.
+func isKept(r store.Record, expires time.Time) bool {
+	return !r.Expires.Before(expires) && !r.Expires.After(expires.Add(time.Hour/10))
 }
 
 // RFC 9700 §4.14.2: rotation goes on for as long as the user was told at the start, and no longer.

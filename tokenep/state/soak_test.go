@@ -15,6 +15,7 @@ import (
 const (
 	soakStep = 10 * time.Minute
 	soakIdle = 2 * time.Hour // of families
+	soakEnds = 6 * time.Hour
 
 	// soakLag is how much later than it expires a record is gone, at most: bolt is swept once in a
 	// step, and memory drops two records with each that comes.
