@@ -138,9 +138,9 @@ func (s Families) idleEnd(f Family, now time.Time) time.Time {
 	return end
 }
 
-// kept returns until when the record of a family is kept, which was until then: a little longer than
-// the family, so that most refreshes leave it. Engines have an index of it, which is most of what
-// they would write.
+// kept returns until when the record of a family is kept, which was until then: a little longer
+// than the family, so that most refreshes leave it as it is. Engines have an index of it, which is
+// most of what they would write.
 func (s Families) kept(f Family, until time.Time) time.Time {
 	if !until.Before(f.Expires) {
 		return until
