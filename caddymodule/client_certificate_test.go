@@ -2,15 +2,11 @@ package caddymodule_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
-	"math/big"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,35 +14,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
 // newCertificate makes a certificate for a name, by an authority or, for nil, by itself.
 func newCertificate(t *testing.T, name string, ca *tls.Certificate) *tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	draft := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Example"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, KeyUsage: x509.KeyUsageDigitalSignature,
-	}
-	parent, signer := draft, any(key)
-	if ca != nil {
-		parent, signer = ca.Leaf, ca.PrivateKey
-	} else {
-		draft.IsCA, draft.BasicConstraintsValid, draft.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
-	}
-	der, err := x509.CreateCertificate(rand.Reader, draft, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return tokeneptest.NewCertificate(t, time.Now(), ca, func(c *x509.Certificate) {
+		c.Subject = pkix.Name{CommonName: name, Organization: []string{"Example"}}
+		c.DNSNames = []string{"localhost"}
+	})
 }
 
 func certificatePEM(c *tls.Certificate) string {

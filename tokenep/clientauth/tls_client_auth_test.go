@@ -1,18 +1,11 @@
 package clientauth_test
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,51 +17,22 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// authority issues certificates.
+// authority issues certificates. The zero value but for the clock lets each sign itself.
 type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
+	certificate *tls.Certificate
 	now         time.Time
 }
 
 func newAuthority(t *testing.T, now time.Time) *authority {
 	t.Helper()
-	a := &authority{now: now}
-	own := a.issue(t, func(c *x509.Certificate) {
-		c.Subject.CommonName, c.IsCA, c.BasicConstraintsValid, c.KeyUsage = "authority", true, true, x509.KeyUsageCertSign
-	})
-	a.certificate, a.key = own.Leaf, own.PrivateKey.(*ecdsa.PrivateKey)
-	return a
+	return &authority{tokeneptest.NewCertificate(t, now, nil, named(pkix.Name{CommonName: "authority"})), now}
 }
 
-// issue issues a certificate for a client, which signs itself as long as there is no authority.
 func (a *authority) issue(t *testing.T, change func(*x509.Certificate)) *tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	draft := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: a.now.Add(-time.Hour), NotAfter: a.now.Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	change(draft)
-	parent, signer := a.certificate, a.key
-	if parent == nil {
-		parent, signer = draft, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, draft, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return tokeneptest.NewCertificate(t, a.now, a.certificate, change)
 }
 
 func named(name pkix.Name) func(*x509.Certificate) {
@@ -77,21 +41,8 @@ func named(name pkix.Name) func(*x509.Certificate) {
 
 func (a *authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(a.certificate)
+	pool.AddCert(a.certificate.Leaf)
 	return pool
-}
-
-// jwkSet returns the key of a certificate as a JWK Set.
-func jwkSet(t *testing.T, c *tls.Certificate) json.RawMessage {
-	t.Helper()
-	point, err := c.Leaf.PublicKey.(*ecdsa.PublicKey).ECDH()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := point.Bytes()[1:]
-	part := func(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-	return json.RawMessage(fmt.Sprintf(`{"keys":[{"kty":"EC","crv":"P-256","x":%q,"y":%q,"x5c":[%q]}]}`,
-		part(raw[:32]), part(raw[32:]), base64.StdEncoding.EncodeToString(c.Certificate[0])))
 }
 
 // tlsListener is a server behind TLS, which asks clients for certificates.
@@ -263,53 +214,6 @@ func TestTLSClientAuthVerifiesTheChain(t *testing.T) {
 	}
 }
 
-// RFC 8705 §2.2: a certificate of a key that is registered, whoever has signed it.
-func TestSelfSignedTLSClientAuth(t *testing.T) {
-	self := &authority{now: tokeneptest.New(t).Clock.Now()}
-	own, second, foreign := self.issue(t, named(pkix.Name{CommonName: "robot"})), self.issue(t, func(*x509.Certificate) {}), self.issue(t, named(pkix.Name{CommonName: "robot"}))
-	robot := tokenep.Client{ID: "robot", GrantTypes: []string{cc}, AuthMethod: tokenep.AuthSelfSignedTLS, JWKS: jwkSet(t, own)}
-	keys := "away"
-	fetched := tokenep.Client{ID: "fetched", GrantTypes: []string{cc}, AuthMethod: tokenep.AuthSelfSignedTLS}
-	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if keys == "away" {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(keys))
-	}))
-	defer host.Close()
-	fetched.JWKSURI = host.URL
-	l := newTLS(t, nil, asIs, robot, fetched)
-	for name, row := range map[string]struct {
-		certificate *tls.Certificate
-		request     request
-		want        int
-	}{
-		"its certificate":              {own, ask("robot"), 200},
-		"no certificate":               {nil, ask("robot"), 401},
-		"a certificate of its name":    {foreign, ask("robot"), 401},
-		"another certificate":          {second, ask("robot"), 401},
-		"the keys cannot be fetched":   {second, ask("fetched"), 503},
-		"a client of another method":   {own, ask("billing"), 401},
-		"a client that does not exist": {own, ask("nobody"), 401},
-	} {
-		if got := l.status(t, row.certificate, row.request); got != row.want {
-			t.Errorf("%s: status %d, want %d", name, got, row.want)
-		}
-	}
-	l.Clock.Advance(time.Minute)
-	keys = string(jwkSet(t, second))
-	if a, b := l.status(t, second, ask("fetched")), l.status(t, own, ask("fetched")); a != 200 || b != 401 {
-		t.Errorf("keys by URL: status %d, and %d for another certificate", a, b)
-	}
-	l.Clock.Advance(time.Minute)
-	keys = string(jwkSet(t, own)) // the client has a new certificate
-	if got := l.status(t, own, ask("fetched")); got != 200 {
-		t.Errorf("keys that were replaced: status %d", got)
-	}
-}
-
 // A certificate that a trusted proxy passes on stands for that of the connection, which is the
 // proxy's own.
 func TestTLSClientAuthBehindAProxy(t *testing.T) {
@@ -381,12 +285,5 @@ func TestTLSClientMetadata(t *testing.T) {
 	robot := tokenep.Client{ID: "robot", GrantTypes: []string{cc}, TLSSANDNS: "robot.example"}
 	if err := tokeneptest.New(t).CompleteClient(&robot); err == nil || !strings.Contains(err.Error(), "client_certificates") {
 		t.Errorf("without client_certificates: %v", err)
-	}
-}
-
-// Holds knows the key sets of package verify alone.
-func TestHoldsOfAnotherKeySet(t *testing.T) {
-	if _, err := verify.Holds(context.Background(), nil, nil); err == nil {
-		t.Error("it knows what is in no set")
 	}
 }

@@ -86,7 +86,7 @@ func checks(t *testing.T, i *issuer, c *clock) map[string]func() (want, err erro
 		"code of another client":        code(good, errCheck, errCheck),
 		"code, expired":                 code(expired, nil, state.ErrExpired),
 		"code, spent, another client's": code(spent, errCheck, errCheck),
-		"code, unknown":                 code(strings.Repeat("a", 24+43), nil, state.ErrUnknown),
+		"code, unknown":                 code(strings.Repeat("a", 36+43), nil, state.ErrUnknown),
 		"code, malformed":               code("a", nil, state.ErrMalformed),
 
 		"refresh token":                        token(newest, nil, nil),

@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -80,7 +82,7 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 	}
 	now := moment(s.Now)
 	c.Family, c.Created, c.Expires, c.Spent = newFamilyID(), now, now.Add(life), time.Time{}
-	code = c.Family + GenerateSecret()
+	code = formatCode(c.Family)
 	f := storedFamily{Family: Family{ID: c.Family}, Code: &c, CodeHash: record.Hash(code)}
 	// Kept beyond its end, so that a late replay is seen.
 	if err := record.Insert(ctx, s.Store, kindFamily, c.Family, f, c.Expires.Add(MaxCodeLife)); err != nil {
@@ -89,14 +91,23 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 	return code, c, nil
 }
 
+// codeFamilyLength is that of the family in the text of a code, in hexadecimal: a code has letters
+// and digits alone, so that people, and patterns, take all of it.
+const codeFamilyLength = 2 * familyIDBytes
+
+// formatCode returns a new code of a family.
+func formatCode(family string) string {
+	id, _ := parseFamilyID(family) // it was made here
+	return hex.EncodeToString(id[:]) + GenerateSecret()
+}
+
 // parseCode returns the id of a code's family.
 func parseCode(code string) (family string, ok bool) {
-	const idLength = familyIDBytes / 3 * 4
-	if len(code) != idLength+secretLength || !isBase62(code[idLength:], secretLength) {
+	if len(code) != codeFamilyLength+secretLength || !isBase62(code[codeFamilyLength:], secretLength) {
 		return "", false
 	}
-	_, err := parseFamilyID(code[:idLength])
-	return code[:idLength], err == nil
+	id, err := hex.DecodeString(code[:codeFamilyLength])
+	return base64.RawURLEncoding.EncodeToString(id), err == nil
 }
 
 // checkedCode is what is in the Version of a code: the record, the hash of the code that was

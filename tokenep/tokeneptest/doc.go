@@ -20,6 +20,7 @@
 //	server.go        the server: New, Next, NewUnstarted and what changes its configuration
 //	token.go         tokens made without a request, and a look at those that were issued
 //	clients.go       the clients that it knows
+//	certificate.go   the certificates of clients
 //	people.go        people who allow things: a way through the authorization endpoint
 //	store.go         a store that can be away, and that counts what is written
 //	log.go           the log, as text
