@@ -62,6 +62,8 @@ func TestAssertion(t *testing.T) {
 		{"with typ JWT", issuer.Sign(sub(nil), typ), nil, ""},
 		{"with another", issuer.Sign(sub(nil)), nil, "typ is another"},
 		{"7515 4.1.9: with application/", issuer.Sign(sub(nil), verifytest.Header("typ", "application/jwt")), nil, ""},
+		{"Core 9: no jti", issuer.Sign(sub(verifytest.Claims{"jti": nil}), plain), nil, "jti is missing"},
+		{"3.7: no jti, where it is optional", issuer.Sign(sub(verifytest.Claims{"jti": nil}), plain), func(r *verify.AssertionRules) { r.OptionalID = true }, ""},
 		{"3.2: any subject, where any is good", issuer.Sign(nil, plain), func(r *verify.AssertionRules) { r.Subject = "" }, ""},
 		{"3.2: another subject", issuer.Sign(nil, plain), nil, "sub is another"},
 		{"3.1: another issuer", issuer.Sign(sub(verifytest.Claims{"iss": "reports"}), plain), nil, "iss is another"},

@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -177,6 +178,30 @@ func TestTLSClientAuth(t *testing.T) {
 	l.Clock.Advance(2 * time.Hour)
 	if got := l.status(t, nil, plain.By("both")); got != 200 {
 		t.Fatalf("after two hours: status %d", got)
+	}
+}
+
+// A certificate that expires while its connection is open is not good any more.
+func TestTLSClientAuthExpires(t *testing.T) {
+	ca := newAuthority(t, tokeneptest.New(t).Clock.Now())
+	l := newTLS(t, ca.pool(), asIs, tokenep.Client{ID: "robot", GrantTypes: []string{cc}, TLSSubjectDN: "CN=robot"})
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*ca.issue(t, named(pkix.Name{CommonName: "robot"}))}}}
+	defer transport.CloseIdleConnections()
+	for _, want := range []int{200, 401} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, l.url+tokeneptest.TokenPath, strings.NewReader(ask("robot").Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = ask("robot").Header
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != want {
+			t.Errorf("status %d, want %d, %v", res.StatusCode, want, err)
+		}
+		res.Body.Close()
+		l.Clock.Advance(2 * time.Hour)
 	}
 }
 

@@ -73,6 +73,24 @@ func TestCodeInTheRecordOfItsFamily(t *testing.T) {
 	})
 }
 
+// A code whose family was revoked is not good, also on a node that has not heard of that.
+func TestCodeOfARevokedFamily(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
+		codes, _ := newCodes(s, c)
+		code, made := mustIssue(t, codes)
+		_, version, err := codes.Check(t.Context(), code, anyCode)
+		must(t, err)
+		must(t, codes.Families.Revoke(t.Context(), made.Family))
+		other, _ := newCodes(s, c)
+		if _, _, err := other.Check(t.Context(), code, anyCode); !errors.Is(err, state.ErrRevoked) {
+			t.Errorf("%v, want ErrRevoked", err)
+		}
+		if _, _, err := other.Redeem(t.Context(), version, fromCode(made)); !errors.Is(err, state.ErrRevoked) {
+			t.Errorf("one that was checked before: %v, want ErrRevoked", err)
+		}
+	})
+}
+
 // With the id of a family, which is in its access tokens, nobody has its code.
 func TestCodeIsMoreThanTheIDOfItsFamily(t *testing.T) {
 	c := newClock()
