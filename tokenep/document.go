@@ -91,6 +91,15 @@ func (d Document) Text(name string, into *string) error {
 	return nil
 }
 
+// Flag reads a member that is true or false, likewise.
+func (d Document) Flag(name string, into *bool) error {
+	value, there := d[name]
+	if !there {
+		return nil
+	}
+	return json.Unmarshal(value, into)
+}
+
 // Texts reads a member that is an array of strings, likewise.
 func (d Document) Texts(name string, into *[]string) error {
 	value, there := d[name]

@@ -73,16 +73,25 @@ func (c *Client) validateRedirectURIs() error {
 
 func checkRedirectURI(uri string) error {
 	u, err := url.Parse(uri)
-	_, _, loopback := loopbackRedirect(uri)
 	switch {
 	case len(uri) > maxRedirectURI:
 		return fmt.Errorf("%.40q… must not be longer than %d bytes", uri, maxRedirectURI)
-	case strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }):
-		return fmt.Errorf("%q must be in visible ASCII characters: other ones are percent-encoded, and a host is in punycode", uri)
+	case strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }):
+		return fmt.Errorf("%q must be in visible ASCII characters that a URI may have: other ones are percent-encoded, and a host is in punycode", uri)
 	case err == nil && slices.Contains([]string{"javascript", "data", "vbscript", "file", "blob", "about"}, u.Scheme):
 		return fmt.Errorf("%q is a script or a file, and not a place", uri)
 	case err != nil || !u.IsAbs() || u.Opaque != "" || strings.Contains(uri, "#"):
 		return fmt.Errorf("%q must be an absolute URI without a fragment (RFC 6749 §3.1.2)", uri)
+	case answers(u.RawQuery):
+		return fmt.Errorf("%q must not have a query with code, state, iss or error, which the answer has (RFC 6749 §4.1.2)", uri)
+	}
+	return checkAuthority(uri, u)
+}
+
+// checkAuthority checks the host of a redirect URI, and what stands around it.
+func checkAuthority(uri string, u *url.URL) error {
+	_, _, loopback := loopbackRedirect(uri)
+	switch {
 	case u.User != nil:
 		return fmt.Errorf("%q must not have a user name or a password", uri)
 	case strings.Contains(u.Host, "*"):
@@ -91,6 +100,15 @@ func checkRedirectURI(uri string) error {
 		return fmt.Errorf("%q must have a host", uri)
 	case u.Scheme == "http" && !loopback:
 		return fmt.Errorf("%q must be https; http is for %s (RFC 8252 §7.3)", uri, strings.Join(loopbackHosts, ", "))
+	case u.Port() != "" && !isPort(u.Port()):
+		return fmt.Errorf("%q must have a port between 1 and 65535, or none", uri)
 	}
 	return nil
+}
+
+// answers reports whether a query has a parameter that answers have (RFC 6749 §4.1.2, RFC 9207 §2),
+// or is none.
+func answers(query string) bool {
+	values, err := url.ParseQuery(query)
+	return err != nil || slices.ContainsFunc([]string{"code", "state", "iss", "error", "error_description", "error_uri"}, values.Has)
 }

@@ -149,6 +149,9 @@ func (a *Assertion) checkSignature(ctx context.Context, rules AssertionRules) er
 		return fmt.Errorf("%w: it is %s, not %s", errAssertionAlg, algorithm.name, strings.Join(rules.Algorithms, ", "))
 	}
 	key, err := rules.Keys.Key(ctx, a.token.Header.KeyID, algorithm.name)
+	if keys, ok := rules.Keys.(anyRSA); ok && errors.Is(err, ErrUnknownKey) && algorithm.isRSA() {
+		key, err = keys.anyRSA(ctx, a.token.Header.KeyID)
+	}
 	if errors.Is(err, ErrUnknownKey) {
 		return err
 	}

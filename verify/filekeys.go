@@ -83,6 +83,14 @@ func (f *FileKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, 
 	return keys.Key(ctx, kid, alg)
 }
 
+func (f *FileKeys) anyRSA(ctx context.Context, kid string) (crypto.PublicKey, error) {
+	keys, err := f.latest()
+	if err != nil {
+		return nil, err
+	}
+	return keys.anyRSA(ctx, kid)
+}
+
 func (f *FileKeys) holds(ctx context.Context, key crypto.PublicKey) (bool, error) {
 	keys, err := f.latest()
 	if err != nil {

@@ -118,6 +118,7 @@ func parseKey(members map[string]any) (boundKey, error) {
 	}
 	if bound.alg == "" {
 		bound.alg = defaultAlgorithm(bound.key)
+		_, bound.bare = bound.key.(*rsa.PublicKey)
 	}
 	algorithm, err := findAlgorithm(bound.alg)
 	if err != nil {

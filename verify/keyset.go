@@ -45,6 +45,7 @@ type keyName struct{ id, alg string }
 type boundKey struct {
 	id, alg string
 	key     crypto.PublicKey
+	bare    bool // it is for RSA, and named no alg
 }
 
 // Len returns the number of keys.
@@ -60,6 +61,24 @@ func (s *StaticKeys) Key(_ context.Context, kid, alg string) (crypto.PublicKey, 
 	}
 	if found == nil {
 		return nil, fmt.Errorf("%w: kid %q for %s", ErrUnknownKey, kid, alg)
+	}
+	return found.key, nil
+}
+
+// anyRSA is what the key sets of this package have: the key with this kid if it is for RSA and
+// names no alg, so that its owner may sign by any that there is for RSA (RFC 7517 §4.4). It is for
+// assertions alone, where the owner is one client.
+type anyRSA interface {
+	anyRSA(ctx context.Context, kid string) (crypto.PublicKey, error)
+}
+
+func (s *StaticKeys) anyRSA(_ context.Context, kid string) (crypto.PublicKey, error) {
+	found := s.byID[keyName{kid, "RS256"}]
+	if kid == "" && len(s.keys) == 1 {
+		found = &s.keys[0]
+	}
+	if found == nil || !found.bare {
+		return nil, fmt.Errorf("%w: kid %q", ErrUnknownKey, kid)
 	}
 	return found.key, nil
 }

@@ -76,6 +76,9 @@ func findAlgorithm(name string) (*algorithm, error) {
 	return &algorithms[i], nil
 }
 
+// isRSA reports whether an algorithm is for RSA keys.
+func (a *algorithm) isRSA() bool { return a.curve == nil && a.hash != 0 }
+
 // checkKey returns nil if key may be used with a. It runs also before each verification, because a
 // KeySet may be anybody's.
 func (a *algorithm) checkKey(key crypto.PublicKey) error {

@@ -116,6 +116,15 @@ func (u *URLKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, e
 	return key, nil
 }
 
+// anyRSA is asked for a key that Key has not found, and fetches nothing that Key has not.
+func (u *URLKeys) anyRSA(ctx context.Context, kid string) (crypto.PublicKey, error) {
+	fetched, err := u.latest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return fetched.keys.anyRSA(ctx, kid)
+}
+
 func (u *URLKeys) holds(ctx context.Context, key crypto.PublicKey) (bool, error) {
 	fetched, err := u.latest(ctx)
 	if err != nil {

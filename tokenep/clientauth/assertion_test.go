@@ -142,6 +142,37 @@ func TestAssertionOfAClient(t *testing.T) {
 	f.Run(t, rules)
 }
 
+// RFC 7517 §4.4: an RSA key that names no alg signs by any algorithm that there is for RSA, if the
+// client is not registered for another. One that names it signs by that alone.
+func TestAssertionOfARSAKeyWithoutAlg(t *testing.T) {
+	bare := func(id, alg string) *asserter {
+		a := newAsserter(id, "RS256")
+		a.client.JWKS = []byte(strings.ReplaceAll(string(a.JWKS()), `"alg":"RS256",`, ""))
+		if strings.Contains(string(a.client.JWKS), `"alg"`) {
+			t.Fatalf("%s", a.client.JWKS)
+		}
+		a.client.AuthSigningAlg = alg
+		return a
+	}
+	open, pinned, named := bare("open", ""), bare("pinned", "PS256"), newAsserter("named", "RS256")
+	f := newAssertions(t, open, pinned, named)
+	var rules []rule
+	for _, alg := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} {
+		rules = append(rules, grants("any: "+alg, by(open.assertion(nil, verifytest.As(alg)))))
+		add := func(name string, a *asserter, good bool) {
+			r := by(a.assertion(nil, verifytest.As(alg)))
+			if good {
+				rules = append(rules, grants(name+": "+alg, r))
+			} else {
+				rules = append(rules, refuses(name+": "+alg, r, 401, tokenep.InvalidClient))
+			}
+		}
+		add("registered", pinned, alg == "PS256")
+		add("named by the key", named, alg == "RS256")
+	}
+	f.Run(t, append(rules, grants("without kid", by(open.assertion(nil, verifytest.As("PS256"), header("kid", nil))))))
+}
+
 // newTwin returns keys of somebody who says to be a client that has none.
 func newTwin(f *tokeneptest.Server, id string) *asserter {
 	twin := newAsserter(id)

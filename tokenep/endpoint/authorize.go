@@ -186,7 +186,10 @@ func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 	case strings.HasPrefix(user.Subject, tokenep.ClientSubjectPrefix): // RFC 9068 §5
 		refusal = tokenep.LoginRequired.Describe("the name of the user is reserved for clients")
 	default:
-		return user, nil
+		if err = state.CheckSubject(user.Subject); err == nil {
+			return user, nil
+		}
+		refusal = tokenep.LoginRequired.Describe("the name of the user cannot be used")
 	}
 	refusal.Status = http.StatusForbidden
 	return user, refusal.Because(err)

@@ -100,6 +100,10 @@ var (
 		"style":  func() template.CSS { return template.CSS(pageStyle) },
 		"script": func() template.JS { return template.JS(pageScript) },
 		"uri":    func(uri string) template.URL { return template.URL(uri) }, // a registered one
+		// A URL would be normalized: a redirect URI keeps every byte.
+		"action": func(uri string) template.HTMLAttr {
+			return template.HTMLAttr(`action="` + template.HTMLEscapeString(uri) + `"`)
+		},
 	}).Parse(pageText))
 
 	// A page has one style and one script, and nothing from elsewhere. form-action is left out:

@@ -19,6 +19,7 @@ import (
 var requestParameters = []string{
 	"client_id", "response_type", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method",
 	"resource", "nonce", "response_mode", "prompt", "max_age", "acr_values", "id_token_hint", "request", "request_uri",
+	"login_hint", "display", "ui_locales", "claims_locales", "claims", // which are ignored
 }
 
 // authorizeParameters are all that Authorize reads: those, and the ones of the consent page.
@@ -132,7 +133,7 @@ func (q *authorizationRequest) readChallenge(form *tokenep.Form, client *tokenep
 func (q *authorizationRequest) readPrompt(form *tokenep.Form) error {
 	if text := form.Get("max_age"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
+		if err != nil && !errors.Is(err, strconv.ErrRange) { // at which it is the largest number
 			return tokenep.InvalidRequest.Describe("max_age must be a number of seconds")
 		}
 		q.MaxAge = new(int64(seconds))

@@ -81,6 +81,9 @@ func logo(c *tokenep.Client) string {
 // decided answers the form of that page.
 func (e Authorize) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, form *tokenep.Form) {
 	page, user, err := e.openPage(r, form.Get("page"))
+	if err == nil && fromElsewhere(r) {
+		err = tokenep.InvalidRequest.Describe("this page was sent by a page of another site")
+	}
 	if err != nil {
 		e.onPage(w, o, err)
 		return
@@ -106,6 +109,14 @@ func (e Authorize) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Ou
 	default:
 		e.onPage(w, o, tokenep.InvalidRequest.Describe("the page was answered with neither allow nor deny"))
 	}
+}
+
+// fromElsewhere reports whether a browser says that a page of another origin has sent the form
+// (Fetch Metadata §2.4). It says no Origin: the page has the policy no-referrer, with which that is
+// null.
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "same-origin" && site != "none"
 }
 
 // answerOnce refuses a page that was answered with a code. That of a pushed request is as good as

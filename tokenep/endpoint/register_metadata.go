@@ -33,6 +33,7 @@ type clientMetadata struct {
 	RedirectURIs, GrantTypes, ResponseTypes                                                          []string
 	Method, Name, URI, LogoURI, PolicyURI, TOSURI, Scope, JWKSURI, SigningAlg, IDTokenAlg, Statement string
 	JWKS                                                                                             json.RawMessage
+	RequirePAR                                                                                       bool // require_pushed_authorization_requests
 }
 
 func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
@@ -52,7 +53,13 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 			return m, tokenep.InvalidClientMetadata.Describe("a member is not the string that it must be").Because(err)
 		}
 	}
+	if err := d.Flag("require_pushed_authorization_requests", &m.RequirePAR); err != nil {
+		return m, tokenep.InvalidClientMetadata.Describe("require_pushed_authorization_requests must be true or false").Because(err)
+	}
 	m.JWKS = d["jwks"]
+	if m.JWKS != nil && m.JWKSURI != "" { // RFC 7591 §2
+		return m, tokenep.InvalidClientMetadata.Describe("jwks and jwks_uri exclude each other")
+	}
 	return m, nil
 }
 
@@ -70,6 +77,7 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 //	                            or empty means all of the template's
 //	token_endpoint_auth_method  never replaced; absent, a secret is good by Basic or the body
 //	jwks, jwks_uri              kept for private_key_jwt alone
+//	require_pushed_…_requests   kept
 //	client_uri, logo_uri,       left out unless a page can show them
 //	policy_uri, tos_uri
 //	software_statement          refused: there is nobody here whose statements are approved
@@ -79,7 +87,7 @@ func (t RegistrationTemplate) client(d tokenep.Document) (c tokenep.Client, err 
 	if err != nil {
 		return c, err
 	}
-	c = tokenep.Client{Name: m.Name, URI: m.URI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TOSURI: m.TOSURI, Audience: slices.Clone(t.Audience)}
+	c = tokenep.Client{Name: m.Name, URI: m.URI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TOSURI: m.TOSURI, RequirePAR: m.RequirePAR, Audience: slices.Clone(t.Audience)}
 	for _, uri := range []*string{&c.URI, &c.LogoURI, &c.PolicyURI, &c.TOSURI} {
 		if !tokenep.IsShowable(*uri) {
 			*uri = ""

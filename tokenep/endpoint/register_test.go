@@ -84,6 +84,8 @@ func TestRegistrationRules(t *testing.T) {
 		bad("2: a long name", `"client_name":"`+strings.Repeat("x", 129)+`"`),
 		bad("2: private_key_jwt without a key", `"token_endpoint_auth_method":"private_key_jwt"`),
 		bad("2: both jwks and jwks_uri", `"token_endpoint_auth_method":"private_key_jwt","jwks":`+key+`,"jwks_uri":"https://app.example/jwks"`),
+		bad("2: both, of another method", `"jwks":`+key+`,"jwks_uri":"https://app.example/jwks"`),
+		bad("9126 6: a flag that is a string", `"require_pushed_authorization_requests":"true"`),
 		bad("2: jwks that are none", `"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[]}`),
 		bad("2: jwks_uri of this machine", `"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"http://localhost:2019/config/"`),
 		bad("2: jwks_uri of this machine by https", `"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://LOCALHOST/"`),
@@ -133,6 +135,8 @@ func TestRegistrationNarrows(t *testing.T) {
 			map[string]any{"token_endpoint_auth_method": "none", "client_secret_expires_at": nil}},
 		{"2: the body", `"token_endpoint_auth_method":"client_secret_post"`, map[string]any{"token_endpoint_auth_method": "client_secret_post"}},
 		{"2: a name and a page", `"client_name":"Größe","client_uri":"https://app.example/"`, map[string]any{"client_name": "Größe", "client_uri": "https://app.example/"}},
+		{"9126 6: pushed requests alone", `"require_pushed_authorization_requests":true`, map[string]any{"require_pushed_authorization_requests": true}},
+		{"9126 6: any requests", `"require_pushed_authorization_requests":false`, nil},
 		{"2: what people see", `"logo_uri":"https://app.example/logo","policy_uri":"https://app.example/policy","tos_uri":"https://app.example/tos"`, map[string]any{
 			"logo_uri": "https://app.example/logo", "policy_uri": "https://app.example/policy", "tos_uri": "https://app.example/tos",
 		}},

@@ -123,10 +123,17 @@ func (s Families) validate(f Family) error {
 	case f.ClientID == "" || f.Subject == "":
 		return invalidf("a family must have a client and a subject")
 	}
-	if err := record.CheckText("the subject", f.Subject, record.MaxSubject); err != nil {
+	if err := CheckSubject(f.Subject); err != nil {
 		return err
 	}
 	return record.CheckScope(f.Scope)
+}
+
+// CheckSubject returns what is wrong with the name of a user, as tokens have it: it has 255 bytes
+// at the most (OpenID Connect Core §2), is UTF-8, so that no two are written alike, and has no
+// control characters.
+func CheckSubject(subject string) error {
+	return record.CheckText("the subject", subject, record.MaxSubject)
 }
 
 // idleEnd is when a family that is used now expires.
