@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -192,5 +193,28 @@ func TestRevocationsConcurrently(t *testing.T) {
 	all.Wait()
 	if r.Len() != 8*99 {
 		t.Errorf("%d entries are left, want %d", r.Len(), 8*99)
+	}
+}
+
+// Ends and Ended are about entries that revoke all there is of a value.
+func TestRevocationsEnd(t *testing.T) {
+	var set verify.Revocations
+	now := time.Now()
+	for _, e := range []verify.Revocation{
+		{Claim: "grant_id", Value: "all"}, {Claim: "grant_id", Value: "until now", Before: now},
+		{Claim: "grant_id", Value: "of a client", ClientID: "web"}, {Claim: "sub", Value: "ann"},
+	} {
+		set.Add(e)
+	}
+	for value, want := range map[string]bool{"all": true, "until now": false, "of a client": false, "ann": false, "other": false} {
+		if set.Ends("grant_id", value) != want {
+			t.Errorf("%s: ends %t", value, !want)
+		}
+	}
+	if got := set.Ended("grant_id"); !slices.Equal(got, []string{"all"}) {
+		t.Errorf("ended: %q", got)
+	}
+	if (*verify.Revocations)(nil).Ends("grant_id", "all") {
+		t.Error("a set that is not there ends something")
 	}
 }
