@@ -138,7 +138,7 @@ func (open Opener) ForTest(tb testing.TB, url, namespace string) store.Store {
 	return s
 }
 
-// Redis is an Opener.
+// Redis is an Opener. The store outlives the test that opens it, and so its context.
 func Redis(url, namespace string) (store.Store, func() error, error) {
 	s, err := redis.Open(context.Background(), url, redis.Options{Namespace: namespace})
 	if err != nil {
@@ -147,7 +147,7 @@ func Redis(url, namespace string) (store.Store, func() error, error) {
 	return s, s.Close, nil
 }
 
-// Postgres is an Opener.
+// Postgres is an Opener, likewise.
 func Postgres(url, namespace string) (store.Store, func() error, error) {
 	s, err := postgres.Open(context.Background(), url, postgres.Options{Namespace: namespace, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

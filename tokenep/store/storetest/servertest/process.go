@@ -55,6 +55,7 @@ func Installed(name string) bool {
 func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	// Of the process, which several tests share.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
