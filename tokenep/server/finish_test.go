@@ -34,7 +34,8 @@ func TestStartFinishesWhatWasInterrupted(t *testing.T) {
 	if err := s.Next(t, config).Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); !revoked(); time.Sleep(time.Millisecond) { // in the background
+	// It happens in the background.
+	for end := time.Now().Add(10 * time.Second); !revoked(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it is not ended")
 		}
