@@ -34,7 +34,7 @@ type Config struct {
 
 	// User says which person a request to the authorization endpoint comes from. nil: there is no
 	// such endpoint, and nobody can allow a client anything.
-	User          User
+	User User
 
 	// Users is where people and their passwords are known. nil: this server signs nobody in.
 	Users *tokenep.UserSource
@@ -147,7 +147,7 @@ type Server struct {
 	before        *keys.Ring            // of the configuration from which it took over
 	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
 	introspecting *verify.Verifier      // as Verifier, without proof of possession
-	passwords     *tokenep.Passwords // nil: there are none
+	passwords     *tokenep.Passwords    // nil: there are none
 	minter        *tokenep.Minter
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
