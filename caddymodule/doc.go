@@ -13,6 +13,7 @@
 //	store redis     oauth_server.stores.redis     oauthstore/redisstore, over tokenep/store/redis
 //	store postgres  oauth_server.stores.postgres  oauthstore/postgresstore, over
 //	                                              tokenep/store/postgres
+//	users inline    oauth_server.users.inline     oauthuser/inlineusers, over tokenep/user/hashed
 //	grant …         oauth_server.grants.…         of other plugins: see oauthserver.Extension
 //	                admin.api.oauth_server        oauthadmin: management while the server runs
 //	                (caddy oauth …)               oauthadmin: the same, from the command line

@@ -119,7 +119,7 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"small tokens", guard(`"audience":["a"],"max_token_size":100`), "100 bytes"},
 		{"literal secret", app(`"default":{"issuer":"https://a.example","clients":[{"client_id":"billing","secrets":[{"hash":"` + marker + `"}]}]}`),
 			`client "billing": secrets in JSON must be hashes or placeholders`},
-		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"client_id":"billing","secrets":[{"hash":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}],"grant_types":["password"]}]}`), `unknown grant "password"`},
+		{"unknown grant", app(`"default":{"issuer":"https://a.example","clients":[{"client_id":"billing","secrets":[{"hash":"$sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI"}],"grant_types":["implicit"]}]}`), `unknown grant "implicit"`},
 		{"no client", app(`"default":{"issuer":"https://a.example","clients":[null]}`), "a client must not be null"},
 		{"no server", app(`"default":null`), "must not be null"},
 		{"name", app(`"../etc":{"issuer":"https://a.example"}`), "a name must have 1 to 64"},

@@ -27,7 +27,7 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 		grants  []string
 	}{
 		{"without token exchange and people", false, []string{"client_credentials"}},
-		{"with both", true, []string{"client_credentials", "authorization_code", "refresh_token", exchange}},
+		{"with both", true, []string{"client_credentials", "authorization_code", "refresh_token", "password", exchange}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			routes := mounted(t, tc.offered)
@@ -46,7 +46,7 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 			if n := implementations(t, "tokenep/grant", "all.go"); tc.offered && len(metadata.Grants) != n {
 				t.Errorf("grant_types_supported %v, but tokenep/grant has %d files with a grant", metadata.Grants, n)
 			}
-			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go", "secret_slow.go", "turns.go", "keys.go", "certificates.go", "decoy.go"); tc.offered && len(metadata.Methods) != n {
+			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go", "secret_slow.go", "keys.go", "certificates.go", "decoy.go"); tc.offered && len(metadata.Methods) != n {
 				t.Errorf("token_endpoint_auth_methods_supported %v, but tokenep/clientauth has %d files with a method", metadata.Methods, n)
 			}
 			for _, method := range []string{"client_secret_jwt", "tls_client_auth", "self_signed_tls_client_auth"} {
@@ -73,6 +73,7 @@ func mounted(t *testing.T, all bool) *server.Routes {
 		config.Exchange.Enabled = true
 		config.ClientCertificates = new(server.ClientCertificates)
 		config.Clients = []tokenep.Client{{ID: "mac", AuthMethod: tokenep.AuthSecretJWT, Secrets: []tokenep.Secret{{Key: make([]byte, 32)}}}}
+		config.Users, config.PasswordGrant = new(tokenep.UserSource), true
 		config.User = func(*http.Request) (tokenep.User, error) { return tokenep.User{}, nil }
 	}
 	s, err := server.New(config)

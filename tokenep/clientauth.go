@@ -84,7 +84,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *Request) (*Client, 
 	if err != nil || credentials == nil {
 		return nil, err
 	}
-	attempt := a.Limiter.Attempt(a.Limit, a.address(r.Request), credentials.Readings[0].ID)
+	attempt := a.Limiter.Attempt(a.Limit, a.RemoteAddress(r.Request), credentials.Readings[0].ID)
 	if err := attempt.Allow(ctx); err != nil {
 		return nil, err
 	}
@@ -144,7 +144,8 @@ func (a *Authenticator) chosen(found ClientAuth, c *Client, cr *Credentials) Cli
 	return found
 }
 
-func (a *Authenticator) address(r *http.Request) netip.Addr {
+// RemoteAddress returns the address that failures of a request are counted for.
+func (a *Authenticator) RemoteAddress(r *http.Request) netip.Addr {
 	if a.Address != nil {
 		return a.Address(r)
 	}

@@ -49,8 +49,11 @@
 //	limiter_table.go       the bounded memory of it
 //	request_log.go         the lines about requests, and how many of them a flood gets
 //	grant.go               what a grant is, and what it allows
+//	turns.go               slow hashes are computed a few at a time
 //	users.go               people who sign in by name and password (RFC 6749 §4.3)
+//	login.go               what they type, as sources are asked for it (RFC 8265)
 //	user_claims.go         what clients are told of users (OpenID Connect Core §5.4)
+//	claim_source.go        where that comes from, and what fits
 //	minter.go              minting an access token (RFC 9068)
 //	id_token.go            minting an ID token (OpenID Connect Core §2)
 //
@@ -60,6 +63,7 @@
 //	grant        one file for each grant_type
 //	clientauth   one file for each way a client authenticates
 //	subject      one file for each kind of token that can be exchanged
+//	user         one package for each place where people and their passwords are known
 //	endpoint     one file for each other endpoint: authorization, revocation, key set, metadata
 //	registry     the clients that are registered at run time
 //	keys         the signing keys, and how they turn over

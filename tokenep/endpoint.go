@@ -211,7 +211,7 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 8)
-	from := f.Authenticator.address(r)
+	from := f.Authenticator.RemoteAddress(r)
 	if o.Err != nil {
 		attrs = append(attrs, slog.String("client_ip", from.String()))
 	}
@@ -238,14 +238,14 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 }
 
 // Address returns the address that a request comes from, as far as it is counted for anything.
-func (f *Front) Address(r *http.Request) netip.Addr { return f.Authenticator.address(r) }
+func (f *Front) Address(r *http.Request) netip.Addr { return f.Authenticator.RemoteAddress(r) }
 
 // Nothing answers for a path at which there could be an endpoint, and is none.
 func (f *Front) Nothing(w http.ResponseWriter, r *http.Request) {
 	e := InvalidRequest.Describe("there is no endpoint at this path")
 	e.Status = http.StatusNotFound
 	_ = WriteError(w, r, e)
-	from := f.Authenticator.address(r)
+	from := f.Authenticator.RemoteAddress(r)
 	f.Log.Refused(r.Context(), slog.LevelInfo, "no such endpoint", from,
 		slog.String("client_ip", from.String()), slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()))
 }

@@ -1,6 +1,7 @@
 package tokenep
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"net/http"
@@ -13,6 +14,8 @@ const (
 	wholeAddress = 5               // an address may fail as often as this many clients
 	longestDelay = 2 * time.Second // of a request, before the address is refused
 	lately       = time.Hour       // how long a success is remembered
+
+	longestSignIn = 5 * longestDelay // of a request for a person at whose password many guess
 )
 
 // Limiter slows down a sender that fails to authenticate again and again (RFC 6749 §10.10).
@@ -22,9 +25,11 @@ const (
 // refused for the failures of others there, and may fail as often as the whole address: its id is
 // no secret, and others may sit behind the same address. A nil Limiter limits nothing.
 type Limiter struct {
-	Now func() time.Time
+	Now      func() time.Time
+	Remember time.Duration // how long a success is remembered; 0: an hour
 
 	mu        sync.Mutex
+	accounts  table[uint64, failures] // of people, at all addresses together
 	clients   table[sender, failures]
 	addresses table[netip.Prefix, failures]
 	known     table[sender, time.Time] // when each client succeeded last
@@ -44,6 +49,7 @@ type Attempt struct {
 	sender  sender
 	own     bound // of the client at the address
 	all     bound // of the address
+	person  bool  // and no client
 	counted bool
 }
 
@@ -54,6 +60,18 @@ func (l *Limiter) Attempt(r RateLimit, address netip.Addr, client string) *Attem
 		a.sender.client = maphash.String(senderSeed, client)
 		a.own, a.all = r.bounds()
 	}
+	return a
+}
+
+// SignIn returns an attempt at the password of a person, who need not exist. Names that differ in
+// case or accents alone count as one, as they do in many directories. Beside what is counted for a
+// client, the failures for one name at all addresses are: they make the next attempt at it wait
+// longer and longer, 10 s at the most, and refuse none, so that nobody can lock a person out by
+// guessing from everywhere. From an address where that person has succeeded lately no attempt waits
+// for failures elsewhere.
+func (l *Limiter) SignIn(r RateLimit, address netip.Addr, name string) *Attempt {
+	a := l.Attempt(r, address, foldName(name))
+	a.person = true
 	return a
 }
 
@@ -72,12 +90,14 @@ func (a *Attempt) Allow(ctx context.Context) error {
 		return nil
 	}
 	a.limiter.mu.Lock()
-	own, all := a.failures(a.limiter.Now())
+	now := a.limiter.Now()
+	own, all := a.failures(now)
+	account := a.account(now)
 	a.limiter.mu.Unlock()
 	if err := a.tooMany(own, all); err != nil {
 		return err
 	}
-	if delay := max(a.own.delay(own.level), a.all.delay(all.level)); delay > 0 {
+	if delay := max(a.own.delay(own.level), a.all.delay(all.level), min(a.all.delay(account.level), longestSignIn)); delay > 0 {
 		return sleep(ctx, delay)
 	}
 	return nil
@@ -105,7 +125,32 @@ func (a *Attempt) Count() error {
 	own.last = true
 	all.level = min(all.level, a.all.most) + 1
 	a.store(own, all, now)
+	a.countAccount(1, now)
 	return nil
+}
+
+// Withdraw takes back what Count counted, where nobody learned whether it was a failure.
+func (a *Attempt) Withdraw() {
+	if a == nil || a.limiter == nil || !a.counted {
+		return
+	}
+	l := a.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.Now()
+	own, _ := a.failures(now)
+	a.forgive(own, now)
+	a.counted = false
+}
+
+// forgive takes one failure back.
+func (a *Attempt) forgive(own failures, now time.Time) {
+	all := asOf(&a.limiter.addresses, a.sender.network, a.all, now)
+	own.level = max(0, own.level-1)
+	own.last = own.last && a.counted
+	all.level = max(0, all.level-1)
+	a.store(own, all, now)
+	a.countAccount(-1, now)
 }
 
 // Succeeded takes back what Count counted. If it was not called, the last failure is forgiven: a
@@ -127,14 +172,10 @@ func (a *Attempt) Succeeded() error {
 		}
 	}
 	if a.counted || own.last {
-		all = asOf(&l.addresses, a.sender.network, a.all, now)
-		own.level = max(0, own.level-1)
-		own.last = own.last && a.counted
-		all.level = max(0, all.level-1)
-		a.store(own, all, now)
+		a.forgive(own, now)
 	}
 	a.counted = false
-	l.known.put(a.sender, now, func(at time.Time) bool { return !isLately(at, now) })
+	l.known.put(a.sender, now, func(at time.Time) bool { return !l.isLately(at, now) })
 	return nil
 }
 
@@ -142,13 +183,37 @@ func (a *Attempt) Succeeded() error {
 // not count for a client that is known there, and its own have the wider bound.
 func (a *Attempt) failures(now time.Time) (own, all failures) {
 	l := a.limiter
-	if at, known := l.known.rows[a.sender]; known && isLately(at, now) {
+	if a.known(now) {
 		a.own = a.all
 		return asOf(&l.clients, a.sender, a.own, now), failures{}
 	}
 	own = asOf(&l.clients, a.sender, a.own, now)
 	own.level = min(own.level, a.own.most+1) // it was known until now
 	return own, asOf(&l.addresses, a.sender.network, a.all, now)
+}
+
+// known reports whether the attempt is of a client or person that has succeeded lately from there.
+func (a *Attempt) known(now time.Time) bool {
+	at, known := a.limiter.known.rows[a.sender]
+	return known && a.limiter.isLately(at, now)
+}
+
+// account returns the failures for a person at all addresses that the attempt waits for.
+func (a *Attempt) account(now time.Time) failures {
+	if !a.person || a.known(now) {
+		return failures{}
+	}
+	return asOf(&a.limiter.accounts, a.sender.client, a.all, now)
+}
+
+// countAccount counts failures for a person. More than make the longest delay are not remembered.
+func (a *Attempt) countAccount(n float64, now time.Time) {
+	if !a.person {
+		return
+	}
+	f := asOf(&a.limiter.accounts, a.sender.client, a.all, now)
+	f.level = min(max(0, f.level+n), a.all.most/2*(1+float64(longestSignIn/longestDelay)))
+	a.limiter.accounts.put(a.sender.client, f, func(f failures) bool { return a.all.asOf(f, now).level <= 0 })
 }
 
 // asOf returns the failures of a row that are left. Those of a later time, because the clock has
@@ -174,14 +239,23 @@ func (a *Attempt) tooMany(own, all failures) error {
 	if wait == 0 {
 		return nil
 	}
-	e := TemporarilyUnavailable.Describe("too many failed attempts at client authentication")
+	e := TemporarilyUnavailable.Describe(a.tooManyOf())
 	e.Status = http.StatusTooManyRequests
 	e.RetryAfter = wait
 	return e
 }
 
+func (a *Attempt) tooManyOf() string {
+	if a.person {
+		return "too many failed attempts at names and passwords"
+	}
+	return "too many failed attempts at client authentication"
+}
+
 // isLately reports whether a success is recent, also after the clock has been set back a little.
-func isLately(at, now time.Time) bool { return now.Sub(at).Abs() < lately }
+func (l *Limiter) isLately(at, now time.Time) bool {
+	return now.Sub(at).Abs() < cmp.Or(l.Remember, lately)
+}
 
 // failures is a leaking bucket.
 type failures struct {
@@ -217,11 +291,11 @@ func (b bound) wait(level float64) time.Duration {
 	return time.Duration((level - b.most + 1) * float64(b.forget))
 }
 
-// Len returns the number of clients and addresses whose failures are remembered.
+// Len returns the number of clients, people and addresses whose failures are remembered.
 func (l *Limiter) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.clients.rows) + len(l.addresses.rows)
+	return len(l.clients.rows) + len(l.addresses.rows) + len(l.accounts.rows)
 }
 
 // network returns what is counted as one address.

@@ -32,7 +32,7 @@ func (f *Form) ReadResources(allowed []string) ([]string, error) {
 	if err := r.readTarget(); err != nil {
 		return nil, err
 	}
-	targets, ok := r.within(allowed)
+	targets, ok := r.Within(allowed)
 	if !ok {
 		return nil, InvalidTarget.Describe("the client may not ask for this resource")
 	}

@@ -37,11 +37,11 @@ func canonicalResource(uri string) string {
 	return scheme + "://" + authority[:at] + host + path
 }
 
-// within returns what was asked for as it is written in allowed, and whether all of it is there. An
+// Within returns what was asked for as it is written in allowed, and whether all of it is there. An
 // audience is a name that both sides know (RFC 8693 §2.1), and is compared byte by byte; a resource
 // is a URI (RFC 8707 §2). What is allowed is what the token will say, since verifiers compare aud
 // byte by byte (RFC 7519 §2).
-func (r *Request) within(allowed []string) (targets []string, ok bool) {
+func (r *Request) Within(allowed []string) (targets []string, ok bool) {
 	for _, asked := range r.Audience {
 		i := slices.Index(allowed, asked)
 		if i < 0 && slices.Contains(r.resources, asked) {

@@ -140,7 +140,7 @@ func (t *TokenEndpoint) permit(r *Request, g Grant) error {
 	if g.Type() == RefreshTokenType {
 		return nil // what the client may not have any more is told from what it never might
 	}
-	if _, ok := r.within(t.targets(c.Audience)); !ok {
+	if _, ok := r.Within(t.targets(c.Audience)); !ok {
 		return InvalidTarget.Describe("the client may not ask for this audience or resource").Because(beyond(r.Audience, t.targets(c.Audience)))
 	}
 	return nil
@@ -218,8 +218,8 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 		c.Scope = r.Scope
 	}
 	if r.Audience != nil {
-		targets, ok := r.within(c.Audience)
-		if _, once := r.within(t.targets(a.Audience)); !ok && once {
+		targets, ok := r.Within(c.Audience)
+		if _, once := r.Within(t.targets(a.Audience)); !ok && once {
 			return nil, a.outOfReach("the client may not ask for this audience or resource")
 		}
 		if !ok {

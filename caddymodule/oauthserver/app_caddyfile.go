@@ -33,6 +33,9 @@ import (
 //	    client_certificates { … }
 //	    identity            [<placeholder>] { … }
 //	    insecure_identity   <placeholder> { … }
+//	    users               inline { … } | htpasswd <path> | http <url> { … } |
+//	                        ldap <url> { … } | <module> …
+//	    password_grant
 //	    require_par
 //	    consent_page        <path or url>
 //	    refresh_tokens { … }

@@ -46,6 +46,9 @@ func (s *AuthorizationServer) check() error {
 	if err := s.checkUser(); err != nil {
 		return err
 	}
+	if err := s.checkUsers(); err != nil {
+		return err
+	}
 	if s.RefreshTokens != nil {
 		return s.RefreshTokens.check()
 	}

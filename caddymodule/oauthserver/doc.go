@@ -5,11 +5,13 @@
 //	server.go       the configuration of one server, and the library's server made of it
 //	client.go       the clients that are configured
 //	secret.go       their secrets
+//	password.go     the hashes of the passwords of users
 //	certificates.go their TLS certificates
 //	signing.go      signing keys in files, and the keys that encrypt signing keys in the store
 //	exchange.go     token exchange and API tokens
 //	identity.go     who sits in front of a browser, and the rules for refresh tokens
 //	user.go         what else is known of that person
+//	users.go        where people and their passwords are known, modules of oauth_server.users
 //	registration.go clients that register themselves
 //	store.go        the store, a module of the namespace oauth_server.stores
 //	extension.go    grants of other plugins, modules of the namespace oauth_server.grants

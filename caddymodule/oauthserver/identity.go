@@ -66,13 +66,15 @@ func checkRefreshLife(life time.Duration) error {
 var errGraceZero = errors.New("write off for none")
 
 // identity returns the placeholder that says who a user is, or "" if no user can allow anything: it
-// is the default one as soon as a client may use the authorization code grant.
+// is the default one as soon as a client may use the authorization code grant, unless this server
+// signs people in.
 func (s *AuthorizationServer) identity() (placeholder string, insecure bool) {
 	switch {
 	case s.InsecureIdentity != "":
 		return s.InsecureIdentity, true
 	case s.Identity != "":
 		return s.Identity, false
+	case s.UsersRaw != nil:
 	case s.Registration.asksPeople(),
 		slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool { return c != nil && c.May(grant.AuthorizationCodeType) }):
 		return defaultIdentity, false

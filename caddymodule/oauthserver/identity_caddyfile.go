@@ -17,6 +17,10 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 	switch option {
 	case "identity", "insecure_identity":
 		return s.parseIdentity(d, option)
+	case "users":
+		return s.parseUsers(d)
+	case "password_grant":
+		return adapt.Flag(d, &s.PasswordGrant)
 	case "require_par":
 		return adapt.Flag(d, &s.RequirePAR)
 	case "consent_page":

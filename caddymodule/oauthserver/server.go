@@ -88,6 +88,14 @@ type AuthorizationServer struct {
 	// What else is known of that person. Default: nothing.
 	User *UserAttributes `json:"user,omitempty"`
 
+	// Where people and their passwords are known. Default: this server signs nobody in.
+	UsersRaw json.RawMessage `json:"users,omitempty" caddy:"namespace=oauth_server.users inline_key=module"`
+
+	// Offer the password grant (RFC 6749 §4.3) to the clients that are registered for it: they ask
+	// a user for name and password, which RFC 9700 §2.4 says must not be done. It needs users. It
+	// is for clients that cannot be changed yet. Default: false.
+	PasswordGrant bool `json:"password_grant,omitempty"`
+
 	// Whether clients must push their authorization requests (RFC 9126 §5), so that no browser can
 	// change or show them. A client can be held to it alone. Default: false.
 	RequirePAR bool `json:"require_par,omitempty"`
@@ -215,6 +223,10 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		return err
 	}
 	config.Store, config.Memory, config.LogQuota = s.shared, s.shared.memory, s.quota
+	if err := s.addUsers(ctx, &config); err != nil {
+		return err
+	}
+	s.warnPasswords(config.Logger)
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}

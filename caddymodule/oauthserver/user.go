@@ -2,13 +2,9 @@ package oauthserver
 
 import (
 	"fmt"
-	"math"
 	"reflect"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -51,34 +47,21 @@ type UserClaim struct {
 	Scope string `json:"scope,omitempty"`
 }
 
-const addressMember = "address."
-
-// addressMembers are those of OpenID Connect Core §5.1.1.
-var addressMembers = []string{"formatted", "street_address", "locality", "region", "postal_code", "country"}
-
-// claim returns the claim of the library that it is of, or is a member of.
-func (c UserClaim) claim() (name, scope string) {
-	name, scope = c.Name, c.Scope
-	if strings.HasPrefix(name, addressMember) {
-		name = "address"
-	}
-	if scope == "" {
-		scope = tokenep.ClaimScope(name)
-	}
-	return name, scope
-}
-
 // claims returns the claims, and the scope-token of each.
 func (u *UserAttributes) claims() tokenep.UserClaims {
 	if u == nil {
 		return nil
 	}
-	claims := make(tokenep.UserClaims)
-	for _, c := range u.Claims {
-		name, scope := c.claim()
-		claims[name] = scope
+	return u.sources().Claims()
+}
+
+// sources returns the claims as the library has them.
+func (u *UserAttributes) sources() tokenep.ClaimSources {
+	sources := make(tokenep.ClaimSources, len(u.Claims))
+	for i, c := range u.Claims {
+		sources[i] = tokenep.ClaimSource{Name: c.Name, From: c.Value, Scope: c.Scope}
 	}
-	return claims
+	return sources
 }
 
 // signIn returns which claims say how the user signed in.
@@ -109,26 +92,12 @@ func (s *AuthorizationServer) checkUser() error {
 			return fmt.Errorf("identity: %s %s: %w", o.option, o.placeholder, err)
 		}
 	}
-	for i, c := range u.Claims {
-		name, scope := c.claim()
-		member, isMember := strings.CutPrefix(c.Name, addressMember)
-		switch err := checkProven(c.Value, insecure); {
-		case err != nil:
+	for _, c := range u.Claims {
+		if err := checkProven(c.Value, insecure); err != nil {
 			return fmt.Errorf("identity: claim %s %s: %w", c.Name, c.Value, err)
-		case c.Name == "address", isMember && !slices.Contains(addressMembers, member):
-			return fmt.Errorf("identity: claim %s: the address has members, such as address.locality; there are %s", c.Name, strings.Join(addressMembers, ", "))
-		case slices.ContainsFunc(u.Claims[:i], func(other UserClaim) bool { return other.Name == c.Name }):
-			return fmt.Errorf("identity: claim %s is given twice", c.Name)
-		case scope == "":
-			return fmt.Errorf("identity: claim %s: no standard says which scope asks for it; write the scope-token behind the placeholder", c.Name)
-		}
-		for _, other := range u.Claims[:i] {
-			if otherName, otherScope := other.claim(); otherName == name && otherScope != scope {
-				return fmt.Errorf("identity: claim %s: the members of %s must have one scope-token", c.Name, name)
-			}
 		}
 	}
-	if err := u.claims().Validate(); err != nil {
+	if err := u.sources().Validate(); err != nil {
 		return fmt.Errorf("identity: %w", err)
 	}
 	return nil
@@ -140,7 +109,7 @@ func (u *UserAttributes) read(from source, user *tokenep.User, now time.Time) {
 		return
 	}
 	const tolerance = time.Minute // the clock of whoever signs people in may be ahead
-	if at, ok := seconds(from.lookUp(u.AuthTime)); ok && at > 0 && at <= now.Add(tolerance).Unix() {
+	if at, ok := tokenep.ReadSeconds(from.lookUp(u.AuthTime)); ok && at > 0 && at <= now.Add(tolerance).Unix() {
 		user.SignIn.Time = time.Unix(at, 0).UTC()
 	}
 	user.SignIn.Class, _ = from.lookUp(u.ACR).(string)
@@ -148,37 +117,15 @@ func (u *UserAttributes) read(from source, user *tokenep.User, now time.Time) {
 	case string:
 		user.SignIn.Methods = strings.Fields(methods)
 	case []string:
-		if size(methods) <= maxText { // it is in every token
+		if len(strings.Join(methods, `","`))+len(`""`) <= maxMethods { // it is in every token
 			user.SignIn.Methods = methods
 		}
 	}
-	for _, c := range u.Claims {
-		value, ok := c.value(from.lookUp(c.Value))
-		if !ok {
-			continue
-		}
-		if user.Claims == nil {
-			user.Claims = make(map[string]any)
-		}
-		member, isMember := strings.CutPrefix(c.Name, addressMember)
-		if !isMember {
-			user.Claims[c.Name] = value
-			continue
-		}
-		address, _ := user.Claims["address"].(map[string]any)
-		if address == nil {
-			address = make(map[string]any)
-			user.Claims["address"] = address
-		}
-		address[member] = value
-	}
+	user.Claims = u.sources().Read(from.lookUp)
 }
 
-// What one value may have, in bytes.
-const (
-	maxText = 1024
-	maxList = 8 << 10 // all its texts together
-)
+// maxMethods bounds what every token has of amr, in bytes.
+const maxMethods = 1024
 
 // source is where the placeholders of a request come from.
 type source struct {
@@ -194,97 +141,11 @@ func (s source) lookUp(placeholder string) any {
 		return nil
 	}
 	value, _ := s.replacer.Get(name)
-	switch value := value.(type) {
-	case bool, int, int64, float64:
-		return value
-	case string:
-		if fits(value) {
-			return value
-		}
-	case []string:
-		if len(value) > 0 && size(value) <= maxList && !slices.ContainsFunc(value, func(text string) bool { return !fits(text) }) {
-			return value
-		}
-	case []any:
-		return s.list(value)
-	case fmt.Stringer: // such as the subject of a certificate
-		if v := reflect.ValueOf(value); v.Kind() != reflect.Pointer || !v.IsNil() {
-			if text := value.String(); fits(text) {
-				return text
-			}
-		}
-	}
-	return nil
-}
-
-// list returns a list of texts; nil: one of them is no text, or does not fit.
-func (s source) list(values []any) any {
-	texts := make([]string, len(values))
-	for i, value := range values {
-		texts[i], _ = value.(string)
-		if !fits(texts[i]) {
+	if text, ok := value.(fmt.Stringer); ok { // such as the subject of a certificate
+		if v := reflect.ValueOf(text); v.Kind() == reflect.Pointer && v.IsNil() {
 			return nil
 		}
+		value = text.String()
 	}
-	if len(texts) == 0 || size(texts) > maxList {
-		return nil
-	}
-	return texts
-}
-
-func fits(text string) bool { return text != "" && len(text) <= maxText && utf8.ValidString(text) }
-
-// size returns the length of all texts together, with what JSON adds to each.
-func size(texts []string) (n int) {
-	for _, text := range texts {
-		n += len(text) + len(`"",`)
-	}
-	return n
-}
-
-// value returns a value in the type that the claim has (OpenID Connect Core §5.1).
-func (c UserClaim) value(value any) (any, bool) {
-	name, _ := c.claim()
-	switch {
-	case value == nil:
-		return nil, false
-	case c.Name == "updated_at":
-		return seconds(value)
-	case c.Name == "email_verified", c.Name == "phone_number_verified":
-		if text, ok := value.(string); ok {
-			is, err := strconv.ParseBool(text)
-			return is, err == nil
-		}
-		is, ok := value.(bool)
-		return is, ok
-	case tokenep.ClaimScope(name) == "": // no standard says what it is
-		return value, true
-	}
-	switch value := value.(type) {
-	case string:
-		return value, true
-	case int, int64, float64:
-		return fmt.Sprint(value), true
-	}
-	return nil, false
-}
-
-// seconds reads a time, in seconds since 1970 or as in RFC 3339.
-func seconds(value any) (int64, bool) {
-	switch value := value.(type) {
-	case int:
-		return int64(value), true
-	case int64:
-		return value, true
-	case float64:
-		return int64(value), math.Abs(value) < 1<<53
-	case string:
-		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-			return n, true
-		}
-		if at, err := time.Parse(time.RFC3339, value); err == nil {
-			return at.Unix(), true
-		}
-	}
-	return 0, false
+	return tokenep.ClaimValue(value)
 }

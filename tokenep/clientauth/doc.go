@@ -11,7 +11,6 @@
 //	none.go                         a public client names itself (RFC 6749 §3.2.1)
 //	secret.go                       how a secret is compared with its hash
 //	secret_slow.go                  the same where people chose the secret: slowly for all
-//	turns.go                        how many do that at once
 //	keys.go                         the public keys of a client
 //	certificates.go                 what certificate a client has presented
 //	decoy.go                        the keys of a client that there is not

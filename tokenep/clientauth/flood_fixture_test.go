@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
@@ -23,7 +22,7 @@ import (
 type flooded struct {
 	*tokeneptest.Server
 	t     *testing.T
-	turns *clientauth.Turns
+	turns *tokenep.Turns
 	end   chan struct{} // ends one comparison
 
 	mu    sync.Mutex
@@ -46,7 +45,7 @@ func person(id string) tokenep.Client {
 // flood runs a test with this many slots.
 func flood(t *testing.T, slots int, test func(f *flooded), changes ...tokeneptest.Change) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &flooded{t: t, turns: clientauth.NewTurns(slots), end: make(chan struct{})}
+		f := &flooded{t: t, turns: tokenep.NewTurns(slots), end: make(chan struct{})}
 		c := tokeneptest.Config(memory.New(memory.Options{Now: time.Now}), time.Now)
 		c.Clients = append(c.Clients, person("anna"), person("bert"))
 		c.Memory.Turns = f.turns
@@ -68,7 +67,7 @@ func flood(t *testing.T, slots int, test func(f *flooded), changes ...tokeneptes
 		test(f)
 		f.finish()
 		time.Sleep(time.Minute) // the last slots have rested
-		if n := clientauth.Lines(f.turns); n != 0 {
+		if n := f.turns.Len(); n != 0 {
 			t.Errorf("%d addresses are kept that nobody waits for", n)
 		}
 		cancel()
@@ -118,7 +117,7 @@ func (f *flooded) finish() {
 		switch {
 		case f.comparisons().running > 0:
 			f.end <- struct{}{}
-		case clientauth.Waiting(f.turns) > 0:
+		case f.turns.Waiting() > 0:
 			time.Sleep(time.Millisecond) // the slots rest
 		default:
 			return

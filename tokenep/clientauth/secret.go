@@ -24,7 +24,7 @@ type SecretOptions struct {
 	Decoy func(hash []byte) []byte
 
 	Clients []tokenep.Client // those that may have slow hashes; others have generated secrets only
-	Turns   *Turns           // nil: ProcessTurns
+	Turns   *tokenep.Turns   // nil: tokenep.ProcessTurns
 	Now     func() time.Time
 }
 
@@ -48,7 +48,7 @@ const maxProven = 1 << 14
 // NewSecrets returns a Secrets.
 func NewSecrets(o SecretOptions) *Secrets {
 	if o.Turns == nil {
-		o.Turns = ProcessTurns
+		o.Turns = tokenep.ProcessTurns
 	}
 	s := &Secrets{SecretOptions: o, proven: make(map[[32]byte]struct{}), flights: make(map[[32]byte]*flight)}
 	s.addDecoys()

@@ -62,7 +62,7 @@ func (s *Secrets) search(ctx context.Context, id string, hashes []string, cr *to
 		return false, errCompare
 	}
 	return s.share(ctx, s.searchKey(hashes, cr), func() (bool, error) {
-		release, err := s.Turns.take(ctx, cr.Attempt.Network())
+		release, err := s.Turns.Take(ctx, cr.Attempt.Network())
 		if err != nil {
 			return false, err
 		}

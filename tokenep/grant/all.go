@@ -8,7 +8,7 @@ import (
 
 // list is every grant of this package, in the order of the metadata.
 func list(o Offer) []tokenep.Grant {
-	return []tokenep.Grant{o.ClientCredentials, o.AuthorizationCode, o.RefreshToken, o.TokenExchange}
+	return []tokenep.Grant{o.ClientCredentials, o.AuthorizationCode, o.RefreshToken, o.Password, o.TokenExchange}
 }
 
 // Offer is the grants of a server.
@@ -16,10 +16,11 @@ type Offer struct {
 	ClientCredentials ClientCredentials
 	AuthorizationCode AuthorizationCode
 	RefreshToken      RefreshToken
+	Password          Password
 	TokenExchange     TokenExchange
 
-	// Users says that people can allow things: there are codes and refresh tokens.
-	Users bool
+	Users bool // people can allow things: there are refresh tokens
+	Codes bool // and they do so in a browser
 }
 
 // All returns the grants that are offered. Token exchange needs a kind of token that can be
@@ -27,8 +28,12 @@ type Offer struct {
 func (o Offer) All() []tokenep.Grant {
 	return slices.DeleteFunc(list(o), func(g tokenep.Grant) bool {
 		switch g.(type) {
-		case AuthorizationCode, RefreshToken:
+		case AuthorizationCode:
+			return !o.Codes
+		case RefreshToken:
 			return !o.Users
+		case Password:
+			return o.Password.SignIn == nil
 		case TokenExchange:
 			return len(o.TokenExchange.Subjects) == 0
 		}

@@ -13,10 +13,12 @@ import (
 // addGrants makes the list of grants.
 func (s *Server) addGrants() error {
 	s.grants = grant.Offer{
-		Users:             s.Config.User != nil,
+		Users:             s.Config.people(),
+		Codes:             s.Config.User != nil,
 		ClientCredentials: grant.ClientCredentials{Use: s.Clients.Use},
 		AuthorizationCode: grant.AuthorizationCode{Codes: s.Codes},
 		RefreshToken:      grant.RefreshToken{Families: s.Families, Rotation: s.Config.RefreshTokens.Rotation},
+		Password:          s.passwordGrant(),
 		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous},
 	}.All()
 	for _, add := range s.Config.Grants {
@@ -34,6 +36,21 @@ func (s *Server) addGrants() error {
 		s.grants = append(s.grants, g)
 	}
 	return nil
+}
+
+// passwordGrant returns the password grant; its SignIn is nil where it is not offered.
+func (s *Server) passwordGrant() grant.Password {
+	if !s.Config.PasswordGrant {
+		return grant.Password{}
+	}
+	return grant.Password{
+		SignIn: s.signIn, Families: s.Families, Users: s.users(), Claims: s.Config.UserClaims,
+	}
+}
+
+// signIn signs a person in for a client, from the address that the request comes from.
+func (s *Server) signIn(r *tokenep.Request, name, password string) (tokenep.User, error) {
+	return s.passwords.SignIn(r.Context(), s.address(r.Request), name, password)
 }
 
 // apiTokens returns the API tokens of the server; nil: it has none.

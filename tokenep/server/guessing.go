@@ -1,6 +1,9 @@
 package server
 
 import (
+	"net/http"
+	"net/netip"
+
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 )
@@ -12,6 +15,17 @@ func (c *Config) limiter() *tokenep.Limiter {
 	}
 	return c.Memory.Limiter
 }
+
+// signInLimiter returns what limits guessing at the passwords of people; nil: nothing does.
+func (c *Config) signInLimiter() *tokenep.Limiter {
+	if c.RateLimit.Off {
+		return nil
+	}
+	return c.Memory.SignIns
+}
+
+// address returns the address that failures are counted for.
+func (s *Server) address(r *http.Request) netip.Addr { return s.front.Authenticator.RemoteAddress(r) }
 
 // secrets returns what compares secrets with their hashes.
 func (c *Config) secrets() *clientauth.Secrets {

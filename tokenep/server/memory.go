@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -18,16 +17,20 @@ import (
 type Memory struct {
 	Revocations   *verify.Revocations
 	Cache         *verify.Cache
-	Limiter       *tokenep.Limiter  // nil: failures are not limited
-	Registrations *tokenep.Pace     // of clients; nil: as many as come
-	Turns         *clientauth.Turns // at slow hashes; nil: those of the process
-	Fetcher       *verify.Fetcher   // of the keys of clients; never nil
+	Limiter       *tokenep.Limiter // nil: failures are not limited
+	SignIns       *tokenep.Limiter // of people, likewise
+	Registrations *tokenep.Pace    // of clients; nil: as many as come
+	Turns         *tokenep.Turns   // at slow hashes; nil: those of the process
+	Fetcher       *verify.Fetcher  // of the keys of clients; never nil
 
 	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
 	refreshMAC   state.RefreshMAC          // of refresh tokens
 	pages        endpoint.PageKey          // of requests that wait for a user
 	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
 }
+
+// knownPlace is how long it is remembered from where a person has signed in.
+const knownPlace = 30 * 24 * time.Hour
 
 // CachedTokens is how many proven tokens a cache holds by default.
 const CachedTokens = 100_000
@@ -38,6 +41,7 @@ func NewMemory(now func() time.Time) *Memory {
 		Revocations:   new(verify.Revocations),
 		Cache:         verify.NewCache(CachedTokens, now),
 		Limiter:       &tokenep.Limiter{Now: now},
+		SignIns:       &tokenep.Limiter{Now: now, Remember: knownPlace},
 		Registrations: &tokenep.Pace{PerAddress: registrationsPerAddress, InAll: registrationsInAll, Per: registrationsPer, Now: now},
 		Fetcher:       verify.NewFetcher(verify.URLKeysOptions{Now: now}),
 	}

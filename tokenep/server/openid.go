@@ -15,12 +15,15 @@ import (
 // client may ask who they are.
 func (c *Config) openID() bool {
 	registered := c.Registration.asksPeople() && c.Registration.Template.Scope.Has(tokenep.OpenIDScope)
-	return c.User != nil && (c.OpenID || registered || slices.ContainsFunc(c.Clients, func(client tokenep.Client) bool { return asksWho(&client) }))
+	return c.people() && (c.OpenID || registered || slices.ContainsFunc(c.Clients, func(client tokenep.Client) bool { return asksWho(&client) }))
 }
+
+// people reports whether people can allow things, here or in front of this server.
+func (c *Config) people() bool { return c.User != nil || c.Users != nil }
 
 // asksWho reports whether a client may get ID tokens.
 func asksWho(c *tokenep.Client) bool {
-	return c.Scope.Has(tokenep.OpenIDScope) && c.May(grant.AuthorizationCodeType)
+	return c.Scope.Has(tokenep.OpenIDScope) && (c.May(grant.AuthorizationCodeType) || c.May(grant.PasswordType))
 }
 
 // idTokenAlgs returns the algorithms that sign ID tokens. RS256 is always among them, which OpenID

@@ -39,6 +39,10 @@ type Config struct {
 	// Users is where people and their passwords are known. nil: this server signs nobody in.
 	Users *tokenep.UserSource
 
+	// PasswordGrant lets clients that are registered for it send a user's name and password (RFC
+	// 6749 §4.3), which RFC 9700 §2.4 says must not be done. It needs Users.
+	PasswordGrant bool
+
 	RefreshTokens RefreshTokens
 	RequirePAR    bool // clients must push their authorization requests (RFC 9126)
 
@@ -96,7 +100,7 @@ type Config struct {
 	// keys of clients may be fetched: see verify.URLKeysOptions.
 	KeyAddresses []netip.Prefix
 
-	RateLimit tokenep.RateLimit // of failed authentication
+	RateLimit tokenep.RateLimit // of failed authentication, of clients and of people
 
 	// ClientAddress returns the address that failed authentication is counted for; default: that of
 	// the peer.
@@ -178,7 +182,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	if c.Users != nil {
-		s.passwords = &tokenep.Passwords{Source: c.Users, Active: s.active, Now: c.Now}
+		s.passwords = &tokenep.Passwords{Source: c.Users, Active: s.active, Limiter: c.signInLimiter(), Limit: c.RateLimit, Now: c.Now}
 	}
 	if err := s.addGrants(); err != nil {
 		return nil, err
@@ -256,6 +260,9 @@ func (c *Config) complete() error {
 	}
 	if err := c.completeRegistration(); err != nil {
 		return err
+	}
+	if c.PasswordGrant && c.Users == nil {
+		return errors.New("the password grant is for users whose passwords somebody knows: set users")
 	}
 	return c.Exchange.APITokens.complete()
 }

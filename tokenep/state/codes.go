@@ -81,7 +81,7 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 		return "", Code{}, err
 	}
 	now := moment(s.Now)
-	c.Family, c.Created, c.Expires, c.Spent = newFamilyID(), now, now.Add(life), time.Time{}
+	c.Family, c.Created, c.Expires, c.Spent = NewFamilyID(), now, now.Add(life), time.Time{}
 	code = formatCode(c.Family)
 	f := storedFamily{Family: Family{ID: c.Family}, Code: &c, CodeHash: record.Hash(code)}
 	// Kept beyond its end, so that a late replay is seen.

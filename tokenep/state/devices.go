@@ -90,7 +90,7 @@ func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made D
 	now := moment(s.Now)
 	made = Device{
 		ClientID: d.ClientID, Scope: d.Scope, Audience: d.Audience,
-		Family: newFamilyID(), Interval: interval, Created: now, Expires: now.Add(life),
+		Family: NewFamilyID(), Interval: interval, Created: now, Expires: now.Add(life),
 	}
 	for range Attempts {
 		letters := randomUserCode()

@@ -92,7 +92,7 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 		return "", Family{}, err
 	}
 	if f.ID == "" {
-		f.ID = newFamilyID()
+		f.ID = NewFamilyID()
 	}
 	t := newRefreshToken()
 	if t.family, err = parseFamilyID(f.ID); err != nil {

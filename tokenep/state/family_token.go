@@ -137,14 +137,14 @@ func IsRefreshToken(text string) bool {
 	return len(text) == refreshLength && strings.HasPrefix(text, refreshPrefix)
 }
 
-// newFamilyID returns the id of a family that is to be started.
-func newFamilyID() string {
+// NewFamilyID returns the id of a family that is to be started.
+func NewFamilyID() string {
 	var id [familyIDBytes]byte
 	rand.Read(id[:]) // never fails: crypto/rand ends the program instead
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
-// parseFamilyID is the inverse of newFamilyID.
+// parseFamilyID is the inverse of NewFamilyID.
 func parseFamilyID(id string) (family [familyIDBytes]byte, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(id)
 	if err != nil || len(b) != familyIDBytes || len(id) != familyIDBytes/3*4 {

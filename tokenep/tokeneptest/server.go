@@ -60,7 +60,7 @@ func New(t testing.TB, changes ...Change) *Server {
 	s.Store = &Store{Store: memory.New(memory.Options{Now: s.Clock.Now})}
 	c := Config(s.Store, s.Clock.Now)
 	c.Logger = slog.New(slog.NewTextHandler(s.Log, nil))
-	c.Memory.Limiter, c.Memory.Registrations = nil, nil
+	c.Memory.Limiter, c.Memory.SignIns, c.Memory.Registrations = nil, nil, nil
 	for _, change := range changes {
 		change(&c)
 	}
@@ -157,6 +157,6 @@ var Peer = netip.MustParseAddr("192.0.2.1")
 
 // Limited is a Change: failed client authentication is slowed down.
 func Limited(c *server.Config) {
-	c.Memory.Limiter = &tokenep.Limiter{Now: c.Now}
+	c.Memory.Limiter, c.Memory.SignIns = &tokenep.Limiter{Now: c.Now}, &tokenep.Limiter{Now: c.Now}
 	c.ClientAddress = func(*http.Request) netip.Addr { return Peer }
 }

@@ -1,4 +1,4 @@
-package clientauth
+package tokenep
 
 import (
 	"context"
@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 const (
@@ -20,12 +18,14 @@ const (
 	longRest = 500 * time.Millisecond
 )
 
-// Turns bounds how many requests compute slow hashes at once, so that guessing at secrets (RFC 6749
-// §10.10) leaves a processor to other work. The addresses that wait are served in turns: one that
+// Turns bounds how many requests compute slow hashes at once, so that guessing at secrets and
+// passwords (RFC 6749 §10.10) leaves a processor to other work. The addresses that wait are served in turns: one that
 // sends many requests waits for itself, and others wait for one request of it. While requests wait,
 // a slot rests after each one for twice as long as that took, so that a flood has a third of what
 // the slots can do. When too many requests wait, further ones are refused.
 type Turns struct {
+	rests bool
+
 	mu      sync.Mutex
 	free    int // slots
 	each    int // slots that one address may have
@@ -48,12 +48,33 @@ var ProcessTurns = NewTurns(max(1, runtime.GOMAXPROCS(0)-1))
 // NewTurns returns Turns with this many slots. One address may have all but one of them, and at
 // least one.
 func NewTurns(slots int) *Turns {
-	return &Turns{free: slots, each: max(1, slots-1), lines: make(map[netip.Prefix]*line)}
+	return &Turns{rests: true, free: slots, each: max(1, slots-1), lines: make(map[netip.Prefix]*line)}
 }
 
-// take returns when it is the request's turn, or with an error of status 503 when too many requests
+// NewQueue returns Turns at what another machine does: no slot rests.
+func NewQueue(slots int) *Turns {
+	t := NewTurns(slots)
+	t.rests = false
+	return t
+}
+
+// Waiting returns how many requests wait for a slot.
+func (t *Turns) Waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.waiting
+}
+
+// Len returns how many addresses have requests that run or wait.
+func (t *Turns) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.lines)
+}
+
+// Take returns when it is the request's turn, or with an error of status 503 when too many requests
 // wait. release must be called once.
-func (t *Turns) take(ctx context.Context, address netip.Prefix) (release func(), err error) {
+func (t *Turns) Take(ctx context.Context, address netip.Prefix) (release func(), err error) {
 	t.mu.Lock()
 	l := t.lines[address]
 	if l == nil {
@@ -68,7 +89,7 @@ func (t *Turns) take(ctx context.Context, address netip.Prefix) (release func(),
 	if t.waiting >= maxWaiting || len(l.waiting) >= maxWaitingEach {
 		t.forget(l)
 		t.mu.Unlock()
-		e := tokenep.TemporarilyUnavailable.Describe("too many secrets wait to be checked; try again")
+		e := TemporarilyUnavailable.Describe("too many secrets wait to be checked; try again")
 		e.RetryAfter = retryTurn
 		return nil, e
 	}
@@ -99,7 +120,7 @@ func (t *Turns) releaser(l *line) func() {
 	start := time.Now()
 	return func() {
 		t.mu.Lock()
-		flooded := t.waiting > 0
+		flooded := t.rests && t.waiting > 0
 		t.mu.Unlock()
 		if flooded {
 			time.AfterFunc(min(rest*time.Since(start), longRest), func() { t.release(l) })

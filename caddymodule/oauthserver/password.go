@@ -1,0 +1,58 @@
+package oauthserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+)
+
+var (
+	errPlainPassword = errors.New("a password must not be in the configuration; make its hash with caddy hash-password")
+	errGeneratedHash = errors.New("$sha256$ is for secrets that the server generated; make a hash of the password with caddy hash-password")
+)
+
+// CheckPasswordHash returns the hash of a user's password as the JSON has it: a hash from caddy
+// hash-password, or one placeholder. No error shows the value.
+func CheckPasswordHash(value string) (string, error) {
+	if secretPlaceholder.MatchString(value) {
+		return value, nil
+	}
+	return passwordHash(value)
+}
+
+// ResolvePasswordHash returns the hash of a user's password, which may be a placeholder for one. It
+// warns of a hash that takes so long that others can tell who is a user.
+func ResolvePasswordHash(logger *slog.Logger, user, configured string) (string, error) {
+	value := configured
+	if secretPlaceholder.MatchString(configured) {
+		var err error
+		if value, err = adapt.Resolve("the hash", configured); err != nil {
+			return "", fmt.Errorf("user %q: %w", user, err)
+		}
+	}
+	hash, err := passwordHash(value)
+	if err != nil {
+		return "", fmt.Errorf("user %q: %w", user, err)
+	}
+	if cost := hashCost([]byte(hash)); cost > maxDecoyCost {
+		logger.Warn("checking a password takes long: by the time of a refusal others can tell that the user exists; "+
+			"make its hash cheaper", "user", user, "about", cost, "most", maxDecoyCost)
+	}
+	return hash, nil
+}
+
+// passwordHash returns a hash of a password that people chose.
+func passwordHash(value string) (string, error) {
+	hash, err := asHash(value)
+	switch {
+	case err != nil:
+		return "", err
+	case hash == "":
+		return "", errPlainPassword
+	case sha256Hash.MatchString(hash):
+		return "", errGeneratedHash
+	}
+	return hash, nil
+}

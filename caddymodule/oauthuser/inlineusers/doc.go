@@ -1,0 +1,5 @@
+// Package inlineusers is the Caddy module oauth_server.users.inline, over package
+// tokenep/user/hashed.
+//
+//	users.go  the module
+package inlineusers
