@@ -19,10 +19,10 @@ const (
 )
 
 // Turns bounds how many requests compute slow hashes at once, so that guessing at secrets and
-// passwords (RFC 6749 §10.10) leaves a processor to other work. The addresses that wait are served in turns: one that
-// sends many requests waits for itself, and others wait for one request of it. While requests wait,
-// a slot rests after each one for twice as long as that took, so that a flood has a third of what
-// the slots can do. When too many requests wait, further ones are refused.
+// passwords (RFC 6749 §10.10) leaves a processor to other work. The addresses that wait are served
+// in turns: one that sends many requests waits for itself, and others wait for one request of it.
+// While requests wait, a slot rests after each one for twice as long as that took, so that a flood
+// has a third of what the slots can do. When too many requests wait, further ones are refused.
 type Turns struct {
 	rests bool
 

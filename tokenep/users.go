@@ -15,9 +15,9 @@ import (
 // application behind the proxy. It is safe for concurrent use.
 type UserSource struct {
 	// Authenticate returns the person whose name and password these are: the subject, and the
-	// claims that the source was told to tell. The error Is ErrNoUser where there is no such person,
-	// or the password is wrong, and takes as long in both cases. Any other error means that nobody
-	// knows at the moment. Required.
+	// claims that the source was told to tell. The error Is ErrNoUser where there is no such
+	// person, or the password is wrong, and takes as long in both cases. Any other error means that
+	// nobody knows at the moment. Required.
 	Authenticate func(ctx context.Context, name, password string) (User, error)
 
 	// Turns bound how many passwords are checked at once, and share that out among the addresses

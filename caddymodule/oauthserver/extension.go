@@ -15,8 +15,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
-// Extension is what a module of the namespace oauth_server.grants implements: a grant that another
-// plugin brings.
+// Extension is what a module of the namespaces oauth_server.grants and oauth_server.users
+// implements: a grant that another plugin brings, or a place where people and their passwords are
+// known.
 type Extension interface {
 	// Extend adds what the module brings to the configuration of the library's server. It is called
 	// in Provision, also for "caddy validate", and must not write anything. Store and Memory are
@@ -66,8 +67,12 @@ func (s *AuthorizationServer) parseGrant(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// extend loads the grants that other plugins bring, and has them add to the configuration.
+// extend loads the users, and the grants that other plugins bring, and has them add to the
+// configuration.
 func (s *AuthorizationServer) extend(ctx caddy.Context, c *server.Config) error {
+	if err := s.addUsers(ctx, c); err != nil {
+		return err
+	}
 	if s.GrantsRaw == nil {
 		return nil
 	}

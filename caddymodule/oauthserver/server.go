@@ -223,10 +223,6 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		return err
 	}
 	config.Store, config.Memory, config.LogQuota = s.shared, s.shared.memory, s.quota
-	if err := s.addUsers(ctx, &config); err != nil {
-		return err
-	}
-	s.warnPasswords(config.Logger)
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ const UsersNamespace = "oauth_server.users"
 // addUsers loads the users module, and has it add to the configuration.
 func (s *AuthorizationServer) addUsers(ctx caddy.Context, c *server.Config) error {
 	c.PasswordGrant = s.PasswordGrant
+	s.warnPasswords(c.Logger)
 	if s.UsersRaw == nil {
 		return nil
 	}

@@ -1,15 +1,14 @@
 package inlineusers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
@@ -92,24 +91,30 @@ func (u *Users) check() error {
 		return errNobody
 	}
 	for i, user := range u.Users {
-		if err := u.checkUser(user); err != nil {
+		if err := u.checkName(user.Name, u.Users[:i]); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(u.Users[:i], func(other User) bool { return other.Name == user.Name }) {
-			return fmt.Errorf("user %q is given twice", user.Name)
+		if err := u.checkAttributes(user); err != nil {
+			return err
 		}
 	}
 	return u.Claims.Validate()
 }
 
-// checkUser refuses an attribute that nobody is told: it is misspelt.
-func (u *Users) checkUser(user User) error {
-	if err := tokenep.CheckLoginName(user.Name); err != nil {
-		return fmt.Errorf("user %q: %w", user.Name, err)
+// checkName returns what is wrong with a name, beside those of others.
+func (u *Users) checkName(name string, others []User) error {
+	err := cmp.Or(tokenep.CheckLoginName(name), tokenep.CheckUser(name))
+	switch {
+	case err != nil:
+		return fmt.Errorf("user %q: %w", name, err)
+	case slices.ContainsFunc(others, func(other User) bool { return other.Name == name }):
+		return fmt.Errorf("user %q is given twice", name)
 	}
-	if err := tokenep.CheckUser(user.Name); err != nil {
-		return fmt.Errorf("user %q: %w", user.Name, err)
-	}
+	return nil
+}
+
+// checkAttributes refuses an attribute that nobody is told: it is misspelt.
+func (u *Users) checkAttributes(user User) error {
 	for _, name := range slices.Sorted(maps.Keys(user.Attributes)) {
 		told := slices.ContainsFunc(u.Claims, func(c tokenep.ClaimSource) bool { return c.From == name })
 		switch values := user.Attributes[name]; {
@@ -122,66 +127,5 @@ func (u *Users) checkUser(user User) error {
 	return nil
 }
 
-// UnmarshalCaddyfile reads the people. Syntax:
-//
-//	users inline {
-//	    user <name> <hash> {
-//	        <attribute> <values…>
-//	    }
-//	    claim <name> <attribute> [<scope token>]
-//	}
-//
-// user and claim may be repeated.
-func (u *Users) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the name of the module
-	if d.NextArg() {
-		return d.Err("inline takes no argument; the people are in its block")
-	}
-	block := *d
-	err := adapt.Block(d, func(option string) error {
-		switch option {
-		case "user":
-			return u.parseUser(d)
-		case "claim":
-			return oauthserver.ParseClaim(d, &u.Claims, "an attribute of the users")
-		default:
-			return adapt.Unknown(d)
-		}
-	}, "user", "claim")
-	if err != nil {
-		return err
-	}
-	return adapt.Located(&block, u.check())
-}
-
-// parseUser never puts a hash, which might be a password, into an error.
-func (u *Users) parseUser(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 || slices.Contains(args, "") {
-		return d.Err("user takes a name, and a hash from caddy hash-password")
-	}
-	user := User{Name: args[0]}
-	var err error
-	if user.Hash, err = oauthserver.CheckPasswordHash(args[1]); err != nil {
-		return d.Errf("user %q: %w", user.Name, err)
-	}
-	err = adapt.Block(d, func(attribute string) error {
-		if user.Attributes == nil {
-			user.Attributes = make(map[string][]string)
-		}
-		values := d.RemainingArgs()
-		if len(values) == 0 {
-			return d.Errf("user %q: the attribute %s has no value", user.Name, attribute)
-		}
-		user.Attributes[attribute] = values
-		return nil
-	})
-	u.Users = append(u.Users, user)
-	return err
-}
-
-// Interface guards
-var (
-	_ caddyfile.Unmarshaler = (*Users)(nil)
-	_ oauthserver.Extension = (*Users)(nil)
-)
+// Interface guard
+var _ oauthserver.Extension = (*Users)(nil)
