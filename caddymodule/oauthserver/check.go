@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,13 +41,7 @@ func (s *AuthorizationServer) check() error {
 	if err := s.ClientCertificates.check(); err != nil {
 		return err
 	}
-	if err := s.checkIdentity(); err != nil {
-		return err
-	}
-	if err := s.checkUser(); err != nil {
-		return err
-	}
-	if err := s.checkUsers(); err != nil {
+	if err := cmp.Or(s.checkIdentity(), s.checkUser(), s.checkUsers()); err != nil {
 		return err
 	}
 	if s.RefreshTokens != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,6 +13,9 @@ import (
 
 // addGrants makes the list of grants.
 func (s *Server) addGrants() error {
+	if s.Config.PasswordGrant && s.passwords == nil {
+		return errors.New("the password grant is for users whose passwords somebody knows: set users")
+	}
 	s.grants = grant.Offer{
 		Users:             s.Config.people(),
 		Codes:             s.Config.User != nil,

@@ -261,9 +261,6 @@ func (c *Config) complete() error {
 	if err := c.completeRegistration(); err != nil {
 		return err
 	}
-	if c.PasswordGrant && c.Users == nil {
-		return errors.New("the password grant is for users whose passwords somebody knows: set users")
-	}
 	return c.Exchange.APITokens.complete()
 }
 
