@@ -149,6 +149,11 @@ func (a *Authenticator) RemoteAddress(r *http.Request) netip.Addr {
 	if a.Address != nil {
 		return a.Address(r)
 	}
+	return PeerAddress(r)
+}
+
+// PeerAddress returns the address of the other end of the connection.
+func PeerAddress(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr()
 }

@@ -93,7 +93,11 @@ type Authorization struct {
 	Scope    verify.Scope // at most
 	Audience []string     // at most; empty: the server's default
 	NotAfter time.Time    // the token expires no later; zero: no bound
-	GrantID  string       // grant_id, by which the whole authorization is revoked; empty: none
+
+	// Limits bound the use of the token: the claim use_limits.
+	Limits []verify.Limit
+
+	GrantID string // grant_id, by which the whole authorization is revoked; empty: none
 
 	// Ancestors are what the new token comes of beside GrantID: revoking one of them revokes it
 	// too. The client need not be among them.

@@ -83,8 +83,8 @@ func TestRevokingAnAncestorRevokesWhatCameOfIt(t *testing.T) {
 		{"the last one", func(t *testing.T, f *tokenTree) error {
 			return f.RevokeToken(t.Context(), f.id(t, f.grandchild), time.Time{})
 		}, "rac"},
-		{"the API token", func(t *testing.T, f *tokenTree) error { return f.APITokens.Revoke(t.Context(), f.alice.ID) }, "a"},
-		{"the actor's API token", func(t *testing.T, f *tokenTree) error { return f.APITokens.Revoke(t.Context(), f.bob.ID) }, "r"},
+		{"the API token", func(t *testing.T, f *tokenTree) error { return f.APITokens.Revoke(t.Context(), f.alice.ID, "") }, "a"},
+		{"the actor's API token", func(t *testing.T, f *tokenTree) error { return f.APITokens.Revoke(t.Context(), f.bob.ID, "") }, "r"},
 		{"the subject", func(t *testing.T, f *tokenTree) error { return f.RevokeSubject(t.Context(), "alice") }, "a"},
 		{"the actor", func(t *testing.T, f *tokenTree) error { return f.RevokeSubject(t.Context(), "bob") }, "r"},
 		{"a client in the middle", func(t *testing.T, f *tokenTree) error { return f.RevokeClient(t.Context(), "relay") }, "ra"},
@@ -122,7 +122,7 @@ func TestRevokingAnActingAPIToken(t *testing.T) {
 	a, _ := f.Granted(t, exchange)
 	for _, revoke := range []func() error{
 		func() error { return nil },
-		func() error { return f.APITokens.Revoke(t.Context(), made.ID) },
+		func() error { return f.APITokens.Revoke(t.Context(), made.ID, "") },
 	} {
 		if err := revoke(); err != nil {
 			t.Fatal(err)

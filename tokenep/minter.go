@@ -46,6 +46,9 @@ type Claims struct {
 	// Ancestors is the private claim ancestors: what else the token came of.
 	Ancestors []verify.Ancestor
 
+	// Limits are the private claim use_limits.
+	Limits []verify.Limit
+
 	Act          map[string]any
 	MayAct       map[string]any
 	Confirmation map[string]any
@@ -181,6 +184,11 @@ func (c *Claims) appendRare(b []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	if len(c.Limits) > 0 {
+		if b, err = appendMember(b, "use_limits", c.Limits); err != nil {
+			return nil, err
+		}
+	}
 	if len(c.SignIn.Methods) > 0 {
 		if b, err = appendMember(b, "amr", c.SignIn.Methods); err != nil {
 			return nil, err
@@ -225,7 +233,7 @@ var reservedClaims = []string{
 	"client_id", "scope", "act", "may_act", // RFC 8693 §4
 	"auth_time", "acr", "amr", "cnf", // RFC 9068 §2.2.1, RFC 7800 §3.1
 	"events", "at_hash", "c_hash", // they mark tokens that are no access tokens
-	"grant_id", "ancestors",
+	"grant_id", "ancestors", "use_limits",
 }
 
 var errReservedClaim = errors.New("a grant must not set a reserved claim")

@@ -195,7 +195,7 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 		Subject: a.Subject, ClientID: a.ClientID, GrantID: a.GrantID, Ancestors: a.Ancestors, Act: a.Act, MayAct: a.MayAct,
 		Confirmation: a.Confirmation, SignIn: a.SignIn, Extra: a.Extra,
 		Scope: a.Scope, Audience: t.targets(a.Audience),
-		IssuedAt: now.Truncate(time.Second),
+		IssuedAt: now.Truncate(time.Second), Limits: a.Limits,
 	}
 	if err := c.descend(r.Client); err != nil {
 		return nil, err

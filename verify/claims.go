@@ -75,7 +75,7 @@ func parseClaims(text string, t *Token) error {
 	}
 	parseScopes(claims, t)
 	parseLineage(claims, t)
-	return nil
+	return parseLimits(claims, t)
 }
 
 // parseScopes reads scope, and scp in its place for those who are permitted a loose scope.

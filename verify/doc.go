@@ -40,6 +40,8 @@
 //	revoked.go       tokens revoked before they expire
 //	lineage.go       what a token came of, by which it is revoked too
 //	rule.go          what a verified token permits, by scope and otherwise
+//	limits.go        from where, and how often, a token may be used
+//	rates.go         how often it was, in memory
 //	headerclaim.go   claims on their way to the upstream
 //	refusal.go       the answer to a refused request, and its headers
 //	early.go         which does not wait for the body of the request
@@ -47,7 +49,7 @@
 //	error.go         why it is refused: 400, 401, 403, 413 or 503
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
-// Of the other files, token.go and scope.go say what a verified token is, and context.go takes it
+// Of the other files, token.go, scope.go and rate.go say what a verified token is, and context.go takes it
 // to the handlers; private.go marks responses to tokens in the query (RFC 6750 §2.3);
 // headerwriter.go sees answers begin. The keys are keyset.go, jwk.go, split.go, ed25519.go and
 // roca.go, in filekeys.go a file of them, and in urlkeys.go those at a URL: fetch.go makes the

@@ -26,6 +26,9 @@ type Token struct {
 	// Ancestors are what the token came of, beside its own grant: see [Ancestor].
 	Ancestors []Ancestor
 
+	// Limits bound the use of the token, in the claim use_limits: a [Guard] sees to them.
+	Limits []Limit
+
 	deviations deviations // from RFC 9068
 	lineage    error      // what is wrong with grant_id or ancestors; nil: nothing
 

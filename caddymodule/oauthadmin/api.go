@@ -36,7 +36,8 @@ func init() {
 //	DELETE <server>/clients/<id>            remove a client, and revoke its access tokens
 //	GET    <server>/api_tokens              API tokens, in pages, as above and ?owner=<name>
 //	POST   <server>/api_tokens              create an API token; the answer has its text
-//	POST   <server>/api_tokens/<id>/rotate  replace it by a new one; the answer has the new text
+//	POST   <server>/api_tokens/revoke       revoke all of an owner
+//	POST   <server>/api_tokens/<id>/roll    give it a new secret; the answer has the new text
 //	POST   <server>/api_tokens/<id>/revoke  revoke it, and the access tokens that came of it
 //	DELETE <server>/api_tokens/<id>         the same
 //	GET    <server>/consents                what users have allowed, likewise, and ?sub=<name>
@@ -99,7 +100,8 @@ var routes = []struct {
 	{http.MethodPost, "api_tokens", http.StatusCreated, createAPIToken},
 	{http.MethodDelete, "api_tokens/*", http.StatusNoContent, revokeAPIToken},
 	{http.MethodPost, "api_tokens/*/revoke", http.StatusNoContent, revokeAPIToken},
-	{http.MethodPost, "api_tokens/*/rotate", http.StatusCreated, rotateAPIToken},
+	{http.MethodPost, "api_tokens/*/roll", http.StatusCreated, rollAPIToken},
+	{http.MethodPost, "api_tokens/revoke", http.StatusOK, revokeAPITokens},
 	{http.MethodGet, "consents", http.StatusOK, listConsents},
 	{http.MethodPost, "consents/revoke", http.StatusNoContent, revokeConsent},
 	{http.MethodGet, "keys", http.StatusOK, listKeys},
@@ -259,6 +261,14 @@ func (r *request) read(into any) error {
 		return refuse(http.StatusBadRequest, "the body must be one JSON object; something follows it")
 	}
 	return nil
+}
+
+// readAny is read for a body that may be left out.
+func (r *request) readAny(into any) error {
+	if r.Body == nil || r.ContentLength == 0 {
+		return nil
+	}
+	return r.read(into)
 }
 
 // page returns the page of a list that the query asks for: ?after, and ?limit, which is 100 by

@@ -1,6 +1,7 @@
 package oauthadmin
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -9,7 +10,9 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 func apiTokenCommand() *cobra.Command {
@@ -27,7 +30,13 @@ The token is written to standard output. The server keeps only its hash.`
 	flags.String("service", "", "The service it is for: aud of the access tokens (required)")
 	flags.String("scope", "", "Its largest scope: scope tokens separated by spaces")
 	flags.String("name", "", "A name for people")
-	flags.String("expires-in", "", "Its lifetime, such as 90d (default: the longest that the server allows)")
+	flags.String("note", "", "A longer text for people")
+	flags.String("expires-in", "", "Its lifetime, such as 30d, or never if the server allows that (default: 90d)")
+	flags.String("not-before", "", "When it becomes good, such as 2026-01-31T08:00:00Z (default: at once)")
+	flags.StringArray("allow-from", nil, "An address or block, such as 192.0.2.0/24, from which alone it can be used (can be repeated)")
+	flags.StringArray("deny-from", nil, "An address or block from which it cannot be used (can be repeated)")
+	flags.String("rate", "", "How often it can be used, and what it is exchanged for, at each node, such as 100/1m")
+	flags.String("quota", "", "How often it can be exchanged, at all nodes together, such as 1000/1d")
 
 	list := leaf("list", "Lists the API tokens", cmdAPITokenList)
 	list.Long = `
@@ -36,33 +45,34 @@ a token between the first and the second underscore.`
 	list.Example = `  $ caddy oauth api-token list --owner alice`
 	list.Flags().String("owner", "", "Only the tokens of this user")
 
-	rotate := leaf("rotate <id>", "Replaces an API token by a new one and prints it", cmdAPITokenRotate)
-	rotate.Long = `
-Creates an API token with the owner, service, scope and expiry of an old one, and
-revokes the old one. The new token is written to standard output.`
-	rotate.Example = `  $ token=$(caddy oauth api-token rotate 4oK2iTqQ0Zl7)`
+	roll := leaf("roll <id>", "Gives an API token a new secret and prints it", cmdAPITokenRoll)
+	roll.Long = `
+Gives an API token a new secret. Its id stays, and all else. The old secret stays
+good for --overlap; without it, it ends at once, together with the access tokens
+that came of it. The new text is written to standard output.`
+	roll.Example = `  $ token=$(caddy oauth api-token roll 4oK2iTqQ0Zl7 --overlap 24h)`
+	roll.Flags().String("overlap", "", "How long the old secret stays good, 7d at most (default: it ends at once)")
 	revoke := leaf("revoke <id>", "Revokes an API token", cmdAPITokenRevoke)
 	revoke.Long = `
 Revokes an API token. It can no longer be exchanged, and the access tokens that
 it was exchanged for are refused at once.`
-	revoke.Example = `  $ caddy oauth api-token revoke 4oK2iTqQ0Zl7`
-	return family("api-token", "Creates, lists, rotates and revokes API tokens", `
+	revoke.Example = `  $ caddy oauth api-token revoke 4oK2iTqQ0Zl7 --reason "the laptop is lost"`
+	revoke.Flags().String("reason", "", "Why, for people")
+	all := leaf("revoke-all <owner>", "Revokes all API tokens of an owner", cmdAPITokenRevokeAll)
+	all.Long = `
+Revokes all API tokens of an owner. If it fails, it can be repeated: it goes on
+where it ended.`
+	all.Example = `  $ caddy oauth api-token revoke-all alice --reason "has left"`
+	all.Flags().String("reason", "", "Why, for people")
+	return family("api-token", "Creates, lists, rolls and revokes API tokens", `
 Manages API tokens: long-lived credentials of users for their programs, which
-exchange them for access tokens (RFC 8693).`, create, list, rotate, revoke)
+exchange them for access tokens (RFC 8693).`, create, list, roll, revoke, all)
 }
 
 func cmdAPITokenCreate(fl caddycmd.Flags) (int, error) {
-	scope, err := scopeFlag(fl, "scope")
+	asked, err := askedAPIToken(fl)
 	if err != nil {
 		return failed(err)
-	}
-	asked := newAPIToken{Name: fl.String("name"), Owner: fl.String("owner"), Service: fl.String("service"), Scope: scope}
-	if text := fl.String("expires-in"); text != "" {
-		life, err := caddy.ParseDuration(text)
-		if err != nil {
-			return failed(err)
-		}
-		asked.ExpiresIn = caddy.Duration(life)
 	}
 	var made madeAPIToken
 	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens"}, nil, asked, &made); err != nil {
@@ -71,18 +81,74 @@ func cmdAPITokenCreate(fl caddycmd.Flags) (int, error) {
 	return printMadeAPIToken(fl, &made)
 }
 
-func cmdAPITokenRotate(fl caddycmd.Flags) (int, error) {
+// never is the lifetime of a token that does not expire.
+const never = "never"
+
+// askedAPIToken returns the API token that the flags ask for.
+func askedAPIToken(fl caddycmd.Flags) (asked newAPIToken, err error) {
+	asked = newAPIToken{Name: fl.String("name"), Note: fl.String("note"), Owner: fl.String("owner"), Service: fl.String("service")}
+	if asked.Scope, err = scopeFlag(fl, "scope"); err != nil {
+		return asked, err
+	}
+	switch text := fl.String("expires-in"); text {
+	case "":
+	case never:
+		asked.NoExpiry = true
+	default:
+		life, err := caddy.ParseDuration(text)
+		if err != nil {
+			return asked, fmt.Errorf("--expires-in: %w; write a time such as 90d, or never", err)
+		}
+		asked.ExpiresIn = caddy.Duration(life)
+	}
+	if text := fl.String("not-before"); text != "" {
+		if asked.NotBefore, err = time.Parse(time.RFC3339, text); err != nil {
+			return asked, fmt.Errorf("--not-before: %.60q is not a time such as 2026-01-31T08:00:00Z", text)
+		}
+	}
+	for name, into := range map[string]*[]string{"allow-from": &asked.AllowFrom, "deny-from": &asked.DenyFrom} {
+		if *into, err = listFlag(fl, name, func(blocks []string, right adapt.Written) error {
+			return adapt.CheckNames(blocks, "blocks of addresses", right)
+		}); err != nil {
+			return asked, err
+		}
+	}
+	for name, into := range map[string]*verify.Rate{"rate": &asked.Rate, "quota": &asked.Quota} {
+		if *into, err = verify.ParseRate(fl.String(name)); err != nil {
+			return asked, fmt.Errorf("--%s: %w", name, err)
+		}
+	}
+	return asked, nil
+}
+
+func cmdAPITokenRoll(fl caddycmd.Flags) (int, error) {
+	var asked rolledAPIToken
+	if text := fl.String("overlap"); text != "" {
+		overlap, err := caddy.ParseDuration(text)
+		if err != nil {
+			return failed(fmt.Errorf("--overlap: %w", err))
+		}
+		asked.Overlap = caddy.Duration(overlap)
+	}
 	var made madeAPIToken
-	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens", fl.Arg(0), "rotate"}, nil, nil, &made); err != nil {
+	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens", fl.Arg(0), "roll"}, nil, asked, &made); err != nil {
 		return failed(err)
 	}
-	say("API token %s is revoked, and so are the access tokens that it was exchanged for.", fl.Arg(0))
+	if until := made.APIToken.OldUntil; until.IsZero() {
+		say("The old secret of API token %s has ended, and so have the access tokens that it was exchanged for.", fl.Arg(0))
+	} else {
+		say("The old secret of API token %s is good until %s.", fl.Arg(0), printTime(until))
+	}
 	return printMadeAPIToken(fl, &made)
 }
 
 func printMadeAPIToken(fl caddycmd.Flags, made *madeAPIToken) (int, error) {
 	t := &made.APIToken
-	say("API token %s of %s for %s is valid until %s. It is shown only once:", t.ID, printText(t.Owner), printText(t.Service), printTime(t.Expires))
+	until := "it is revoked"
+	if !t.NoExpiry {
+		until = printTime(t.Expires)
+	}
+	say("API token %s of %s for %s is valid until %s. It is shown only once:", t.ID, printText(t.Owner), printText(t.Service), until)
 	return printSecret(fl, made.Token, made)
 }
 
@@ -106,28 +172,53 @@ func cmdAPITokenList(fl caddycmd.Flags) (int, error) {
 		t := &tokens[i]
 		rows = append(rows, []string{
 			t.ID, printText(t.Name), printText(t.Owner), printText(t.Service), printText(t.Scope.String()),
-			printTime(t.Expires), printTime(t.LastUsed), apiTokenState(t, time.Now()),
+			printExpiry(t), printTime(t.LastUsed), apiTokenState(t, time.Now()),
 		})
 	}
 	printTable(rows)
 	return caddy.ExitCodeSuccess, nil
 }
 
+func printExpiry(t *state.APIToken) string {
+	if t.NoExpiry {
+		return never
+	}
+	return printTime(t.Expires)
+}
+
 func apiTokenState(t *state.APIToken, now time.Time) string {
 	switch {
+	case !t.Revoked.IsZero() && t.Reason != "":
+		return "revoked: " + t.Reason
 	case !t.Revoked.IsZero():
 		return "revoked"
-	case !now.Before(t.Expires):
+	case t.Expired(now):
 		return "expired"
+	case now.Before(t.NotBefore):
+		return "not good before " + printTime(t.NotBefore)
 	default:
 		return "live"
 	}
 }
 
 func cmdAPITokenRevoke(fl caddycmd.Flags) (int, error) {
-	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens", fl.Arg(0), "revoke"}, nil, nil, nil); err != nil {
+	why := revokedAPIToken{Reason: fl.String("reason")}
+	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens", fl.Arg(0), "revoke"}, nil, why, nil); err != nil {
 		return failed(err)
 	}
 	say("API token %s is revoked, and so are the access tokens that it was exchanged for.", fl.Arg(0))
+	return caddy.ExitCodeSuccess, nil
+}
+
+func cmdAPITokenRevokeAll(fl caddycmd.Flags) (int, error) {
+	asked := revokedAPITokens{Owner: fl.Arg(0), Reason: fl.String("reason")}
+	var done revokedCount
+	if err := callAdmin(fl, http.MethodPost, []string{"api_tokens", "revoke"}, nil, asked, &done); err != nil {
+		return failed(err)
+	}
+	if fl.Bool("json") {
+		return printJSON(done)
+	}
+	say("%d API tokens of %s are revoked, and so are the access tokens that they were exchanged for.", done.Revoked, printText(asked.Owner))
 	return caddy.ExitCodeSuccess, nil
 }

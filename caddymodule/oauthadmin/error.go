@@ -33,8 +33,8 @@ var statuses = []struct {
 	{store.ErrNotFound, http.StatusNotFound},
 	{store.ErrExists, http.StatusConflict},
 	{state.ErrTooMany, http.StatusConflict},
-	{state.ErrRotating, http.StatusConflict},
-	{state.ErrBadAPIToken, http.StatusConflict}, // to rotate what has expired or was revoked
+	{state.ErrRolledOften, http.StatusConflict},
+	{state.ErrBadAPIToken, http.StatusConflict}, // to roll what has expired or was revoked
 	{keys.ErrTooEarly, http.StatusConflict},
 	{keys.ErrGiven, http.StatusConflict},
 	{keys.ErrUnknown, http.StatusNotFound},

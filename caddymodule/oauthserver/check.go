@@ -30,8 +30,8 @@ func (s *AuthorizationServer) check() error {
 				"add client_certificates, or another auth_method", c.ID)
 		}
 	}
-	if s.TokenExchange != nil && s.TokenExchange.APITokens != nil {
-		if err := adapt.CheckURNs(s.TokenExchange.APITokens.TokenTypes, adapt.Line("token_type")); err != nil {
+	if s.TokenExchange != nil {
+		if err := s.TokenExchange.APITokens.check(); err != nil {
 			return err
 		}
 	}

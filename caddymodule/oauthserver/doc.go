@@ -8,7 +8,8 @@
 //	password.go     the hashes of the passwords of users
 //	certificates.go their TLS certificates
 //	signing.go      signing keys in files, and the keys that encrypt signing keys in the store
-//	exchange.go     token exchange and API tokens
+//	exchange.go     token exchange
+//	api_tokens.go   the rules for API tokens
 //	identity.go     who sits in front of a browser, and the rules for refresh tokens
 //	user.go         what else is known of that person
 //	users.go        where people and their passwords are known, modules of oauth_server.users

@@ -83,7 +83,7 @@ func (e Revocation) apiToken(ctx context.Context, r *tokenep.Request, token stri
 		return done, nil
 	}
 	if err == nil {
-		err = e.APITokens.Revoke(ctx, t.ID)
+		err = e.APITokens.Revoke(ctx, t.ID, state.ReasonHolder)
 	}
 	if err != nil {
 		return nil, err

@@ -115,7 +115,7 @@ func TestRevokeExchanged(t *testing.T) {
 	}
 	good("the bare token", bare, false)
 	good("the other one", other, true)
-	if err := f.APITokens.Revoke(t.Context(), made.ID); err != nil {
+	if err := f.APITokens.Revoke(t.Context(), made.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	good("what came of a revoked API token", other, false)
@@ -180,7 +180,7 @@ func TestRevokeOutlivesShorterLife(t *testing.T) {
 	if life := reloaded.TokenLife(); life < 4*time.Hour {
 		t.Errorf("tokens are taken to live %s", life)
 	}
-	if err := reloaded.APITokens.Revoke(t.Context(), made.ID); err != nil {
+	if err := reloaded.APITokens.Revoke(t.Context(), made.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := reloaded.Clients.Remove(t.Context(), "passing"); err != nil {

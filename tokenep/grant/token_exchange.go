@@ -155,6 +155,7 @@ func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokene
 	a.IssuedTokenType = AccessTokenType
 	a.ScopeImplied = r.Client == nil
 	a.Ancestors = ancestors(subject, actor)
+	a.Limits = limits(subject, actor)
 	a.Spend = spendBoth(subject, actor)
 	var acting map[string]any
 	switch {
@@ -196,6 +197,21 @@ func ancestors(subject, actor *tokenep.Authorization) []verify.Ancestor {
 	for _, a := range acting {
 		if !slices.ContainsFunc(all, func(other verify.Ancestor) bool { return covers(other, a) }) {
 			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// limits returns those of the subject token and of the actor token: the new token has to keep to
+// all of them.
+func limits(subject, actor *tokenep.Authorization) []verify.Limit {
+	if actor == nil || len(actor.Limits) == 0 {
+		return subject.Limits
+	}
+	all := slices.Clone(subject.Limits)
+	for i := range actor.Limits {
+		if !slices.ContainsFunc(all, func(other verify.Limit) bool { return other.ID == actor.Limits[i].ID }) {
+			all = append(all, actor.Limits[i])
 		}
 	}
 	return all

@@ -95,7 +95,7 @@ func (t *APITokenRules) complete() error {
 	case t.MaxPerUser < 0 || t.MaxPerUser > state.MaxOwned:
 		return fmt.Errorf("API tokens of one user: the maximum must be between 1 and %d; it is %d", state.MaxOwned, t.MaxPerUser)
 	}
-	return nil
+	return t.checkServices()
 }
 
 // isTokenType reports whether clients can be told a token type identifier: it is an absolute URI

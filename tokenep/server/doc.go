@@ -7,6 +7,7 @@
 //	clients.go        the clients of the configuration and of the store, what they may ask for,
 //	                  and what their assertions must be like
 //	grants.go         the grants, and the kinds of token that can be exchanged
+//	apitokens.go      what API tokens users may have
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
 //	registration.go   who may register a client, and what it may be (RFC 7591)
 //	openid.go         ID tokens, and the rings of signing keys

@@ -74,9 +74,10 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
-			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, TokenLife: s.TokenLife,
+			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, AllowNever: t.AllowNever, TokenLife: s.TokenLife,
+			Rates: s.Config.Memory.Rates, Uses: &s.Config.Memory.uses, OwnerScope: t.ownerScope(),
 		}
-		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types})
+		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types, Address: s.Config.ClientAddress})
 	}
 	return kinds
 }

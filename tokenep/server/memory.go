@@ -22,9 +22,11 @@ type Memory struct {
 	Registrations *tokenep.Pace    // of clients; nil: as many as come
 	Turns         *tokenep.Turns   // at slow hashes; nil: those of the process
 	Fetcher       *verify.Fetcher  // of the keys of clients; never nil
+	Rates         *verify.Rates    // of API tokens, and of what they were exchanged for; never nil
 
 	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
 	refreshMAC   state.RefreshMAC          // of refresh tokens
+	uses         state.APITokenUses        // of API tokens
 	pages        endpoint.PageKey          // of requests that wait for a user
 	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
 }
@@ -44,5 +46,6 @@ func NewMemory(now func() time.Time) *Memory {
 		SignIns:       &tokenep.Limiter{Now: now, Remember: knownPlace},
 		Registrations: &tokenep.Pace{PerAddress: registrationsPerAddress, InAll: registrationsInAll, Per: registrationsPer, Now: now},
 		Fetcher:       verify.NewFetcher(verify.URLKeysOptions{Now: now}),
+		Rates:         verify.NewRates(now),
 	}
 }

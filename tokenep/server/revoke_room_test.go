@@ -63,7 +63,7 @@ func TestRevokeWithoutEnd(t *testing.T) {
 	if _, err := f.Verify(t, f.Issued(t, redeem(text))); err != nil {
 		t.Errorf("the next token: %v", err)
 	}
-	if err := f.APITokens.Revoke(t.Context(), made.ID); err != nil {
+	if err := f.APITokens.Revoke(t.Context(), made.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Verify(t, ofClient); err == nil {
@@ -108,7 +108,7 @@ func TestRevokeWhileTheStoreIsFull(t *testing.T) {
 		revoke func() error
 		token  string
 	}{
-		"an API token": {func() error { return f.APITokens.Revoke(t.Context(), made.ID) }, bare},
+		"an API token": {func() error { return f.APITokens.Revoke(t.Context(), made.ID, "") }, bare},
 		"a client":     {func() error { return f.RevokeClient(t.Context(), "billing") }, ofClient},
 		"a token":      {func() error { return f.RevokeToken(t.Context(), verified.ID, verified.Expires) }, single},
 	} {

@@ -102,8 +102,8 @@ type Config struct {
 
 	RateLimit tokenep.RateLimit // of failed authentication, of clients and of people
 
-	// ClientAddress returns the address that failed authentication is counted for; default: that of
-	// the peer.
+	// ClientAddress returns the address that a request comes from: failed authentication is counted
+	// for it, and API tokens can be bound to it. Default: that of the peer.
 	ClientAddress func(*http.Request) netip.Addr
 
 	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
@@ -128,6 +128,21 @@ type APITokenRules struct {
 	Prefix     string        // what the tokens begin with; default: api
 	MaxPerUser int           // live tokens of one owner; default: state.MaxOwned, and never more
 	MaxAge     time.Duration // longest life; default: 730 days
+	AllowNever bool          // they may have no end at all
+
+	// Services are the services that tokens can be made for, with the most scope that they can have
+	// there; none: any service, and any scope. A token that was made before is held to them as
+	// well.
+	Services []APITokenService
+
+	// OwnerScope bounds what one owner may have besides: see state.APITokens. nil: nothing does.
+	OwnerScope func(ctx context.Context, owner, service string) (verify.Scope, error)
+}
+
+// APITokenService is a service that API tokens can be made for.
+type APITokenService struct {
+	Audience string
+	Scope    verify.Scope
 }
 
 // APITokenType is the token type identifier (RFC 8693 §3) of API tokens unless another is
@@ -224,6 +239,9 @@ func (c *Config) complete() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.ClientAddress == nil {
+		c.ClientAddress = tokenep.PeerAddress
 	}
 	if c.Memory == nil {
 		c.Memory = NewMemory(c.Now)

@@ -138,12 +138,12 @@ func (d *day) lifeOfAPIToken() {
 	d.token(redeem(text))
 	switch rand.IntN(3) {
 	case 0:
-		if _, _, err := d.APITokens.Rotate(d.t.Context(), made.ID); err != nil {
+		if _, _, err := d.APITokens.Roll(d.t.Context(), made.ID, 0); err != nil {
 			d.t.Fatal(err)
 		}
 		d.made++
 	case 1:
-		if err := d.APITokens.Revoke(d.t.Context(), made.ID); err != nil {
+		if err := d.APITokens.Revoke(d.t.Context(), made.ID, ""); err != nil {
 			d.t.Fatal(err)
 		}
 		d.Send(d.t, redeem(text)).Refused(d.t, http.StatusBadRequest, tokenep.InvalidRequest)

@@ -22,13 +22,15 @@ const kindAPITokenOwner = "api_token_owner"
 // MaxOwned is the maximum of live tokens of one owner, unless a lower one is configured.
 const MaxOwned = 500
 
-// maxEntries is how many entries a record has at most: MaxOwned, and some that are dead or being
-// rotated.
+// maxEntries is how many entries a record has at most: MaxOwned, and some that are dead.
 const maxEntries = MaxOwned + 100
 
 // reservationLife is how long making a token may take. If the token of an id does not exist after
 // that, making it has failed.
 const reservationLife = time.Minute
+
+// keptAbandoned is how long it is remembered that making a token without an end has failed.
+const keptAbandoned = 365 * 24 * time.Hour
 
 // apiTokenOwner is the record of an owner.
 type apiTokenOwner struct {
@@ -37,57 +39,53 @@ type apiTokenOwner struct {
 }
 
 type apiOwned struct {
-	ID       string `json:"id"`
-	Made     int64  `json:"made"`               // Unix time
-	Expires  int64  `json:"expires"`            // Unix time
-	Replaces string `json:"replaces,omitempty"` // rotated from it: both count as one
-	Dead     bool   `json:"dead,omitempty"`     // known to be revoked; kept to be listed
+	ID      string `json:"id"`
+	Made    int64  `json:"made"`           // Unix time
+	Expires int64  `json:"expires"`        // Unix time; 0: never
+	Dead    bool   `json:"dead,omitempty"` // known to be revoked; kept to be listed
 }
 
-// counted is how many tokens count: those that are not dead, and that no other is about to replace.
+// counted is how many tokens count: those that are not known to be dead.
 func (o *apiTokenOwner) counted() int {
-	replaced := make(map[string]bool)
-	for _, e := range o.Tokens {
-		if !e.Dead && e.Replaces != "" {
-			replaced[e.Replaces] = true
-		}
-	}
 	n := 0
 	for _, e := range o.Tokens {
-		if !e.Dead && !replaced[e.ID] {
+		if !e.Dead {
 			n++
 		}
 	}
 	return n
 }
 
-// successor is the index of the living token that replaces id, or -1.
-func (o *apiTokenOwner) successor(id string) int {
-	return slices.IndexFunc(o.Tokens, func(e apiOwned) bool { return e.Replaces == id && !e.Dead })
+// expires is when the last of the tokens does; zero: never.
+func (o *apiTokenOwner) expires() time.Time {
+	last := int64(0)
+	for _, e := range o.Tokens {
+		if e.Expires == 0 {
+			return time.Time{}
+		}
+		last = max(last, e.Expires)
+	}
+	return time.Unix(last, 0)
 }
 
-// expires is when the last of the tokens does.
-func (o *apiTokenOwner) expires() time.Time {
-	last := slices.MaxFunc(o.Tokens, func(a, b apiOwned) int { return cmp.Compare(a.Expires, b.Expires) })
-	return time.Unix(last.Expires, 0)
-}
+// over reports whether the token has expired.
+func (e apiOwned) over(now time.Time) bool { return e.Expires != 0 && e.Expires <= now.Unix() }
 
 // reserve counts a token that is about to be made, or returns ErrTooMany.
-func (s APITokens) reserve(ctx context.Context, t APIToken, replaces string) error {
+func (s APITokens) reserve(ctx context.Context, t *APIToken) error {
 	limit := MaxOwned
-	if s.MaxPerUser > 0 && replaces == "" { // a rotation needs no room, if the maximum was lowered
+	if s.MaxPerUser > 0 {
 		limit = min(s.MaxPerUser, MaxOwned)
 	}
 	now := t.Created
+	entry := apiOwned{ID: t.ID, Made: now.Unix()}
+	if !t.NoExpiry {
+		entry.Expires = t.Expires.Unix()
+	}
 	_, err := record.Upsert(ctx, s.Store, kindAPITokenOwner, record.HashID(t.Owner), func(owner *apiTokenOwner, expires *time.Time) (bool, error) {
 		owner.Owner = t.Owner
-		owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.Expires <= now.Unix() })
-		if replaces != "" {
-			if err := s.makeWay(ctx, owner, replaces, now); err != nil {
-				return false, err
-			}
-		}
-		owner.Tokens = append(owner.Tokens, apiOwned{ID: t.ID, Made: now.Unix(), Expires: t.Expires.Unix(), Replaces: replaces})
+		owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.over(now) })
+		owner.Tokens = append(owner.Tokens, entry)
 		if err := s.makeRoom(ctx, owner, limit, now); err != nil {
 			return false, err
 		}
@@ -121,15 +119,10 @@ func (s APITokens) makeRoom(ctx context.Context, owner *apiTokenOwner, limit int
 			return true
 		})
 	}
-	// A pair that is being rotated counts as one, but is two entries.
-	if len(owner.Tokens) > maxEntries {
-		return fmt.Errorf("%w: %q has %d, with those that are being rotated; try again in a minute", ErrTooMany, owner.Owner, maxEntries)
-	}
 	return nil
 }
 
-// look loads the token of an entry, and marks the entry if the token is dead. It undoes a rotation
-// that was interrupted.
+// look loads the token of an entry, and marks the entry if the token is dead.
 func (s APITokens) look(ctx context.Context, e *apiOwned, now time.Time) error {
 	if e.Dead {
 		return nil
@@ -141,8 +134,6 @@ func (s APITokens) look(ctx context.Context, e *apiOwned, now time.Time) error {
 	case err != nil:
 	case !t.Value.Revoked.IsZero():
 		e.Dead = true
-	case e.Replaces != "" && e.late(now):
-		err = s.undo(ctx, e, now)
 	}
 	return err
 }
@@ -159,9 +150,11 @@ func (s APITokens) giveUp(ctx context.Context, e apiOwned, now time.Time) (bool,
 	if !e.late(now) {
 		return false, nil
 	}
-	abandoned := storedAPIToken{APIToken: APIToken{
-		ID: e.ID, Created: time.Unix(e.Made, 0).UTC(), Expires: time.Unix(e.Expires, 0).UTC(), Revoked: now,
-	}}
+	abandoned := storedAPIToken{APIToken: APIToken{ID: e.ID, Created: time.Unix(e.Made, 0).UTC(), Revoked: now}}
+	abandoned.Expires = now.Add(keptAbandoned)
+	if e.Expires != 0 {
+		abandoned.Expires = time.Unix(e.Expires, 0).UTC()
+	}
 	err := record.Insert(ctx, s.Store, kindAPIToken, e.ID, abandoned, abandoned.Expires)
 	if !errors.Is(err, store.ErrExists) {
 		return err == nil, err

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 const kindAPIToken = "api_token" // id: the token's; expires with it
@@ -17,10 +21,24 @@ const kindAPIToken = "api_token" // id: the token's; expires with it
 // begin with it.
 const ClientSubjectPrefix = "client:"
 
-// storedAPIToken is the record of a token. The hash never leaves this package.
+// storedAPIToken is the record of a token. The hashes never leave this package.
 type storedAPIToken struct {
 	APIToken
-	Hash []byte `json:"hash,omitempty"` // SHA-256 of the whole token; empty: abandoned
+	Hash []byte      `json:"hash,omitempty"` // SHA-256 of the whole token; empty: abandoned
+	Old  []oldSecret `json:"old,omitempty"`  // the newest first
+
+	secretUntil time.Time // when the secret that was presented ends; zero: with the token
+}
+
+// keptExpired is how long the record of a token is kept after its end.
+const keptExpired = time.Hour
+
+// kept is when the record becomes garbage; zero: never.
+func (t *storedAPIToken) kept() time.Time {
+	if t.NoExpiry {
+		return time.Time{}
+	}
+	return t.Expires.Add(keptExpired)
 }
 
 // abandoned reports whether the token was given up before it was made.
@@ -46,6 +64,13 @@ func noAPIToken(id string, err error) error {
 	return fmt.Errorf("API token %s: %w", id, err)
 }
 
+// What an API token has at most.
+const (
+	maxNote      = 1024
+	maxAddresses = 32 // blocks of allow_from and deny_from together
+	maxRatePer   = 24 * time.Hour
+)
+
 // validate reports what is wrong with a token that is to be made.
 func (s APITokens) validate(t *APIToken) error {
 	switch {
@@ -57,19 +82,79 @@ func (s APITokens) validate(t *APIToken) error {
 		return invalidf("an API token must have an owner and a service")
 	case strings.HasPrefix(t.Owner, ClientSubjectPrefix):
 		return invalidf("the owner's name must not begin with %s, which is for clients", ClientSubjectPrefix)
-	case !t.Expires.After(t.Created):
-		return invalidf("the API token would have expired already")
-	case t.Expires.After(t.Created.Add(s.MaxAge)):
-		return invalidf("an API token lives for at most %v", s.MaxAge)
 	}
-	if err := record.CheckText("the name", t.Name, record.MaxName); err != nil {
+	for _, text := range []struct {
+		what, text string
+		limit      int
+	}{
+		{"the name", t.Name, record.MaxName}, {"the note", t.Note, maxNote}, {"the owner", t.Owner, record.MaxSubject},
+		{"the service", t.Service, record.MaxTarget}, {"the name of who makes it", t.CreatedBy, record.MaxSubject},
+	} {
+		if err := record.CheckText(text.what, text.text, text.limit); err != nil {
+			return err
+		}
+	}
+	if err := s.validateLife(t); err != nil {
 		return err
 	}
-	if err := record.CheckText("the owner", t.Owner, record.MaxSubject); err != nil {
-		return err
-	}
-	if err := record.CheckText("the service", t.Service, record.MaxTarget); err != nil {
+	if err := s.validateLimits(t); err != nil {
 		return err
 	}
 	return record.CheckScope(t.Scope)
+}
+
+// validateLife checks from when until when the token is good.
+func (s APITokens) validateLife(t *APIToken) error {
+	switch {
+	case t.NoExpiry && !t.Expires.IsZero():
+		return invalidf("an API token that never expires has no expiry")
+	case t.NoExpiry && !s.AllowNever:
+		return invalidf("an API token must expire here, after %s at most", printAge(s.MaxAge))
+	case t.NoExpiry:
+		return nil
+	case !t.Expires.After(t.Created):
+		return invalidf("the API token would have expired already")
+	case t.Expires.After(t.Created.Add(s.MaxAge)):
+		return invalidf("an API token lives for at most %s", printAge(s.MaxAge))
+	case !t.NotBefore.IsZero() && !t.NotBefore.Before(t.Expires):
+		return invalidf("the API token would expire before it is good")
+	}
+	return nil
+}
+
+// validateLimits checks from where and how often the token may be used, and writes blocks of
+// addresses in their shortest form.
+func (s APITokens) validateLimits(t *APIToken) error {
+	if len(t.AllowFrom)+len(t.DenyFrom) > maxAddresses {
+		return invalidf("an API token has at most %d blocks of addresses", maxAddresses)
+	}
+	for _, list := range []*[]netip.Prefix{&t.AllowFrom, &t.DenyFrom} {
+		*list = slices.Clone(*list)
+		for i, block := range *list {
+			if !block.IsValid() || block.Addr().Is4In6() {
+				return invalidf("%q is not a block of addresses, such as 192.0.2.0/24 or 2001:db8::/32", block)
+			}
+			(*list)[i] = block.Masked()
+		}
+	}
+	for _, rate := range []verify.Rate{t.Rate, t.Quota} {
+		if err := rate.Validate(); err != nil && !rate.IsZero() {
+			return invalidf("%v", err)
+		}
+	}
+	switch {
+	case t.Rate.Per > maxRatePer:
+		return invalidf("a rate is for a day at most, since it is counted in memory; take a quota")
+	case !t.Rate.IsZero() && s.Rates == nil:
+		return invalidf("the server counts no rates")
+	}
+	return nil
+}
+
+// printAge writes a duration in days, if that is what it is.
+func printAge(d time.Duration) string {
+	if days := d / (24 * time.Hour); days > 0 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", days)
+	}
+	return d.String()
 }

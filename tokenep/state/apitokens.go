@@ -2,8 +2,9 @@ package state
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
+	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
@@ -13,121 +14,146 @@ import (
 
 // APIToken is what is known of a long-lived credential that a user made for a program, to be
 // exchanged for access tokens (RFC 8693 §2.1). It does not have the token's text, which is shown
-// once, when it is made. All times are whole seconds, in UTC.
+// once, when it is made or rolled. All times are whole seconds, in UTC.
 type APIToken struct {
-	ID       string       `json:"id"`
-	Name     string       `json:"name,omitempty"`  // for people
-	Owner    string       `json:"owner"`           // a user: sub of the access tokens
-	Service  string       `json:"service"`         // aud of the access tokens
-	Scope    verify.Scope `json:"scope,omitempty"` // the most that it allows
-	Created  time.Time    `json:"created,omitzero"`
-	Expires  time.Time    `json:"expires,omitzero"`
-	LastUsed time.Time    `json:"last_used,omitzero"` // to the minute; zero: never
-	Revoked  time.Time    `json:"revoked,omitzero"`   // zero: not
+	ID      string       `json:"id"`
+	Name    string       `json:"name,omitempty"`  // for people
+	Note    string       `json:"note,omitempty"`  // likewise, and longer
+	Owner   string       `json:"owner"`           // a user: sub of the access tokens
+	Service string       `json:"service"`         // aud of the access tokens
+	Scope   verify.Scope `json:"scope,omitempty"` // the most that it allows
+
+	Created   time.Time `json:"created,omitzero"`
+	CreatedBy string    `json:"created_by,omitempty"` // who made it, if that was not its owner
+	NotBefore time.Time `json:"not_before,omitzero"`  // not good before; zero: at once
+	Expires   time.Time `json:"expires,omitzero"`     // zero: see NoExpiry
+	NoExpiry  bool      `json:"no_expiry,omitempty"`  // good until it is revoked
+
+	// From where, and how often, it and the access tokens that come of it may be used. Each node
+	// counts for itself.
+	verify.Addresses
+	Rate verify.Rate `json:"rate,omitzero"`
+
+	// Quota is how often it may be exchanged, at all nodes together. The period begins with the
+	// first exchange of it.
+	Quota      verify.Rate `json:"quota,omitzero"`
+	QuotaUsed  int         `json:"quota_used,omitempty"` // in the period that began last
+	QuotaSince time.Time   `json:"quota_since,omitzero"` // when that was
+
+	LastUsed    time.Time      `json:"last_used,omitzero"` // to the minute; zero: never
+	LastAddress netip.Addr     `json:"last_address,omitzero"`
+	Uses        int64          `json:"uses,omitempty"`       // exchanges, a minute late
+	UsedFrom    []netip.Prefix `json:"used_from,omitempty"`  // where it was used lately
+	Rolled      time.Time      `json:"rolled,omitzero"`      // when it got its secret; zero: when made
+	Generation  int            `json:"generation,omitempty"` // rolls that have ended access tokens
+	OldUntil    time.Time      `json:"old_until,omitzero"`   // until when an earlier secret is good
+	Revoked     time.Time      `json:"revoked,omitzero"`     // zero: not
+	Reason      string         `json:"reason,omitempty"`     // why it was revoked
 }
+
+// GrantID is the grant_id of the access tokens that come of it: its id, with a number behind it
+// when access tokens of earlier secrets were ended by a roll.
+func (t *APIToken) GrantID() string { return grantOf(t.ID, t.Generation) }
+
+func grantOf(id string, generation int) string {
+	if generation == 0 {
+		return id
+	}
+	return id + "." + strconv.Itoa(generation)
+}
+
+// Expired reports whether the life of the token is over.
+func (t *APIToken) Expired(now time.Time) bool { return !t.NoExpiry && !now.Before(t.Expires) }
 
 // live reports whether the token is good at this time.
 func (t *APIToken) live(now time.Time) error {
 	switch {
 	case !t.Revoked.IsZero():
 		return ErrRevokedAPIToken
-	case !now.Before(t.Expires):
+	case t.Expired(now):
 		return ErrExpiredAPIToken
+	case now.Before(t.NotBefore):
+		return ErrEarlyAPIToken
 	}
 	return nil
 }
 
-// APITokens makes and checks API tokens. All fields are required, except MaxPerUser.
+// APITokens makes and checks API tokens. All fields are required, except those that say otherwise.
 //
 // A token is one record, which alone says whether the token is good. A second record, one for each
 // owner, counts that owner's tokens (see apitoken_owner.go). An access token made from an API token
-// has the API token's id as grant_id, by which Revoke ends it too.
+// has a grant_id that names the API token, by which Revoke ends it too.
 type APITokens struct {
 	Store       store.Store
 	Revocations *Revocations
 	Prefix      string               // of new tokens: [a-z][a-z0-9]{0,15}; others stay good
 	MaxPerUser  int                  // live tokens of one owner; 0: MaxOwned, the maximum
 	MaxAge      time.Duration        // the longest life of a new token
+	AllowNever  bool                 // new tokens may have no end
 	TokenLife   func() time.Duration // the longest life of an access token
 	Now         func() time.Time     // the clock
+
+	// Rates counts the exchanges of tokens with a rate; nil: no token may have one.
+	Rates *verify.Rates
+
+	// Uses counts the uses between two writes of a record; nil: they are not counted.
+	Uses *APITokenUses
+
+	// OwnerScope returns the scope that an owner may have at a service now: what is made has no
+	// more, and what was made before is good for no more. Its error Is ErrNotAllowed when the owner
+	// may have no token there; any other means that the answer is not known. nil: any scope, at any
+	// service.
+	OwnerScope func(ctx context.Context, owner, service string) (verify.Scope, error)
 }
 
-// lastUsedEvery is how often Use writes, at most.
-const lastUsedEvery = time.Minute
+// DefaultAPITokenLife is the life of a token that is made without an expiry, if it may live so
+// long.
+const DefaultAPITokenLife = 90 * 24 * time.Hour
 
-// Create makes a token for t.Owner at t.Service. It uses Name, Owner, Service, Scope and Expires of
-// t (zero: as late as possible). The text is returned here and nowhere else. The error Is
-// ErrInvalid when one of them is outside its limits, and ErrTooMany when the owner has too many
-// live tokens.
+// Create makes a token for t.Owner at t.Service. It uses Name, Note, Owner, Service, Scope,
+// CreatedBy, NotBefore, Expires (zero: DefaultAPITokenLife, unless NoExpiry is set), AllowFrom,
+// DenyFrom, Rate and Quota of t. The text is returned here and nowhere else. The error Is
+// ErrInvalid when one of them is outside its limits, ErrNotAllowed when the owner may not have
+// such a token, and ErrTooMany when the owner has too many live tokens.
 func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made APIToken, err error) {
-	now := s.second()
-	made = APIToken{Name: t.Name, Owner: t.Owner, Service: t.Service, Scope: t.Scope, Created: now}
-	made.Expires = t.Expires.UTC().Truncate(time.Second)
-	if t.Expires.IsZero() {
-		made.Expires = now.Add(s.MaxAge)
-	}
+	made = s.complete(t)
 	if err := s.validate(&made); err != nil {
 		return "", APIToken{}, err
 	}
-	return s.write(ctx, made, "")
-}
-
-// write makes a token, which replaces another one if replaces is set. First the token is counted,
-// then it is made: a crash in between leaves an id that is counted and names no token, which
-// reserve gives up after a while.
-func (s APITokens) write(ctx context.Context, t APIToken, replaces string) (string, APIToken, error) {
-	t.ID = randomBase62(idLength)
-	if err := s.reserve(ctx, t, replaces); err != nil {
+	if err := s.allowed(ctx, &made); err != nil {
 		return "", APIToken{}, err
 	}
-	token := formatAPIToken(s.Prefix, t.ID, GenerateSecret())
-	made := storedAPIToken{APIToken: t, Hash: record.Hash(token)}
-	if err := record.Insert(ctx, s.Store, kindAPIToken, t.ID, made, t.Expires); err != nil {
+	// First the token is counted, then it is made: a crash in between leaves an id that is counted
+	// and names no token, which reserve gives up after a while.
+	made.ID = randomBase62(idLength)
+	if err := s.reserve(ctx, &made); err != nil {
 		return "", APIToken{}, err
 	}
-	return token, t, nil
+	token = formatAPIToken(s.Prefix, made.ID, GenerateSecret())
+	stored := storedAPIToken{APIToken: made, Hash: record.Hash(token)}
+	if err := record.Insert(ctx, s.Store, kindAPIToken, made.ID, stored, stored.kept()); err != nil {
+		return "", APIToken{}, err
+	}
+	return token, made, nil
 }
 
-// Check says what a token is good for, and changes nothing. An error that Is ErrBadAPIToken says
-// why it is not good; any other means that the answer is not known. A typo costs no look-up.
-func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
-	_, id, _, ok := parseAPIToken(token)
-	if !ok {
-		return APIToken{}, Version{}, ErrMalformedAPIToken
-	}
-	t, err := s.load(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return APIToken{}, Version{}, ErrUnknownAPIToken
-	}
-	if err != nil {
-		return APIToken{}, Version{}, err
-	}
-	// The hash is of the whole token, so that a token is good with its own prefix only, although
-	// any prefix parses.
-	if subtle.ConstantTimeCompare(record.Hash(token), t.Value.Hash) != 1 {
-		return APIToken{}, Version{}, ErrUnknownAPIToken
-	}
-	if err := t.Value.live(s.second()); err != nil {
-		return APIToken{}, Version{}, err
-	}
-	if s.Revocations.endsGrant(t.Value.ID) { // Revoke was interrupted
-		return APIToken{}, Version{}, ErrRevokedAPIToken
-	}
-	return t.Value.APIToken, Version{t}, nil
-}
-
-// Use notes that a token that Check has allowed was used, at most once a minute: a write for each
-// use would make every exchange wait for a disk. It is for people to look at, and so there is no
-// error: a conflict is another use, or a revocation that came after the Check.
-func (s APITokens) Use(ctx context.Context, v Version) {
-	t, ok := v.of.(*record.Stored[storedAPIToken])
+// complete returns the token that t asks for.
+func (s APITokens) complete(t APIToken) APIToken {
 	now := s.second()
-	if !ok || now.Sub(t.Value.LastUsed) < lastUsedEvery {
-		return
+	made := APIToken{
+		Name: t.Name, Note: t.Note, Owner: t.Owner, Service: t.Service, Scope: t.Scope, Created: now, CreatedBy: t.CreatedBy,
+		NoExpiry: t.NoExpiry, Addresses: t.Addresses, Rate: t.Rate, Quota: t.Quota,
 	}
-	used := t.Value
-	used.LastUsed = now
-	_ = record.Swap(ctx, s.Store, t.Record, used, t.Expires)
+	if !t.NotBefore.IsZero() {
+		made.NotBefore = t.NotBefore.UTC().Truncate(time.Second)
+	}
+	switch {
+	case !t.Expires.IsZero():
+		made.Expires = t.Expires.UTC().Truncate(time.Second)
+	case !t.NoExpiry:
+		made.Expires = now.Add(min(DefaultAPITokenLife, s.MaxAge))
+	}
+	return made
 }
 
 // Load returns a token by its id, or an error that Is store.ErrNotFound. Expired and revoked ones
@@ -176,73 +202,26 @@ func (s APITokens) List(ctx context.Context, owner, after string, limit int) ([]
 	}
 }
 
-// Revoke ends a token and the access tokens made from it. A call that failed can be repeated:
-// revoking a token that was revoked before does it all again. The error Is store.ErrNotFound for an
-// unknown id.
-//
-// The access tokens end first, so that nothing of a token that is listed as revoked is good. Access
-// tokens that are made between the two writes carry the same grant_id, and end as well. The token
-// of a call that was interrupted is listed as good, but is not, and Finish revokes it.
-func (s APITokens) Revoke(ctx context.Context, id string) error {
-	if _, err := s.Load(ctx, id); err != nil {
+// allowed holds a token that is to be made to what its owner may have.
+func (s APITokens) allowed(ctx context.Context, t *APIToken) error {
+	scope, err := s.ownerScope(ctx, t)
+	switch {
+	case errors.Is(err, ErrNotAllowed):
+		return invalidAs(ErrNotAllowed, "%q may have no API token for %q", t.Owner, t.Service)
+	case err != nil:
 		return err
+	case !scope.Includes(t.Scope):
+		return invalidAs(ErrNotAllowed, "%q may have an API token for %q with the scope %q at most", t.Owner, t.Service, scope)
 	}
-	if err := s.revokeAccessTokens(ctx, id, time.Time{}); err != nil {
-		return err
+	return nil
+}
+
+// ownerScope returns what of t.Scope its owner may have now.
+func (s APITokens) ownerScope(ctx context.Context, t *APIToken) (verify.Scope, error) {
+	if s.OwnerScope == nil {
+		return t.Scope, nil
 	}
-	_, err := s.markRevoked(ctx, id, nil)
-	return err
-}
-
-// Finish revokes the tokens whose revocation was interrupted: see Families.Finish.
-func (s APITokens) Finish(ctx context.Context) error {
-	return s.Revocations.finishEnds(func(id string) error {
-		if !isBase62(id, idLength) {
-			return nil // of a family
-		}
-		_, err := s.markRevoked(ctx, id, nil)
-		return err
-	})
-}
-
-// revokeAccessTokens ends the access tokens made from a token; with before, only those that are
-// issued until then.
-func (s APITokens) revokeAccessTokens(ctx context.Context, id string, before time.Time) error {
-	return s.Revocations.endGrant(ctx, id, before, s.TokenLife)
-}
-
-// markRevoked reports whether it was this call that revoked the token. The check runs on exactly
-// the version that is replaced.
-func (s APITokens) markRevoked(ctx context.Context, id string, check func() error) (changed bool, err error) {
-	return s.change(ctx, id, func(t *storedAPIToken) error {
-		if check != nil {
-			if err := check(); err != nil {
-				return err
-			}
-		}
-		t.Revoked = s.second()
-		return nil
-	})
-}
-
-// change edits the record of a token, unless the token is revoked, and reports whether it did.
-func (s APITokens) change(ctx context.Context, id string, edit func(*storedAPIToken) error) (bool, error) {
-	changed := false
-	_, err := record.Change(ctx, s.Store, kindAPIToken, id, func(t *storedAPIToken, _ *time.Time) (write bool, err error) {
-		changed = false
-		if !t.Revoked.IsZero() {
-			return false, nil
-		}
-		if err := edit(t); err != nil {
-			return false, err
-		}
-		changed = true
-		return true, nil
-	})
-	if err != nil {
-		return false, noAPIToken(id, err)
-	}
-	return changed, nil
+	return s.OwnerScope(ctx, t.Owner, t.Service)
 }
 
 // second is the time in whole seconds, as the records of API tokens have it.

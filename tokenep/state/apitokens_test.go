@@ -3,6 +3,7 @@ package state_test
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -39,14 +40,14 @@ func TestCreatedAPITokenIsGood(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Check: %v", err)
 		}
-		made.LastUsed = c.Now()
+		made.LastUsed, made.LastAddress, made.Uses, made.UsedFrom = c.Now(), home, 1, []netip.Prefix{netip.PrefixFrom(home, 32)}
 		a, _ := json.Marshal(got)
 		b, _ := json.Marshal(made)
 		if string(a) != string(b) {
 			t.Errorf("checked %s\nmade    %s", a, b)
 		}
-		if want := c.Now().Add(tokens.MaxAge); !made.Expires.Equal(want) {
-			t.Errorf("expires %v, want %v: as late as possible", made.Expires, want)
+		if want := c.Now().Add(state.DefaultAPITokenLife); !made.Expires.Equal(want) {
+			t.Errorf("expires %v, want %v", made.Expires, want)
 		}
 		if !strings.HasPrefix(token, "demo_"+made.ID+"_") {
 			t.Errorf("token %s does not show its prefix and id", token)
@@ -115,7 +116,7 @@ func TestCheckRefusesAnAPIToken(t *testing.T) {
 		token, made := mustCreate(t, tokens, "ann")
 		other, otherMade := mustCreate(t, tokens, "bob")
 		revoked, revokedMade := mustCreate(t, tokens, "ann")
-		if err := tokens.Revoke(t.Context(), revokedMade.ID); err != nil {
+		if err := tokens.Revoke(t.Context(), revokedMade.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		elsewhere, _ := newAPITokens(newMemory(t, c.Now), c)
@@ -135,7 +136,7 @@ func TestCheckRefusesAnAPIToken(t *testing.T) {
 				t.Errorf("%s: error %v, want %v", row.name, err, row.want)
 			}
 		}
-		c.Advance(tokens.MaxAge - time.Second)
+		c.Advance(state.DefaultAPITokenLife - time.Second)
 		if _, err := exchange(t.Context(), tokens, token); err != nil {
 			t.Errorf("in its last second: %v", err)
 		}
@@ -207,7 +208,7 @@ func TestRevokeEndsTheTokenAndItsAccessTokens(t *testing.T) {
 		token, made := mustCreate(t, tokens, "ann")
 		_, kept := mustCreate(t, tokens, "ann")
 		for range 2 { // once more is no error
-			if err := tokens.Revoke(t.Context(), made.ID); err != nil {
+			if err := tokens.Revoke(t.Context(), made.ID, ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -224,7 +225,7 @@ func TestRevokeEndsTheTokenAndItsAccessTokens(t *testing.T) {
 		if err != nil || !got.Revoked.Equal(c.Now()) {
 			t.Errorf("listed as revoked at %v, %v, want %v", got.Revoked, err, c.Now())
 		}
-		if err := tokens.Revoke(t.Context(), "000000000000"); !errors.Is(err, store.ErrNotFound) {
+		if err := tokens.Revoke(t.Context(), "000000000000", ""); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("an unknown id: %v, want store.ErrNotFound", err)
 		}
 	})
@@ -239,7 +240,7 @@ func TestRevokeThatDiesIsSeenToHaveDoneNothing(t *testing.T) {
 		tokens, set := newAPITokens(f, c)
 		token, made := mustCreate(t, tokens, "ann")
 		dieAtWrite(f, n)
-		err := tokens.Revoke(t.Context(), made.ID)
+		err := tokens.Revoke(t.Context(), made.ID, "")
 		f.Fail(nil)
 		got, loadErr := tokens.Load(t.Context(), made.ID)
 		if loadErr != nil {
@@ -251,7 +252,7 @@ func TestRevokeThatDiesIsSeenToHaveDoneNothing(t *testing.T) {
 		if err == nil && got.Revoked.IsZero() {
 			t.Errorf("write %d: Revoke says yes, but the token lives", n)
 		}
-		if err := tokens.Revoke(t.Context(), made.ID); err != nil {
+		if err := tokens.Revoke(t.Context(), made.ID, ""); err != nil {
 			t.Errorf("write %d: once more: %v", n, err)
 		}
 		if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, state.ErrRevokedAPIToken) || !set.Revoked(accessToken(made.ID)) {
@@ -270,7 +271,7 @@ func TestRevokeNeedsToKnowHowLongAccessTokensLive(t *testing.T) {
 		tokens, _ := newAPITokens(newMemory(t, c.Now), c)
 		token, made := mustCreate(t, tokens, "ann")
 		change(&tokens)
-		if err := tokens.Revoke(t.Context(), made.ID); err == nil {
+		if err := tokens.Revoke(t.Context(), made.ID, ""); err == nil {
 			t.Errorf("%s: Revoke succeeds, and leaves access tokens behind", name)
 		}
 		if _, err := exchange(t.Context(), tokens, token); err != nil {

@@ -79,7 +79,7 @@ func checks(t *testing.T, i *issuer, c *clock) map[string]func() (want, err erro
 
 	api, _ := mustCreate(t, i.tokens, "ann")
 	ended, made := mustCreate(t, i.tokens, "ann")
-	must(t, i.tokens.Revoke(t.Context(), made.ID))
+	must(t, i.tokens.Revoke(t.Context(), made.ID, ""))
 
 	return map[string]func() (want, err error){
 		"code":                          code(good, nil, nil),

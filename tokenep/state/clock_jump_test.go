@@ -58,9 +58,15 @@ var perishable = []struct {
 		sent := &tokenep.Credentials{Method: basic.Method(), Readings: []tokenep.Reading{{ID: client.ID, Secret: "s"}}}
 		return func() error { return basic.Verify(t.Context(), &client, sent) }
 	}},
-	{"API token that is rotated", true, day(1), func(t *testing.T, i *issuer) func() error {
-		_, made := mustCreate(t, i.tokens, "ann")
-		return func() error { _, _, err := i.tokens.Rotate(t.Context(), made.ID); return err }
+	{"API token that is rolled when it is used", true, day(1), func(t *testing.T, i *issuer) func() error {
+		token, made := mustCreate(t, i.tokens, "ann")
+		return func() error {
+			_, err := exchange(t.Context(), i.tokens, token)
+			if err == nil {
+				_, _, err = i.tokens.Roll(t.Context(), made.ID, 0)
+			}
+			return err
+		}
 	}},
 }
 
@@ -166,9 +172,9 @@ func TestClockThatJumpsBringsNoRevokedTokenBack(t *testing.T) {
 				must(t, i.log.Add(t.Context(), verify.Revocation{
 					Claim: "jti", Value: "one", Expires: issued.Add(accessLife + verify.MaxLeeway),
 				}))
-				must(t, i.tokens.Revoke(t.Context(), made.ID))
+				must(t, i.tokens.Revoke(t.Context(), made.ID, ""))
 				must(t, i.families.Revoke(t.Context(), f.ID))
-				_, _, err := i.tokens.Rotate(t.Context(), renewed.ID)
+				_, _, err := i.tokens.Roll(t.Context(), renewed.ID, 0)
 				must(t, err)
 				c.Advance(time.Duration(steps[1]) * jump)
 				for _, d := range []time.Duration{0, -jump, accessLife / 2, accessLife/2 - 2*time.Second} {
@@ -228,11 +234,11 @@ func TestNodesWhoseClocksDifferSpendNothingTwice(t *testing.T) {
 			}
 
 			text, apiToken := mustCreate(t, one.tokens, fmt.Sprint("ann ", first))
-			if _, _, err := other.tokens.Rotate(t.Context(), apiToken.ID); err != nil {
-				t.Errorf("rotating at the other node: %v", err)
+			if _, _, err := other.tokens.Roll(t.Context(), apiToken.ID, 0); err != nil {
+				t.Errorf("rolling at the other node: %v", err)
 			}
-			if _, err := exchange(t.Context(), one.tokens, text); !errors.Is(err, state.ErrRevokedAPIToken) {
-				t.Errorf("the old one: %v", err)
+			if _, err := exchange(t.Context(), one.tokens, text); !errors.Is(err, state.ErrRolledAPIToken) {
+				t.Errorf("the old secret: %v", err)
 			}
 			exp := ahead.Now().Add(time.Minute)
 			must(t, one.seen.Add(t.Context(), "nodes", fmt.Sprint(first), exp))

@@ -22,8 +22,11 @@
 //	users.go            what is known of people beside their names
 //	consent_revoke.go   consents listed and revoked
 //	seen.go             ids that are good for one use (RFC 7523 §3, RFC 9449 §11.1)
-//	apitokens.go        API tokens: made, checked, listed, revoked
-//	apitoken_rotate.go  one API token replaced by another
+//	apitokens.go        API tokens: made, and listed
+//	apitoken_use.go     their exchange: checked, and then counted
+//	apitoken_uses.go    uses that are not written yet
+//	apitoken_roll.go    another secret for an API token
+//	apitoken_revoke.go  the end of an API token and of its access tokens
 //	apitoken_record.go  the record of an API token, and its limits
 //	apitoken_format.go  the text of an API token, and its checksum
 //	apitoken_owner.go   the exact number of API tokens that an owner has

@@ -23,8 +23,11 @@ var (
 	// ErrTooMany: the owner has as many API tokens as one may have.
 	ErrTooMany = errors.New("too many API tokens")
 
-	// ErrRotating: somebody else is rotating the API token, or was a minute ago.
-	ErrRotating = errors.New("API token is being rotated")
+	// ErrRolledOften: so many secrets of the API token are good that it can have no more.
+	ErrRolledOften = errors.New("the API token was rolled too often; wait until an old secret has ended, or let all of them end now")
+
+	// ErrNotAllowed: the owner may not have such an API token.
+	ErrNotAllowed = errors.New("not allowed")
 
 	// ErrBadAPIToken: the API token is not good, for one of the reasons below.
 	ErrBadAPIToken = errors.New("API token refused")
@@ -33,6 +36,10 @@ var (
 	ErrUnknownAPIToken   = fmt.Errorf("%w: unknown", ErrBadAPIToken)               // id or secret
 	ErrExpiredAPIToken   = fmt.Errorf("%w: expired", ErrBadAPIToken)
 	ErrRevokedAPIToken   = fmt.Errorf("%w: revoked", ErrBadAPIToken)
+	ErrRolledAPIToken    = fmt.Errorf("%w: it was rolled, and the old secret has ended", ErrBadAPIToken)
+	ErrEarlyAPIToken     = fmt.Errorf("%w: not good yet", ErrBadAPIToken)
+	ErrAddressAPIToken   = fmt.Errorf("%w: not from this address", ErrBadAPIToken)
+	ErrOwnerAPIToken     = fmt.Errorf("%w: its owner may not have it any more", ErrBadAPIToken)
 
 	// ErrRefused: a refresh token, code, device code or id is not good, for one of the reasons
 	// below. The text says what it is.
@@ -59,3 +66,13 @@ var (
 const Attempts = record.Attempts
 
 func invalidf(format string, args ...any) error { return record.Invalidf(format, args...) }
+
+// invalidAs is an error that Is ErrInvalid and the other one.
+func invalidAs(other error, format string, args ...any) error {
+	return invalidAnd{record.Invalidf(format, args...), other}
+}
+
+type invalidAnd struct{ invalid, other error }
+
+func (e invalidAnd) Error() string   { return e.invalid.Error() }
+func (e invalidAnd) Unwrap() []error { return []error{e.invalid, e.other} }

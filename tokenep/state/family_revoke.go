@@ -51,7 +51,7 @@ func (s Families) Revoke(ctx context.Context, id string) error {
 	if _, err := parseFamilyID(id); err != nil {
 		return err
 	}
-	if err := s.Revocations.endGrant(ctx, id, time.Time{}, s.TokenLife); err != nil {
+	if err := s.Revocations.endGrant(ctx, id, s.TokenLife); err != nil {
 		return err
 	}
 	_, err := record.Upsert(ctx, s.Store, kindFamily, id, s.end(id))

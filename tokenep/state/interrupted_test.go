@@ -126,6 +126,6 @@ func TestInterruptedRevocationOfAnAPIToken(t *testing.T) {
 		if _, err := exchange(t.Context(), tokens, text); !errors.Is(err, state.ErrRevokedAPIToken) {
 			t.Errorf("%v, want ErrRevokedAPIToken", err)
 		}
-		must(t, tokens.Revoke(t.Context(), made.ID))
+		must(t, tokens.Revoke(t.Context(), made.ID, ""))
 	})
 }

@@ -38,7 +38,7 @@ type Outcome struct{ Text, Error string }
 
 // refusals are the errors that a peer tells apart.
 var refusals = []error{
-	state.ErrSpent, state.ErrRevoked, state.ErrReused, state.ErrExpired, state.ErrUnknown, state.ErrRotating,
+	state.ErrSpent, state.ErrRevoked, state.ErrReused, state.ErrExpired, state.ErrUnknown, state.ErrRolledAPIToken,
 	state.ErrRevokedAPIToken, state.ErrUnknownAPIToken, store.ErrExists, tokenep.InvalidClient,
 }
 
@@ -69,11 +69,11 @@ var orders = map[string]func(ctx context.Context, p *Peer, text string) (string,
 		t, err := exchange(ctx, p.tokens, token)
 		return t.ID, err
 	},
-	"rotate": func(ctx context.Context, p *Peer, id string) (string, error) {
-		token, _, err := p.tokens.Rotate(ctx, id)
+	"roll": func(ctx context.Context, p *Peer, id string) (string, error) {
+		token, _, err := p.tokens.Roll(ctx, id, 0)
 		return token, err
 	},
-	"end": func(ctx context.Context, p *Peer, id string) (string, error) { return id, p.tokens.Revoke(ctx, id) },
+	"end": func(ctx context.Context, p *Peer, id string) (string, error) { return id, p.tokens.Revoke(ctx, id, "") },
 	"add client": func(ctx context.Context, p *Peer, id string) (string, error) {
 		c := billing()
 		c.ID = id

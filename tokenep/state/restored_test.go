@@ -160,11 +160,11 @@ func TestRestoredCodesAndIDs(t *testing.T) {
 
 func TestRestoredAPITokensAndClients(t *testing.T) {
 	c := newClock()
-	var revoked, rotated, successor, lost, secret string
+	var revoked, rolled, successor, lost, secret string
 	s := setBack(t, c, func(s store.Store) {
 		tokens, _ := newAPITokens(s, c)
 		revoked, _ = mustCreate(t, tokens, "ann")
-		rotated, _ = mustCreate(t, tokens, "ann")
+		rolled, _ = mustCreate(t, tokens, "ann")
 		var err error
 		clients := registry.Registry{Store: s, Now: c.Now, Revocations: tokens.Revocations, TokenLife: always(time.Hour)}
 		if secret, err = clients.Add(t.Context(), tokenep.Client{ID: "nightly", GrantTypes: []string{"client_credentials"}}); err != nil {
@@ -172,11 +172,11 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 		}
 	}, func(s store.Store) {
 		tokens, _ := newAPITokens(s, c)
-		if err := tokens.Revoke(t.Context(), strings.Split(revoked, "_")[1]); err != nil {
+		if err := tokens.Revoke(t.Context(), strings.Split(revoked, "_")[1], ""); err != nil {
 			t.Fatal(err)
 		}
 		var err error
-		if successor, _, err = tokens.Rotate(t.Context(), strings.Split(rotated, "_")[1]); err != nil {
+		if successor, _, err = tokens.Roll(t.Context(), strings.Split(rolled, "_")[1], 0); err != nil {
 			t.Fatal(err)
 		}
 		lost, _ = mustCreate(t, tokens, "ann")
@@ -186,7 +186,7 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 		}
 	})
 	tokens, _ := newAPITokens(s, c)
-	for token, want := range map[string]error{revoked: nil, rotated: nil, successor: state.ErrUnknownAPIToken, lost: state.ErrUnknownAPIToken} {
+	for token, want := range map[string]error{revoked: nil, rolled: nil, successor: state.ErrUnknownAPIToken, lost: state.ErrUnknownAPIToken} {
 		if _, err := exchange(t.Context(), tokens, token); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
@@ -196,7 +196,7 @@ func TestRestoredAPITokensAndClients(t *testing.T) {
 		t.Errorf("the client that was removed: %+v, %v", back, err)
 	}
 	// They count as ever, and can be revoked again.
-	if err := tokens.Revoke(t.Context(), strings.Split(revoked, "_")[1]); err != nil {
+	if err := tokens.Revoke(t.Context(), strings.Split(revoked, "_")[1], ""); err != nil {
 		t.Error(err)
 	}
 	if listed, err := tokens.List(t.Context(), "ann", "", 10); err != nil || len(listed) != 2 {

@@ -94,19 +94,18 @@ func (r *Revocations) add(ctx context.Context, e verify.Revocation, own *ownedEn
 	return nil
 }
 
-// endGrant revokes the access tokens of a grant, which live for tokenLife at most; with before,
-// only those that are issued until then.
-func (r *Revocations) endGrant(ctx context.Context, id string, before time.Time, tokenLife func() time.Duration) error {
+// endGrant revokes the access tokens of a grant, which live for tokenLife at most.
+func (r *Revocations) endGrant(ctx context.Context, id string, tokenLife func() time.Duration) error {
 	if r == nil || tokenLife == nil || tokenLife() <= 0 {
 		return errors.New("nothing is revoked without Revocations and TokenLife: access tokens would stay good")
 	}
 	return r.Add(ctx, verify.Revocation{
-		Claim: "grant_id", Value: id, Before: before, Expires: r.now().Add(tokenLife() + RevocationSlack),
+		Claim: "grant_id", Value: id, Expires: r.now().Add(tokenLife() + RevocationSlack),
 	})
 }
 
-// endsGrant reports whether endGrant was called for a grant, as far as this node knows, and without
-// before. Whatever was to be ended with it may still look good: the process may have died between.
+// endsGrant reports whether endGrant was called for a grant, as far as this node knows. Whatever was
+// to be ended with it may still look good: the process may have died between.
 func (r *Revocations) endsGrant(id string) bool { return r != nil && r.set.Ends("grant_id", id) }
 
 // finishEnds calls finish for each grant for which endsGrant is true.

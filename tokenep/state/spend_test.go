@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -46,14 +47,21 @@ func poll(ctx context.Context, s state.Devices, code string, check func(state.De
 	return d, s.Spend(ctx, version)
 }
 
-// exchange is what a token endpoint does with an API token: Check, and then Use.
+// exchange is what a token endpoint does with an API token: CheckUse, and then Use.
 func exchange(ctx context.Context, s state.APITokens, token string) (state.APIToken, error) {
-	t, version, err := s.Check(ctx, token)
+	return exchangeFrom(ctx, s, token, home)
+}
+
+// home is where tokens are used in tests.
+var home = netip.MustParseAddr("192.0.2.1")
+
+// exchangeFrom is exchange from an address.
+func exchangeFrom(ctx context.Context, s state.APITokens, token string, from netip.Addr) (state.APIToken, error) {
+	t, version, err := s.CheckUse(ctx, token, from)
 	if err != nil {
 		return t, err
 	}
-	s.Use(ctx, version)
-	return t, nil
+	return t, s.Use(ctx, version, from)
 }
 
 // always is a TokenLife that does not change.

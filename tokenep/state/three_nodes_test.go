@@ -173,7 +173,7 @@ func (c *cluster) once(t *testing.T) {
 	}
 }
 
-// apiTokens: made at one node they are exchanged at another, and rotated by one.
+// apiTokens: made at one node they are exchanged at another, and rolled at a third.
 func (c *cluster) apiTokens(t *testing.T) {
 	t.Helper()
 	for i := range 3 {
@@ -182,9 +182,9 @@ func (c *cluster) apiTokens(t *testing.T) {
 		for _, node := range c.nodes {
 			id = node.must(t, "exchange", token)
 		}
-		newer := c.atOnce(t, "rotate", id, state.ErrRotating, state.ErrRevokedAPIToken)
+		newer := c.node(i).must(t, "roll", id)
 		for _, node := range c.nodes {
-			node.refuses(t, "exchange", token, state.ErrRevokedAPIToken)
+			node.refuses(t, "exchange", token, state.ErrRolledAPIToken)
 		}
 		id = c.node(i+1).must(t, "exchange", newer)
 		c.node(i+2).must(t, "end", id)

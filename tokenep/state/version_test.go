@@ -295,11 +295,11 @@ func TestVersionIsOfOneType(t *testing.T) {
 	_, _, rotateErr := i.families.Rotate(t.Context(), ofCode)
 	for name, err := range map[string]error{
 		"none": i.codes.Spend(t.Context(), state.Version{}), "a device's": i.devices.Spend(t.Context(), ofCode), "a family's": rotateErr,
+		"an API token's": i.tokens.Use(t.Context(), ofCode, home),
 	} {
 		if err == nil || errors.Is(err, state.ErrRefused) || errors.Is(err, store.ErrConflict) {
 			t.Errorf("%s: %v, want an error of its own", name, err)
 		}
 	}
-	i.tokens.Use(t.Context(), ofCode)
 	must(t, i.codes.Spend(t.Context(), ofCode))
 }

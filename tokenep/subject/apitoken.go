@@ -3,9 +3,12 @@ package subject
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/netip"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // APIToken is the kind of the API tokens that people make for themselves (RFC 8693 §2.1, under a
@@ -14,35 +17,65 @@ import (
 type APIToken struct {
 	Tokens      state.APITokens
 	Identifiers []string // token type identifiers
+
+	// Address returns the address that a request comes from.
+	Address func(*http.Request) netip.Addr
 }
 
 // Types returns the configured identifiers.
 func (a APIToken) Types() []string { return a.Identifiers }
 
-// Validate looks the token up. The access token carries its id as grant_id, so that revoking the
-// API token revokes what came of it. What is spent is nothing but the time of its last use.
-func (a APIToken) Validate(ctx context.Context, _ *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	t, version, err := a.Tokens.Check(ctx, token)
+// Validate looks the token up. The access token names it by its grant_id, so that revoking the API
+// token revokes what came of it, and has its limits. What is spent is one of its rate and quota,
+// and the time of its last use.
+func (a APIToken) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
+	from := a.Address(r.Request)
+	t, version, err := a.Tokens.CheckUse(ctx, token, from)
 	switch {
+	case errors.Is(err, state.ErrAddressAPIToken):
+		return nil, tokenep.InvalidRequest.Describe("the API token is not accepted from this address").Because(err)
 	case errors.Is(err, state.ErrMalformedAPIToken):
 		return nil, tokenep.OtherKind(invalidAPIToken(err))
 	case errors.Is(err, state.ErrBadAPIToken):
 		return nil, invalidAPIToken(err)
 	case err != nil:
-		return nil, err
+		return nil, limited(err)
 	}
-	return &tokenep.Authorization{
+	authorization := &tokenep.Authorization{
 		Subject:  t.Owner,
 		ClientID: tokenep.APITokenClientPrefix + t.ID,
 		Scope:    t.Scope,
 		Audience: []string{t.Service},
 		NotAfter: t.Expires,
-		GrantID:  t.ID,
+		GrantID:  t.GrantID(),
 		Spend: func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-			a.Tokens.Use(ctx, version)
-			return none, nil
+			return none, limited(spent(a.Tokens.Use(ctx, version, from)))
 		},
-	}, nil
+	}
+	if !t.Any() || !t.Rate.IsZero() {
+		authorization.Limits = []verify.Limit{{ID: t.ID, Addresses: t.Addresses, Rate: t.Rate}}
+	}
+	return authorization, nil
+}
+
+// limited is the refusal of an API token that is used too often: 429, and no error of the token.
+func limited(err error) error {
+	often, ok := errors.AsType[*state.LimitedError](err)
+	if !ok {
+		return err
+	}
+	e := tokenep.TemporarilyUnavailable.Describe("the API token is used too often; try again later").Because(err)
+	e.Status = http.StatusTooManyRequests
+	e.RetryAfter = often.RetryAfter
+	return e
+}
+
+// spent is the refusal of an API token that was good when it was checked.
+func spent(err error) error {
+	if errors.Is(err, state.ErrBadAPIToken) {
+		return invalidAPIToken(err)
+	}
+	return err
 }
 
 // invalidAPIToken is the refusal of a bad API token (RFC 8693 §2.2.2), the same for every fault.

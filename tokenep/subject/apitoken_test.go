@@ -19,7 +19,7 @@ func TestExchangeAPIToken(t *testing.T) {
 	good, _ := f.NewAPIToken(t, anyToken)
 	soon, _ := f.NewAPIToken(t, state.APIToken{Expires: tokeneptest.Start.Add(time.Minute)})
 	revoked, made := f.NewAPIToken(t, anyToken)
-	if err := f.APITokens.Revoke(t.Context(), made.ID); err != nil {
+	if err := f.APITokens.Revoke(t.Context(), made.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	f.Clock.Advance(time.Minute)

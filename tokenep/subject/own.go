@@ -43,7 +43,7 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	return &tokenep.Authorization{
 		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires,
 		GrantID: t.GrantID, Ancestors: lineage(t), Descends: true,
-		Act: act, MayAct: mayAct,
+		Act: act, MayAct: mayAct, Limits: t.Limits,
 	}, nil
 }
 

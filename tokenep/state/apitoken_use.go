@@ -1,0 +1,215 @@
+package state
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+)
+
+// LimitedError says that an API token was used too often. It is not spent by that.
+type LimitedError struct {
+	RetryAfter time.Duration // there will be room then
+	What       string        // rate or quota
+}
+
+func (e *LimitedError) Error() string {
+	return fmt.Sprintf("the %s of the API token is used up, for another %s", e.What, e.RetryAfter)
+}
+
+// Check says what a token is good for, and changes nothing. An error that Is ErrBadAPIToken says
+// why it is not good; any other means that the answer is not known. A typo costs no look-up.
+func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
+	t, err := s.find(ctx, token)
+	if err == nil {
+		err = t.Value.live(s.second())
+	}
+	if err == nil && s.Revocations.endsGrant(t.Value.GrantID()) { // Revoke was interrupted
+		err = ErrRevokedAPIToken
+	}
+	if err != nil {
+		return APIToken{}, Version{}, err
+	}
+	return t.Value.APIToken, Version{t}, nil
+}
+
+// CheckUse is Check for an exchange that is asked for from an address. The Scope of the token that
+// it returns is what its owner may have now, and the Expires of one that was rolled is when the
+// secret that was presented ends. The error is a *LimitedError when the token is used too often.
+func (s APITokens) CheckUse(ctx context.Context, token string, from netip.Addr) (APIToken, Version, error) {
+	t, version, err := s.Check(ctx, token)
+	if err != nil {
+		return APIToken{}, Version{}, err
+	}
+	if !t.Permit(from) {
+		return APIToken{}, Version{}, ErrAddressAPIToken
+	}
+	scope, err := s.ownerScope(ctx, &t)
+	if errors.Is(err, ErrNotAllowed) {
+		return APIToken{}, Version{}, ErrOwnerAPIToken
+	}
+	if err != nil {
+		return APIToken{}, Version{}, err
+	}
+	t.Scope = t.Scope.Intersect(scope)
+	if until := version.of.(*record.Stored[storedAPIToken]).Value.secretUntil; !until.IsZero() {
+		t.Expires = until
+	}
+	if wait := s.Rates.Wait(exchanges, t.ID, t.Rate); wait > 0 {
+		return APIToken{}, Version{}, &LimitedError{wait, "rate"}
+	}
+	if err := t.quota(s.second()); err != nil {
+		return APIToken{}, Version{}, err
+	}
+	return t, version, nil
+}
+
+// exchanges stands for the issuer in Rates: exchanges of a token are counted apart from the
+// requests with what it was exchanged for.
+const exchanges = ""
+
+// find returns the record of a token, whose secret is right.
+func (s APITokens) find(ctx context.Context, token string) (*record.Stored[storedAPIToken], error) {
+	_, id, _, ok := parseAPIToken(token)
+	if !ok {
+		return nil, ErrMalformedAPIToken
+	}
+	t, err := s.load(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrUnknownAPIToken
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The hash is of the whole token, so that a token is good with its own prefix only, although
+	// any prefix parses.
+	if err := t.Value.presented(record.Hash(token), s.second()); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// presented finds the secret with this hash. The token expires with it.
+func (t *storedAPIToken) presented(hash []byte, now time.Time) error {
+	if subtle.ConstantTimeCompare(hash, t.Hash) == 1 {
+		return nil
+	}
+	for i := range t.Old {
+		old := &t.Old[i]
+		switch {
+		case subtle.ConstantTimeCompare(hash, old.Hash) != 1:
+		case now.Before(old.Until):
+			if t.NoExpiry || old.Until.Before(t.Expires) {
+				t.secretUntil = old.Until
+			}
+			return nil
+		default:
+			return ErrRolledAPIToken
+		}
+	}
+	return ErrUnknownAPIToken
+}
+
+// quota returns an error if there have been too many exchanges in the period.
+func (t *APIToken) quota(now time.Time) error {
+	end := t.QuotaSince.Add(t.Quota.Per)
+	if t.Quota.IsZero() || t.QuotaUsed < t.Quota.N || !now.Before(end) || now.Before(t.QuotaSince) {
+		return nil
+	}
+	return &LimitedError{end.Sub(now), "quota"}
+}
+
+// lastUsedEvery is how often Use writes, at most, for a token without a quota.
+const lastUsedEvery = time.Minute
+
+// Use spends one exchange, from an address, of a token that CheckUse has allowed. The error is a
+// *LimitedError when others have spent what was left since then, and Is ErrBadAPIToken when the
+// token is not good any more.
+//
+// What is there for people to look at, such as the time of the last use, is written at most once a
+// minute: a write for each use would make every exchange wait for a disk. It may fail: a conflict
+// is another use, or a revocation that came after the check. The quota is written each time.
+func (s APITokens) Use(ctx context.Context, v Version, from netip.Addr) error {
+	t, ok := v.of.(*record.Stored[storedAPIToken])
+	if !ok {
+		return errOtherVersion
+	}
+	if wait := s.Rates.Take(exchanges, t.Value.ID, t.Value.Rate); wait > 0 {
+		return &LimitedError{wait, "rate"}
+	}
+	err := s.spend(ctx, t, from)
+	if err != nil {
+		s.Rates.Return(exchanges, t.Value.ID, t.Value.Rate)
+	}
+	return err
+}
+
+func (s APITokens) spend(ctx context.Context, t *record.Stored[storedAPIToken], from netip.Addr) error {
+	now := s.second()
+	quota := !t.Value.Quota.IsZero()
+	uses, due := s.Uses.note(t.Value.ID, from, now.Sub(t.Value.LastUsed) >= lastUsedEvery || quota)
+	if !due {
+		return nil
+	}
+	used := t.Value
+	if err := used.used(now, from, uses); err != nil {
+		return err
+	}
+	err := record.Swap(ctx, s.Store, t.Record, used, t.Expires)
+	if errors.Is(err, store.ErrConflict) && quota {
+		_, err = record.Change(ctx, s.Store, kindAPIToken, t.ID, func(t *storedAPIToken, _ *time.Time) (bool, error) {
+			if err := t.live(now); err != nil {
+				return false, err
+			}
+			err := t.used(now, from, uses)
+			return err == nil, err
+		})
+	}
+	if err != nil {
+		s.Uses.putBack(t.Value.ID, uses)
+		if !quota {
+			err = nil
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrUnknownAPIToken
+	}
+	return err
+}
+
+// maxUsedFrom is how many addresses a record remembers.
+const maxUsedFrom = 8
+
+// used notes uses of the token, the last of them from an address, and spends one of the quota.
+func (t *storedAPIToken) used(now time.Time, from netip.Addr, uses useCount) error {
+	if !t.Quota.IsZero() {
+		if err := t.quota(now); err != nil {
+			return err
+		}
+		if t.QuotaSince.IsZero() || now.Before(t.QuotaSince) || !now.Before(t.QuotaSince.Add(t.Quota.Per)) {
+			t.QuotaSince, t.QuotaUsed = now, 0
+		}
+		t.QuotaUsed++
+	}
+	t.LastUsed, t.LastAddress = now, from
+	if t.Uses < math.MaxInt64-uses.n {
+		t.Uses += uses.n
+	}
+	t.UsedFrom = slices.Clone(t.UsedFrom)
+	for _, block := range uses.from {
+		if !slices.Contains(t.UsedFrom, block) {
+			t.UsedFrom = append(t.UsedFrom, block)
+		}
+	}
+	if more := len(t.UsedFrom) - maxUsedFrom; more > 0 {
+		t.UsedFrom = t.UsedFrom[more:]
+	}
+	return nil
+}

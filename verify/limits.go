@@ -1,0 +1,107 @@
+package verify
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+)
+
+// Limit is a bound on the use of an access token, which comes of the credential that it was
+// exchanged for: from which addresses it may be used, and how often. A token has one for each such
+// credential, and all of them apply.
+//
+// They are the private claim use_limits (RFC 7519 §4.3), a list of objects. A [Guard] holds
+// requests to them; whoever verifies tokens without a Guard must do so itself.
+type Limit struct {
+	// ID names what is counted: the grant_id of the credential.
+	ID string `json:"id"`
+
+	Addresses
+
+	// Rate is how often the token, and all others of the same ID, may be used; zero: at will. Each
+	// process counts for itself.
+	Rate Rate `json:"rate,omitzero"`
+}
+
+// Addresses says from where something may be used: from the blocks of AllowFrom, or from everywhere
+// where there are none, but from none of DenyFrom.
+type Addresses struct {
+	AllowFrom []netip.Prefix `json:"allow_from,omitempty"`
+	DenyFrom  []netip.Prefix `json:"deny_from,omitempty"`
+}
+
+// Any reports whether all addresses are permitted.
+func (a *Addresses) Any() bool { return len(a.AllowFrom) == 0 && len(a.DenyFrom) == 0 }
+
+// Permit reports whether an address is permitted. One that is not known is not, unless all are.
+func (a *Addresses) Permit(address netip.Addr) bool {
+	if a.Any() {
+		return true
+	}
+	address = address.Unmap().WithZone("")
+	if !address.IsValid() || contains(a.DenyFrom, address) {
+		return false
+	}
+	return len(a.AllowFrom) == 0 || contains(a.AllowFrom, address)
+}
+
+func contains(blocks []netip.Prefix, address netip.Addr) bool {
+	for i := range blocks {
+		if blocks[i].Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+const limitsClaim = "use_limits"
+
+// The largest use_limits that are read.
+const (
+	maxLimits     = 16
+	maxLimitAddrs = 64 // blocks of one limit
+)
+
+var errLimits = errors.New("use_limits is not a list of objects with id, allow_from, deny_from and rate")
+
+// parseLimits reads use_limits. What cannot be read bounds the token in a way that is not known.
+func parseLimits(claims map[string]any, t *Token) error {
+	value, present := claims[limitsClaim]
+	if !present {
+		return nil
+	}
+	list, ok := value.([]any)
+	if !ok || len(list) == 0 || len(list) > maxLimits {
+		return errLimits
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return errLimits
+	}
+	var limits []Limit
+	if err := json.Unmarshal(text, &limits); err != nil {
+		return errLimits
+	}
+	for i := range limits {
+		object, _ := list[i].(map[string]any)
+		known := 0
+		for _, name := range [...]string{"id", "allow_from", "deny_from", "rate"} {
+			if _, there := object[name]; there {
+				known++
+			}
+		}
+		l := &limits[i]
+		if known != len(object) || !isName(l.ID) || len(l.AllowFrom)+len(l.DenyFrom) > maxLimitAddrs {
+			return errLimits
+		}
+		// An empty list would be taken for none.
+		if _, there := object["allow_from"]; there && len(l.AllowFrom) == 0 {
+			return errLimits
+		}
+		if _, there := object["rate"]; there && l.Rate.IsZero() {
+			return errLimits
+		}
+	}
+	t.Limits = limits
+	return nil
+}
