@@ -49,8 +49,8 @@
 //	error.go         why it is refused: 400, 401, 403, 413 or 503
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //
-// Of the other files, token.go, scope.go and rate.go say what a verified token is, and context.go takes it
-// to the handlers; private.go marks responses to tokens in the query (RFC 6750 §2.3);
+// Of the other files, token.go, scope.go and rate.go say what a verified token is, and context.go
+// takes it to the handlers; private.go marks responses to tokens in the query (RFC 6750 §2.3);
 // headerwriter.go sees answers begin. The keys are keyset.go, jwk.go, split.go, ed25519.go and
 // roca.go, in filekeys.go a file of them, and in urlkeys.go those at a URL: fetch.go makes the
 // connection, specialuse.go says to which addresses none is made, and fetcher.go fetches each URL

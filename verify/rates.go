@@ -69,7 +69,8 @@ func (r *Rates) take(issuer, id string, rate Rate, n int) time.Duration {
 	defer s.mu.Unlock()
 	now := r.now()
 	whole, known := s.whole[key]
-	if !known || whole.Before(now) || whole.Sub(now) > rate.Per { // of the future: the clock was set back
+	// One that lies further ahead is of before the clock was set back.
+	if !known || whole.Before(now) || whole.Sub(now) > rate.Per {
 		whole = now
 	}
 	if n < 0 {

@@ -92,8 +92,7 @@ func (t *storedAPIToken) roll(hash []byte, now, until time.Time) error {
 	return nil
 }
 
-// endOld ends the access tokens of generations before this one, as far as they may still live: it is
-// said of each until the last of them has expired.
+// endOld ends the access tokens of generations before this one, as far as they may still live.
 func (s APITokens) endOld(ctx context.Context, t *storedAPIToken) error {
 	for i := range t.Old {
 		old := &t.Old[i]

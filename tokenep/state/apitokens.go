@@ -45,7 +45,7 @@ type APIToken struct {
 	Uses        int64          `json:"uses,omitempty"`       // exchanges, a minute late
 	UsedFrom    []netip.Prefix `json:"used_from,omitempty"`  // where it was used lately
 	Rolled      time.Time      `json:"rolled,omitzero"`      // when it got its secret; zero: when made
-	Generation  int            `json:"generation,omitempty"` // rolls that have ended access tokens
+	Generation  int            `json:"generation,omitempty"` // rolls without overlap
 	OldUntil    time.Time      `json:"old_until,omitzero"`   // until when an earlier secret is good
 	Revoked     time.Time      `json:"revoked,omitzero"`     // zero: not
 	Reason      string         `json:"reason,omitempty"`     // why it was revoked

@@ -104,8 +104,8 @@ func (r *Revocations) endGrant(ctx context.Context, id string, tokenLife func() 
 	})
 }
 
-// endsGrant reports whether endGrant was called for a grant, as far as this node knows. Whatever was
-// to be ended with it may still look good: the process may have died between.
+// endsGrant reports whether endGrant was called for a grant, as far as this node knows. Whatever
+// was to be ended with it may still look good: the process may have died between.
 func (r *Revocations) endsGrant(id string) bool { return r != nil && r.set.Ends("grant_id", id) }
 
 // finishEnds calls finish for each grant for which endsGrant is true.
