@@ -44,7 +44,7 @@ type APIToken struct {
 	LastAddress netip.Addr     `json:"last_address,omitzero"`
 	Uses        int64          `json:"uses,omitempty"`       // exchanges, a minute late
 	UsedFrom    []netip.Prefix `json:"used_from,omitempty"`  // where it was used lately
-	Rolled      time.Time      `json:"rolled,omitzero"`      // when it got its secret; zero: when made
+	Rolled      time.Time      `json:"rolled,omitzero"`      // its secret is from then on
 	Generation  int            `json:"generation,omitempty"` // rolls without overlap
 	OldUntil    time.Time      `json:"old_until,omitzero"`   // until when an earlier secret is good
 	Revoked     time.Time      `json:"revoked,omitzero"`     // zero: not
