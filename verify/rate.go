@@ -79,7 +79,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 				return errRate
 			}
 		}
-		read := Rate{int(n), time.Duration(many) * u.unit} //nolint:gosec // G115: bounded above
+		read := Rate{int(n), time.Duration(many) * u.unit}
 		if err := read.Validate(); err != nil {
 			return err
 		}

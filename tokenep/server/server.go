@@ -234,18 +234,7 @@ func (c *Config) complete() error {
 	if c.Store == nil {
 		return errors.New("a store is required")
 	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.ClientAddress == nil {
-		c.ClientAddress = tokenep.PeerAddress
-	}
-	if c.Memory == nil {
-		c.Memory = NewMemory(c.Now)
-	}
+	c.addParts()
 	if c.TokenTTL == 0 {
 		c.TokenTTL = time.Hour
 	}
@@ -280,6 +269,22 @@ func (c *Config) complete() error {
 		return err
 	}
 	return c.Exchange.APITokens.complete()
+}
+
+// addParts makes the parts that are left out.
+func (c *Config) addParts() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.ClientAddress == nil {
+		c.ClientAddress = tokenep.PeerAddress
+	}
+	if c.Memory == nil {
+		c.Memory = NewMemory(c.Now)
+	}
 }
 
 // LongestTTL returns how long a token of this configuration can live. Revocations and keys are kept
