@@ -4,10 +4,38 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
+
+// APITokenRules are the rules for API tokens.
+type APITokenRules struct {
+	Types      []string      // token type identifiers that mean an API token; default: APITokenType
+	Prefix     string        // what the tokens begin with; default: api
+	MaxPerUser int           // live tokens of one owner; default: state.MaxOwned, and never more
+	MaxAge     time.Duration // longest life; default: 730 days
+	AllowNever bool          // they may have no end at all
+
+	// Services are the services that tokens can be made for, with the most scope that they can have
+	// there; none: any service, and any scope. A token that was made before is held to them as
+	// well.
+	Services []APITokenService
+
+	// OwnerScope bounds what one owner may have besides: see state.APITokens. nil: nothing does.
+	OwnerScope func(ctx context.Context, owner, service string) (verify.Scope, error)
+}
+
+// APITokenService is a service that API tokens can be made for.
+type APITokenService struct {
+	Audience string
+	Scope    verify.Scope
+}
+
+// APITokenType is the token type identifier (RFC 8693 §3) of API tokens unless another is
+// configured.
+const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
 
 // ownerScope returns what bounds the tokens of an owner; nil: nothing does.
 func (t *APITokenRules) ownerScope() func(ctx context.Context, owner, service string) (verify.Scope, error) {

@@ -122,33 +122,6 @@ type Exchange struct {
 	APITokens *APITokenRules // nil: there are none
 }
 
-// APITokenRules are the rules for API tokens.
-type APITokenRules struct {
-	Types      []string      // token type identifiers that mean an API token; default: APITokenType
-	Prefix     string        // what the tokens begin with; default: api
-	MaxPerUser int           // live tokens of one owner; default: state.MaxOwned, and never more
-	MaxAge     time.Duration // longest life; default: 730 days
-	AllowNever bool          // they may have no end at all
-
-	// Services are the services that tokens can be made for, with the most scope that they can have
-	// there; none: any service, and any scope. A token that was made before is held to them as
-	// well.
-	Services []APITokenService
-
-	// OwnerScope bounds what one owner may have besides: see state.APITokens. nil: nothing does.
-	OwnerScope func(ctx context.Context, owner, service string) (verify.Scope, error)
-}
-
-// APITokenService is a service that API tokens can be made for.
-type APITokenService struct {
-	Audience string
-	Scope    verify.Scope
-}
-
-// APITokenType is the token type identifier (RFC 8693 §3) of API tokens unless another is
-// configured.
-const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
-
 // Server is an authorization server. Its exported parts are for management, and for grants and
 // endpoints from outside.
 type Server struct {
