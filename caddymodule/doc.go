@@ -14,6 +14,9 @@
 //	store postgres  oauth_server.stores.postgres  oauthstore/postgresstore, over
 //	                                              tokenep/store/postgres
 //	users inline    oauth_server.users.inline     oauthuser/inlineusers, over tokenep/user/hashed
+//	users htpasswd  oauth_server.users.htpasswd   oauthuser/htpasswdusers, over
+//	                                              tokenep/user/htpasswd
+//	users http      oauth_server.users.http       oauthuser/httpusers, over tokenep/user/httpcheck
 //	grant …         oauth_server.grants.…         of other plugins: see oauthserver.Extension
 //	                admin.api.oauth_server        oauthadmin: management while the server runs
 //	                (caddy oauth …)               oauthadmin: the same, from the command line

@@ -10,6 +10,8 @@ import (
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/postgresstore"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/redisstore"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthtoken"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/htpasswdusers"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/httpusers"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/inlineusers"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthverify"
 )

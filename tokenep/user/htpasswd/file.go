@@ -1,0 +1,188 @@
+package htpasswd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/user/hashed"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// File is people in a file. The file is read again while it is in use; a change takes effect within
+// a second. A file that is gone, or has a bad line, changes nothing: the last good version stays in
+// force, and the reason is logged once.
+type File struct {
+	path   string
+	o      Options
+	logger *slog.Logger
+
+	current atomic.Pointer[hashed.List] // nil: never loaded
+	due     atomic.Int64                // when to read the file again, in Unix nanoseconds
+
+	mu      sync.Mutex // held while reading
+	content []byte     // from which current was parsed
+	problem string     // the last one logged
+}
+
+// Options are the options of a File.
+type Options struct {
+	Hashes hashed.Options   // required
+	Now    func() time.Time // the clock; nil for time.Now
+	Logger *slog.Logger     // nil for slog.Default()
+
+	// Settle is how long a new version must stay as it is before it counts, so that one which is
+	// being written is not read by half; 0 stands for 100 ms.
+	Settle time.Duration
+}
+
+const (
+	every   = time.Second // the least time between two looks at the file
+	settle  = 100 * time.Millisecond
+	patient = 20      // times that a file may change while it is read
+	maxFile = 8 << 20 // bytes
+)
+
+var errRestless = errors.New("it changes all the time")
+
+// New returns the people in the file at path. It does not read the file.
+func New(path string, o Options) *File {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Settle == 0 {
+		o.Settle = settle
+	}
+	return &File{path: path, o: o, logger: o.Logger.With("file", path)}
+}
+
+// Load reads the file now and returns what is wrong with it, so that a configuration can be refused
+// at once. A file without anybody is good: people may be added later.
+func (f *File) Load() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.read()
+}
+
+// Source returns the file as a source of users. Its hashes are computed in turns with all others of
+// the process.
+func (f *File) Source() *tokenep.UserSource {
+	return &tokenep.UserSource{
+		Authenticate: f.Authenticate, Find: f.Find, Recheck: tokenep.RecheckAlways, Turns: tokenep.ProcessTurns,
+	}
+}
+
+// Authenticate is that of a tokenep.UserSource.
+func (f *File) Authenticate(ctx context.Context, name, password string) (tokenep.User, error) {
+	list, err := f.latest()
+	if err != nil {
+		return tokenep.User{}, err
+	}
+	return list.Authenticate(ctx, name, password)
+}
+
+// Find is that of a tokenep.UserSource.
+func (f *File) Find(ctx context.Context, subject string) (tokenep.User, error) {
+	list, err := f.latest()
+	if err != nil {
+		return tokenep.User{}, err
+	}
+	return list.Find(ctx, subject)
+}
+
+// latest returns the people who were read last. One caller reads; the others go on with them.
+func (f *File) latest() (*hashed.List, error) {
+	if f.o.Now().UnixNano() >= f.due.Load() && f.mu.TryLock() {
+		f.refresh()
+		f.mu.Unlock()
+	}
+	if list := f.current.Load(); list != nil {
+		return list, nil
+	}
+	return nil, fmt.Errorf("%s has not been read", f.path)
+}
+
+// refresh reads the file, and logs a problem that is new.
+func (f *File) refresh() {
+	problem := ""
+	if err := f.read(); err != nil {
+		problem = err.Error()
+	}
+	if problem != f.problem && problem != "" {
+		f.logger.Error("the file of users cannot be used; keeping those who were read before", "error", problem)
+	}
+	f.problem = problem
+}
+
+// read parses the file if it has changed. It compares contents and not modification times: two
+// quick writes can have the same time, and a link can point to another file.
+func (f *File) read() error {
+	f.due.Store(f.o.Now().Add(every).UnixNano())
+	content, err := verify.ReadKeyFile(f.path, maxFile)
+	if err != nil {
+		return err
+	}
+	before := f.current.Load()
+	if before != nil && bytes.Equal(content, f.content) {
+		return nil
+	}
+	if before != nil {
+		if content, err = f.settled(content); err != nil {
+			return fmt.Errorf("%s: %w", f.path, err)
+		}
+	}
+	people, err := parse(content)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	list, err := hashed.New(people, f.o.Hashes)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	if before != nil {
+		f.logger.Info("the file of users has changed", "users", list.Len())
+	}
+	f.warn(people)
+	f.content = content
+	f.current.Store(list)
+	return nil
+}
+
+// settled returns what is in the file when it has stopped changing.
+func (f *File) settled(content []byte) ([]byte, error) {
+	for range patient {
+		time.Sleep(f.o.Settle)
+		again, err := verify.ReadKeyFile(f.path, maxFile)
+		if err != nil || bytes.Equal(again, content) {
+			return again, err
+		}
+		content = again
+	}
+	return nil, errRestless
+}
+
+// warn logs whose hashes take so long that others can tell who is a user.
+func (f *File) warn(people map[string]hashed.Person) {
+	if f.o.Hashes.Decoy == nil {
+		return
+	}
+	slow := 0
+	for _, p := range people {
+		if f.o.Hashes.Decoy([]byte(p.Hash)) == nil {
+			slow++
+		}
+	}
+	if slow > 0 {
+		f.logger.Warn("checking passwords takes long: by the time of a refusal others can tell that these users exist; "+
+			"make their hashes cheaper, with htpasswd -B -C 10", "users", slow)
+	}
+}
