@@ -22,15 +22,15 @@ import (
 func init() { caddy.RegisterModule(new(Users)) }
 
 // Users are the people of another application, such as the one behind the proxy: its own login is
-// asked whether a name and a password are good, by one HTTP request. Redirects are not followed, and
-// at most 64 KiB of an answer are read. An answer that means neither yes nor no, or none at all, is
-// 503 to whoever signs in.
+// asked whether a name and a password are good, by one HTTP request. Redirects are not followed,
+// and at most 64 KiB of an answer are read. An answer that means neither yes nor no, or none at
+// all, is 503 to whoever signs in.
 //
 // The application sees all sign-ins come from here: what it does about guessing by address must
 // leave this one out. This server limits guesses itself.
 type Users struct {
-	// The URL of the login, https; http is for hosts on this machine. Placeholders are resolved when
-	// the configuration is loaded. Required.
+	// The URL of the login, https; http is for hosts on this machine. Placeholders are resolved
+	// when the configuration is loaded. Required.
 	URL string `json:"url,omitempty"`
 
 	// The method of the request. Default: POST.
@@ -61,8 +61,8 @@ type Users struct {
 	// unless subject_as_typed is set.
 	Subject string `json:"subject,omitempty"`
 
-	// Take the name as it was typed for sub. If the login tells no upper from lower case, one person
-	// has several subs then. Default: false.
+	// Take the name as it was typed for sub. If the login tells no upper from lower case, one
+	// person has several subs then. Default: false.
 	SubjectAsTyped bool `json:"subject_as_typed,omitempty"`
 
 	// What clients are told of a person: each claim, and which member of the answer it is. Default:

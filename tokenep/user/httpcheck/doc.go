@@ -1,5 +1,5 @@
-// Package httpcheck asks the application behind the proxy whether a name and a password are good, as
-// its own login page does: one HTTP request, whose answer means yes or no by rules that are
+// Package httpcheck asks the application behind the proxy whether a name and a password are good,
+// as its own login page does: one HTTP request, whose answer means yes or no by rules that are
 // configured. Any other answer, and none, means that nobody knows.
 //
 //	options.go  what is asked, and what the answers mean

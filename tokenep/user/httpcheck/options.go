@@ -186,11 +186,12 @@ func (o Options) checkFind() error {
 	return CheckURL("find", strings.Replace(o.Find, SubjectPlace, "x", 1))
 }
 
-// CheckURL returns what is wrong with a URL, whether or not http is allowed.
+// CheckURL returns what is wrong with a URL, whether or not http is allowed. The error does not show
+// it, since what is wrong may be a password.
 func CheckURL(option, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%s: it must be an https URL without user name and fragment", option) // which may be secrets
+		return fmt.Errorf("%s: it must be an https URL without user name and fragment", option)
 	}
 	return nil
 }
