@@ -186,8 +186,8 @@ func (o Options) checkFind() error {
 	return CheckURL("find", strings.Replace(o.Find, SubjectPlace, "x", 1))
 }
 
-// CheckURL returns what is wrong with a URL, whether or not http is allowed. The error does not show
-// it, since what is wrong may be a password.
+// CheckURL returns what is wrong with a URL, whether or not http is allowed. The error does not
+// show it, since what is wrong may be a password.
 func CheckURL(option, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
