@@ -176,13 +176,13 @@ func (u *Users) options() httpcheck.Options {
 
 // literal returns the options with something that is good in the place of placeholders.
 func (u *Users) literal() httpcheck.Options {
-	const any = "https://any.invalid/"
+	const somewhere = "https://any.invalid/"
 	o := u.options()
 	if !adapt.IsLiteral(o.URL) {
-		o.URL = any
+		o.URL = somewhere
 	}
 	if find := strings.Replace(o.Find, httpcheck.SubjectPlace, "", 1); find != "" && !adapt.IsLiteral(find) {
-		o.Find = any + httpcheck.SubjectPlace
+		o.Find = somewhere + httpcheck.SubjectPlace
 	}
 	return o
 }
