@@ -109,6 +109,10 @@ type Client struct {
 	// none.
 	RedirectURIs []string `json:"redirect_uris,omitempty" option:"redirect_uris" flag:"redirect-uri" usage:"URI that an authorization may be answered to (repeatable)"`
 
+	// The URIs that a browser may be sent to when it was signed out at the client's request (OpenID
+	// Connect RP-Initiated Logout 1.0 §3.1), compared exactly. Default: none.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty" option:"post_logout_redirect_uris" flag:"post-logout-redirect-uri" usage:"URI that a browser may be sent to after it was signed out (repeatable)"`
+
 	// Whether it gets a refresh token only if it was allowed the scope offline_access (OpenID
 	// Connect Core §11). Default: false, and it gets one whenever it may use the refresh_token
 	// grant.

@@ -22,6 +22,7 @@ func TestClientJSON(t *testing.T) {
 		TLSSubjectDN: "CN=billing", TLSSANDNS: "app.example", TLSSANURI: "spiffe://app.example", TLSSANIP: "192.0.2.1", TLSSANEmail: "billing@app.example",
 		AuthMethod: tokenep.AuthBasic, AuthMethods: []string{tokenep.AuthPost}, AuthSigningAlg: "ES256", AssertionAudience: "strict",
 		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequireOfflineAccess: true, RequirePAR: true, InsecurePlainPKCE: true, InsecureNoPKCE: true, IDTokenAlg: "ES256",
+		PostLogoutRedirectURIs: []string{"https://a.example/bye"},
 		Scope: verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
 		ExchangeFrom: []string{"*"}, Introspect: []string{orders}, IssuedAt: 1767225600, RegistrationID: "R", SelfRegistered: true, UnusedUntil: 1767225601,

@@ -110,6 +110,7 @@ type Outcome struct {
 	Claimed string
 
 	ID       string      // jti of the access token that was issued
+	Page     string      // tells a page that showed Err to a person; empty: none did
 	Err      *Error      // nil when the request was answered
 	Event    string      // what happened, for the log; empty: nothing that is worth a line
 	Details  []slog.Attr // of the event
@@ -231,6 +232,9 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 	level := slog.LevelInfo
 	if o.Err.Status >= http.StatusInternalServerError && !errors.Is(o.Err, context.Canceled) {
 		level = slog.LevelError // a client that hangs up is nobody's error
+	}
+	if o.Page != "" {
+		attrs = append(attrs, slog.String("page", o.Page))
 	}
 	attrs = append(attrs, slog.String("error", string(o.Err.Code)), slog.Int("status", o.Err.Status),
 		slog.String("reason", o.Err.Error()))

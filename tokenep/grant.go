@@ -99,6 +99,9 @@ type Authorization struct {
 
 	GrantID string // grant_id, by which the whole authorization is revoked; empty: none
 
+	// Allowed is when the user allowed it; zero: now.
+	Allowed time.Time
+
 	// Ancestors are what the new token comes of beside GrantID: revoking one of them revokes it
 	// too. The client need not be among them.
 	Ancestors []verify.Ancestor

@@ -68,6 +68,11 @@ func (c *Client) validateRedirectURIs() error {
 			return fmt.Errorf("redirect_uris: %w", err)
 		}
 	}
+	for _, uri := range c.PostLogoutRedirectURIs {
+		if err := checkRedirectURI(uri); err != nil {
+			return fmt.Errorf("post_logout_redirect_uris: %w", err)
+		}
+	}
 	return nil
 }
 

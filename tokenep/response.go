@@ -67,14 +67,19 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) *Error {
 	case e.Status == http.StatusUnauthorized && len(r.Header["Authorization"]) > 0:
 		h.Set("WWW-Authenticate", `Basic realm="token endpoint", charset="UTF-8"`)
 	}
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
+	SetRetryAfter(h, e)
 	WriteJSON(w, e.Status, struct {
 		Error       Code   `json:"error"`
 		Description string `json:"error_description,omitempty"`
 	}{e.Code, e.Description})
 	return e
+}
+
+// SetRetryAfter says when to come back (RFC 9110 §10.2.3), if e does.
+func SetRetryAfter(h http.Header, e *Error) {
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
 }
 
 // secondsLeft returns the expires_in of a token: never more than what is left of it.

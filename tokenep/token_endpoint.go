@@ -30,6 +30,8 @@ type TokenEndpoint struct {
 
 	// Audience is the aud of a token that was asked for no target (RFC 9068 §3); never empty.
 	Audience []string
+
+	Active Active // of users; nil: all are
 }
 
 // ServeHTTP answers one request. Front.Handler lets through nothing but POST.
@@ -80,7 +82,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		}
 
 		// 7. Never more than was allowed: scope, audience, life, reserved names.
-		claims, err := t.narrow(req, authorization)
+		claims, err := t.narrow(ctx, req, authorization)
 		if err != nil {
 			return nil, err
 		}
@@ -189,7 +191,7 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 
 // narrow decides what the token says: what was asked for, within what both the grant and the
 // client's registration allow, for no longer than the grant allows.
-func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
+func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization) (*Claims, error) {
 	now := t.Now()
 	c := &Claims{
 		Subject: a.Subject, ClientID: a.ClientID, GrantID: a.GrantID, Ancestors: a.Ancestors, Act: a.Act, MayAct: a.MayAct,
@@ -234,7 +236,23 @@ func (t *TokenEndpoint) narrow(r *Request, a *Authorization) (*Claims, error) {
 	if !c.Expires.After(now) {
 		return nil, InvalidGrant.Describe("the grant has expired")
 	}
-	return c, nil
+	return c, t.stillActive(ctx, a)
+}
+
+// stillActive refuses a user who is disabled or gone. The time of the token is set by then, so that
+// whoever is disabled at this moment loses it with all others.
+func (t *TokenEndpoint) stillActive(ctx context.Context, a *Authorization) error {
+	if t.Active == nil || strings.HasPrefix(a.Subject, ClientSubjectPrefix) {
+		return nil
+	}
+	err := t.Active(ctx, a.Subject, a.Allowed)
+	switch {
+	case !errors.Is(err, ErrNoUser):
+		return err
+	case a.IssuedTokenType != "": // RFC 8693 §2.2.2
+		return InvalidRequest.Describe("the user has no access any more").Because(err)
+	}
+	return InvalidGrant.Describe("the user has no access any more").Because(err)
 }
 
 // outOfReach is the refusal of a target that the grant reaches and the client does not.

@@ -44,14 +44,18 @@ var ErrNoUser = errors.New("there is no such user, or the password is wrong")
 
 // retryUsers is the Retry-After of an answer when nobody knows who somebody is.
 const retryUsers = 5 * time.Second
+// Active refuses a person who is disabled or gone, and what was allowed at a time before the
+// person's access was revoked; the zero time is now. The error Is ErrNoUser then, and any other one
+// if that is not known.
+type Active func(ctx context.Context, subject string, allowed time.Time) error
 
 // Passwords signs people in by name and password (RFC 6749 §4.3): the sign-in page and the password
 // grant share it, and its limits.
 type Passwords struct {
 	Source  *UserSource
-	Active  func(ctx context.Context, subject string) error // Is ErrNoUser for one who is barred
-	Limiter *Limiter                                        // of failures; nil: none
-	Limit   RateLimit                                       // that the Limiter keeps
+	Active  Active
+	Limiter *Limiter  // of failures; nil: none
+	Limit   RateLimit // that the Limiter keeps
 	Now     func() time.Time
 }
 
@@ -111,7 +115,7 @@ func (p *Passwords) ask(ctx context.Context, attempt *Attempt, name, password st
 	if err := CheckUser(user.Subject); err != nil {
 		return User{}, fmt.Errorf("%w: %w", ErrNoUser, err)
 	}
-	return user, p.Active(ctx, user.Subject)
+	return user, p.Active(ctx, user.Subject, time.Time{})
 }
 
 // unknownUser is the refusal where nobody knows.

@@ -150,6 +150,22 @@ func (r *Revocations) Ended(claim string) []string {
 	return values
 }
 
+// Latest returns until when the tokens with this value of a claim were revoked last, whoever they
+// were issued to; zero: never, or for ever. It changes when one who is barred is revoked.
+func (r *Revocations) Latest(claim, value string) (latest time.Time) {
+	if r == nil || r.size.Load() == 0 {
+		return latest
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, e := range r.entries[revocable{claim, value}] {
+		if e.Before.After(latest) {
+			latest = e.Before
+		}
+	}
+	return latest
+}
+
 func endsAll(e Revocation) bool { return e.Before.IsZero() && e.ClientID == "" }
 
 func (r *Revocations) revoked(a *Ancestor) bool {

@@ -155,6 +155,9 @@ func checkCommas(c *tokenep.Client) error {
 	if err := adapt.CheckRedirectURIs(c.RedirectURIs, member("redirect_uris")); err != nil {
 		return fmt.Errorf("redirect_uris: %w", err)
 	}
+	if err := adapt.CheckRedirectURIs(c.PostLogoutRedirectURIs, member("post_logout_redirect_uris")); err != nil {
+		return fmt.Errorf("post_logout_redirect_uris: %w", err)
+	}
 	if err := adapt.CheckNames(c.GrantTypes, "grants", member("grant_types")); err != nil {
 		return fmt.Errorf("grant_types: %w", err)
 	}

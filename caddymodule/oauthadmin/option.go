@@ -82,7 +82,7 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			switch o.Name {
 			case "audience", "introspect":
 				*into, err = audienceFlag(fl, o.Flag)
-			case "redirect_uris":
+			case "redirect_uris", "post_logout_redirect_uris":
 				*into, err = listFlag(fl, o.Flag, adapt.CheckRedirectURIs)
 			default:
 				*into, err = listFlag(fl, o.Flag, func(names []string, right adapt.Written) error {

@@ -39,6 +39,8 @@ import (
 //	    require_par
 //	    consent_page        <path or url>
 //	    refresh_tokens { … }
+//	    sessions { … }
+//	    pages { … }
 //	    openid
 //	    client <id> { … }
 //	    registration { … }

@@ -44,6 +44,12 @@ func (s *AuthorizationServer) check() error {
 	if err := cmp.Or(s.checkIdentity(), s.checkUser(), s.checkUsers()); err != nil {
 		return err
 	}
+	if err := s.Sessions.check(); err != nil {
+		return err
+	}
+	if err := s.Pages.check(); err != nil {
+		return err
+	}
 	if s.RefreshTokens != nil {
 		return s.RefreshTokens.check()
 	}

@@ -91,6 +91,7 @@ func checkLiterals(c *tokenep.Client) error {
 		option string
 		values []string
 	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs},
+		{"post_logout_redirect_uris", c.PostLogoutRedirectURIs},
 		{"introspect", c.Introspect}, {"tls_client_auth_subject_dn", []string{c.TLSSubjectDN}}, {"tls_client_auth_san_dns", []string{c.TLSSANDNS}},
 		{"tls_client_auth_san_uri", []string{c.TLSSANURI}}, {"tls_client_auth_san_email", []string{c.TLSSANEmail}}} {
 		if err := adapt.RefusePlaceholders(o.option, o.values); err != nil {
@@ -103,6 +104,7 @@ func checkLiterals(c *tokenep.Client) error {
 		adapt.CheckNames(c.GrantTypes, "grants", adapt.Line("grants")),
 		adapt.CheckNames(c.ExchangeFrom, "clients", adapt.Line("exchange_from")),
 		adapt.CheckRedirectURIs(c.RedirectURIs, adapt.Line("redirect_uris")),
+		adapt.CheckRedirectURIs(c.PostLogoutRedirectURIs, adapt.Line("post_logout_redirect_uris")),
 	)
 }
 

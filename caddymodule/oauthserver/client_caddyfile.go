@@ -33,6 +33,7 @@ import (
 //	    grants           client_credentials | authorization_code | refresh_token |
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
+//	    post_logout_redirect_uris <uris…>
 //	    id_token_alg     RS256 | ES256 | EdDSA
 //	    require_offline_access
 //	    skip_consent

@@ -27,6 +27,10 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 		return adapt.One(d, &s.ConsentPage, server.CheckConsentPage)
 	case "refresh_tokens":
 		return s.parseRefreshTokens(d)
+	case "sessions":
+		return s.parseSessions(d)
+	case "pages":
+		return s.parsePages(d)
 	case "registration":
 		return s.parseRegistration(d)
 	case "openid":

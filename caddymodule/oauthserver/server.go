@@ -110,6 +110,12 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
+	// The rules for the sessions of people who sign in here. Default: see there.
+	Sessions *Sessions `json:"sessions,omitempty"`
+
+	// How the pages look that people see. Default: plain, and nobody's.
+	Pages *Pages `json:"pages,omitempty"`
+
 	// Where the certificates of clients come from that authenticate by TLS (RFC 8705). Default: no
 	// certificates are looked at.
 	ClientCertificates *ClientCertificates `json:"client_certificates,omitempty"`
@@ -177,6 +183,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		SignIn:             s.User.signIn(),
 		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
+		Sessions:           s.Sessions.config(),
 		RequirePAR:         s.RequirePAR,
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
@@ -194,6 +201,9 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		if config.ConsentPage, err = adapt.Resolve("consent_page", s.ConsentPage, server.CheckConsentPage); err != nil {
 			return err
 		}
+	}
+	if config.Pages, err = s.Pages.options(); err != nil {
+		return err
 	}
 	if config.Audience, err = adapt.ResolveAudience(s.Audience); err != nil {
 		return err

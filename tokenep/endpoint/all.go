@@ -3,7 +3,8 @@ package endpoint
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
 	return []string{
-		authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName, userInfoName, MetadataName,
+		authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName,
+		signInName, signOutName, userInfoName, MetadataName,
 	}
 }
 
@@ -17,6 +18,9 @@ const (
 	userInfoName      = "userinfo"
 	pushedName        = "pushed_authorization_request"
 	revocationName    = "revocation"
+	signInName        = "sign_in"
+	signOutName       = "sign_out"
+	accountName       = "account"
 
 	// MetadataName is the name of the endpoint that describes the others.
 	MetadataName = "metadata"

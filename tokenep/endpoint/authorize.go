@@ -12,6 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -41,8 +42,7 @@ import (
 // A request that waits for the user is sealed into the page, and stored nowhere, unless a client
 // that has authenticated has pushed it.
 type Authorize struct {
-	Front   *tokenep.Front
-	Issuer  string // iss
+	Browser
 	Clients tokenep.Clients
 	Codes   state.Codes
 
@@ -52,7 +52,6 @@ type Authorize struct {
 
 	Consents state.Consents // what people have allowed
 	Seen     state.Seen     // the pages that were answered
-	Pages    *PageKey
 
 	Pushed     state.PushedRequests
 	RequirePAR bool // no client may ask but by a pushed request (RFC 9126 §5)
@@ -64,6 +63,12 @@ type Authorize struct {
 	// User says who sits in front of the browser. The error is for the log: nobody is let in.
 	User func(*http.Request) (tokenep.User, error)
 
+	// Active refuses who is barred.
+	Active tokenep.Active
+
+	// SignsIn says that User tells whom SignIn has let in, which is where others are sent.
+	SignsIn bool
+
 	// Users keeps what is known of people, of which Claims says who may read it.
 	Users  state.Users
 	Claims tokenep.UserClaims
@@ -73,8 +78,6 @@ type Authorize struct {
 
 	// Audience is what a client without an audience may ask for.
 	Audience []string
-
-	Now func() time.Time
 }
 
 // Endpoint returns the row of the table.
@@ -101,8 +104,12 @@ func (e Authorize) Endpoint() tokenep.Endpoint {
 func (e Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.Front.Record(r, authorizationName, func(o *tokenep.Outcome) {
 		form, err := tokenep.ReadParameters(r, authorizeParameters)
-		if err == nil && r.Method == http.MethodPost && form.Get("page") != "" {
+		switch {
+		case err == nil && r.Method == http.MethodPost && form.Get("page") != "":
 			e.decided(w, r, o, form)
+			return
+		case err == nil && r.Method == http.MethodGet && form.Get("flow") != "":
+			e.goOn(w, r, o, form.Get("flow"))
 			return
 		}
 		e.asked(w, r, o, form, err)
@@ -123,7 +130,7 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 	}
 	o.Client = client
 	if err != nil {
-		e.onPage(w, o, err)
+		e.onPage(w, r, o, err)
 		return
 	}
 
@@ -138,7 +145,7 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 		}
 	}
 	if err != nil {
-		e.refuse(w, o, q, err)
+		e.refuse(w, r, o, q, err)
 		return
 	}
 	e.found(w, r, o, client, q)
@@ -148,18 +155,19 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 func (e Authorize) found(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, client *tokenep.Client, q *authorizationRequest) {
 	// 3. Who is there, and since when.
 	user, err := e.user(r)
+	if err == nil {
+		err = q.suits(user, e.Now())
+	}
 	switch {
-	case err != nil && q.asks("none"): // OpenID Connect Core §3.1.2.6
-		e.refuse(w, o, q, err)
+	case err == nil:
+	case e.SignsIn && !q.asks("none") && errors.Is(err, tokenep.LoginRequired) && q.signInHelps(user):
+		e.toSignIn(w, r, o, q, false)
 		return
-	case err != nil:
-		e.onPage(w, o, err)
+	case user.Subject == "" && !q.asks("none"):
+		e.onPage(w, r, o, err)
 		return
-	case !q.freshEnough(user, e.Now()):
-		e.refuse(w, o, q, tokenep.LoginRequired.Describe("the user cannot be asked to sign in again"))
-		return
-	case q.Hint != "" && q.Hint != user.Subject: // OpenID Connect Core §3.1.2.1
-		e.refuse(w, o, q, tokenep.LoginRequired.Describe("another user has signed in than that of id_token_hint"))
+	default: // OpenID Connect Core §3.1.2.6
+		e.refuse(w, r, o, q, err)
 		return
 	}
 
@@ -167,11 +175,11 @@ func (e Authorize) found(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 	why, err := e.known(r.Context(), client, q, user)
 	switch {
 	case err != nil:
-		e.refuse(w, o, q, err)
+		e.refuse(w, r, o, q, err)
 	case why != unknown:
 		e.give(w, r, o, q, user, why)
 	case q.asks("none"):
-		e.refuse(w, o, q, tokenep.ConsentRequired.Describe("the user has to be asked"))
+		e.refuse(w, r, o, q, tokenep.ConsentRequired.Describe("the user has to be asked"))
 	default:
 		e.ask(w, r, o, client, q, user)
 	}
@@ -182,31 +190,40 @@ func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 	user, err := e.User(r)
 	refusal := tokenep.LoginRequired.Describe("nobody has signed in")
 	switch {
+	case errors.Is(err, tokenep.TemporarilyUnavailable), errors.Is(err, store.ErrUnavailable):
+		return tokenep.User{}, tokenep.AsError(err)
 	case err != nil, user.Subject == "":
 	case strings.HasPrefix(user.Subject, tokenep.ClientSubjectPrefix): // RFC 9068 §5
 		refusal = tokenep.LoginRequired.Describe("the name of the user is reserved for clients")
 	default:
-		if err = state.CheckSubject(user.Subject); err == nil {
+		if err = state.CheckSubject(user.Subject); err != nil {
+			refusal = tokenep.LoginRequired.Describe("the name of the user cannot be used")
+			break
+		}
+		if err = e.Active(r.Context(), user.Subject, time.Time{}); err == nil {
 			return user, nil
 		}
-		refusal = tokenep.LoginRequired.Describe("the name of the user cannot be used")
+		if !errors.Is(err, tokenep.ErrNoUser) {
+			return tokenep.User{}, tokenep.AsError(err)
+		}
+		refusal = tokenep.LoginRequired.Describe("the user has no access any more")
 	}
 	refusal.Status = http.StatusForbidden
-	return user, refusal.Because(err)
+	return tokenep.User{}, refusal.Because(err)
 }
 
 // give issues a code and sends it to the client (§4.1.2).
 func (e Authorize) give(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, user tokenep.User, why permission) {
 	if err := e.spend(r.Context(), q, user); err != nil {
-		e.onPage(w, o, err)
+		e.onPage(w, r, o, err)
 		return
 	}
 	code, err := e.issue(r.Context(), o, q, user, why)
 	if err != nil {
-		e.refuse(w, o, q, err)
+		e.refuse(w, r, o, q, err)
 		return
 	}
-	e.answer(w, q, []parameter{{"code", code}})
+	e.answer(w, r, q, []parameter{{"code", code}})
 }
 
 // issue makes the code.
@@ -233,9 +250,9 @@ func (e Authorize) issue(ctx context.Context, o *tokenep.Outcome, q *authorizati
 }
 
 // refuse tells the client why it gets no code (§4.1.2.1).
-func (e Authorize) refuse(w http.ResponseWriter, o *tokenep.Outcome, q *authorizationRequest, err error) {
+func (e Authorize) refuse(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, err error) {
 	o.Err = tokenep.AsError(err)
-	e.answer(w, q, errorParameters(o.Err))
+	e.answer(w, r, q, errorParameters(o.Err))
 }
 
 func errorParameters(err *tokenep.Error) []parameter {

@@ -23,13 +23,18 @@ var requestParameters = []string{
 }
 
 // authorizeParameters are all that Authorize reads: those, and the ones of the consent page.
-var authorizeParameters = append(slices.Clip(requestParameters), "page", "decision")
+var authorizeParameters = append(slices.Clip(requestParameters), "page", "decision", "flow")
 
 // authorizationRequest is what is left of a request (RFC 6749 §4.1.1) when it was found good. It is
 // sealed into the page on which the user decides.
 type authorizationRequest struct {
 	state.AuthorizationRequest
 	Pushed string `json:"pushed,omitempty"` // by which it is spent (RFC 9126 §7.3)
+
+	// When the user was sent to sign in for it; zero: it was not. Chosen says that there the user
+	// has chosen who is signed in already.
+	Asked  time.Time `json:"asked,omitzero"`
+	Chosen bool      `json:"chosen,omitempty"`
 }
 
 // What comes back to the client, or is kept with the code, has a bound.
@@ -70,7 +75,16 @@ func (e Authorize) read(ctx context.Context, form *tokenep.Form, client *tokenep
 	if err := q.readPrompt(form); err != nil {
 		return err
 	}
-	return e.readHint(ctx, form, client, q)
+	if q.asks("select_account") && !e.SignsIn {
+		return tokenep.AccountSelectionRequired.Describe("the user cannot be asked for another account")
+	}
+	if hint := form.Get("id_token_hint"); hint != "" {
+		q.Hint, err = e.readHint(ctx, hint, client.ID)
+	}
+	if errors.Is(err, verify.ErrUnknownKey) {
+		return tokenep.LoginRequired.Describe("id_token_hint is too old to tell who is meant").Because(err)
+	}
+	return err
 }
 
 // readResponse reads what kind of answer is wanted, and whether this client may have one.
@@ -148,25 +162,38 @@ func (q *authorizationRequest) readPrompt(form *tokenep.Form) error {
 			return tokenep.InvalidRequest.Describe("the server knows no such prompt")
 		}
 	}
-	switch {
-	case q.asks("none") && len(q.Prompt) > 1:
+	if q.asks("none") && len(q.Prompt) > 1 {
 		return tokenep.InvalidRequest.Describe("prompt has none and something else")
-	case q.asks("select_account"):
-		return tokenep.AccountSelectionRequired.Describe("the user cannot be asked for another account")
+	}
+	if q.LoginHint = form.Get("login_hint"); state.CheckSubject(q.LoginHint) != nil {
+		q.LoginHint = "" // nobody has such a name
 	}
 	return nil
 }
 
 func (q *authorizationRequest) asks(prompt string) bool { return slices.Contains(q.Prompt, prompt) }
 
-// freshEnough reports whether the sign-in of the user is as young as the client asks for. The user
-// cannot be asked to sign in here, and where nobody knows when that was, it is never young enough.
-func (q *authorizationRequest) freshEnough(user tokenep.User, now time.Time) bool {
-	if q.asks("login") {
-		return false
-	}
+// suits refuses a user that the client does not mean, or whose sign-in is not as young as it asks
+// for. Where nobody knows when that was, it is never young enough.
+func (q *authorizationRequest) suits(user tokenep.User, now time.Time) error {
 	signedIn := user.SignIn.Time
-	return q.MaxAge == nil || !signedIn.IsZero() && now.Sub(signedIn) <= time.Duration(*q.MaxAge)*time.Second
+	anew := !q.Asked.IsZero() && !signedIn.Before(q.Asked) // for this request
+	switch {
+	case q.asks("login") && !anew,
+		q.MaxAge != nil && !anew && (signedIn.IsZero() || now.Sub(signedIn) > time.Duration(*q.MaxAge)*time.Second):
+		return tokenep.LoginRequired.Describe("the user cannot be asked to sign in again")
+	case q.asks("select_account") && !anew && !q.Chosen:
+		return tokenep.LoginRequired.Describe("the user has to choose an account")
+	case q.Hint != "" && q.Hint != user.Subject: // OpenID Connect Core §3.1.2.1
+		return tokenep.LoginRequired.Describe("another user has signed in than that of id_token_hint")
+	}
+	return nil
+}
+
+// signInHelps reports whether it makes sense to send a user, if there is one, to sign in: those who
+// come from there, and are not the one that the client means, would be sent around for ever.
+func (q *authorizationRequest) signInHelps(user tokenep.User) bool {
+	return user.Subject == "" || q.Asked.IsZero() || user.SignIn.Time.Before(q.Asked)
 }
 
 // told returns what the client is told of a sign-in. Where it asked for certain classes, another
@@ -184,17 +211,14 @@ var (
 	errHintKey    = errors.New("there is no key for its alg")
 )
 
-// readHint reads an ID token that the client got earlier (OpenID Connect Core §3.1.2.1): it says
-// which user is meant. It may have expired. One whose key is gone proves nothing any more, and then
-// nobody knows who is meant.
-func (e Authorize) readHint(ctx context.Context, form *tokenep.Form, client *tokenep.Client, q *authorizationRequest) error {
-	text := form.Get("id_token_hint")
-	if text == "" {
-		return nil
-	}
+// readHint returns whom an ID token is about that a client got earlier (OpenID Connect Core
+// §3.1.2.1). It may have expired. One whose key is gone proves nothing any more, and then nobody
+// knows who is meant: the error Is verify.ErrUnknownKey.
+func (e Authorize) readHint(ctx context.Context, text, clientID string) (subject string, err error) {
 	hint, err := verify.ParseAssertion(text)
 	if err == nil {
 		claims := hint.Claims()
+		subject = claims.Subject
 		keys := e.IDTokens[verify.CanonicalAlgorithm(claims.Header.Algorithm)]
 		switch {
 		case keys == nil:
@@ -203,20 +227,19 @@ func (e Authorize) readHint(ctx context.Context, form *tokenep.Form, client *tok
 			err = errNotIDToken
 		default:
 			err = hint.Check(ctx, verify.AssertionRules{
-				Issuer: e.Issuer, Audience: []string{client.ID}, Types: []string{"jwt"}, Keys: keys,
+				Issuer: e.Issuer, Audience: []string{clientID}, Types: []string{"jwt"}, Keys: keys,
 				Now: claims.IssuedAt, MaxLife: claims.Expires.Sub(claims.IssuedAt), OptionalID: true,
 			})
 		}
-		q.Hint = claims.Subject
 	}
 	switch {
 	case err == nil:
-		return nil
+		return subject, nil
 	case tokenep.AsUnavailable(err) != nil:
-		return tokenep.AsUnavailable(err)
+		return "", tokenep.AsUnavailable(err)
 	case errors.Is(err, verify.ErrUnknownKey):
-		return tokenep.LoginRequired.Describe("id_token_hint is too old to tell who is meant").Because(err)
+		return "", err
 	default:
-		return tokenep.InvalidRequest.Describe("id_token_hint is no ID token of this server for the client").Because(err)
+		return "", tokenep.InvalidRequest.Describe("id_token_hint is no ID token of this server for the client").Because(err)
 	}
 }

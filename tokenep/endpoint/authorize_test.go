@@ -253,7 +253,7 @@ func TestAuthorizeFormPost(t *testing.T) {
 	secured(t, a)
 	for _, part := range []string{
 		`<form method="post" action="https://site.example/callback">`, `name="code" value="`, `name="state" value="&#34;&gt;&lt;b&gt;"`,
-		`name="iss" value="https://as.example"`, "document.forms[0].submit()",
+		`name="iss" value="https://as.example"`, "post.form.submit()",
 	} {
 		if a.Status != http.StatusOK || !strings.Contains(string(a.Body), part) {
 			t.Errorf("%d, without %s: %s", a.Status, part, a.Body)

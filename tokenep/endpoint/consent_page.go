@@ -137,9 +137,9 @@ func (e Grants) decide(r *http.Request, o *tokenep.Outcome) (*authorizationReque
 	if err := e.stillGood(r, o, q); err != nil {
 		return nil, nil, err
 	}
-	if err := e.stillFresh(&page, user); err != nil {
-		o.Err = err
-		return q, errorParameters(err), nil
+	if err := e.stillSuits(&page, user); err != nil {
+		o.Err = tokenep.AsError(err)
+		return q, errorParameters(o.Err), nil
 	}
 	if !allowed {
 		o.Err = tokenep.AccessDenied.Describe("the user does not allow it")
@@ -209,17 +209,4 @@ func readJSONDecision(r *http.Request) (token string, allowed bool, err error) {
 		return "", false, errAllowed()
 	}
 	return in.ConsentToken, *in.Allowed, nil
-}
-
-// sameOrigin reports whether a request comes from a page of the issuer's origin, by what a browser
-// says of it, and else whether no page of another origin can have sent it.
-func (e Authorize) sameOrigin(r *http.Request, isJSON bool) bool {
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
-		return site == "same-origin"
-	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		issuer, err := url.Parse(e.Issuer)
-		return err == nil && tokenep.SameResource(origin, issuer.Scheme+"://"+issuer.Host)
-	}
-	return isJSON
 }

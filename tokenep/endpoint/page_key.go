@@ -30,6 +30,9 @@ const saltBytes = 32
 const (
 	forPages    = "tokenep page 1"
 	forRequests = "tokenep request_uri 1"
+	forFlows    = "tokenep sign-in 1"
+	forSessions = "tokenep session 1"
+	forSignOut  = "tokenep sign-out 1"
 )
 
 // of returns the cipher of one text.

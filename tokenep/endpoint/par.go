@@ -59,7 +59,7 @@ func (e PushedAuthorization) call(ctx context.Context, r *tokenep.Request) (any,
 	life := state.DefaultPushedLife
 	if client.Public() {
 		var sealed string
-		sealed, err = e.Pages.seal(forRequests, sealedRequest{rand.Text(), q.AuthorizationRequest, e.Now().Add(life)})
+		sealed, err = e.Seals.seal(forRequests, sealedRequest{rand.Text(), q.AuthorizationRequest, e.Now().Add(life)})
 		reference = sealedReference + sealed
 	} else {
 		reference, _, err = e.Pushed.Push(ctx, q.AuthorizationRequest)
@@ -90,7 +90,7 @@ func (e Authorize) pushed(ctx context.Context, form *tokenep.Form, reference str
 		return nil, nil, err
 	}
 	q := new(authorizationRequest)
-	q.AuthorizationRequest, q.Pushed, err = e.open(ctx, reference, client.ID)
+	q.AuthorizationRequest, q.Pushed, err = e.openPushed(ctx, reference, client.ID)
 	if err == nil && !q.mayAsk(client) {
 		err = errors.New("the client may not ask for this any more")
 	} else if err != nil && !errors.Is(err, state.ErrRefused) {
@@ -102,16 +102,16 @@ func (e Authorize) pushed(ctx context.Context, form *tokenep.Form, reference str
 	return q, client, nil
 }
 
-// open returns the request of a reference, and by what it is spent. The error Is state.ErrRefused
-// if there is none.
-func (e Authorize) open(ctx context.Context, reference, clientID string) (r state.AuthorizationRequest, spentBy string, err error) {
+// openPushed returns the request of a reference, and by what it is spent. The error Is
+// state.ErrRefused if there is none.
+func (e Authorize) openPushed(ctx context.Context, reference, clientID string) (r state.AuthorizationRequest, spentBy string, err error) {
 	text, ok := strings.CutPrefix(reference, sealedReference)
 	if !ok {
 		r, err = e.Pushed.Open(ctx, reference, clientID)
 		return r, reference, err
 	}
 	var sealed sealedRequest
-	switch err := e.Pages.open(forRequests, text, &sealed); {
+	switch err := e.Seals.open(forRequests, text, &sealed); {
 	case err != nil:
 		return r, "", state.ErrMalformed
 	case sealed.Request.ClientID != clientID:
@@ -131,7 +131,7 @@ func (e Authorize) open(ctx context.Context, reference, clientID string) (r stat
 // spend keeps the claims of the user that the client may ask for, and uses up a pushed request (RFC
 // 9126 §7.3): it is done when the code is given, so that people can load the page again until then.
 func (e Authorize) spend(ctx context.Context, q *authorizationRequest, user tokenep.User) (err error) {
-	if e.Claims.Release(q.Scope) {
+	if e.Claims.Release(q.Scope) && !e.SignsIn { // that has kept them
 		if err := e.Users.Save(ctx, user.Subject, user.Claims); err != nil {
 			return err
 		}

@@ -183,6 +183,7 @@ type registration struct {
 	PolicyURI     string          `json:"policy_uri,omitempty"`
 	TOSURI        string          `json:"tos_uri,omitempty"`
 	RedirectURIs  []string        `json:"redirect_uris,omitempty"`
+	PostLogout    []string        `json:"post_logout_redirect_uris,omitempty"`
 	GrantTypes    []string        `json:"grant_types"`
 	ResponseTypes []string        `json:"response_types"`
 	AuthMethod    string          `json:"token_endpoint_auth_method"`
@@ -199,7 +200,7 @@ func (e Registration) registration(r *http.Request, made registry.Registered) *r
 	answer := &registration{
 		ClientID: c.ID, Secret: made.Secret, IssuedAt: c.IssuedAt,
 		Name: c.Name, URI: c.URI, LogoURI: c.LogoURI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI,
-		RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, ResponseTypes: []string{},
+		RedirectURIs: c.RedirectURIs, PostLogout: c.PostLogoutRedirectURIs, GrantTypes: c.GrantTypes, ResponseTypes: []string{},
 		AuthMethod: c.AuthMethod, SigningAlg: c.AuthSigningAlg, Scope: c.Scope, JWKS: c.JWKS, JWKSURI: c.JWKSURI, IDTokenAlg: c.IDTokenAlg,
 		RequirePAR: c.RequirePAR,
 	}

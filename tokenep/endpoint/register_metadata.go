@@ -30,7 +30,7 @@ func RegistrationGrants() []string {
 // clientMetadata is what is read of a registration (RFC 7591 §2). A member that is not here is
 // ignored, and not kept.
 type clientMetadata struct {
-	RedirectURIs, GrantTypes, ResponseTypes                                                          []string
+	RedirectURIs, GrantTypes, ResponseTypes, PostLogoutRedirectURIs                                  []string
 	Method, Name, URI, LogoURI, PolicyURI, TOSURI, Scope, JWKSURI, SigningAlg, IDTokenAlg, Statement string
 	JWKS                                                                                             json.RawMessage
 	RequirePAR                                                                                       bool // require_pushed_authorization_requests
@@ -40,9 +40,11 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 	if err := d.Texts("redirect_uris", &m.RedirectURIs); err != nil {
 		return m, tokenep.InvalidRedirectURI.Describe("redirect_uris must be an array of strings").Because(err)
 	}
-	for name, into := range map[string]*[]string{"grant_types": &m.GrantTypes, "response_types": &m.ResponseTypes} {
+	for name, into := range map[string]*[]string{
+		"grant_types": &m.GrantTypes, "response_types": &m.ResponseTypes, "post_logout_redirect_uris": &m.PostLogoutRedirectURIs,
+	} {
 		if err := d.Texts(name, into); err != nil {
-			return m, tokenep.InvalidClientMetadata.Describe("grant_types and response_types must be arrays of strings").Because(err)
+			return m, tokenep.InvalidClientMetadata.Describe("a member is not the array of strings that it must be").Because(err)
 		}
 	}
 	for name, into := range map[string]*string{
@@ -182,6 +184,15 @@ func (t RegistrationTemplate) readRedirectURIs(m clientMetadata, c *tokenep.Clie
 		}
 		if !slices.Contains(c.RedirectURIs, uri) {
 			c.RedirectURIs = append(c.RedirectURIs, uri)
+		}
+	}
+	for _, uri := range m.PostLogoutRedirectURIs {
+		if !slices.ContainsFunc(t.RedirectURIs, func(p tokenep.RedirectPattern) bool { return p.Match(uri) }) {
+			return tokenep.InvalidClientMetadata.Describe("one of the post_logout_redirect_uris cannot be registered").
+				Because(fmt.Errorf("%.200q fits no pattern", uri))
+		}
+		if !slices.Contains(c.PostLogoutRedirectURIs, uri) {
+			c.PostLogoutRedirectURIs = append(c.PostLogoutRedirectURIs, uri)
 		}
 	}
 	switch {

@@ -19,8 +19,8 @@ type Offer struct {
 	Password          Password
 	TokenExchange     TokenExchange
 
-	Users bool // people can allow things: there are refresh tokens
-	Codes bool // and they do so in a browser
+	// Users says that people can allow things: there are codes and refresh tokens.
+	Users bool
 }
 
 // All returns the grants that are offered. Token exchange needs a kind of token that can be
@@ -28,9 +28,7 @@ type Offer struct {
 func (o Offer) All() []tokenep.Grant {
 	return slices.DeleteFunc(list(o), func(g tokenep.Grant) bool {
 		switch g.(type) {
-		case AuthorizationCode:
-			return !o.Codes
-		case RefreshToken:
+		case AuthorizationCode, RefreshToken:
 			return !o.Users
 		case Password:
 			return o.Password.SignIn == nil

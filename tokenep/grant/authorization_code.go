@@ -68,6 +68,7 @@ func (g AuthorizationCode) Authorize(ctx context.Context, r *tokenep.Request) (*
 		Scope: c.Scope, Audience: c.Audience, KeyThumbprint: c.KeyThumbprint, SignIn: c.SignIn,
 	}
 	a := allowed(f)
+	a.Allowed = c.Created
 	if a.IDToken != nil && c.Nonce != "" {
 		a.IDToken["nonce"] = c.Nonce
 	}

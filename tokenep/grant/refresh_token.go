@@ -84,7 +84,7 @@ func (g RefreshToken) Authorize(ctx context.Context, r *tokenep.Request) (*token
 		spend = g.Families.Rotate
 	}
 	a := allowed(f)
-	a.Renews = true
+	a.Renews, a.Allowed = true, f.Started
 	a.Spend = func(ctx context.Context) (tokenep.RefreshToken, error) {
 		text, f, err := spend(ctx, version)
 		return refreshToken(text, f), refused(err, "the refresh token was used before")

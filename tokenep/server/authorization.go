@@ -70,6 +70,7 @@ func (s *Server) remember() error {
 		Grace: c.RefreshTokens.Grace, Idle: c.RefreshTokens.Idle, Absolute: c.RefreshTokens.Absolute,
 	}
 	s.Codes = state.Codes{Store: c.Store, Families: s.Families, Now: c.Now}
+	s.Sessions = state.Sessions{Store: c.Store, Idle: c.Sessions.Idle, Absolute: c.Sessions.Absolute, Now: c.Now}
 	s.Consents = state.Consents{Store: c.Store, Families: s.Families, Now: c.Now}
 	return nil
 }
@@ -80,9 +81,6 @@ func (s *Server) users() state.Users {
 		return cmp.Or(s.Config.RefreshTokens.Absolute, state.DefaultAbsolute) + s.TokenLife()
 	}}
 }
-
-// active refuses a person who is barred, with an error that Is tokenep.ErrNoUser.
-func (s *Server) active(context.Context, string) error { return nil }
 
 // CheckConsentPage returns what is wrong with the address of a page that asks people, whatever the
 // issuer is.
@@ -119,21 +117,43 @@ func (c *Config) checkConsentPage() error {
 // authorization returns the authorization endpoint, and what stands around it.
 func (s *Server) authorization() []tokenep.Endpoint {
 	e := endpoint.Authorize{
-		Front: s.front, Issuer: s.Config.Issuer, Clients: s.front.Authenticator.Clients, Codes: s.Codes, Consents: s.Consents,
-		Use:   s.Clients.Use,
-		Seen:  state.Seen{Store: s.Config.Store, Now: s.Config.Now},
-		Pages: &s.Config.Memory.pages, User: s.Config.User, Audience: s.Config.Audience, Now: s.Config.Now,
+		Browser: s.browser(), Clients: s.front.Authenticator.Clients, Codes: s.Codes, Consents: s.Consents,
+		Use:  s.Clients.Use,
+		Seen: state.Seen{Store: s.Config.Store, Now: s.Config.Now},
+		User: s.Config.User, Active: s.active, Audience: s.Config.Audience,
 		Pushed: state.PushedRequests{Store: s.Config.Store, Now: s.Config.Now}, RequirePAR: s.Config.RequirePAR,
 		ConsentPage: s.Config.ConsentPage, Users: s.users(), Claims: s.Config.UserClaims, IDTokens: make(map[string]verify.KeySet),
 	}
 	for alg, ring := range s.idTokenKeys {
 		e.IDTokens[alg] = ring
 	}
-	all := []tokenep.Endpoint{e.Endpoint(), endpoint.PushedAuthorization{Authorize: e}.Endpoint()}
+	var all []tokenep.Endpoint
+	if s.Config.signsIn() {
+		sessions := endpoint.Sessions{Browser: e.Browser, Sessions: s.Sessions, Active: s.active}
+		e.User, e.SignsIn = sessions.User, true
+		all = append(all, endpoint.SignIn{Authorize: e, Sessions: sessions, Passwords: s.passwords}.Endpoint(),
+			endpoint.SignOut{Authorize: e, Sessions: sessions}.Endpoint())
+	}
+	all = append(all, e.Endpoint(), endpoint.PushedAuthorization{Authorize: e}.Endpoint())
 	if e.ConsentPage != "" {
 		all = append(all, endpoint.ConsentRequest{Authorize: e}.Endpoint(), endpoint.Grants{Authorize: e}.Endpoint())
 	}
 	return all
+}
+
+// browser returns what all pages have in common.
+func (s *Server) browser() endpoint.Browser {
+	return endpoint.Browser{
+		Front: s.front, Issuer: s.Config.Issuer, Seals: &s.Config.Memory.pages, Pages: s.pages, PathOf: s.pathOf, Now: s.Config.Now,
+	}
+}
+
+// pathOf returns where an endpoint is, as a URI has it.
+func (s *Server) pathOf(name string) string {
+	if paths := s.paths.Load(); paths != nil {
+		return (&url.URL{Path: (*paths)[name]}).EscapedPath()
+	}
+	return ""
 }
 
 // loadRefreshKey reads the key of refresh tokens, from which that of pages is derived; if there is

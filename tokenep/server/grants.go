@@ -18,7 +18,6 @@ func (s *Server) addGrants() error {
 	}
 	s.grants = grant.Offer{
 		Users:             s.Config.people(),
-		Codes:             s.Config.User != nil,
 		ClientCredentials: grant.ClientCredentials{Use: s.Clients.Use},
 		AuthorizationCode: grant.AuthorizationCode{Codes: s.Codes},
 		RefreshToken:      grant.RefreshToken{Families: s.Families, Rotation: s.Config.RefreshTokens.Rotation},

@@ -24,6 +24,7 @@ type Memory struct {
 	Fetcher       *verify.Fetcher  // of the keys of clients; never nil
 	Rates         *verify.Rates    // of API tokens, and of what they were exchanged for; never nil
 
+	people       knownPeople               // who may have tokens
 	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
 	refreshMAC   state.RefreshMAC          // of refresh tokens
 	uses         state.APITokenUses        // of API tokens

@@ -55,7 +55,7 @@ func (s *Server) addEndpoints() error {
 			Families: s.Families, APITokens: s.apiTokens(),
 		}.Endpoint(),
 	}
-	if s.Config.User != nil {
+	if s.Config.people() {
 		s.endpoints = append(s.endpoints, s.authorization()...)
 	}
 	if s.Config.openID() {
@@ -132,6 +132,7 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 		return nil, err
 	}
 	s.addTokenEndpoint(document["token_endpoint"].(string))
+	s.addPaths(places)
 	return s.routes(places, base, p.Passthrough), nil
 }
 
@@ -142,6 +143,17 @@ func (c *Config) origin() string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
+}
+
+// addPaths notes where the endpoints are of the first Mount: pages lead from one to another.
+func (s *Server) addPaths(places []place) {
+	paths := make(map[string]string)
+	for _, at := range places {
+		if paths[at.endpoint.Name] == "" {
+			paths[at.endpoint.Name] = at.path
+		}
+	}
+	s.paths.CompareAndSwap(nil, &paths)
 }
 
 // addTokenEndpoint notes the URL of the token endpoint of one Mount. Assertions may be for it,
@@ -227,14 +239,14 @@ func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
 		Methods: []string{http.MethodPost},
 		Handler: &tokenep.TokenEndpoint{
 			Front: s.front, Minter: s.minter, Grants: s.grants, Dialect: d,
-			TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
+			Active: s.active, TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
 		},
 	}
 }
 
 // responseTypes returns those of the authorization endpoint, if there is one.
 func (s *Server) responseTypes() []string {
-	if s.Config.User == nil {
+	if !s.Config.people() {
 		return []string{}
 	}
 	return []string{"code"}

@@ -117,7 +117,7 @@ func (c *Config) completeRegistration() error {
 	if err := r.complete(); err != nil {
 		return fmt.Errorf("registration: %w", err)
 	}
-	if r.asksPeople() && c.User == nil {
+	if r.asksPeople() && !c.people() {
 		return errors.New("registration: the grant authorization_code is for users, and nothing says who they are")
 	}
 	return nil

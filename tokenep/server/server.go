@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/page"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
@@ -36,8 +37,11 @@ type Config struct {
 	// such endpoint, and nobody can allow a client anything.
 	User User
 
-	// Users is where people and their passwords are known. nil: this server signs nobody in.
-	Users *tokenep.UserSource
+	// Users is where people and their passwords are known. Without User, this server signs people
+	// in itself. nil: it signs nobody in.
+	Users    *tokenep.UserSource
+	Sessions Sessions     // of those who have signed in here
+	Pages    page.Options // how its pages look
 
 	// PasswordGrant lets clients that are registered for it send a user's name and password (RFC
 	// 6749 §4.3), which RFC 9700 §2.4 says must not be done. It needs Users.
@@ -132,6 +136,7 @@ type Server struct {
 	Codes       state.Codes
 	Consents    state.Consents // of people
 	Families    state.Families // of refresh tokens
+	Sessions    state.Sessions // of people who have signed in here
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
@@ -140,6 +145,8 @@ type Server struct {
 	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
 	introspecting *verify.Verifier      // as Verifier, without proof of possession
 	passwords     *tokenep.Passwords    // nil: there are none
+	pages         *page.Set
+	paths         atomic.Pointer[map[string]string] // of endpoints, as they were mounted first
 	minter        *tokenep.Minter
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
@@ -186,6 +193,9 @@ func New(c Config) (*Server, error) {
 		},
 		Origins: c.Origins, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
 		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now, Quota: c.LogQuota},
+	}
+	if s.pages, err = page.New(c.Pages); err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
 	}
 	if err := s.addEndpoints(); err != nil {
 		return nil, err
@@ -237,6 +247,9 @@ func (c *Config) complete() error {
 	}
 	if err := c.RefreshTokens.Validate(); err != nil {
 		return fmt.Errorf("refresh tokens: %w", err)
+	}
+	if err := c.Sessions.Validate(); err != nil {
+		return fmt.Errorf("sessions: %w", err)
 	}
 	if err := c.completeRegistration(); err != nil {
 		return err
@@ -295,6 +308,9 @@ func (s *Server) Start(ctx context.Context) error {
 		}
 		s.open()
 		go s.finishOthers(ctx)
+	}
+	if s.asks() {
+		go s.recheck(ctx)
 	}
 	s.before = s.Config.Memory.ring.Swap(s.Keys)
 	return nil

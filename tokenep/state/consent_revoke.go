@@ -62,6 +62,22 @@ func (s Consents) Revoke(ctx context.Context, subject, clientID string) error {
 	return fmt.Errorf("revoking a %s: others changed it %d times: %w", kindConsent, Attempts, store.ErrConflict)
 }
 
+// RevokeAll is Revoke for all that a person has allowed.
+func (s Consents) RevokeAll(ctx context.Context, subject string) error {
+	for after := ""; ; {
+		consents, next, err := s.List(ctx, subject, after, store.MaxPage)
+		if err != nil || next == "" {
+			return err
+		}
+		for _, c := range consents {
+			if err := s.Revoke(ctx, subject, c.ClientID); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		after = next
+	}
+}
+
 func (s Consents) endGrants(ctx context.Context, grants []consentGrant) error {
 	now := moment(s.Now)
 	for _, g := range grants {

@@ -19,7 +19,8 @@
 //	user_code.go        the text of a user code, and what people make of it
 //	pushed.go           authorization requests that were pushed (RFC 9126)
 //	consents.go         what people have allowed clients, and what came of it
-//	users.go            what is known of people beside their names
+//	users.go            what is known of people beside their names, and who is disabled
+//	sessions.go         the browsers in which people have signed in
 //	consent_revoke.go   consents listed and revoked
 //	seen.go             ids that are good for one use (RFC 7523 §3, RFC 9449 §11.1)
 //	apitokens.go        API tokens: made, and listed

@@ -41,6 +41,8 @@ type AuthorizationRequest struct {
 	MaxAge  *int64   `json:"max_age,omitempty"`
 	Classes []string `json:"acr_values,omitempty"`
 	Hint    string   `json:"hint,omitempty"` // the sub of an id_token_hint; empty: there was none
+
+	LoginHint string `json:"login_hint,omitempty"`
 }
 
 // PushedRequest is an authorization request that a client has pushed (RFC 9126 §2). All times are

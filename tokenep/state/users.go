@@ -21,8 +21,9 @@ const kindUser = "user" // id: the SHA-256 of the subject
 const maxUserClaims = 16 << 10
 
 // Users keeps what is known of people beside their names: the claims that the userinfo endpoint
-// tells (OpenID Connect Core §5.3), as they were when the user last allowed a client something. It
-// is written when that has changed, and now and then for the time that it is kept.
+// tells (OpenID Connect Core §5.3), as they were when the user last signed in or allowed a client
+// something, and who is disabled. It is written when that has changed, and now and then for the
+// time that it is kept.
 //
 // Store, Life and Now are required.
 type Users struct {
@@ -35,7 +36,8 @@ type Users struct {
 // can be compared.
 type storedUser struct {
 	Subject string          `json:"sub"`
-	Claims  json.RawMessage `json:"claims"`
+	Claims  json.RawMessage `json:"claims,omitempty"`
+	UserStatus
 }
 
 // Save keeps the claims of a user, in the place of what was kept before.
@@ -46,10 +48,12 @@ func (s Users) Save(ctx context.Context, subject string, claims map[string]any) 
 	}
 	now, life := moment(s.Now), s.Life()
 	_, err = record.Upsert(ctx, s.Store, kindUser, record.HashID(subject), func(u *storedUser, expires *time.Time) (write bool, err error) {
-		if u.Subject == subject && bytes.Equal(u.Claims, text) && expires.After(now.Add(life)) {
+		kept := expires.IsZero() || expires.After(now.Add(life))
+		if u.Subject == subject && bytes.Equal(u.Claims, text) && kept {
 			return false, nil
 		}
-		*u, *expires = storedUser{subject, text}, now.Add(life+life/10)
+		u.Subject, u.Claims = subject, text
+		*expires = u.end(now.Add(life + life/10))
 		return true, nil
 	})
 	return err
@@ -82,8 +86,89 @@ func (s Users) Claims(ctx context.Context, subject string) (claims map[string]an
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !s.Now().Before(stored.Expires):
+	case !stored.Expires.IsZero() && !s.Now().Before(stored.Expires), len(stored.Value.Claims) == 0:
 		return nil, nil
 	}
 	return claims, json.Unmarshal(stored.Value.Claims, &claims)
+}
+
+// end is when the record is garbage: never, while the user is disabled.
+func (u *storedUser) end(otherwise time.Time) time.Time {
+	if u.Disabled.IsZero() {
+		return otherwise
+	}
+	return time.Time{}
+}
+
+// UserStatus is what an administrator has decided about a user. The zero value is nothing.
+type UserStatus struct {
+	Disabled time.Time `json:"disabled,omitzero"` // since when; zero: not
+	Revoked  time.Time `json:"revoked,omitzero"`  // what was allowed until then is void; zero: nothing
+}
+
+// Disable keeps a user from getting anything, and Enable lets it again; it does not matter whether
+// anything is known of the user. What was issued before is ended by others, after it.
+func (s Users) Disable(ctx context.Context, subject string) error {
+	return s.decide(ctx, subject, func(u *UserStatus) {
+		if u.Disabled.IsZero() {
+			u.Disabled = moment(s.Now)
+		}
+	})
+}
+
+// Enable is the inverse of Disable.
+func (s Users) Enable(ctx context.Context, subject string) error {
+	return s.decide(ctx, subject, func(u *UserStatus) { u.Disabled = time.Time{} })
+}
+
+// Revoke voids what a user has allowed until now, wherever it is.
+func (s Users) Revoke(ctx context.Context, subject string) error {
+	return s.decide(ctx, subject, func(u *UserStatus) { u.Revoked = moment(s.Now) })
+}
+
+func (s Users) decide(ctx context.Context, subject string, edit func(*UserStatus)) error {
+	if err := CheckSubject(subject); err != nil {
+		return err
+	}
+	_, err := record.Upsert(store.Urgent(ctx), s.Store, kindUser, record.HashID(subject), func(u *storedUser, expires *time.Time) (write bool, err error) {
+		before := u.UserStatus
+		u.Subject = subject
+		edit(&u.UserStatus)
+		*expires = u.end(moment(s.Now).Add(s.Life()))
+		return u.UserStatus != before, nil
+	})
+	return err
+}
+
+// Status returns what was decided about a user.
+func (s Users) Status(ctx context.Context, subject string) (UserStatus, error) {
+	stored, err := record.Load[storedUser](ctx, s.Store, kindUser, record.HashID(subject))
+	if errors.Is(err, store.ErrNotFound) {
+		return UserStatus{}, nil
+	}
+	return stored.Value.UserStatus, err
+}
+
+// List returns up to limit (1 to store.MaxPage) of the users of whom anything is kept. after is the
+// id at which the last page ended.
+func (s Users) List(ctx context.Context, after string, limit int) (page []KnownUser, err error) {
+	records, err := s.Store.List(ctx, kindUser, "", after, limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		u, err := record.Decode[storedUser](r)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, KnownUser{r.ID, u.Subject, u.UserStatus})
+	}
+	return page, nil
+}
+
+// KnownUser is a user of whom something is kept.
+type KnownUser struct {
+	ID      string `json:"id"` // where List goes on
+	Subject string `json:"sub"`
+	UserStatus
 }

@@ -48,6 +48,7 @@ func (a APIToken) Validate(ctx context.Context, r *tokenep.Request, token string
 		Audience: []string{t.Service},
 		NotAfter: t.Expires,
 		GrantID:  t.GrantID(),
+		Allowed:  t.Created,
 		Spend: func(ctx context.Context) (none tokenep.RefreshToken, err error) {
 			return none, limited(spent(a.Tokens.Use(ctx, version, from)))
 		},

@@ -72,7 +72,7 @@ func (o Option) read(d *caddyfile.Dispenser) error {
 		switch o.Name {
 		case "audience", "introspect":
 			return Audience(d, into)
-		case "redirect_uris":
+		case "redirect_uris", "post_logout_redirect_uris":
 			return Some(d, into, func(uris []string) error { return CheckRedirectURIs(uris, Line(o.Name)) })
 		}
 		return Some(d, into)

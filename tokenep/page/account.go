@@ -1,0 +1,114 @@
+package page
+
+import (
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Account is the page on which people see their access, and end it.
+type Account struct {
+	User    string
+	Action  string // where every form goes: a path
+	Page    string // hidden
+	Done    string // what was just done: the key of a text; empty: nothing
+	Failed  string // why it was not: likewise
+	SignOut string // a path; empty: others have signed the person in
+
+	APITokens    bool   // there are such things
+	New          string // a path: the page on which one is made; empty: none can be
+	Tokens       []Token
+	Applications []Application
+	Sessions     []Session
+}
+
+// Token is an API token on that page.
+type Token struct {
+	ID, Name, Note, Service string
+	Scope                   verify.Scope
+	Created, Expires        time.Time // zero: never
+	LastUsed                time.Time // zero: never
+	From                    string    // the address of the last use
+	Over                    string    // "revoked" or "expired"; empty: neither
+	Reason                  string    // of the revocation
+	Risk                    string    // "unused", "idle" or "forever"; empty: none
+}
+
+// Application is a client that a person has allowed something.
+type Application struct {
+	ID            string
+	Client        Client
+	Allowed       []Allowed
+	Created, Used time.Time
+}
+
+// Allowed is a scope at some services.
+type Allowed struct {
+	Scope    verify.Scope
+	Audience []string
+}
+
+// Session is a browser in which a person has signed in.
+type Session struct {
+	ID, Agent, Address string
+	Created, Used      time.Time
+	Current            bool // it is this browser
+}
+
+// NewToken is the page on which an API token is made, and the one that shows it, once.
+type NewToken struct {
+	User     string
+	Action   string // where the form goes: a path
+	Back     string // a path
+	Page     string // hidden
+	Failed   string // why it was not made: the key of a text; empty: it was not tried
+	Name     string // to begin with
+	Note     string // likewise
+	Services []Service
+	Days     []int // from which to choose
+	Most     int   // the most days
+	Forever  bool  // it may never expire
+
+	Made *MadeToken // nil: it is not made yet
+}
+
+// Service is what an API token may be for.
+type Service struct {
+	Audience string
+	Scope    verify.Scope
+}
+
+// MadeToken is an API token that was just made or rolled.
+type MadeToken struct {
+	Token
+	Secret string // the text of the token
+	Curl   string // a line for a shell, which exchanges it
+}
+
+// examples are what each page is tried with.
+var examples = []any{
+	SignIn{Client: Client{Name: "Example"}, User: "ann", Failed: Wrong},
+	SignIn{Failed: TooMany}, SignIn{Failed: Away},
+	Consent{Client: Client{Name: "Example", Logo: "https://a.example/", SelfRegistered: true, Home: "https://a.example/",
+		Policy: "https://a.example/", TOS: "https://a.example/"}, User: "ann", Host: "a.example", Loopback: true,
+		Scope: verify.Scope{"read"}, Audience: []string{"https://b.example/", "c"}, Remembered: true, Other: true},
+	Consent{Scheme: "app"},
+	FormPost{To: "https://a.example/", Values: []Parameter{{"code", "1"}}},
+	Error{}, Error{Description: "it is missing", Retry: true, ID: "1"}, Error{ID: "1"},
+	SignOut{User: "ann", Client: Client{Name: "Example"}}, SignOut{},
+	SignedOut{}, SignedOut{SignIn: "/"},
+	Account{}, exampleAccount,
+	NewToken{Services: []Service{{Audience: "a", Scope: verify.Scope{"read"}}}, Days: []int{7}, Most: 90, Forever: true, Failed: "account.failed"},
+	NewToken{Made: &MadeToken{Secret: "1", Curl: "curl"}},
+}
+
+var exampleAccount = Account{
+	User: "ann", Done: "account.revoked", Failed: "account.failed", SignOut: "/", APITokens: true, New: "/",
+	Tokens: []Token{
+		{Note: "a", Scope: verify.Scope{"read"}, Risk: "unused"},
+		{Expires: time.Unix(1, 0), LastUsed: time.Unix(1, 0), From: "::1", Over: "revoked", Reason: "leaked"},
+		{Over: "expired"}, {Risk: "idle"}, {Risk: "forever"},
+	},
+	Applications: []Application{{Client: Client{Name: "Example"}, Allowed: []Allowed{{verify.Scope{"read"}, []string{"a"}}, {}}, Used: time.Unix(1, 0)}},
+	Sessions:     []Session{{Agent: "Firefox", Current: true}, {}},
+}

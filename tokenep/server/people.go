@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+)
+
+// signsIn reports whether this server signs people in on a page of its own.
+func (c *Config) signsIn() bool { return c.User == nil && c.Users != nil }
+
+// Sessions are the rules for the sessions of people who have signed in here. The zero value has the
+// defaults.
+type Sessions struct {
+	Idle     time.Duration // from use to use; default: state.DefaultSessionIdle
+	Absolute time.Duration // from the sign-in; default: state.DefaultSessionAbsolute
+}
+
+// Validate returns what is wrong with the rules.
+func (x Sessions) Validate() error {
+	idle, absolute := x.Idle, x.Absolute
+	if idle == 0 {
+		idle = state.DefaultSessionIdle
+	}
+	if absolute == 0 {
+		absolute = state.DefaultSessionAbsolute
+	}
+	switch {
+	case idle < time.Minute || absolute < time.Minute:
+		return errors.New("they must last for a minute at least")
+	case x.Idle > absolute:
+		return fmt.Errorf("they cannot be idle for %s when they end after %s", idle, absolute)
+	}
+	return nil
+}
+
+// knownPeople are the people who may have tokens, as far as this process has found out lately: a
+// token for one of them costs no look at the store. They are forgotten when they are revoked, on
+// any node, which is how Disable reaches this one.
+type knownPeople struct {
+	mu   sync.Mutex
+	rows map[string]knownPerson
+}
+
+type knownPerson struct {
+	at      time.Time // the store was read
+	found   time.Time // the source was asked, or had them sign in
+	revoked time.Time // their last revocation by then
+	void    time.Time // what they allowed until then is void
+}
+
+const (
+	maxKnownPeople = 100_000
+	knownFor       = time.Minute
+)
+
+func (k *knownPeople) get(subject string) knownPerson {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.rows[subject]
+}
+
+func (k *knownPeople) put(subject string, p knownPerson) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rows == nil || len(k.rows) >= maxKnownPeople {
+		k.rows = make(map[string]knownPerson)
+	}
+	k.rows[subject] = p
+}
+
+func (k *knownPeople) drop(subject string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.rows, subject)
+}
+
+// stale returns those of whom the source was not asked since then.
+func (k *knownPeople) stale(since time.Time) (subjects []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for subject, p := range k.rows {
+		if p.found.Before(since) {
+			subjects = append(subjects, subject)
+		}
+	}
+	return subjects
+}
+
+var (
+	errDisabled = fmt.Errorf("the user is disabled: %w", tokenep.ErrNoUser)
+	errVoid     = fmt.Errorf("what the user allowed was revoked: %w", tokenep.ErrNoUser)
+)
+
+// active refuses a user who is disabled, or of whom the source knows nothing any more, and what was
+// allowed before all that the user allowed was revoked. The error Is tokenep.ErrNoUser then.
+func (s *Server) active(ctx context.Context, subject string, allowed time.Time) error {
+	now := s.Config.Now()
+	revoked := s.Config.Memory.Revocations.Latest("sub", subject) // before the store is read
+	p := s.Config.Memory.people.get(subject)
+	fresh := p.revoked.Equal(revoked) && now.Sub(p.at).Abs() < knownFor
+	if !fresh {
+		status, err := s.users().Status(ctx, subject)
+		switch {
+		case err != nil:
+			return err
+		case !status.Disabled.IsZero():
+			return errDisabled
+		}
+		p.at, p.revoked, p.void = now, revoked, status.Revoked
+	}
+	if !allowed.IsZero() && !allowed.After(p.void) {
+		return errVoid
+	}
+	if s.asks() && now.Sub(p.found).Abs() >= s.Config.Users.Recheck {
+		_, err := s.Config.Users.Find(ctx, subject)
+		switch {
+		case errors.Is(err, tokenep.ErrNoUser):
+			return errors.Join(err, s.leave(ctx, subject))
+		case err != nil:
+			return notKnownNow(err)
+		}
+		p.found, fresh = now, false
+	}
+	if !fresh {
+		s.Config.Memory.people.put(subject, p)
+	}
+	return nil
+}
+
+// asks reports whether the source can say who is gone.
+func (s *Server) asks() bool {
+	u := s.Config.Users
+	return u != nil && u.Find != nil && u.Recheck > 0
+}
+
+// notKnownNow is the refusal where nobody knows: no client throws its credentials away.
+func notKnownNow(err error) error {
+	e := tokenep.TemporarilyUnavailable.Describe("the user cannot be looked up at the moment; try again").Because(err)
+	e.RetryAfter = 5 * time.Second
+	return e
+}
+
+// leave ends what a user has who is gone: access tokens and sessions. Refresh tokens and API tokens
+// are of no use while the user is gone.
+func (s *Server) leave(ctx context.Context, subject string) error {
+	s.Config.Memory.people.drop(subject)
+	return errors.Join(s.RevokeSubject(ctx, subject), s.Sessions.EndAll(ctx, subject))
+}
+
+// recheck asks the source again about the people who got tokens from this process, until ctx is
+// done: those who are gone lose them.
+func (s *Server) recheck(ctx context.Context) {
+	every := s.Config.Users.Recheck
+	tick := time.NewTicker(max(every/4, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, subject := range s.Config.Memory.people.stale(s.Config.Now().Add(-every)) {
+			// Those who are gone are revoked by it; of others, it matters to the next token.
+			if err := s.active(ctx, subject, time.Time{}); err != nil && ctx.Err() == nil {
+				s.Config.Logger.Info("a user was looked up again", "sub", subject, "error", err)
+			}
+		}
+	}
+}
+
+// DisableUser keeps a user from getting tokens and from signing in, and ends the access tokens and
+// sessions that there are. Refresh tokens and API tokens are good again after EnableUser, unless
+// they have expired until then.
+func (s *Server) DisableUser(ctx context.Context, subject string) error {
+	if err := s.users().Disable(ctx, subject); err != nil {
+		return err
+	}
+	return s.leave(ctx, subject)
+}
+
+// EnableUser is the inverse of DisableUser.
+func (s *Server) EnableUser(ctx context.Context, subject string) error {
+	return s.users().Enable(ctx, subject)
+}
+
+// RevokeUser ends all that a user has: access tokens, refresh tokens, API tokens, what was allowed
+// to clients, and sessions. It bars nobody. A call that failed can be repeated.
+func (s *Server) RevokeUser(ctx context.Context, subject string) error {
+	if err := s.users().Revoke(ctx, subject); err != nil {
+		return err
+	}
+	if err := s.leave(ctx, subject); err != nil {
+		return err
+	}
+	if err := s.Consents.RevokeAll(ctx, subject); err != nil {
+		return err
+	}
+	if t := s.apiTokens(); t != nil {
+		_, err := t.RevokeAll(ctx, subject, "the access of the user was revoked")
+		return err
+	}
+	return nil
+}
+
+// ListUsers lists the users of whom something is kept: see state.Users.List.
+func (s *Server) ListUsers(ctx context.Context, after string, limit int) ([]state.KnownUser, error) {
+	return s.users().List(ctx, after, limit)
+}
