@@ -222,7 +222,7 @@ func (m *refusals) allowed(grantType string, proven bool, defect string) (kinds 
 			effects |= method.RefusalWrites()
 		}
 	}
-	offer := grant.Offer{Users: true, Codes: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}
+	offer := grant.Offer{Users: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}
 	for _, g := range append(offer.All(), m.trials()...) {
 		if g.Type() == grantType {
 			effects |= g.RefusalWrites()

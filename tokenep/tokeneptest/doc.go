@@ -22,6 +22,8 @@
 //	clients.go       the clients that it knows
 //	certificate.go   the certificates of clients
 //	people.go        people who allow things: a way through the authorization endpoint
+//	users.go         people who sign in on the pages of the server
+//	browser.go       a browser without scripts
 //	store.go         a store that can be away, and that counts what is written
 //	log.go           the log, as text
 //	request.go       what a client sends
