@@ -23,7 +23,7 @@ func TestClientJSON(t *testing.T) {
 		AuthMethod: tokenep.AuthBasic, AuthMethods: []string{tokenep.AuthPost}, AuthSigningAlg: "ES256", AssertionAudience: "strict",
 		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequireOfflineAccess: true, RequirePAR: true, InsecurePlainPKCE: true, InsecureNoPKCE: true, IDTokenAlg: "ES256",
 		PostLogoutRedirectURIs: []string{"https://a.example/bye"},
-		Scope: verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
+		Scope:                  verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
 		ExchangeFrom: []string{"*"}, Introspect: []string{orders}, IssuedAt: 1767225600, RegistrationID: "R", SelfRegistered: true, UnusedUntil: 1767225601,
 	}
@@ -42,7 +42,7 @@ func TestClientJSON(t *testing.T) {
 	}
 	want := []string{
 		"access_token_ttl", "assertion_audience", "audience", "client_id", "client_id_issued_at", "client_name", "client_uri", "default_scope", "exchange_from",
-		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "jwks_file", "jwks_uri", "logo_uri", "policy_uri", "redirect_uris", "registration_id", "require_offline_access",
+		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "jwks_file", "jwks_uri", "logo_uri", "policy_uri", "post_logout_redirect_uris", "redirect_uris", "registration_id", "require_offline_access",
 		"require_pushed_authorization_requests",
 		"scope", "secrets", "self_registered", "skip_consent",
 		"tls_client_auth_san_dns", "tls_client_auth_san_email", "tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn", "token_endpoint_auth_method", "token_endpoint_auth_methods", "token_endpoint_auth_signing_alg", "tos_uri", "unused_until",

@@ -44,6 +44,7 @@ var ErrNoUser = errors.New("there is no such user, or the password is wrong")
 
 // retryUsers is the Retry-After of an answer when nobody knows who somebody is.
 const retryUsers = 5 * time.Second
+
 // Active refuses a person who is disabled or gone, and what was allowed at a time before the
 // person's access was revoked; the zero time is now. The error Is ErrNoUser then, and any other one
 // if that is not known.
