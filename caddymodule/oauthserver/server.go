@@ -197,12 +197,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if config.Issuer, err = adapt.Resolve("issuer", s.Issuer, server.CheckIssuer); err != nil {
 		return err
 	}
-	if s.ConsentPage != "" {
-		if config.ConsentPage, err = adapt.Resolve("consent_page", s.ConsentPage, server.CheckConsentPage); err != nil {
-			return err
-		}
-	}
-	if config.Pages, err = s.Pages.options(); err != nil {
+	if err := s.provisionPages(&config); err != nil {
 		return err
 	}
 	if config.Audience, err = adapt.ResolveAudience(s.Audience); err != nil {
@@ -241,6 +236,17 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	}
 	s.takesOver = s.core.Ready()
 	return nil
+}
+
+// provisionPages adds the pages that people see.
+func (s *AuthorizationServer) provisionPages(config *server.Config) (err error) {
+	if s.ConsentPage != "" {
+		if config.ConsentPage, err = adapt.Resolve("consent_page", s.ConsentPage, server.CheckConsentPage); err != nil {
+			return err
+		}
+	}
+	config.Pages, err = s.Pages.options()
+	return err
 }
 
 // provisionClients adds the clients, and what they authenticate with.

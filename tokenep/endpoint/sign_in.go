@@ -18,7 +18,7 @@ import (
 //	POST  flow      REQUIRED  from the page
 //	      username  REQUIRED
 //	      password  REQUIRED
-//	      decision  OPTIONAL  continue: the one who has signed in already goes on, with no password
+//	      decision  OPTIONAL  continue: the one who has signed in already goes on
 //
 // A flow is sealed, so that nobody is sent anywhere but to a page of this server, and is of one
 // browser. The session that a browser had before ends.

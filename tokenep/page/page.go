@@ -83,7 +83,7 @@ func parse(o Options, lang, style string, text map[string]string) (*template.Tem
 		"brand":  func() Brand { return o.Brand },
 		"style":  func() template.CSS { return template.CSS(style) },
 		"script": func() template.JS { return template.JS(script) },
-		"uri":    func(uri string) template.URL { return template.URL(uri) }, // one that was checked
+		"uri":    func(uri string) template.URL { return template.URL(uri) }, // a checked one
 		"day":    func(at time.Time) string { return at.UTC().Format("2006-01-02") },
 		"time":   func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") },
 		// A URL would be normalized: a redirect URI keeps every byte.

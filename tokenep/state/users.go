@@ -103,7 +103,7 @@ func (u *storedUser) end(otherwise time.Time) time.Time {
 // UserStatus is what an administrator has decided about a user. The zero value is nothing.
 type UserStatus struct {
 	Disabled time.Time `json:"disabled,omitzero"` // since when; zero: not
-	Revoked  time.Time `json:"revoked,omitzero"`  // what was allowed until then is void; zero: nothing
+	Revoked  time.Time `json:"revoked,omitzero"`  // all until then is void; zero: nothing
 }
 
 // Disable keeps a user from getting anything, and Enable lets it again; it does not matter whether
