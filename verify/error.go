@@ -14,9 +14,15 @@ const (
 	InsufficientScope = "insufficient_scope" // 403
 )
 
+// Error codes of our own, of a token that is good and may not be used in this way: see [Limit].
+const (
+	AccessDenied = "access_denied" // 403: from this address
+	RateLimited  = "rate_limited"  // 429: so often
+)
+
 // Error is why a request is refused. The client may see all of it but Cause, Option and Token.
 type Error struct {
-	Status      int    // 400, 401, 403, 413 or 503; 500 for a mistake on this side
+	Status      int    // 400, 401, 403, 413, 429 or 503; 500 for a mistake on this side
 	Code        string // RFC 6750 §3.1; empty when the request had no token, and with 500 and 503
 	Description string // a constant of the source: nothing that the client sent is in it
 	Scope       Scope  // what the client should ask for, with 400, 401 and 403
@@ -32,7 +38,7 @@ type Error struct {
 	// request in, in the words of a Caddyfile. Empty if none would.
 	Option string
 
-	RetryAfter time.Duration // with 503
+	RetryAfter time.Duration // with 429 and 503
 	Cause      error         // for the log
 	Token      *Token        // for the log: the token, if its issuer has signed it
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +67,14 @@ type Guard struct {
 	// Strip names further headers that the client must not send.
 	Strip []string
 
+	// ClientAddress returns the address that a request comes from, for tokens that are bound to
+	// some; see [Limit]. nil: that of the peer.
+	ClientAddress func(r *http.Request) netip.Addr
+
+	// Rates counts the requests with tokens that are good for so many in a time. Guards that share
+	// one count together. nil: one of its own.
+	Rates *Rates
+
 	once       sync.Once
 	err        error
 	names      protected
@@ -95,6 +104,9 @@ func (g *Guard) prepare() error {
 	g.challenges = []Challenge{{Scheme: bearer, Parameters: []Parameter{{"realm", realm}}}}
 	if g.Verifier == nil {
 		return errors.New("the guard has no verifier")
+	}
+	if g.Rates == nil {
+		g.Rates = NewRates(nil)
 	}
 	if strings.ContainsFunc(g.Realm, func(c rune) bool { return c < ' ' || c > '~' }) {
 		return fmt.Errorf("the realm %q is not printable ASCII", g.Realm)
@@ -218,6 +230,9 @@ func (g *Guard) permit(r *http.Request, t *Token) error {
 		if err := rule(r, t); err != nil {
 			return err
 		}
+	}
+	if len(t.Limits) > 0 {
+		return g.limit(r, t)
 	}
 	return nil
 }

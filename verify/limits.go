@@ -3,6 +3,8 @@ package verify
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/netip"
 )
 
@@ -52,6 +54,45 @@ func contains(blocks []netip.Prefix, address netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// limit holds a request with a token to all of its limits. It is the last rule: one that was
+// refused is not counted.
+func (g *Guard) limit(r *http.Request, t *Token) error {
+	var from netip.Addr
+	for i := range t.Limits {
+		if l := &t.Limits[i]; !l.Any() {
+			if !from.IsValid() {
+				from = g.address(r)
+			}
+			if !l.Permit(from) {
+				return &Error{Status: http.StatusForbidden, Code: AccessDenied, Scope: Scope{}, // no scope helps
+					Description: "the access token may not be used from this address",
+					Cause:       fmt.Errorf("%s is not among those of %s", from, l.ID)}
+			}
+		}
+	}
+	for i := range t.Limits {
+		l := &t.Limits[i]
+		if wait := g.Rates.Take(t.Issuer, l.ID, l.Rate); wait > 0 {
+			for _, counted := range t.Limits[:i] {
+				g.Rates.Return(t.Issuer, counted.ID, counted.Rate)
+			}
+			return &Error{Status: http.StatusTooManyRequests, Code: RateLimited, RetryAfter: wait,
+				Description: "the access token is used too often; try again later",
+				Cause:       fmt.Errorf("%s is good for %s", l.ID, l.Rate)}
+		}
+	}
+	return nil
+}
+
+// address returns the address that a request comes from.
+func (g *Guard) address(r *http.Request) netip.Addr {
+	if g.ClientAddress != nil {
+		return g.ClientAddress(r)
+	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr()
 }
 
 const limitsClaim = "use_limits"

@@ -49,7 +49,7 @@ func (e *Error) explain(c Challenge) Challenge {
 
 // WriteRefusal writes the headers that go with err to h and returns the status: WWW-Authenticate
 // with 400, 401 and 403 (RFC 6750 §3), one line for each challenge; Retry-After in seconds with
-// 503; and always Cache-Control: no-store. An error that is not an *[Error] is a 500.
+// 429 and 503; and always Cache-Control: no-store. An error that is not an *[Error] is a 500.
 func (g *Guard) WriteRefusal(h http.Header, err error) int {
 	h.Set("Cache-Control", "no-store")
 	var refusal *Error
@@ -66,7 +66,7 @@ func (g *Guard) WriteRefusal(h http.Header, err error) int {
 			h.Add("WWW-Authenticate", challenge.String())
 		}
 	}
-	if refusal.Status == http.StatusServiceUnavailable {
+	if refusal.Status == http.StatusServiceUnavailable || refusal.Status == http.StatusTooManyRequests {
 		seconds := max(1, math.Ceil(refusal.RetryAfter.Seconds()))
 		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}

@@ -26,9 +26,13 @@ func init() {
 }
 
 // Handler passes on requests with a valid access token (RFC 6750, RFC 9068). It refuses all others
-// with status 400, 401, 403 or 503 and the challenge of RFC 6750 §3. A refusal is an error of
+// with status 400, 401, 403, 429 or 503 and the challenge of RFC 6750 §3. A refusal is an error of
 // Caddy, so that handle_errors can format it. It does not wait for the body of the request: if
 // there is one that was not read, HTTP/1.1 ends the connection after the answer.
+//
+// An access token that an API token was exchanged for is good from the addresses and as often as
+// that was bound to: otherwise the answer is 403, or 429 with Retry-After. The address is that of
+// the client as trusted_proxies say. How often is counted in memory, by each process for itself.
 //
 // It trusts the oauth_server of the same process, without a request between the two, or issuers
 // whose keys are in a file, or both.
@@ -150,9 +154,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache()}, realm)
+	if h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache()}, realm); err != nil {
+		return err
+	}
+	h.guard.Rates = h.rates()
 	h.warn()
-	return err
+	return nil
 }
 
 // assemble makes the guard, or returns what is wrong with the options.
@@ -172,6 +179,7 @@ func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, e
 		Verifier: verifier, Scope: h.Scope, AnyScope: h.AnyScope, Realm: realm,
 		Optional: h.Optional, KeepAuthorization: h.KeepAuthorization, Preflight: h.AllowPreflight,
 		FormToken: h.FormToken, InsecureQueryToken: h.InsecureQueryToken, InsecureAnyPath: h.InsecureAnyPath, Strip: h.Strip,
+		ClientAddress: adapt.ClientAddress,
 	}
 	for _, c := range h.Headers {
 		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: c.Header, Claim: c.Claim})

@@ -9,13 +9,14 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// pool holds what outlives a reload: the cache that guards share which trust no server of this
-// process, and the keys that were fetched.
+// pool holds what outlives a reload: the cache and the counters that guards share which trust no
+// server of this process, and the keys that were fetched.
 var pool = caddy.NewUsagePool()
 
-// sharedCacheKey and sharedFetcherKey are the keys of the two.
+// sharedCacheKey, sharedRatesKey and sharedFetcherKey are the keys of the three.
 type (
 	sharedCacheKey   struct{}
+	sharedRatesKey   struct{}
 	sharedFetcherKey struct{}
 )
 
@@ -24,6 +25,12 @@ type sharedCache struct{ *verify.Cache }
 
 // Destruct does nothing: a cache holds only memory.
 func (sharedCache) Destruct() error { return nil }
+
+// sharedRates counts the uses of tokens.
+type sharedRates struct{ *verify.Rates }
+
+// Destruct does nothing: counters are only memory.
+func (sharedRates) Destruct() error { return nil }
 
 // sharedFetcher has the keys of all issuers that are at a URL.
 type sharedFetcher struct{ *verify.Fetcher }
@@ -43,6 +50,20 @@ func (h *Handler) cache() *verify.Cache {
 	})
 	h.held = append(h.held, sharedCacheKey{})
 	return value.(sharedCache).Cache
+}
+
+// rates returns what counts the requests with tokens that are good for so many in a time: likewise
+// that of the server of this process, or one for all other guards.
+func (h *Handler) rates() *verify.Rates {
+	if h.server != nil {
+		return h.server.Server().Config.Memory.Rates
+	}
+	// It cannot fail.
+	value, _, _ := pool.LoadOrNew(sharedRatesKey{}, func() (caddy.Destructor, error) {
+		return sharedRates{verify.NewRates(time.Now)}, nil
+	})
+	h.held = append(h.held, sharedRatesKey{})
+	return value.(sharedRates).Rates
 }
 
 // fetcher returns what all handlers fetch keys with, so that a URL is fetched once, and a new

@@ -69,6 +69,7 @@ type introspected struct {
 	AuthTime     any            `json:"auth_time,omitempty"`
 	Class        any            `json:"acr,omitempty"` // RFC 9470 §6.2
 	Methods      any            `json:"amr,omitempty"`
+	Limits       any            `json:"use_limits,omitempty"` // see verify.Limit
 }
 
 // audience is a string where there is one, and a list of several (RFC 7519 §4.1.3).
@@ -131,6 +132,7 @@ func (e Introspection) accessToken(ctx context.Context, c *tokenep.Client, token
 		Expires: t.Expires.Unix(), IssuedAt: t.IssuedAt.Unix(),
 		Actor: t.Actor(), MayAct: t.Claims["may_act"], Confirmation: t.Claims["cnf"],
 		AuthTime: t.Claims["auth_time"], Class: t.Claims["acr"], Methods: t.Claims["amr"],
+		Limits: t.Claims["use_limits"],
 	}, nil
 }
 

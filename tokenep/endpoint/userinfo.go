@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,12 +20,17 @@ type UserInfo struct {
 	Users    state.Users
 	Claims   tokenep.UserClaims // that are told
 	SignIn   []string           // claims of ID tokens about the sign-in
+
+	// Address and Rates are for tokens that are bound to addresses, or good for so many requests.
+	Address func(*http.Request) netip.Addr
+	Rates   *verify.Rates
 }
 
 // Endpoint returns the row of the table.
 func (e UserInfo) Endpoint() tokenep.Endpoint {
 	guard := &verify.Guard{
 		Verifier: e.Verifier, Scope: verify.Scope{tokenep.OpenIDScope}, Rules: []verify.Rule{ofUser}, FormToken: true, Realm: "userinfo",
+		ClientAddress: e.Address, Rates: e.Rates,
 	}
 	return tokenep.Endpoint{
 		Name: userInfoName, Path: "/oauth/userinfo", Member: "userinfo_endpoint",

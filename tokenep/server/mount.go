@@ -59,7 +59,10 @@ func (s *Server) addEndpoints() error {
 		s.endpoints = append(s.endpoints, s.authorization()...)
 	}
 	if s.Config.openID() {
-		s.endpoints = append(s.endpoints, endpoint.UserInfo{Verifier: s.Verifier, Users: s.users(), Claims: s.Config.UserClaims, SignIn: s.Config.SignIn}.Endpoint())
+		s.endpoints = append(s.endpoints, endpoint.UserInfo{
+			Verifier: s.Verifier, Users: s.users(), Claims: s.Config.UserClaims, SignIn: s.Config.SignIn,
+			Address: s.Config.ClientAddress, Rates: s.Config.Memory.Rates,
+		}.Endpoint())
 	}
 	if s.Config.Registration != nil {
 		s.endpoints = append(s.endpoints, s.registration())

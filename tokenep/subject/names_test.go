@@ -2,6 +2,7 @@ package subject_test
 
 import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
@@ -11,6 +12,7 @@ const (
 	phrasePath  = tokeneptest.PhrasePath
 	exchange    = grant.TokenExchangeType
 	accessToken = grant.AccessTokenType
+	apiToken    = server.APITokenType
 )
 
 var (
@@ -18,6 +20,7 @@ var (
 	redeem   = tokeneptest.ExchangeAPIToken
 	grants   = tokeneptest.Grants
 	refuses  = tokeneptest.Refuses
+	swap     = tokeneptest.ExchangeAccessToken
 	plain    = tokeneptest.ClientCredentials()
 	anyToken state.APIToken
 )
