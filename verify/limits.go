@@ -66,7 +66,7 @@ func (g *Guard) limit(r *http.Request, t *Token) error {
 				from = g.address(r)
 			}
 			if !l.Permit(from) {
-				return &Error{Status: http.StatusForbidden, Code: AccessDenied, Scope: Scope{}, // no scope helps
+				return &Error{Status: http.StatusForbidden, Code: AccessDenied, Scope: Scope{},
 					Description: "the access token may not be used from this address",
 					Cause:       fmt.Errorf("%s is not among those of %s", from, l.ID)}
 			}

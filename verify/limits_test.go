@@ -89,7 +89,7 @@ func TestGuardCountsTheRateOfAToken(t *testing.T) {
 		return issuer.Sign(verifytest.Claims{"scope": scope, "use_limits": list(limits)})
 	}
 	a, slow := object{"id": "a", "rate": "3/1m"}, object{"id": "s", "rate": "1/1h"}
-	one, other := claims("read", a), claims("read extra", a) // two tokens of one API token count together
+	one, other := claims("read", a), claims("read extra", a) // which count together
 	both := claims("read", a, slow)
 	const from = "192.0.2.1"
 	want := func(name, token string, status int, retry string) {
