@@ -14,11 +14,9 @@ const (
 	InsufficientScope = "insufficient_scope" // 403
 )
 
-// Error codes of our own, of a token that is good and may not be used in this way: see [Limit].
-const (
-	AccessDenied = "access_denied" // 403: from this address
-	RateLimited  = "rate_limited"  // 429: so often
-)
+// AccessDenied is an error code of our own, of a token that is good, but not from this address: see
+// [Limit].
+const AccessDenied = "access_denied" // 403
 
 // Error is why a request is refused. The client may see all of it but Cause, Option and Token.
 type Error struct {

@@ -56,6 +56,10 @@ func contains(blocks []netip.Prefix, address netip.Addr) bool {
 	return false
 }
 
+// RateLimited is the error code, for the log, of a token that is good, but not so often. No
+// challenge goes with 429.
+const RateLimited = "rate_limited"
+
 // limit holds a request with a token to all of its limits. It is the last rule: one that was
 // refused is not counted.
 func (g *Guard) limit(r *http.Request, t *Token) error {
