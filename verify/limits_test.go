@@ -86,7 +86,7 @@ func TestGuardCountsTheRateOfAToken(t *testing.T) {
 	issuer, now := newIssuer(), noon
 	send := usesOf(t, issuer, &now)
 	claims := func(scope string, limits ...any) string {
-		return issuer.Sign(verifytest.Claims{"scope": scope, "use_limits": list(limits)})
+		return issuer.Sign(verifytest.Claims{"scope": scope, "use_limits": limits})
 	}
 	a, slow := object{"id": "a", "rate": "3/1m"}, object{"id": "s", "rate": "1/1h"}
 	one, other := claims("read", a), claims("read extra", a) // which count together

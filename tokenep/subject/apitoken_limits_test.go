@@ -31,22 +31,22 @@ func atPeer(c *server.Config) {
 func TestExchangeHoldsToTheLimitsOfAPITokens(t *testing.T) {
 	f := tokeneptest.New(t, atPeer)
 	here, elsewhere := blocks(tokeneptest.Peer.String()), blocks("198.51.100.0/24")
-	make := func(want state.APIToken) string {
+	newToken := func(want state.APIToken) string {
 		text, _ := f.NewAPIToken(t, want)
 		return text
 	}
 	f.Run(t, []rule{
-		grants("from an allowed address", redeem(make(state.APIToken{Addresses: verify.Addresses{AllowFrom: here}}))),
-		refuses("from another address", redeem(make(state.APIToken{Addresses: verify.Addresses{AllowFrom: elsewhere}})), 400, tokenep.InvalidRequest),
-		refuses("from a denied address", redeem(make(state.APIToken{Addresses: verify.Addresses{DenyFrom: here}})), 400, tokenep.InvalidRequest),
-		refuses("too early", redeem(make(state.APIToken{NotBefore: tokeneptest.Start.Add(time.Hour)})), 400, tokenep.InvalidRequest),
+		grants("from an allowed address", redeem(newToken(state.APIToken{Addresses: verify.Addresses{AllowFrom: here}}))),
+		refuses("from another address", redeem(newToken(state.APIToken{Addresses: verify.Addresses{AllowFrom: elsewhere}})), 400, tokenep.InvalidRequest),
+		refuses("from a denied address", redeem(newToken(state.APIToken{Addresses: verify.Addresses{DenyFrom: here}})), 400, tokenep.InvalidRequest),
+		refuses("too early", redeem(newToken(state.APIToken{NotBefore: tokeneptest.Start.Add(time.Hour)})), 400, tokenep.InvalidRequest),
 	})
 	for name, want := range map[string]state.APIToken{
 		"rate":  {Rate: verify.Rate{N: 2, Per: time.Hour}},
 		"quota": {Quota: verify.Rate{N: 2, Per: 30 * time.Minute}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := make(want)
+			text := newToken(want)
 			f.Granted(t, redeem(text))
 			for range 5 { // refused for something else
 				f.Send(t, redeem(text, "scope", "orders:write admin")).Refused(t, 400, tokenep.InvalidScope)
