@@ -17,6 +17,8 @@
 //	users htpasswd  oauth_server.users.htpasswd   oauthuser/htpasswdusers, over
 //	                                              tokenep/user/htpasswd
 //	users http      oauth_server.users.http       oauthuser/httpusers, over tokenep/user/httpcheck
+//	users ldap      oauth_server.users.ldap       oauthuser/ldapusers, over
+//	                                              tokenep/user/directory
 //	grant …         oauth_server.grants.…         of other plugins: see oauthserver.Extension
 //	                admin.api.oauth_server        oauthadmin: management while the server runs
 //	                (caddy oauth …)               oauthadmin: the same, from the command line

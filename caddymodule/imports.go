@@ -13,5 +13,6 @@ import (
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/htpasswdusers"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/httpusers"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/inlineusers"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/ldapusers"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthverify"
 )

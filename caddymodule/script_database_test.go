@@ -12,10 +12,10 @@ import (
 type databaseKey struct{}
 
 var databases = map[string]func(...string) (*servertest.Process, error){
-	"redis": servertest.Redis, "postgres": servertest.Postgres,
+	"redis": servertest.Redis, "postgres": servertest.Postgres, "slapd": servertest.Slapd,
 }
 
-// scriptCondition implements [redis] and [postgres], which say whether that is installed. With CI
+// scriptCondition implements [redis], [postgres] and [slapd], which say whether that is installed. With CI
 // set they are always true, so that a missing one is a failure.
 func scriptCondition(name string) (bool, error) {
 	if databases[name] == nil {
@@ -24,12 +24,17 @@ func scriptCondition(name string) (bool, error) {
 	return os.Getenv("CI") == "true" || servertest.Installed(name), nil
 }
 
-// scriptDatabase starts a server, which ends with the script.
+// scriptDatabase starts a server, which ends with the script. A directory has the entries of LDIF
+// files.
 func scriptDatabase(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 || databases[args[0]] == nil {
-		ts.Fatalf("usage: database redis|postgres")
+	if neg || len(args) == 0 || databases[args[0]] == nil {
+		ts.Fatalf("usage: database redis|postgres|slapd [entries.ldif…]")
 	}
-	s, err := databases[args[0]]()
+	var settings []string
+	for _, name := range args[1:] {
+		settings = append(settings, ts.ReadFile(name))
+	}
+	s, err := databases[args[0]](settings...)
 	ts.Check(err)
 	ts.Defer(s.Close)
 	ts.Setenv("DATABASE_URL", s.URL)

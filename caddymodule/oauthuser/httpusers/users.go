@@ -1,11 +1,9 @@
 package httpusers
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -144,8 +142,10 @@ func (u *Users) Extend(c *server.Config) (err error) {
 		}
 		o.Header.Set(name, value)
 	}
-	if o.Roots, err = u.roots(); err != nil {
-		return err
+	if u.CA != "" {
+		if o.Roots, err = oauthserver.ReadRoots("http: ca", u.CA); err != nil {
+			return err
+		}
 	}
 	if u.check, err = httpcheck.New(o); err != nil {
 		return fmt.Errorf("http: %w", err)
@@ -223,25 +223,6 @@ func resolveFind(find string) (string, error) {
 	const place = "subject-place-of-the-url"
 	resolved, err := adapt.Resolve("http: find", strings.Replace(find, httpcheck.SubjectPlace, place, 1))
 	return strings.Replace(resolved, place, httpcheck.SubjectPlace, 1), err
-}
-
-func (u *Users) roots() (*x509.CertPool, error) {
-	if u.CA == "" {
-		return nil, nil
-	}
-	path, err := adapt.Resolve("http: ca", u.CA)
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("http: ca %s: it has no certificate (PEM)", path)
-	}
-	return pool, nil
 }
 
 // Interface guards

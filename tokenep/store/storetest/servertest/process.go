@@ -38,7 +38,7 @@ type Process struct {
 // Password is the password of every Process. Tests check that it does not appear where it must not.
 const Password = "pass/word-of@the:server"
 
-// Installed reports whether redis or postgres is installed.
+// Installed reports whether redis, postgres or slapd is installed.
 func Installed(name string) bool {
 	var err error
 	switch name {
@@ -46,6 +46,8 @@ func Installed(name string) bool {
 		_, err = findRedis()
 	case "postgres":
 		_, _, err = findPostgres()
+	case "slapd":
+		_, _, err = findSlapd()
 	}
 	return err == nil
 }
