@@ -48,7 +48,8 @@ func (d *Directory) Authenticate(ctx context.Context, name, password string) (us
 			return err
 		}
 		start := time.Now()
-		if user, err = d.user(conn, entry); err != nil { // before this connection is somebody else's
+		// Before this connection is somebody else's.
+		if user, err = d.user(conn, entry); err != nil {
 			return err
 		}
 		err = bind(conn, entry.DN, password)
