@@ -17,6 +17,8 @@ import (
 type scriptState struct {
 	caddys map[string]*process // by name; "" is the one without
 	calls  []func() error      // wait for the requests in the background
+
+	browsers map[string]*scriptBrowser // by name
 }
 
 type scriptStateKey struct{}

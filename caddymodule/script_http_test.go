@@ -35,6 +35,7 @@ type call struct {
 	times      int
 	within     time.Duration // 0: ask once
 	background bool
+	browser    *scriptBrowser // nil: none
 }
 
 // answer is the result of a request.
@@ -91,6 +92,7 @@ func parseCall(ts *testscript.TestScript, args []string) *call {
 	flags.BoolFunc("eventually", "", func(string) error { c.within = 20 * time.Second; return nil })
 	flags.DurationVar(&c.within, "within", 0, "")
 	flags.BoolVar(&c.background, "background", false, "")
+	flags.Func("browser", "", func(name string) error { c.browser = browserOf(ts, name); return nil })
 	flags.Func("H", "", headerLine(request))
 	flags.Func("u", "", func(pair string) error {
 		request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
@@ -127,7 +129,7 @@ func (c *call) once() answer {
 		request.Body, _ = request.GetBody()
 		request.ContentLength = int64(len(c.body))
 	}
-	response, err := sendAgain(request)
+	response, err := c.browser.send(request)
 	if err != nil {
 		return answer{line: err.Error()}
 	}

@@ -46,7 +46,8 @@ import (
 //	    form unless it is -json. Without -status any 2xx is expected, and with ! anything else. -n
 //	    COUNT makes as many requests at once, each of which must be as expected. -within DURATION
 //	    repeats them until they are, for no longer than that, and -eventually for some seconds.
-//	    -background does not wait for the answer: http-wait does.
+//	    -background does not wait for the answer: http-wait does. -browser NAME makes it in a
+//	    browser, which keeps cookies and follows redirects to other paths of the same server.
 //	raw ADDRESS FILE
 //	    sends the bytes of a file, with variables replaced and lines ended by CRLF. stdout is the
 //	    answer.
@@ -158,7 +159,7 @@ func setUpScript(env *testscript.Env) error {
 			}
 		}
 	}
-	env.Values[scriptStateKey{}] = &scriptState{caddys: make(map[string]*process)}
+	env.Values[scriptStateKey{}] = &scriptState{caddys: make(map[string]*process), browsers: make(map[string]*scriptBrowser)}
 	env.Values[scriptKeysKey{}] = make(scriptKeys)
 	env.Values[databaseKey{}] = new(*servertest.Process)
 	return nil

@@ -23,7 +23,7 @@ func init() {
 }
 
 // API manages the authorization servers over Caddy's admin API: clients, API tokens, consents,
-// signing keys and revocations. Requests and answers are JSON, except for a backup; errors are
+// users, signing keys and revocations. Requests and answers are JSON, except for a backup; errors are
 // those of Caddy's API. A secret is in the answer to the request that makes it, and nowhere else.
 //
 // The paths are below /oauth_server/:
@@ -42,6 +42,14 @@ func init() {
 //	DELETE <server>/api_tokens/<id>         the same
 //	GET    <server>/consents                what users have allowed, likewise, and ?sub=<name>
 //	POST   <server>/consents/revoke         revoke it, by sub and client_id, or by sub alone
+//	GET    <server>/users                   users of whom something is kept, in pages, as above
+//	GET    <server>/users/<sub>             what a user has
+//	POST   <server>/users/<sub>/disable     keep a user from signing in and from getting tokens
+//	POST   <server>/users/<sub>/enable      the inverse of it
+//	POST   <server>/users/<sub>/revoke      end all that a user has
+//	GET    <server>/users/<sub>/sessions    the browsers in which a user has signed in
+//	POST   <server>/users/<sub>/sessions/end
+//	                                        sign the user out there, by id, or by all: true
 //	GET    <server>/keys                    signing keys
 //	POST   <server>/keys/rotate             sign with the next key from now on; ?force=true: even
 //	                                        if verifiers may not know it yet
@@ -104,6 +112,13 @@ var routes = []struct {
 	{http.MethodPost, "api_tokens/revoke", http.StatusOK, revokeAPITokens},
 	{http.MethodGet, "consents", http.StatusOK, listConsents},
 	{http.MethodPost, "consents/revoke", http.StatusNoContent, revokeConsent},
+	{http.MethodGet, "users", http.StatusOK, listUsers},
+	{http.MethodGet, "users/*", http.StatusOK, showUser},
+	{http.MethodPost, "users/*/disable", http.StatusNoContent, disableUser},
+	{http.MethodPost, "users/*/enable", http.StatusNoContent, enableUser},
+	{http.MethodPost, "users/*/revoke", http.StatusNoContent, revokeUser},
+	{http.MethodGet, "users/*/sessions", http.StatusOK, listSessions},
+	{http.MethodPost, "users/*/sessions/end", http.StatusNoContent, endSessions},
 	{http.MethodGet, "keys", http.StatusOK, listKeys},
 	{http.MethodPost, "keys/rotate", http.StatusOK, rotateKeys},
 	{http.MethodPost, "keys/*/withdraw", http.StatusOK, withdrawKey},

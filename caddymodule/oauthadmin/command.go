@@ -29,9 +29,10 @@ func oauthCommand() caddycmd.Command {
 		Usage: "<command>",
 		Short: "Manages the OAuth 2.0 authorization server of a running Caddy",
 		Long: `
-Manages an oauth_server: the clients and API tokens that are added at run time,
-what users have allowed, the signing keys, and the revocation of access tokens. It can also get a token,
-show what a token says and whether it would be accepted, and back up the store.
+Manages an oauth_server: the clients and API tokens that are added at run time, users
+and what they have allowed, the signing keys, and the revocation of access tokens. It
+can also get a token, show what a token says and whether it would be accepted, and back
+up the store.
 
 All commands but restore connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Use
 --address for another address, or --config to read it from a configuration. If
@@ -47,7 +48,7 @@ a secret: others can see flags, and shells keep them in their history.`,
 			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 			flags.StringP("server", "s", oauthserver.DefaultName, "Name of the oauth_server")
 			flags.Bool("json", false, "Print the answer as JSON")
-			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), backupCommand(), restoreCommand())
+			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), userCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), backupCommand(), restoreCommand())
 		},
 	}
 }
@@ -147,7 +148,7 @@ func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url
 	}
 	uri := strings.TrimSuffix(basePath, "/")
 	for _, segment := range append([]string{fl.String("server")}, segments...) {
-		uri += "/" + url.PathEscape(segment)
+		uri += "/" + escapeSegment(segment)
 	}
 	if len(query) > 0 {
 		uri += "?" + query.Encode()
@@ -165,6 +166,14 @@ func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url
 		return nil, adminFailure(err)
 	}
 	return response, nil
+}
+
+// escapeSegment escapes a segment of a path, also one that would lead elsewhere (RFC 3986 §5.2.4).
+func escapeSegment(segment string) string {
+	if segment == "." || segment == ".." {
+		return strings.ReplaceAll(segment, ".", "%2E")
+	}
+	return url.PathEscape(segment)
 }
 
 // errNotFound is what an error of the admin API with status 404 Is.

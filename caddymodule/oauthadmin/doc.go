@@ -10,6 +10,7 @@
 //	inspect.go      what a token says, and whether it is accepted
 //	keys.go         signing keys
 //	revocations.go  revoked tokens
+//	users.go        users, and the browsers in which they have signed in
 //	command.go      the command, and what its subcommands share
 //	option.go       flags for the fields of a structure of the library
 //	command_*.go    one subcommand each, and what they need: reading a secret

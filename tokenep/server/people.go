@@ -209,6 +209,6 @@ func (s *Server) RevokeUser(ctx context.Context, subject string) error {
 }
 
 // ListUsers lists the users of whom something is kept: see state.Users.List.
-func (s *Server) ListUsers(ctx context.Context, after string, limit int) ([]state.KnownUser, error) {
+func (s *Server) ListUsers(ctx context.Context, after string, limit int) (page []state.KnownUser, next string, err error) {
 	return s.users().List(ctx, after, limit)
 }

@@ -149,26 +149,29 @@ func (s Users) Status(ctx context.Context, subject string) (UserStatus, error) {
 	return stored.Value.UserStatus, err
 }
 
-// List returns up to limit (1 to store.MaxPage) of the users of whom anything is kept. after is the
-// id at which the last page ended.
-func (s Users) List(ctx context.Context, after string, limit int) (page []KnownUser, err error) {
+// List returns up to limit (1 to store.MaxPage) of the users of whom anything is kept. after is
+// where the last page ended; next is empty behind the last one. A page may have fewer, or none.
+func (s Users) List(ctx context.Context, after string, limit int) (page []KnownUser, next string, err error) {
 	records, err := s.Store.List(ctx, kindUser, "", after, limit)
 	if err != nil {
-		return nil, err
+		return nil, "", fmt.Errorf("listing users: %w", err)
 	}
+	now := moment(s.Now)
 	for _, r := range records {
 		u, err := record.Decode[storedUser](r)
 		if err != nil {
-			return nil, err
+			return nil, "", fmt.Errorf("user %s: %w", r.ID, err)
 		}
-		page = append(page, KnownUser{r.ID, u.Subject, u.UserStatus})
+		if r.Expires.IsZero() || now.Before(r.Expires) {
+			page = append(page, KnownUser{u.Subject, u.UserStatus})
+		}
+		next = r.ID
 	}
-	return page, nil
+	return page, next, nil
 }
 
 // KnownUser is a user of whom something is kept.
 type KnownUser struct {
-	ID      string `json:"id"` // where List goes on
 	Subject string `json:"sub"`
 	UserStatus
 }
