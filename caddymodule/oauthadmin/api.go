@@ -23,8 +23,9 @@ func init() {
 }
 
 // API manages the authorization servers over Caddy's admin API: clients, API tokens, consents,
-// users, signing keys and revocations. Requests and answers are JSON, except for a backup; errors are
-// those of Caddy's API. A secret is in the answer to the request that makes it, and nowhere else.
+// users, signing keys and revocations. Requests and answers are JSON, except for a backup; errors
+// are those of Caddy's API. A secret is in the answer to the request that makes it, and nowhere
+// else.
 //
 // The paths are below /oauth_server/:
 //
