@@ -45,6 +45,8 @@ const (
 	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
 	InvalidToken                Code = "invalid_token" // status 401
 
+	InsufficientAuthentication Code = "insufficient_user_authentication" // RFC 9470 §3, status 401
+
 	// RFC 6749 §4.1.2.1 defines these two for redirects; here they go with a status of their own.
 	ServerError            Code = "server_error"            // status 500
 	TemporarilyUnavailable Code = "temporarily_unavailable" // status 429 or 503
@@ -62,7 +64,7 @@ func (c Code) Describe(description string) *Error {
 
 func (c Code) status() int {
 	switch c {
-	case InvalidClient, InvalidToken:
+	case InvalidClient, InvalidToken, InsufficientAuthentication:
 		return http.StatusUnauthorized
 	case TemporarilyUnavailable:
 		return http.StatusServiceUnavailable

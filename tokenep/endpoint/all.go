@@ -3,7 +3,7 @@ package endpoint
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
 	return []string{
-		authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName,
+		accountName, apiTokensName, apiTokenName, authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName,
 		signInName, signOutName, userInfoName, MetadataName,
 	}
 }
@@ -21,6 +21,8 @@ const (
 	signInName        = "sign_in"
 	signOutName       = "sign_out"
 	accountName       = "account"
+	apiTokensName     = "api_tokens"
+	apiTokenName      = "api_token"
 
 	// MetadataName is the name of the endpoint that describes the others.
 	MetadataName = "metadata"

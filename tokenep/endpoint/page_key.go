@@ -33,6 +33,7 @@ const (
 	forFlows    = "tokenep sign-in 1"
 	forSessions = "tokenep session 1"
 	forSignOut  = "tokenep sign-out 1"
+	forAccount  = "tokenep account 1"
 )
 
 // of returns the cipher of one text.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
+	"github.com/tokenep/caddy-tokenep/tokenep/page"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -70,4 +72,19 @@ func (t *APITokenRules) checkServices() error {
 		}
 	}
 	return nil
+}
+
+// accountTokens returns what people can do with their API tokens.
+func (s *Server) accountTokens() endpoint.AccountTokens {
+	tokens, rules := s.apiTokens(), s.Config.Exchange.APITokens
+	if tokens == nil {
+		return endpoint.AccountTokens{}
+	}
+	a := endpoint.AccountTokens{
+		Tokens: tokens, MaxAge: rules.MaxAge, Never: rules.AllowNever, Type: rules.Types[0], Anonymous: s.Config.Exchange.Anonymous,
+	}
+	for _, service := range rules.Services {
+		a.Services = append(a.Services, page.Service{Audience: service.Audience, Scope: service.Scope})
+	}
+	return a
 }

@@ -135,8 +135,22 @@ func (s *Server) authorization() []tokenep.Endpoint {
 			endpoint.SignOut{Authorize: e, Sessions: sessions}.Endpoint())
 	}
 	all = append(all, e.Endpoint(), endpoint.PushedAuthorization{Authorize: e}.Endpoint())
+	all = append(all, s.account(e)...)
 	if e.ConsentPage != "" {
 		all = append(all, endpoint.ConsentRequest{Authorize: e}.Endpoint(), endpoint.Grants{Authorize: e}.Endpoint())
+	}
+	return all
+}
+
+// account returns the endpoints at which people see and change their access.
+func (s *Server) account(e endpoint.Authorize) []tokenep.Endpoint {
+	a := endpoint.Account{Authorize: e, Tokens: s.accountTokens()}
+	if s.Config.signsIn() {
+		a.Sessions = &endpoint.Sessions{Browser: e.Browser, Sessions: s.Sessions, Active: s.active}
+	}
+	all := []tokenep.Endpoint{a.Endpoint()}
+	if a.Tokens.Tokens != nil {
+		all = append(all, endpoint.APITokensAPI{Account: a, Verifier: s.toItself}.Endpoints()...)
 	}
 	return all
 }

@@ -214,9 +214,13 @@ func (p *Paths) of(e *tokenep.Endpoint, base string) []place {
 
 // check refuses names that no endpoint has, and places that are none or shared.
 func (p *Paths) check(places []place) error {
-	var names, paths []string
+	var names, paths, folders []string
 	for _, at := range places {
-		paths = append(paths, at.path)
+		if at.endpoint.Argument == "" {
+			paths = append(paths, at.path)
+		} else {
+			folders = append(folders, at.path)
+		}
 		if name := at.endpoint.Name; name != tokenep.TokenEndpointName && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -229,7 +233,7 @@ func (p *Paths) check(places []place) error {
 			return fmt.Errorf("there is no endpoint %q to move; expected %s", name, strings.Join(names, ", "))
 		}
 	}
-	return checkPaths(paths)
+	return errors.Join(checkPaths(paths), checkPaths(folders))
 }
 
 // tokenPath is the default path of the token endpoint, below that of the issuer.

@@ -144,6 +144,7 @@ type Server struct {
 	before        *keys.Ring            // of the configuration from which it took over
 	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
 	introspecting *verify.Verifier      // as Verifier, without proof of possession
+	toItself      *verify.Verifier      // as Verifier, for the issuer as audience
 	passwords     *tokenep.Passwords    // nil: there are none
 	pages         *page.Set
 	paths         atomic.Pointer[map[string]string] // of endpoints, as they were mounted first

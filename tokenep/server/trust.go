@@ -18,6 +18,12 @@ func (s *Server) trustItself() (err error) {
 	if s.Verifier, err = verify.New(own); err != nil {
 		return err
 	}
+	toItself := own
+	toItself.Issuers = []verify.TrustedIssuer{s.Trusted()}
+	toItself.Issuers[0].Audience = []string{s.Config.Issuer}
+	if s.toItself, err = verify.New(toItself); err != nil {
+		return err
+	}
 	asked := own
 	trusted.InsecureAnyConfirmation = true
 	asked.Issuers = []verify.TrustedIssuer{trusted}

@@ -1,0 +1,349 @@
+package endpoint
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/page"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// AccountTokens is what people do with their API tokens, which are exchanged for access tokens (RFC
+// 8693), on a page and over JSON. The zero value is for a server that has none.
+type AccountTokens struct {
+	Tokens   *state.APITokens
+	Services []page.Service // for which people can make some; none: they can make none
+	MaxAge   time.Duration
+	Never    bool // they may have no end
+
+	Type      string // the subject_token_type (RFC 8693 §2.1)
+	Anonymous bool   // they are exchanged without a client
+}
+
+// freshFor is how long after a sign-in a person may make a secret.
+const freshFor = 15 * time.Minute
+
+// fresh reports whether a sign-in is young enough to make a secret by.
+func fresh(signedIn, now time.Time) bool {
+	return !signedIn.IsZero() && now.Sub(signedIn) <= freshFor
+}
+
+// usualDays are the lives from which to choose.
+var usualDays = []int{90, 60, 30, 7}
+
+const day = 24 * time.Hour
+
+func newPageID() string { return rand.Text() }
+
+// mayMake reports whether a person can make an API token here at all: it must be possible to tell
+// when that person signed in.
+func (e Account) mayMake(user tokenep.User) bool {
+	return e.Tokens.Tokens != nil && len(e.Tokens.Services) > 0 && (e.Sessions != nil || !user.SignIn.Time.IsZero())
+}
+
+// of returns a token of an owner. That of another is none.
+func (a AccountTokens) of(ctx context.Context, owner, id string) (t state.APIToken, err error) {
+	if a.Tokens == nil {
+		return t, store.ErrNotFound
+	}
+	t, err = a.Tokens.Load(ctx, id)
+	if err == nil && t.Owner != owner {
+		err = fmt.Errorf("the API token is of another owner: %w", store.ErrNotFound)
+	}
+	return t, err
+}
+
+// revoke ends a token of an owner.
+func (a AccountTokens) revoke(ctx context.Context, owner, id string) error {
+	t, err := a.of(ctx, owner, id)
+	switch {
+	case err != nil:
+		return err
+	case !t.Revoked.IsZero():
+		return store.ErrNotFound
+	}
+	return a.Tokens.Revoke(ctx, id, "")
+}
+
+// roll gives a token of an owner a new secret.
+func (a AccountTokens) roll(ctx context.Context, owner, id string, overlap time.Duration) (text string, t state.APIToken, err error) {
+	if _, err := a.of(ctx, owner, id); err != nil {
+		return "", t, err
+	}
+	return a.Tokens.Roll(ctx, id, overlap)
+}
+
+// all returns the tokens of an owner.
+func (a AccountTokens) all(ctx context.Context, owner string) (all []state.APIToken, err error) {
+	if a.Tokens == nil {
+		return nil, nil
+	}
+	for after := ""; ; {
+		tokens, err := a.Tokens.List(ctx, owner, after, store.MaxPage)
+		if err != nil || len(tokens) == 0 {
+			return all, err
+		}
+		all, after = append(all, tokens...), tokens[len(tokens)-1].ID
+	}
+}
+
+// unusedFor is after how long a token that is good and not used is a risk.
+const unusedFor = 90 * day
+
+// The risks, the greatest first.
+const (
+	riskUnused  = "unused" // never
+	riskForever = "forever"
+	riskIdle    = "idle"
+)
+
+// list returns the tokens of an owner as the page shows them: those that are good first, by risk,
+// and then the youngest.
+func (a AccountTokens) list(ctx context.Context, owner string, now time.Time) ([]page.Token, error) {
+	tokens, err := a.all(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	var shown []page.Token
+	for i := range tokens {
+		shown = append(shown, showToken(&tokens[i], now))
+	}
+	order := []string{riskUnused, riskForever, riskIdle, ""}
+	slices.SortStableFunc(shown, func(x, y page.Token) int {
+		return cmp.Or(
+			cmp.Compare(min(1, len(x.Over)), min(1, len(y.Over))),
+			cmp.Compare(slices.Index(order, x.Risk), slices.Index(order, y.Risk)),
+			y.Created.Compare(x.Created),
+		)
+	})
+	return shown, nil
+}
+
+// showToken returns what the page shows of a token.
+func showToken(t *state.APIToken, now time.Time) page.Token {
+	p := page.Token{
+		ID: t.ID, Name: t.Name, Note: t.Note, Service: t.Service, Scope: t.Scope, Created: t.Created, Expires: t.Expires,
+		LastUsed: t.LastUsed, Uses: t.Uses, OldUntil: t.OldUntil, Reason: t.Reason,
+		AllowFrom: addresses(t.AllowFrom), DenyFrom: addresses(t.DenyFrom),
+	}
+	if t.NoExpiry {
+		p.Expires = time.Time{}
+	}
+	if !t.Rate.IsZero() {
+		p.Rate = t.Rate.String()
+	}
+	if t.LastAddress.IsValid() {
+		p.From = t.LastAddress.String()
+	}
+	if !p.OldUntil.After(now) {
+		p.OldUntil = time.Time{}
+	}
+	made := t.Created
+	if t.Rolled.After(made) {
+		made = t.Rolled
+	}
+	switch {
+	case !t.Revoked.IsZero():
+		p.Over = "revoked"
+	case t.Expired(now):
+		p.Over = "expired"
+	case t.LastUsed.IsZero() && now.Sub(made) > day:
+		p.Risk = riskUnused
+	case t.NoExpiry:
+		p.Risk = riskForever
+	case !t.LastUsed.IsZero() && now.Sub(t.LastUsed) > unusedFor:
+		p.Risk = riskIdle
+	}
+	return p
+}
+
+// showNew shows the form for a new token, to somebody who has just signed in.
+func (e Account) showNew(v *visit, p page.NewToken) (err error) {
+	switch {
+	case !e.mayMake(v.user):
+		return tokenep.InvalidRequest.Describe("no API token can be made here")
+	case !fresh(v.user.SignIn.Time, e.Now()):
+		return e.signInFirst(v, "view=new")
+	}
+	if p.Page, err = e.seal(v); err != nil {
+		return err
+	}
+	p.User, p.Action, p.Back = v.user.Subject, e.PathOf(accountName), e.PathOf(accountName)
+	p.Services, p.Forever, p.Most = e.Tokens.Services, e.Tokens.Never, int(e.Tokens.MaxAge/day)
+	for _, days := range usualDays {
+		if days <= p.Most {
+			p.Days = append(p.Days, days)
+		}
+	}
+	status := http.StatusOK
+	if p.Failed != "" {
+		status = http.StatusBadRequest
+	}
+	e.Pages.Show(v.w, v.r, status, p)
+	return nil
+}
+
+// errForm says that the form for a new token is not filled in as it must be.
+var errForm = errors.New("the form is not filled in")
+
+// make makes a token, and shows it.
+func (e Account) make(v *visit) error {
+	if !fresh(v.user.SignIn.Time, v.page.at()) || !e.mayMake(v.user) {
+		return e.signInFirst(v, "view=new")
+	}
+	want, err := e.Tokens.read(v.form, e.Now())
+	want.Owner = v.user.Subject
+	var text string
+	var made state.APIToken
+	if err == nil {
+		err = e.once(v)
+	}
+	if err == nil {
+		text, made, err = e.Tokens.Tokens.Create(v.r.Context(), want)
+	}
+	failed := ""
+	switch {
+	case errors.Is(err, state.ErrTooMany):
+		failed = "new.many"
+	case errors.Is(err, errForm), errors.Is(err, state.ErrInvalid), errors.Is(err, state.ErrNotAllowed):
+		failed = "new.bad"
+	case err != nil:
+		return err
+	default:
+		return e.showSecret(v, text, made, "API token created")
+	}
+	return e.showNew(v, page.NewToken{
+		Failed: failed, Name: want.Name, Note: want.Note,
+		AllowFrom: v.form.Get("allow_from"), DenyFrom: v.form.Get("deny_from"), Rate: v.form.Get("rate"),
+	})
+}
+
+// once refuses a form that has made a secret already.
+func (e Account) once(v *visit) error {
+	err := e.Seen.Add(v.r.Context(), "account page", v.page.ID, v.page.Expires)
+	if errors.Is(err, state.ErrRefused) {
+		return tokenep.InvalidRequest.Describe("this page was answered before").Because(err)
+	}
+	return err
+}
+
+// parameters returns the names of the boxes of that form, one for each scope-token of each service.
+func (a AccountTokens) parameters() (names []string) {
+	for i, s := range a.Services {
+		for j := range s.Scope {
+			names = append(names, scopeParameter(i, j))
+		}
+	}
+	return names
+}
+
+func scopeParameter(service, token int) string { return fmt.Sprintf("scope.%d.%d", service, token) }
+
+// read reads the form for a new token.
+func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken, err error) {
+	t = state.APIToken{Name: strings.TrimSpace(form.Get("name")), Note: strings.TrimSpace(form.Get("note"))}
+	i, err := strconv.Atoi(form.Get("service"))
+	if t.Name == "" || err != nil || i < 0 || i >= len(a.Services) {
+		return t, errForm
+	}
+	t.Service = a.Services[i].Audience
+	for j, token := range a.Services[i].Scope {
+		if form.Has(scopeParameter(i, j)) {
+			t.Scope = append(t.Scope, token)
+		}
+	}
+	days := form.Get("days")
+	if days == "custom" {
+		days = form.Get("custom")
+	}
+	if t.NoExpiry = days == "never"; !t.NoExpiry {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < 1 || n > int(a.MaxAge/day) {
+			return t, errForm
+		}
+		t.Expires = now.Add(time.Duration(n) * day)
+	}
+	if t.AllowFrom, err = verify.ParseAddresses(strings.Fields(form.Get("allow_from"))); err != nil {
+		return t, errors.Join(errForm, err)
+	}
+	if t.DenyFrom, err = verify.ParseAddresses(strings.Fields(form.Get("deny_from"))); err != nil {
+		return t, errors.Join(errForm, err)
+	}
+	if rate := strings.TrimSpace(form.Get("rate")); rate != "" {
+		if t.Rate, err = verify.ParseRate(rate); err != nil {
+			return t, errors.Join(errForm, err)
+		}
+	}
+	return t, nil
+}
+
+// signedInAgain is the text for somebody who was sent to sign in for what is to be repeated now.
+const signedInAgain = "account.again"
+
+// roll replaces the secret of a token, and shows the new one.
+func (e Account) roll(v *visit, id string) error {
+	if !fresh(v.user.SignIn.Time, v.page.at()) {
+		return e.signInFirst(v, "view="+signedInAgain)
+	}
+	overlap, err := tokenep.ParseDuration(cmp.Or(v.form.Get("grace"), "0s"))
+	if err != nil {
+		return tokenep.InvalidRequest.Describe("the page was answered with no time that it has").Because(err)
+	}
+	if err := e.once(v); err != nil {
+		return err
+	}
+	text, t, err := e.Tokens.roll(v.r.Context(), v.user.Subject, id, time.Duration(overlap))
+	if err != nil {
+		return e.done(v, "", err)
+	}
+	return e.showSecret(v, text, t, "API token rolled")
+}
+
+// showSecret shows the text of a token. It is nowhere else.
+func (e Account) showSecret(v *visit, text string, t state.APIToken, event string) error {
+	v.o.Event = event
+	v.o.Details = []slog.Attr{slog.String("sub", t.Owner), slog.String("id", t.ID), slog.String("service", t.Service)}
+	e.Pages.Show(v.w, v.r, http.StatusOK, page.NewToken{
+		Back: e.PathOf(accountName),
+		Made: &page.MadeToken{Token: showToken(&t, e.Now()), Secret: text, Curl: e.curl(text)},
+	})
+	return nil
+}
+
+// curl returns a line for a shell by which a token is exchanged (RFC 8693 §2.1).
+func (e Account) curl(text string) string {
+	issuer, err := url.Parse(e.Issuer)
+	if err != nil {
+		return ""
+	}
+	client := ""
+	if !e.Tokens.Anonymous {
+		client = " -u CLIENT_ID:CLIENT_SECRET"
+	}
+	return "curl" + client + " " + issuer.Scheme + "://" + issuer.Host + e.PathOf(tokenep.TokenEndpointName) +
+		" \\\n  -d grant_type=" + grant.TokenExchangeType + " \\\n  -d subject_token_type=" + e.Tokens.Type +
+		" \\\n  -d subject_token=" + text
+}
+
+// addresses returns blocks of addresses as people write them.
+func addresses[T fmt.Stringer](blocks []T) string {
+	texts := make([]string, len(blocks))
+	for i, block := range blocks {
+		texts[i] = block.String()
+	}
+	return strings.Join(texts, " ")
+}
