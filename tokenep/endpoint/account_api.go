@@ -25,11 +25,11 @@ const APITokensScope = "api_tokens"
 // person, which is for the issuer (RFC 9068 §4) and has the scope api_tokens:
 //
 //	GET    <path>       {"api_tokens": […]}
-//	POST   <path>       a token as in the answers, without what is made for it: name, note, service,
-//	                    scope, not_before, expires or no_expiry, allow_from, deny_from, rate, quota.
-//	                    201 {"api_token": {…}, "token": "…"}
+//	POST   <path>       a token as in the answers, without what is made for it: name, note,
+//	                    service, scope, not_before, expires or no_expiry, allow_from, deny_from,
+//	                    rate, quota. 201 {"api_token": {…}, "token": "…"}
 //	GET    <path>/<id>  {…}
-//	POST   <path>/<id>  a new secret, with {"overlap": "24h"} for the old one; like the answer above
+//	POST   <path>/<id>  a new secret, with {"overlap": "24h"} for the old one; likewise
 //	DELETE <path>/<id>  204
 //
 // A secret is made only within a quarter of an hour after the person has signed in: else the answer
