@@ -53,7 +53,6 @@ type accountPage struct {
 // visit is one request of somebody who has signed in.
 type visit struct {
 	w    http.ResponseWriter
-	r    *http.Request
 	o    *tokenep.Outcome
 	user tokenep.User
 	page accountPage // that is answered
@@ -63,69 +62,69 @@ type visit struct {
 // ServeHTTP answers one request.
 func (e Account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.Front.Record(r, accountName, func(o *tokenep.Outcome) {
-		v := &visit{w: w, r: r, o: o}
-		if err := e.visit(v); err != nil {
+		v := &visit{w: w, o: o}
+		if err := e.visit(r, v); err != nil {
 			e.onPage(w, r, o, err)
 		}
 	})
 }
 
-func (e Account) visit(v *visit) (err error) {
-	if v.form, err = tokenep.ReadParameters(v.r, slices.Concat(accountParameters, e.Tokens.parameters())); err != nil {
+func (e Account) visit(r *http.Request, v *visit) (err error) {
+	if v.form, err = tokenep.ReadParameters(r, slices.Concat(accountParameters, e.Tokens.parameters())); err != nil {
 		return err
 	}
-	v.user, err = e.user(v.r)
+	v.user, err = e.user(r)
 	switch {
 	case e.Sessions != nil && errors.Is(err, tokenep.LoginRequired):
-		return e.signInFirst(v, "")
+		return e.signInFirst(r, v, "")
 	case err != nil:
 		return err
-	case v.r.Method == http.MethodGet && v.form.Get("view") == "new":
-		return e.showNew(v, page.NewToken{})
-	case v.r.Method == http.MethodGet:
-		return e.show(v, page.Account{})
+	case r.Method == http.MethodGet && v.form.Get("view") == "new":
+		return e.showNew(r, v, page.NewToken{})
+	case r.Method == http.MethodGet:
+		return e.show(r, v, page.Account{})
 	}
-	if err := e.open(v.r, forAccount, v.form.Get("page"), &v.page, &v.page.shown); err != nil {
+	if err := e.open(r, forAccount, v.form.Get("page"), &v.page, &v.page.shown); err != nil {
 		return err
 	}
 	if v.page.Subject != v.user.Subject {
 		return tokenep.InvalidRequest.Describe("this page was shown to another user")
 	}
-	if err := fromElsewhere(v.r); err != nil {
+	if err := fromElsewhere(r); err != nil {
 		return err
 	}
-	return e.act(v)
+	return e.act(r, v)
 }
 
 // signInFirst sends the person to sign in, and back to this page.
-func (e Account) signInFirst(v *visit, query string) error {
+func (e Account) signInFirst(r *http.Request, v *visit, query string) error {
 	if e.Sessions == nil {
 		refusal := tokenep.LoginRequired.Describe("sign in again first: nobody may make a secret who has not signed in just now")
 		refusal.Status = http.StatusForbidden
 		return refusal
 	}
-	return e.begin(v.w, v.r, flow{Then: accountName, Query: query, shown: e.Browser.show(v.w, v.r)})
+	return e.begin(v.w, r, flow{Then: accountName, Query: query, shown: e.Browser.show(v.w, r)})
 }
 
 // act does what the form asks for.
-func (e Account) act(v *visit) error {
-	id, ctx := v.form.Get("id"), v.r.Context()
+func (e Account) act(r *http.Request, v *visit) error {
+	id, ctx := v.form.Get("id"), r.Context()
 	switch v.form.Get("action") {
 	case "make":
-		return e.make(v)
+		return e.make(r, v)
 	case "roll":
-		return e.roll(v, id)
+		return e.roll(r, v, id)
 	case "revoke":
-		return e.done(v, "account.revoked", e.Tokens.revoke(ctx, v.user.Subject, id))
+		return e.done(r, v, "account.revoked", e.Tokens.revoke(ctx, v.user.Subject, id))
 	case "forget":
-		return e.done(v, "account.forgotten", e.Consents.Revoke(ctx, v.user.Subject, id))
+		return e.done(r, v, "account.forgotten", e.Consents.Revoke(ctx, v.user.Subject, id))
 	case "end":
 		if e.Sessions != nil {
-			return e.done(v, "account.ended", e.Sessions.Sessions.End(ctx, v.user.Subject, id))
+			return e.done(r, v, "account.ended", e.Sessions.Sessions.End(ctx, v.user.Subject, id))
 		}
 	case "end_all":
 		if e.Sessions != nil {
-			return e.endAll(v)
+			return e.endAll(r, v)
 		}
 	}
 	return tokenep.InvalidRequest.Describe("the page was answered with no action that it has")
@@ -133,7 +132,7 @@ func (e Account) act(v *visit) error {
 
 // done shows the page again, with what was done or that it was not. The browser is sent there, so
 // that the form is not sent again when it is loaded again.
-func (e Account) done(v *visit, text string, err error) error {
+func (e Account) done(r *http.Request, v *visit, text string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, state.ErrInvalid), errors.Is(err, state.ErrBadAPIToken), errors.Is(err, state.ErrRolledOften):
 		text = "account.failed"
@@ -153,25 +152,25 @@ var accountEvents = map[string]string{
 }
 
 // endAll signs the person out everywhere, here included.
-func (e Account) endAll(v *visit) error {
-	if err := e.Sessions.Sessions.EndAll(v.r.Context(), v.user.Subject); err != nil {
+func (e Account) endAll(r *http.Request, v *visit) error {
+	if err := e.Sessions.Sessions.EndAll(r.Context(), v.user.Subject); err != nil {
 		return err
 	}
 	e.setCookie(v.w, sessionCookie, "")
 	v.o.Event, v.o.Details = "all sessions ended", []slog.Attr{slog.String("sub", v.user.Subject)}
-	e.Pages.Show(v.w, v.r, http.StatusOK, page.SignedOut{SignIn: e.PathOf(signInName)})
+	e.Pages.Show(v.w, r, http.StatusOK, page.SignedOut{SignIn: e.PathOf(signInName)})
 	return nil
 }
 
 // seal returns the hidden field of a page.
-func (e Account) seal(v *visit) (string, error) {
-	return e.Seals.seal(forAccount, accountPage{ID: newPageID(), Subject: v.user.Subject, shown: e.Browser.show(v.w, v.r)})
+func (e Account) seal(r *http.Request, v *visit) (string, error) {
+	return e.Seals.seal(forAccount, accountPage{ID: newPageID(), Subject: v.user.Subject, shown: e.Browser.show(v.w, r)})
 }
 
 // show shows the page.
-func (e Account) show(v *visit, p page.Account) (err error) {
-	ctx := v.r.Context()
-	if p.Page, err = e.seal(v); err != nil {
+func (e Account) show(r *http.Request, v *visit, p page.Account) (err error) {
+	ctx := r.Context()
+	if p.Page, err = e.seal(r, v); err != nil {
 		return err
 	}
 	switch text := v.form.Get("view"); {
@@ -193,11 +192,11 @@ func (e Account) show(v *visit, p page.Account) (err error) {
 	}
 	if e.Sessions != nil {
 		p.SignOut = e.PathOf(signOutName)
-		if p.Sessions, err = e.sessions(v); err != nil {
+		if p.Sessions, err = e.sessions(r, v); err != nil {
 			return err
 		}
 	}
-	e.Pages.Show(v.w, v.r, http.StatusOK, p)
+	e.Pages.Show(v.w, r, http.StatusOK, p)
 	return nil
 }
 
@@ -227,12 +226,12 @@ func (e Account) applications(ctx context.Context, subject string) (all []page.A
 }
 
 // sessions returns where a person has signed in.
-func (e Account) sessions(v *visit) (all []page.Session, err error) {
-	_, current, err := e.Sessions.Current(v.r)
+func (e Account) sessions(r *http.Request, v *visit) (all []page.Session, err error) {
+	_, current, err := e.Sessions.Current(r)
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := e.Sessions.Sessions.List(v.r.Context(), v.user.Subject)
+	sessions, err := e.Sessions.Sessions.List(r.Context(), v.user.Subject)
 	for _, x := range sessions {
 		all = append(all, page.Session{
 			ID: x.ID, Agent: x.Agent, Address: x.Address, Created: x.Created, Used: x.Used, Current: x.ID == current.ID,

@@ -75,15 +75,10 @@ type madeAPIToken struct {
 // all answers for all tokens of the person.
 func (e APITokensAPI) all(w http.ResponseWriter, r *http.Request) {
 	e.Front.Answer(w, r, apiTokensName, func(o *tokenep.Outcome) (any, error) {
-		t, ok := verify.FromContext(r.Context())
-		if !ok {
-			return nil, tokenep.ServerError
-		}
 		if r.Method == http.MethodPost {
-			return e.create(r, o, t)
+			return e.create(r, o)
 		}
-		tokens, err := e.Tokens.all(r.Context(), t.Subject)
-		return map[string]any{"api_tokens": append([]state.APIToken{}, tokens...)}, err
+		return e.list(r)
 	})
 }
 
@@ -91,33 +86,43 @@ func (e APITokensAPI) all(w http.ResponseWriter, r *http.Request) {
 func (e APITokensAPI) one(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodDelete {
 		e.Front.Answer(w, r, apiTokenName, func(o *tokenep.Outcome) (any, error) {
-			t, ok := verify.FromContext(r.Context())
-			switch {
-			case !ok:
-				return nil, tokenep.ServerError
-			case r.Method == http.MethodPost:
-				return e.rolled(r, o, t)
+			if r.Method == http.MethodPost {
+				return e.rolled(r, o)
 			}
-			found, err := e.Tokens.of(r.Context(), t.Subject, r.PathValue("id"))
-			return found, refusedToken(err)
+			return e.show(r)
 		})
 		return
 	}
 	e.Front.Record(r, apiTokenName, func(o *tokenep.Outcome) {
-		t, ok := verify.FromContext(r.Context())
-		if !ok {
-			o.Err = tokenep.WriteError(w, r, tokenep.ServerError)
+		if err := e.revoked(r, o); err != nil {
+			o.Err = tokenep.WriteError(w, r, err)
 			return
 		}
-		id := r.PathValue("id")
-		if err := e.Tokens.revoke(r.Context(), t.Subject, id); err != nil {
-			o.Err = tokenep.WriteError(w, r, refusedToken(err))
-			return
-		}
-		o.Event, o.Details = "API token revoked", []slog.Attr{slog.String("sub", t.Subject), slog.String("id", id)}
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 	})
+}
+
+// presented returns the access token of a request that the guard has let in.
+func presented(r *http.Request) *verify.Token {
+	t, _ := verify.FromContext(r.Context())
+	return t
+}
+
+func (e APITokensAPI) list(r *http.Request) (any, error) {
+	tokens, err := e.Tokens.all(r.Context(), presented(r).Subject)
+	return map[string]any{"api_tokens": append([]state.APIToken{}, tokens...)}, err
+}
+
+func (e APITokensAPI) show(r *http.Request) (any, error) {
+	found, err := e.Tokens.of(r.Context(), presented(r).Subject, r.PathValue("id"))
+	return found, refusedToken(err)
+}
+
+func (e APITokensAPI) revoked(r *http.Request, o *tokenep.Outcome) error {
+	owner, id := presented(r).Subject, r.PathValue("id")
+	o.Event, o.Details = "API token revoked", []slog.Attr{slog.String("sub", owner), slog.String("id", id)}
+	return refusedToken(e.Tokens.revoke(r.Context(), owner, id))
 }
 
 // justSignedIn refuses to make a secret for somebody who has not signed in lately (RFC 9470 §3).
@@ -134,7 +139,8 @@ func (e APITokensAPI) justSignedIn(t *verify.Token) error {
 }
 
 // create makes a token.
-func (e APITokensAPI) create(r *http.Request, o *tokenep.Outcome, t *verify.Token) (any, error) {
+func (e APITokensAPI) create(r *http.Request, o *tokenep.Outcome) (any, error) {
+	t := presented(r)
 	want, err := readAPIToken(r)
 	if err != nil {
 		return nil, err
@@ -160,7 +166,8 @@ func (e APITokensAPI) made(o *tokenep.Outcome, t state.APIToken, text, event str
 }
 
 // rolled gives a token a new secret.
-func (e APITokensAPI) rolled(r *http.Request, o *tokenep.Outcome, t *verify.Token) (any, error) {
+func (e APITokensAPI) rolled(r *http.Request, o *tokenep.Outcome) (any, error) {
+	t := presented(r)
 	d, err := tokenep.ReadDocument(r, tokenep.InvalidRequest)
 	if err != nil {
 		return nil, err

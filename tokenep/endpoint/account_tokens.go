@@ -172,14 +172,14 @@ func showToken(t *state.APIToken, now time.Time) page.Token {
 }
 
 // showNew shows the form for a new token, to somebody who has just signed in.
-func (e Account) showNew(v *visit, p page.NewToken) (err error) {
+func (e Account) showNew(r *http.Request, v *visit, p page.NewToken) (err error) {
 	switch {
 	case !e.mayMake(v.user):
 		return tokenep.InvalidRequest.Describe("no API token can be made here")
 	case !fresh(v.user.SignIn.Time, e.Now()):
-		return e.signInFirst(v, "view=new")
+		return e.signInFirst(r, v, "view=new")
 	}
-	if p.Page, err = e.seal(v); err != nil {
+	if p.Page, err = e.seal(r, v); err != nil {
 		return err
 	}
 	p.User, p.Action, p.Back = v.user.Subject, e.PathOf(accountName), e.PathOf(accountName)
@@ -193,7 +193,7 @@ func (e Account) showNew(v *visit, p page.NewToken) (err error) {
 	if p.Failed != "" {
 		status = http.StatusBadRequest
 	}
-	e.Pages.Show(v.w, v.r, status, p)
+	e.Pages.Show(v.w, r, status, p)
 	return nil
 }
 
@@ -201,21 +201,21 @@ func (e Account) showNew(v *visit, p page.NewToken) (err error) {
 var errForm = errors.New("the form is not filled in")
 
 // make makes a token, and shows it.
-func (e Account) make(v *visit) error {
+func (e Account) make(r *http.Request, v *visit) error {
 	if !fresh(v.user.SignIn.Time, v.page.at()) || !e.mayMake(v.user) {
-		return e.signInFirst(v, "view=new")
+		return e.signInFirst(r, v, "view=new")
 	}
 	want, err := e.Tokens.read(v.form, e.Now())
 	want.Owner = v.user.Subject
 	var text string
 	var made state.APIToken
 	if err == nil {
-		err = e.once(v)
+		err = e.once(r, v)
 	}
 	if err == nil {
-		text, made, err = e.Tokens.Tokens.Create(v.r.Context(), want)
+		text, made, err = e.Tokens.Tokens.Create(r.Context(), want)
 	}
-	failed := ""
+	var failed string
 	switch {
 	case errors.Is(err, state.ErrTooMany):
 		failed = "new.many"
@@ -224,17 +224,17 @@ func (e Account) make(v *visit) error {
 	case err != nil:
 		return err
 	default:
-		return e.showSecret(v, text, made, "API token created")
+		return e.showSecret(r, v, text, made, "API token created")
 	}
-	return e.showNew(v, page.NewToken{
+	return e.showNew(r, v, page.NewToken{
 		Failed: failed, Name: want.Name, Note: want.Note,
 		AllowFrom: v.form.Get("allow_from"), DenyFrom: v.form.Get("deny_from"), Rate: v.form.Get("rate"),
 	})
 }
 
 // once refuses a form that has made a secret already.
-func (e Account) once(v *visit) error {
-	err := e.Seen.Add(v.r.Context(), "account page", v.page.ID, v.page.Expires)
+func (e Account) once(r *http.Request, v *visit) error {
+	err := e.Seen.Add(r.Context(), "account page", v.page.ID, v.page.Expires)
 	if errors.Is(err, state.ErrRefused) {
 		return tokenep.InvalidRequest.Describe("this page was answered before").Because(err)
 	}
@@ -295,29 +295,29 @@ func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken
 const signedInAgain = "account.again"
 
 // roll replaces the secret of a token, and shows the new one.
-func (e Account) roll(v *visit, id string) error {
+func (e Account) roll(r *http.Request, v *visit, id string) error {
 	if !fresh(v.user.SignIn.Time, v.page.at()) {
-		return e.signInFirst(v, "view="+signedInAgain)
+		return e.signInFirst(r, v, "view="+signedInAgain)
 	}
 	overlap, err := tokenep.ParseDuration(cmp.Or(v.form.Get("grace"), "0s"))
 	if err != nil {
 		return tokenep.InvalidRequest.Describe("the page was answered with no time that it has").Because(err)
 	}
-	if err := e.once(v); err != nil {
+	if err := e.once(r, v); err != nil {
 		return err
 	}
-	text, t, err := e.Tokens.roll(v.r.Context(), v.user.Subject, id, time.Duration(overlap))
+	text, t, err := e.Tokens.roll(r.Context(), v.user.Subject, id, time.Duration(overlap))
 	if err != nil {
-		return e.done(v, "", err)
+		return e.done(r, v, "", err)
 	}
-	return e.showSecret(v, text, t, "API token rolled")
+	return e.showSecret(r, v, text, t, "API token rolled")
 }
 
 // showSecret shows the text of a token. It is nowhere else.
-func (e Account) showSecret(v *visit, text string, t state.APIToken, event string) error {
+func (e Account) showSecret(r *http.Request, v *visit, text string, t state.APIToken, event string) error {
 	v.o.Event = event
 	v.o.Details = []slog.Attr{slog.String("sub", t.Owner), slog.String("id", t.ID), slog.String("service", t.Service)}
-	e.Pages.Show(v.w, v.r, http.StatusOK, page.NewToken{
+	e.Pages.Show(v.w, r, http.StatusOK, page.NewToken{
 		Back: e.PathOf(accountName),
 		Made: &page.MadeToken{Token: showToken(&t, e.Now()), Secret: text, Curl: e.curl(text)},
 	})
