@@ -17,6 +17,7 @@
 //	registration.go clients that register themselves
 //	store.go        the store, a module of the namespace oauth_server.stores
 //	extension.go    grants of other plugins, modules of the namespace oauth_server.grants
+//	events.go       what happens to API tokens, for Caddy's events app
 //	shared.go       what outlives a reload
 //	check.go        what the library does not check
 //	metrics.go      the counters of the token endpoint

@@ -150,6 +150,7 @@ type AuthorizationServer struct {
 	quota     *tokenep.LogQuota
 	released  bool // the shared state has been released
 	core      *server.Server
+	events    *events
 
 	unknownGrant error // of a client in the Caddyfile: it may be that of a plugin
 
@@ -228,6 +229,10 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		return err
 	}
 	config.Store, config.Memory, config.LogQuota = s.shared, s.shared.memory, s.quota
+	if s.events, err = s.newEvents(ctx); err != nil {
+		return err
+	}
+	config.APITokenEvent = s.events.add
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}
@@ -262,11 +267,12 @@ func (s *AuthorizationServer) provisionClients(config *server.Config) (err error
 }
 
 // start opens the store and loads the keys. What runs in the background ends when ctx is done.
-func (s *AuthorizationServer) start(ctx context.Context) error {
+func (s *AuthorizationServer) start(ctx caddy.Context) error {
 	if err := s.shared.open(); err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
 	s.warnOfClearKeys()
+	go s.events.run(ctx)
 	return s.core.Start(ctx)
 }
 

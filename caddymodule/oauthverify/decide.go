@@ -30,6 +30,9 @@ func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time
 		if refusal.Status >= http.StatusInternalServerError {
 			level = slog.LevelError
 		}
+		if h.server != nil {
+			h.server.Server().DeniedUse(r.Context(), refusal, from)
+		}
 	}
 	attrs = append(attrs, slog.String("reason", err.Error()))
 	if refusal, ok := errors.AsType[*verify.Error](err); ok && refusal.Option != "" {

@@ -8,6 +8,7 @@
 //	                  and what their assertions must be like
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	apitokens.go      what API tokens users may have
+//	apitoken_events.go what is told of them
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
 //	people.go         who signs in here, and who is disabled or gone
 //	user_access.go    what a user has

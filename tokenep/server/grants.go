@@ -74,7 +74,7 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
 			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, AllowNever: t.AllowNever, TokenLife: s.TokenLife,
-			Rates: s.Config.Memory.Rates, Uses: &s.Config.Memory.uses, OwnerScope: t.ownerScope(),
+			Rates: s.Config.Memory.Rates, Uses: &s.Config.Memory.uses, OwnerScope: t.ownerScope(), Event: s.apiTokenEvent,
 		}
 		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types, Address: s.Config.ClientAddress})
 	}

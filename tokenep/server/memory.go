@@ -27,6 +27,7 @@ type Memory struct {
 	people       knownPeople               // who may have tokens
 	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
 	refreshMAC   state.RefreshMAC          // of refresh tokens
+	told         *verify.Rates             // of denied API tokens, lately
 	uses         state.APITokenUses        // of API tokens
 	pages        endpoint.PageKey          // of requests that wait for a user
 	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
@@ -48,5 +49,6 @@ func NewMemory(now func() time.Time) *Memory {
 		Registrations: &tokenep.Pace{PerAddress: registrationsPerAddress, InAll: registrationsInAll, Per: registrationsPer, Now: now},
 		Fetcher:       verify.NewFetcher(verify.URLKeysOptions{Now: now}),
 		Rates:         verify.NewRates(now),
+		told:          verify.NewRates(now),
 	}
 }

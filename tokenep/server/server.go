@@ -111,8 +111,13 @@ type Config struct {
 	ClientAddress func(*http.Request) netip.Addr
 
 	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
-	Logger  *slog.Logger                           // default: slog.Default()
-	Now     func() time.Time                       // default: time.Now
+
+	// APITokenEvent is told of what happens to API tokens, and must return at once; may be nil. That
+	// one was denied or used too often is told once a minute of each.
+	APITokenEvent func(context.Context, state.APITokenEvent)
+
+	Logger *slog.Logger     // default: slog.Default()
+	Now    func() time.Time // default: time.Now
 
 	// LogQuota bounds the lines about refused requests, of all servers and others that share it;
 	// nil: one of its own.
@@ -314,6 +319,7 @@ func (s *Server) Start(ctx context.Context) error {
 		go s.recheck(ctx)
 	}
 	s.before = s.Config.Memory.ring.Swap(s.Keys)
+	go s.watchAPITokens(ctx)
 	return nil
 }
 

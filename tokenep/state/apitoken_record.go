@@ -26,6 +26,7 @@ type storedAPIToken struct {
 	APIToken
 	Hash []byte      `json:"hash,omitempty"` // SHA-256 of the whole token; empty: abandoned
 	Old  []oldSecret `json:"old,omitempty"`  // the newest first
+	Told int         `json:"told,omitempty"` // how many of the reminders were
 
 	secretUntil time.Time // when the secret that was presented ends; zero: with the token
 }

@@ -92,8 +92,10 @@ const keptRevoked = 90 * 24 * time.Hour
 // markRevoked writes that the token is revoked, unless it says so already, or is not meant; nil: it
 // is.
 func (s APITokens) markRevoked(ctx context.Context, id, reason string, meant func(*APIToken) bool) (APIToken, error) {
+	changed := false
 	t, err := record.Change(ctx, s.Store, kindAPIToken, id, func(t *storedAPIToken, expires *time.Time) (write bool, err error) {
-		if !t.Revoked.IsZero() || meant != nil && !meant(&t.APIToken) {
+		changed = t.Revoked.IsZero() && (meant == nil || meant(&t.APIToken))
+		if !changed {
 			return false, nil
 		}
 		t.Revoked, t.Reason = s.second(), reason
@@ -104,6 +106,9 @@ func (s APITokens) markRevoked(ctx context.Context, id, reason string, meant fun
 	})
 	if err != nil {
 		return APIToken{}, noAPIToken(id, err)
+	}
+	if changed {
+		s.tell(ctx, APITokenEvent{What: APITokenRevoked, Token: t.Value.APIToken, Reason: t.Value.Reason})
 	}
 	return t.Value.APIToken, nil
 }

@@ -63,6 +63,7 @@ func (s APITokens) Roll(ctx context.Context, id string, overlap time.Duration) (
 	if err := s.endOld(ctx, &stored.Value); err != nil {
 		return "", APIToken{}, err
 	}
+	s.tell(ctx, APITokenEvent{What: APITokenRolled, Token: stored.Value.APIToken})
 	return token, stored.Value.APIToken, nil
 }
 

@@ -28,12 +28,6 @@ func (e *LimitedError) Error() string {
 // why it is not good; any other means that the answer is not known. A typo costs no look-up.
 func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
 	t, err := s.find(ctx, token)
-	if err == nil {
-		err = t.Value.live(s.second())
-	}
-	if err == nil && s.Revocations.endsGrant(t.Value.GrantID()) { // Revoke was interrupted
-		err = ErrRevokedAPIToken
-	}
 	if err != nil {
 		return APIToken{}, Version{}, err
 	}
@@ -44,38 +38,49 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 // it returns is what its owner may have now, and the Expires of one that was rolled is when the
 // secret that was presented ends. The error is a *LimitedError when the token is used too often.
 func (s APITokens) CheckUse(ctx context.Context, token string, from netip.Addr) (APIToken, Version, error) {
-	t, version, err := s.Check(ctx, token)
-	if err != nil {
+	stored, err := s.find(ctx, token)
+	if stored == nil {
 		return APIToken{}, Version{}, err
 	}
-	if !t.Permit(from) {
-		return APIToken{}, Version{}, ErrAddressAPIToken
-	}
-	scope, err := s.ownerScope(ctx, &t)
-	if errors.Is(err, ErrNotAllowed) {
-		return APIToken{}, Version{}, ErrOwnerAPIToken
+	t := stored.Value.APIToken
+	if err == nil {
+		err = s.permit(ctx, &t, from)
 	}
 	if err != nil {
-		return APIToken{}, Version{}, err
+		return APIToken{}, Version{}, s.deny(ctx, &t, from, err)
 	}
-	t.Scope = t.Scope.Intersect(scope)
-	if until := version.of.(*record.Stored[storedAPIToken]).Value.secretUntil; !until.IsZero() {
+	if until := stored.Value.secretUntil; !until.IsZero() {
 		t.Expires = until
 	}
+	return t, Version{stored}, nil
+}
+
+// permit returns an error unless a token that is good may be used from an address now. It narrows
+// the scope.
+func (s APITokens) permit(ctx context.Context, t *APIToken, from netip.Addr) error {
+	if !t.Permit(from) {
+		return ErrAddressAPIToken
+	}
+	scope, err := s.ownerScope(ctx, t)
+	if errors.Is(err, ErrNotAllowed) {
+		return ErrOwnerAPIToken
+	}
+	if err != nil {
+		return err
+	}
+	t.Scope = t.Scope.Intersect(scope)
 	if wait := s.Rates.Wait(exchanges, t.ID, t.Rate); wait > 0 {
-		return APIToken{}, Version{}, &LimitedError{wait, "rate"}
+		return &LimitedError{wait, "rate"}
 	}
-	if err := t.quota(s.second()); err != nil {
-		return APIToken{}, Version{}, err
-	}
-	return t, version, nil
+	return t.quota(s.second())
 }
 
 // exchanges stands for the issuer in Rates: exchanges of a token are counted apart from the
 // requests with what it was exchanged for.
 const exchanges = ""
 
-// find returns the record of a token, whose secret is right.
+// find returns the record of a token that is good. With an error, it is that of one whose secret was
+// right, or nil.
 func (s APITokens) find(ctx context.Context, token string) (*record.Stored[storedAPIToken], error) {
 	_, id, _, ok := parseAPIToken(token)
 	if !ok {
@@ -90,10 +95,17 @@ func (s APITokens) find(ctx context.Context, token string) (*record.Stored[store
 	}
 	// The hash is of the whole token, so that a token is good with its own prefix only, although
 	// any prefix parses.
-	if err := t.Value.presented(record.Hash(token), s.second()); err != nil {
+	now := s.second()
+	switch err := t.Value.presented(record.Hash(token), now); {
+	case errors.Is(err, ErrUnknownAPIToken):
 		return nil, err
+	case err != nil:
+		return t, err
 	}
-	return t, nil
+	if s.Revocations.endsGrant(t.Value.GrantID()) { // Revoke was interrupted
+		return t, ErrRevokedAPIToken
+	}
+	return t, t.Value.live(now)
 }
 
 // presented finds the secret with this hash. The token expires with it.
@@ -142,13 +154,14 @@ func (s APITokens) Use(ctx context.Context, v Version, from netip.Addr) error {
 		return errOtherVersion
 	}
 	if wait := s.Rates.Take(exchanges, t.Value.ID, t.Value.Rate); wait > 0 {
-		return &LimitedError{wait, "rate"}
+		return s.deny(ctx, &t.Value.APIToken, from, &LimitedError{wait, "rate"})
 	}
 	err := s.spend(ctx, t, from)
 	if err != nil {
 		s.Rates.Return(exchanges, t.Value.ID, t.Value.Rate)
+		return s.deny(ctx, &t.Value.APIToken, from, err)
 	}
-	return err
+	return nil
 }
 
 func (s APITokens) spend(ctx context.Context, t *record.Stored[storedAPIToken], from netip.Addr) error {
@@ -162,6 +175,7 @@ func (s APITokens) spend(ctx context.Context, t *record.Stored[storedAPIToken], 
 	if err := used.used(now, from, uses); err != nil {
 		return err
 	}
+	moved := uses.moved(t.Value.UsedFrom)
 	err := record.Swap(ctx, s.Store, t.Record, used, t.Expires)
 	if errors.Is(err, store.ErrConflict) && quota {
 		_, err = record.Change(ctx, s.Store, kindAPIToken, t.ID, func(t *storedAPIToken, _ *time.Time) (bool, error) {
@@ -171,6 +185,9 @@ func (s APITokens) spend(ctx context.Context, t *record.Stored[storedAPIToken], 
 			err := t.used(now, from, uses)
 			return err == nil, err
 		})
+	}
+	if err == nil && moved {
+		s.tell(ctx, APITokenEvent{What: APITokenMoved, Token: t.Value.APIToken, Address: from})
 	}
 	if err != nil {
 		s.Uses.putBack(t.Value.ID, uses)

@@ -72,6 +72,12 @@ func (u useCount) add(more useCount) useCount {
 	return u
 }
 
+// moved reports whether a token that was used before was now used from an address that it was not
+// used from lately.
+func (u useCount) moved(lately []netip.Prefix) bool {
+	return len(lately) > 0 && slices.ContainsFunc(u.from, func(p netip.Prefix) bool { return !slices.Contains(lately, p) })
+}
+
 // addressBlock returns what counts as one address: an IPv4 address, or the /64 of an IPv6 host.
 func addressBlock(a netip.Addr) netip.Prefix {
 	a = a.Unmap()

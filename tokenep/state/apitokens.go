@@ -99,6 +99,9 @@ type APITokens struct {
 	// Uses counts the uses between two writes of a record; nil: they are not counted.
 	Uses *APITokenUses
 
+	// Event is told of what happens to tokens, after it has; nil: nobody is. It must return at once.
+	Event func(ctx context.Context, e APITokenEvent)
+
 	// OwnerScope returns the scope that an owner may have at a service now: what is made has no
 	// more, and what was made before is good for no more. Its error Is ErrNotAllowed when the owner
 	// may have no token there; any other means that the answer is not known. nil: any scope, at any
@@ -131,9 +134,13 @@ func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made A
 	}
 	token = formatAPIToken(s.Prefix, made.ID, GenerateSecret())
 	stored := storedAPIToken{APIToken: made, Hash: record.Hash(token)}
+	if !made.NoExpiry {
+		stored.Told = reminder(made.Expires.Sub(made.Created)) // no reminder of what was asked for
+	}
 	if err := record.Insert(ctx, s.Store, kindAPIToken, made.ID, stored, stored.kept()); err != nil {
 		return "", APIToken{}, err
 	}
+	s.tell(ctx, APITokenEvent{What: APITokenCreated, Token: made})
 	return token, made, nil
 }
 
