@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
@@ -26,12 +27,15 @@ type events struct {
 	queue  chan state.APITokenEvent
 }
 
-func (s *AuthorizationServer) newEvents(ctx caddy.Context) (*events, error) {
+// listen lets the events of the server get there.
+func (s *AuthorizationServer) listen(ctx caddy.Context, config *server.Config) error {
 	app, err := ctx.App("events")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &events{app: app.(*caddyevents.App), server: s.name, queue: make(chan state.APITokenEvent, maxEvents)}, nil
+	s.events = &events{app: app.(*caddyevents.App), server: s.name, queue: make(chan state.APITokenEvent, maxEvents)}
+	config.APITokenEvent = s.events.add
+	return nil
 }
 
 // add queues an event, unless nobody listens or too many wait.

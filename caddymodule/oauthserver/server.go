@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -219,20 +220,15 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if config.Registration, err = s.Registration.config(); err != nil {
 		return err
 	}
-	s.Registration.warn(config.Logger)
-	warnClients(config.Logger, config.Clients, time.Now())
-	if s.InsecureIdentity != "" {
-		config.Logger.Warn("insecure_identity: whoever can send requests to this server can say who they are", "placeholder", s.InsecureIdentity)
+	if err := s.listen(ctx, &config); err != nil {
+		return err
 	}
+	s.warnOf(config.Logger, config.Clients)
 	config.CompareHash, config.Decoy = compareHash, decoy
 	if err := s.acquireStore(ctx); err != nil {
 		return err
 	}
 	config.Store, config.Memory, config.LogQuota = s.shared, s.shared.memory, s.quota
-	if s.events, err = s.newEvents(ctx); err != nil {
-		return err
-	}
-	config.APITokenEvent = s.events.add
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}
@@ -241,6 +237,15 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	}
 	s.takesOver = s.core.Ready()
 	return nil
+}
+
+// warnOf logs what is loose, or will soon not work.
+func (s *AuthorizationServer) warnOf(logger *slog.Logger, clients []tokenep.Client) {
+	s.Registration.warn(logger)
+	warnClients(logger, clients, time.Now())
+	if s.InsecureIdentity != "" {
+		logger.Warn("insecure_identity: whoever can send requests to this server can say who they are", "placeholder", s.InsecureIdentity)
+	}
 }
 
 // provisionPages adds the pages that people see.

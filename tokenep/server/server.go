@@ -112,8 +112,8 @@ type Config struct {
 
 	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
 
-	// APITokenEvent is told of what happens to API tokens, and must return at once; may be nil. That
-	// one was denied or used too often is told once a minute of each.
+	// APITokenEvent is told of what happens to API tokens, and must return at once; may be nil.
+	// That one was denied or used too often is told once a minute of each.
 	APITokenEvent func(context.Context, state.APITokenEvent)
 
 	Logger *slog.Logger     // default: slog.Default()

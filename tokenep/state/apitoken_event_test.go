@@ -85,7 +85,8 @@ func TestEventsOfAPITokens(t *testing.T) {
 	wantEvents(t, heard) // nothing has happened
 }
 
-// Each token is told of at 60, 30, 7 days and one before its end, and at its end, once; by one node.
+// Each token is told of at 60, 30, 7 days and one before its end, and at its end, once; by one
+// node.
 func TestWatchRemindsOnce(t *testing.T) {
 	c := newClock()
 	s := newMemory(t, c.Now)

@@ -79,8 +79,8 @@ func (s APITokens) permit(ctx context.Context, t *APIToken, from netip.Addr) err
 // requests with what it was exchanged for.
 const exchanges = ""
 
-// find returns the record of a token that is good. With an error, it is that of one whose secret was
-// right, or nil.
+// find returns the record of a token that is good. With an error, it is that of one whose secret
+// was right, or nil.
 func (s APITokens) find(ctx context.Context, token string) (*record.Stored[storedAPIToken], error) {
 	_, id, _, ok := parseAPIToken(token)
 	if !ok {

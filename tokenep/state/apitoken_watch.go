@@ -21,8 +21,8 @@ type watch struct {
 	Until time.Time `json:"until"`
 }
 
-// WatchEvery is how often API tokens are to be looked through for those that expire. A token is kept
-// for longer after its end, so that none is missed.
+// WatchEvery is how often API tokens are to be looked through for those that expire. A token is
+// kept for longer after its end, so that none is missed.
 const WatchEvery = keptExpired / 4
 
 // reminders are how long before the end of a token somebody is reminded.

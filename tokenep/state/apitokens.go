@@ -99,7 +99,8 @@ type APITokens struct {
 	// Uses counts the uses between two writes of a record; nil: they are not counted.
 	Uses *APITokenUses
 
-	// Event is told of what happens to tokens, after it has; nil: nobody is. It must return at once.
+	// Event is told of what happens to tokens, after it has; nil: nobody is. It must return at
+	// once.
 	Event func(ctx context.Context, e APITokenEvent)
 
 	// OwnerScope returns the scope that an owner may have at a service now: what is made has no
