@@ -78,6 +78,9 @@ func (p *Passwords) SignIn(ctx context.Context, from netip.Addr, name, password 
 	if readable {
 		user, err = p.ask(ctx, attempt, name, password)
 	}
+	if err == nil {
+		err = p.Active(ctx, user.Subject, time.Time{})
+	}
 	switch {
 	case errors.Is(err, ErrNoUser):
 		if err := attempt.Count(); err != nil {
@@ -116,7 +119,7 @@ func (p *Passwords) ask(ctx context.Context, attempt *Attempt, name, password st
 	if err := CheckUser(user.Subject); err != nil {
 		return User{}, fmt.Errorf("%w: %w", ErrNoUser, err)
 	}
-	return user, p.Active(ctx, user.Subject, time.Time{})
+	return user, nil
 }
 
 // unknownUser is the refusal where nobody knows.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,8 +137,8 @@ func (f *File) read() error {
 		return nil
 	}
 	if before != nil {
-		if content, err = f.settled(content); err != nil {
-			return fmt.Errorf("%s: %w", f.path, err)
+		if content, err = f.settled(); err != nil {
+			return err
 		}
 	}
 	people, err := parse(content)
@@ -157,17 +158,34 @@ func (f *File) read() error {
 	return nil
 }
 
-// settled returns what is in the file when it has stopped changing.
-func (f *File) settled(content []byte) ([]byte, error) {
+// settled returns what is in the file when it has stopped changing: it is the same twice, and
+// nobody has written it between.
+func (f *File) settled() ([]byte, error) {
 	for range patient {
-		time.Sleep(f.o.Settle)
-		again, err := verify.ReadKeyFile(f.path, maxFile)
-		if err != nil || bytes.Equal(again, content) {
-			return again, err
+		before, content, err := f.look()
+		if err != nil {
+			return nil, err
 		}
-		content = again
+		time.Sleep(f.o.Settle)
+		after, again, err := f.look()
+		if err != nil {
+			return nil, err
+		}
+		if before.Equal(after) && bytes.Equal(content, again) {
+			return content, nil
+		}
 	}
-	return nil, errRestless
+	return nil, fmt.Errorf("%s: %w", f.path, errRestless)
+}
+
+// look returns when the file was written, and what is in it.
+func (f *File) look() (time.Time, []byte, error) {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return time.Time{}, nil, err
+	}
+	content, err := verify.ReadKeyFile(f.path, maxFile)
+	return info.ModTime(), content, err
 }
 
 // warn logs whose hashes take so long that others can tell who is a user.
