@@ -28,16 +28,28 @@ type Browser struct {
 
 // cookieName returns that of a cookie of this server. The prefix keeps other hosts from setting it
 // (RFC 6265bis §4.1.3.2), and needs https, which an issuer on a loopback host may lack. Servers of
-// one host have different paths.
+// one host have different paths or ports, of which cookies know nothing (RFC 6265 §8.5).
 func (b Browser) cookieName(name string) string {
-	if u, err := url.Parse(b.Issuer); err == nil && strings.Trim(u.Path, "/") != "" {
-		sum := sha256.Sum256([]byte(u.Path))
-		name += "_" + hex.EncodeToString(sum[:4])
+	if u, err := url.Parse(b.Issuer); err == nil {
+		if at := u.Port() + strings.TrimRight(u.Path, "/"); at != "" {
+			sum := sha256.Sum256([]byte(at))
+			name += "_" + hex.EncodeToString(sum[:4])
+		}
 	}
 	if b.secure() {
 		return "__Host-" + name
 	}
 	return name
+}
+
+// cookie returns the value of a cookie of this server. More than one of the name is none: one of
+// them may be of somebody else (RFC 6265 §8.6).
+func (b Browser) cookie(r *http.Request, name string) (value string, ok bool) {
+	cookies := r.CookiesNamed(b.cookieName(name))
+	if len(cookies) != 1 {
+		return "", false
+	}
+	return cookies[0].Value, true
 }
 
 func (b Browser) secure() bool { return strings.HasPrefix(b.Issuer, "https:") }
@@ -60,9 +72,9 @@ const (
 
 // browser returns what is in the cookie, and sets it if there is none.
 func (b Browser) browser(w http.ResponseWriter, r *http.Request) string {
-	if cookie, err := r.Cookie(b.cookieName(browserCookie)); err == nil {
-		if text, err := base64.RawURLEncoding.DecodeString(cookie.Value); err == nil && len(text) == browserBytes {
-			return cookie.Value
+	if value, ok := b.cookie(r, browserCookie); ok {
+		if text, err := base64.RawURLEncoding.DecodeString(value); err == nil && len(text) == browserBytes {
+			return value
 		}
 	}
 	random := make([]byte, browserBytes)
@@ -91,12 +103,12 @@ func (s shown) at() time.Time { return s.Expires.Add(-pageLife) }
 
 // hold refuses a page that is too old, or was shown to another browser.
 func (b Browser) hold(r *http.Request, s shown) error {
-	cookie, err := r.Cookie(b.cookieName(browserCookie))
+	value, ok := b.cookie(r, browserCookie)
 	switch {
 	case !b.Now().Before(s.Expires):
 		return tokenep.InvalidRequest.Describe("this page is too old")
-	case err != nil, subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(s.Browser)) != 1:
-		return tokenep.InvalidRequest.Describe("this page was shown to another browser, or cookies are off").Because(err)
+	case !ok, subtle.ConstantTimeCompare([]byte(value), []byte(s.Browser)) != 1:
+		return tokenep.InvalidRequest.Describe("this page was shown to another browser, or cookies are off")
 	}
 	return nil
 }

@@ -47,13 +47,13 @@ func (s Sessions) Current(r *http.Request) (subject string, session state.Sessio
 	return ticket.Subject, session, err
 }
 
-// ticket reads the cookie. More than one of the name is none: one of them may be of somebody else.
+// ticket reads the cookie.
 func (s Sessions) ticket(r *http.Request) (ticket sessionTicket, err error) {
-	cookies := r.CookiesNamed(s.cookieName(sessionCookie))
-	if len(cookies) != 1 {
+	value, ok := s.cookie(r, sessionCookie)
+	if !ok {
 		return ticket, errNoSession
 	}
-	if err := s.Seals.open(forSessions, cookies[0].Value, &ticket); err != nil {
+	if err := s.Seals.open(forSessions, value, &ticket); err != nil {
 		return ticket, errNoSession
 	}
 	return ticket, nil
