@@ -55,7 +55,7 @@ func (p *Pages) options() (page.Options, error) {
 	if p == nil || p.Folder == "" {
 		return o, nil
 	}
-	folder, err := adapt.Resolve("folder", p.Folder, nil)
+	folder, err := adapt.Resolve("folder", p.Folder)
 	if err != nil {
 		return o, fmt.Errorf("pages: %w", err)
 	}

@@ -195,6 +195,7 @@ func TestSealedForAnotherUse(t *testing.T) {
 	sealed := map[string]string{"a flow": field("flow", b.Open(t, path("site")))}
 	sealed["a consent"] = field("page", b.SignIn(t, "ann"))
 	sealed["a session"] = b.Cookies[sessionCookie]
+	sealed["an account"] = field("page", b.Open(t, tokeneptest.AccountPath))
 	sealed["a sign-out"] = field("page", b.Open(t, signOut()))
 	sealed["a request"] = strings.TrimPrefix(s.Send(t, tokeneptest.Push("native")).JSON["request_uri"].(string), "urn:ietf:params:oauth:request_uri:")
 	cookies := "; " + browserCookie + "=" + b.Cookies[browserCookie]
@@ -207,6 +208,9 @@ func TestSealedForAnotherUse(t *testing.T) {
 		"a flow, of a client": func(v string) tokeneptest.Request { return tokeneptest.Get(tokeneptest.AuthorizePath + as("flow", v)) },
 		"a consent, in a form": func(v string) tokeneptest.Request {
 			return tokeneptest.Post("page", v, "decision", "allow").At(tokeneptest.AuthorizePath)
+		},
+		"an account, in a form": func(v string) tokeneptest.Request {
+			return tokeneptest.Post("page", v, "action", "end_all").At(tokeneptest.AccountPath)
 		},
 		"a sign-out, in a form": func(v string) tokeneptest.Request {
 			return tokeneptest.Post("page", v, "decision", "leave").At(tokeneptest.SignOutPath)

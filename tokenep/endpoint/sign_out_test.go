@@ -77,6 +77,29 @@ func TestSignOut(t *testing.T) {
 			t.Errorf("%s", b.Text())
 		}
 	})
+	t.Run("state alone", func(t *testing.T) {
+		b, _ := signedIn(t, s)
+		if a := b.Open(t, signOut("state", "x")); a.Header.Get("Location") != "" || !strings.Contains(b.Text(), "Sign out?") {
+			t.Errorf("%d %s; want a question", a.Status, b.Text())
+		}
+		if a := b.Submit(t, "leave"); a.Header.Get("Location") != "" || isSignedIn(t, b) {
+			t.Errorf("sent to %q", a.Header.Get("Location"))
+		}
+	})
+	t.Run("a hint that others have signed", func(t *testing.T) {
+		elsewhere, _ := newSite(t)
+		_, hint := signedIn(t, elsewhere)
+		b, _ := signedIn(t, s)
+		if a := b.Open(t, signOut("id_token_hint", hint, "post_logout_redirect_uri", byeURI)); a.Header.Get("Location") != "" || !isSignedIn(t, b) {
+			t.Errorf("%d, sent to %q; want a question", a.Status, a.Header.Get("Location"))
+		}
+	})
+	t.Run("metadata", func(t *testing.T) {
+		a := s.Send(t, tokeneptest.Get("/.well-known/openid-configuration"))
+		if got := a.JSON["end_session_endpoint"]; got != tokeneptest.Issuer+tokeneptest.SignOutPath {
+			t.Errorf("end_session_endpoint is %v", got)
+		}
+	})
 	t.Run("client_id and redirect", func(t *testing.T) {
 		b, _ := signedIn(t, s)
 		b.Open(t, signOut("client_id", "site", "post_logout_redirect_uri", byeURI))
