@@ -234,6 +234,19 @@ http://127.0.0.1:$port {
 
 // runFloodCaddy runs a Caddy, and returns its address.
 func runFloodCaddy(b *testing.B, idp *verifytest.Issuer) string {
+	var clients strings.Builder
+	for i := range newcomers + 1 {
+		id := "regular"
+		if i > 0 {
+			id = "new" + strconv.Itoa(i-1)
+		}
+		fmt.Fprintf(&clients, "client %s {\nsecret %s-secret\ngrants client_credentials\n}\n", id, id)
+	}
+	return runFloodCaddyWith(b, idp, clients.String())
+}
+
+// runFloodCaddyWith runs one whose oauth_server has these lines more.
+func runFloodCaddyWith(b *testing.B, idp *verifytest.Issuer, lines string) string {
 	jwks := filepath.Join(b.TempDir(), "jwks.json")
 	if err := os.WriteFile(jwks, idp.JWKS(), 0o600); err != nil {
 		b.Fatal(err)
@@ -245,15 +258,7 @@ func runFloodCaddy(b *testing.B, idp *verifytest.Issuer) string {
 	address := l.Addr().String()
 	l.Close()
 	_, port, _ := net.SplitHostPort(address)
-	var clients strings.Builder
-	for i := range newcomers + 1 {
-		id := "regular"
-		if i > 0 {
-			id = "new" + strconv.Itoa(i-1)
-		}
-		fmt.Fprintf(&clients, "client %s {\nsecret %s-secret\ngrants client_credentials\n}\n", id, id)
-	}
-	text := strings.NewReplacer("$jwks", jwks, "$port", port, "$clients", clients.String()).Replace(floodCaddyfile)
+	text := strings.NewReplacer("$jwks", jwks, "$port", port, "$clients", lines).Replace(floodCaddyfile)
 	loadBench(b, text)
 	res, err := http.Get("http://" + address + "/oauth/jwks") // it has started
 	if err != nil {

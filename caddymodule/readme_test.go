@@ -55,6 +55,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"gateway":        "secret of the gateway",
+		"users.htpasswd": "ada:$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su\n",
 		"clients-ca.pem": certificatePEM(newCertificate(t, "authority", nil)),
 		// RFC 8037 appendix A.2
 		"idp.jwks.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
@@ -67,6 +68,8 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	t.Setenv("NOTES_SECRET", "secret of notes")
 	t.Setenv("BILLING_SECRET", "secret of billing")
 	t.Setenv("ADA_PASSWORD_HASH", "$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su")
+	t.Setenv("SHOP_KEY", "key of the shop")
+	t.Setenv("LDAP_PASSWORD", "password of the reader")
 	t.Setenv("OAUTH_KEY", strings.Repeat("00", 32))
 	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
 	// caddy fmt removes the alignment of comments, which reads well in a README.
