@@ -1,6 +1,7 @@
 package tokenep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,23 +237,24 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 	if !c.Expires.After(now) {
 		return nil, InvalidGrant.Describe("the grant has expired")
 	}
-	return c, t.stillActive(ctx, a)
+	return c, t.stillActive(ctx, r, a)
 }
 
 // stillActive refuses a user who is disabled or gone. The time of the token is set by then, so that
 // whoever is disabled at this moment loses it with all others.
-func (t *TokenEndpoint) stillActive(ctx context.Context, a *Authorization) error {
+func (t *TokenEndpoint) stillActive(ctx context.Context, r *Request, a *Authorization) error {
 	if t.Active == nil || strings.HasPrefix(a.Subject, ClientSubjectPrefix) {
 		return nil
 	}
 	err := t.Active(ctx, a.Subject, a.Allowed)
-	switch {
-	case !errors.Is(err, ErrNoUser):
+	if !errors.Is(err, ErrNoUser) {
 		return err
-	case a.IssuedTokenType != "": // RFC 8693 §2.2.2
-		return InvalidRequest.Describe("the user has no access any more").Because(err)
 	}
-	return InvalidGrant.Describe("the user has no access any more").Because(err)
+	code := InvalidGrant
+	if a.IssuedTokenType != "" { // RFC 8693 §2.2.2
+		code = cmp.Or(r.Dialect.SubjectTokenError, InvalidRequest)
+	}
+	return code.Describe("the user has no access any more").Because(err)
 }
 
 // outOfReach is the refusal of a target that the grant reaches and the client does not.

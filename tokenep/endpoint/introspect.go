@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -31,6 +32,8 @@ type Introspection struct {
 
 	// APITokens are nil where there are none.
 	APITokens *state.APITokens
+
+	Active tokenep.Active // of users
 }
 
 // Endpoint returns the row of the table.
@@ -147,6 +150,9 @@ func (e Introspection) refreshToken(ctx context.Context, c *tokenep.Client, toke
 	case f.ClientID != c.ID || f.RegistrationID != c.RegistrationID:
 		return none, nil
 	}
+	if good, err := e.good(ctx, f.Subject, f.Started); !good {
+		return none, err
+	}
 	return introspected{
 		Active: true, Issuer: e.Issuer, Subject: f.Subject, Username: username(f.Subject), ClientID: f.ClientID,
 		Audience: f.Audience, Scope: f.Scope.String(), Expires: f.Expires.Unix(), IssuedAt: f.Started.Unix(),
@@ -167,10 +173,22 @@ func (e Introspection) apiToken(ctx context.Context, c *tokenep.Client, token st
 	case !c.Introspects([]string{t.Service}):
 		return none, nil
 	}
+	if good, err := e.good(ctx, t.Owner, t.Created); !good {
+		return none, err
+	}
 	return introspected{
 		Active: true, Issuer: e.Issuer, Subject: t.Owner, Username: username(t.Owner), ClientID: tokenep.APITokenClientPrefix + t.ID,
 		Audience: audience{t.Service}, Scope: t.Scope.String(), Expires: t.Expires.Unix(), IssuedAt: t.Created.Unix(),
 	}, nil
+}
+
+// good reports whether what a user allowed at a time is of use to anybody now.
+func (e Introspection) good(ctx context.Context, subject string, allowed time.Time) (bool, error) {
+	err := e.Active(ctx, subject, allowed)
+	if errors.Is(err, tokenep.ErrNoUser) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // username is the subject, if it is a person.

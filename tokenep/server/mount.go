@@ -52,7 +52,7 @@ func (s *Server) addEndpoints() error {
 		}.Endpoint(),
 		endpoint.Introspection{
 			Issuer: s.Config.Issuer, Verifier: s.introspecting, Clients: s.front.Authenticator.Clients,
-			Families: s.Families, APITokens: s.apiTokens(),
+			Families: s.Families, APITokens: s.apiTokens(), Active: s.active,
 		}.Endpoint(),
 	}
 	if s.Config.people() {

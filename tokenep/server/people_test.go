@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -89,6 +90,13 @@ func TestDisableUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	ann.mustHave(t, "disabled")
+	s.Send(t, tokeneptest.Post("subject_token", ann.apiToken, "grant_type", grant.TokenExchangeType).At(tokeneptest.PhrasePath)).
+		Refused(t, http.StatusBadRequest, tokenep.InvalidGrant) // a dialect
+	for _, token := range []string{ann.refresh, ann.access} {
+		if a := s.Send(t, tokeneptest.Post("token", token).At("/oauth/introspect").By("site")); a.JSON["active"] != false {
+			t.Errorf("introspection: %s", a.Body)
+		}
+	}
 	bob.mustHave(t, "ann is disabled", "access", "api", "refresh", "session")
 	b := s.Browser()
 	b.Open(t, tokeneptest.SignInPath)

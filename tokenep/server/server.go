@@ -254,6 +254,9 @@ func (c *Config) complete() error {
 	if err := c.RefreshTokens.Validate(); err != nil {
 		return fmt.Errorf("refresh tokens: %w", err)
 	}
+	if c.signsIn() {
+		c.SignIn = []string{"auth_time", "amr"}
+	}
 	if err := c.Sessions.Validate(); err != nil {
 		return fmt.Errorf("sessions: %w", err)
 	}
