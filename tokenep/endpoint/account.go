@@ -40,7 +40,7 @@ func (e Account) Endpoint() tokenep.Endpoint {
 
 var accountParameters = []string{
 	"view", "page", "action", "id", "grace",
-	"name", "note", "service", "days", "custom", "allow_from", "deny_from", "rate",
+	"name", "note", "service", "days", "custom", "allow_from", "deny_from", "rate", "quota", "not_before",
 }
 
 // accountPage is what is sealed into the page.

@@ -82,7 +82,7 @@ func TestAccountNewAPIToken(t *testing.T) {
 		"preset":    {[]string{"days", "7"}, 7 * 24 * time.Hour},
 		"custom":    {[]string{"days", "custom", "custom", "10"}, 10 * 24 * time.Hour},
 		"never":     {[]string{"days", "never"}, 0},
-		"limits":    {[]string{"allow_from", "192.0.2.0/24 ::1", "deny_from", "192.0.2.7", "rate", "10/1m"}, 90 * 24 * time.Hour},
+		"limits":    {[]string{"allow_from", "192.0.2.0/24 ::1", "deny_from", "192.0.2.7", "rate", "10/1m", "quota", "5/1d", "not_before", "2026-03-05"}, 90 * 24 * time.Hour},
 		"no scope":  {[]string{"scope.0.0", ""}, 90 * 24 * time.Hour},
 		"two":       {[]string{"scope.0.1", "on"}, 90 * 24 * time.Hour},
 		"elsewhere": {[]string{"service", "1"}, 90 * 24 * time.Hour},
@@ -97,7 +97,7 @@ func TestAccountNewAPIToken(t *testing.T) {
 			if life := made.Expires.Sub(made.Created); c.life != 0 && life != c.life {
 				t.Errorf("it lives for %v, want %v", life, c.life)
 			}
-			if limits := len(made.AllowFrom) == 2 && len(made.DenyFrom) == 1 && made.Rate.N == 10; limits != (name == "limits") {
+			if limits := len(made.AllowFrom) == 2 && len(made.DenyFrom) == 1 && made.Rate.N == 10 && made.Quota.N == 5 && made.NotBefore.Day() == 5; limits != (name == "limits") {
 				t.Errorf("limits %v %v %v", made.AllowFrom, made.DenyFrom, made.Rate)
 			}
 		})
@@ -118,6 +118,8 @@ func TestAccountNewAPITokenRefused(t *testing.T) {
 		"addresses":         {"allow_from", "everywhere"},
 		"addresses, denied": {"deny_from", "192.0.2.0/33"},
 		"rate":              {"rate", "often"},
+		"quota":             {"quota", "1/0s"},
+		"not before":        {"not_before", "tomorrow"},
 		"control character": {"name", "a\nb"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -146,6 +146,12 @@ func showToken(t *state.APIToken, now time.Time) page.Token {
 	if !t.Rate.IsZero() {
 		p.Rate = t.Rate.String()
 	}
+	if !t.Quota.IsZero() {
+		p.Quota = t.Quota.String()
+	}
+	if t.NotBefore.After(now) {
+		p.NotBefore = t.NotBefore
+	}
 	if t.LastAddress.IsValid() {
 		p.From = t.LastAddress.String()
 	}
@@ -229,6 +235,7 @@ func (e Account) make(r *http.Request, v *visit) error {
 	return e.showNew(r, v, page.NewToken{
 		Failed: failed, Name: want.Name, Note: want.Note,
 		AllowFrom: v.form.Get("allow_from"), DenyFrom: v.form.Get("deny_from"), Rate: v.form.Get("rate"),
+		Quota: v.form.Get("quota"), NotBefore: v.form.Get("not_before"),
 	})
 }
 
@@ -283,8 +290,15 @@ func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken
 	if t.DenyFrom, err = verify.ParseAddresses(strings.Fields(form.Get("deny_from"))); err != nil {
 		return t, errors.Join(errForm, err)
 	}
-	if rate := strings.TrimSpace(form.Get("rate")); rate != "" {
-		if t.Rate, err = verify.ParseRate(rate); err != nil {
+	for name, into := range map[string]*verify.Rate{"rate": &t.Rate, "quota": &t.Quota} {
+		if text := strings.TrimSpace(form.Get(name)); text != "" {
+			if *into, err = verify.ParseRate(text); err != nil {
+				return t, errors.Join(errForm, err)
+			}
+		}
+	}
+	if text := form.Get("not_before"); text != "" {
+		if t.NotBefore, err = time.Parse(time.DateOnly, text); err != nil {
 			return t, errors.Join(errForm, err)
 		}
 	}

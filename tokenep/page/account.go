@@ -31,7 +31,8 @@ type Token struct {
 	From                    string    // the address of the last use
 	Uses                    int64
 	AllowFrom, DenyFrom     string    // addresses, separated by spaces
-	Rate                    string    // such as 100/1m; empty: at will
+	Rate, Quota             string    // such as 100/1m; empty: at will
+	NotBefore               time.Time // zero: it is good already
 	OldUntil                time.Time // until when an earlier secret is good; zero: it is not
 	Over                    string    // "revoked" or "expired"; empty: neither
 	Reason                  string    // of the revocation
@@ -73,7 +74,7 @@ type NewToken struct {
 	Most     int   // the most days
 	Forever  bool  // it may never expire
 
-	AllowFrom, DenyFrom, Rate string // to begin with
+	AllowFrom, DenyFrom, Rate, Quota, NotBefore string // to begin with
 
 	Made *MadeToken // nil: it is not made yet
 }
@@ -111,7 +112,7 @@ var examples = []any{
 var exampleAccount = Account{
 	User: "ann", Done: "account.revoked", Failed: "account.failed", SignOut: "/", APITokens: true, New: "/",
 	Tokens: []Token{
-		{Note: "a", Scope: verify.Scope{"read"}, Risk: "unused", AllowFrom: "::1", DenyFrom: "::2", Rate: "1/1s", OldUntil: time.Unix(1, 0)},
+		{Note: "a", Scope: verify.Scope{"read"}, Risk: "unused", AllowFrom: "::1", DenyFrom: "::2", Rate: "1/1s", Quota: "1/1d", NotBefore: time.Unix(1, 0), OldUntil: time.Unix(1, 0)},
 		{Expires: time.Unix(1, 0), LastUsed: time.Unix(1, 0), From: "::1", Over: "revoked", Reason: "leaked"},
 		{Over: "expired"}, {Risk: "idle"}, {Risk: "forever"},
 	},
