@@ -14,6 +14,7 @@
 //	sign_in.go            the page on which people sign in (RFC 6749 §3.1)
 //	account.go            where people see and end their access (RFC 6749 §10.2)
 //	account_tokens.go     where they make API tokens, to be exchanged (RFC 8693)
+//	account_new.go        the form for a new one
 //	account_api.go        the same for programs, over JSON (RFC 6750)
 //	sign_out.go           the end of a session (OpenID Connect RP-Initiated Logout 1.0)
 //	introspect.go         what a token says, and whether it is good (RFC 7662)
