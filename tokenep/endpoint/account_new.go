@@ -146,4 +146,3 @@ func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken
 	}
 	return t, nil
 }
-
