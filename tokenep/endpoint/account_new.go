@@ -126,23 +126,29 @@ func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken
 		}
 		t.Expires = now.Add(time.Duration(n) * day)
 	}
-	if t.AllowFrom, err = verify.ParseAddresses(strings.Fields(form.Get("allow_from"))); err != nil {
+	if err := readLimits(form, &t); err != nil {
 		return t, errors.Join(errForm, err)
 	}
+	return t, nil
+}
+
+// readLimits reads from where, how often and from when on the token may be used.
+func readLimits(form *tokenep.Form, t *state.APIToken) (err error) {
+	if t.AllowFrom, err = verify.ParseAddresses(strings.Fields(form.Get("allow_from"))); err != nil {
+		return err
+	}
 	if t.DenyFrom, err = verify.ParseAddresses(strings.Fields(form.Get("deny_from"))); err != nil {
-		return t, errors.Join(errForm, err)
+		return err
 	}
 	for name, into := range map[string]*verify.Rate{"rate": &t.Rate, "quota": &t.Quota} {
 		if text := strings.TrimSpace(form.Get(name)); text != "" {
 			if *into, err = verify.ParseRate(text); err != nil {
-				return t, errors.Join(errForm, err)
+				return err
 			}
 		}
 	}
 	if text := form.Get("not_before"); text != "" {
-		if t.NotBefore, err = time.Parse(time.DateOnly, text); err != nil {
-			return t, errors.Join(errForm, err)
-		}
+		t.NotBefore, err = time.Parse(time.DateOnly, text)
 	}
-	return t, nil
+	return err
 }
