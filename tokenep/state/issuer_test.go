@@ -19,6 +19,7 @@ type issuer struct {
 	families state.Families
 	devices  state.Devices
 	seen     state.Seen
+	browsers state.Sessions
 	tokens   state.APITokens
 	clients  registry.Registry
 	log      *state.Revocations
@@ -38,6 +39,7 @@ func newIssuer(s store.Store, now func() time.Time) *issuer {
 	i.codes = state.Codes{Store: s, Families: i.families, Now: now}
 	i.devices = state.Devices{Store: s, Now: now}
 	i.seen = state.Seen{Store: s, Now: now}
+	i.browsers = state.Sessions{Store: s, Now: now}
 	i.tokens = state.APITokens{Store: s, Revocations: i.log, Prefix: "demo", MaxAge: day(1), TokenLife: always(accessLife), Now: now}
 	i.clients = registry.Registry{Store: s, Revocations: i.log, TokenLife: always(accessLife), Now: now}
 	return i

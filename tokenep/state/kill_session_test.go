@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,6 +52,16 @@ func (i *issuer) session(ctx context.Context, name string, n int, say func(ackno
 			{"API token made", func(string) (string, error) { t, _, err := i.tokens.Create(ctx, ask(name)); return t, err }},
 			{"API token rolled", func(token string) (string, error) { return i.roll(ctx, token, time.Hour) }},
 			{"API token rolled again", func(token string) (string, error) { return i.roll(ctx, token, time.Hour) }},
+		},
+		{
+			{"signed in elsewhere", func(string) (string, error) { return i.startBrowser(ctx, name, "") }},
+			{"signed in", func(string) (string, error) { return i.startBrowser(ctx, name, "") }},
+			{"signed in again", func(old string) (string, error) { return i.startBrowser(ctx, name, old) }},
+			{"signed out", func(browser string) (string, error) { return browser, i.browsers.End(ctx, name, browserID(browser)) }},
+		},
+		{
+			{"signed in", func(string) (string, error) { return i.startBrowser(ctx, name, "") }},
+			{"signed out", func(browser string) (string, error) { return browser, i.browsers.EndAll(ctx, name) }},
 		},
 	}
 	last := ""
@@ -114,6 +125,7 @@ func (s told) check(t *testing.T, i *issuer, reuse bool) {
 	s.checkCode(t, i)
 	s.checkOnce(t, i)
 	s.checkAPIToken(t, i)
+	s.checkBrowsers(t, i)
 	if jti, ok := s.last("revoked"); ok && !i.revoked(jti) {
 		t.Errorf("the access token %s was revoked, and is good", jti)
 	}
@@ -216,5 +228,43 @@ func (s told) checkAPIToken(t *testing.T, i *issuer) {
 		if _, err := exchange(t.Context(), i.tokens, token); err != nil {
 			t.Errorf("%s: %v", step, err)
 		}
+	}
+}
+
+// startBrowser signs somebody in, in a browser that had the session old before. It returns the id
+// and the secret.
+func (i *issuer) startBrowser(ctx context.Context, user, old string) (string, error) {
+	secret, made, err := i.browsers.Start(ctx, user, state.Session{}, browserID(old))
+	return made.ID + " " + secret, err
+}
+
+func browserID(browser string) string {
+	id, _, _ := strings.Cut(browser, " ")
+	return id
+}
+
+// checkBrowsers: what was signed out stays so, a browser has the session of its last sign-in alone,
+// and another one has its own.
+func (s told) checkBrowsers(t *testing.T, i *issuer) {
+	good := func(step string) (good, known bool) {
+		said := s[step]
+		if len(said) == 0 {
+			return false, false
+		}
+		id, secret, _ := strings.Cut(said[0].Text, " ")
+		_, err := i.browsers.Check(t.Context(), said[0].Session, id, secret)
+		if err != nil && !errors.Is(err, state.ErrRefused) {
+			t.Errorf("%s: %v", step, err)
+		}
+		return err == nil, true
+	}
+	if stays, signedOut := good("signed out"); signedOut && stays {
+		t.Error("what was signed out is signed in")
+	}
+	if stays, _ := good("signed in"); stays && s["signed in again"] != nil {
+		t.Error("a browser has the session of two sign-ins")
+	}
+	if stays, known := good("signed in elsewhere"); known && !stays {
+		t.Error("another browser is signed out")
 	}
 }

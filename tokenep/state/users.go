@@ -121,12 +121,20 @@ func (s Users) Enable(ctx context.Context, subject string) error {
 	return s.decide(ctx, subject, func(u *UserStatus) { u.Disabled = time.Time{} })
 }
 
-// Revoke voids what a user has allowed until now, wherever it is.
+// Revoke voids what a user has allowed until now, wherever it is. A clock that was ahead and is set
+// right makes none of that good again.
 func (s Users) Revoke(ctx context.Context, subject string) error {
-	return s.decide(ctx, subject, func(u *UserStatus) { u.Revoked = moment(s.Now) })
+	return s.decide(ctx, subject, func(u *UserStatus) {
+		if now := moment(s.Now); now.After(u.Revoked) {
+			u.Revoked = now
+		}
+	})
 }
 
 func (s Users) decide(ctx context.Context, subject string, edit func(*UserStatus)) error {
+	if subject == "" {
+		return invalidf("the user has no name")
+	}
 	if err := CheckSubject(subject); err != nil {
 		return err
 	}
