@@ -54,13 +54,15 @@ func repositoryFile(t *testing.T, name string) string {
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"gateway":        "secret of the gateway",
-		"users.htpasswd": "ada:$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su\n",
-		"clients-ca.pem": certificatePEM(newCertificate(t, "authority", nil)),
+		"gateway":             "secret of the gateway",
+		"pages/texts/de.json": `{"sign_in.title": "Anmeldung"}`,
+		"users.htpasswd":      "ada:$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su\n",
+		"clients-ca.pem":      certificatePEM(newCertificate(t, "authority", nil)),
 		// RFC 8037 appendix A.2
 		"idp.jwks.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}

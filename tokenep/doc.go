@@ -3,9 +3,9 @@
 // and gets a signed JWT (RFC 9068), which package verify, or anybody with the key set, can check
 // alone.
 //
-// It is a library over net/http and log/slog, and knows nothing of Caddy. It signs nobody in:
-// whoever stands in front of it says who the user is. It does not protect an API either: package
-// verify does, which knows nothing of this one.
+// It is a library over net/http and log/slog, and knows nothing of Caddy. Who a user is, whoever
+// stands in front of it says, or a source of users, over which it signs people in on pages of its
+// own. It does not protect an API: package verify does, which knows nothing of this one.
 //
 // # The path of a request
 //

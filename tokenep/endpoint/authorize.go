@@ -29,7 +29,8 @@ import (
 //	resource               OPTIONAL  (RFC 8707 §2.1) default: the client's audience
 //	nonce                  OPTIONAL  (OpenID Connect Core §3.1.2.1)
 //	response_mode          OPTIONAL  query, which is the default, or form_post
-//	prompt                 OPTIONAL  none, consent; login and select_account are refused
+//	prompt                 OPTIONAL  none, consent; login and select_account where SignsIn, and
+//	                                 else they are refused
 //	max_age                OPTIONAL  seconds since the user signed in
 //	acr_values             OPTIONAL  another acr is not told
 //	id_token_hint          OPTIONAL  the user must be that of this ID token
