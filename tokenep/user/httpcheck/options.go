@@ -157,6 +157,9 @@ func (o Options) ValidateParts() error {
 	}
 	for name, rules := range map[string][]Rule{"yes": o.Yes, "no": o.No, "gone": o.Gone} {
 		for _, rule := range rules {
+			if len(rule.Statuses) == 0 {
+				return fmt.Errorf("%s: a rule must have a status", name)
+			}
 			if i := slices.IndexFunc(rule.Statuses, func(status int) bool { return status < 200 || status > 599 }); i >= 0 {
 				return fmt.Errorf("%s: %d is no status of an answer; they are 200 to 599", name, rule.Statuses[i])
 			}
