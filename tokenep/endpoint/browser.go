@@ -144,6 +144,18 @@ func (b Browser) sameOrigin(r *http.Request, isJSON bool) bool {
 	return isJSON
 }
 
+// maxLocales bounds ui_locales, in bytes. Of more, no page reads anything.
+const maxLocales = 256
+
+// to returns where another page is, in the language that a client has asked for (OpenID Connect
+// Core §3.1.2.1: ui_locales).
+func (b Browser) to(r *http.Request, endpoint string, values ...parameter) string {
+	if asked := r.URL.Query().Get("ui_locales"); asked != "" && len(asked) <= maxLocales {
+		values = append(values, parameter{"ui_locales", asked})
+	}
+	return redirectTo(b.PathOf(endpoint), values)
+}
+
 // seeOther sends the browser on. The status is 303, so that a form is not sent on (RFC 9700
 // §4.12).
 func seeOther(w http.ResponseWriter, to string) {

@@ -60,7 +60,7 @@ func (e Authorize) toSignIn(w http.ResponseWriter, r *http.Request, o *tokenep.O
 func (b Browser) begin(w http.ResponseWriter, r *http.Request, f flow) error {
 	sealed, err := b.Seals.seal(forFlows, f)
 	if err == nil {
-		seeOther(w, redirectTo(b.PathOf(signInName), []parameter{{"flow", sealed}}))
+		seeOther(w, b.to(r, signInName, parameter{"flow", sealed}))
 	}
 	return err
 }
@@ -123,7 +123,7 @@ func (e SignIn) restart(w http.ResponseWriter, r *http.Request, o *tokenep.Outco
 
 // page shows the page.
 func (e SignIn) page(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, sealed string, f flow, failed page.Failure, status int) {
-	p := page.SignIn{Action: e.PathOf(signInName), Flow: sealed, Failed: failed}
+	p := page.SignIn{Action: e.to(r, signInName), Flow: sealed, Failed: failed}
 	if q := f.Request; q != nil {
 		if err := e.stillGood(r, o, q); err != nil {
 			e.onPage(w, r, o, err)
@@ -158,7 +158,7 @@ func (e SignIn) chosen(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 	}
 	if err == nil {
 		f.Request.Chosen = true
-		err = e.then(w, f)
+		err = e.then(w, r, f)
 	}
 	if err != nil {
 		e.onPage(w, r, o, err)
@@ -166,7 +166,7 @@ func (e SignIn) chosen(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 }
 
 // then sends the browser to what follows.
-func (e SignIn) then(w http.ResponseWriter, f flow) error {
+func (e SignIn) then(w http.ResponseWriter, r *http.Request, f flow) error {
 	if f.Request == nil {
 		to := e.PathOf(f.Then)
 		if f.Query != "" {
@@ -177,7 +177,7 @@ func (e SignIn) then(w http.ResponseWriter, f flow) error {
 	}
 	sealed, err := e.Seals.seal(forFlows, f)
 	if err == nil {
-		seeOther(w, redirectTo(e.PathOf(authorizationName), []parameter{{"flow", sealed}}))
+		seeOther(w, e.to(r, authorizationName, parameter{"flow", sealed}))
 	}
 	return err
 }
@@ -213,7 +213,7 @@ func (e SignIn) signIn(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 		return
 	}
 	o.Event, o.Details = "signed in", []slog.Attr{slog.String("sub", user.Subject)}
-	if err := e.then(w, f); err != nil {
+	if err := e.then(w, r, f); err != nil {
 		e.onPage(w, r, o, err)
 	}
 }

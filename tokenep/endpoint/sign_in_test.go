@@ -113,6 +113,28 @@ func TestSignInPrompts(t *testing.T) {
 	})
 }
 
+// The language that a client asks for is that of each page on the way to it.
+func TestSignInInALanguage(t *testing.T) {
+	s, _ := newSite(t)
+	b := s.Browser()
+	b.Header.Set("Accept-Language", "en")
+	for _, step := range []struct {
+		page string
+		take func() tokeneptest.Answer
+	}{
+		{"sign in", func() tokeneptest.Answer { return b.Open(t, path("site", "ui_locales", "tlh de en")) }},
+		{"wrong password", func() tokeneptest.Answer { return b.Submit(t, "", "username", "ann", "password", "wrong") }},
+		{"consent", func() tokeneptest.Answer { return b.SignIn(t, "ann") }},
+	} {
+		if a := step.take(); a.Header.Get("Content-Language") != "de" {
+			t.Errorf("%s: in %q, want de", step.page, a.Header.Get("Content-Language"))
+		}
+	}
+	if a := b.Open(t, path("site", "ui_locales", strings.Repeat("de ", 1000))); a.Status != http.StatusOK {
+		t.Errorf("many languages: %d", a.Status)
+	}
+}
+
 // Who has signed in may go on, or somebody else.
 func TestSelectAccount(t *testing.T) {
 	s, _ := newSite(t)
