@@ -49,6 +49,19 @@ func TestNoOpenRedirect(t *testing.T) {
 	if ann.Open(t, tokeneptest.AccountPath); !strings.Contains(ann.Text(), "ann") {
 		t.Errorf("%s; want ann to be signed in still", ann.Text())
 	}
+	// And on, by the forms of the pages: to sign in, and out.
+	for _, value := range evil {
+		for _, name := range []string{"return_to", "next", "flow", "state", "post_logout_redirect_uri"} {
+			b := s.Browser()
+			if a := b.Open(t, tokeneptest.SignInPath+"?"+url.Values{name: {value}}.Encode()); a.Status == http.StatusOK {
+				leadsNowhere(t, b.SignIn(t, "ann"), tokeneptest.SignInPath, name, value)
+			}
+			a := b.Open(t, signOut("client_id", "site", name, value))
+			if leadsNowhere(t, a, tokeneptest.SignOutPath, name, value); a.Status == http.StatusOK && strings.Contains(string(a.Body), `value="leave"`) {
+				leadsNowhere(t, b.Submit(t, "leave"), tokeneptest.SignOutPath, name, value)
+			}
+		}
+	}
 }
 
 // leadsNowhere holds an answer to this server and to what the client has registered.
