@@ -55,7 +55,7 @@ type Attempt struct {
 
 // Attempt returns an attempt of the client, which need not exist.
 func (l *Limiter) Attempt(r RateLimit, address netip.Addr, client string) *Attempt {
-	a := &Attempt{limiter: l, sender: sender{network: network(address)}}
+	a := &Attempt{limiter: l, sender: sender{network: Network(address)}}
 	if l != nil {
 		a.sender.client = maphash.String(senderSeed, client)
 		a.own, a.all = r.bounds()
@@ -298,8 +298,8 @@ func (l *Limiter) Len() int {
 	return len(l.clients.rows) + len(l.addresses.rows) + len(l.accounts.rows)
 }
 
-// network returns what is counted as one address.
-func network(a netip.Addr) netip.Prefix {
+// Network returns what is counted as one address.
+func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := a.BitLen()
 	if a.Is6() {

@@ -34,7 +34,7 @@ func (p *Pace) Take(from netip.Addr) error {
 	if p.all.at.After(now) { // the clock was set back
 		p.all.at = now
 	}
-	own, sum := asOf(&p.addresses, network(from), address, now), all.asOf(p.all, now)
+	own, sum := asOf(&p.addresses, Network(from), address, now), all.asOf(p.all, now)
 	if wait := max(address.full(own), all.full(sum)); wait > 0 {
 		e := TemporarilyUnavailable.Describe("too many requests of this kind; try again later")
 		e.Status = http.StatusTooManyRequests
@@ -44,7 +44,7 @@ func (p *Pace) Take(from netip.Addr) error {
 	own.level++
 	sum.level++
 	p.all = sum
-	p.addresses.put(network(from), own, func(f failures) bool { return address.asOf(f, now).level <= 0 })
+	p.addresses.put(Network(from), own, func(f failures) bool { return address.asOf(f, now).level <= 0 })
 	return nil
 }
 

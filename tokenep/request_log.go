@@ -67,7 +67,7 @@ func (l *RequestLog) Refused(ctx context.Context, level slog.Level, message stri
 	if !l.Logger.Enabled(ctx, level) {
 		return
 	}
-	k := refusalKind{network: network(from), level: level, message: message}
+	k := refusalKind{network: Network(from), level: level, message: message}
 	for _, a := range attrs {
 		if a.Key == "error" {
 			k.code = a.Value.String()

@@ -38,6 +38,7 @@ func init() {
 //	GET    <server>/api_tokens              API tokens, in pages, as above and ?owner=<name>
 //	POST   <server>/api_tokens              create an API token; the answer has its text
 //	POST   <server>/api_tokens/revoke       revoke all of an owner
+//	POST   <server>/api_tokens/import       take over those of another system, 100 at once
 //	POST   <server>/api_tokens/<id>/roll    give it a new secret; the answer has the new text
 //	POST   <server>/api_tokens/<id>/revoke  revoke it, and the access tokens that came of it
 //	DELETE <server>/api_tokens/<id>         the same
@@ -110,6 +111,7 @@ var routes = []struct {
 	{http.MethodDelete, "api_tokens/*", http.StatusNoContent, revokeAPIToken},
 	{http.MethodPost, "api_tokens/*/revoke", http.StatusNoContent, revokeAPIToken},
 	{http.MethodPost, "api_tokens/*/roll", http.StatusCreated, rollAPIToken},
+	{http.MethodPost, "api_tokens/import", http.StatusOK, importAPITokens},
 	{http.MethodPost, "api_tokens/revoke", http.StatusOK, revokeAPITokens},
 	{http.MethodGet, "consents", http.StatusOK, listConsents},
 	{http.MethodPost, "consents/revoke", http.StatusNoContent, revokeConsent},

@@ -66,7 +66,7 @@ where it ended.`
 	all.Flags().String("reason", "", "Why, for people")
 	return family("api-token", "Creates, lists, rolls and revokes API tokens", `
 Manages API tokens: long-lived credentials of users for their programs, which
-exchange them for access tokens (RFC 8693).`, create, list, roll, revoke, all)
+exchange them for access tokens (RFC 8693).`, create, list, roll, revoke, all, apiTokenImportCommand())
 }
 
 func cmdAPITokenCreate(fl caddycmd.Flags) (int, error) {

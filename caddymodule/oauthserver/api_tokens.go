@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
 // APITokenRules are the rules for API tokens. The text of a token is
@@ -35,6 +36,11 @@ type APITokenRules struct {
 	// The services that tokens can be made for. Tokens that were made before are held to them as
 	// well, each time that they are exchanged. Default: any service, and any scope.
 	Services []APITokenService `json:"services,omitempty"`
+
+	// Regular expressions (RE2) for whole tokens that other systems have handed out, each with a
+	// group (?P<id>…) for the part by which such a token is found. They are needed for tokens that
+	// are imported with a salted hash, by bcrypt or argon2id. Default: none.
+	TokenPatterns []string `json:"token_patterns,omitempty"`
 }
 
 // APITokenService is a service that API tokens can be made for.
@@ -56,6 +62,11 @@ func (t *APITokenRules) config() *server.APITokenRules {
 	for _, s := range t.Services {
 		rules.Services = append(rules.Services, server.APITokenService{Audience: s.Audience, Scope: s.Scope})
 	}
+	for _, text := range t.TokenPatterns {
+		if p, err := state.ParseTokenPattern(text); err == nil { // or check has refused it
+			rules.Patterns = append(rules.Patterns, p)
+		}
+	}
 	return rules
 }
 
@@ -67,6 +78,11 @@ func (t *APITokenRules) check() error {
 	}
 	if err := adapt.CheckURNs(t.TokenTypes, adapt.Line("token_type")); err != nil {
 		return err
+	}
+	for _, text := range t.TokenPatterns {
+		if _, err := state.ParseTokenPattern(text); err != nil {
+			return fmt.Errorf("token_pattern %.80q: %w", text, err)
+		}
 	}
 	for _, s := range t.Services {
 		if err := s.check(); err != nil {

@@ -16,9 +16,10 @@ import (
 //	    allow_never
 //	    token_type   <urns…>
 //	    service      <audience> [<scope tokens…>]
+//	    token_pattern <regular expression>
 //	}
 //
-// service may be repeated.
+// service and token_pattern may be repeated.
 func (t *APITokenRules) parse(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("api_tokens takes no argument")
@@ -28,7 +29,7 @@ func (t *APITokenRules) parse(d *caddyfile.Dispenser) error {
 			return err
 		}
 		return adapt.Located(d, t.config().Validate())
-	}, "service")
+	}, "service", "token_pattern")
 }
 
 func (t *APITokenRules) parseOption(d *caddyfile.Dispenser, option string) error {
@@ -45,6 +46,13 @@ func (t *APITokenRules) parseOption(d *caddyfile.Dispenser, option string) error
 		return adapt.Some(d, &t.TokenTypes, func(urns []string) error { return adapt.CheckURNs(urns, adapt.Line(option)) })
 	case "service":
 		return t.parseService(d)
+	case "token_pattern":
+		pattern := ""
+		if err := adapt.One(d, &pattern); err != nil {
+			return err
+		}
+		t.TokenPatterns = append(t.TokenPatterns, pattern)
+		return adapt.Located(d, t.check())
 	default:
 		return adapt.Unknown(d)
 	}

@@ -20,6 +20,10 @@ type APITokenRules struct {
 	MaxAge     time.Duration // longest life; default: 730 days
 	AllowNever bool          // they may have no end at all
 
+	// Patterns say where, in tokens that other systems have handed out, their names stand. They are
+	// needed for those of which there is a salted hash.
+	Patterns []state.TokenPattern
+
 	// Services are the services that tokens can be made for, with the most scope that they can have
 	// there; none: any service, and any scope. A token that was made before is held to them as
 	// well.
@@ -56,6 +60,11 @@ func (t *APITokenRules) ownerScope() func(ctx context.Context, owner, service st
 		own, err := t.OwnerScope(ctx, owner, service)
 		return scope.Intersect(own), err
 	}
+}
+
+// HasTokenType reports whether a token type identifier means an API token.
+func HasTokenType(t *APITokenRules, identifier string) bool {
+	return t != nil && slices.Contains(t.Types, identifier)
 }
 
 // checkServices returns what is wrong with the services.

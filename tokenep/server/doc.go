@@ -9,6 +9,7 @@
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	apitokens.go      what API tokens users may have
 //	apitoken_events.go what is told of them
+//	apitoken_hash.go  those of other systems, and their salted hashes
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
 //	people.go         who signs in here, and who is disabled or gone
 //	user_access.go    what a user has

@@ -75,8 +75,11 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
 			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, AllowNever: t.AllowNever, TokenLife: s.TokenLife,
 			Rates: s.Config.Memory.Rates, Uses: &s.Config.Memory.uses, OwnerScope: t.ownerScope(), Event: s.apiTokenEvent,
+			Imports: &s.Config.Memory.imports, Patterns: t.Patterns, Compare: s.compareAPIToken,
 		}
-		kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifiers: t.Types, Address: s.Config.ClientAddress})
+		for _, identifier := range t.Types {
+			kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifier: identifier, Address: s.Config.ClientAddress})
+		}
 	}
 	return kinds
 }

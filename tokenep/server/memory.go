@@ -24,10 +24,12 @@ type Memory struct {
 	Fetcher       *verify.Fetcher  // of the keys of clients; never nil
 	Rates         *verify.Rates    // of API tokens, and of what they were exchanged for; never nil
 
-	people       knownPeople               // who may have tokens
-	idTokenRings sync.Map                  // of *keys.Ring by algorithm, likewise
-	refreshMAC   state.RefreshMAC          // of refresh tokens
-	told         *verify.Rates             // of denied API tokens, lately
+	people       knownPeople      // who may have tokens
+	idTokenRings sync.Map         // of *keys.Ring by algorithm, likewise
+	refreshMAC   state.RefreshMAC // of refresh tokens
+	told         *verify.Rates    // of denied API tokens, lately
+	imports      state.APITokenImports
+	proven       provenTokens
 	uses         state.APITokenUses        // of API tokens
 	pages        endpoint.PageKey          // of requests that wait for a user
 	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last

@@ -315,6 +315,9 @@ func (s *Server) Start(ctx context.Context) error {
 		if err := s.Revocations.Start(ctx); err != nil {
 			return err
 		}
+		if err := s.loadImports(ctx); err != nil {
+			return err
+		}
 		s.open()
 		go s.finishOthers(ctx)
 	}
@@ -322,7 +325,7 @@ func (s *Server) Start(ctx context.Context) error {
 		go s.recheck(ctx)
 	}
 	s.before = s.Config.Memory.ring.Swap(s.Keys)
-	go s.watchAPITokens(ctx)
+	s.followAPITokens(ctx)
 	return nil
 }
 

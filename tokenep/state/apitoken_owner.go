@@ -84,7 +84,7 @@ func (s APITokens) reserve(ctx context.Context, t *APIToken) error {
 	}
 	_, err := record.Upsert(ctx, s.Store, kindAPITokenOwner, record.HashID(t.Owner), func(owner *apiTokenOwner, expires *time.Time) (bool, error) {
 		owner.Owner = t.Owner
-		owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.over(now) })
+		owner.Tokens = slices.DeleteFunc(owner.Tokens, func(e apiOwned) bool { return e.over(now) || e.ID == t.ID })
 		owner.Tokens = append(owner.Tokens, entry)
 		if err := s.makeRoom(ctx, owner, limit, now); err != nil {
 			return false, err

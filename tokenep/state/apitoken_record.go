@@ -24,6 +24,7 @@ const ClientSubjectPrefix = "client:"
 // storedAPIToken is the record of a token. The hashes never leave this package.
 type storedAPIToken struct {
 	APIToken
+	Kind string      `json:"kind,omitempty"` // of Hash, if it was imported
 	Hash []byte      `json:"hash,omitempty"` // SHA-256 of the whole token; empty: abandoned
 	Old  []oldSecret `json:"old,omitempty"`  // the newest first
 	Told int         `json:"told,omitempty"` // how many of the reminders were

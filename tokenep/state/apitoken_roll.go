@@ -17,6 +17,7 @@ const maxOldSecrets = 5
 
 // oldSecret is a secret that was replaced.
 type oldSecret struct {
+	Kind  string    `json:"kind,omitempty"` // of Hash, if it was imported
 	Hash  []byte    `json:"hash"`
 	Of    int       `json:"of,omitempty"`   // the generation of its access tokens
 	Since time.Time `json:"since"`          // when it was replaced
@@ -69,7 +70,7 @@ func (s APITokens) Roll(ctx context.Context, id string, overlap time.Duration) (
 
 // roll replaces the secret. No old one is good after until.
 func (t *storedAPIToken) roll(hash []byte, now, until time.Time) error {
-	old := append([]oldSecret{{t.Hash, t.Generation, now, until}}, t.Old...)
+	old := append([]oldSecret{{t.Kind, t.Hash, t.Generation, now, until}}, t.Old...)
 	if until.IsZero() {
 		t.Generation++
 	}
@@ -89,7 +90,7 @@ func (t *storedAPIToken) roll(hash []byte, now, until time.Time) error {
 		}
 		old = slices.Delete(old, last, last+1)
 	}
-	t.Hash, t.Old, t.Rolled, t.OldUntil = hash, old, now, until
+	t.Kind, t.Hash, t.Old, t.Rolled, t.OldUntil = "", hash, old, now, until
 	return nil
 }
 

@@ -27,7 +27,7 @@ func (e *LimitedError) Error() string {
 // Check says what a token is good for, and changes nothing. An error that Is ErrBadAPIToken says
 // why it is not good; any other means that the answer is not known. A typo costs no look-up.
 func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
-	t, err := s.find(ctx, token)
+	t, err := s.find(ctx, token, netip.Addr{})
 	if err != nil {
 		return APIToken{}, Version{}, err
 	}
@@ -38,7 +38,7 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 // it returns is what its owner may have now, and the Expires of one that was rolled is when the
 // secret that was presented ends. The error is a *LimitedError when the token is used too often.
 func (s APITokens) CheckUse(ctx context.Context, token string, from netip.Addr) (APIToken, Version, error) {
-	stored, err := s.find(ctx, token)
+	stored, err := s.find(ctx, token, from)
 	if stored == nil {
 		return APIToken{}, Version{}, err
 	}
@@ -80,53 +80,69 @@ func (s APITokens) permit(ctx context.Context, t *APIToken, from netip.Addr) err
 const exchanges = ""
 
 // find returns the record of a token that is good. With an error, it is that of one whose secret
-// was right, or nil.
-func (s APITokens) find(ctx context.Context, token string) (*record.Stored[storedAPIToken], error) {
-	_, id, _, ok := parseAPIToken(token)
-	if !ok {
-		return nil, ErrMalformedAPIToken
-	}
-	t, err := s.load(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrUnknownAPIToken
-	}
+// was right, or nil. from is where it was presented.
+func (s APITokens) find(ctx context.Context, token string, from netip.Addr) (*record.Stored[storedAPIToken], error) {
+	t, err := s.findSecret(ctx, token, from)
 	if err != nil {
-		return nil, err
-	}
-	// The hash is of the whole token, so that a token is good with its own prefix only, although
-	// any prefix parses.
-	now := s.second()
-	switch err := t.Value.presented(record.Hash(token), now); {
-	case errors.Is(err, ErrUnknownAPIToken):
-		return nil, err
-	case err != nil:
 		return t, err
 	}
 	if s.Revocations.endsGrant(t.Value.GrantID()) { // Revoke was interrupted
 		return t, ErrRevokedAPIToken
 	}
-	return t, t.Value.live(now)
+	return t, t.Value.live(s.second())
+}
+
+// findSecret returns the record of a token whose secret is right, with an error if it has ended.
+func (s APITokens) findSecret(ctx context.Context, token string, from netip.Addr) (*record.Stored[storedAPIToken], error) {
+	_, id, _, ok := parseAPIToken(token)
+	if !ok {
+		return s.findImported(ctx, token, from)
+	}
+	t, err := s.load(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return nil, err
+	default:
+		// The hash is of the whole token, so that a token is good with its own prefix only,
+		// although any prefix parses.
+		if err := t.Value.presented("", record.Hash(token), s.second()); !errors.Is(err, ErrUnknownAPIToken) {
+			return t, err
+		}
+	}
+	// It may have been made by such a server elsewhere.
+	if t, err = s.findImported(ctx, token, from); errors.Is(err, ErrMalformedAPIToken) {
+		err = ErrUnknownAPIToken
+	}
+	return t, err
 }
 
 // presented finds the secret with this hash. The token expires with it.
-func (t *storedAPIToken) presented(hash []byte, now time.Time) error {
-	if subtle.ConstantTimeCompare(hash, t.Hash) == 1 {
+func (t *storedAPIToken) presented(kind string, hash []byte, now time.Time) error {
+	if t.Kind == kind && subtle.ConstantTimeCompare(hash, t.Hash) == 1 {
 		return nil
 	}
 	for i := range t.Old {
-		old := &t.Old[i]
-		switch {
-		case subtle.ConstantTimeCompare(hash, old.Hash) != 1:
-		case now.Before(old.Until):
-			if t.NoExpiry || old.Until.Before(t.Expires) {
-				t.secretUntil = old.Until
-			}
-			return nil
-		default:
-			return ErrRolledAPIToken
+		if t.Old[i].Kind == kind && subtle.ConstantTimeCompare(hash, t.Old[i].Hash) == 1 {
+			return t.until(&t.Old[i], now)
 		}
 	}
 	return ErrUnknownAPIToken
+}
+
+// until notes when a secret ends that was replaced, or returns an error if it has ended. That of
+// the zero value is the one that the token has now.
+func (t *storedAPIToken) until(old *oldSecret, now time.Time) error {
+	switch {
+	case old.Since.IsZero():
+		return nil
+	case !now.Before(old.Until):
+		return ErrRolledAPIToken
+	}
+	if t.NoExpiry || old.Until.Before(t.Expires) {
+		t.secretUntil = old.Until
+	}
+	return nil
 }
 
 // quota returns an error if there have been too many exchanges in the period.

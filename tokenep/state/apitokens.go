@@ -28,6 +28,8 @@ type APIToken struct {
 	NotBefore time.Time `json:"not_before,omitzero"`  // not good before; zero: at once
 	Expires   time.Time `json:"expires,omitzero"`     // zero: see NoExpiry
 	NoExpiry  bool      `json:"no_expiry,omitempty"`  // good until it is revoked
+	Imported  bool      `json:"imported,omitempty"`   // another system has made it
+	TokenType string    `json:"token_type,omitempty"` // as which it can be exchanged; empty: any
 
 	// From where, and how often, it and the access tokens that come of it may be used. Each node
 	// counts for itself.
@@ -98,6 +100,13 @@ type APITokens struct {
 
 	// Uses counts the uses between two writes of a record; nil: they are not counted.
 	Uses *APITokenUses
+
+	// Imports knows whether tokens of other systems were imported; nil: there are none. Patterns
+	// say what their names are, where they have salted hashes, and Compare compares one with such a
+	// hash, for a request from an address.
+	Imports  *APITokenImports
+	Patterns []TokenPattern
+	Compare  func(ctx context.Context, from netip.Addr, hash, token []byte) (bool, error)
 
 	// Event is told of what happens to tokens, after it has; nil: nobody is. It must return at
 	// once.

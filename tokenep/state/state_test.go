@@ -39,7 +39,7 @@ func newAPITokens(s store.Store, c *clock) (state.APITokens, *verify.Revocations
 	return state.APITokens{
 		Store: s, Revocations: state.NewRevocations(s, set, c.Now, slog.New(slog.DiscardHandler)),
 		Prefix: "demo", MaxPerUser: 3, MaxAge: 730 * 24 * time.Hour, TokenLife: always(4 * time.Hour), Now: c.Now,
-		Rates: verify.NewRates(c.Now), Uses: new(state.APITokenUses),
+		Rates: verify.NewRates(c.Now), Uses: new(state.APITokenUses), Imports: new(state.APITokenImports),
 	}, set
 }
 

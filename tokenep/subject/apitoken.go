@@ -15,15 +15,15 @@ import (
 // token type identifier of our own, which §3 allows). The access token is about the owner of the
 // API token, is good at its one service, and has at most its scope.
 type APIToken struct {
-	Tokens      state.APITokens
-	Identifiers []string // token type identifiers
+	Tokens     state.APITokens
+	Identifier string // a token type identifier
 
 	// Address returns the address that a request comes from.
 	Address func(*http.Request) netip.Addr
 }
 
-// Types returns the configured identifiers.
-func (a APIToken) Types() []string { return a.Identifiers }
+// Types returns the configured identifier.
+func (a APIToken) Types() []string { return []string{a.Identifier} }
 
 // Validate looks the token up. The access token names it by its grant_id, so that revoking the API
 // token revokes what came of it, and has its limits. What is spent is one of its rate and quota,
@@ -40,6 +40,8 @@ func (a APIToken) Validate(ctx context.Context, r *tokenep.Request, token string
 		return nil, invalidAPIToken(err)
 	case err != nil:
 		return nil, limited(err)
+	case t.TokenType != "" && t.TokenType != a.Identifier:
+		return nil, tokenep.OtherKind(invalidAPIToken(errOtherType))
 	}
 	authorization := &tokenep.Authorization{
 		Subject:  t.Owner,
@@ -58,6 +60,8 @@ func (a APIToken) Validate(ctx context.Context, r *tokenep.Request, token string
 	}
 	return authorization, nil
 }
+
+var errOtherType = errors.New("it was imported as another type of token")
 
 // limited is the refusal of an API token that is used too often: 429, and no error of the token.
 func limited(err error) error {
