@@ -4,6 +4,7 @@
 //	api.go          the routes, and what is common to them
 //	error.go        which error has which status
 //	api_tokens.go   API tokens
+//	api_tokens_import.go  those of other systems
 //	backup.go       a copy of the store
 //	clients.go      clients
 //	consents.go     what users have allowed clients

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,5 +53,21 @@ func NewMemory(now func() time.Time) *Memory {
 		Fetcher:       verify.NewFetcher(verify.URLKeysOptions{Now: now}),
 		Rates:         verify.NewRates(now),
 		told:          verify.NewRates(now),
+	}
+}
+
+// addParts makes the parts that are left out.
+func (c *Config) addParts() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.ClientAddress == nil {
+		c.ClientAddress = tokenep.PeerAddress
+	}
+	if c.Memory == nil {
+		c.Memory = NewMemory(c.Now)
 	}
 }

@@ -266,22 +266,6 @@ func (c *Config) complete() error {
 	return c.Exchange.APITokens.complete()
 }
 
-// addParts makes the parts that are left out.
-func (c *Config) addParts() {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.ClientAddress == nil {
-		c.ClientAddress = tokenep.PeerAddress
-	}
-	if c.Memory == nil {
-		c.Memory = NewMemory(c.Now)
-	}
-}
-
 // LongestTTL returns how long a token of this configuration can live. Revocations and keys are kept
 // for as long.
 func (c *Config) LongestTTL() time.Duration {
