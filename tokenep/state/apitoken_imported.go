@@ -133,25 +133,33 @@ func (s APITokens) findImported(ctx context.Context, token string, from netip.Ad
 		return nil, ErrMalformedAPIToken
 	}
 	for _, kind := range kinds {
-		digest := unsalted[kind]
-		if digest == nil {
+		if unsalted[kind] == nil {
 			continue
 		}
-		hash := digest(token)
-		t, err := s.loadImported(ctx, importedID(kind, hash))
-		if err != nil {
-			return nil, err
-		}
-		if t == nil {
-			continue
-		}
-		if err := t.Value.presented(kind, hash, s.second()); !errors.Is(err, ErrUnknownAPIToken) {
+		if t, err := s.findDigest(ctx, kind, unsalted[kind](token)); t != nil || err != nil {
 			return t, err
 		}
 	}
-	if !slices.Contains(kinds, hashBcrypt) && !slices.Contains(kinds, hashArgon2id) {
-		return nil, ErrMalformedAPIToken
+	if slices.Contains(kinds, hashBcrypt) || slices.Contains(kinds, hashArgon2id) {
+		return s.findName(ctx, token, from)
 	}
+	return nil, ErrMalformedAPIToken
+}
+
+// findDigest returns the record of a token with this digest, or nil.
+func (s APITokens) findDigest(ctx context.Context, kind string, hash []byte) (*record.Stored[storedAPIToken], error) {
+	t, err := s.loadImported(ctx, importedID(kind, hash))
+	if t == nil || err != nil {
+		return nil, err
+	}
+	if err := t.Value.presented(kind, hash, s.second()); !errors.Is(err, ErrUnknownAPIToken) {
+		return t, err
+	}
+	return nil, nil
+}
+
+// findName returns the record of a token that has a name, and a salted hash.
+func (s APITokens) findName(ctx context.Context, token string, from netip.Addr) (*record.Stored[storedAPIToken], error) {
 	for _, p := range s.Patterns {
 		name := p.name(token)
 		if name == "" {
@@ -164,13 +172,14 @@ func (s APITokens) findImported(ctx context.Context, token string, from netip.Ad
 		if t == nil {
 			continue
 		}
-		if right, err := s.compareSalted(ctx, &t.Value, token, from); err != nil || right != nil {
-			if err == nil {
-				err = t.Value.until(right, s.second())
-			}
-			return t, err
+		right, err := s.compareSalted(ctx, &t.Value, token, from)
+		switch {
+		case err != nil:
+			return nil, err
+		case right == nil:
+			return nil, ErrUnknownAPIToken
 		}
-		return nil, ErrUnknownAPIToken
+		return t, t.Value.until(right, s.second())
 	}
 	return nil, ErrMalformedAPIToken
 }
