@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/testdata/thirdparty/doorman"
 	"github.com/tokenep/caddy-tokenep/caddymodule/testdata/thirdparty/shelf"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/testdata/thirdparty/voucher"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"

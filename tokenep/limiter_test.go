@@ -18,11 +18,12 @@ func TestLimiterBounded(t *testing.T) {
 			address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 			_ = l.Attempt(RateLimit{}, address, strconv.Itoa(i)).Count()
 			_ = l.Attempt(RateLimit{}, address, "good").Succeeded()
+			_ = l.SignIn(RateLimit{}, address, "person"+strconv.Itoa(i)).Count()
 		}
 	}
 	bounded := func() {
 		t.Helper()
-		for name, n := range map[string]int{"clients": len(l.clients.rows), "addresses": len(l.addresses.rows), "known": len(l.known.rows)} {
+		for name, n := range map[string]int{"clients": len(l.clients.rows), "addresses": len(l.addresses.rows), "known": len(l.known.rows), "accounts": len(l.accounts.rows)} {
 			if n > maxRows {
 				t.Errorf("%d %s are kept, at most %d may be", n, name, maxRows)
 			}

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// RateLimit says how often client authentication may fail. The zero value is 20 failures in 200
-// seconds.
+// RateLimit says how often authentication may fail: that of clients, and of people by name and
+// password (see Limiter.SignIn). The zero value is 20 failures in 200 seconds.
 type RateLimit struct {
 	// Failures are neither counted nor limited. Default: they are.
 	Off bool `json:"off,omitempty"`
 
-	// How many failures of one client at one address (a /64 for IPv6) are tolerated, 1 to 10000. An
-	// address as a whole has five times as many. From half of them on, answers come later; above
-	// all of them they are 429. Default: 20.
+	// How many failures of one client, or for the name of one person, at one address (a /64 for
+	// IPv6) are tolerated, 1 to 10000. An address as a whole has five times as many. From half of
+	// them on, answers come later; above all of them they are 429. Default: 20.
 	Failures int `json:"failures,omitempty"`
 
 	// The time in which as many failures are forgotten, 1s or more. Default: 200s.

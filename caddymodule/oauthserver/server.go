@@ -62,8 +62,9 @@ type AuthorizationServer struct {
 	// oauth_verify.
 	RevocationMaxAge caddy.Duration `json:"revocation_max_age,omitempty"`
 
-	// How often client authentication may fail before further attempts are slowed down and refused
-	// (RFC 6749 §10.10). Default: 20 failures of one client at one address in 200 seconds.
+	// How often authentication may fail before further attempts are slowed down and refused (RFC
+	// 6749 §10.10), that of clients, and that of people by name and password. Default: 20 failures
+	// of one client, or for one name, at one address in 200 seconds.
 	RateLimit tokenep.RateLimit `json:"rate_limit,omitzero"`
 
 	// The aud of a token that was requested without a resource (RFC 9068 §3). It is better to give
@@ -76,9 +77,10 @@ type AuthorizationServer struct {
 
 	// The placeholder that says who sits in front of the browser at the authorization endpoint
 	// (RFC 6749 §3.1): whatever authenticates people in front of oauth_token has set it, such as
-	// basic_auth. Where it is empty or unknown, nobody is let in. Default: {http.auth.user.id}, if
-	// a client of the configuration, or one that registers itself, may use the authorization code
-	// grant; else none, and there is no such endpoint.
+	// basic_auth. Where it is empty or unknown, nobody is let in. Default: with users none, and
+	// people sign in on a page of this server; else {http.auth.user.id}, if a client of the
+	// configuration, or one that registers itself, may use the authorization code grant; else none,
+	// and there is no such endpoint.
 	Identity string `json:"identity,omitempty"`
 
 	// The same for a placeholder that whoever sends the request can write, such as
@@ -89,7 +91,8 @@ type AuthorizationServer struct {
 	// What else is known of that person. Default: nothing.
 	User *UserAttributes `json:"user,omitempty"`
 
-	// Where people and their passwords are known. Default: this server signs nobody in.
+	// Where people and their passwords are known: inline, htpasswd, ldap, http, or a module of
+	// another plugin. Default: this server signs nobody in.
 	UsersRaw json.RawMessage `json:"users,omitempty" caddy:"namespace=oauth_server.users inline_key=module"`
 
 	// Offer the password grant (RFC 6749 §4.3) to the clients that are registered for it: they ask

@@ -1,15 +1,19 @@
 package grant_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -172,4 +176,43 @@ func TestPasswordIsOff(t *testing.T) {
 	if _, err := server.New(c); err == nil || !strings.Contains(err.Error(), "set users") {
 		t.Errorf("without users: %v", err)
 	}
+}
+
+// RFC 6749 §4.3.2, §10.10: guesses that come at once are refused beyond the limit, with the time
+// after which to come back, and the right password among them is not told.
+func TestPasswordGuessing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tokeneptest.Config(memory.New(memory.Options{Now: time.Now}), time.Now)
+		withPasswords(tokeneptest.NewPeople("ada"))(&c)
+		c.RateLimit = tokenep.RateLimit{Failures: 3, Per: tokenep.Duration(time.Hour)}
+		s := tokeneptest.NewUnstarted(t, c)
+		s.Log = new(tokeneptest.Log)
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := s.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		answers := make(chan tokeneptest.Answer, 20)
+		for i := range cap(answers) {
+			go func() { answers <- s.Send(t, asking("ada", fmt.Sprint("guess", i))) }()
+		}
+		wrong := 0
+		for range cap(answers) {
+			if a := <-answers; a.Status == http.StatusTooManyRequests {
+				a.Refused(t, http.StatusTooManyRequests, tokenep.TemporarilyUnavailable)
+			} else {
+				a.Refused(t, http.StatusBadRequest, tokenep.InvalidGrant)
+				wrong++
+			}
+		}
+		if wrong != 4 {
+			t.Errorf("%d of 20 guesses are judged, want 4", wrong)
+		}
+		s.Send(t, byPassword()).Refused(t, http.StatusTooManyRequests, tokenep.TemporarilyUnavailable)
+		time.Sleep(time.Hour)
+		if a := s.Send(t, byPassword()); a.Status != http.StatusOK {
+			t.Errorf("later: %d %s", a.Status, a.Body)
+		}
+		cancel()
+		synctest.Wait()
+	})
 }

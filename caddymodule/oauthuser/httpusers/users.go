@@ -67,7 +67,8 @@ type Users struct {
 	// nothing.
 	Claims tokenep.ClaimSources `json:"claims,omitempty"`
 
-	// A URL with {subject} in it that says whether there still is such a person: status 200 is yes.
+	// A URL with {subject} in it that says whether there still is such a person: status 200 is yes,
+	// and with claims the answer has the same members as that of the login.
 	// Default: the application cannot be asked.
 	Find string `json:"find,omitempty"`
 

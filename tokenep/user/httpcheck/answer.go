@@ -129,7 +129,9 @@ func claim(value any) any {
 func subject(value any) (string, error) {
 	switch value := value.(type) {
 	case string:
-		return value, nil
+		if value != "" {
+			return value, nil
+		}
 	case json.Number:
 		if _, err := value.Int64(); err == nil && !strings.ContainsAny(value.String(), "-") {
 			return value.String(), nil

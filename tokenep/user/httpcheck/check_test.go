@@ -59,6 +59,7 @@ func TestAnswers(t *testing.T) {
 		{"a large number", httpcheck.Options{}, 200, `{"id":9007199254740993}`, yes, "9007199254740993"},
 		{"no whole number", httpcheck.Options{}, 200, `{"id":4.2}`, unknown, ""},
 		{"a negative number", httpcheck.Options{}, 200, `{"id":-1}`, unknown, ""},
+		{"an empty subject", httpcheck.Options{}, 200, `{"id":""}`, unknown, ""},
 		{"no subject", httpcheck.Options{}, 200, `{"name":"x"}`, unknown, ""},
 		{"a subject that is no text", httpcheck.Options{}, 200, `{"id":{"a":1}}`, unknown, ""},
 		{"null", httpcheck.Options{}, 200, `null`, unknown, ""},
