@@ -60,6 +60,7 @@ func init() {
 //	POST   <server>/revocations             revoke access tokens by token, jti, grant_id,
 //	                                        client_id or sub
 //	GET    <server>/backup                  a copy of the store bolt, with the private keys
+//	GET    <server>/secret_patterns         regular expressions of what is generated
 //	POST   <server>/inspect                 what a token says, and which checks it does not pass
 type API struct {
 	running func() (*oauthserver.App, error)
@@ -128,6 +129,7 @@ var routes = []struct {
 	{http.MethodDelete, "keys/*", http.StatusOK, withdrawKey},
 	{http.MethodPost, "revocations", http.StatusNoContent, revokeTokens},
 	{http.MethodGet, "backup", http.StatusOK, takeBackup},
+	{http.MethodGet, "secret_patterns", http.StatusOK, showSecretPatterns},
 	{http.MethodPost, "inspect", http.StatusOK, inspectToken},
 }
 

@@ -13,6 +13,7 @@
 //	revocations.go  revoked tokens
 //	users.go        users, and the browsers in which they have signed in
 //	command.go      the command, and what its subcommands share
+//	secret_patterns.go  regular expressions for secret scanners
 //	option.go       flags for the fields of a structure of the library
 //	command_*.go    one subcommand each, and what they need: reading a secret
 //	                (command_secret.go), requests to the token endpoint (command_fetch.go),

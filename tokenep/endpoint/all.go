@@ -24,6 +24,9 @@ const (
 	apiTokensName     = "api_tokens"
 	apiTokenName      = "api_token"
 
+	// LeakedName is the name of the endpoint for credentials that were found somewhere.
+	LeakedName = "leaked"
+
 	// MetadataName is the name of the endpoint that describes the others.
 	MetadataName = "metadata"
 )

@@ -19,6 +19,7 @@
 //	sign_out.go           the end of a session (OpenID Connect RP-Initiated Logout 1.0)
 //	introspect.go         what a token says, and whether it is good (RFC 7662)
 //	jwks.go               the public keys (RFC 7517 §5)
+//	leaked.go             credentials that were found where they should not be
 //	metadata.go           what this server can do (RFC 8414, OpenID Connect Discovery 1.0 §4)
 //	par.go                a request that the client has pushed (RFC 9126)
 //	register.go           a client registers itself (RFC 7591)

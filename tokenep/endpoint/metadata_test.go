@@ -68,10 +68,10 @@ func TestDiscoveryPaths(t *testing.T) {
 		issuer string
 		want   []string
 	}{
-		{"https://as.example", []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/oauth/introspect", "/oauth/jwks", "/oauth/revoke", "/oauth/token"}},
-		{"https://as.example/", []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/oauth/introspect", "/oauth/jwks", "/oauth/revoke", "/oauth/token"}},
+		{"https://as.example", []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/oauth/introspect", "/oauth/jwks", "/oauth/revoke", "/oauth/token", "/oauth/token/leaked"}},
+		{"https://as.example/", []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/oauth/introspect", "/oauth/jwks", "/oauth/revoke", "/oauth/token", "/oauth/token/leaked"}},
 		{"http://localhost:8080/a/b", []string{"/.well-known/oauth-authorization-server/a/b", "/.well-known/openid-configuration/a/b",
-			"/a/b/.well-known/openid-configuration", "/a/b/oauth/introspect", "/a/b/oauth/jwks", "/a/b/oauth/revoke", "/a/b/oauth/token"}},
+			"/a/b/.well-known/openid-configuration", "/a/b/oauth/introspect", "/a/b/oauth/jwks", "/a/b/oauth/revoke", "/a/b/oauth/token", "/a/b/oauth/token/leaked"}},
 	} {
 		s, err := server.New(server.Config{Issuer: row.issuer, Store: memory.New(memory.Options{}), Clients: tokeneptest.Clients()})
 		if err != nil {

@@ -3,6 +3,7 @@
 // itself and nobody uses it.
 //
 //	registry.go    adds, loads, lists and removes them
+//	secret.go      their secrets, by which one that was leaked is known
 //	registered.go  those that register themselves (RFC 7591, RFC 7592)
 //
 // Secrets are generated here, returned once, and stored as hashes only.

@@ -104,7 +104,7 @@ func (v *registered) opens(token string) bool {
 // secret and its tokens stay; it gets a secret if it needs one and had none, and loses one that it
 // needs no more. The errors are those of Register and Authorized.
 func (s Registry) Replace(ctx context.Context, id, token string, c tokenep.Client) (r Registered, err error) {
-	secret := state.GenerateSecret()
+	secret := newSecret(id)
 	v, err := s.change(ctx, id, func(v *registered) (bool, error) {
 		if !v.opens(token) {
 			return false, tokenep.InvalidClient

@@ -57,7 +57,7 @@ func (s Registry) prepare(c *tokenep.Client) (secret string, err error) {
 		return "", record.Invalidf("client %q: its secret is generated and must not be given", c.ID)
 	}
 	if c.NeedsSecret() {
-		secret = state.GenerateSecret()
+		secret = newSecret(c.ID)
 		c.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
 	}
 	if err := s.check(c); err != nil {

@@ -107,6 +107,7 @@ func (s *Server) loadImports(ctx context.Context) error {
 func (s *Server) followAPITokens(ctx context.Context) {
 	go s.watchAPITokens(ctx)
 	go s.followImports(ctx)
+	go s.revokeLeaked(ctx)
 }
 
 // followImports learns of tokens that are imported at other nodes, until ctx is done.

@@ -9,6 +9,7 @@
 //	grants.go         the grants, and the kinds of token that can be exchanged
 //	apitokens.go      what API tokens users may have
 //	apitoken_events.go what is told of them
+//	leaked.go         credentials that were found where they should not be
 //	apitoken_hash.go  those of other systems, and their salted hashes
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
 //	people.go         who signs in here, and who is disabled or gone

@@ -28,6 +28,8 @@ type Memory struct {
 	people       knownPeople      // who may have tokens
 	idTokenRings sync.Map         // of *keys.Ring by algorithm, likewise
 	refreshMAC   state.RefreshMAC // of refresh tokens
+	leakPace     *tokenep.Pace    // of reports of leaked credentials
+	leaks        chan string      // leaked credentials that are to be revoked
 	told         *verify.Rates    // of denied API tokens, lately
 	imports      state.APITokenImports
 	proven       provenTokens
@@ -53,6 +55,8 @@ func NewMemory(now func() time.Time) *Memory {
 		Fetcher:       verify.NewFetcher(verify.URLKeysOptions{Now: now}),
 		Rates:         verify.NewRates(now),
 		told:          verify.NewRates(now),
+		leakPace:      &tokenep.Pace{PerAddress: leaksPerAddress, InAll: leaksInAll, Per: time.Hour, Now: now},
+		leaks:         make(chan string, maxLeaks),
 	}
 }
 

@@ -64,6 +64,7 @@ func (s *Server) addEndpoints() error {
 			Address: s.Config.ClientAddress, Rates: s.Config.Memory.Rates,
 		}.Endpoint())
 	}
+	s.endpoints = append(s.endpoints, s.leaked())
 	if s.Config.Registration != nil {
 		s.endpoints = append(s.endpoints, s.registration())
 	}
@@ -199,6 +200,8 @@ func (p *Paths) of(e *tokenep.Endpoint, base string) []place {
 	case len(paths) > 0:
 	case e.Places != nil:
 		paths = e.Places(base)
+	case e.Name == endpoint.LeakedName: // it is the token endpoint's
+		paths = []string{p.Token[0].Path + "/leaked"}
 	default:
 		paths = []string{base + e.Path}
 	}

@@ -50,6 +50,19 @@ func IsAPIToken(text string) bool {
 	return ok
 }
 
+// Checked returns a text with its checksum behind it. Unchecked takes it away again, and reports
+// whether it was right.
+func Checked(text string) string { return text + checksum(text) }
+
+// Unchecked is the inverse of Checked.
+func Unchecked(text string) (body string, ok bool) {
+	cut := len(text) - crcLength
+	if cut < 0 || text[cut:] != checksum(text[:cut]) {
+		return "", false
+	}
+	return text[:cut], true
+}
+
 // checksum returns the CRC-32 (IEEE) of s as six base62 digits, the most significant first.
 func checksum(s string) string {
 	sum := crc32.ChecksumIEEE([]byte(s))

@@ -28,6 +28,7 @@
 //	apitoken_uses.go    uses that are not written yet
 //	apitoken_import.go  tokens that another system has handed out
 //	apitoken_imported.go  how these are found
+//	apitoken_leaked.go  those that were found where they should not be
 //	apitoken_event.go   what is told of API tokens
 //	apitoken_watch.go   those that expire are looked for
 //	apitoken_roll.go    another secret for an API token

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"slices"
 	"strings"
@@ -16,10 +17,11 @@ import (
 )
 
 // The text of a refresh token is rt_ and, in base64url, the id of its family, its generation, the
-// family's secret, and a MAC over all three. The id finds the record, and the generation says which
-// of the family's tokens it is. Thanks to the MAC, junk is refused without a look-up. All tokens of
-// a family differ in the generation alone, so that the server can write the successor of any of
-// them again, and never stores one.
+// family's secret, and a MAC over all three; and then a checksum, by which a secret scanner that
+// has no key tells it from other texts. Those of earlier versions have none, and are good. The id
+// finds the record, and the generation says which of the family's tokens it is. Thanks to the MAC,
+// junk is refused without a look-up. All tokens of a family differ in the generation alone, so that
+// the server can write the successor of any of them again, and never stores one.
 //
 // With the MAC alone, whoever can read the store, and with it the key, could make tokens. So there
 // is a secret, of which the record has only the hash.
@@ -34,11 +36,15 @@ const (
 	refreshLength = len(refreshPrefix) + refreshBytes/3*4
 )
 
+// RefreshTokenPattern is a regular expression, for secret scanners, of refresh tokens.
+var RefreshTokenPattern = fmt.Sprintf(`\b%s[0-9A-Za-z_-]{%d}[0-9A-Za-z]{%d}\b`, refreshPrefix, refreshLength-len(refreshPrefix), crcLength)
+
 // refreshToken is what a refresh token says.
 type refreshToken struct {
 	family     [familyIDBytes]byte
 	generation uint64 // from 1
 	secret     [familySecret]byte
+	unchecked  bool // it was written without a checksum
 }
 
 // newRefreshToken returns the first token of a family that is yet to be named.
@@ -52,7 +58,11 @@ func newRefreshToken() (t refreshToken) {
 func (t refreshToken) format(mac *RefreshMAC) string {
 	b := t.appendBody(make([]byte, 0, refreshBytes))
 	b = mac.appendTo(b, b)
-	return string(base64.RawURLEncoding.AppendEncode([]byte(refreshPrefix), b))
+	text := string(base64.RawURLEncoding.AppendEncode([]byte(refreshPrefix), b))
+	if t.unchecked {
+		return text
+	}
+	return Checked(text)
 }
 
 func (t refreshToken) appendBody(b []byte) []byte {
@@ -64,8 +74,18 @@ func (t refreshToken) appendBody(b []byte) []byte {
 // parseRefreshToken is the inverse of format, and refuses everything that format would not have
 // written with this key.
 func parseRefreshToken(mac *RefreshMAC, token string) (t refreshToken, ok bool) {
+	if t.unchecked = len(token) == refreshLength; !t.unchecked {
+		if len(token) != refreshLength+crcLength {
+			return t, false
+		}
+		body, ok := Unchecked(token)
+		if !ok {
+			return t, false
+		}
+		token = body
+	}
 	text, found := strings.CutPrefix(token, refreshPrefix)
-	if !found || len(token) != refreshLength {
+	if !found {
 		return t, false
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
@@ -126,6 +146,7 @@ func (t refreshToken) familyID() string { return base64.RawURLEncoding.EncodeToS
 // successor is the token that this one is rotated to.
 func (t refreshToken) successor() refreshToken {
 	t.generation++
+	t.unchecked = false
 	return t
 }
 
@@ -134,6 +155,12 @@ func (t refreshToken) secretHash() []byte { return record.Hash(string(t.secret[:
 
 // IsRefreshToken reports whether text has the shape of a refresh token, of any server, good or not.
 func IsRefreshToken(text string) bool {
+	if len(text) == refreshLength+crcLength {
+		var ok bool
+		if text, ok = Unchecked(text); !ok {
+			return false
+		}
+	}
 	return len(text) == refreshLength && strings.HasPrefix(text, refreshPrefix)
 }
 

@@ -20,13 +20,19 @@ func someRefreshToken() refreshToken {
 // The MAC was computed by another program. It is fixed, so that a change of the format, which would
 // sign out everybody, does not go unnoticed.
 func TestRefreshTokenFormatStaysAsItIs(t *testing.T) {
-	const want = "rt_MDEyMzQ1Njc4OWFiY2RlZmdoAAAAAAAAAAN0aGUgc2VjcmV0IG9mIHRoaXMgZmFtaWx5LCBhbGwzMlB-Ljy0gBwKSoT0zSOiQ8AJ32rvwGOclvGrRhchrwni"
+	const old = "rt_MDEyMzQ1Njc4OWFiY2RlZmdoAAAAAAAAAAN0aGUgc2VjcmV0IG9mIHRoaXMgZmFtaWx5LCBhbGwzMlB-Ljy0gBwKSoT0zSOiQ8AJ32rvwGOclvGrRhchrwni"
+	want := old + checksum(old)
 	got := someRefreshToken().format(fuzzMAC())
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if read, ok := parseRefreshToken(fuzzMAC(), want); !ok || read != someRefreshToken() {
 		t.Errorf("reads back as %+v, %v", read, ok)
+	}
+	// Those of earlier versions have no checksum, and stay as they are until they are rotated.
+	read, ok := parseRefreshToken(fuzzMAC(), old)
+	if !ok || read.format(fuzzMAC()) != old || read.successor().format(fuzzMAC()) != someRefreshToken().successor().format(fuzzMAC()) {
+		t.Errorf("an old one reads back as %+v, %v", read, ok)
 	}
 }
 

@@ -1,0 +1,41 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// APITokenPattern returns a regular expression, for secret scanners, of API tokens with a prefix.
+func APITokenPattern(prefix string) string {
+	return fmt.Sprintf(`\b%s_[0-9A-Za-z]{%d}_[0-9A-Za-z]{%d}\b`, prefix, idLength, secretLength+crcLength)
+}
+
+// Recognizes reports whether a text could be an API token, by its form alone: one of ours, that was
+// not mistyped, or what a TokenPattern fits if tokens were imported.
+func (s APITokens) Recognizes(text string) bool {
+	if IsAPIToken(text) {
+		return true
+	}
+	return len(text) <= maxImported && len(s.Imports.kinds()) > 0 &&
+		slices.ContainsFunc(s.Patterns, func(p TokenPattern) bool { return p.name(text) != "" })
+}
+
+// RevokeLeaked revokes a token that was found where it should not be, if Recognizes knows its form,
+// and reports whether it was live. One of whose old secrets is good is live as well.
+func (s APITokens) RevokeLeaked(ctx context.Context, token string) (revoked bool, err error) {
+	if !s.Recognizes(token) {
+		return false, nil
+	}
+	t, err := s.find(ctx, token, netip.Addr{})
+	switch {
+	case errors.Is(err, ErrEarlyAPIToken): // it will be good
+	case errors.Is(err, ErrBadAPIToken):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, s.Revoke(ctx, t.Value.ID, ReasonLeaked)
+}
