@@ -29,6 +29,11 @@ const (
 	InvalidTarget        Code = "invalid_target"         // RFC 8707 §2: no token for this resource
 	UnsupportedTokenType Code = "unsupported_token_type" // RFC 7009 §2.2.1
 
+	// What a device is told (RFC 8628 §3.5), beside access_denied.
+	AuthorizationPending Code = "authorization_pending"
+	SlowDown             Code = "slow_down"
+	ExpiredToken         Code = "expired_token"
+
 	// Of the authorization endpoint: RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6.
 	AccessDenied             Code = "access_denied"
 	UnsupportedResponseType  Code = "unsupported_response_type"

@@ -22,8 +22,7 @@ import (
 )
 
 // After a refusal every credential that was good is as good as before, and nothing is written that
-// the grant, or a method of client authentication, has not declared. The grants are the real ones,
-// and a trial one for devices, over the real state.
+// the grant, or a method of client authentication, has not declared. The grants are the real ones.
 func TestRefusalChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newRefusals(t)
@@ -113,10 +112,6 @@ func newRefusals(t *rapid.T) *refusals {
 	}
 	config.Memory = server.NewMemory(m.clock.Now)
 	config.Memory.Limiter = nil
-	add := func(g trialGrant) {
-		config.Grants = append(config.Grants, func(*server.Server) (tokenep.Grant, error) { g.refusals = m; return g, nil })
-	}
-	add(trialGrant{grantType: deviceType, parameter: "device_code", effects: tokenep.SlowsPolling, check: m.checkDevice})
 	var err error
 	if m.Server, err = server.New(config); err != nil {
 		t.Fatal(err)
@@ -148,7 +143,7 @@ func (m *refusals) addDevice(t *rapid.T) {
 	c := &credential{grant: deviceType, parameter: "device_code", text: text, userCode: d.UserCode, expires: m.clock.Now().Add(state.DefaultDeviceLife)}
 	if err == nil && !rapid.Bool().Draw(t, "pending") {
 		c.userCode = ""
-		_, err = m.devices.Allow(t.Context(), d.UserCode, "alice", verify.Scope{"read"}, m.clock.Now())
+		_, err = m.devices.Allow(t.Context(), d.UserCode, "alice", verify.Scope{"read"}, state.SignIn{Time: m.clock.Now()})
 		c.good = true
 	}
 	m.add(t, c, err)
@@ -222,8 +217,8 @@ func (m *refusals) allowed(grantType string, proven bool, defect string) (kinds 
 			effects |= method.RefusalWrites()
 		}
 	}
-	offer := grant.Offer{Users: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}
-	for _, g := range append(offer.All(), m.trials()...) {
+	offer := grant.Offer{Users: true, Devices: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}
+	for _, g := range offer.All() {
 		if g.Type() == grantType {
 			effects |= g.RefusalWrites()
 		}

@@ -40,6 +40,7 @@ import (
 //	    consent_page        <path or url>
 //	    refresh_tokens { … }
 //	    sessions { … }
+//	    device_code { … }
 //	    pages { … }
 //	    openid
 //	    client <id> { … }

@@ -50,6 +50,9 @@ func (s *AuthorizationServer) check() error {
 	if err := s.Pages.check(); err != nil {
 		return err
 	}
+	if err := s.DeviceCode.check(); err != nil {
+		return err
+	}
 	if s.RefreshTokens != nil {
 		return s.RefreshTokens.check()
 	}

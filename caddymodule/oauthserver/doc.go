@@ -14,6 +14,7 @@
 //	user.go         what else is known of that person
 //	users.go        where people and their passwords are known, modules of oauth_server.users
 //	pages.go        how the pages look, and how long people stay signed in
+//	device_code.go  devices that wait for a user
 //	registration.go clients that register themselves
 //	store.go        the store, a module of the namespace oauth_server.stores
 //	extension.go    grants of other plugins, modules of the namespace oauth_server.grants

@@ -76,7 +76,9 @@ func (s *AuthorizationServer) identity() (placeholder string, insecure bool) {
 		return s.Identity, false
 	case s.UsersRaw != nil:
 	case s.Registration.asksPeople(),
-		slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool { return c != nil && c.May(grant.AuthorizationCodeType) }):
+		slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool {
+			return c != nil && (c.May(grant.AuthorizationCodeType) || c.May(grant.DeviceCodeType))
+		}):
 		return defaultIdentity, false
 	}
 	return "", false

@@ -27,6 +27,8 @@ func (s *AuthorizationServer) parsePeople(d *caddyfile.Dispenser, option string)
 		return adapt.One(d, &s.ConsentPage, server.CheckConsentPage)
 	case "refresh_tokens":
 		return s.parseRefreshTokens(d)
+	case "device_code":
+		return s.parseDeviceCode(d)
 	case "sessions":
 		return s.parseSessions(d)
 	case "pages":

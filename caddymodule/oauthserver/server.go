@@ -114,6 +114,10 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
+	// Devices without a browser that wait for a user (RFC 8628). Default: offered if a client of the
+	// configuration may use the grant device_code.
+	DeviceCode *DeviceCode `json:"device_code,omitempty"`
+
 	// The rules for the sessions of people who sign in here. Default: see there.
 	Sessions *Sessions `json:"sessions,omitempty"`
 
@@ -189,6 +193,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		OpenID:             s.OpenID,
 		RefreshTokens:      s.RefreshTokens.config(),
 		Sessions:           s.Sessions.config(),
+		DeviceCode:         s.DeviceCode.config(),
 		RequirePAR:         s.RequirePAR,
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,

@@ -3,7 +3,7 @@ package endpoint
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
 	return []string{
-		accountName, apiTokensName, apiTokenName, authorizationName, consentName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName,
+		accountName, apiTokensName, apiTokenName, authorizationName, consentName, deviceName, deviceAuthorizationName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName,
 		signInName, signOutName, userInfoName, MetadataName,
 	}
 }
@@ -23,6 +23,9 @@ const (
 	accountName       = "account"
 	apiTokensName     = "api_tokens"
 	apiTokenName      = "api_token"
+	deviceName        = "device"
+
+	deviceAuthorizationName = "device_authorization"
 
 	// LeakedName is the name of the endpoint for credentials that were found somewhere.
 	LeakedName = "leaked"

@@ -34,6 +34,7 @@ const (
 	forSessions = "tokenep session 1"
 	forSignOut  = "tokenep sign-out 1"
 	forAccount  = "tokenep account 1"
+	forDevices  = "tokenep device 1"
 )
 
 // of returns the cipher of one text.

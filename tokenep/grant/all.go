@@ -8,7 +8,7 @@ import (
 
 // list is every grant of this package, in the order of the metadata.
 func list(o Offer) []tokenep.Grant {
-	return []tokenep.Grant{o.ClientCredentials, o.AuthorizationCode, o.RefreshToken, o.Password, o.TokenExchange}
+	return []tokenep.Grant{o.ClientCredentials, o.AuthorizationCode, o.RefreshToken, o.Password, o.DeviceCode, o.TokenExchange}
 }
 
 // Offer is the grants of a server.
@@ -17,10 +17,14 @@ type Offer struct {
 	AuthorizationCode AuthorizationCode
 	RefreshToken      RefreshToken
 	Password          Password
+	DeviceCode        DeviceCode
 	TokenExchange     TokenExchange
 
 	// Users says that people can allow things: there are codes and refresh tokens.
 	Users bool
+
+	// Devices says that they can do so for devices.
+	Devices bool
 }
 
 // All returns the grants that are offered. Token exchange needs a kind of token that can be
@@ -30,6 +34,8 @@ func (o Offer) All() []tokenep.Grant {
 		switch g.(type) {
 		case AuthorizationCode, RefreshToken:
 			return !o.Users
+		case DeviceCode:
+			return !o.Devices
 		case Password:
 			return o.Password.SignIn == nil
 		case TokenExchange:

@@ -100,6 +100,8 @@ var examples = []any{
 		Policy: "https://a.example/", TOS: "https://a.example/"}, User: "ann", Host: "a.example", Loopback: true,
 		Scope: verify.Scope{"read"}, Audience: []string{"https://b.example/", "c"}, Remembered: true, Other: true},
 	Consent{Scheme: "app"},
+	Device{Failed: "device.unknown"}, Device{Done: "device.allowed"}, Device{UserCode: "BCDF-GHJK", Client: Client{Name: "Example", SelfRegistered: true},
+		Scope: verify.Scope{"read"}, Audience: []string{"a"}, Address: "192.0.2.1"}, Device{UserCode: "BCDF-GHJK"},
 	FormPost{To: "https://a.example/", Values: []Parameter{{"code", "1"}}},
 	Error{}, Error{Description: "it is missing", Retry: true, ID: "1"}, Error{ID: "1"},
 	SignOut{User: "ann", Client: Client{Name: "Example"}}, SignOut{},

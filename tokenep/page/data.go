@@ -47,6 +47,21 @@ type Consent struct {
 	Other      bool   // somebody else may sign in
 }
 
+// Device is the page for the code that a device shows (RFC 8628 §3.3): it asks for the code, then
+// whether the device is allowed what it asks for, and then says that it is done.
+type Device struct {
+	Action   string // where the form goes: a path
+	Page     string // hidden
+	User     string
+	Failed   string // why the code is not good: the key of a text
+	UserCode string // on which to decide; empty: it is asked for
+	Client   Client
+	Scope    verify.Scope
+	Audience []string
+	Address  string // from where the device asked
+	Done     string // the key of a text; empty: not yet
+}
+
 // FormPost is a page that sends itself to the client (OAuth 2.0 Form Post Response Mode).
 type FormPost struct {
 	To     string

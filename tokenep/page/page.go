@@ -123,6 +123,8 @@ func fileOf(data any) string {
 		return "consent.html"
 	case FormPost:
 		return "form_post.html"
+	case Device:
+		return "device.html"
 	case SignOut:
 		return "sign_out.html"
 	case SignedOut:

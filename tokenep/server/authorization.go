@@ -136,6 +136,9 @@ func (s *Server) authorization() []tokenep.Endpoint {
 	}
 	all = append(all, e.Endpoint(), endpoint.PushedAuthorization{Authorize: e}.Endpoint())
 	all = append(all, s.account(e)...)
+	if s.Config.devices() {
+		all = append(all, s.deviceEndpoints(e)...)
+	}
 	if e.ConsentPage != "" {
 		all = append(all, endpoint.ConsentRequest{Authorize: e}.Endpoint(), endpoint.Grants{Authorize: e}.Endpoint())
 	}

@@ -14,6 +14,7 @@
 //	authorization.go  what users allow: codes, refresh tokens, and the key of both
 //	people.go         who signs in here, and who is disabled or gone
 //	user_access.go    what a user has
+//	devices.go        devices that wait for a user (RFC 8628)
 //	registration.go   who may register a client, and what it may be (RFC 7591)
 //	openid.go         ID tokens, and the rings of signing keys
 //	trust.go          verifiers of the server's own tokens

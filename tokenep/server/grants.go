@@ -22,6 +22,8 @@ func (s *Server) addGrants() error {
 		AuthorizationCode: grant.AuthorizationCode{Codes: s.Codes},
 		RefreshToken:      grant.RefreshToken{Families: s.Families, Rotation: s.Config.RefreshTokens.Rotation},
 		Password:          s.passwordGrant(),
+		Devices:           s.Config.devices(),
+		DeviceCode:        grant.DeviceCode{Devices: s.devices(), Families: s.Families},
 		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous},
 	}.All()
 	for _, add := range s.Config.Grants {

@@ -20,6 +20,7 @@ type Memory struct {
 	Cache         *verify.Cache
 	Limiter       *tokenep.Limiter // nil: failures are not limited
 	SignIns       *tokenep.Limiter // of people, likewise
+	Devices       *tokenep.Pace    // of device codes; nil: as many as come
 	Registrations *tokenep.Pace    // of clients; nil: as many as come
 	Turns         *tokenep.Turns   // at slow hashes; nil: those of the process
 	Fetcher       *verify.Fetcher  // of the keys of clients; never nil
@@ -51,6 +52,7 @@ func NewMemory(now func() time.Time) *Memory {
 		Cache:         verify.NewCache(CachedTokens, now),
 		Limiter:       &tokenep.Limiter{Now: now},
 		SignIns:       &tokenep.Limiter{Now: now, Remember: knownPlace},
+		Devices:       &tokenep.Pace{PerAddress: devicesPerAddress, InAll: devicesInAll, Per: devicesPer, Now: now},
 		Registrations: &tokenep.Pace{PerAddress: registrationsPerAddress, InAll: registrationsInAll, Per: registrationsPer, Now: now},
 		Fetcher:       verify.NewFetcher(verify.URLKeysOptions{Now: now}),
 		Rates:         verify.NewRates(now),

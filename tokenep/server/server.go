@@ -65,6 +65,8 @@ type Config struct {
 	// SignIn are those of auth_time, acr and amr that User says.
 	SignIn []string
 
+	DeviceCode DeviceCode // RFC 8628
+
 	// Registration lets clients register themselves (RFC 7591). nil: they cannot.
 	Registration *Registration
 
@@ -256,6 +258,9 @@ func (c *Config) complete() error {
 	}
 	if c.signsIn() {
 		c.SignIn = []string{"auth_time", "amr"}
+	}
+	if err := c.DeviceCode.Validate(); err != nil {
+		return fmt.Errorf("device codes: %w", err)
 	}
 	if err := c.Sessions.Validate(); err != nil {
 		return fmt.Errorf("sessions: %w", err)

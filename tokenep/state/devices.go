@@ -35,11 +35,14 @@ type Device struct {
 	Scope    verify.Scope `json:"scope,omitempty"` // asked for; after Allow: allowed
 	Audience []string     `json:"aud,omitempty"`   // RFC 8707 §2
 
-	Subject  string    `json:"sub,omitempty"`       // who allowed it
-	AuthTime time.Time `json:"auth_time,omitzero"`  // when that user signed in
-	Allowed  time.Time `json:"allowed_at,omitzero"` // zero: not
-	Denied   time.Time `json:"denied_at,omitzero"`  // zero: not
-	Spent    time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: not
+	RegistrationID string `json:"registration_id,omitempty"` // of the client
+	Address        string `json:"address,omitempty"`         // from where it asked
+
+	Subject string    `json:"sub,omitempty"` // who allowed it
+	SignIn            // of that user
+	Allowed time.Time `json:"allowed_at,omitzero"` // zero: not
+	Denied  time.Time `json:"denied_at,omitzero"`  // zero: not
+	Spent   time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: not
 
 	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Start,
 	// as are Interval, Created and Expires.
@@ -72,8 +75,8 @@ type Devices struct {
 	Now      func() time.Time // the clock
 }
 
-// Start makes a device code and a user code (RFC 8628 §3.2). It uses ClientID, Scope and Audience
-// of d. The error Is ErrInvalid when one of them is outside its limits.
+// Start makes a device code and a user code (RFC 8628 §3.2). It uses ClientID, RegistrationID, Scope,
+// Audience and Address of d. The error Is ErrInvalid when one of them is outside its limits.
 func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made Device, err error) {
 	life, interval := orDefault(s.Life, DefaultDeviceLife), orDefault(s.Interval, DefaultPollInterval)
 	switch {
@@ -89,7 +92,7 @@ func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made D
 	}
 	now := moment(s.Now)
 	made = Device{
-		ClientID: d.ClientID, Scope: d.Scope, Audience: d.Audience,
+		ClientID: d.ClientID, RegistrationID: d.RegistrationID, Scope: d.Scope, Audience: d.Audience, Address: d.Address,
 		Family: NewFamilyID(), Interval: interval, Created: now, Expires: now.Add(life),
 	}
 	for range Attempts {
@@ -122,9 +125,9 @@ func (s Devices) Lookup(ctx context.Context, userCode string) (Device, error) {
 	return d.Value.Device, d.Value.open(moment(s.Now))
 }
 
-// Allow lets the device have tokens of this scope for a user who signed in at authTime. Its errors
-// are those of Lookup, and ErrInvalid.
-func (s Devices) Allow(ctx context.Context, userCode, subject string, scope verify.Scope, authTime time.Time) (Device, error) {
+// Allow lets the device have tokens of this scope for a user. Its errors are those of Lookup, and
+// ErrInvalid.
+func (s Devices) Allow(ctx context.Context, userCode, subject string, scope verify.Scope, signIn SignIn) (Device, error) {
 	if subject == "" {
 		return Device{}, invalidf("a device must be allowed by a user")
 	}
@@ -135,7 +138,7 @@ func (s Devices) Allow(ctx context.Context, userCode, subject string, scope veri
 		return Device{}, err
 	}
 	return s.decide(ctx, userCode, func(d *Device, now time.Time) {
-		d.Allowed, d.Subject, d.Scope, d.AuthTime = now, subject, scope, authTime.UTC()
+		d.Allowed, d.Subject, d.Scope, d.SignIn = now, subject, scope, signIn
 	})
 }
 

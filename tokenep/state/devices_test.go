@@ -60,7 +60,7 @@ func TestDeviceRules(t *testing.T) {
 						return poll(t.Context(), devices, code, func(state.Device) error { return errCheck })
 					},
 					allow: func() (state.Device, error) {
-						return devices.Allow(t.Context(), strings.ToLower(made.UserCode), "ann", verify.Scope{"orders"}, c.Now())
+						return devices.Allow(t.Context(), strings.ToLower(made.UserCode), "ann", verify.Scope{"orders"}, state.SignIn{Time: c.Now()})
 					},
 					deny: func() (state.Device, error) { return devices.Deny(t.Context(), made.UserCode) },
 					look: func() (state.Device, error) { return devices.Lookup(t.Context(), made.UserCode) },
@@ -139,7 +139,7 @@ func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 					}
 				})
 			}
-			if _, err := nodes[1].Allow(t.Context(), made.UserCode, "ann", verify.Scope{"orders"}, c.Now()); err != nil {
+			if _, err := nodes[1].Allow(t.Context(), made.UserCode, "ann", verify.Scope{"orders"}, state.SignIn{Time: c.Now()}); err != nil {
 				t.Errorf("Allow: %v", err)
 			}
 			wg.Wait()
@@ -158,7 +158,9 @@ func TestUsersWhoDisagree(t *testing.T) {
 			code, made := mustStartDevice(t, devices)
 			var allowed, denied error
 			var wg sync.WaitGroup
-			wg.Go(func() { _, allowed = devices.Allow(t.Context(), made.UserCode, "ann", nil, c.Now()) })
+			wg.Go(func() {
+				_, allowed = devices.Allow(t.Context(), made.UserCode, "ann", nil, state.SignIn{Time: c.Now()})
+			})
 			wg.Go(func() { _, denied = devices.Deny(t.Context(), made.UserCode) })
 			wg.Wait()
 			_, err := poll(t.Context(), devices, code, anyDevice)
@@ -222,7 +224,7 @@ func TestOutageIsNoAnswerToADevice(t *testing.T) {
 	f := storetest.NewFaulty(newMemory(t, c.Now))
 	devices := state.Devices{Store: f, Now: c.Now}
 	code, made := mustStartDevice(t, devices)
-	if _, err := devices.Allow(t.Context(), made.UserCode, "ann", nil, c.Now()); err != nil {
+	if _, err := devices.Allow(t.Context(), made.UserCode, "ann", nil, state.SignIn{Time: c.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"Load", "Swap"} {
@@ -254,7 +256,7 @@ func TestDevicesHoldTheRequestToItsLimits(t *testing.T) {
 	}
 	devices := state.Devices{Store: newMemory(t, c.Now), Now: c.Now}
 	_, made := mustStartDevice(t, devices)
-	if _, err := devices.Allow(t.Context(), made.UserCode, "", nil, c.Now()); !errors.Is(err, state.ErrInvalid) {
+	if _, err := devices.Allow(t.Context(), made.UserCode, "", nil, state.SignIn{Time: c.Now()}); !errors.Is(err, state.ErrInvalid) {
 		t.Errorf("allowed by nobody: %v, want ErrInvalid", err)
 	}
 }

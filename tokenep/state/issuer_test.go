@@ -82,7 +82,7 @@ func (i *issuer) grantRevoked(id string) bool { return i.set.Revoked(accessToken
 func (i *issuer) allowedDevice(ctx context.Context, user string) (deviceCode string, err error) {
 	deviceCode, d, err := i.devices.Start(ctx, state.Device{ClientID: "tv"})
 	if err == nil {
-		_, err = i.devices.Allow(ctx, d.UserCode, user, nil, i.now())
+		_, err = i.devices.Allow(ctx, d.UserCode, user, nil, state.SignIn{Time: i.now()})
 	}
 	if err != nil {
 		return "", fmt.Errorf("a device: %w", err)
