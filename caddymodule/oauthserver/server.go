@@ -114,8 +114,8 @@ type AuthorizationServer struct {
 	// The rules for refresh tokens. Default: see there.
 	RefreshTokens *RefreshTokens `json:"refresh_tokens,omitempty"`
 
-	// Devices without a browser that wait for a user (RFC 8628). Default: offered if a client of the
-	// configuration may use the grant device_code.
+	// Devices without a browser that wait for a user (RFC 8628). Default: offered if a client of
+	// the configuration may use the grant device_code.
 	DeviceCode *DeviceCode `json:"device_code,omitempty"`
 
 	// The rules for the sessions of people who sign in here. Default: see there.

@@ -75,8 +75,8 @@ type Devices struct {
 	Now      func() time.Time // the clock
 }
 
-// Start makes a device code and a user code (RFC 8628 §3.2). It uses ClientID, RegistrationID, Scope,
-// Audience and Address of d. The error Is ErrInvalid when one of them is outside its limits.
+// Start makes a device code and a user code (RFC 8628 §3.2). It uses ClientID, RegistrationID,
+// Scope, Audience and Address of d. The error Is ErrInvalid when one of them is outside its limits.
 func (s Devices) Start(ctx context.Context, d Device) (deviceCode string, made Device, err error) {
 	life, interval := orDefault(s.Life, DefaultDeviceLife), orDefault(s.Interval, DefaultPollInterval)
 	switch {
