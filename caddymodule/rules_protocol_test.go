@@ -27,7 +27,7 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 		grants  []string
 	}{
 		{"without token exchange and people", false, []string{"client_credentials"}},
-		{"with both", true, []string{"client_credentials", "authorization_code", "refresh_token", "password", exchange}},
+		{"with both", true, []string{"client_credentials", "authorization_code", "refresh_token", "password", "urn:ietf:params:oauth:grant-type:device_code", exchange}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			routes := mounted(t, tc.offered)
@@ -73,7 +73,7 @@ func mounted(t *testing.T, all bool) *server.Routes {
 		config.Exchange.Enabled = true
 		config.ClientCertificates = new(server.ClientCertificates)
 		config.Clients = []tokenep.Client{{ID: "mac", AuthMethod: tokenep.AuthSecretJWT, Secrets: []tokenep.Secret{{Key: make([]byte, 32)}}}}
-		config.Users, config.PasswordGrant = new(tokenep.UserSource), true
+		config.Users, config.PasswordGrant, config.DeviceCode.Offered = new(tokenep.UserSource), true, true
 		config.User = func(*http.Request) (tokenep.User, error) { return tokenep.User{}, nil }
 	}
 	s, err := server.New(config)

@@ -40,7 +40,7 @@ func (e Device) Endpoint() tokenep.Endpoint {
 // devicePage is what is sealed into the page.
 type devicePage struct {
 	Subject  string `json:"sub"`
-	UserCode string `json:"user_code,omitempty"` // on which the user decides; empty: the page asks for it
+	UserCode string `json:"user_code,omitempty"` // to decide on; empty: it is asked for
 	shown
 }
 

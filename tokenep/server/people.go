@@ -11,6 +11,23 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
+// completePeople checks what a configuration says of people, and fills in what they are told.
+func (c *Config) completePeople() error {
+	if err := c.RefreshTokens.Validate(); err != nil {
+		return fmt.Errorf("refresh tokens: %w", err)
+	}
+	if err := c.DeviceCode.Validate(); err != nil {
+		return fmt.Errorf("device codes: %w", err)
+	}
+	if c.signsIn() {
+		c.SignIn = []string{"auth_time", "amr"}
+	}
+	if err := c.Sessions.Validate(); err != nil {
+		return fmt.Errorf("sessions: %w", err)
+	}
+	return nil
+}
+
 // signsIn reports whether this server signs people in on a page of its own.
 func (c *Config) signsIn() bool { return c.User == nil && c.Users != nil }
 

@@ -253,17 +253,8 @@ func (c *Config) complete() error {
 	if err := c.RateLimit.Validate(); err != nil {
 		return fmt.Errorf("rate limit: %w", err)
 	}
-	if err := c.RefreshTokens.Validate(); err != nil {
-		return fmt.Errorf("refresh tokens: %w", err)
-	}
-	if c.signsIn() {
-		c.SignIn = []string{"auth_time", "amr"}
-	}
-	if err := c.DeviceCode.Validate(); err != nil {
-		return fmt.Errorf("device codes: %w", err)
-	}
-	if err := c.Sessions.Validate(); err != nil {
-		return fmt.Errorf("sessions: %w", err)
+	if err := c.completePeople(); err != nil {
+		return err
 	}
 	if err := c.completeRegistration(); err != nil {
 		return err
