@@ -35,28 +35,10 @@ func (s *AuthorizationServer) check() error {
 			return err
 		}
 	}
-	if err := s.Registration.check(); err != nil {
-		return err
-	}
-	if err := s.ClientCertificates.check(); err != nil {
-		return err
-	}
-	if err := cmp.Or(s.checkIdentity(), s.checkUser(), s.checkUsers()); err != nil {
-		return err
-	}
-	if err := s.Sessions.check(); err != nil {
-		return err
-	}
-	if err := s.Pages.check(); err != nil {
-		return err
-	}
-	if err := s.DeviceCode.check(); err != nil {
-		return err
-	}
-	if s.RefreshTokens != nil {
-		return s.RefreshTokens.check()
-	}
-	return nil
+	return cmp.Or(
+		s.Registration.check(), s.ClientCertificates.check(), s.checkIdentity(), s.checkUser(), s.checkUsers(),
+		s.Sessions.check(), s.Pages.check(), s.DeviceCode.check(), s.RefreshTokens.check(),
+	)
 }
 
 // warnClients logs what is probably a mistake, but not always. An expired secret is no error, since

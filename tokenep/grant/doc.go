@@ -5,7 +5,7 @@
 //	client_credentials.go  a client acts for itself (RFC 6749 §4.4)
 //	authorization_code.go  a user has allowed it, in a browser (RFC 6749 §4.1.3, RFC 7636)
 //	refresh_token.go       and goes on allowing it (RFC 6749 §6)
-//	device_code.go        a device that waits for a user (RFC 8628)
+//	device_code.go         a device that waits for a user (RFC 8628)
 //	password.go            a user has told the client name and password (RFC 6749 §4.3)
 //	token_exchange.go      one token for another (RFC 8693)
 //
