@@ -43,12 +43,16 @@ func (b Brand) validateLogo() error {
 	case err != nil:
 		return fmt.Errorf("logo: %w", err)
 	case u.Scheme == "data" && strings.HasPrefix(u.Opaque, "image/"),
-		u.Scheme == "https" && u.Host != "" && u.User == nil,
+		u.Scheme == "https" && isPlainHost(u.Host) && u.User == nil,
 		u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(b.Logo, "//"):
 		return nil
 	}
 	return fmt.Errorf("logo: %q must be an https URL, a path that begins with /, or data:image/…", b.Logo)
 }
+
+// isPlainHost reports whether a host, and its port, means itself in a policy (CSP 3 §2.3.1), and
+// nothing else.
+func isPlainHost(host string) bool { return host != "" && !strings.ContainsAny(host, ";,'* ") }
 
 // source returns the source expression of the logo (CSP 3 §2.3.1); empty: there is none.
 func (b Brand) source() string {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -50,11 +51,9 @@ func New(o Options) (*Set, error) {
 	if err := o.Brand.Validate(); err != nil {
 		return nil, err
 	}
-	style := usualStyle
-	if o.Folder != nil {
-		if own, err := fs.ReadFile(o.Folder, "style.css"); err == nil {
-			style = string(own)
-		}
+	style, err := readStyle(o.Folder)
+	if err != nil {
+		return nil, err
 	}
 	style = string(o.Brand.style()) + style
 	all, err := readTexts(o.Folder)
@@ -75,6 +74,23 @@ func New(o Options) (*Set, error) {
 	return s, s.try()
 }
 
+// readStyle returns the style of the folder, or the usual one.
+func readStyle(folder fs.FS) (string, error) {
+	if folder == nil {
+		return usualStyle, nil
+	}
+	own, err := fs.ReadFile(folder, "style.css")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return usualStyle, nil
+	case err != nil:
+		return "", err
+	case strings.Contains(strings.ToLower(string(own)), "</style"):
+		return "", errors.New("style.css: it must be CSS alone, without a </style> that ends it")
+	}
+	return string(own), nil
+}
+
 // parse reads the templates for one language.
 func parse(o Options, lang, style string, text map[string]string) (*template.Template, error) {
 	t := template.New("").Funcs(template.FuncMap{
@@ -83,7 +99,7 @@ func parse(o Options, lang, style string, text map[string]string) (*template.Tem
 		"brand":  func() Brand { return o.Brand },
 		"style":  func() template.CSS { return template.CSS(style) },
 		"script": func() template.JS { return template.JS(script) },
-		"uri":    func(uri string) template.URL { return template.URL(uri) }, // a checked one
+		"uri":    func(uri string) template.URL { return template.URL(uri) }, // of the brand, which is checked
 		"day":    func(at time.Time) string { return at.UTC().Format("2006-01-02") },
 		"time":   func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") },
 		// A URL would be normalized: a redirect URI keeps every byte.
@@ -158,7 +174,7 @@ func Headers(h http.Header) {
 }
 
 // Show answers r with a page: one of SignIn, Consent, FormPost, Error, SignOut, SignedOut, Account
-// and NewToken. Beside the logo of the site it may load these images, if they are not empty.
+// and NewToken. Beside the logo of the site it may load these images, which are https URLs or empty.
 func (s *Set) Show(w http.ResponseWriter, r *http.Request, status int, data any, images ...string) {
 	lang := s.language(r)
 	var text bytes.Buffer
@@ -185,8 +201,8 @@ func (s *Set) imageSources(images []string) string {
 		sources = append(sources, own)
 	}
 	for _, image := range images {
-		if u, err := url.Parse(image); err == nil && image != "" {
-			sources = append(sources, u.Scheme+"://"+u.Host)
+		if u, err := url.Parse(image); err == nil && u.Scheme == "https" && isPlainHost(u.Host) {
+			sources = append(sources, "https://"+u.Host)
 		}
 	}
 	if len(sources) == 0 {

@@ -4,6 +4,7 @@
 //	browser_test.go     the browser, and one tab of it, as a person uses it
 //	site_test.go        a Caddy that signs people in, and a client of it
 //	sign_in_test.go     people sign in, decide, and sign out; with and without scripts
+//	account_test.go     people make API tokens, and see and end what has access
 //	accessible_test.go  every page by axe-core, by keyboard, at every width
 //	screenshot_test.go  pictures of every page, for people to look at
 package browser
@@ -176,6 +177,12 @@ func (b *tab) focused() string {
 		if (e == document.body) return "";
 		return e.matches("input,select") ? e.name : e.innerText.trim();
 	})()`)
+}
+
+// begins waits for a page that is complete, and gives a field the keyboard.
+func (b *tab) begins(field string) {
+	b.t.Helper()
+	b.wait("document.readyState == 'complete' && document.activeElement.name == " + strconv.Quote(field))
 }
 
 // The keys that people use.

@@ -25,6 +25,7 @@ func TestScreenshots(t *testing.T) {
 				b.media("prefers-color-scheme", scheme)
 				b.resize(width, 400)
 				b.open(url)
+				eval[any](b, "(d => d && (d.open = true))(document.querySelector('details'))")
 				picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 				if err != nil {
 					t.Fatal(err)

@@ -71,6 +71,14 @@ const siteFile = `{
 %SITE% {
 	tls internal
 	oauth_token
+	@orders path /orders
+	oauth_verify @orders {
+		audience %SITE%/orders
+	}
+	@invoices path /invoices
+	oauth_verify @invoices {
+		audience %SITE%/invoices
+	}
 	respond "the site"
 }
 `
@@ -87,7 +95,8 @@ func newSite(t *testing.T, server string) *site {
 	}
 	s.url = fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
 	_ = listener.Close()
-	text := strings.NewReplacer("%SERVER%", server, "%DIR%", s.dir, "%SITE%", s.url, "%CLIENT%", s.client.URL).Replace(siteFile)
+	text := strings.NewReplacer("%DIR%", s.dir, "%SITE%", s.url, "%CLIENT%", s.client.URL).
+		Replace(strings.Replace(siteFile, "%SERVER%", server, 1))
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		t.Fatal(err)
