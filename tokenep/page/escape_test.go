@@ -80,7 +80,7 @@ var hostile = []string{
 	"a`b${c}", "+ADw-script+AD4-", "\xff\xfe", `<svg/onload=alert(1)>`, `?a=b&c="d"#<e>`,
 }
 
-// skeleton is the elements of a page and the names of their attributes, and nothing of their values.
+// skeleton is the elements of a page and the names of their attributes.
 func skeleton(elements []*html.Node) (bones []string) {
 	for _, n := range elements {
 		bone := n.Data

@@ -99,7 +99,7 @@ func parse(o Options, lang, style string, text map[string]string) (*template.Tem
 		"brand":  func() Brand { return o.Brand },
 		"style":  func() template.CSS { return template.CSS(style) },
 		"script": func() template.JS { return template.JS(script) },
-		"uri":    func(uri string) template.URL { return template.URL(uri) }, // of the brand, which is checked
+		"uri":    func(uri string) template.URL { return template.URL(uri) }, // of the brand
 		"day":    func(at time.Time) string { return at.UTC().Format("2006-01-02") },
 		"time":   func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") },
 		// A URL would be normalized: a redirect URI keeps every byte.
@@ -174,7 +174,7 @@ func Headers(h http.Header) {
 }
 
 // Show answers r with a page: one of SignIn, Consent, FormPost, Error, SignOut, SignedOut, Account
-// and NewToken. Beside the logo of the site it may load these images, which are https URLs or empty.
+// and NewToken. Beside the logo of the site it may load these images: https URLs, or empty.
 func (s *Set) Show(w http.ResponseWriter, r *http.Request, status int, data any, images ...string) {
 	lang := s.language(r)
 	var text bytes.Buffer

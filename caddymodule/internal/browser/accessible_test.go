@@ -45,7 +45,15 @@ var pages = map[string]any{
 	"sign_out":         page.SignOut{Action: "/", User: "ada", Client: someClient},
 	"signed_out":       page.SignedOut{SignIn: "/"},
 	"account":          someAccount,
-	"account_empty":    page.Account{User: "ada", Action: "/", SignOut: "/", APITokens: true, New: "/", Done: "account.ended"},
+	"account_short": page.Account{
+		User: "ada", Action: "/", SignOut: "/", APITokens: true, New: "/",
+		Tokens: []page.Token{
+			{ID: "01kcm3z0fr8s7tq2dyh6xw9vbe", Name: "Spreadsheet", Service: "https://api.example/invoices", Created: noon, Expires: noon.AddDate(0, 0, 90), Risk: "unused"},
+			{ID: "01kcm3z0fr8s7tq2dyh6xw9vbf", Name: "Nightly export", Note: "on the build machine", Service: "https://api.example/orders", Scope: someScope[:1], Created: noon, Expires: noon.AddDate(0, 0, 90), LastUsed: noon.Add(9 * time.Hour), From: "192.0.2.7", Uses: 42, AllowFrom: "192.0.2.0/24"},
+		},
+		Sessions: someAccount.Sessions[:1],
+	},
+	"account_empty": page.Account{User: "ada", Action: "/", SignOut: "/", APITokens: true, New: "/", Done: "account.ended"},
 	"new_token": page.NewToken{
 		User: "ada", Action: "/", Back: "/", Days: []int{90, 60, 30, 7}, Most: 365, Forever: true, Failed: "new.bad", Rate: "often", NotBefore: "2026-03-04",
 		Services: []page.Service{{Audience: "https://api.example/orders", Scope: someScope}, {Audience: "https://api.example/" + longWord}},

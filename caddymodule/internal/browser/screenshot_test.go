@@ -21,11 +21,13 @@ func TestScreenshots(t *testing.T) {
 	eachPage(t, func(t *testing.T, name, url string) {
 		b := &tab{t, b.ctx}
 		for _, scheme := range []string{"light", "dark"} {
-			for _, width := range []int64{320, 1024} {
+			for _, width := range []int64{320, 640, 1024} {
 				b.media("prefers-color-scheme", scheme)
 				b.resize(width, 400)
 				b.open(url)
-				eval[any](b, "(d => d && (d.open = true))(document.querySelector('details'))")
+				if width != 640 { // which are the pictures of the README
+					eval[any](b, "(d => d && (d.open = true))(document.querySelector('details'))")
+				}
 				picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 				if err != nil {
 					t.Fatal(err)
