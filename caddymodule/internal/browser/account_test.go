@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
 )
@@ -178,6 +179,27 @@ func TestPersonEndsWhatHasAccess(t *testing.T) {
 			both.sees("User name")
 		}
 	})
+}
+
+// The number of days is asked for when it is wanted, and the keyboard goes there.
+func TestNumberOfDays(t *testing.T) {
+	s := newSite(t, services)
+	b := openAccount(t, s, false)
+	b.click("a.button")
+	b.begins("name")
+	b.keys("nightly")
+	if eval[bool](b, "document.querySelector('input[name=custom]').checkVisibility()") {
+		t.Error("the number is asked for before it is wanted")
+	}
+	b.click("input[value=custom]")
+	b.keys(tabKey + "5")
+	end := func() string { return time.Now().UTC().AddDate(0, 0, 5).Format(time.DateOnly) }
+	before := end()
+	b.keys(enter)
+	b.sees("Copy it now")
+	if text := b.text(); !strings.Contains(text, before) && !strings.Contains(text, end()) {
+		t.Errorf("%s; want an end in five days", text)
+	}
 }
 
 // Where there are scripts, a button copies, and says so.

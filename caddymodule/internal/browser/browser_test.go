@@ -5,6 +5,7 @@
 //	site_test.go        a Caddy that signs people in, and a client of it
 //	sign_in_test.go     people sign in, decide, and sign out; with and without scripts
 //	account_test.go     people make API tokens, and see and end what has access
+//	other_site_test.go  what a page of another site cannot do to them
 //	accessible_test.go  every page by axe-core, by keyboard, at every width
 //	screenshot_test.go  pictures of every page, for people to look at
 package browser
@@ -212,6 +213,24 @@ func (b *tab) click(selector string) {
 	if err := chromedp.Do(b.ctx, chromedp.MouseClickXY(place[0], place[1])); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// framed returns what is shown in a frame, which is of another site: its URL and text.
+func (b *tab) framed() string {
+	b.t.Helper()
+	targets, err := chromedp.Targets(b.ctx)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, target := range targets {
+		if target.Type == "iframe" && target.BrowserContextID == chromedp.FromContext(b.ctx).BrowserContextID {
+			ctx, end := chromedp.NewContext(b.ctx, chromedp.WithTargetID(target.TargetID))
+			b.t.Cleanup(end) // the tab ends with it
+			return eval[string](&tab{b.t, ctx}, "location.href + ' ' + document.body.innerText")
+		}
+	}
+	b.t.Fatal("there is no frame")
+	return ""
 }
 
 // attribute returns that of the first element that fits; empty: it has none.

@@ -134,6 +134,17 @@ func (s *site) application(w http.ResponseWriter, r *http.Request) {
 		s.sent <- sentBack{r.Method, r.Form}
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	switch r.URL.Path {
+	case "/frame":
+		_, _ = fmt.Fprintf(w, `<!DOCTYPE html><iframe src="%s" onload="document.title = 'loaded'"></iframe>`, html.EscapeString(r.Form.Get("to")))
+		return
+	case "/form":
+		_, _ = fmt.Fprintf(w, `<!DOCTYPE html><form method="post" action="%s"><button>A prize</button>`, html.EscapeString(r.Form.Get("to")))
+		for name, values := range r.Form {
+			_, _ = fmt.Fprintf(w, `<input type="hidden" name="%s" value="%s">`, html.EscapeString(name), html.EscapeString(values[0]))
+		}
+		return
+	}
 	_, _ = fmt.Fprintf(w, "<!DOCTYPE html><title>Notes</title><p>Back at the application: %s", html.EscapeString(r.URL.Path))
 }
 
