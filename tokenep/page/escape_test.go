@@ -19,7 +19,7 @@ func everyPage(t testing.TB, text string) map[string]any {
 	for name, data := range map[string]any{
 		"sign in": &page.SignIn{}, "consent": &page.Consent{}, "form post": &page.FormPost{}, "error": &page.Error{},
 		"sign out": &page.SignOut{}, "signed out": &page.SignedOut{}, "account": &page.Account{}, "new token": &page.NewToken{},
-		"made token": &page.NewToken{},
+		"made token": &page.NewToken{}, "device": &page.Device{}, "device code": &page.Device{}, "device done": &page.Device{},
 	} {
 		v := reflect.ValueOf(data).Elem()
 		fill(v, text)
@@ -30,6 +30,14 @@ func everyPage(t testing.TB, text string) map[string]any {
 			p.Done, p.Failed = "account.revoked", "account.failed"
 			for i := range p.Tokens {
 				p.Tokens[i].Over, p.Tokens[i].Risk = "", "idle"
+			}
+		case *page.Device:
+			p.Failed, p.Done = "device.unknown", ""
+			switch name {
+			case "device":
+				p.UserCode = ""
+			case "device done":
+				p.Done = "device.allowed"
 			}
 		case *page.NewToken:
 			p.Failed = "new.bad"

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -127,6 +128,27 @@ func TestLanguagesAreComplete(t *testing.T) {
 	for key := range english {
 		if !strings.Contains(used.String(), `"`+key+`"`) {
 			t.Errorf("%s is used nowhere", key)
+		}
+	}
+}
+
+// No kind of page is forgotten by these tests.
+func TestEveryPageIsTested(t *testing.T) {
+	source, err := os.ReadFile("page.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := map[string]bool{}
+	for _, data := range everyPage(t, "x") {
+		tested[reflect.TypeOf(data).Name()] = true
+	}
+	kinds := regexp.MustCompile(`case (\w+):\n\t\treturn "\w+.html"`).FindAllStringSubmatch(string(source), -1)
+	if len(kinds) < 8 {
+		t.Fatalf("%d kinds", len(kinds))
+	}
+	for _, kind := range kinds {
+		if !tested[kind[1]] {
+			t.Errorf("%s is missing in everyPage", kind[1])
 		}
 	}
 }

@@ -5,6 +5,7 @@
 //	site_test.go        a Caddy that signs people in, and a client of it
 //	sign_in_test.go     people sign in, decide, and sign out; with and without scripts
 //	account_test.go     people make API tokens, and see and end what has access
+//	device_test.go      they allow a device
 //	other_site_test.go  what a page of another site cannot do to them
 //	accessible_test.go  every page by axe-core, by keyboard, at every width
 //	screenshot_test.go  pictures of every page, for people to look at
