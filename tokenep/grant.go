@@ -42,8 +42,8 @@ type Effects uint8
 
 // These are all the changes that a refused request may make.
 const (
-	// EndsFamily is the end of a family of refresh tokens, or of what a code gave, after a proven
-	// replay or reuse (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
+	// EndsFamily is the end of a family of refresh tokens, of what a code gave, or of an API token,
+	// after a proven replay or reuse (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
 	EndsFamily Effects = 1 << iota
 	// CountsAttempt is one more failed attempt at guessing a password or a user code.
 	CountsAttempt

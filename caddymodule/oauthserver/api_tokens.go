@@ -29,6 +29,10 @@ type APITokenRules struct {
 	// Let tokens be made that never expire. Default: false.
 	AllowNever bool `json:"allow_never,omitempty"`
 
+	// When an old secret of a token that was rolled is used after its end, end the token: somebody
+	// has a copy. Without it that is an event, old_secret. Default: false.
+	EndReused bool `json:"end_reused,omitempty"`
+
 	// The token type identifiers (RFC 8693 §3) that mean an API token. Default:
 	// urn:tokenep:params:oauth:token-type:api_token.
 	TokenTypes []string `json:"token_types,omitempty"`
@@ -58,6 +62,7 @@ func (t *APITokenRules) config() *server.APITokenRules {
 	}
 	rules := &server.APITokenRules{
 		Types: t.TokenTypes, Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: time.Duration(t.MaxAge), AllowNever: t.AllowNever,
+		EndReused: t.EndReused,
 	}
 	for _, s := range t.Services {
 		rules.Services = append(rules.Services, server.APITokenService{Audience: s.Audience, Scope: s.Scope})

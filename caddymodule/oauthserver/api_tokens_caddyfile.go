@@ -14,6 +14,7 @@ import (
 //	    max_per_user <count>
 //	    max_age      <duration>
 //	    allow_never
+//	    end_reused
 //	    token_type   <urns…>
 //	    service      <audience> [<scope tokens…>]
 //	    token_pattern <regular expression>
@@ -42,6 +43,8 @@ func (t *APITokenRules) parseOption(d *caddyfile.Dispenser, option string) error
 		return adapt.Duration(d, &t.MaxAge, tokenep.CheckLife)
 	case "allow_never":
 		return adapt.Flag(d, &t.AllowNever)
+	case "end_reused":
+		return adapt.Flag(d, &t.EndReused)
 	case "token_type":
 		return adapt.Some(d, &t.TokenTypes, func(urns []string) error { return adapt.CheckURNs(urns, adapt.Line(option)) })
 	case "service":

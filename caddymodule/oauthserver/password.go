@@ -3,7 +3,6 @@ package oauthserver
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 )
@@ -22,9 +21,8 @@ func CheckPasswordHash(value string) (string, error) {
 	return passwordHash(value)
 }
 
-// ResolvePasswordHash returns the hash of a user's password, which may be a placeholder for one. It
-// warns of a hash that takes so long that others can tell who is a user.
-func ResolvePasswordHash(logger *slog.Logger, user, configured string) (string, error) {
+// ResolvePasswordHash returns the hash of a user's password, which may be a placeholder for one.
+func ResolvePasswordHash(user, configured string) (string, error) {
 	value := configured
 	if secretPlaceholder.MatchString(configured) {
 		var err error
@@ -35,10 +33,6 @@ func ResolvePasswordHash(logger *slog.Logger, user, configured string) (string, 
 	hash, err := passwordHash(value)
 	if err != nil {
 		return "", fmt.Errorf("user %q: %w", user, err)
-	}
-	if cost := hashCost([]byte(hash)); cost > maxDecoyCost {
-		logger.Warn("checking a password takes long: by the time of a refusal others can tell that the user exists; "+
-			"make its hash cheaper", "user", user, "about", cost, "most", maxDecoyCost)
 	}
 	return hash, nil
 }

@@ -158,6 +158,12 @@ func decoy(hash []byte) []byte {
 	if hashCost(hash) > maxDecoyCost {
 		return nil
 	}
+	return UserDecoy(hash)
+}
+
+// UserDecoy is the decoy for passwords of users, however long it takes: whoever may try a password
+// of a user may try as many of nobody.
+func UserDecoy(hash []byte) []byte {
 	if bcryptHash.Match(hash) {
 		const costs = len("$2a$10$")
 		fake := caddyauth.BcryptHash{}.FakeHash()

@@ -179,6 +179,31 @@ func TestAccountRoll(t *testing.T) {
 	s.Send(t, tokeneptest.ExchangeAPIToken(old)).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
 }
 
+// With end_reused, an old secret that is used after its end ends the token, once, with a reason.
+func TestAccountReusedSecret(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		s, b := account(t, func(c *server.Config) { c.Exchange.APITokens.EndReused = ends })
+		old := makeToken(t, b)
+		b.Open(t, tokeneptest.AccountPath)
+		text := secret(t, b.Submit(t, "roll", "grace", "1h"))
+		s.Send(t, tokeneptest.ExchangeAPIToken("demo_000000000000_" + strings.Repeat("0", 49))).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
+		if a := s.Send(t, tokeneptest.ExchangeAPIToken(old)); a.Status != http.StatusOK {
+			t.Fatalf("within its time: %d %s", a.Status, a.Body)
+		}
+		s.Clock.Advance(time.Hour + time.Second)
+		for range 2 {
+			s.Send(t, tokeneptest.ExchangeAPIToken(old)).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
+		}
+		if a := s.Send(t, tokeneptest.ExchangeAPIToken(text)); (a.Status == http.StatusOK) == ends {
+			t.Errorf("end_reused %v: %d %s", ends, a.Status, a.Body)
+		}
+		b.Open(t, tokeneptest.AccountPath)
+		if told := strings.Contains(b.Text(), "An old secret of it was used after its end."); told != ends {
+			t.Errorf("end_reused %v: %s", ends, b.Text())
+		}
+	}
+}
+
 // Nobody sees or ends what is of somebody else.
 func TestAccountOfAnother(t *testing.T) {
 	s, b := account(t)

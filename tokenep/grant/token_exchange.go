@@ -32,6 +32,10 @@ type TokenExchange struct {
 	// AllowAnonymous lets an exchange go without a client, unless its subject is an access token:
 	// having one must not be enough to get more of them.
 	AllowAnonymous bool
+
+	// EndsReused says that an old secret of an API token, which is presented after its end, ends the
+	// token: somebody has a copy.
+	EndsReused bool
 }
 
 // TokenExchangeType is the grant_type.
@@ -61,8 +65,13 @@ func (g TokenExchange) Anonymous(r *tokenep.Request) bool {
 	return g.AllowAnonymous && subjectType != AccessTokenType && subjectType != JWTType
 }
 
-// RefusalWrites returns 0.
-func (TokenExchange) RefusalWrites() tokenep.Effects { return 0 }
+// RefusalWrites returns tokenep.EndsFamily with EndsReused, else 0.
+func (g TokenExchange) RefusalWrites() tokenep.Effects {
+	if g.EndsReused {
+		return tokenep.EndsFamily
+	}
+	return 0
+}
 
 // Authorize validates the tokens in the order of RFC 8693 §2.1 and puts them together.
 func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {

@@ -19,6 +19,7 @@ type APITokenRules struct {
 	MaxPerUser int           // live tokens of one owner; default: state.MaxOwned, and never more
 	MaxAge     time.Duration // longest life; default: 730 days
 	AllowNever bool          // they may have no end at all
+	EndReused  bool          // who uses an old secret that has ended ends the token: see state.APITokens
 
 	// Patterns say where, in tokens that other systems have handed out, their names stand. They are
 	// needed for those of which there is a salted hash.
@@ -81,6 +82,12 @@ func (t *APITokenRules) checkServices() error {
 		}
 	}
 	return nil
+}
+
+// endsReused reports whether an exchange that is refused may end an API token.
+func (s *Server) endsReused() bool {
+	t := s.apiTokens()
+	return t != nil && t.EndReused
 }
 
 // accountTokens returns what people can do with their API tokens.

@@ -24,7 +24,7 @@ func (s *Server) addGrants() error {
 		Password:          s.passwordGrant(),
 		Devices:           s.Config.devices(),
 		DeviceCode:        grant.DeviceCode{Devices: s.devices(), Families: s.Families},
-		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous},
+		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous, EndsReused: s.endsReused()},
 	}.All()
 	for _, add := range s.Config.Grants {
 		g, err := add(s)
@@ -75,7 +75,7 @@ func (s *Server) subjects() []tokenep.SubjectTokens {
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
-			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, AllowNever: t.AllowNever, TokenLife: s.TokenLife,
+			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, AllowNever: t.AllowNever, EndReused: t.EndReused, TokenLife: s.TokenLife,
 			Rates: s.Config.Memory.Rates, Uses: &s.Config.Memory.uses, OwnerScope: t.ownerScope(), Event: s.apiTokenEvent,
 			Imports: &s.Config.Memory.imports, Patterns: t.Patterns, Compare: s.compareAPIToken,
 		}

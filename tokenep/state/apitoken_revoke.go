@@ -14,6 +14,7 @@ import (
 const (
 	ReasonLeaked = "leaked" // it was found where it should not be
 	ReasonHolder = "holder" // whoever holds it has revoked it (RFC 7009)
+	ReasonReused = "reused" // an old secret of it was used: see APITokens.EndReused
 )
 
 // Revoke ends a token and the access tokens made from it. The reason is for people, and may be

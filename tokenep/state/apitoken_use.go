@@ -36,7 +36,8 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 
 // CheckUse is Check for an exchange that is asked for from an address. The Scope of the token that
 // it returns is what its owner may have now, and the Expires of one that was rolled is when the
-// secret that was presented ends. The error is a *LimitedError when the token is used too often.
+// secret that was presented ends. The error is a *LimitedError when the token is used too often. It
+// writes nothing, but for EndReused.
 func (s APITokens) CheckUse(ctx context.Context, token string, from netip.Addr) (APIToken, Version, error) {
 	stored, err := s.find(ctx, token, from)
 	if stored == nil {
@@ -45,6 +46,11 @@ func (s APITokens) CheckUse(ctx context.Context, token string, from netip.Addr) 
 	t := stored.Value.APIToken
 	if err == nil {
 		err = s.permit(ctx, &t, from)
+	}
+	if s.EndReused && errors.Is(err, ErrRolledAPIToken) && t.Revoked.IsZero() {
+		if failed := s.Revoke(ctx, t.ID, ReasonReused); failed != nil {
+			return APIToken{}, Version{}, failed
+		}
 	}
 	if err != nil {
 		return APIToken{}, Version{}, s.deny(ctx, &t, from, err)

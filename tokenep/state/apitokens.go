@@ -92,6 +92,7 @@ type APITokens struct {
 	MaxPerUser  int                  // live tokens of one owner; 0: MaxOwned, the maximum
 	MaxAge      time.Duration        // the longest life of a new token
 	AllowNever  bool                 // new tokens may have no end
+	EndReused   bool                 // who uses an old secret that has ended ends the token
 	TokenLife   func() time.Duration // the longest life of an access token
 	Now         func() time.Time     // the clock
 

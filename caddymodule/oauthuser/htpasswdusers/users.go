@@ -43,7 +43,7 @@ func (u *Users) Extend(c *server.Config) error {
 		return err
 	}
 	file := htpasswd.New(path, htpasswd.Options{
-		Hashes: hashed.Options{Compare: c.CompareHash, Decoy: c.Decoy}, Logger: c.Logger,
+		Hashes: hashed.Options{Compare: c.CompareHash, Decoy: oauthserver.UserDecoy}, Logger: c.Logger,
 	})
 	if err := file.Load(); err != nil {
 		return err

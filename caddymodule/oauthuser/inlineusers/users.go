@@ -58,13 +58,13 @@ func (u *Users) Extend(c *server.Config) error {
 	}
 	people := make(map[string]hashed.Person, len(u.Users))
 	for _, user := range u.Users {
-		hash, err := oauthserver.ResolvePasswordHash(c.Logger, user.Name, user.Hash)
+		hash, err := oauthserver.ResolvePasswordHash(user.Name, user.Hash)
 		if err != nil {
 			return err
 		}
 		people[user.Name] = hashed.Person{Hash: hash, Claims: u.Claims.Read(user.lookUp)}
 	}
-	list, err := hashed.New(people, hashed.Options{Compare: c.CompareHash, Decoy: c.Decoy})
+	list, err := hashed.New(people, hashed.Options{Compare: c.CompareHash, Decoy: oauthserver.UserDecoy})
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ type Options struct {
 	Compare func(hash, password []byte) (bool, error)
 
 	// Decoy returns a hash of no known password with which a comparison takes as long as with the
-	// given one. nil: the hash takes so long that no other failure shall. The function may be nil.
+	// given one. nil: there is none. The function may be nil.
 	Decoy func(hash []byte) []byte
 }
 
