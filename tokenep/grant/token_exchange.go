@@ -33,8 +33,8 @@ type TokenExchange struct {
 	// having one must not be enough to get more of them.
 	AllowAnonymous bool
 
-	// EndsReused says that an old secret of an API token, which is presented after its end, ends the
-	// token: somebody has a copy.
+	// EndsReused says that an old secret of an API token, which is presented after its end, ends
+	// the token: somebody has a copy.
 	EndsReused bool
 }
 
