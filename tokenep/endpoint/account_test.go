@@ -186,7 +186,7 @@ func TestAccountReusedSecret(t *testing.T) {
 		old := makeToken(t, b)
 		b.Open(t, tokeneptest.AccountPath)
 		text := secret(t, b.Submit(t, "roll", "grace", "1h"))
-		s.Send(t, tokeneptest.ExchangeAPIToken("demo_000000000000_" + strings.Repeat("0", 49))).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
+		s.Send(t, tokeneptest.ExchangeAPIToken("demo_000000000000_"+strings.Repeat("0", 49))).Refused(t, http.StatusBadRequest, tokenep.InvalidRequest)
 		if a := s.Send(t, tokeneptest.ExchangeAPIToken(old)); a.Status != http.StatusOK {
 			t.Fatalf("within its time: %d %s", a.Status, a.Body)
 		}
