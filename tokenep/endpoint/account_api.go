@@ -37,12 +37,15 @@ const APITokensScope = "api_tokens"
 type APITokensAPI struct {
 	Account
 	Verifier *verify.Verifier // trusts this issuer alone, for the issuer as audience
+	Address  func(*http.Request) netip.Addr
+	Rates    *verify.Rates
 }
 
 // Endpoints returns the rows of the table: that of all tokens, and that of one.
 func (e APITokensAPI) Endpoints() []tokenep.Endpoint {
 	guard := &verify.Guard{
 		Verifier: e.Verifier, Scope: verify.Scope{APITokensScope}, Rules: []verify.Rule{ofUser, ofNoAPIToken}, Realm: "api_tokens",
+		ClientAddress: e.Address, Rates: e.Rates,
 	}
 	const path = "/oauth/api-tokens"
 	return []tokenep.Endpoint{
@@ -58,7 +61,8 @@ func (e APITokensAPI) Endpoints() []tokenep.Endpoint {
 
 // ofNoAPIToken refuses what an API token was exchanged for: one must not be enough to get others.
 func ofNoAPIToken(_ *http.Request, t *verify.Token) error {
-	if strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix) {
+	if strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix) || state.IsAPITokenGrant(t.GrantID) ||
+		slices.ContainsFunc(t.Ancestors, func(a verify.Ancestor) bool { return state.IsAPITokenGrant(a.GrantID) }) {
 		return &verify.Error{
 			Status: http.StatusForbidden, Code: verify.InsufficientScope, Description: "the access token came of an API token",
 		}

@@ -191,7 +191,8 @@ func (e Authorize) user(r *http.Request) (tokenep.User, error) {
 	user, err := e.User(r)
 	refusal := tokenep.LoginRequired.Describe("nobody has signed in")
 	switch {
-	case errors.Is(err, tokenep.TemporarilyUnavailable), errors.Is(err, store.ErrUnavailable):
+	case err != nil && e.SignsIn && !errors.Is(err, state.ErrRefused),
+		errors.Is(err, tokenep.TemporarilyUnavailable), errors.Is(err, store.ErrUnavailable):
 		return tokenep.User{}, tokenep.AsError(err)
 	case err != nil, user.Subject == "":
 	case strings.HasPrefix(user.Subject, tokenep.ClientSubjectPrefix): // RFC 9068 §5

@@ -164,7 +164,7 @@ func (e Introspection) apiToken(ctx context.Context, c *tokenep.Client, token st
 	if e.APITokens == nil {
 		return none, nil
 	}
-	t, _, err := e.APITokens.Check(ctx, token)
+	t, err := e.APITokens.Inspect(ctx, token)
 	switch {
 	case errors.Is(err, state.ErrBadAPIToken):
 		return none, nil
@@ -176,10 +176,17 @@ func (e Introspection) apiToken(ctx context.Context, c *tokenep.Client, token st
 	if good, err := e.good(ctx, t.Owner, t.Created); !good {
 		return none, err
 	}
-	return introspected{
+	answer := introspected{
 		Active: true, Issuer: e.Issuer, Subject: t.Owner, Username: username(t.Owner), ClientID: tokenep.APITokenClientPrefix + t.ID,
-		Audience: audience{t.Service}, Scope: t.Scope.String(), Expires: t.Expires.Unix(), IssuedAt: t.Created.Unix(),
-	}, nil
+		Audience: audience{t.Service}, Scope: t.Scope.String(), IssuedAt: t.Created.Unix(),
+	}
+	if !t.NoExpiry {
+		answer.Expires = t.Expires.Unix()
+	}
+	if !t.Any() || !t.Rate.IsZero() {
+		answer.Limits = []verify.Limit{{ID: t.ID, Addresses: t.Addresses, Rate: t.Rate}}
+	}
+	return answer, nil
 }
 
 // good reports whether what a user allowed at a time is of use to anybody now.

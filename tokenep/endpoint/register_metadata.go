@@ -157,10 +157,11 @@ func (t RegistrationTemplate) readGrants(m clientMetadata, c *tokenep.Client) er
 		asked = t.GrantTypes
 	}
 	code := slices.Contains(t.GrantTypes, grant.AuthorizationCodeType) && slices.Contains(asked, grant.AuthorizationCodeType)
+	device := slices.Contains(t.GrantTypes, grant.DeviceCodeType) && slices.Contains(asked, grant.DeviceCodeType)
 	for _, grantType := range t.GrantTypes {
 		switch {
 		case !slices.Contains(asked, grantType):
-		case grantType == grant.RefreshTokenType && !code:
+		case grantType == grant.RefreshTokenType && !code && !device:
 		case grantType == grant.ClientCredentialsType && c.Public():
 		default:
 			c.GrantTypes = append(c.GrantTypes, grantType)

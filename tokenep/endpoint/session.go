@@ -99,7 +99,9 @@ func (s Sessions) end(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	s.setCookie(w, sessionCookie, "")
+	if len(r.CookiesNamed(s.cookieName(sessionCookie))) > 0 {
+		s.setCookie(w, sessionCookie, "")
+	}
 	return nil
 }
 

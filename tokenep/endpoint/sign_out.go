@@ -55,6 +55,8 @@ func (e SignOut) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 		case r.Method == http.MethodPost && form.Get("page") != "":
 			err = e.decided(w, r, o, form)
+		case r.Method == http.MethodPost: // of another site: SameSite=Lax keeps the cookies from it
+			e.again(w, form)
 		default:
 			err = e.asked(w, r, o, form)
 		}
@@ -62,6 +64,18 @@ func (e SignOut) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			e.onPage(w, r, o, err)
 		}
 	})
+}
+
+// again has the browser ask by GET, with which it sends its cookies: who is there is not known
+// before.
+func (e SignOut) again(w http.ResponseWriter, form *tokenep.Form) {
+	var values []parameter
+	for _, name := range signOutParameters {
+		if value := form.Get(name); value != "" && name != "page" && name != "decision" {
+			values = append(values, parameter{name, value})
+		}
+	}
+	seeOther(w, redirectTo(e.PathOf(signOutName), values))
 }
 
 // asked answers a request: at once, if it is for the one who has signed in, or with a question.

@@ -53,6 +53,9 @@ func (g DeviceCode) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep
 	if err != nil {
 		return nil, polled(err)
 	}
+	if err := g.Families.MayStart(ctx, d.Family); err != nil {
+		return nil, refused(err, "what the user allowed was revoked")
+	}
 	f := state.Family{
 		ID: d.Family, ClientID: d.ClientID, RegistrationID: d.RegistrationID, Subject: d.Subject,
 		Scope: d.Scope, Audience: d.Audience, SignIn: d.SignIn,

@@ -153,7 +153,9 @@ func (s *Server) account(e endpoint.Authorize) []tokenep.Endpoint {
 	}
 	all := []tokenep.Endpoint{a.Endpoint()}
 	if a.Tokens.Tokens != nil {
-		all = append(all, endpoint.APITokensAPI{Account: a, Verifier: s.toItself}.Endpoints()...)
+		all = append(all, endpoint.APITokensAPI{
+			Account: a, Verifier: s.toItself, Address: s.Config.ClientAddress, Rates: s.Config.Memory.Rates,
+		}.Endpoints()...)
 	}
 	return all
 }

@@ -20,6 +20,7 @@ const (
 	leaksInAll      = 6000
 	maxLeaks        = 8192
 	leakRetry       = 5 * time.Second
+	leakTries       = 100 // of one: others wait behind it
 )
 
 // leaked is the endpoint for credentials that were found where they should not be.
@@ -48,7 +49,7 @@ func (s *Server) revokeLeaked(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case credential := <-s.Config.Memory.leaks:
-			for s.endLeaked(ctx, credential) != nil {
+			for tries := 0; tries < leakTries && s.endLeaked(ctx, credential) != nil; tries++ {
 				select {
 				case <-ctx.Done():
 					s.reportLeak(credential) // for the configuration that takes over
@@ -81,7 +82,11 @@ func (s *Server) endLeaked(ctx context.Context, credential string) error {
 		}
 		return s.leakFailed(err)
 	}
-	_, err := s.apiTokens().RevokeLeaked(ctx, credential)
+	tokens := s.apiTokens()
+	if tokens == nil {
+		return nil // it was reported to a configuration that had some
+	}
+	_, err := tokens.RevokeLeaked(ctx, credential)
 	return s.leakFailed(err)
 }
 

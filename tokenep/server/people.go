@@ -69,6 +69,7 @@ type knownPerson struct {
 	found   time.Time // the source was asked, or had them sign in
 	revoked time.Time // their last revocation by then
 	void    time.Time // what they allowed until then is void
+	gone    bool      // the source knows them no more, and all that they had was ended
 }
 
 const (
@@ -102,7 +103,7 @@ func (k *knownPeople) stale(since time.Time) (subjects []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for subject, p := range k.rows {
-		if p.found.Before(since) {
+		if !p.gone && p.found.Before(since) {
 			subjects = append(subjects, subject)
 		}
 	}
@@ -138,11 +139,18 @@ func (s *Server) active(ctx context.Context, subject string, allowed time.Time) 
 		_, err := s.Config.Users.Find(ctx, subject)
 		switch {
 		case errors.Is(err, tokenep.ErrNoUser):
-			return errors.Join(err, s.leave(ctx, subject))
+			if p.gone { // it was ended when that was found out
+				return err
+			}
+			left := s.leave(ctx, subject)
+			if left == nil {
+				s.Config.Memory.people.put(subject, knownPerson{gone: true})
+			}
+			return errors.Join(err, left)
 		case err != nil:
 			return notKnownNow(err)
 		}
-		p.found, fresh = now, false
+		p.found, p.gone, fresh = now, false, false
 	}
 	if !fresh {
 		s.Config.Memory.people.put(subject, p)
@@ -167,7 +175,9 @@ func notKnownNow(err error) error {
 // are of no use while the user is gone.
 func (s *Server) leave(ctx context.Context, subject string) error {
 	s.Config.Memory.people.drop(subject)
-	return errors.Join(s.RevokeSubject(ctx, subject), s.Sessions.EndAll(ctx, subject))
+	// Other nodes may give tokens until they hear of it.
+	heard := s.Config.Now().Add(time.Second) // the longest RevocationInterval
+	return errors.Join(s.revokeIssuedUntil(ctx, "sub", subject, heard), s.Sessions.EndAll(ctx, subject))
 }
 
 // recheck asks the source again about the people who got tokens from this process, until ctx is

@@ -80,9 +80,12 @@ func (s *Server) RevokeSubject(ctx context.Context, subject string) error {
 }
 
 func (s *Server) revokeIssued(ctx context.Context, claim, value string) error {
-	now := s.Config.Now()
+	return s.revokeIssuedUntil(ctx, claim, value, s.Config.Now())
+}
+
+func (s *Server) revokeIssuedUntil(ctx context.Context, claim, value string, until time.Time) error {
 	return s.Revocations.Add(ctx, verify.Revocation{
-		Claim: claim, Value: value, Before: now, Expires: s.lastExpiry(now),
+		Claim: claim, Value: value, Before: until, Expires: s.lastExpiry(until),
 	})
 }
 

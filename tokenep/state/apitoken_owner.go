@@ -188,6 +188,9 @@ func (s APITokens) listOwned(ctx context.Context, name, after string, limit int)
 		if err != nil {
 			return nil, err
 		}
+		if t.Owner != name {
+			continue // it was imported for somebody else after all
+		}
 		page = append(page, t)
 	}
 	return page, nil

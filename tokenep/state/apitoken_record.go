@@ -35,9 +35,10 @@ type storedAPIToken struct {
 // keptExpired is how long the record of a token is kept after its end.
 const keptExpired = time.Hour
 
-// kept is when the record becomes garbage; zero: never.
+// kept is when the record becomes garbage; zero: never. That of an imported token stays: importing
+// it again would make it good again.
 func (t *storedAPIToken) kept() time.Time {
-	if t.NoExpiry {
+	if t.NoExpiry || t.Kind != "" {
 		return time.Time{}
 	}
 	return t.Expires.Add(keptExpired)

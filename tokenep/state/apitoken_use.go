@@ -34,6 +34,21 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 	return t.Value.APIToken, Version{t}, nil
 }
 
+// Inspect is Check for whoever asks what a token is good for. The Scope of the token that it returns
+// is what its owner may have now; ErrOwnerAPIToken means that this is nothing.
+func (s APITokens) Inspect(ctx context.Context, token string) (APIToken, error) {
+	t, _, err := s.Check(ctx, token)
+	if err != nil {
+		return APIToken{}, err
+	}
+	scope, err := s.ownerScope(ctx, &t)
+	if errors.Is(err, ErrNotAllowed) {
+		return APIToken{}, ErrOwnerAPIToken
+	}
+	t.Scope = t.Scope.Intersect(scope)
+	return t, err
+}
+
 // CheckUse is Check for an exchange that is asked for from an address. The Scope of the token that
 // it returns is what its owner may have now, and the Expires of one that was rolled is when the
 // secret that was presented ends. The error is a *LimitedError when the token is used too often. It

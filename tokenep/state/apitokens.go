@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
@@ -56,6 +57,12 @@ type APIToken struct {
 // GrantID is the grant_id of the access tokens that come of it: its id, with a number behind it
 // when access tokens of earlier secrets were ended by a roll.
 func (t *APIToken) GrantID() string { return grantOf(t.ID, t.Generation) }
+
+// IsAPITokenGrant reports whether a grant_id is of an API token.
+func IsAPITokenGrant(grantID string) bool {
+	id, _, _ := strings.Cut(grantID, ".")
+	return isBase62(id, idLength)
+}
 
 func grantOf(id string, generation int) string {
 	if generation == 0 {

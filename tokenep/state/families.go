@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"time"
 
@@ -113,6 +114,18 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 		return "", Family{}, fmt.Errorf("starting family %s: %w", f.ID, err)
 	}
 	return t.format(s.MAC), stored.Value.Family, nil
+}
+
+// MayStart returns an error that Is ErrRevoked if a family was revoked before it started.
+func (s Families) MayStart(ctx context.Context, id string) error {
+	f, err := record.Load[storedFamily](ctx, s.Store, kindFamily, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if !f.Value.Revoked.IsZero() || s.Revocations.endsGrant(id) {
+		return fmt.Errorf("%w before it started", ErrRevoked)
+	}
+	return nil
 }
 
 // validate reports what is wrong with a family that is to be started.

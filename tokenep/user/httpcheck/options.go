@@ -100,6 +100,9 @@ func (o Options) Validate() error {
 	if err := cmp.Or(CheckURL("url", o.URL), o.checkScheme("url", o.URL), o.checkScheme("find", o.Find)); err != nil {
 		return err
 	}
+	if o.SubjectAsTyped && len(o.Yes) == 0 {
+		return errYes
+	}
 	o.complete()
 	if (o.Subject == "") == !o.SubjectAsTyped {
 		return errSubject
@@ -118,6 +121,9 @@ func (o Options) Validate() error {
 	}
 	return nil
 }
+
+var errYes = errors.New("subject_as_typed: nothing in the answer says who it is about, and many logins answer a wrong password with 200: " +
+	"write which answers mean yes, such as yes 302, or yes 200 success=true")
 
 var errSubject = errors.New("nothing says who a person is: write subject <member> for the member of the answer that never changes, " +
 	"or subject_as_typed if the login tells upper from lower case, and not both")
