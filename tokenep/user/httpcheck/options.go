@@ -100,13 +100,13 @@ func (o Options) Validate() error {
 	if err := cmp.Or(CheckURL("url", o.URL), o.checkScheme("url", o.URL), o.checkScheme("find", o.Find)); err != nil {
 		return err
 	}
+	if (o.Subject == "") == !o.SubjectAsTyped {
+		return errSubject
+	}
 	if o.SubjectAsTyped && len(o.Yes) == 0 {
 		return errYes
 	}
 	o.complete()
-	if (o.Subject == "") == !o.SubjectAsTyped {
-		return errSubject
-	}
 	for _, yes := range o.Yes {
 		for _, no := range o.No {
 			if err := excludes(yes, no); err != nil {
