@@ -24,7 +24,7 @@ const eventPrefix = "oauth_api_token_"
 type events struct {
 	app    *caddyevents.App
 	server string
-	queue  chan state.APITokenEvent
+	queue  chan *state.APITokenEvent
 }
 
 // listen lets the events of the server get there.
@@ -33,7 +33,7 @@ func (s *AuthorizationServer) listen(ctx caddy.Context, config *server.Config) e
 	if err != nil {
 		return err
 	}
-	s.events = &events{app: app.(*caddyevents.App), server: s.name, queue: make(chan state.APITokenEvent, maxEvents)}
+	s.events = &events{app: app.(*caddyevents.App), server: s.name, queue: make(chan *state.APITokenEvent, maxEvents)}
 	config.APITokenEvent = s.events.add
 	return nil
 }
@@ -44,7 +44,7 @@ func (e *events) add(_ context.Context, event state.APITokenEvent) {
 		return
 	}
 	select {
-	case e.queue <- event:
+	case e.queue <- &event:
 	default:
 	}
 }
@@ -56,7 +56,7 @@ func (e *events) run(ctx caddy.Context) {
 		case <-ctx.Done():
 			return
 		case event := <-e.queue:
-			e.app.Emit(ctx, eventPrefix+event.What, e.data(&event))
+			e.app.Emit(ctx, eventPrefix+event.What, e.data(event))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
+	"github.com/tokenep/caddy-tokenep/tokenep/page"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -37,6 +38,7 @@ type Memory struct {
 	uses         state.APITokenUses        // of API tokens
 	pages        endpoint.PageKey          // of requests that wait for a user
 	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
+	look         atomic.Pointer[look]      // the pages that were read last
 }
 
 // knownPlace is how long it is remembered from where a person has signed in.
@@ -60,6 +62,25 @@ func NewMemory(now func() time.Time) *Memory {
 		leakPace:      &tokenep.Pace{PerAddress: leaksPerAddress, InAll: leaksInAll, Per: time.Hour, Now: now},
 		leaks:         make(chan string, maxLeaks),
 	}
+}
+
+// look is a set of pages, and whose.
+type look struct {
+	brand page.Brand
+	pages *page.Set
+}
+
+// pageSet returns the pages of a configuration: those of the one before, if they are the same. What
+// is in a folder may have changed.
+func (m *Memory) pageSet(o page.Options) (*page.Set, error) {
+	if kept := m.look.Load(); kept != nil && o.Folder == nil && kept.brand == o.Brand {
+		return kept.pages, nil
+	}
+	pages, err := page.New(o)
+	if err == nil && o.Folder == nil {
+		m.look.Store(&look{o.Brand, pages})
+	}
+	return pages, err
 }
 
 // addParts makes the parts that are left out.

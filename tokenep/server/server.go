@@ -202,7 +202,7 @@ func New(c Config) (*Server, error) {
 		Origins: c.Origins, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
 		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now, Quota: c.LogQuota},
 	}
-	if s.pages, err = page.New(c.Pages); err != nil {
+	if s.pages, err = c.Memory.pageSet(c.Pages); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
 	if err := s.addEndpoints(); err != nil {

@@ -25,6 +25,12 @@ func application(t *testing.T, answer http.HandlerFunc) (url string) {
 }
 
 func check(t *testing.T, o httpcheck.Options) *httpcheck.Check {
+	if o.SubjectAsTyped && len(o.Yes) == 0 {
+		if _, err := httpcheck.New(o); err == nil {
+			t.Error("a login that names nobody is asked, and nothing says what means yes")
+		}
+		o.Yes = []httpcheck.Rule{{Statuses: []int{http.StatusOK, http.StatusNoContent}}}
+	}
 	t.Helper()
 	c, err := httpcheck.New(o)
 	if err != nil {
