@@ -19,7 +19,7 @@ type APITokenRules struct {
 	MaxPerUser int           // live tokens of one owner; default: state.MaxOwned, and never more
 	MaxAge     time.Duration // longest life; default: 730 days
 	AllowNever bool          // they may have no end at all
-	EndReused  bool          // who uses an old secret that has ended ends the token: see state.APITokens
+	EndReused  bool          // see state.APITokens
 
 	// Patterns say where, in tokens that other systems have handed out, their names stand. They are
 	// needed for those of which there is a salted hash.

@@ -34,8 +34,8 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 	return t.Value.APIToken, Version{t}, nil
 }
 
-// Inspect is Check for whoever asks what a token is good for. The Scope of the token that it returns
-// is what its owner may have now; ErrOwnerAPIToken means that this is nothing.
+// Inspect is Check for whoever asks what a token is good for. The Scope of the token that it
+// returns is what its owner may have now; ErrOwnerAPIToken means that this is nothing.
 func (s APITokens) Inspect(ctx context.Context, token string) (APIToken, error) {
 	t, _, err := s.Check(ctx, token)
 	if err != nil {
