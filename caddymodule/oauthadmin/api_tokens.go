@@ -66,6 +66,10 @@ func (n *newAPIToken) check() error {
 		return errors.New("owner: is required")
 	case n.Service == "":
 		return errors.New("service: is required")
+	case n.AllowFrom != nil && len(n.AllowFrom) == 0:
+		return errors.New("allow_from: an empty list; leave it out for everywhere")
+	case n.DenyFrom != nil && len(n.DenyFrom) == 0:
+		return errors.New("deny_from: an empty list; leave it out for nowhere")
 	case n.ExpiresIn < 0:
 		return errors.New("expires_in: must not be negative")
 	case n.ExpiresIn > 0 && !n.Expires.IsZero():

@@ -214,6 +214,9 @@ func readAPIToken(r *http.Request) (t state.APIToken, err error) {
 		return t, tokenep.InvalidRequest.Describe("a member is not what it must be").Because(err)
 	}
 	for _, blocks := range [][]netip.Prefix{t.AllowFrom, t.DenyFrom} {
+		if blocks != nil && len(blocks) == 0 { // of a program whose list came out empty
+			return t, tokenep.InvalidRequest.Describe("a list of addresses is empty; leave it out for everywhere")
+		}
 		for i := range blocks {
 			blocks[i] = blocks[i].Masked()
 		}

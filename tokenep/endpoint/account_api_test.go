@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
@@ -88,6 +89,9 @@ func TestAPITokensAPI(t *testing.T) {
 func TestAPITokensAPIRefused(t *testing.T) {
 	s, _ := newSite(t, withServices, withAPI, func(c *server.Config) {
 		c.Exchange.APITokens.Services = append(c.Exchange.APITokens.Services, server.APITokenService{Audience: tokeneptest.Issuer, Scope: []string{"api_tokens"}})
+		relay := tokeneptest.NewClient("relay", grant.TokenExchangeType)
+		relay.Scope, relay.Audience = []string{"api_tokens"}, []string{tokeneptest.Issuer}
+		c.Clients = append(c.Clients, relay)
 	})
 	good := program(t, s, "api_tokens", tokeneptest.Issuer)
 	want := `{"name":"ci","service":"` + tokeneptest.Orders + `"}`
@@ -114,11 +118,22 @@ func TestAPITokensAPIRefused(t *testing.T) {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	})
+	t.Run("of an API token, through a client", func(t *testing.T) {
+		text, _ := s.NewAPIToken(t, state.APIToken{Owner: "ann", Service: tokeneptest.Issuer, Scope: []string{"api_tokens"}})
+		a := s.Send(t, tokeneptest.ExchangeAPIToken(text).By("relay"))
+		if a.Status != http.StatusOK {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		if a := bearer(t, s, a.AccessToken())(http.MethodGet, apiTokensPath, ""); a.Status != http.StatusForbidden {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+	})
 	for name, body := range map[string]string{
 		"no JSON": `{`, "no service": `{"name":"n"}`, "unknown service": `{"service":"https://x.example"}`, "more scope": `{"service":"` + tokeneptest.Orders + `","scope":"admin"}`,
 		"unknown member": `{"service":"` + tokeneptest.Orders + `","limit":1}`, "owner": `{"service":"` + tokeneptest.Orders + `","owner":"bob"}`,
 		"too long": `{"service":"` + tokeneptest.Orders + `","expires":"2099-01-01T00:00:00Z"}`, "twice": `{"name":"a","name":"b"}`,
-		"rate": `{"service":"` + tokeneptest.Orders + `","rate":"often"}`,
+		"empty list": `{"service":"` + tokeneptest.Orders + `","allow_from":[]}`,
+		"rate":       `{"service":"` + tokeneptest.Orders + `","rate":"often"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if a := good(http.MethodPost, apiTokensPath, body); a.Status != http.StatusBadRequest {

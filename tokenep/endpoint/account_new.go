@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,12 +38,36 @@ func (e Account) showNew(r *http.Request, v *visit, p page.NewToken) (err error)
 			p.Days = append(p.Days, days)
 		}
 	}
+	e.Tokens.begin(v.form, &p)
 	status := http.StatusOK
 	if p.Failed != "" {
 		status = http.StatusBadRequest
 	}
 	e.Pages.Show(v.w, r, status, p)
 	return nil
+}
+
+// begin fills in what was chosen before, or else what is usual.
+func (a AccountTokens) begin(form *tokenep.Form, p *page.NewToken) {
+	chosen, err := strconv.Atoi(form.Get("service"))
+	if err != nil || chosen < 0 || chosen >= len(a.Services) {
+		chosen = 0
+	}
+	p.Services = slices.Clone(a.Services)
+	p.Services[chosen].Chosen = true
+	for i := range p.Services {
+		for j, token := range p.Services[i].Scope {
+			if form.Has(scopeParameter(i, j)) {
+				p.Services[i].Granted = append(p.Services[i].Granted, token)
+			}
+		}
+	}
+	p.Life, p.Custom = form.Get("days"), form.Get("custom")
+	if p.Life == "" && len(p.Days) > 0 {
+		p.Life = strconv.Itoa(p.Days[0])
+	} else if p.Life == "" {
+		p.Life = "custom"
+	}
 }
 
 // errForm says that the form for a new token is not filled in as it must be.

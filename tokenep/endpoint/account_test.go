@@ -133,6 +133,14 @@ func TestAccountNewAPITokenRefused(t *testing.T) {
 	if tokens, err := s.APITokens.List(t.Context(), "ann", "", 10); err != nil || len(tokens) != 0 {
 		t.Errorf("%v %v were made", tokens, err)
 	}
+	// What was chosen is chosen still.
+	b.Open(t, tokeneptest.AccountPath+"?view=new")
+	b.Submit(t, "make", "name", "n", "service", "1", "days", "7", "allow_from", "everywhere")
+	text := secret(t, b.Submit(t, "make", "allow_from", ""))
+	made, err := s.APITokens.Load(t.Context(), strings.Split(text, "_")[1])
+	if err != nil || made.Service != tokeneptest.Invoices || made.Expires.Sub(made.Created) != 7*24*time.Hour {
+		t.Errorf("%+v %v; want one for the invoices, for a week", made, err)
+	}
 }
 
 // A secret is made only just after a sign-in, and once by each form.

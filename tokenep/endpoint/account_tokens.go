@@ -46,7 +46,7 @@ func newPageID() string { return rand.Text() }
 // mayMake reports whether a person can make an API token here at all: it must be possible to tell
 // when that person signed in.
 func (e Account) mayMake(user tokenep.User) bool {
-	return e.Tokens.Tokens != nil && len(e.Tokens.Services) > 0 && (e.Sessions != nil || !user.SignIn.Time.IsZero())
+	return e.Tokens.Tokens != nil && len(e.Tokens.Services) > 0 && e.Tokens.MaxAge >= day && (e.Sessions != nil || !user.SignIn.Time.IsZero())
 }
 
 // of returns a token of an owner. That of another is none.

@@ -239,3 +239,25 @@ func TestDeviceRace(t *testing.T) {
 		t.Errorf("statuses %v, want one 200", statuses)
 	}
 }
+
+// What the user has taken back before the device asked again is not given, whether or not the client
+// gets refresh tokens, and however long ago that was.
+func TestDeviceRevokedBeforeItAsks(t *testing.T) {
+	for _, later := range []time.Duration{0, 20 * time.Minute} {
+		s, _ := newSite(t, func(c *server.Config) {
+			c.TokenTTL, c.DeviceCode.Life = 5*time.Minute, time.Hour
+			withTV(c)
+			c.Clients[len(c.Clients)-2].GrantTypes = []string{grant.DeviceCodeType}
+		})
+		code, userCode := askForCode(t, s)
+		b := ann(t, s)
+		b.Open(t, devicePath+"?user_code="+userCode)
+		b.Submit(t, "allow")
+		b.Open(t, tokeneptest.AccountPath)
+		if b.Submit(t, "forget"); !strings.Contains(b.Text(), "The application has no access any more.") {
+			t.Fatal(b.Text())
+		}
+		s.Clock.Advance(later)
+		s.Send(t, poll("tv", code)).Refused(t, http.StatusBadRequest, tokenep.InvalidGrant)
+	}
+}

@@ -160,3 +160,22 @@ func TestSignOutRefused(t *testing.T) {
 		})
 	}
 }
+
+// A form of another site comes without the session, and ends nothing: the browser is sent to ask for
+// the page by itself, which brings the cookie (§2: POST must be supported).
+func TestSignOutByPost(t *testing.T) {
+	s, _ := newSite(t)
+	b, hint := signedIn(t, s)
+	for _, form := range [][]string{{"x", "y"}, {"id_token_hint", hint, "post_logout_redirect_uri", byeURI}} {
+		a := s.Send(t, tokeneptest.Post(form...).At(tokeneptest.SignOutPath).With("Sec-Fetch-Site", "cross-site"))
+		if a.Status != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), tokeneptest.SignOutPath) || len(a.Header["Set-Cookie"]) > 0 {
+			t.Errorf("%v: %d %s %q", form, a.Status, a.Header.Get("Location"), a.Header["Set-Cookie"])
+		}
+		if len(form) == 2 {
+			continue
+		}
+		if to := b.Open(t, a.Header.Get("Location")).Header.Get("Location"); to != byeURI || isSignedIn(t, b) {
+			t.Errorf("sent to %s", to)
+		}
+	}
+}

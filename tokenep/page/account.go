@@ -74,6 +74,8 @@ type NewToken struct {
 	Most     int   // the most days
 	Forever  bool  // it may never expire
 
+	Life                                        string // chosen to begin with: one of Days, custom or never
+	Custom                                      string // days, with custom
 	AllowFrom, DenyFrom, Rate, Quota, NotBefore string // to begin with
 
 	Made *MadeToken // nil: it is not made yet
@@ -83,6 +85,8 @@ type NewToken struct {
 type Service struct {
 	Audience string
 	Scope    verify.Scope
+	Chosen   bool         // to begin with
+	Granted  verify.Scope // likewise, of Scope
 }
 
 // MadeToken is an API token that was just made or rolled.

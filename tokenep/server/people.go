@@ -186,6 +186,7 @@ func (s *Server) recheck(ctx context.Context) {
 	every := s.Config.Users.Recheck
 	tick := time.NewTicker(max(every/4, time.Second))
 	defer tick.Stop()
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -194,8 +195,17 @@ func (s *Server) recheck(ctx context.Context) {
 		}
 		for _, subject := range s.Config.Memory.people.stale(s.Config.Now().Add(-every)) {
 			// Those who are gone are revoked by it; of others, it matters to the next token.
-			if err := s.active(ctx, subject, time.Time{}); err != nil && ctx.Err() == nil {
-				s.Config.Logger.Info("a user was looked up again", "sub", subject, "error", err)
+			err := s.active(ctx, subject, time.Time{})
+			gone := errors.Is(err, tokenep.ErrNoUser)
+			switch {
+			case err == nil, ctx.Err() != nil:
+			case gone:
+				s.Config.Logger.Info("a user is gone, and what the user had has ended", "sub", subject)
+			case !failing:
+				s.Config.Logger.Error("users cannot be looked up again", "error", err)
+			}
+			if failing = err != nil && !gone; failing {
+				break // the others would say the same
 			}
 		}
 	}

@@ -171,3 +171,52 @@ func TestUserOfWhomNobodyKnows(t *testing.T) {
 	people.Away(nil)
 	ann.mustHave(t, "known again", "access", "api", "refresh", "session")
 }
+
+// Each refusal of somebody who is gone is written down once, however often it is asked for.
+func TestUserWhoIsGoneIsNotedOnce(t *testing.T) {
+	s, people := newPeople(t)
+	ann := newPerson(t, s, "ann")
+	people.Remove("ann")
+	s.Clock.Advance(tokenep.DefaultRecheck)
+	for range 20 {
+		s.Send(t, tokeneptest.Refresh("site", ann.refresh)).Refused(t, http.StatusBadRequest, tokenep.InvalidGrant)
+		s.Clock.Advance(10 * time.Millisecond)
+	}
+	if entries, err := s.Store.List(t.Context(), "revocation", "", "", 100); err != nil || len(entries) > 2 {
+		t.Errorf("%d entries in the log of revocations, %v", len(entries), err)
+	}
+}
+
+// What another node issued before it has heard that somebody is disabled ends as well.
+func TestDisableUserOnAnotherNode(t *testing.T) {
+	one, people := newPeople(t)
+	c := tokeneptest.Config(one.Store, one.Clock.Now)
+	c.RevocationInterval = time.Second
+	tokeneptest.WithPeople(&c)
+	people.SignIn(&c)
+	two := one.Next(t, c)
+	if err := two.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ann := newPerson(t, one, "ann")
+	two.Send(t, tokeneptest.ExchangeAPIToken(ann.apiToken)) // she is known there
+	now := one.Clock.Now()
+	one.Clock.Advance(now.Truncate(time.Second).Add(1900 * time.Millisecond).Sub(now))
+	if err := one.DisableUser(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	one.Clock.Advance(200 * time.Millisecond) // the next second of iat
+	a := two.Send(t, tokeneptest.ExchangeAPIToken(ann.apiToken))
+	one.Clock.Advance(time.Minute)
+	if err := two.Revocations.Follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a.Status != http.StatusOK {
+		return // it has heard of it
+	}
+	for _, node := range []*tokeneptest.Server{one, two} {
+		if _, err := node.Verifier.Verify(t.Context(), verify.Presentation{Token: a.AccessToken()}); err == nil {
+			t.Error("a minute after the user was disabled, the token is good")
+		}
+	}
+}
