@@ -240,8 +240,8 @@ func TestDeviceRace(t *testing.T) {
 	}
 }
 
-// What the user has taken back before the device asked again is not given, whether or not the client
-// gets refresh tokens, and however long ago that was.
+// What the user has taken back before the device asked again is not given, whether or not the
+// client gets refresh tokens, and however long ago that was.
 func TestDeviceRevokedBeforeItAsks(t *testing.T) {
 	for _, later := range []time.Duration{0, 20 * time.Minute} {
 		s, _ := newSite(t, func(c *server.Config) {

@@ -161,8 +161,8 @@ func TestSignOutRefused(t *testing.T) {
 	}
 }
 
-// A form of another site comes without the session, and ends nothing: the browser is sent to ask for
-// the page by itself, which brings the cookie (§2: POST must be supported).
+// A form of another site comes without the session, and ends nothing: the browser is sent to ask
+// for the page by itself, which brings the cookie (§2: POST must be supported).
 func TestSignOutByPost(t *testing.T) {
 	s, _ := newSite(t)
 	b, hint := signedIn(t, s)

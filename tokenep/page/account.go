@@ -74,7 +74,7 @@ type NewToken struct {
 	Most     int   // the most days
 	Forever  bool  // it may never expire
 
-	Life                                        string // chosen to begin with: one of Days, custom or never
+	Life                                        string // one of Days, custom or never
 	Custom                                      string // days, with custom
 	AllowFrom, DenyFrom, Rate, Quota, NotBefore string // to begin with
 
