@@ -22,7 +22,7 @@ func everyPage(t testing.TB, text string) map[string]any {
 		"made token": &page.NewToken{}, "device": &page.Device{}, "device code": &page.Device{}, "device done": &page.Device{},
 	} {
 		v := reflect.ValueOf(data).Elem()
-		fill(v, text)
+		fill(t, v, text)
 		switch p := data.(type) {
 		case *page.SignIn:
 			p.Failed = page.Wrong
@@ -51,7 +51,7 @@ func everyPage(t testing.TB, text string) map[string]any {
 }
 
 // fill writes a text into all that has one, and something into all else.
-func fill(v reflect.Value, text string) {
+func fill(t testing.TB, v reflect.Value, text string) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
@@ -62,21 +62,21 @@ func fill(v reflect.Value, text string) {
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		for i := range v.Len() {
-			fill(v.Index(i), text)
+			fill(t, v.Index(i), text)
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), text)
+		fill(t, v.Elem(), text)
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			v.Set(reflect.ValueOf(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)))
 			return
 		}
 		for i := range v.NumField() {
-			fill(v.Field(i), text)
+			fill(t, v.Field(i), text)
 		}
 	default:
-		panic("a field of kind " + v.Kind().String())
+		t.Fatalf("a field of kind %s", v.Kind())
 	}
 }
 
