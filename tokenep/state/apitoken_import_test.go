@@ -249,3 +249,29 @@ func TestImportThatDiesIsRepeated(t *testing.T) {
 		}
 	}
 }
+
+// What has ended does not come back by being imported again, however long ago it ended.
+func TestImportingAgainRevivesNothing(t *testing.T) {
+	c := newClock()
+	tokens := newImporting(t, newMemory(t, c.Now), c)
+	for name, end := range map[string]func(state.APIToken){
+		"expired": func(made state.APIToken) { c.Advance(made.Expires.Sub(c.Now())) },
+		"revoked": func(made state.APIToken) { must(t, tokens.Revoke(t.Context(), made.ID, state.ReasonLeaked)) },
+	} {
+		i := state.ImportedAPIToken{Token: "a key that has " + name, APIToken: ask("ann")}
+		if name == "expired" {
+			i.Expires = c.Now().Add(time.Hour)
+		}
+		made, _, err := tokens.Import(t.Context(), i)
+		must(t, err)
+		end(made)
+		c.Advance(400 * 24 * time.Hour)
+		i.Expires = time.Time{}
+		if _, isNew, err := tokens.Import(t.Context(), i); err == nil && isNew {
+			t.Errorf("%s: it was made once more", name)
+		}
+		if _, err := exchange(t.Context(), tokens, i.Token); !errors.Is(err, state.ErrBadAPIToken) {
+			t.Errorf("%s: %v, want ErrBadAPIToken", name, err)
+		}
+	}
+}

@@ -38,7 +38,7 @@ const keptExpired = time.Hour
 // kept is when the record becomes garbage; zero: never. That of an imported token stays: importing
 // it again would make it good again.
 func (t *storedAPIToken) kept() time.Time {
-	if t.NoExpiry || t.Kind != "" {
+	if t.NoExpiry || t.Imported {
 		return time.Time{}
 	}
 	return t.Expires.Add(keptExpired)

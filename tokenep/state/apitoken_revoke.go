@@ -100,7 +100,7 @@ func (s APITokens) markRevoked(ctx context.Context, id, reason string, meant fun
 			return false, nil
 		}
 		t.Revoked, t.Reason = s.second(), reason
-		if t.NoExpiry && t.Kind == "" {
+		if t.NoExpiry && !t.Imported {
 			*expires = t.Revoked.Add(max(keptRevoked, s.TokenLife()))
 		}
 		return true, nil
