@@ -121,7 +121,7 @@ func newRefusals(t *rapid.T) *refusals {
 	if err := m.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	m.devices = state.Devices{Store: m.writes, Now: m.clock.Now}
+	m.devices = state.Devices{Store: m.writes, Families: m.Families, Now: m.clock.Now}
 	routes, err := m.Mount(server.Paths{})
 	if err != nil {
 		t.Fatal(err)

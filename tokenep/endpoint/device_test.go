@@ -11,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -213,6 +214,53 @@ func TestDevicePageAttacks(t *testing.T) {
 	b.Cookies = bob.Cookies
 	if a := b.Submit(t, "allow"); a.Status != http.StatusBadRequest {
 		t.Errorf("a page of another: %d", a.Status)
+	}
+}
+
+// Whatever verb of the store fails while a device asks, nothing is lost: it asks again and gets its
+// tokens, once.
+func TestDevicePollsAgainAfterAnOutage(t *testing.T) {
+	for _, refreshes := range []bool{true, false} {
+		var faulty *storetest.Faulty
+		s, _ := newSite(t, withTV, func(c *server.Config) {
+			faulty = storetest.NewFaulty(c.Store)
+			c.Store = faulty
+			if !refreshes {
+				c.Clients[len(c.Clients)-2].GrantTypes = []string{grant.DeviceCodeType}
+			}
+		})
+		b := ann(t, s)
+		for fails, status := 0, 0; status != http.StatusOK; fails++ {
+			code, userCode := askForCode(t, s)
+			b.Open(t, devicePath+"?user_code="+userCode)
+			b.Submit(t, "allow")
+			verbs := 0
+			faulty.Fail(func(call storetest.Call) storetest.Fault {
+				if call.Kind != "device" && call.Kind != "family" {
+					return storetest.None
+				}
+				if verbs++; verbs == fails+1 {
+					return storetest.Away
+				}
+				return storetest.None
+			})
+			a := s.Send(t, poll("tv", code))
+			faulty.Fail(nil)
+			if status = a.Status; status == http.StatusOK {
+				if fails < 3 {
+					t.Errorf("%d verbs, want 3 at least", fails)
+				}
+				break
+			}
+			if status != http.StatusServiceUnavailable {
+				t.Errorf("verb %d fails: %d %s", fails, a.Status, a.Body)
+			}
+			again := s.Send(t, poll("tv", code))
+			if again.Status != http.StatusOK || (again.RefreshToken() != "") != refreshes {
+				t.Errorf("after verb %d had failed: %d %s", fails, again.Status, again.Body)
+			}
+			s.Send(t, poll("tv", code)).Refused(t, http.StatusBadRequest, tokenep.InvalidGrant)
+		}
 	}
 }
 

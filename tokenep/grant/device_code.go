@@ -19,8 +19,8 @@ import (
 // A client that may use the refresh token grant gets a refresh token as well, as for a code. A code
 // that is used again ends nothing: see state.Devices.Spend.
 type DeviceCode struct {
-	Devices  state.Devices
-	Families state.Families
+	// Devices have the Families that are started with them.
+	Devices state.Devices
 }
 
 // DeviceCodeType is the grant_type.
@@ -53,9 +53,6 @@ func (g DeviceCode) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep
 	if err != nil {
 		return nil, polled(err)
 	}
-	if err := g.Families.MayStart(ctx, d.Family); err != nil {
-		return nil, refused(err, "what the user allowed was revoked")
-	}
 	f := state.Family{
 		ID: d.Family, ClientID: d.ClientID, RegistrationID: d.RegistrationID, Subject: d.Subject,
 		Scope: d.Scope, Audience: d.Audience, SignIn: d.SignIn,
@@ -63,11 +60,11 @@ func (g DeviceCode) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep
 	a := allowed(f)
 	a.Allowed = d.Allowed
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		if err := g.Devices.Spend(ctx, version); err != nil || !r.Client.Refreshes(f.Scope) {
-			return none, polled(err)
+		if !r.Client.Refreshes(f.Scope) {
+			return none, polled(g.Devices.Spend(ctx, version))
 		}
-		text, f, err := g.Families.Start(ctx, f)
-		return refreshToken(text, f), refused(err, "what the user allowed was revoked")
+		text, f, err := g.Devices.Redeem(ctx, version, f)
+		return refreshToken(text, f), polled(err)
 	}
 	return a, nil
 }
@@ -84,5 +81,5 @@ func polled(err error) error {
 	case errors.Is(err, state.ErrExpired):
 		return tokenep.ExpiredToken.Describe("the device code has expired").Because(err)
 	}
-	return refused(err, "the device code is not valid, or was used before")
+	return refused(err, "the device code is not valid, was used before, or what the user allowed was revoked")
 }

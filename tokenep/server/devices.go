@@ -54,7 +54,9 @@ func (s *Server) deviceEndpoints(e endpoint.Authorize) []tokenep.Endpoint {
 
 // devices returns the devices that wait for a user.
 func (s *Server) devices() state.Devices {
-	return state.Devices{Store: s.Config.Store, Life: s.Config.DeviceCode.Life, Interval: s.Config.DeviceCode.Interval, Now: s.Config.Now}
+	return state.Devices{
+		Store: s.Config.Store, Families: s.Families, Life: s.Config.DeviceCode.Life, Interval: s.Config.DeviceCode.Interval, Now: s.Config.Now,
+	}
 }
 
 // devices reports whether there is the device code grant: a client may use it, and there are people

@@ -23,7 +23,7 @@ func (s *Server) addGrants() error {
 		RefreshToken:      grant.RefreshToken{Families: s.Families, Rotation: s.Config.RefreshTokens.Rotation},
 		Password:          s.passwordGrant(),
 		Devices:           s.Config.devices(),
-		DeviceCode:        grant.DeviceCode{Devices: s.devices(), Families: s.Families},
+		DeviceCode:        grant.DeviceCode{Devices: s.devices()},
 		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous, EndsReused: s.endsReused()},
 	}.All()
 	for _, add := range s.Config.Grants {

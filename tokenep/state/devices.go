@@ -42,10 +42,9 @@ type Device struct {
 	SignIn            // of that user
 	Allowed time.Time `json:"allowed_at,omitzero"` // zero: not
 	Denied  time.Time `json:"denied_at,omitzero"`  // zero: not
-	Spent   time.Time `json:"spent_at,omitzero"`   // when the device got its tokens; zero: not
 
-	// Family is the ID of the Family to Start, and the grant_id of all tokens. It is set by Start,
-	// as are Interval, Created and Expires.
+	// Family is the ID of the Family that is started when the device gets its tokens, and the
+	// grant_id of these. It is set by Start, as are Interval, Created and Expires.
 	Family   string        `json:"family"`
 	Interval time.Duration `json:"interval"` // how long the device has to wait between two polls
 	Created  time.Time     `json:"created,omitzero"`
@@ -61,15 +60,19 @@ type storedDevice struct {
 
 // Devices is the device authorization grant (RFC 8628).
 //
-// A device is one record, so that one conditional write decides. The user finds it by the user
-// code, and the device by the device code, which begins with the letters of the user code. The
-// device gets both codes together, so those letters tell it nothing new; the rest of the device
-// code is secret.
+// A device is one record until the user has decided, so that one conditional write decides. The
+// user finds it by the user code, and the device by the device code, which begins with the letters
+// of the user code. The device gets both codes together, so those letters tell it nothing new; the
+// rest of the device code is secret.
+//
+// From then on the record of its family decides, which nobody has before: it is made by the write
+// that spends the device code, or by a revocation that comes earlier.
 //
 // The user code is not a secret: it is shown on a screen, and whoever types it has to sign in. So
 // it is stored in clear.
 type Devices struct {
 	Store    store.Store
+	Families Families
 	Life     time.Duration    // from Start to Spend; 0: DefaultDeviceLife; at most MaxDeviceLife
 	Interval time.Duration    // between polls, at the beginning; 0: DefaultPollInterval
 	Now      func() time.Time // the clock

@@ -16,6 +16,11 @@ import (
 
 func anyDevice(state.Device) error { return nil }
 
+func newDevices(s store.Store, c *clock) state.Devices {
+	families, _ := newFamilies(s, c)
+	return state.Devices{Store: s, Families: families, Now: c.Now}
+}
+
 func mustStartDevice(t *testing.T, s state.Devices) (string, state.Device) {
 	t.Helper()
 	code, made, err := s.Start(t.Context(), state.Device{ClientID: "tv", Scope: verify.Scope{"orders", "admin"}})
@@ -52,7 +57,7 @@ func TestDeviceRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-				devices := state.Devices{Store: s, Now: c.Now}
+				devices := newDevices(s, c)
 				code, made := mustStartDevice(t, devices)
 				do := map[string]func() (state.Device, error){
 					asks: func() (state.Device, error) { return poll(t.Context(), devices, code, anyDevice) },
@@ -85,7 +90,7 @@ func TestDeviceRules(t *testing.T) {
 func TestSlowDownHasAnEnd(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
-	devices := state.Devices{Store: f, Now: c.Now}
+	devices := newDevices(f, c)
 	code, _ := mustStartDevice(t, devices)
 	writes := 0
 	f.Fail(func(call storetest.Call) storetest.Fault {
@@ -118,7 +123,7 @@ func TestSlowDownHasAnEnd(t *testing.T) {
 
 func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, node func() store.Store, c *clock) {
-		nodes := []state.Devices{{Store: node(), Now: c.Now}, {Store: node(), Now: c.Now}}
+		nodes := []state.Devices{newDevices(node(), c), newDevices(node(), c)}
 		for range 20 {
 			code, made := mustStartDevice(t, nodes[0])
 			var won atomic.Int32
@@ -153,7 +158,7 @@ func TestOfEightParallelPollsOneGetsTheTokens(t *testing.T) {
 // Of one who allows and one who denies, one decides.
 func TestUsersWhoDisagree(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		devices := state.Devices{Store: s, Now: c.Now}
+		devices := newDevices(s, c)
 		for range 20 {
 			code, made := mustStartDevice(t, devices)
 			var allowed, denied error
@@ -176,7 +181,7 @@ func TestUsersWhoDisagree(t *testing.T) {
 
 func TestDeviceCodeIsStoredAsAHash(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s store.Store, c *clock) {
-		devices := state.Devices{Store: s, Now: c.Now}
+		devices := newDevices(s, c)
 		code, made := mustStartDevice(t, devices)
 		record, err := s.Load(t.Context(), "device", strings.ReplaceAll(made.UserCode, "-", ""))
 		if err != nil {
@@ -195,7 +200,7 @@ func TestDeviceCodeIsStoredAsAHash(t *testing.T) {
 func TestDeviceCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
-	devices := state.Devices{Store: f, Now: c.Now}
+	devices := newDevices(f, c)
 	f.Fail(none(t))
 	secret := strings.Repeat("x", 43)
 	for _, code := range []string{"", "WDJBMJHT", secret, "wdjbmjht" + secret, "WDJB-MJH" + secret, "WDJBMJH0" + secret, "WDJBMJHT-" + secret[1:]} {
@@ -211,7 +216,7 @@ func TestDeviceCodeThatIsNoneCostsNoStoreAccess(t *testing.T) {
 func TestDevicesDrawAnotherUserCodeWhenOneIsTaken(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
-	devices := state.Devices{Store: f, Now: c.Now}
+	devices := newDevices(f, c)
 	f.FailNext(2, "Insert", storetest.Conflict)
 	code, _ := mustStartDevice(t, devices)
 	if _, err := poll(t.Context(), devices, code, anyDevice); !errors.Is(err, state.ErrPending) {
@@ -222,12 +227,12 @@ func TestDevicesDrawAnotherUserCodeWhenOneIsTaken(t *testing.T) {
 func TestOutageIsNoAnswerToADevice(t *testing.T) {
 	c := newClock()
 	f := storetest.NewFaulty(newMemory(t, c.Now))
-	devices := state.Devices{Store: f, Now: c.Now}
+	devices := newDevices(f, c)
 	code, made := mustStartDevice(t, devices)
 	if _, err := devices.Allow(t.Context(), made.UserCode, "ann", nil, state.SignIn{Time: c.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{"Load", "Swap"} {
+	for _, verb := range []string{"Load", "Insert"} {
 		f.Fail(away(verb))
 		if _, err := poll(t.Context(), devices, code, anyDevice); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, state.ErrRefused) {
 			t.Errorf("while %s fails: %v, want store.ErrUnavailable", verb, err)
@@ -248,13 +253,13 @@ func TestDevicesHoldTheRequestToItsLimits(t *testing.T) {
 		"a negative interval":  func(s *state.Devices, _ *state.Device) { s.Interval = -1 },
 		"an interval of hours": func(s *state.Devices, _ *state.Device) { s.Interval = time.Hour },
 	} {
-		devices, d := state.Devices{Store: newMemory(t, c.Now), Now: c.Now}, state.Device{ClientID: "tv"}
+		devices, d := newDevices(newMemory(t, c.Now), c), state.Device{ClientID: "tv"}
 		change(&devices, &d)
 		if _, _, err := devices.Start(t.Context(), d); !errors.Is(err, state.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	devices := state.Devices{Store: newMemory(t, c.Now), Now: c.Now}
+	devices := newDevices(newMemory(t, c.Now), c)
 	_, made := mustStartDevice(t, devices)
 	if _, err := devices.Allow(t.Context(), made.UserCode, "", nil, state.SignIn{Time: c.Now()}); !errors.Is(err, state.ErrInvalid) {
 		t.Errorf("allowed by nobody: %v, want ErrInvalid", err)

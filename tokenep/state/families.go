@@ -3,7 +3,6 @@ package state
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"time"
 
@@ -46,7 +45,7 @@ type Family struct {
 type storedFamily struct {
 	Family
 	Generation uint64 `json:"generation,omitempty"` // of the newest token
-	Hash       []byte `json:"hash,omitempty"`       // SHA-256 of the secret; empty: not started
+	Hash       []byte `json:"hash,omitempty"`       // SHA-256 of the secret; empty: it has no token
 
 	// With which it starts, or was started some time ago; nil: there is no such code, or nobody
 	// will ask for it any more.
@@ -103,7 +102,7 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 		switch {
 		case !stored.Revoked.IsZero(), s.Revocations.endsGrant(f.ID):
 			return false, fmt.Errorf("%w before it started", ErrRevoked)
-		case len(stored.Hash) > 0, stored.Code != nil && stored.Code.Spent.IsZero():
+		case !stored.Started.IsZero(), stored.Code != nil && stored.Code.Spent.IsZero():
 			return false, store.ErrExists
 		}
 		s.begin(stored, f, t, moment(s.Now))
@@ -114,18 +113,6 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 		return "", Family{}, fmt.Errorf("starting family %s: %w", f.ID, err)
 	}
 	return t.format(s.MAC), stored.Value.Family, nil
-}
-
-// MayStart returns an error that Is ErrRevoked if a family was revoked before it started.
-func (s Families) MayStart(ctx context.Context, id string) error {
-	f, err := record.Load[storedFamily](ctx, s.Store, kindFamily, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if !f.Value.Revoked.IsZero() || s.Revocations.endsGrant(id) {
-		return fmt.Errorf("%w before it started", ErrRevoked)
-	}
-	return nil
 }
 
 // validate reports what is wrong with a family that is to be started.

@@ -37,7 +37,7 @@ func newIssuer(s store.Store, now func() time.Time) *issuer {
 	i.log = state.NewRevocations(s, i.set, now, slog.New(slog.DiscardHandler))
 	i.families = state.Families{Store: s, Revocations: i.log, MAC: testMAC(), Grace: minutes(5), TokenLife: always(accessLife), Now: now}
 	i.codes = state.Codes{Store: s, Families: i.families, Now: now}
-	i.devices = state.Devices{Store: s, Now: now}
+	i.devices = state.Devices{Store: s, Families: i.families, Now: now}
 	i.seen = state.Seen{Store: s, Now: now}
 	i.browsers = state.Sessions{Store: s, Now: now}
 	i.tokens = state.APITokens{Store: s, Revocations: i.log, Prefix: "demo", MaxAge: day(1), TokenLife: always(accessLife), Now: now}

@@ -188,6 +188,7 @@ func (d *soakedDay) signInDevice(name string) error {
 	}
 	made, err := poll(d.t.Context(), d.devices, code, anyDevice)
 	d.lives("device", made.UserCode, d.clock.Now().Add(state.DefaultDeviceLife+5*time.Minute))
+	d.lives("family", made.Family, d.clock.Now().Add(state.DefaultDeviceLife+5*time.Minute))
 	return err
 }
 
