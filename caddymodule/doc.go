@@ -24,7 +24,8 @@
 //	                (caddy oauth …)               oauthadmin: the same, from the command line
 //
 // A program that imports some of these packages instead of this one links only what they need:
-// oauthserver imports neither a store nor a handler. internal/adapt is what they share.
+// oauthserver imports neither a store nor a handler. oauthissuer and internal/adapt are what they
+// share: an issuer elsewhere, and how configuration is read.
 //
 // There is no protocol here: configuration comes in, an http.Handler goes out. RFC sections are
 // named in packages tokenep and verify.

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthissuer"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -94,14 +95,9 @@ func (h *Handler) check() error {
 	if adapt.IsLiteral(h.Realm) {
 		realm = h.Realm
 	}
-	_, err := h.assemble(anyIssuer(verify.TrustedIssuer{Name: "any"}), realm)
+	later := verify.TrustedIssuer{Name: "any", Keys: new(verify.StaticKeys), InsecureAnyAudience: true}
+	_, err := h.assemble(verify.Config{Issuers: []verify.TrustedIssuer{later}}, realm)
 	return err
-}
-
-// anyIssuer completes an issuer whose keys and audience are not loaded yet.
-func anyIssuer(issuer verify.TrustedIssuer) verify.Config {
-	issuer.Keys, issuer.InsecureAnyAudience = new(verify.StaticKeys), true
-	return verify.Config{Issuers: []verify.TrustedIssuer{issuer}}
 }
 
 // flag returns the option without arguments that has that name, or nil.
@@ -137,24 +133,10 @@ func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
 // parseIssuer reads an issuer that is not in this process. Syntax:
 //
 //	issuer <url> {
-//	    jwks_file  <path>
-//	    jwks_uri   <url>
-//	    key_addresses <addresses…>
-//	    audience   <values…>
-//	    algorithms <algs…>
-//	    audience_claim <name>
-//	    profile    rfc9068|jwt
-//	    types      <typs…>|none
-//	    require_claims <name[=value]…>
-//	    refuse_claims  <name[=value]…>|none
-//	    allow_missing_sub
-//	    allow_loose_scope
-//	    allow_odd_claims
-//	    allow_header_keys
-//	    allow_missing_kid
+//	    <options of oauthissuer.TrustedIssuer…>
 //	}
 func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
-	t := new(TrustedIssuer)
+	t := new(oauthissuer.TrustedIssuer)
 	if err := adapt.One(d, &t.Issuer); err != nil {
 		return err
 	}
@@ -166,67 +148,20 @@ func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
 	h.Issuers = append(h.Issuers, t)
 	block := *d // stays at the beginning of the block
 	err := adapt.Block(d, func(option string) error {
-		if err := t.parseOption(d, option); err != nil {
+		known, err := t.ParseOption(d, option)
+		if err != nil {
 			return err
 		}
-		err := t.checkLists()
-		if err == nil {
-			_, err = verify.New(anyIssuer(t.trust()))
+		if !known {
+			return adapt.Unknown(d)
 		}
-		return adapt.Located(d, err)
+		return adapt.Located(d, t.Check())
 	})
 	if err != nil {
 		return err
 	}
-	if err := t.checkKeys(); err != nil {
+	if err := t.CheckKeys(); err != nil {
 		return block.Errf("issuer %s: %w", t.Issuer, err)
-	}
-	return nil
-}
-
-func (t *TrustedIssuer) parseOption(d *caddyfile.Dispenser, option string) error {
-	if flag := t.flag(option); flag != nil {
-		return adapt.Flag(d, flag)
-	}
-	switch option {
-	case "jwks_file":
-		return adapt.One(d, &t.JWKSFile)
-	case "jwks_uri":
-		return adapt.One(d, &t.JWKSURI, verify.CheckJWKSURI)
-	case "key_addresses":
-		return adapt.Addresses(d, &t.KeyAddresses)
-	case "audience":
-		return adapt.Audience(d, &t.Audience)
-	case "algorithms":
-		return adapt.Some(d, &t.Algorithms)
-	case "types":
-		return adapt.Some(d, &t.Types)
-	case "audience_claim":
-		return adapt.One(d, &t.AudienceClaim)
-	case "profile":
-		return adapt.Choice(d, &t.Profile, string(verify.ProfileRFC9068), string(verify.ProfileJWT))
-	case "require_claims":
-		return adapt.Some(d, &t.RequireClaims)
-	case "refuse_claims":
-		return adapt.Some(d, &t.RefuseClaims)
-	default:
-		return adapt.Unknown(d)
-	}
-}
-
-// flag returns the option without arguments that has that name, or nil.
-func (t *TrustedIssuer) flag(option string) *bool {
-	switch option {
-	case "allow_missing_sub":
-		return &t.AllowMissingSub
-	case "allow_loose_scope":
-		return &t.AllowLooseScope
-	case "allow_odd_claims":
-		return &t.AllowOddClaims
-	case "allow_header_keys":
-		return &t.AllowHeaderKeys
-	case "allow_missing_kid":
-		return &t.AllowMissingKID
 	}
 	return nil
 }

@@ -3,7 +3,7 @@
 //
 //	handler.go    the handler
 //	caddyfile.go  the grammar of its directive
-//	issuer.go     whom it trusts
+//	issuers.go    whom it trusts
 //	shared.go     what handlers share, and what outlives a reload
 //	decide.go     what a decision leads to: a log line, an error
 //	identity.go   who was let in, as placeholders and in the context

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthissuer"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -49,7 +50,7 @@ type Handler struct {
 	Server string `json:"server,omitempty"`
 
 	// Other issuers that are trusted.
-	Issuers []*TrustedIssuer `json:"issuers,omitempty"`
+	Issuers []*oauthissuer.TrustedIssuer `json:"issuers,omitempty"`
 
 	// The names of this resource, one of which must be in aud (RFC 9068 §4), byte for byte.
 	// Required unless each issuer has its own audience, or insecure_any_audience is set.

@@ -138,7 +138,7 @@ func trustedBy(t *testing.T, block string, signer *verifytest.Issuer) verify.Tru
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("oauth_verify {\n" + block + "}")); err != nil {
 		t.Fatal(err)
 	}
-	issuer := h.Issuers[0].trust()
+	issuer := h.Issuers[0].Trust()
 	issuer.Audience, issuer.Keys = h.Issuers[0].Audience, signer.KeySet()
 	return issuer
 }

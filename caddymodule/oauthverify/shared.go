@@ -10,14 +10,13 @@ import (
 )
 
 // pool holds what outlives a reload: the cache and the counters that guards share which trust no
-// server of this process, and the keys that were fetched.
+// server of this process.
 var pool = caddy.NewUsagePool()
 
-// sharedCacheKey, sharedRatesKey and sharedFetcherKey are the keys of the three.
+// sharedCacheKey and sharedRatesKey are the keys of the two.
 type (
-	sharedCacheKey   struct{}
-	sharedRatesKey   struct{}
-	sharedFetcherKey struct{}
+	sharedCacheKey struct{}
+	sharedRatesKey struct{}
 )
 
 // sharedCache is a cache of verified tokens.
@@ -31,12 +30,6 @@ type sharedRates struct{ *verify.Rates }
 
 // Destruct does nothing: counters are only memory.
 func (sharedRates) Destruct() error { return nil }
-
-// sharedFetcher has the keys of all issuers that are at a URL.
-type sharedFetcher struct{ *verify.Fetcher }
-
-// Destruct does nothing: no connection is kept.
-func (sharedFetcher) Destruct() error { return nil }
 
 // cache returns the cache of verified tokens. It is that of the server of this process, which adds
 // the tokens that it issues, or else the one that all other guards share.
@@ -66,20 +59,17 @@ func (h *Handler) rates() *verify.Rates {
 	return value.(sharedRates).Rates
 }
 
-// fetcher returns what all handlers fetch keys with, so that a URL is fetched once, and a new
-// configuration goes on with the keys of the one before it.
-func (h *Handler) fetcher() *verify.Fetcher {
-	// It cannot fail.
-	value, _, _ := pool.LoadOrNew(sharedFetcherKey{}, func() (caddy.Destructor, error) {
-		return sharedFetcher{verify.NewFetcher(verify.URLKeysOptions{})}, nil
-	})
-	h.held = append(h.held, sharedFetcherKey{})
-	return value.(sharedFetcher).Fetcher
-}
-
-// release gives back what was taken from the pool, once.
+// release gives back what was taken from the pool, once, by the handler and its issuers.
 func (h *Handler) release() error {
 	var first error
+	for _, t := range h.Issuers {
+		if t == nil {
+			continue
+		}
+		if err := t.Cleanup(); err != nil && first == nil {
+			first = err
+		}
+	}
 	for _, key := range h.held {
 		if _, err := pool.Delete(key); err != nil && first == nil {
 			first = err

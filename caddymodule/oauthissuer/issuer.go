@@ -1,15 +1,10 @@
-package oauthverify
+package oauthissuer
 
 import (
 	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
-	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -82,63 +77,19 @@ type TrustedIssuer struct {
 	// Accept tokens without kid, or with an empty one, if the issuer has only one key. Default:
 	// false.
 	AllowMissingKID bool `json:"allow_missing_kid,omitempty"`
+
+	held bool // a share of the pool of fetched keys
 }
 
-// trusted returns the issuers that the handler trusts. If the server of this process is one of
-// them, it sets h.server.
-func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
-	audience, err := adapt.ResolveAudience(h.Audience)
-	if err != nil {
-		return nil, err
-	}
-	var issuers []verify.TrustedIssuer
-	if h.Server != "" || len(h.Issuers) == 0 {
-		s, err := oauthserver.Lookup(ctx, h.Server)
-		if errors.Is(err, caddy.ErrNotConfigured) {
-			return nil, errors.New("no issuer is trusted: configure the global option oauth_server, or an issuer with its keys")
-		}
-		if err != nil {
-			return nil, err
-		}
-		own := s.Server().Trusted()
-		own.Audience, own.InsecureAnyAudience = audience, h.InsecureAnyAudience
-		issuers = append(issuers, own)
-		h.server, h.label = s, s.Name()
-		h.warnOfForms(audience)
-	}
-	for _, t := range h.Issuers {
-		if t == nil {
-			return nil, errors.New("an issuer must not be null")
-		}
-		issuer, err := h.foreign(ctx, t, audience)
-		if err != nil {
-			return nil, err
-		}
-		issuers = append(issuers, issuer)
-	}
-	return issuers, nil
-}
-
-// foreign returns an issuer that is not in this process.
-func (h *Handler) foreign(ctx caddy.Context, t *TrustedIssuer, audience []string) (issuer verify.TrustedIssuer, err error) {
+// Check returns what is wrong with the options that are known so far, but for where the keys are.
+func (t *TrustedIssuer) Check() error {
 	if err := t.checkLists(); err != nil {
-		return issuer, fmt.Errorf("issuer %s: %w", t.Issuer, err)
+		return err
 	}
-	issuer = t.trust()
-	issuer.Audience, issuer.InsecureAnyAudience = audience, h.InsecureAnyAudience
-	if issuer.Name, err = adapt.Resolve("issuer", t.Issuer); err != nil {
-		return issuer, err
-	}
-	if len(t.Audience) > 0 {
-		issuer.InsecureAnyAudience = false
-		if issuer.Audience, err = adapt.ResolveAudience(t.Audience); err != nil {
-			return issuer, err
-		}
-	}
-	if issuer.Keys, err = h.keys(ctx, t); err != nil {
-		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
-	}
-	return issuer, nil
+	issuer := t.Trust()
+	issuer.Keys, issuer.InsecureAnyAudience = new(verify.StaticKeys), true // what comes later
+	_, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{issuer}})
+	return err
 }
 
 var (
@@ -146,8 +97,8 @@ var (
 	errTwoKeys = errors.New("jwks_file and jwks_uri exclude each other")
 )
 
-// checkKeys returns an error unless it is said, once, where the keys are.
-func (t *TrustedIssuer) checkKeys() error {
+// CheckKeys returns an error unless it is said, once, where the keys are.
+func (t *TrustedIssuer) CheckKeys() error {
 	switch {
 	case t.JWKSFile == "" && t.JWKSURI == "":
 		return errNoKeys
@@ -157,36 +108,8 @@ func (t *TrustedIssuer) checkKeys() error {
 	return nil
 }
 
-// keys returns the keys of an issuer. It loads a file, so that a wrong one is an error now and not
-// at the first request. It fetches nothing: the configuration loads while the issuer is away.
-func (h *Handler) keys(ctx caddy.Context, t *TrustedIssuer) (verify.KeySet, error) {
-	if err := t.checkKeys(); err != nil {
-		return nil, err
-	}
-	if t.JWKSURI != "" {
-		uri, err := adapt.Resolve("jwks_uri", t.JWKSURI, verify.CheckJWKSURI)
-		if err != nil {
-			return nil, err
-		}
-		addresses, err := verify.ParseAddresses(t.KeyAddresses)
-		if err != nil {
-			return nil, fmt.Errorf("key_addresses: %w", err)
-		}
-		return h.fetcher().Keys(uri, addresses, ctx.Slogger())
-	}
-	path, err := adapt.Resolve("jwks_file", t.JWKSFile)
-	if err == nil {
-		path, err = filepath.Abs(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	keys := verify.NewFileKeys(path, verify.FileKeysOptions{Logger: ctx.Slogger()})
-	return keys, keys.Load()
-}
-
-// trust returns the issuer without resolving placeholders and without its keys.
-func (t *TrustedIssuer) trust() verify.TrustedIssuer {
+// Trust returns the issuer without resolving placeholders and without its keys.
+func (t *TrustedIssuer) Trust() verify.TrustedIssuer {
 	trusted := verify.TrustedIssuer{
 		Name: t.Issuer, Algorithms: t.Algorithms, AudienceClaim: t.AudienceClaim, Profile: verify.Profile(t.Profile),
 		Types: slices.Clone(t.Types), RequireClaims: t.RequireClaims, RefuseClaims: t.RefuseClaims,
@@ -236,23 +159,3 @@ func names(what string) func([]string, adapt.Written) error {
 
 // none is the word for no value in an option that takes a list.
 const none = "none"
-
-var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not accepted: " +
-	"the name of this API in aud, such as https://api.example.com/orders")
-
-// checkAudience returns an error if an issuer has no audience, neither its own nor that of the
-// handler.
-func (h *Handler) checkAudience() error {
-	if len(h.Audience) > 0 || h.InsecureAnyAudience {
-		return nil
-	}
-	if h.Server != "" || len(h.Issuers) == 0 {
-		return errNoAudience
-	}
-	for _, t := range h.Issuers {
-		if t != nil && len(t.Audience) == 0 {
-			return fmt.Errorf("issuer %s: %w", t.Issuer, errNoAudience)
-		}
-	}
-	return nil
-}

@@ -1,0 +1,72 @@
+package oauthissuer
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// ParseOption reads the line at d if it is an option of an issuer, and says whether it is. Syntax:
+//
+//	jwks_file  <path>
+//	jwks_uri   <url>
+//	key_addresses <addresses…>
+//	audience   <values…>
+//	algorithms <algs…>
+//	audience_claim <name>
+//	profile    rfc9068|jwt
+//	types      <typs…>|none
+//	require_claims <name[=value]…>
+//	refuse_claims  <name[=value]…>|none
+//	allow_missing_sub
+//	allow_loose_scope
+//	allow_odd_claims
+//	allow_header_keys
+//	allow_missing_kid
+func (t *TrustedIssuer) ParseOption(d *caddyfile.Dispenser, option string) (known bool, err error) {
+	if flag := t.flag(option); flag != nil {
+		return true, adapt.Flag(d, flag)
+	}
+	switch option {
+	case "jwks_file":
+		return true, adapt.One(d, &t.JWKSFile)
+	case "jwks_uri":
+		return true, adapt.One(d, &t.JWKSURI, verify.CheckJWKSURI)
+	case "key_addresses":
+		return true, adapt.Addresses(d, &t.KeyAddresses)
+	case "audience":
+		return true, adapt.Audience(d, &t.Audience)
+	case "algorithms":
+		return true, adapt.Some(d, &t.Algorithms)
+	case "types":
+		return true, adapt.Some(d, &t.Types)
+	case "audience_claim":
+		return true, adapt.One(d, &t.AudienceClaim)
+	case "profile":
+		return true, adapt.Choice(d, &t.Profile, string(verify.ProfileRFC9068), string(verify.ProfileJWT))
+	case "require_claims":
+		return true, adapt.Some(d, &t.RequireClaims)
+	case "refuse_claims":
+		return true, adapt.Some(d, &t.RefuseClaims)
+	default:
+		return false, nil
+	}
+}
+
+// flag returns the option without arguments that has that name, or nil.
+func (t *TrustedIssuer) flag(option string) *bool {
+	switch option {
+	case "allow_missing_sub":
+		return &t.AllowMissingSub
+	case "allow_loose_scope":
+		return &t.AllowLooseScope
+	case "allow_odd_claims":
+		return &t.AllowOddClaims
+	case "allow_header_keys":
+		return &t.AllowHeaderKeys
+	case "allow_missing_kid":
+		return &t.AllowMissingKID
+	}
+	return nil
+}
