@@ -1,6 +1,10 @@
 package tokenep
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+	"slices"
+)
 
 // ReadParameters reads the parameters of a request that a browser sends: those of the query of a
 // GET, and those of the form of a POST (RFC 6749 §3.1). Only these names are read; other parameters
@@ -37,4 +41,16 @@ func (f *Form) ReadResources(allowed []string) ([]string, error) {
 		return nil, InvalidTarget.Describe("the client may not ask for this resource")
 	}
 	return targets, nil
+}
+
+// Query returns the parameters of these names as the query of a URL. Those without a value are left
+// out: they are as good as absent (RFC 6749 §3.1).
+func (f *Form) Query(names []string) string {
+	values := make(url.Values)
+	for _, name := range names {
+		if all := slices.DeleteFunc(slices.Clone(f.values[name]), func(v string) bool { return v == "" }); len(all) > 0 {
+			values[name] = all
+		}
+	}
+	return values.Encode()
 }

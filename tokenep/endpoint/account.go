@@ -73,6 +73,9 @@ func (e Account) visit(r *http.Request, v *visit) (err error) {
 	if v.form, err = tokenep.ReadParameters(r, slices.Concat(accountParameters, e.Tokens.parameters())); err != nil {
 		return err
 	}
+	if err := fromElsewhere(r); err != nil && r.Method == http.MethodPost {
+		return err // before a cookie is set: it came without those of this site
+	}
 	v.user, err = e.user(r)
 	switch {
 	case e.Sessions != nil && errors.Is(err, tokenep.LoginRequired):
@@ -89,9 +92,6 @@ func (e Account) visit(r *http.Request, v *visit) (err error) {
 	}
 	if v.page.Subject != v.user.Subject {
 		return tokenep.InvalidRequest.Describe("this page was shown to another user")
-	}
-	if err := fromElsewhere(r); err != nil {
-		return err
 	}
 	return e.act(r, v)
 }

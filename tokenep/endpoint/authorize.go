@@ -112,6 +112,8 @@ func (e Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case err == nil && r.Method == http.MethodGet && form.Get("flow") != "":
 			e.goOn(w, r, o, form.Get("flow"))
 			return
+		case err == nil && e.again(w, r, authorizationName, form, requestParameters):
+			return
 		}
 		e.asked(w, r, o, form, err)
 	})

@@ -144,6 +144,25 @@ func (b Browser) sameOrigin(r *http.Request, isJSON bool) bool {
 	return isJSON
 }
 
+// maxQuery bounds what is moved from a form to a query, in bytes: RFC 9110 §4.1 wants 8000 of a URI
+// to be understood everywhere.
+const maxQuery = 7000
+
+// again has a browser send a form once more, by GET, and reports whether it does. That is for one
+// of another site, as OpenID Connect Core §3.1.2.1 allows them: with a POST from there our cookies
+// do not go (SameSite=Lax), so that nobody knows who is there, and a new cookie would end what is
+// open in other tabs; with a GET they do.
+func (b Browser) again(w http.ResponseWriter, r *http.Request, endpoint string, form *tokenep.Form, names []string) bool {
+	_, known := b.cookie(r, browserCookie)
+	_, signedIn := b.cookie(r, sessionCookie)
+	query := form.Query(names)
+	if r.Method != http.MethodPost || known || signedIn || b.sameOrigin(r, true) || query == "" || len(query) > maxQuery {
+		return false
+	}
+	seeOther(w, b.PathOf(endpoint)+"?"+query)
+	return true
+}
+
 // maxLocales bounds ui_locales, in bytes. Of more, no page reads anything.
 const maxLocales = 256
 

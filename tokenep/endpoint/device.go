@@ -58,6 +58,9 @@ func (e Device) answerDevice(w http.ResponseWriter, r *http.Request, o *tokenep.
 	if err != nil {
 		return err
 	}
+	if err := fromElsewhere(r); err != nil && r.Method == http.MethodPost {
+		return err // before a cookie is set: it came without those of this site
+	}
 	code := form.Get("user_code")
 	user, err := e.user(r)
 	if err != nil {
@@ -78,9 +81,6 @@ func (e Device) answerDevice(w http.ResponseWriter, r *http.Request, o *tokenep.
 	}
 	var p devicePage
 	if err := e.open(r, forDevices, form.Get("page"), &p, &p.shown); err != nil {
-		return err
-	}
-	if err := fromElsewhere(r); err != nil {
 		return err
 	}
 	switch {

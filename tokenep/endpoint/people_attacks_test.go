@@ -269,3 +269,62 @@ func TestNamesThatUsersMustNotHave(t *testing.T) {
 		})
 	}
 }
+
+// OpenID Connect Core §3.1.2.1: a client may have the browser send its request by POST, with which
+// the cookies of this site do not go (SameSite=Lax). It is answered as one by GET, and the pages
+// that are open in other tabs stay good.
+func TestFormOfAnotherSite(t *testing.T) {
+	s, _ := newSite(t, withTV)
+	ann := s.Browser()
+	ann.Open(t, path("site"))
+	ann.SignIn(t, "ann") // and has a page open that asks
+	// post is a form of another site, and returns where the browser goes then.
+	post := func(to, form string, header ...string) tokeneptest.Answer {
+		t.Helper()
+		r := tokeneptest.PostForm(form).At(to).With("Sec-Fetch-Site", "cross-site")
+		if len(header) > 0 {
+			r.Header.Del("Sec-Fetch-Site")
+			r = r.With("Origin", header[0])
+		}
+		a := s.Send(t, r)
+		if set := a.Header.Get("Set-Cookie"); set != "" {
+			t.Errorf("%s: it sets %s", to, set)
+		}
+		return a
+	}
+	authorize := func(pairs ...string) string {
+		_, query, _ := strings.Cut(path("site", pairs...), "?")
+		return query
+	}
+	for name, header := range map[string][]string{"Fetch Metadata": nil, "Origin": {"https://site.example"}, "an opaque Origin": {"null"}} {
+		form := authorize("prompt", "none", "login_hint", "ünn&x=1") + "&resource=" + url.QueryEscape(tokeneptest.Orders) + "&resource=" + url.QueryEscape(tokeneptest.Invoices) + "&flow=x&decision=allow&max_age="
+		a := post(tokeneptest.AuthorizePath, form, header...)
+		to, query, _ := strings.Cut(a.Header.Get("Location"), "?")
+		got, err := url.ParseQuery(query)
+		if err != nil || a.Status != http.StatusSeeOther || to != tokeneptest.AuthorizePath {
+			t.Fatalf("%s: %d to %s", name, a.Status, to)
+		}
+		want, _ := url.ParseQuery(form)
+		for _, gone := range []string{"flow", "decision", "max_age"} {
+			want.Del(gone)
+		}
+		if got.Encode() != want.Encode() {
+			t.Errorf("%s: by GET with %v, want %v", name, got, want)
+		}
+		tab := &tokeneptest.Browser{Server: s, Header: http.Header{}, Cookies: maps.Clone(ann.Cookies)}
+		if got := tab.Open(t, a.Header.Get("Location")).Redirected(t, tokeneptest.Callback).Get("error"); got != "consent_required" {
+			t.Errorf("%s: error %q, want consent_required: ann has signed in", name, got)
+		}
+	}
+	for _, to := range []string{tokeneptest.AccountPath, tokeneptest.SignInPath, tokeneptest.SignOutPath, devicePath} {
+		post(to, "action=end_all&user_code=BBBB-BBBB&username=bob&password=x")
+	}
+	if a := ann.Submit(t, "allow"); a.Redirected(t, tokeneptest.Callback).Get("code") == "" {
+		t.Errorf("%d %s; want the page to be good still", a.Status, a.Body)
+	}
+	// Where there is too much for a query, the form is read.
+	long := s.Send(t, tokeneptest.PostForm(authorize("state", strings.Repeat("x", 7000))).At(tokeneptest.AuthorizePath).With("Sec-Fetch-Site", "cross-site"))
+	if to := long.Header.Get("Location"); !strings.HasPrefix(to, tokeneptest.SignInPath) {
+		t.Errorf("a long one: %d to %s; want the page to sign in", long.Status, to)
+	}
+}

@@ -36,10 +36,15 @@ func (e SignOut) Endpoint() tokenep.Endpoint {
 	}
 }
 
-var signOutParameters = []string{
-	"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "page", "decision",
-	"logout_hint", "ui_locales", // which are ignored, but for the language of the page
-}
+// signOutRequest are the parameters of a request, and signOutParameters those and the ones of the
+// page.
+var (
+	signOutRequest = []string{
+		"id_token_hint", "client_id", "post_logout_redirect_uri", "state",
+		"logout_hint", "ui_locales", // which are ignored, but for the language of the page
+	}
+	signOutParameters = append(slices.Clip(signOutRequest), "page", "decision")
+)
 
 // signOut is what is sealed into the page that asks.
 type signOut struct {
@@ -55,8 +60,8 @@ func (e SignOut) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 		case r.Method == http.MethodPost && form.Get("page") != "":
 			err = e.decided(w, r, o, form)
-		case r.Method == http.MethodPost: // of another site: SameSite=Lax keeps the cookies from it
-			e.again(w, form)
+		case r.Method == http.MethodPost: // of another site: with a GET the cookies go, see again
+			seeOther(w, e.PathOf(signOutName)+"?"+form.Query(signOutRequest))
 		default:
 			err = e.asked(w, r, o, form)
 		}
@@ -64,18 +69,6 @@ func (e SignOut) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			e.onPage(w, r, o, err)
 		}
 	})
-}
-
-// again has the browser ask by GET, with which it sends its cookies: who is there is not known
-// before.
-func (e SignOut) again(w http.ResponseWriter, form *tokenep.Form) {
-	var values []parameter
-	for _, name := range signOutParameters {
-		if value := form.Get(name); value != "" && name != "page" && name != "decision" {
-			values = append(values, parameter{name, value})
-		}
-	}
-	seeOther(w, redirectTo(e.PathOf(signOutName), values))
 }
 
 // asked answers a request: at once, if it is for the one who has signed in, or with a question.

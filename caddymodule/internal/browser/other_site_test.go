@@ -64,3 +64,27 @@ func TestNoFormOfAnotherSite(t *testing.T) {
 	fresh.open(s.url + "/oauth/account")
 	fresh.begins("username")
 }
+
+// A request that a client has the browser send by POST is answered as one by GET: whoever has
+// signed in is known, and the page that is open in another tab stays good.
+func TestRequestByPOSTOfAnotherSite(t *testing.T) {
+	s := newSite(t, services)
+	b := openAccount(t, s, true)
+	page, to := b.attribute("input[name=page]", "value"), s.asks("prompt", "consent")
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields []string
+	for name, values := range u.Query() {
+		fields = append(fields, name, values[0])
+	}
+	b.open(s.otherSite("form", s.url+"/oauth/authorize", fields...))
+	b.click("button")
+	b.sees("Allow access?")
+	b.open(s.url + "/oauth/account")
+	b.sees("Your access")
+	eval[any](b, "document.querySelector('input[name=page]').value = '"+page+"'")
+	b.click(button("end_all"))
+	b.sees("You are signed out")
+}
