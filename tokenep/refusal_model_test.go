@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -301,7 +302,7 @@ func (m *refusals) look(ctx context.Context, c *credential) (err error) {
 	case c.grant == refreshType:
 		_, _, err = m.Families.Check(ctx, c.text, func(state.Family) error { return nil })
 	default:
-		_, _, err = m.APITokens.Check(ctx, c.text)
+		_, _, err = m.APITokens.Check(ctx, c.text, netip.Addr{})
 	}
 	return err
 }

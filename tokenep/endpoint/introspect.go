@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type Introspection struct {
 
 	// APITokens are nil where there are none.
 	APITokens *state.APITokens
+
+	// Address returns the address that a request comes from.
+	Address func(*http.Request) netip.Addr
 
 	Active tokenep.Active // of users
 }
@@ -94,10 +98,14 @@ func (e Introspection) call(ctx context.Context, r *tokenep.Request) (any, error
 	case state.IsRefreshToken(token):
 		return e.refreshToken(ctx, caller, token)
 	case state.IsAPIToken(token):
-		return e.apiToken(ctx, caller, token)
-	default:
-		return e.accessToken(ctx, caller, token)
+		return e.apiToken(ctx, r, caller, token)
 	}
+	// An API token of another system has any form, also that of a JWT.
+	answer, err := e.accessToken(ctx, caller, token)
+	if errors.Is(err, errNotOurs) {
+		return e.apiToken(ctx, r, caller, token)
+	}
+	return answer, err
 }
 
 // caller returns the client that asks, which must have proven that it is the one.
@@ -121,12 +129,18 @@ func (e Introspection) caller(ctx context.Context, r *tokenep.Request) (*tokenep
 	return e.Clients(ctx, t.ClientID)
 }
 
+// errNotOurs says that a token is no access token of this server that is good.
+var errNotOurs = errors.New("no access token of this server")
+
 func (e Introspection) accessToken(ctx context.Context, c *tokenep.Client, token string) (none introspected, err error) {
 	t, err := e.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	if unavailable := tokenep.AsUnavailable(err); unavailable != nil {
 		return none, unavailable
 	}
-	if err != nil || c.ID != t.ClientID && !c.Introspects(t.Audience) {
+	if err != nil {
+		return none, errNotOurs
+	}
+	if c.ID != t.ClientID && !c.Introspects(t.Audience) {
 		return none, nil
 	}
 	return introspected{
@@ -160,11 +174,11 @@ func (e Introspection) refreshToken(ctx context.Context, c *tokenep.Client, toke
 }
 
 // apiToken answers for an API token, to the service that it is for.
-func (e Introspection) apiToken(ctx context.Context, c *tokenep.Client, token string) (none introspected, err error) {
+func (e Introspection) apiToken(ctx context.Context, r *tokenep.Request, c *tokenep.Client, token string) (none introspected, err error) {
 	if e.APITokens == nil {
 		return none, nil
 	}
-	t, err := e.APITokens.Inspect(ctx, token)
+	t, err := e.APITokens.Inspect(ctx, token, e.Address(r.Request))
 	switch {
 	case errors.Is(err, state.ErrBadAPIToken):
 		return none, nil

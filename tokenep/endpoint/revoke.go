@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -35,6 +36,9 @@ type Revocation struct {
 
 	Families  state.Families   // of refresh tokens
 	APITokens *state.APITokens // nil: there are none
+
+	// Address returns the address that a request comes from.
+	Address func(*http.Request) netip.Addr
 }
 
 // Endpoint returns the row of the table.
@@ -78,19 +82,36 @@ func (e Revocation) apiToken(ctx context.Context, r *tokenep.Request, token stri
 		// (§2.2.1).
 		return nil, tokenep.UnsupportedTokenType.Describe("the server has no API tokens")
 	}
-	t, _, err := e.APITokens.Check(ctx, token)
-	if errors.Is(err, state.ErrBadAPIToken) {
-		return done, nil
-	}
-	if err == nil {
-		err = e.APITokens.Revoke(ctx, t.ID, state.ReasonHolder)
-	}
-	if err != nil {
+	if err := e.revokeHeld(ctx, r, token); !errors.Is(err, state.ErrBadAPIToken) && err != nil {
 		return nil, err
 	}
-	r.Outcome.Event = "API token revoked"
-	r.Outcome.Details = append(r.Outcome.Details, slog.String("id", t.ID), slog.String("owner", t.Owner))
 	return done, nil
+}
+
+func (e Revocation) revokeHeld(ctx context.Context, r *tokenep.Request, token string) error {
+	t, err := e.APITokens.RevokeHeld(ctx, token, e.Address(r.Request), state.ReasonHolder)
+	if err == nil {
+		r.Outcome.Event = "API token revoked"
+		r.Outcome.Details = append(r.Outcome.Details, slog.String("id", t.ID), slog.String("owner", t.Owner))
+	}
+	return err
+}
+
+// unknown answers for what is no access token of this server. It may be an API token of another
+// system, which has any form.
+func (e Revocation) unknown(ctx context.Context, r *tokenep.Request, token string) (any, error) {
+	err := state.ErrUnknownAPIToken
+	if e.APITokens != nil {
+		err = e.revokeHeld(ctx, r, token)
+	}
+	unknown := errors.Is(err, state.ErrMalformedAPIToken) || errors.Is(err, state.ErrUnknownAPIToken)
+	switch {
+	case unknown && r.Client == nil:
+		return nil, tokenep.InvalidClient.Describe("client authentication is required")
+	case err != nil && !errors.Is(err, state.ErrBadAPIToken):
+		return nil, err
+	}
+	return done, nil // what the client wants is so (§2.2)
 }
 
 // refreshToken revokes the family of a refresh token for its client.
@@ -122,10 +143,10 @@ func (e Revocation) accessToken(ctx context.Context, r *tokenep.Request, token s
 	switch unavailable := tokenep.AsUnavailable(err); {
 	case unavailable != nil:
 		return nil, unavailable
-	case r.Client == nil && (err != nil || !strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix)):
-		return nil, tokenep.InvalidClient.Describe("client authentication is required")
 	case err != nil:
-		return done, nil // unknown or expired: what the client wants is so (§2.2)
+		return e.unknown(ctx, r, token)
+	case r.Client == nil && !strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix):
+		return nil, tokenep.InvalidClient.Describe("client authentication is required")
 	case r.Client != nil && r.Client.ID != t.ClientID:
 		return nil, tokenep.InvalidGrant.Describe("the token was issued to another client")
 	case e.Revoked(t):

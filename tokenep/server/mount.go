@@ -48,11 +48,11 @@ func (s *Server) addEndpoints() error {
 			Verifier: s.lenient,
 			Revoked:  s.Config.Memory.Revocations.Revoked,
 			Revoke:   s.revokeOwn,
-			Families: s.Families, APITokens: s.apiTokens(),
+			Families: s.Families, APITokens: s.apiTokens(), Address: s.Config.ClientAddress,
 		}.Endpoint(),
 		endpoint.Introspection{
 			Issuer: s.Config.Issuer, Verifier: s.introspecting, Clients: s.front.Authenticator.Clients,
-			Families: s.Families, APITokens: s.apiTokens(), Active: s.active,
+			Families: s.Families, APITokens: s.apiTokens(), Address: s.Config.ClientAddress, Active: s.active,
 		}.Endpoint(),
 	}
 	if s.Config.people() {

@@ -29,13 +29,9 @@ func (s APITokens) RevokeLeaked(ctx context.Context, token string) (revoked bool
 	if !s.Recognizes(token) {
 		return false, nil
 	}
-	t, err := s.find(ctx, token, netip.Addr{})
-	switch {
-	case errors.Is(err, ErrEarlyAPIToken): // it will be good
-	case errors.Is(err, ErrBadAPIToken):
+	_, err = s.RevokeHeld(ctx, token, netip.Addr{}, ReasonLeaked)
+	if errors.Is(err, ErrBadAPIToken) {
 		return false, nil
-	case err != nil:
-		return false, err
 	}
-	return true, s.Revoke(ctx, t.Value.ID, ReasonLeaked)
+	return err == nil, err
 }

@@ -2,6 +2,8 @@ package state
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -47,6 +49,16 @@ func (s APITokens) Revoke(ctx context.Context, id, reason string) error {
 		err = s.endAccessTokens(ctx, ended.GrantID())
 	}
 	return err
+}
+
+// RevokeHeld revokes a token for whoever holds it at an address, and returns it. One that is not
+// good yet is revoked as well: it would be. The errors are those of Check and Revoke.
+func (s APITokens) RevokeHeld(ctx context.Context, token string, from netip.Addr, reason string) (APIToken, error) {
+	t, err := s.find(ctx, token, from)
+	if err != nil && !errors.Is(err, ErrEarlyAPIToken) {
+		return APIToken{}, err
+	}
+	return t.Value.APIToken, s.Revoke(ctx, t.Value.ID, reason)
 }
 
 // RevokeAll revokes the tokens of an owner, MaxOwned and a few at most, and returns how many it has

@@ -24,10 +24,11 @@ func (e *LimitedError) Error() string {
 	return fmt.Sprintf("the %s of the API token is used up, for another %s", e.What, e.RetryAfter)
 }
 
-// Check says what a token is good for, and changes nothing. An error that Is ErrBadAPIToken says
-// why it is not good; any other means that the answer is not known. A typo costs no look-up.
-func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, error) {
-	t, err := s.find(ctx, token, netip.Addr{})
+// Check says what a token is good for, to whoever asks from an address, and changes nothing. An
+// error that Is ErrBadAPIToken says why it is not good; any other means that the answer is not
+// known. A typo costs no look-up.
+func (s APITokens) Check(ctx context.Context, token string, from netip.Addr) (APIToken, Version, error) {
+	t, err := s.find(ctx, token, from)
 	if err != nil {
 		return APIToken{}, Version{}, err
 	}
@@ -36,8 +37,8 @@ func (s APITokens) Check(ctx context.Context, token string) (APIToken, Version, 
 
 // Inspect is Check for whoever asks what a token is good for. The Scope of the token that it
 // returns is what its owner may have now; ErrOwnerAPIToken means that this is nothing.
-func (s APITokens) Inspect(ctx context.Context, token string) (APIToken, error) {
-	t, _, err := s.Check(ctx, token)
+func (s APITokens) Inspect(ctx context.Context, token string, from netip.Addr) (APIToken, error) {
+	t, _, err := s.Check(ctx, token, from)
 	if err != nil {
 		return APIToken{}, err
 	}

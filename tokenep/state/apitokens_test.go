@@ -36,7 +36,7 @@ func TestCreatedAPITokenIsGood(t *testing.T) {
 		if _, err := exchange(t.Context(), tokens, token); err != nil {
 			t.Fatalf("exchange: %v", err)
 		}
-		got, _, err := tokens.Check(t.Context(), token)
+		got, _, err := tokens.Check(t.Context(), token, netip.Addr{})
 		if err != nil {
 			t.Fatalf("Check: %v", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func checks(t *testing.T, i *issuer, c *clock) map[string]func() (want, err erro
 		}
 	}
 	apiToken := func(token string, want error) func() (error, error) {
-		return func() (error, error) { _, _, err := i.tokens.Check(t.Context(), token); return want, err }
+		return func() (error, error) { _, _, err := i.tokens.Check(t.Context(), token, netip.Addr{}); return want, err }
 	}
 
 	expired, _ := mustIssue(t, i.codes)

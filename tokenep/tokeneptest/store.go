@@ -8,11 +8,12 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
-// Store is a store that can be away, and that counts what is written.
+// Store is a store that can be away, and that counts what is read and written.
 type Store struct {
 	store.Store
 
 	away   atomic.Bool
+	reads  atomic.Int64
 	writes atomic.Int64
 }
 
@@ -27,6 +28,9 @@ func (s *Store) Writes() int64 {
 	}
 	return s.writes.Load()
 }
+
+// Reads returns how often a record was loaded while the store was there.
+func (s *Store) Reads() int64 { return s.reads.Load() }
 
 func (s *Store) err() error {
 	if s.away.Load() {
@@ -58,11 +62,12 @@ func (s *Store) Delete(ctx context.Context, kind, id string) error {
 	return s.write(func() error { return s.Store.Delete(ctx, kind, id) })
 }
 
-// Load loads, unless the store is away.
+// Load counts, and loads, unless the store is away.
 func (s *Store) Load(ctx context.Context, kind, id string) (store.Record, error) {
 	if err := s.err(); err != nil {
 		return store.Record{}, err
 	}
+	s.reads.Add(1)
 	return s.Store.Load(ctx, kind, id)
 }
 
