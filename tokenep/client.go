@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -158,6 +156,26 @@ type Client struct {
 	// Default: none.
 	ExchangeFrom []string `json:"exchange_from,omitempty" option:"exchange_from" usage:"Client whose access tokens it may exchange, beside its own; * for all (repeatable)"`
 
+	// The audiences that it may exchange the server's own access tokens to (RFC 8693 §1), beside
+	// those that the token and the client have in common: the next services, which it calls with
+	// what it was called with. It gets them only if it asks for them. Default: none.
+	ExchangeTo []string `json:"exchange_to,omitempty" option:"exchange_to" usage:"Audience that it may exchange tokens to, beyond that of the token (repeatable)"`
+
+	// The issuers of subject tokens, or the subjects, for whom whoever it brings as actor may act
+	// (RFC 8693 §4.4) if the subject token has no may_act; "*" for all. Default: none, and only a
+	// may_act lets anybody act.
+	MayActFor []string `json:"may_act_for,omitempty" option:"may_act_for" usage:"Issuer or subject for which its actors may act where no may_act says so; * for all (repeatable)"`
+
+	// The clients, or issuers, whose tokens it may bring as actor tokens, beside those that were
+	// issued to it; "*" for all. Default: none.
+	ActorFrom []string `json:"actor_from,omitempty" option:"actor_from" usage:"Client or issuer whose tokens it may bring as actor tokens, beside its own; * for all (repeatable)"`
+
+	// The may_act (RFC 8693 §4.4) of the tokens that are issued to it, member by member: sub,
+	// client_id or iss, an equals sign and the value, such as client_id=gateway. It lets that actor
+	// act for the subject of the token. A may_act of the token that is exchanged stays as it is.
+	// Default: none.
+	MayAct []string `json:"may_act,omitempty" option:"may_act" usage:"Member of the may_act of its tokens, such as client_id=gateway (repeatable)"`
+
 	// The audiences whose tokens it may introspect, beside its own tokens (RFC 7662), or "*" for
 	// all: it is a protected resource, or stands for some. Default: none.
 	Introspect []string `json:"introspect,omitempty" option:"introspect" usage:"Audience whose tokens it may introspect, beside its own; * for all (repeatable)"`
@@ -254,7 +272,7 @@ func (c *Client) Validate() error {
 	if err := c.validateID(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateAssertions, c.validateCertificateName, c.validateReach, c.validateRedirectURIs, c.validateURIs} {
+	for _, check := range []func() error{c.validateAuth, c.validateKeys, c.validateAssertions, c.validateCertificateName, c.validateReach, c.validateExchange, c.validateRedirectURIs, c.validateURIs} {
 		if err := check(); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
@@ -293,31 +311,6 @@ func (c *Client) validateReach() error {
 		return fmt.Errorf("access tokens: %w", err)
 	}
 	return nil
-}
-
-// maxURI is the longest URI of a page, in bytes.
-const maxURI = 1024
-
-// validateURIs holds the URIs of pages to what a page can show.
-func (c *Client) validateURIs() error {
-	for _, o := range []struct{ member, uri string }{
-		{"client_uri", c.URI}, {"logo_uri", c.LogoURI}, {"policy_uri", c.PolicyURI}, {"tos_uri", c.TOSURI},
-	} {
-		if o.uri != "" && !IsShowable(o.uri) {
-			return fmt.Errorf("%s must be an https URL without a user name, of %d visible ASCII characters at most", o.member, maxURI)
-		}
-	}
-	return nil
-}
-
-// host matches a host and port as browsers know them. A policy of a page can name such a one.
-var host = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
-
-// IsShowable reports whether a page can show a URI of a client, and link to it.
-func IsShowable(uri string) bool {
-	u, err := url.Parse(uri)
-	return err == nil && u.Scheme == "https" && host.MatchString(u.Host) && u.User == nil && len(uri) <= maxURI &&
-		!strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' })
 }
 
 // CheckLife refuses a life that is over when it begins: exp has whole seconds here.

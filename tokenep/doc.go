@@ -27,6 +27,7 @@
 // The vocabulary that all the others share, and the pipeline:
 //
 //	token_endpoint.go      the token endpoint
+//	narrow.go              its seventh phase: never more than was allowed
 //	endpoint.go            what every endpoint has in common, and a row of the table of them
 //	request.go             forms, scope and target
 //	request_json.go        JSON bodies
@@ -38,6 +39,8 @@
 //	method.go              405, OPTIONS and CORS
 //	client.go              a registered client (RFC 6749 §2, RFC 7591 §2)
 //	client_auth.go         how a client may authenticate, and with what keys (RFC 7591 §2)
+//	client_exchange.go     what it may do by token exchange (RFC 8693)
+//	client_uri.go          its pages
 //	client_certificate.go  what is in the certificate of a client (RFC 8705 §2.1)
 //	redirect_match.go      which of these a client may register by itself (RFC 7591 §5)
 //	redirect_uri.go        where the answer to a user goes (RFC 6749 §3.1.2, RFC 8252 §7)

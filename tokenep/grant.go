@@ -94,6 +94,20 @@ type Authorization struct {
 	Audience []string     // at most; empty: the server's default
 	NotAfter time.Time    // the token expires no later; zero: no bound
 
+	// Next are audiences beside Audience that the client gets if it asks for them: the next
+	// services, which it calls with what it was called with (RFC 8693 §1).
+	Next []string
+
+	// Issuer is who issued the subject or actor token (RFC 8693 §2.1), iss if it has one. Empty:
+	// this server.
+	Issuer string
+
+	// ChainIssuedAt is when the first token was issued of those that were exchanged for each other,
+	// down to the new one; zero: it is the first. ChainEnds is when what they all came of expires,
+	// if that is no token that was exchanged; zero: not known. No token of the chain, renewed or
+	// not, is good after the one, or longer than a server's MaxChain after the other.
+	ChainIssuedAt, ChainEnds time.Time
+
 	// Limits bound the use of the token: the claim use_limits.
 	Limits []verify.Limit
 

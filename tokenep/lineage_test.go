@@ -31,6 +31,7 @@ func newTokenTree(t *testing.T) *tokenTree {
 	for _, id := range []string{"relay", "hub"} {
 		c := tokeneptest.NewClient(id, grant.TokenExchangeType)
 		c.Secrets, c.ExchangeFrom, c.Audience = nil, []string{"*"}, []string{orders}
+		c.ActorFrom, c.MayActFor = []string{issuer}, []string{"alice"}
 		var err error
 		if secret[id], err = f.Clients.Add(t.Context(), c); err != nil {
 			t.Fatal(err)
@@ -116,7 +117,7 @@ func TestRevokingAnAncestorRevokesWhatCameOfIt(t *testing.T) {
 
 // An API token that acts is an ancestor too, even though it is no access token.
 func TestRevokingAnActingAPIToken(t *testing.T) {
-	f := tokeneptest.New(t)
+	f := tokeneptest.New(t, tokeneptest.AnyActor)
 	text, made := f.NewAPIToken(t, state.APIToken{Owner: "bob"})
 	exchange := swap(f.Mint(t, tokenep.Claims{}), "actor_token", text, "actor_token_type", apiToken).By("billing")
 	a, _ := f.Granted(t, exchange)
@@ -181,7 +182,7 @@ func TestWithdrawingAKeyRevokesWhatCameOfItsTokens(t *testing.T) {
 // An ancestor that is no token is as old as the first token that came of it: its subject ends with
 // whatever came of it until then, however late the last token was issued.
 func TestRevokingTheSubjectOfAnActingAPIToken(t *testing.T) {
-	f := tokeneptest.New(t)
+	f := tokeneptest.New(t, tokeneptest.AnyActor)
 	text, _ := f.NewAPIToken(t, state.APIToken{Owner: "bob"})
 	a, _ := f.Granted(t, swap(f.Mint(t, tokenep.Claims{}), "actor_token", text, "actor_token_type", apiToken).By("billing"))
 	child := a.AccessToken()

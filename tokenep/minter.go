@@ -49,6 +49,11 @@ type Claims struct {
 	// Limits are the private claim use_limits.
 	Limits []verify.Limit
 
+	// ChainIssuedAt and ChainExpires are the private claims chain_iat and chain_exp: when the first
+	// token of a chain of exchanges was issued, and when what it came of expires. Zero: there is no
+	// such claim.
+	ChainIssuedAt, ChainExpires time.Time
+
 	Act          map[string]any
 	MayAct       map[string]any
 	Confirmation map[string]any
@@ -170,14 +175,13 @@ func (c *Claims) appendJSON(b []byte, issuer, id string) ([]byte, error) {
 
 // appendRare appends the claims that most tokens lack, and ends the object.
 func (c *Claims) appendRare(b []byte) ([]byte, error) {
-	if !c.SignIn.Time.IsZero() {
-		b = append(b, `,"auth_time":`...)
-		b = strconv.AppendInt(b, c.SignIn.Time.Unix(), 10)
-	}
+	b = appendDate(b, "auth_time", c.SignIn.Time)
 	if c.SignIn.Class != "" {
 		b = append(b, `,"acr":`...)
 		b = appendString(b, c.SignIn.Class)
 	}
+	b = appendDate(b, ChainIssuedAtClaim, c.ChainIssuedAt)
+	b = appendDate(b, ChainExpiresClaim, c.ChainExpires)
 	var err error
 	if len(c.Ancestors) > 0 {
 		if b, err = appendMember(b, "ancestors", c.Ancestors); err != nil {
@@ -215,6 +219,17 @@ func (c *Claims) appendRare(b []byte) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
+// appendDate appends one more member of an object, a NumericDate (RFC 7519 §2), unless it is zero.
+func appendDate(b []byte, name string, t time.Time) []byte {
+	if t.IsZero() {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	return strconv.AppendInt(b, t.Unix(), 10)
+}
+
 // appendMember appends one more member of an object.
 func appendMember(b []byte, name string, value any) ([]byte, error) {
 	text, err := json.Marshal(value)
@@ -227,13 +242,19 @@ func appendMember(b []byte, name string, value any) ([]byte, error) {
 	return append(b, text...), nil
 }
 
+// The claims that bound a chain of exchanges. They are private ones (RFC 7519 §4.3).
+const (
+	ChainIssuedAtClaim = "chain_iat"
+	ChainExpiresClaim  = "chain_exp"
+)
+
 // reservedClaims have a meaning here, or to a verifier: a grant cannot set them as extra claims.
 var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", // RFC 7519 §4.1
 	"client_id", "scope", "act", "may_act", // RFC 8693 §4
 	"auth_time", "acr", "amr", "cnf", // RFC 9068 §2.2.1, RFC 7800 §3.1
 	"events", "at_hash", "c_hash", // they mark tokens that are no access tokens
-	"grant_id", "ancestors", "use_limits",
+	"grant_id", "ancestors", "use_limits", ChainIssuedAtClaim, ChainExpiresClaim,
 }
 
 var errReservedClaim = errors.New("a grant must not set a reserved claim")

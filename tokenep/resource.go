@@ -57,3 +57,9 @@ func (r *Request) Within(allowed []string) (targets []string, ok bool) {
 	}
 	return targets, true
 }
+
+// within reports whether all that was asked for is allowed.
+func (r *Request) within(allowed []string) bool {
+	_, ok := r.Within(allowed)
+	return ok
+}

@@ -1,19 +1,16 @@
 package tokenep
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // TokenEndpointName is the Endpoint.Name of the token endpoint.
@@ -143,8 +140,8 @@ func (t *TokenEndpoint) permit(r *Request, g Grant) error {
 	if g.Type() == RefreshTokenType {
 		return nil // what the client may not have any more is told from what it never might
 	}
-	if _, ok := r.Within(t.targets(c.Audience)); !ok {
-		return InvalidTarget.Describe("the client may not ask for this audience or resource").Because(beyond(r.Audience, t.targets(c.Audience)))
+	if targets := c.asks(g.Type(), t.targets(c.Audience)); !r.within(targets) {
+		return InvalidTarget.Describe("the client may not ask for this audience or resource").Because(beyond(r.Audience, targets))
 	}
 	return nil
 }
@@ -165,6 +162,8 @@ var (
 const (
 	ClientCredentialsType = "client_credentials" // RFC 6749 §4.4
 	RefreshTokenType      = "refresh_token"      // RFC 6749 §6
+
+	TokenExchangeType = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693 §2.1
 )
 
 // authorize asks the grant, and holds what it returns to the rules that are the same for all
@@ -188,119 +187,6 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 		}
 	}
 	return a, checkExtra(a.Extra)
-}
-
-// narrow decides what the token says: what was asked for, within what both the grant and the
-// client's registration allow, for no longer than the grant allows.
-func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization) (*Claims, error) {
-	now := t.Now()
-	c := &Claims{
-		Subject: a.Subject, ClientID: a.ClientID, GrantID: a.GrantID, Ancestors: a.Ancestors, Act: a.Act, MayAct: a.MayAct,
-		Confirmation: a.Confirmation, SignIn: a.SignIn, Extra: a.Extra,
-		Scope: a.Scope, Audience: t.targets(a.Audience),
-		IssuedAt: now.Truncate(time.Second), Limits: a.Limits,
-	}
-	if err := c.descend(r.Client); err != nil {
-		return nil, err
-	}
-	ttl := t.TokenTTL
-	if r.Client != nil {
-		c.ClientID = r.Client.ID
-		if r.Client.AccessTokenTTL > 0 {
-			ttl = min(time.Duration(r.Client.AccessTokenTTL), t.LongestTTL)
-		}
-		c.Scope = c.Scope.Intersect(r.Client.Scope)
-		if c.Audience = common(c.Audience, t.targets(r.Client.Audience)); len(c.Audience) == 0 {
-			return nil, a.outOfReach("the client may not have a token for the audience of this grant")
-		}
-	}
-	if r.Scope != nil {
-		if !c.Scope.Includes(r.Scope) {
-			return nil, InvalidScope.Describe("the scope is more than the grant allows").Because(beyond(r.Scope, c.Scope))
-		}
-		c.Scope = r.Scope
-	}
-	if r.Audience != nil {
-		targets, ok := r.Within(c.Audience)
-		if _, once := r.Within(t.targets(a.Audience)); !ok && once {
-			return nil, a.outOfReach("the client may not ask for this audience or resource")
-		}
-		if !ok {
-			return nil, InvalidTarget.Describe("the grant does not reach this audience or resource").Because(beyond(r.Audience, c.Audience))
-		}
-		c.Audience = targets
-	}
-	c.Expires = c.IssuedAt.Add(ttl)
-	if !a.NotAfter.IsZero() && a.NotAfter.Before(c.Expires) {
-		c.Expires = a.NotAfter.Truncate(time.Second)
-	}
-	if !c.Expires.After(now) {
-		return nil, InvalidGrant.Describe("the grant has expired")
-	}
-	return c, t.stillActive(ctx, r, a)
-}
-
-// stillActive refuses a user who is disabled or gone. The time of the token is set by then, so that
-// whoever is disabled at this moment loses it with all others.
-func (t *TokenEndpoint) stillActive(ctx context.Context, r *Request, a *Authorization) error {
-	if t.Active == nil || strings.HasPrefix(a.Subject, ClientSubjectPrefix) {
-		return nil
-	}
-	err := t.Active(ctx, a.Subject, a.Allowed)
-	if !errors.Is(err, ErrNoUser) {
-		return err
-	}
-	code := InvalidGrant
-	if a.IssuedTokenType != "" { // RFC 8693 §2.2.2
-		code = cmp.Or(r.Dialect.SubjectTokenError, InvalidRequest)
-	}
-	return code.Describe("the user has no access any more").Because(err)
-}
-
-// outOfReach is the refusal of a target that the grant reaches and the client does not.
-func (a *Authorization) outOfReach(description string) *Error {
-	if a.Renews {
-		return InvalidGrant.Describe("the server does not serve the audience of this grant to the client any more")
-	}
-	return InvalidTarget.Describe(description)
-}
-
-// maxAncestors bounds the ancestors of a token, and with them its size. Eight actors in a row make
-// as many.
-const maxAncestors = 16
-
-// descend makes the registration of the client one of those things by which the token can be
-// revoked: its grant, where it has no other, or else an ancestor. So a token ends with the
-// registration under which the client was authenticated, whenever it was issued.
-func (c *Claims) descend(client *Client) error {
-	if client != nil && client.RegistrationID != "" {
-		if c.GrantID == "" {
-			c.GrantID = client.RegistrationID
-		} else if c.GrantID != client.RegistrationID {
-			c.Ancestors = append(slices.Clone(c.Ancestors), verify.Ancestor{GrantID: client.RegistrationID})
-		}
-	}
-	if len(c.Ancestors) > maxAncestors {
-		return InvalidRequest.Describe("the token would come of too many others, one exchanged for the next")
-	}
-	return nil
-}
-
-// targets returns the audience, or the server's default where there is none: aud is never empty
-// (RFC 9068 §3).
-func (t *TokenEndpoint) targets(audience []string) []string {
-	if len(audience) == 0 {
-		return t.Audience
-	}
-	return audience
-}
-
-// common returns what is in both lists, in the order of the first.
-func common(a, b []string) []string {
-	if slices.Equal(a, b) {
-		return a
-	}
-	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
 }
 
 // sign makes the access token and, where the grant asks for one, the ID token. Both are worth

@@ -164,6 +164,9 @@ func checkCommas(c *tokenep.Client) error {
 	if err := adapt.CheckNames(c.ExchangeFrom, "clients", member("exchange_from")); err != nil {
 		return fmt.Errorf("exchange_from: %w", err)
 	}
+	if err := adapt.CheckAudience(c.ExchangeTo, member("exchange_to")); err != nil {
+		return fmt.Errorf("exchange_to: %w", err)
+	}
 	return nil
 }
 

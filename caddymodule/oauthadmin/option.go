@@ -80,7 +80,7 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			*into = fl.Bool(o.Flag)
 		case *[]string:
 			switch o.Name {
-			case "audience", "introspect":
+			case "audience", "introspect", "exchange_to":
 				*into, err = audienceFlag(fl, o.Flag)
 			case "redirect_uris", "post_logout_redirect_uris":
 				*into, err = listFlag(fl, o.Flag, adapt.CheckRedirectURIs)

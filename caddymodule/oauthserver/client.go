@@ -90,7 +90,8 @@ func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
 		values []string
-	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs},
+	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"exchange_to", c.ExchangeTo}, {"may_act_for", c.MayActFor}, {"actor_from", c.ActorFrom}, {"may_act", c.MayAct},
+		{"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs},
 		{"post_logout_redirect_uris", c.PostLogoutRedirectURIs},
 		{"introspect", c.Introspect}, {"tls_client_auth_subject_dn", []string{c.TLSSubjectDN}}, {"tls_client_auth_san_dns", []string{c.TLSSANDNS}},
 		{"tls_client_auth_san_uri", []string{c.TLSSANURI}}, {"tls_client_auth_san_email", []string{c.TLSSANEmail}}} {
@@ -103,6 +104,10 @@ func checkLiterals(c *tokenep.Client) error {
 		adapt.CheckScope(c.DefaultScope, adapt.Line("default_scope")),
 		adapt.CheckNames(c.GrantTypes, "grants", adapt.Line("grants")),
 		adapt.CheckNames(c.ExchangeFrom, "clients", adapt.Line("exchange_from")),
+		adapt.CheckAudience(c.ExchangeTo, adapt.Line("exchange_to")),
+		adapt.CheckNames(c.MayActFor, "issuers and subjects", adapt.Line("may_act_for")),
+		adapt.CheckNames(c.ActorFrom, "clients and issuers", adapt.Line("actor_from")),
+		adapt.CheckNames(c.MayAct, "members", adapt.Line("may_act")),
 		adapt.CheckRedirectURIs(c.RedirectURIs, adapt.Line("redirect_uris")),
 		adapt.CheckRedirectURIs(c.PostLogoutRedirectURIs, adapt.Line("post_logout_redirect_uris")),
 	)

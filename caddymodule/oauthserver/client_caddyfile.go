@@ -45,6 +45,10 @@ import (
 //	    audience         <values…>
 //	    access_token_ttl <duration>
 //	    exchange_from    <client ids…> | *
+//	    exchange_to      <audiences…>
+//	    may_act_for      <issuers or subjects…> | *
+//	    actor_from       <client ids or issuers…> | *
+//	    may_act          <member=value…>
 //	    introspect       <audiences…> | *
 //	}
 //

@@ -8,6 +8,8 @@
 //	device_code.go         a device that waits for a user (RFC 8628)
 //	password.go            a user has told the client name and password (RFC 6749 §4.3)
 //	token_exchange.go      one token for another (RFC 8693)
+//	delegation.go          whether one may act for another (RFC 8693 §4.1, §4.4)
+//	exchanged.go           what the token that is exchanged hands down (RFC 8693 §2.2.1)
 //
 // A grant reads its own parameters and says what may be issued. It changes nothing, writes no
 // response, signs nothing and authenticates no client: the phases of tokenep.TokenEndpoint do, in

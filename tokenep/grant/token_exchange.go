@@ -1,15 +1,14 @@
 package grant
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // TokenExchange is the grant of RFC 8693: a token of one kind for an access token.
@@ -19,13 +18,16 @@ import (
 //	subject_token_type    REQUIRED  what kind of token that is (a dialect may set a default)
 //	actor_token           OPTIONAL  who acts for the subject
 //	actor_token_type      REQUIRED with actor_token, and forbidden without
-//	requested_token_type  OPTIONAL  an access token, which is a JWT; there is no other
+//	requested_token_type  OPTIONAL  an access token, or a JWT, which is the same; there is no other
 //	resource, audience    OPTIONAL  default: the subject token's
 //	scope                 OPTIONAL  default: the subject token's
 //
-// The new token never reaches further than the subject token, nor lives longer than it or the
-// actor's.
+// The new token never reaches further than the subject token, but for an audience that the client
+// may exchange to (tokenep.Client.ExchangeTo), nor lives longer than it or the actor's. No refresh
+// token comes of an exchange.
 type TokenExchange struct {
+	Issuer string // iss of this server's tokens
+
 	// Subjects are the kinds of token that can be exchanged, in the order in which they are asked.
 	Subjects []tokenep.SubjectTokens
 
@@ -36,20 +38,20 @@ type TokenExchange struct {
 	// EndsReused says that an old secret of an API token, which is presented after its end, ends
 	// the token: somebody has a copy.
 	EndsReused bool
+
+	// MaxChain is how long after the first token of a chain of exchanges the last one may be good;
+	// 0: as long as the first, since none lives longer than what it was exchanged for.
+	MaxChain time.Duration
 }
 
 // TokenExchangeType is the grant_type.
-const TokenExchangeType = "urn:ietf:params:oauth:grant-type:token-exchange"
+const TokenExchangeType = tokenep.TokenExchangeType
 
 // The token type identifiers of RFC 8693 §3 that this server issues.
 const (
 	AccessTokenType = "urn:ietf:params:oauth:token-type:access_token"
 	JWTType         = "urn:ietf:params:oauth:token-type:jwt"
 )
-
-// maxActors bounds the chain of act claims, and with it the size of tokens that are exchanged over
-// and over.
-const maxActors = 8
 
 // Type returns urn:ietf:params:oauth:grant-type:token-exchange.
 func (TokenExchange) Type() string { return TokenExchangeType }
@@ -90,8 +92,10 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 	if (actorToken == "") != (actorType == "") {
 		return nil, tokenep.InvalidRequest.Describe("actor_token and actor_token_type come together or not at all")
 	}
-	if t := r.Form.Get("requested_token_type"); t != "" && t != AccessTokenType && t != JWTType {
-		return nil, tokenep.InvalidRequest.Describe("the server does not issue tokens of the requested_token_type")
+	issued := cmp.Or(r.Form.Get("requested_token_type"), AccessTokenType)
+	if issued != AccessTokenType && issued != JWTType {
+		return nil, tokenep.InvalidRequest.Describe("the server does not issue tokens of the requested_token_type; " +
+			"it must be " + AccessTokenType + " or " + JWTType)
 	}
 	subject, err := g.validate(ctx, r, subjectType, subjectToken)
 	if err != nil {
@@ -103,7 +107,54 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 			return nil, err
 		}
 	}
-	return combine(r, subject, actor)
+	return g.combine(r, subject, actor, issued)
+}
+
+// combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1).
+func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Authorization, issued string) (*tokenep.Authorization, error) {
+	if subject.Descends && !mayExchange(r.Client, subject) {
+		return nil, tokenep.InvalidRequest.Describe("the token was not issued to this client or for it")
+	}
+	a := *subject
+	a.IssuedTokenType = issued
+	a.ScopeImplied = r.Client == nil
+	a.Ancestors = ancestors(subject, actor)
+	a.Limits = limits(subject, actor)
+	a.Spend = spendBoth(subject, actor)
+	if subject.Descends && r.Client != nil {
+		a.Next = r.Client.ExchangeTo
+	}
+	if actor != nil {
+		a.NotAfter = earliest(a.NotAfter, actor.NotAfter)
+	}
+	g.bound(&a, actor)
+	if err := g.delegate(r, &a, actor); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// mayExchange reports whether the client may exchange a token of this server: it was issued to it,
+// or for it (the client is in aud), or to a client that it may exchange from.
+func mayExchange(c *tokenep.Client, subject *tokenep.Authorization) bool {
+	return c != nil && (subject.ClientID == c.ID || slices.Contains(subject.Audience, c.ID) ||
+		slices.Contains(c.ExchangeFrom, subject.ClientID) || slices.Contains(c.ExchangeFrom, "*"))
+}
+
+// bound adds to a the end of the chain of exchanges that it belongs to: that of the subject token,
+// or of the actor token if it began earlier.
+func (g TokenExchange) bound(a, actor *tokenep.Authorization) {
+	if actor != nil {
+		a.ChainIssuedAt = earliest(a.ChainIssuedAt, actor.ChainIssuedAt)
+		a.ChainEnds = earliest(a.ChainEnds, actor.ChainEnds)
+	}
+	if g.MaxChain == 0 && !a.Descends {
+		a.ChainEnds = time.Time{} // it ends by NotAfter, since nothing is renewed
+	}
+	if g.MaxChain > 0 && !a.ChainIssuedAt.IsZero() {
+		a.NotAfter = earliest(a.NotAfter, a.ChainIssuedAt.Add(g.MaxChain))
+	}
+	a.NotAfter = earliest(a.NotAfter, a.ChainEnds)
 }
 
 // validate asks the kinds of token that have the identifier, until one knows the token.
@@ -155,141 +206,4 @@ func badToken(r *tokenep.Request, err error) error {
 		return err
 	}
 	return code.Describe("the subject or actor token is not valid").Because(err)
-}
-
-// combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1: delegation,
-// or else impersonation).
-func combine(r *tokenep.Request, subject, actor *tokenep.Authorization) (*tokenep.Authorization, error) {
-	a := *subject
-	a.IssuedTokenType = AccessTokenType
-	a.ScopeImplied = r.Client == nil
-	a.Ancestors = ancestors(subject, actor)
-	a.Limits = limits(subject, actor)
-	a.Spend = spendBoth(subject, actor)
-	var acting map[string]any
-	switch {
-	case actor != nil:
-		acting = map[string]any{"sub": actor.Subject, "client_id": actor.ClientID}
-		a.NotAfter = earliest(a.NotAfter, actor.NotAfter)
-	case subject.MayAct != nil:
-		if r.Client == nil {
-			return nil, tokenep.InvalidRequest.Describe("the subject token says who may act, and nobody was authenticated")
-		}
-		acting = map[string]any{"sub": tokenep.ClientSubjectPrefix + r.Client.ID, "client_id": r.Client.ID}
-	default:
-		return &a, nil // the act claim of the subject token stays as it is (§4.1)
-	}
-	if subject.MayAct != nil && !matches(subject.MayAct, acting) {
-		return nil, tokenep.InvalidRequest.Describe("the subject token does not let this actor act")
-	}
-	if subject.Act != nil {
-		acting["act"] = subject.Act
-	}
-	if depth(acting) > maxActors {
-		return nil, tokenep.InvalidRequest.Describe("too many actors have acted for each other")
-	}
-	a.Act, a.MayAct = acting, nil
-	return &a, nil
-}
-
-// ancestors returns those of the subject token and of the actor token, which are ancestors
-// themselves. A credential that lists none, not even itself, is named by its grant and its subject.
-func ancestors(subject, actor *tokenep.Authorization) []verify.Ancestor {
-	if actor == nil {
-		return subject.Ancestors
-	}
-	acting := actor.Ancestors
-	if len(acting) == 0 {
-		acting = []verify.Ancestor{{GrantID: actor.GrantID, Subject: actor.Subject}}
-	}
-	all := slices.Clone(subject.Ancestors)
-	for _, a := range acting {
-		if !slices.ContainsFunc(all, func(other verify.Ancestor) bool { return covers(other, a) }) {
-			all = append(all, a)
-		}
-	}
-	return all
-}
-
-// limits returns those of the subject token and of the actor token: the new token has to keep to
-// all of them.
-func limits(subject, actor *tokenep.Authorization) []verify.Limit {
-	if actor == nil || len(actor.Limits) == 0 {
-		return subject.Limits
-	}
-	all := slices.Clone(subject.Limits)
-	for i := range actor.Limits {
-		if !slices.ContainsFunc(all, func(other verify.Limit) bool { return other.ID == actor.Limits[i].ID }) {
-			all = append(all, actor.Limits[i])
-		}
-	}
-	return all
-}
-
-// covers reports whether whatever revokes a revokes other too, which is the same and not younger.
-// One without iat is as old as the token that is being issued.
-func covers(other, a verify.Ancestor) bool {
-	if a.IssuedAt.IsZero() {
-		other.IssuedAt = time.Time{}
-	}
-	return other == a
-}
-
-// spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent.
-// No refresh token comes of an exchange.
-func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (tokenep.RefreshToken, error) {
-	var spends []func(context.Context) (tokenep.RefreshToken, error)
-	for _, a := range []*tokenep.Authorization{subject, actor} {
-		if a != nil && a.Spend != nil {
-			spends = append(spends, a.Spend)
-		}
-	}
-	if len(spends) == 0 {
-		return nil
-	}
-	return func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		for _, spend := range spends {
-			if _, err := spend(ctx); err != nil {
-				return none, err
-			}
-		}
-		return none, nil
-	}
-}
-
-// matches reports whether the actor has every member that may_act names (§4.4).
-func matches(mayAct, actor map[string]any) bool {
-	if len(mayAct) == 0 {
-		return false // a claim that names nobody lets nobody act
-	}
-	for name, want := range mayAct {
-		if got, ok := actor[name]; !ok || !equalJSON(got, want) {
-			return false
-		}
-	}
-	return true
-}
-
-func equalJSON(a, b any) bool {
-	left, err1 := json.Marshal(a)
-	right, err2 := json.Marshal(b)
-	return err1 == nil && err2 == nil && string(left) == string(right)
-}
-
-// depth counts the actors of a chain.
-func depth(act map[string]any) int {
-	n := 0
-	for act != nil {
-		n++
-		act, _ = act["act"].(map[string]any)
-	}
-	return n
-}
-
-// earliest returns the earlier bound; a zero time is none.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -53,7 +53,7 @@ func TestExchangeKindsShareAType(t *testing.T) {
 		c.Exchange = server.Exchange{}
 		c.Grants = append(c.Grants, kinds)
 		c.Clients[0].Audience = nil
-	})
+	}, tokeneptest.AnyActor)
 	asJWT := func(token string, pairs ...string) request {
 		return tokeneptest.Exchange(token, grant.JWTType, pairs...).By("billing")
 	}

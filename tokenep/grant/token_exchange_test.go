@@ -151,7 +151,7 @@ func TestExchangeNarrows(t *testing.T) {
 // The new token expires no later than the subject token, the actor token, the API token, and the
 // lives that the client and the server allow.
 func TestExchangeExpiry(t *testing.T) {
-	f := tokeneptest.New(t)
+	f := tokeneptest.New(t, tokeneptest.AnyActor)
 	second := tokeneptest.Start.Truncate(time.Second)
 	until := func(d time.Duration) string { return f.Mint(t, tokenep.Claims{Expires: second.Add(d)}) }
 	ofShort := f.Mint(t, tokenep.Claims{ClientID: "short", Audience: []string{issuer}, Expires: second.Add(time.Hour)})

@@ -24,7 +24,10 @@ func (s *Server) addGrants() error {
 		Password:          s.passwordGrant(),
 		Devices:           s.Config.devices(),
 		DeviceCode:        grant.DeviceCode{Devices: s.devices()},
-		TokenExchange:     grant.TokenExchange{Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous, EndsReused: s.endsReused()},
+		TokenExchange: grant.TokenExchange{
+			Issuer: s.Config.Issuer, Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous, EndsReused: s.endsReused(),
+			MaxChain: s.Config.Exchange.MaxChain,
+		},
 	}.All()
 	for _, add := range s.Config.Grants {
 		g, err := add(s)

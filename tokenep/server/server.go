@@ -131,6 +131,12 @@ type Exchange struct {
 	Enabled   bool
 	Anonymous bool           // an API token needs no client beside it
 	APITokens *APITokenRules // nil: there are none
+
+	// MaxChain lets access tokens be renewed by exchange, where a path of the token endpoint does
+	// (tokenep.Dialect.Renew): nothing that came of a token is good any longer than this after the
+	// token was issued. Revocations and keys are kept for as long. At least a minute; 0: nothing is
+	// renewed.
+	MaxChain time.Duration
 }
 
 // Server is an authorization server. Its exported parts are for management, and for grants and

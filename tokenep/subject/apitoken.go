@@ -44,13 +44,14 @@ func (a APIToken) Validate(ctx context.Context, r *tokenep.Request, token string
 		return nil, tokenep.OtherKind(invalidAPIToken(errOtherType))
 	}
 	authorization := &tokenep.Authorization{
-		Subject:  t.Owner,
-		ClientID: tokenep.APITokenClientPrefix + t.ID,
-		Scope:    t.Scope,
-		Audience: []string{t.Service},
-		NotAfter: t.Expires,
-		GrantID:  t.GrantID(),
-		Allowed:  t.Created,
+		Subject:   t.Owner,
+		ClientID:  tokenep.APITokenClientPrefix + t.ID,
+		Scope:     t.Scope,
+		Audience:  []string{t.Service},
+		NotAfter:  t.Expires,
+		ChainEnds: t.Expires,
+		GrantID:   t.GrantID(),
+		Allowed:   t.Created,
 		Spend: func(ctx context.Context) (none tokenep.RefreshToken, err error) {
 			return none, limited(spent(a.Tokens.Use(ctx, version, from)))
 		},

@@ -71,7 +71,7 @@ func TestExchangeHoldsToTheLimitsOfAPITokens(t *testing.T) {
 
 // Addresses and rate go with the access token, and with all that it is exchanged for.
 func TestLimitsAreSealedIntoAccessTokens(t *testing.T) {
-	f := tokeneptest.New(t, atPeer)
+	f := tokeneptest.New(t, atPeer, tokeneptest.AnyActor)
 	_, free := f.Granted(t, redeem(func() string { text, _ := f.NewAPIToken(t, anyToken); return text }()))
 	if free.Claims["use_limits"] != nil || free.Limits != nil {
 		t.Errorf("a token without limits has %v", free.Claims["use_limits"])

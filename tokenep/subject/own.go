@@ -2,8 +2,11 @@ package subject
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -14,8 +17,7 @@ import (
 // urn:ietf:params:oauth:token-type:access_token or …:jwt). An authenticated client exchanges one
 // for one that reaches less far: a narrower scope or audience, and never a later expiry.
 //
-// A client may exchange the tokens that were issued to it, those that were issued for it (it is in
-// aud), and those of the clients in its ExchangeFrom.
+// Whose tokens a client may exchange is the business of grant.TokenExchange.
 type Own struct {
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
 }
@@ -29,9 +31,6 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	if err != nil {
 		return nil, refusal(err)
 	}
-	if r.Client == nil || !mayExchange(r.Client, t) {
-		return nil, tokenep.InvalidRequest.Describe("the token was not issued to this client or for it")
-	}
 	act, err := actors(t, "act")
 	if err != nil {
 		return nil, err
@@ -40,11 +39,40 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	if err != nil {
 		return nil, err
 	}
-	return &tokenep.Authorization{
-		Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires,
+	a := &tokenep.Authorization{
+		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires,
 		GrantID: t.GrantID, Ancestors: lineage(t), Descends: true,
-		Act: act, MayAct: mayAct, Limits: t.Limits,
-	}, nil
+		Act: act, MayAct: mayAct, Limits: t.Limits, ChainIssuedAt: t.IssuedAt,
+	}
+	return a, readChain(t, a)
+}
+
+// readChain reads when the chain of exchanges began of which t comes, and how the user signed in.
+// Only this server writes these claims: what is there in another form is not taken for absent.
+func readChain(t *verify.Token, a *tokenep.Authorization) error {
+	for _, claim := range []struct {
+		name string
+		into *time.Time
+	}{{tokenep.ChainIssuedAtClaim, &a.ChainIssuedAt}, {tokenep.ChainExpiresClaim, &a.ChainEnds}, {"auth_time", &a.SignIn.Time}} {
+		value, present := t.Claims[claim.name]
+		if !present {
+			continue
+		}
+		number, _ := value.(json.Number)
+		seconds, err := number.Int64()
+		if err != nil {
+			return tokenep.InvalidRequest.Describe("the token is not valid").Because(fmt.Errorf("%s is no number of seconds", claim.name))
+		}
+		*claim.into = time.Unix(seconds, 0)
+	}
+	a.SignIn.Class, _ = t.Claims["acr"].(string)
+	methods, _ := t.Claims["amr"].([]any)
+	for _, method := range methods {
+		if name, ok := method.(string); ok {
+			a.SignIn.Methods = append(a.SignIn.Methods, name)
+		}
+	}
+	return nil
 }
 
 // lineage returns the ancestors of t, and t. A credential that has no iat of its own is as old as
@@ -74,11 +102,6 @@ func actors(t *verify.Token, claim string) (map[string]any, error) {
 		return nil, tokenep.InvalidRequest.Describe("the token's " + claim + " does not say who acts")
 	}
 	return actor, nil
-}
-
-func mayExchange(c *tokenep.Client, t *verify.Token) bool {
-	return t.ClientID == c.ID || slices.Contains(t.Audience, c.ID) ||
-		slices.Contains(c.ExchangeFrom, t.ClientID) || slices.Contains(c.ExchangeFrom, "*")
 }
 
 // refusal is invalid_request for a bad token (RFC 8693 §2.2.2), also ErrOtherKind for what is no

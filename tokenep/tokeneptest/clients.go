@@ -18,7 +18,7 @@ func NewClient(id string, grantTypes ...string) tokenep.Client {
 
 // Clients returns the clients that every server of this package knows:
 //
-//	billing   has scope, a default scope and two audiences
+//	billing   has scope, a default scope and two audiences; its actors may act for all
 //	reports   has scope; its tokens are for the audience of the server
 //	headers   must authenticate by the Authorization header; has no scope
 //	short     has access tokens that live 90 seconds
@@ -33,6 +33,7 @@ func Clients() []tokenep.Client {
 	billing.Scope = verify.Scope{"orders:read", "orders:write", "invoices"}
 	billing.DefaultScope = verify.Scope{"orders:read"}
 	billing.Audience = []string{Orders, Invoices}
+	billing.MayActFor = []string{"*"}
 
 	reports := NewClient("reports", credentials)
 	reports.Scope = verify.Scope{"reports"}

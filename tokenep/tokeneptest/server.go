@@ -147,6 +147,20 @@ func WithEndpoint(e tokenep.Endpoint) Change {
 	}
 }
 
+// Alter is a Change of one client.
+func Alter(id string, change func(*tokenep.Client)) Change {
+	return func(c *server.Config) {
+		for i := range c.Clients {
+			if c.Clients[i].ID == id {
+				change(&c.Clients[i])
+			}
+		}
+	}
+}
+
+// AnyActor is a Change: billing may bring any token as an actor token.
+var AnyActor = Alter("billing", func(c *tokenep.Client) { c.ActorFrom = []string{"*"} })
+
 // WithClients adds clients.
 func WithClients(clients ...tokenep.Client) Change {
 	return func(c *server.Config) { c.Clients = append(c.Clients, clients...) }

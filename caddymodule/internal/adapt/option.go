@@ -70,7 +70,7 @@ func (o Option) read(d *caddyfile.Dispenser) error {
 		return JSON(d, into)
 	case *[]string:
 		switch o.Name {
-		case "audience", "introspect":
+		case "audience", "introspect", "exchange_to":
 			return Audience(d, into)
 		case "redirect_uris", "post_logout_redirect_uris":
 			return Some(d, into, func(uris []string) error { return CheckRedirectURIs(uris, Line(o.Name)) })

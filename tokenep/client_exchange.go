@@ -1,0 +1,56 @@
+package tokenep
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+)
+
+// mayActMembers are the claims that tell an actor here (RFC 8693 §4.4).
+var mayActMembers = []string{"sub", "client_id", "iss"}
+
+// validateExchange checks what a client may do by token exchange (RFC 8693).
+func (c *Client) validateExchange() error {
+	var seen []string
+	for _, member := range c.MayAct {
+		name, value, _ := strings.Cut(member, "=")
+		switch {
+		case !slices.Contains(mayActMembers, name), value == "":
+			return fmt.Errorf("may_act %.100q: each must be one of %s, an equals sign and the value, such as client_id=gateway",
+				member, strings.Join(mayActMembers, ", "))
+		case slices.Contains(seen, name):
+			return fmt.Errorf("may_act: %s is given twice", name)
+		}
+		if err := state.CheckSubject(value); err != nil {
+			return fmt.Errorf("may_act %s: %w", name, err)
+		}
+		seen = append(seen, name)
+	}
+	if !FitsToken(nil, c.ExchangeTo) {
+		return fmt.Errorf("exchange_to: so many do not fit into a token; %d audiences and %d bytes are the most", maxAudience, maxReach)
+	}
+	return nil
+}
+
+// mayAct returns the may_act of the tokens that are issued to the client; nil: they have none.
+func (c *Client) mayAct() map[string]any {
+	if c == nil || len(c.MayAct) == 0 {
+		return nil
+	}
+	claim := make(map[string]any, len(c.MayAct))
+	for _, member := range c.MayAct {
+		name, value, _ := strings.Cut(member, "=")
+		claim[name] = value
+	}
+	return claim
+}
+
+// asks returns the resources that the client may ask for by a grant.
+func (c *Client) asks(grantType string, targets []string) []string {
+	if grantType != TokenExchangeType || len(c.ExchangeTo) == 0 {
+		return targets
+	}
+	return slices.Concat(targets, c.ExchangeTo)
+}

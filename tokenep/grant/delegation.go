@@ -1,0 +1,121 @@
+package grant
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// Delegation (RFC 8693 §1.1, §4.1, §4.4): the new token says in act who acts for the subject.
+//
+// Two questions must both be answered with yes. May the client bring this actor token? It was issued
+// to the client, or the client's ActorFrom names where it comes from. May the actor act for this
+// subject? The may_act of the subject token says so in every member; only where it has none, the
+// client's MayActFor does.
+
+// maxActors bounds the chain of act claims, and with it the size of tokens that are exchanged over
+// and over.
+const maxActors = 8
+
+// delegate puts into a who acts for its subject from now on. Without an actor token that is the
+// client, if the subject token has a may_act; if it has none, the act of the subject token stays as
+// it is (§4.1).
+func (g TokenExchange) delegate(r *tokenep.Request, a, actor *tokenep.Authorization) error {
+	var acting map[string]any
+	switch {
+	case actor != nil:
+		if err := g.mayBring(r.Client, actor); err != nil {
+			return err
+		}
+		acting = g.identify(actor)
+	case a.MayAct == nil:
+		return nil
+	case r.Client == nil:
+		return tokenep.InvalidRequest.Describe("the subject token says who may act, and nobody was authenticated")
+	default:
+		acting = map[string]any{"sub": tokenep.ClientSubjectPrefix + r.Client.ID, "client_id": r.Client.ID, "iss": g.Issuer}
+	}
+	switch {
+	case a.MayAct != nil && !matches(a.MayAct, acting):
+		return tokenep.InvalidRequest.Describe("the subject token does not let this actor act")
+	case a.MayAct == nil && !g.mayActFor(r.Client, a):
+		return tokenep.InvalidRequest.Describe("the subject token has no may_act, and the client may not act for its subject")
+	}
+	if acting["iss"] == g.Issuer {
+		delete(acting, "iss") // it is that of the token
+	}
+	if a.Act != nil {
+		acting["act"] = a.Act
+	}
+	if depth(acting) > maxActors {
+		return tokenep.InvalidRequest.Describe("too many actors have acted for each other")
+	}
+	a.Act, a.MayAct = acting, nil
+	return nil
+}
+
+// mayBring refuses an actor token that is none of the client's.
+func (g TokenExchange) mayBring(c *tokenep.Client, actor *tokenep.Authorization) error {
+	switch {
+	case c == nil:
+		return tokenep.InvalidRequest.Describe("an actor token needs a client that is authenticated")
+	case actor.Act != nil:
+		return tokenep.InvalidRequest.Describe("the actor token is itself one in which somebody acts for another")
+	case actor.Descends && actor.ClientID == c.ID, names(c.ActorFrom, actor.ClientID, g.issuerOf(actor)):
+		return nil
+	}
+	return tokenep.InvalidRequest.Describe("the actor token was not issued to this client")
+}
+
+// mayActFor reports whether the client's policy lets actors act for the subject.
+func (g TokenExchange) mayActFor(c *tokenep.Client, subject *tokenep.Authorization) bool {
+	return c != nil && names(c.MayActFor, subject.Subject, g.issuerOf(subject))
+}
+
+// issuerOf returns who issued a subject or actor token.
+func (g TokenExchange) issuerOf(a *tokenep.Authorization) string { return cmp.Or(a.Issuer, g.Issuer) }
+
+// names reports whether a list names one of two, or everybody.
+func names(list []string, a, b string) bool {
+	return slices.ContainsFunc(list, func(name string) bool { return name != "" && (name == a || name == b || name == "*") })
+}
+
+// identify returns the claims that tell an actor (§4.1).
+func (g TokenExchange) identify(actor *tokenep.Authorization) map[string]any {
+	acting := map[string]any{"sub": actor.Subject, "iss": g.issuerOf(actor)}
+	if actor.ClientID != "" {
+		acting["client_id"] = actor.ClientID
+	}
+	return acting
+}
+
+// matches reports whether the actor has every member that may_act names (§4.4).
+func matches(mayAct, actor map[string]any) bool {
+	if len(mayAct) == 0 {
+		return false // a claim that names nobody lets nobody act
+	}
+	for name, want := range mayAct {
+		if got, ok := actor[name]; !ok || !equalJSON(got, want) {
+			return false
+		}
+	}
+	return true
+}
+
+func equalJSON(a, b any) bool {
+	left, err1 := json.Marshal(a)
+	right, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && string(left) == string(right)
+}
+
+// depth counts the actors of a chain.
+func depth(act map[string]any) int {
+	n := 0
+	for act != nil {
+		n++
+		act, _ = act["act"].(map[string]any)
+	}
+	return n
+}
