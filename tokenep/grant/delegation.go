@@ -10,10 +10,10 @@ import (
 
 // Delegation (RFC 8693 §1.1, §4.1, §4.4): the new token says in act who acts for the subject.
 //
-// Two questions must both be answered with yes. May the client bring this actor token? It was issued
-// to the client, or the client's ActorFrom names where it comes from. May the actor act for this
-// subject? The may_act of the subject token says so in every member; only where it has none, the
-// client's MayActFor does.
+// Two questions must both be answered with yes. May the client bring this actor token? It was
+// issued to the client, or the client's ActorFrom names where it comes from. May the actor act for
+// this subject? The may_act of the subject token says so in every member; only where it has none,
+// the client's MayActFor does.
 
 // maxActors bounds the chain of act claims, and with it the size of tokens that are exchanged over
 // and over.

@@ -18,7 +18,7 @@ import (
 //	subject_token_type    REQUIRED  what kind of token that is (a dialect may set a default)
 //	actor_token           OPTIONAL  who acts for the subject
 //	actor_token_type      REQUIRED with actor_token, and forbidden without
-//	requested_token_type  OPTIONAL  an access token, or a JWT, which is the same; there is no other
+//	requested_token_type  OPTIONAL  an access token, or a JWT, which is the same
 //	resource, audience    OPTIONAL  default: the subject token's
 //	scope                 OPTIONAL  default: the subject token's
 //
