@@ -48,7 +48,7 @@ func secured(t *testing.T, a tokeneptest.Answer) {
 	t.Helper()
 	for name, want := range map[string]string{
 		"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
-		"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cross-Origin-Opener-Policy": "same-origin",
+		"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cross-Origin-Opener-Policy": "unsafe-none",
 		"Access-Control-Allow-Origin": "",
 	} {
 		if got := a.Header.Get(name); got != want {

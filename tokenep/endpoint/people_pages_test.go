@@ -103,7 +103,6 @@ func TestHeadersOfEveryPage(t *testing.T) {
 		seen[what] = true
 		for name, want := range map[string]string{
 			"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-			"Cross-Origin-Opener-Policy": "same-origin",
 		} {
 			if a.Header.Get(name) != want {
 				t.Errorf("%s: %s: %q, want %q", what, name, a.Header.Get(name), want)

@@ -291,7 +291,7 @@ func TestSignInAttacks(t *testing.T) {
 		h := s.Browser().Open(t, path("site")).Header
 		for name, want := range map[string]string{
 			"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-			"Cross-Origin-Opener-Policy": "same-origin",
+			"Cross-Origin-Opener-Policy": "unsafe-none",
 		} {
 			if h.Get(name) != want {
 				t.Errorf("%s: %q, want %q", name, h.Get(name), want)

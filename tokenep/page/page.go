@@ -189,9 +189,21 @@ func (s *Set) Show(w http.ResponseWriter, r *http.Request, status int, data any,
 	h.Add("Vary", "Accept-Language")
 	h.Set("Content-Security-Policy", s.policy+s.imageSources(images))
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", openerPolicy(data))
 	w.WriteHeader(status)
 	_, _ = w.Write(text.Bytes()) // nobody is left to be told that it failed
+}
+
+// openerPolicy returns what an opener in another origin is to a page (HTML §7.1.3). An application
+// may ask its users in a window that it has opened, to which its own page there says afterwards how
+// it went: it could not, if any page between had cut off the opener, and same-origin-allow-popups
+// would as well. No application opens the pages of people's access and of devices.
+func openerPolicy(data any) string {
+	switch data.(type) {
+	case Account, NewToken, Device:
+		return "same-origin"
+	}
+	return "unsafe-none"
 }
 
 // imageSources returns the img-src of the policy, or nothing.

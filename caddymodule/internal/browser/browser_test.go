@@ -26,6 +26,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
@@ -232,6 +233,36 @@ func (b *tab) framed() string {
 	}
 	b.t.Fatal("there is no frame")
 	return ""
+}
+
+// opens returns the window that something opens.
+func (b *tab) opens(does func()) *tab {
+	b.t.Helper()
+	known := make(map[string]bool)
+	all := func() []*target.Info {
+		targets, err := chromedp.Targets(b.ctx)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return targets
+	}
+	for _, x := range all() {
+		known[string(x.TargetID)] = true
+	}
+	does()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for _, x := range all() {
+			if x.Type == "page" && !known[string(x.TargetID)] {
+				ctx, end := chromedp.NewContext(b.ctx, chromedp.WithTargetID(x.TargetID))
+				b.t.Cleanup(end)
+				window := &tab{b.t, ctx}
+				call(window, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+				return window
+			}
+		}
+	}
+	b.t.Fatal("no window was opened")
+	return nil
 }
 
 // attribute returns that of the first element that fits; empty: it has none.

@@ -117,3 +117,26 @@ func TestPageOfAnotherBrowser(t *testing.T) {
 	b.sees("This does not work")
 	contains(t, b.text(), "another browser", "They find it in their log by")
 }
+
+// An application that asks in a window of its own is told there how it went: no page cuts it off
+// from the one that opened it. The page of people's access does.
+func TestSignInInAWindow(t *testing.T) {
+	s := newSite(t, services)
+	b := newTab(t, true)
+	b.open(s.otherSite("opener", s.asks()))
+	window := b.opens(func() { b.click("button") })
+	window.signIn()
+	window.sees("Allow access?")
+	window.click(button("allow"))
+	b.wait("document.title == 'back at /callback'")
+	if got := s.got(window); got.values.Get("code") == "" {
+		t.Errorf("the application got %v", got)
+	}
+
+	b.open(s.otherSite("opener", s.url+"/oauth/account"))
+	account := b.opens(func() { b.click("button") })
+	account.sees("Your access")
+	if eval[bool](account, "!!window.opener") {
+		t.Error("the page of people's access has the other site as its opener")
+	}
+}

@@ -135,6 +135,10 @@ func (s *site) application(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	switch r.URL.Path {
+	case "/opener": // which is told by the page in the window that it opens
+		_, _ = fmt.Fprintf(w, `<!DOCTYPE html><title>Notes</title><button data-to="%s" onclick="window.open(this.dataset.to, '', 'popup')">Sign in</button>
+<script>addEventListener("message", e => document.title = e.origin == origin ? e.data : "from " + e.origin)</script>`, html.EscapeString(r.Form.Get("to")))
+		return
 	case "/frame":
 		_, _ = fmt.Fprintf(w, `<!DOCTYPE html><iframe src="%s" onload="document.title = 'loaded'"></iframe>`, html.EscapeString(r.Form.Get("to")))
 		return
@@ -145,7 +149,7 @@ func (s *site) application(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	_, _ = fmt.Fprintf(w, "<!DOCTYPE html><title>Notes</title><p>Back at the application: %s", html.EscapeString(r.URL.Path))
+	_, _ = fmt.Fprintf(w, "<!DOCTYPE html><title>Notes</title><p>Back at the application: %s<script>opener?.postMessage('back at ' + location.pathname, origin)</script>", html.EscapeString(r.URL.Path))
 }
 
 // asks is an authorization request of the application, with further parameters.
