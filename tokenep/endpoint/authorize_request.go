@@ -31,10 +31,11 @@ type authorizationRequest struct {
 	state.AuthorizationRequest
 	Pushed string `json:"pushed,omitempty"` // by which it is spent (RFC 9126 §7.3)
 
-	// When the user was sent to sign in for it; zero: it was not. Chosen says that there the user
-	// has chosen who is signed in already.
-	Asked  time.Time `json:"asked,omitzero"`
-	Chosen bool      `json:"chosen,omitempty"`
+	// Who has signed in for it, by name and password; empty: nobody. No times are compared for
+	// that: the clocks of two nodes differ. Chosen says that instead the user has chosen who was
+	// signed in already.
+	SignedIn string `json:"signed_in,omitempty"`
+	Chosen   bool   `json:"chosen,omitempty"`
 }
 
 // What comes back to the client, or is kept with the code, has a bound.
@@ -177,7 +178,7 @@ func (q *authorizationRequest) asks(prompt string) bool { return slices.Contains
 // for. Where nobody knows when that was, it is never young enough.
 func (q *authorizationRequest) suits(user tokenep.User, now time.Time) error {
 	signedIn := user.SignIn.Time
-	anew := !q.Asked.IsZero() && !signedIn.Before(q.Asked) // for this request
+	anew := q.anew(user)
 	switch {
 	case q.asks("login") && !anew,
 		q.MaxAge != nil && !anew && (signedIn.IsZero() || now.Sub(signedIn) > time.Duration(*q.MaxAge)*time.Second):
@@ -190,11 +191,14 @@ func (q *authorizationRequest) suits(user tokenep.User, now time.Time) error {
 	return nil
 }
 
+// anew reports whether a user has signed in for this request.
+func (q *authorizationRequest) anew(user tokenep.User) bool {
+	return user.Subject != "" && q.SignedIn == user.Subject
+}
+
 // signInHelps reports whether it makes sense to send a user, if there is one, to sign in: those who
 // come from there, and are not the one that the client means, would be sent around for ever.
-func (q *authorizationRequest) signInHelps(user tokenep.User) bool {
-	return user.Subject == "" || q.Asked.IsZero() || user.SignIn.Time.Before(q.Asked)
-}
+func (q *authorizationRequest) signInHelps(user tokenep.User) bool { return !q.anew(user) }
 
 // told returns what the client is told of a sign-in. Where it asked for certain classes, another
 // one is not told, although OpenID Connect Core §5.5.1.1 would have it: the suite that certifies

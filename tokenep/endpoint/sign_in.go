@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/page"
@@ -47,7 +46,7 @@ type flow struct {
 // toSignIn sends the user to sign in for a request of a client. Nobody who is signed in already
 // will do if other.
 func (e Authorize) toSignIn(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, q *authorizationRequest, other bool) {
-	q.Asked, q.Chosen = e.Now().UTC().Truncate(time.Millisecond), false
+	q.SignedIn, q.Chosen = "", false
 	if other && !q.asks("select_account") {
 		q.Prompt = append(q.Prompt, "select_account")
 	}
@@ -213,6 +212,9 @@ func (e SignIn) signIn(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 		return
 	}
 	o.Event, o.Details = "signed in", []slog.Attr{slog.String("sub", user.Subject)}
+	if f.Request != nil {
+		f.Request.SignedIn = user.Subject
+	}
 	if err := e.then(w, r, f); err != nil {
 		e.onPage(w, r, o, err)
 	}
