@@ -75,7 +75,7 @@ var errForm = errors.New("the form is not filled in")
 
 // make makes a token, and shows it.
 func (e Account) make(r *http.Request, v *visit) error {
-	if !fresh(v.user.SignIn.Time, v.page.at()) || !e.mayMake(v.user) {
+	if !fresh(v.user.SignIn.Time, e.Now()) || !e.mayMake(v.user) {
 		return e.signInFirst(r, v, "view=new")
 	}
 	want, err := e.Tokens.read(v.form, e.Now())

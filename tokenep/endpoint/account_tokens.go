@@ -176,7 +176,7 @@ const signedInAgain = "account.again"
 
 // roll replaces the secret of a token, and shows the new one.
 func (e Account) roll(r *http.Request, v *visit, id string) error {
-	if !fresh(v.user.SignIn.Time, v.page.at()) {
+	if !fresh(v.user.SignIn.Time, e.Now()) {
 		return e.signInFirst(r, v, "view="+signedInAgain)
 	}
 	overlap, err := tokenep.ParseDuration(cmp.Or(v.form.Get("grace"), "0s"))
