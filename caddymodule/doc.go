@@ -19,6 +19,7 @@
 //	users http      oauth_server.users.http       oauthuser/httpusers, over tokenep/user/httpcheck
 //	users ldap      oauth_server.users.ldap       oauthuser/ldapusers, over
 //	                                              tokenep/user/directory
+//	subject jwt     oauth_server.subjects.jwt     oauthsubject/jwtsubjects, over tokenep/subject
 //	grant …         oauth_server.grants.…         of other plugins: see oauthserver.Extension
 //	                admin.api.oauth_server        oauthadmin: management while the server runs
 //	                (caddy oauth …)               oauthadmin: the same, from the command line

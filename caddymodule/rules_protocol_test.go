@@ -11,8 +11,12 @@ import (
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify/policy"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // The rules that tie code, scripts and metadata together.
@@ -27,7 +31,10 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 		grants  []string
 	}{
 		{"without token exchange and people", false, []string{"client_credentials"}},
-		{"with both", true, []string{"client_credentials", "authorization_code", "refresh_token", "password", "urn:ietf:params:oauth:grant-type:device_code", exchange}},
+		{"with both", true, []string{
+			"client_credentials", "authorization_code", "refresh_token", "password", "urn:ietf:params:oauth:grant-type:device_code", exchange,
+			"urn:ietf:params:oauth:grant-type:jwt-bearer",
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			routes := mounted(t, tc.offered)
@@ -72,6 +79,12 @@ func mounted(t *testing.T, all bool) *server.Routes {
 	if all {
 		config.Exchange.Enabled = true
 		config.ClientCertificates = new(server.ClientCertificates)
+		trusted := verifytest.New("https://idp.example", "x").Trust()
+		who, err := policy.CompileValue("claims.sub")
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Subjects = []*subject.Source{{Issuer: &trusted, Policies: []subject.Policy{{Name: "x", Grants: []string{grant.JWTBearerType}, Subject: who}}}}
 		config.Clients = []tokenep.Client{{ID: "mac", AuthMethod: tokenep.AuthSecretJWT, Secrets: []tokenep.Secret{{Key: make([]byte, 32)}}}}
 		config.Users, config.PasswordGrant, config.DeviceCode.Offered = new(tokenep.UserSource), true, true
 		config.User = func(*http.Request) (tokenep.User, error) { return tokenep.User{}, nil }

@@ -24,6 +24,14 @@ const ClientSubjectPrefix = state.ClientSubjectPrefix
 // No client's id may begin with it.
 const APITokenClientPrefix = "api_token:"
 
+// PolicyClientPrefix begins the client_id of an access token that a policy gave for a token of
+// somebody else without any client, likewise. The rest is the name of the policy.
+const PolicyClientPrefix = "policy:"
+
+// PolicyGrantPrefix begins the grant_id of an access token that a policy gave, so that all of them
+// can be revoked. The rest is the name of the policy.
+const PolicyGrantPrefix = "policy:"
+
 // Client is a registered client (RFC 6749 §2): what it may do, and how it proves who it is. The
 // members of its JSON are the client metadata of RFC 7591 §2, and some more.
 //
@@ -280,6 +288,12 @@ func (c *Client) Validate() error {
 	return nil
 }
 
+// IsUnregistered reports whether a client_id is that of an access token that was issued without a
+// client.
+func IsUnregistered(clientID string) bool {
+	return strings.HasPrefix(clientID, APITokenClientPrefix) || strings.HasPrefix(clientID, PolicyClientPrefix)
+}
+
 func (c *Client) validateID() error {
 	switch {
 	case c.ID == "":
@@ -288,8 +302,8 @@ func (c *Client) validateID() error {
 		return fmt.Errorf("client %.20s…: the id must not be longer than %d bytes; it has %d", c.ID, maxID, len(c.ID))
 	case strings.ContainsFunc(c.ID, func(r rune) bool { return r < 0x20 || r > 0x7e }):
 		return fmt.Errorf("client %q: an id must consist of visible ASCII characters and spaces (RFC 6749 appendix A.1)", c.ID)
-	case strings.HasPrefix(c.ID, APITokenClientPrefix):
-		return fmt.Errorf("client %q: ids that begin with %s are reserved", c.ID, APITokenClientPrefix)
+	case IsUnregistered(c.ID):
+		return fmt.Errorf("client %q: ids that begin with %s or %s are reserved", c.ID, APITokenClientPrefix, PolicyClientPrefix)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package tokenep
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,6 +157,13 @@ type Authorization struct {
 	// comes of it, if one does. An error that Is state.ErrChanged means that the credential says
 	// something else by now: the request starts again at Authorize. nil: nothing is spent.
 	Spend func(ctx context.Context) (RefreshToken, error)
+}
+
+// vouched reports whether a policy vouches for the subject, whom the server need not know.
+func (a *Authorization) vouched() bool {
+	return strings.HasPrefix(a.GrantID, PolicyGrantPrefix) || slices.ContainsFunc(a.Ancestors, func(other verify.Ancestor) bool {
+		return strings.HasPrefix(other.GrantID, PolicyGrantPrefix)
+	})
 }
 
 // spend uses up the credential, if anything is to be spent.

@@ -257,10 +257,10 @@ var reservedClaims = []string{
 	"grant_id", "ancestors", "use_limits", ChainIssuedAtClaim, ChainExpiresClaim,
 }
 
-var errReservedClaim = errors.New("a grant must not set a reserved claim")
+var errReservedClaim = errors.New("a further claim must not have a reserved name")
 
-// checkExtra refuses an extra claim that would pass for one of the server's own.
-func checkExtra(extra map[string]any) error {
+// CheckExtra refuses an extra claim that would pass for one of the server's own.
+func CheckExtra(extra map[string]any) error {
 	for name := range extra {
 		reserved := slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) })
 		if name == "" || reserved || !utf8.ValidString(name) {

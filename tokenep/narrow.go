@@ -98,7 +98,11 @@ func (t *TokenEndpoint) stillActive(ctx context.Context, r *Request, a *Authoriz
 	if t.Active == nil || strings.HasPrefix(a.Subject, ClientSubjectPrefix) {
 		return nil
 	}
-	err := t.Active(ctx, a.Subject, a.Allowed)
+	active := t.Active
+	if a.vouched() {
+		active = t.Enabled
+	}
+	err := active(ctx, a.Subject, a.Allowed)
 	if !errors.Is(err, ErrNoUser) {
 		return err
 	}

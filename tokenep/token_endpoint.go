@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ type TokenEndpoint struct {
 	// Audience is the aud of a token that was asked for no target (RFC 9068 §3); never empty.
 	Audience []string
 
-	Active Active // of users; nil: all are
+	Active  Active // of users; nil: all are
+	Enabled Active // likewise, of those whom a policy vouches for: the source of users is not asked
 }
 
 // ServeHTTP answers one request. Front.Handler lets through nothing but POST.
@@ -155,7 +157,7 @@ func beyond[T ~[]string](asked, allowed T) error {
 var (
 	errNoAuthorization = errors.New("the grant returned neither an authorization nor an error")
 	errNoSubject       = errors.New("the grant returned an authorization without a subject")
-	errClientID        = errors.New("without a client, a grant must return a client_id that begins with api_token")
+	errClientID        = errors.New("without a client, a grant must return a client_id that begins with api_token or policy")
 )
 
 // The grant types of which the pipeline knows something.
@@ -177,7 +179,7 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 		return nil, errNoAuthorization
 	case a.Subject == "":
 		return nil, errNoSubject
-	case r.Client == nil && !strings.HasPrefix(a.ClientID, APITokenClientPrefix):
+	case r.Client == nil && !IsUnregistered(a.ClientID):
 		return nil, errClientID // it would pass for a registered client
 	}
 	if strings.HasPrefix(a.Subject, ClientSubjectPrefix) && !a.Descends {
@@ -186,7 +188,7 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 			return nil, InvalidGrant.Describe("the name of the subject is reserved for clients")
 		}
 	}
-	return a, checkExtra(a.Extra)
+	return a, CheckExtra(a.Extra)
 }
 
 // sign makes the access token and, where the grant asks for one, the ID token. Both are worth
@@ -209,7 +211,7 @@ func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response 
 // issued notes for the log what the token says.
 func (o *Outcome) issued(c *Claims, t Minted) {
 	o.Event, o.ID = "token issued", t.ID
-	o.Details = make([]slog.Attr, 0, 6)
+	o.Details = slices.Grow(o.Details, 6)
 	if o.Client == nil {
 		o.Details = append(o.Details, slog.String("client", c.ClientID))
 	}

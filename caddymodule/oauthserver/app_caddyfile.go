@@ -106,12 +106,14 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return s.parseClient(d)
 		case "grant":
 			return s.parseGrant(d)
+		case "subject":
+			return s.parseSubject(d)
 		case "token_exchange":
 			return s.parseTokenExchange(d)
 		default:
 			return s.parseNetwork(d, option)
 		}
-	}, "client", "grant", "signing_key", "encryption_key")
+	}, "client", "grant", "subject", "signing_key", "encryption_key")
 	if err == nil && s.GrantsRaw == nil {
 		err = s.unknownGrant
 	}

@@ -21,9 +21,13 @@ func (s *AuthorizationServer) check() error {
 		return errors.New("issuer is missing: the URL by which clients know the server, such as https://auth.example.com")
 	}
 	for _, c := range s.Clients {
-		if c != nil && s.TokenExchange == nil && c.May(grant.TokenExchangeType) {
+		if c != nil && s.TokenExchange == nil && s.SubjectsRaw == nil && c.May(grant.TokenExchangeType) {
 			return fmt.Errorf("client %q has the grant token_exchange, but the oauth_server has no token_exchange: "+
 				"add it, or remove the grant", c.ID)
+		}
+		if c != nil && s.SubjectsRaw == nil && c.May(grant.JWTBearerType) {
+			return fmt.Errorf("client %q has the grant jwt_bearer, but the oauth_server accepts no assertions: "+
+				"add a subject with a policy that has grants jwt_bearer, or remove the grant", c.ID)
 		}
 		if c != nil && s.ClientCertificates == nil && (c.Authenticates(tokenep.AuthTLS) || c.Authenticates(tokenep.AuthSelfSignedTLS)) {
 			return fmt.Errorf("client %q authenticates by a TLS certificate, and the oauth_server looks at none: "+

@@ -12,6 +12,7 @@
 //	api_tokens.go   the rules for API tokens
 //	identity.go     who sits in front of a browser, and the rules for refresh tokens
 //	user.go         what else is known of that person
+//	subjects.go     where tokens of others come from, modules of oauth_server.subjects
 //	users.go        where people and their passwords are known, modules of oauth_server.users
 //	pages.go        how the pages look, and how long people stay signed in
 //	device_code.go  devices that wait for a user

@@ -15,9 +15,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
-// Extension is what a module of the namespaces oauth_server.grants and oauth_server.users
-// implements: a grant that another plugin brings, or a place where people and their passwords are
-// known.
+// Extension is what a module of the namespaces oauth_server.grants, oauth_server.users and
+// oauth_server.subjects implements: a grant that another plugin brings, a place where people and
+// their passwords are known, or one that tokens come from which others have issued.
 type Extension interface {
 	// Extend adds what the module brings to the configuration of the library's server. It is called
 	// in Provision, also for "caddy validate", and must not write anything. Store and Memory are
@@ -71,6 +71,9 @@ func (s *AuthorizationServer) parseGrant(d *caddyfile.Dispenser) error {
 // configuration.
 func (s *AuthorizationServer) extend(ctx caddy.Context, c *server.Config) error {
 	if err := s.addUsers(ctx, c); err != nil {
+		return err
+	}
+	if err := s.addSubjects(ctx, c); err != nil {
 		return err
 	}
 	if s.GrantsRaw == nil {

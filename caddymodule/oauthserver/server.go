@@ -95,6 +95,10 @@ type AuthorizationServer struct {
 	// another plugin. Default: this server signs nobody in.
 	UsersRaw json.RawMessage `json:"users,omitempty" caddy:"namespace=oauth_server.users inline_key=module"`
 
+	// Where tokens come from that others have issued and that are exchanged for access tokens here
+	// (RFC 8693, RFC 7523 §2.1), each with policies that say what comes of them. Default: none.
+	SubjectsRaw []json.RawMessage `json:"subjects,omitempty" caddy:"namespace=oauth_server.subjects inline_key=kind"`
+
 	// Offer the password grant (RFC 6749 §4.3) to the clients that are registered for it: they ask
 	// a user for name and password, which RFC 9700 §2.4 says must not be done. It needs users. It
 	// is for clients that cannot be changed yet. Default: false.

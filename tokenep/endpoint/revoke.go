@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
@@ -145,7 +144,7 @@ func (e Revocation) accessToken(ctx context.Context, r *tokenep.Request, token s
 		return nil, unavailable
 	case err != nil:
 		return e.unknown(ctx, r, token)
-	case r.Client == nil && !strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix):
+	case r.Client == nil && !tokenep.IsUnregistered(t.ClientID):
 		return nil, tokenep.InvalidClient.Describe("client authentication is required")
 	case r.Client != nil && r.Client.ID != t.ClientID:
 		return nil, tokenep.InvalidGrant.Describe("the token was issued to another client")

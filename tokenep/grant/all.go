@@ -8,7 +8,7 @@ import (
 
 // list is every grant of this package, in the order of the metadata.
 func list(o Offer) []tokenep.Grant {
-	return []tokenep.Grant{o.ClientCredentials, o.AuthorizationCode, o.RefreshToken, o.Password, o.DeviceCode, o.TokenExchange}
+	return []tokenep.Grant{o.ClientCredentials, o.AuthorizationCode, o.RefreshToken, o.Password, o.DeviceCode, o.TokenExchange, o.JWTBearer}
 }
 
 // Offer is the grants of a server.
@@ -19,6 +19,7 @@ type Offer struct {
 	Password          Password
 	DeviceCode        DeviceCode
 	TokenExchange     TokenExchange
+	JWTBearer         JWTBearer
 
 	// Users says that people can allow things: there are codes and refresh tokens.
 	Users bool
@@ -40,6 +41,8 @@ func (o Offer) All() []tokenep.Grant {
 			return o.Password.SignIn == nil
 		case TokenExchange:
 			return len(o.TokenExchange.Subjects) == 0
+		case JWTBearer:
+			return len(o.JWTBearer.Assertions) == 0
 		}
 		return false
 	})

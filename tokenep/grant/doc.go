@@ -10,6 +10,7 @@
 //	token_exchange.go      one token for another (RFC 8693)
 //	delegation.go          whether one may act for another (RFC 8693 §4.1, §4.4)
 //	exchanged.go           what the token that is exchanged hands down (RFC 8693 §2.2.1)
+//	jwt_bearer.go          an assertion of another issuer (RFC 7523 §2.1)
 //
 // A grant reads its own parameters and says what may be issued. It changes nothing, writes no
 // response, signs nothing and authenticates no client: the phases of tokenep.TokenEndpoint do, in

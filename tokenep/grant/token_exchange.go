@@ -35,6 +35,10 @@ type TokenExchange struct {
 	// having one must not be enough to get more of them.
 	AllowAnonymous bool
 
+	// AnonymousTypes are the token type identifiers of subject tokens for which a policy may want
+	// no client.
+	AnonymousTypes []string
+
 	// EndsReused says that an old secret of an API token, which is presented after its end, ends
 	// the token: somebody has a copy.
 	EndsReused bool
@@ -64,6 +68,9 @@ func (TokenExchange) Parameters() []string {
 // Anonymous reports whether the exchange needs no client.
 func (g TokenExchange) Anonymous(r *tokenep.Request) bool {
 	subjectType := r.SubjectTokenType()
+	if slices.Contains(g.AnonymousTypes, subjectType) {
+		return true
+	}
 	return g.AllowAnonymous && subjectType != AccessTokenType && subjectType != JWTType
 }
 

@@ -52,7 +52,7 @@ func TestConfig(t *testing.T) {
 		{"a client with neither secret nor key", with(tokenep.Client{ID: "a"}), "auth_method none"},
 		{"a client with a key", with(tokenep.Client{ID: "a", JWKS: key}), ""},
 		{"the same, said so", with(tokenep.Client{ID: "a", JWKS: key, AuthMethod: tokenep.AuthPrivateKeyJWT}), ""},
-		{"a client of a grant that there is not", with(tokenep.Client{ID: "a", AuthMethod: "none", GrantTypes: []string{"implicit"}}), "client_credentials, authorization_code, refresh_token, password, device_code or token_exchange"},
+		{"a client of a grant that there is not", with(tokenep.Client{ID: "a", AuthMethod: "none", GrantTypes: []string{"implicit"}}), "client_credentials, authorization_code, refresh_token, password, device_code, token_exchange or jwt_bearer"},
 		{"a client of a grant that is not offered", with(tokenep.Client{ID: "a", AuthMethod: "none", GrantTypes: []string{exchange}}), ""},
 		{"a prefix with an underscore", tokens(server.APITokenRules{Prefix: "a_b"}), "prefix"},
 		{"API tokens that are never good", tokens(server.APITokenRules{MaxAge: -time.Hour}), "age"},

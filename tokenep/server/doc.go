@@ -7,6 +7,7 @@
 //	clients.go        the clients of the configuration and of the store, what they may ask for,
 //	                  and what their assertions must be like
 //	grants.go         the grants, and the kinds of token that can be exchanged
+//	subjects.go       tokens that others have issued
 //	apitokens.go      what API tokens users may have
 //	apitoken_events.go what is told of them
 //	leaked.go         credentials that were found where they should not be

@@ -16,6 +16,10 @@ func (s *Server) addGrants() error {
 	if s.Config.PasswordGrant && s.passwords == nil {
 		return errors.New("the password grant is for users whose passwords somebody knows: set users")
 	}
+	exchange, assertions, err := s.subjects()
+	if err != nil {
+		return err
+	}
 	s.grants = grant.Offer{
 		Users:             s.Config.people(),
 		ClientCredentials: grant.ClientCredentials{Use: s.Clients.Use},
@@ -24,10 +28,8 @@ func (s *Server) addGrants() error {
 		Password:          s.passwordGrant(),
 		Devices:           s.Config.devices(),
 		DeviceCode:        grant.DeviceCode{Devices: s.devices()},
-		TokenExchange: grant.TokenExchange{
-			Issuer: s.Config.Issuer, Subjects: s.subjects(), AllowAnonymous: s.Config.Exchange.Anonymous, EndsReused: s.endsReused(),
-			MaxChain: s.Config.Exchange.MaxChain,
-		},
+		TokenExchange:     exchange,
+		JWTBearer:         assertions,
 	}.All()
 	for _, add := range s.Config.Grants {
 		g, err := add(s)
@@ -69,11 +71,8 @@ func (s *Server) apiTokens() *state.APITokens {
 	return &s.APITokens
 }
 
-// subjects returns the kinds of token that can be exchanged.
-func (s *Server) subjects() []tokenep.SubjectTokens {
-	if !s.Config.Exchange.Enabled {
-		return nil
-	}
+// ownSubjects returns the kinds of token of this server that can be exchanged.
+func (s *Server) ownSubjects() []tokenep.SubjectTokens {
 	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.Verifier}}
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{

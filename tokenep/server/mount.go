@@ -249,7 +249,7 @@ func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
 		Methods: []string{http.MethodPost},
 		Handler: &tokenep.TokenEndpoint{
 			Front: s.front, Minter: s.minter, Grants: s.grants, Dialect: d,
-			Active: s.active, TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
+			Active: s.active, Enabled: s.enabled, TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
 		},
 	}
 }

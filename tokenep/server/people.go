@@ -98,12 +98,12 @@ func (k *knownPeople) drop(subject string) {
 	delete(k.rows, subject)
 }
 
-// stale returns those of whom the source was not asked since then.
+// stale returns those of whom the source was asked, and not since then.
 func (k *knownPeople) stale(since time.Time) (subjects []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for subject, p := range k.rows {
-		if !p.gone && p.found.Before(since) {
+		if !p.gone && !p.found.IsZero() && p.found.Before(since) {
 			subjects = append(subjects, subject)
 		}
 	}
@@ -115,26 +115,45 @@ var (
 	errVoid     = fmt.Errorf("what the user allowed was revoked: %w", tokenep.ErrNoUser)
 )
 
-// active refuses a user who is disabled, or of whom the source knows nothing any more, and what was
-// allowed before all that the user allowed was revoked. The error Is tokenep.ErrNoUser then.
-func (s *Server) active(ctx context.Context, subject string, allowed time.Time) error {
+// enabled refuses a user who is disabled, and what was allowed before all that the user allowed was
+// revoked. The error Is tokenep.ErrNoUser then.
+func (s *Server) enabled(ctx context.Context, subject string, allowed time.Time) error {
+	p, fresh, err := s.status(ctx, subject, allowed)
+	if err == nil && !fresh {
+		s.Config.Memory.people.put(subject, p)
+	}
+	return err
+}
+
+// status returns what is known of a user who is enabled. If it is not fresh, it was read now.
+func (s *Server) status(ctx context.Context, subject string, allowed time.Time) (p knownPerson, fresh bool, err error) {
 	now := s.Config.Now()
 	revoked := s.Config.Memory.Revocations.Latest("sub", subject) // before the store is read
-	p := s.Config.Memory.people.get(subject)
-	fresh := p.revoked.Equal(revoked) && now.Sub(p.at).Abs() < knownFor
+	p = s.Config.Memory.people.get(subject)
+	fresh = p.revoked.Equal(revoked) && now.Sub(p.at).Abs() < knownFor
 	if !fresh {
 		status, err := s.users().Status(ctx, subject)
 		switch {
 		case err != nil:
-			return err
+			return p, false, err
 		case !status.Disabled.IsZero():
-			return errDisabled
+			return p, false, errDisabled
 		}
 		p.at, p.revoked, p.void = now, revoked, status.Revoked
 	}
 	if !allowed.IsZero() && !allowed.After(p.void) {
-		return errVoid
+		return p, fresh, errVoid
 	}
+	return p, fresh, nil
+}
+
+// active is enabled, and refuses also those of whom the source knows nothing any more.
+func (s *Server) active(ctx context.Context, subject string, allowed time.Time) error {
+	p, fresh, err := s.status(ctx, subject, allowed)
+	if err != nil {
+		return err
+	}
+	now := s.Config.Now()
 	if s.asks() && now.Sub(p.found).Abs() >= s.Config.Users.Recheck {
 		_, err := s.Config.Users.Find(ctx, subject)
 		switch {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -49,7 +48,7 @@ func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
 		all.Claim, all.Value = "sub", t.Subject
 	}
 	most := mostOfClient
-	if strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix) {
+	if tokenep.IsUnregistered(t.ClientID) {
 		most = mostOfAPIToken
 	}
 	return s.Revocations.AddOwn(ctx, one, all, most)

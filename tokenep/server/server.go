@@ -17,21 +17,23 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Config describes an issuer.
 type Config struct {
-	Name      string           // tells the servers of one process apart; may be empty
-	Issuer    string           // the URL that is iss; https, or http on a loopback host
-	Store     store.Store      // what must outlive the process
-	Memory    *Memory          // what must outlive a change of configuration; nil: new
-	Clients   []tokenep.Client // configured clients; those in the store come beside them
-	Audience  []string         // aud of a token that was asked for no target; default: the issuer
-	TokenTTL  time.Duration    // life of an access token; default: 1 h
-	Algorithm string           // of new signing keys; default: ES256
-	Exchange  Exchange         // RFC 8693
-	Origins   tokenep.CORS     // web origins that may call the endpoints
+	Name      string            // tells the servers of one process apart; may be empty
+	Issuer    string            // the URL that is iss; https, or http on a loopback host
+	Store     store.Store       // what must outlive the process
+	Memory    *Memory           // what must outlive a change of configuration; nil: new
+	Clients   []tokenep.Client  // configured clients; those in the store come beside them
+	Audience  []string          // aud of a token that was asked for no target; default: the issuer
+	TokenTTL  time.Duration     // life of an access token; default: 1 h
+	Algorithm string            // of new signing keys; default: ES256
+	Exchange  Exchange          // RFC 8693
+	Subjects  []*subject.Source // of tokens that others have issued; the server completes them
+	Origins   tokenep.CORS      // web origins that may call the endpoints
 
 	// User says which person a request to the authorization endpoint comes from. nil: there is no
 	// such endpoint, and nobody can allow a client anything.

@@ -4,6 +4,8 @@
 //	apitoken.go  API tokens, which people make for their programs: the legacy credential that
 //	             becomes an OAuth token
 //	own.go       the access tokens of this server, for narrower ones
+//	jwt.go       the JWTs of other issuers: another authorization server, a CI job, a cluster
+//	policy.go    what comes of a token that somebody else has issued, and for whom
 //
 // A kind says whom a token speaks for, and the most that may be issued for it. What is issued in
 // the end is the business of grant.TokenExchange and of the phases of tokenep.TokenEndpoint.

@@ -1,0 +1,105 @@
+package oauthsubject
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify/policy"
+)
+
+// ParsePolicy reads a policy of a source. Syntax:
+//
+//	policy <name> {
+//	    grants      token_exchange|jwt_bearer…
+//	    when        <condition>
+//	    clients     any|none|<ids…>
+//	    allow_public
+//	    subject     <expression>
+//	    scope       <scope-tokens…>
+//	    scope_claim <claim>
+//	    audience    <values…>
+//	    claim       <name> <expression>
+//	    ttl         <duration>
+//	    once
+//	    dry_run
+//	}
+//
+// Expressions with spaces or quotation marks stand between backticks.
+func ParsePolicy(d *caddyfile.Dispenser, into *[]*Policy) error {
+	p := new(Policy)
+	if err := adapt.One(d, &p.Name); err != nil {
+		return err
+	}
+	for _, other := range *into {
+		if other.Name == p.Name {
+			return d.Errf("policy %s is given twice", p.Name)
+		}
+	}
+	*into = append(*into, p)
+	block := *d // stays where the block begins
+	if err := adapt.Block(d, func(option string) error { return p.parse(d, option) }, "claim"); err != nil {
+		return err
+	}
+	_, err := Policies([]*Policy{p})
+	return adapt.Located(&block, err)
+}
+
+func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "grants":
+		return adapt.Some(d, &p.Grants)
+	case "when":
+		return adapt.One(d, &p.When, func(text string) error {
+			if _, err := policy.Compile(text); err != nil {
+				return fmt.Errorf("when: %w", err)
+			}
+			return nil
+		})
+	case "clients":
+		return adapt.Some(d, &p.Clients)
+	case "allow_public":
+		return adapt.Flag(d, &p.AllowPublic)
+	case "subject":
+		return adapt.One(d, &p.Subject, func(text string) error {
+			if _, err := policy.CompileValue(text); err != nil {
+				return fmt.Errorf("subject: %w", err)
+			}
+			return nil
+		})
+	case "scope":
+		return adapt.Some(d, &p.Scope, func(tokens []string) error { return adapt.CheckScope(tokens, adapt.Line("scope")) })
+	case "scope_claim":
+		return adapt.One(d, &p.ScopeClaim)
+	case "audience":
+		return adapt.Audience(d, &p.Audience)
+	case "claim":
+		return p.parseClaim(d)
+	case "ttl":
+		return adapt.Duration(d, &p.TTL, tokenep.CheckLife)
+	case "once":
+		return adapt.Flag(d, &p.Once)
+	case "dry_run":
+		return adapt.Flag(d, &p.DryRun)
+	default:
+		return adapt.Unknown(d)
+	}
+}
+
+func (p *Policy) parseClaim(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 || args[0] == "" {
+		return d.Err("claim takes a name and an expression, such as: claim repository claims.repository")
+	}
+	if _, err := policy.CompileValue(args[1]); err != nil {
+		return d.Errf("claim %s: %w", args[0], err)
+	}
+	p.Claims = append(p.Claims, Claim{Name: args[0], Value: args[1]})
+	return nil
+}
+
+// ErrNoPolicy is the error of a source without a policy.
+var ErrNoPolicy = errors.New("a policy is required, which says what comes of its tokens: policy <name> { subject claims.sub }")

@@ -1,0 +1,108 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// JWTs is the JWTs of configured issuers (RFC 8693 §3, RFC 7523 §3): access tokens of another
+// authorization server, ID tokens, the identity of a job or of a service account. The issuer that a
+// token names is found, and its keys are asked for no other, so that the number of issuers costs
+// nothing, and the key of one is of no use for another.
+type JWTs struct{ *Foreign }
+
+// IDTokenType is the token type identifier of ID tokens (RFC 8693 §3).
+const IDTokenType = "urn:ietf:params:oauth:token-type:id_token"
+
+// Types returns the identifiers that fit a JWT.
+func (JWTs) Types() []string { return []string{grant.JWTType, grant.AccessTokenType, IDTokenType} }
+
+// Validate verifies the token as its issuer makes them, and asks the policies for that issuer.
+func (j JWTs) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
+	t, err := j.Verifier.Verify(ctx, verify.Presentation{Token: token})
+	if err != nil {
+		return nil, refusal(err)
+	}
+	s := j.Issuers[t.Issuer]
+	switch {
+	case s == nil:
+		return nil, tokenep.InvalidRequest.Describe("the token is not accepted").Because(errOtherGrant)
+	case len(s.Issuer.Audience) == 0 && !j.isForUs(t):
+		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(fmt.Errorf("%w: %q, expected one of %q", errAudience, t.Audience, j.Audience()))
+	}
+	return j.choose(r, s, t)
+}
+
+var (
+	errOtherGrant = errors.New("the policies for its issuer are for another grant")
+	errAudience   = errors.New("the token is for another audience")
+)
+
+// isForUs reports whether this server is the audience of a token.
+func (f *Foreign) isForUs(t *verify.Token) bool {
+	own := f.Audience()
+	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(own, a) })
+}
+
+// Opaque is the tokens of one source that is asked about them.
+type Opaque struct {
+	*Foreign
+	Source *Source
+}
+
+// Types returns the identifiers of the source.
+func (o Opaque) Types() []string { return o.Source.Types }
+
+// Validate asks the source, and then its policies.
+func (o Opaque) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
+	t, err := o.Source.Prove(ctx, r, token)
+	switch {
+	case errors.Is(err, ErrBadToken):
+		return nil, tokenep.OtherKind(tokenep.InvalidRequest.Describe("the token is not valid").Because(err))
+	case err != nil:
+		return nil, err
+	}
+	return o.choose(r, o.Source, t)
+}
+
+// Kinds is the kinds of token that some sources make for a grant.
+type Kinds struct {
+	All       []tokenep.SubjectTokens
+	Anonymous []string // token type identifiers of those that a policy admits without a client
+}
+
+// KindsOf returns the kinds of token that these sources make for the grant of f. Its Issuers are
+// set by it.
+func KindsOf(sources []*Source, f Foreign) (k Kinds) {
+	f.Issuers = make(map[string]*Source)
+	for _, s := range sources {
+		serves, anonymous := false, false
+		for i := range s.Policies {
+			this, none := s.Policies[i].serves(f.GrantType)
+			serves, anonymous = serves || this, anonymous || none
+		}
+		if !serves {
+			continue
+		}
+		var kind tokenep.SubjectTokens
+		if s.Issuer != nil {
+			kind = JWTs{&f}
+			f.Issuers[s.Issuer.Name] = s
+		} else {
+			kind = Opaque{Foreign: &f, Source: s}
+		}
+		if s.Issuer == nil || len(f.Issuers) == 1 {
+			k.All = append(k.All, kind)
+		}
+		if anonymous {
+			k.Anonymous = append(k.Anonymous, kind.Types()...)
+		}
+	}
+	return k
+}

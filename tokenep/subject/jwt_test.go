@@ -1,0 +1,112 @@
+package subject_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/policy"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+const githubIssuer = "https://token.actions.githubusercontent.com"
+
+func when(t testing.TB, text string) *policy.Condition {
+	t.Helper()
+	c, err := policy.Compile(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func value(t testing.TB, text string) *policy.Value {
+	t.Helper()
+	v, err := policy.CompileValue(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// ci is an issuer of the identities of CI jobs.
+func ci() *verifytest.Issuer { return verifytest.New(githubIssuer, tokeneptest.Issuer) }
+
+// job is what a job says of itself.
+func job(claims verifytest.Claims) verifytest.Claims {
+	all := verifytest.Claims{
+		"sub": "repo:acme/shop:ref:refs/heads/main", "repository": "acme/shop", "repository_id": "123", "ref": "refs/heads/main", "client_id": nil,
+	}
+	for name, value := range claims {
+		all[name] = value
+	}
+	return all
+}
+
+// trusts makes a source of an issuer, with its policies. From then on the issuer has the clock of
+// the server.
+func trusts(i *verifytest.Issuer, policies ...subject.Policy) tokeneptest.Change {
+	return func(c *server.Config) {
+		i.Now = c.Now
+		trusted := i.Trust()
+		trusted.Audience, trusted.Profile = nil, verify.ProfileJWT
+		c.Subjects = append(c.Subjects, &subject.Source{Name: i.Name, Issuer: &trusted, Policies: policies})
+	}
+}
+
+// deploy lets the jobs of one branch of one repository do something.
+func deploy(t testing.TB) subject.Policy {
+	return subject.Policy{
+		Name: "deploy", When: when(t, `claims.repository_id == "123" && claims.ref == "refs/heads/main"`),
+		Subject: value(t, `"github:" + claims.repository`), Scope: verify.Scope{"orders:write", "orders:read"}, Audience: []string{tokeneptest.Orders},
+		Claims: []subject.Claim{{Name: "repository", Value: value(t, "claims.repository")}, {Name: "missing", Value: value(t, "claims.missing")}},
+		TTL:    10 * time.Minute,
+	}
+}
+
+// RFC 8693 §2.1: the identity of a CI job for an access token, by a policy.
+func TestExchangeOfForeignJWTs(t *testing.T) {
+	github, other := ci(), verifytest.New("https://other.example", tokeneptest.Issuer)
+	f := tokeneptest.New(t, trusts(github, deploy(t)))
+	clock := f.Clock
+	other.Now = clock.Now
+	as := func(token string, pairs ...string) request {
+		return tokeneptest.Exchange(token, grant.JWTType, pairs...).By("billing")
+	}
+	f.Run(t, []rule{
+		grants("a job of the repository", as(github.Sign(job(nil)))),
+		grants("as an ID token", tokeneptest.Exchange(github.Sign(job(nil)), subject.IDTokenType).By("billing")),
+		grants("narrower", as(github.Sign(job(nil)), "scope", "orders:read", "audience", tokeneptest.Orders)),
+		refuses("wider", as(github.Sign(job(nil)), "scope", "invoices"), 400, tokenep.InvalidScope),
+		refuses("for another audience than the policy's", as(github.Sign(job(nil)), "audience", tokeneptest.Invoices), 400, tokenep.InvalidTarget),
+		refuses("another repository", as(github.Sign(job(verifytest.Claims{"repository_id": "124"}))), 400, tokenep.InvalidRequest),
+		refuses("a number is no text", as(github.Sign(job(verifytest.Claims{"repository_id": 123}))), 400, tokenep.InvalidRequest),
+		refuses("a claim is missing", as(github.Sign(job(verifytest.Claims{"ref": nil}))), 400, tokenep.InvalidRequest),
+		refuses("for another server", as(github.Sign(job(verifytest.Claims{"aud": "https://elsewhere.example"}))), 400, tokenep.InvalidRequest),
+		refuses("expired", as(github.Sign(job(verifytest.Claims{"exp": clock.Now().Add(-time.Hour).Unix()}))), 400, tokenep.InvalidRequest),
+		refuses("bound to a key", as(github.Sign(job(verifytest.Claims{"cnf": map[string]any{"jkt": "x"}}))), 400, tokenep.InvalidRequest),
+		refuses("may_act of a wrong type", as(github.Sign(job(verifytest.Claims{"may_act": "billing"}))), 400, tokenep.InvalidRequest),
+		refuses("signed by another issuer, under its name and kid", as(github.Sign(job(nil), verifytest.SignedBy(other))), 400, tokenep.InvalidRequest),
+		refuses("an issuer that nobody trusts", as(other.Sign(job(nil))), 400, tokenep.InvalidRequest),
+		refuses("unsecured", as(github.Sign(job(nil), verifytest.Unsigned())), 400, tokenep.InvalidRequest),
+		refuses("without a client", tokeneptest.Exchange(github.Sign(job(nil)), grant.JWTType), 401, tokenep.InvalidClient),
+		refuses("by a client without the grant", as(github.Sign(job(nil))).By("reports"), 400, tokenep.UnauthorizedClient),
+		refuses("as an assertion", post("grant_type", grant.JWTBearerType, "assertion", github.Sign(job(nil))).By("billing"), 400, tokenep.UnsupportedGrantType),
+	})
+	_, token := f.Granted(t, as(github.Sign(job(nil))))
+	if token.Subject != "github:acme/shop" || token.ClientID != "billing" || token.Claims["repository"] != "acme/shop" || token.Claims["missing"] != nil {
+		t.Errorf("claims: %v", token.Claims)
+	}
+	if life := token.Expires.Sub(token.IssuedAt); life != 10*time.Minute {
+		t.Errorf("it lives %s, want the ttl of the policy", life)
+	}
+	_, token = f.Granted(t, as(github.Sign(job(verifytest.Claims{"exp": clock.Now().Add(time.Minute).Unix()}))))
+	if life := token.Expires.Sub(token.IssuedAt); life != time.Minute {
+		t.Errorf("it lives %s, want no longer than the subject token", life)
+	}
+}

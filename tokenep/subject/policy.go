@@ -1,0 +1,335 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/policy"
+)
+
+// Source is where tokens come from that somebody else has issued (RFC 8693 §2.1, RFC 7523 §3), and
+// the policies for them.
+type Source struct {
+	Name string // of the issuer, or whatever tells sources apart; for the log
+
+	// Issuer is an issuer of JWTs. nil: Prove is asked.
+	Issuer *verify.TrustedIssuer
+
+	// Types are the token type identifiers of what Prove is asked about.
+	Types []string
+
+	// Prove returns what a token says if it is good, with its Claims. The error of a bad one Is
+	// ErrBadToken; any other one means that nobody knows at the moment.
+	Prove func(ctx context.Context, r *tokenep.Request, token string) (*verify.Token, error)
+
+	// Policies are tried in this order: the first that admits a token decides what comes of it.
+	Policies []Policy
+}
+
+// ErrBadToken is the error of Source.Prove for a token that is not good.
+var ErrBadToken = errors.New("the token is not good")
+
+// Policy says which tokens of a source become access tokens, for whom, and what of: the most that
+// may be issued. A token that no policy admits is refused.
+type Policy struct {
+	Name string // client_id is PolicyClientPrefix and Name where no client takes part
+
+	// Grants are the grant types for which it is. None: token exchange alone.
+	Grants []string
+
+	// When is a condition over the claims; nil: there is none.
+	When *policy.Condition
+
+	// Clients are the ids of the clients that may do so; AnyClient stands for each that
+	// authenticates, and NoClient for none at all. None: AnyClient.
+	Clients []string
+
+	// AllowPublic lets those clients be public ones, which do not authenticate.
+	AllowPublic bool
+
+	// Subject makes the sub of the access token. Required: two sources may mean different people by
+	// the same name.
+	Subject *policy.Value
+
+	Scope      verify.Scope // at most
+	ScopeClaim string       // of that, no more than this claim has; empty: all of Scope
+	Audience   []string     // at most; empty: the server's default
+
+	// Claims are further claims of the access token.
+	Claims []Claim
+
+	TTL  time.Duration // at most; 0: no bound but that of the token
+	Once bool          // the jti is good for one access token
+
+	// DryRun has it log what it would have done. The next policy is tried.
+	DryRun bool
+}
+
+// Claim is a claim of an access token that is made of others.
+type Claim struct {
+	Name  string
+	Value *policy.Value
+}
+
+// The words for clients in Policy.Clients.
+const (
+	AnyClient = "any"
+	NoClient  = "none"
+)
+
+var policyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// Validate returns what is wrong with the source and its policies.
+func (s *Source) Validate() error {
+	switch {
+	case s.Issuer == nil && s.Prove == nil:
+		return fmt.Errorf("source %s: nobody says whether its tokens are good", s.Name)
+	case len(s.Policies) == 0:
+		return fmt.Errorf("source %s: a policy is required, which says what comes of its tokens", s.Name)
+	}
+	for i := range s.Policies {
+		if err := s.Policies[i].Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Validate returns what is wrong with the policy.
+func (p *Policy) Validate() error {
+	failed := func(err error) error { return fmt.Errorf("policy %s: %w", p.Name, err) }
+	switch {
+	case !policyName.MatchString(p.Name):
+		return fmt.Errorf("policy %q: a name has 1 to 64 letters, digits, dots, hyphens and underscores", p.Name)
+	case p.Subject == nil:
+		return failed(errors.New("subject is missing: an expression that makes the sub of access tokens, such as claims.sub, or \"ci:\" + claims.repository"))
+	case p.TTL < 0:
+		return failed(errors.New("the ttl must not be negative"))
+	case slices.Contains(p.Clients, NoClient) && len(p.Clients) == 1 && p.AllowPublic:
+		return failed(errors.New("allow_public is for policies that want a client"))
+	case !tokenep.FitsToken(p.Scope, p.Audience):
+		return failed(errors.New("so much scope and audience do not fit into one token"))
+	}
+	extra := make(map[string]any, len(p.Claims))
+	for _, c := range p.Claims {
+		if _, twice := extra[c.Name]; twice {
+			return failed(fmt.Errorf("claim %s is given twice", c.Name))
+		}
+		extra[c.Name] = nil
+	}
+	if err := tokenep.CheckExtra(extra); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// serves reports whether a policy is for a grant type, and whether that may go without a client.
+func (p *Policy) serves(grantType string) (serves, anonymous bool) {
+	serves = slices.Contains(p.Grants, grantType) || len(p.Grants) == 0 && grantType == tokenep.TokenExchangeType
+	return serves, serves && slices.Contains(p.Clients, NoClient)
+}
+
+var (
+	errNotAdmitted = errors.New("the policy is not for this client")
+	errCondition   = errors.New("the condition does not hold")
+	errNoSubject   = errors.New("the subject is no text")
+	errOnce        = fmt.Errorf("the token is to be good once, so it needs a jti, and an exp within %s", state.MaxSeenLife)
+	errClientAsked = errors.New("the policy wants an authenticated client")
+)
+
+// admits returns why the policy is not for this client; nil: it is.
+func (p *Policy) admits(c *tokenep.Client) error {
+	switch {
+	case c == nil && !slices.Contains(p.Clients, NoClient):
+		return errClientAsked
+	case c == nil:
+		return nil
+	case c.Public() && !p.AllowPublic:
+		return errNotAdmitted
+	case len(p.Clients) == 0, slices.Contains(p.Clients, AnyClient), slices.Contains(p.Clients, c.ID):
+		return nil
+	}
+	return errNotAdmitted
+}
+
+// Decision is what one policy makes of a token.
+type Decision struct {
+	Policy        *Policy
+	Authorization *tokenep.Authorization // nil: it does not admit the token
+	Err           error                  // why not
+}
+
+// decide returns what the policies make of a good token, in their order, up to the one that admits
+// it. None of that depends on anything but the token, the client and the grant.
+func (s *Source) decide(c *tokenep.Client, t *verify.Token, grantType string, now time.Time) (decisions []Decision) {
+	for i := range s.Policies {
+		p := &s.Policies[i]
+		if serves, _ := p.serves(grantType); !serves {
+			continue
+		}
+		d := Decision{Policy: p}
+		d.Authorization, d.Err = p.authorize(c, t, now)
+		decisions = append(decisions, d)
+		if d.Err == nil && !p.DryRun {
+			break
+		}
+	}
+	return decisions
+}
+
+// authorize returns what at most may be issued for a token, or why nothing is.
+func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*tokenep.Authorization, error) {
+	if p.When != nil {
+		holds, err := p.When.Holds(t.Claims)
+		if err == nil && !holds {
+			err = errCondition
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := p.admits(c); err != nil {
+		return nil, err
+	}
+	if p.Once && (t.ID == "" || t.Expires.IsZero() || t.Expires.After(now.Add(state.MaxSeenLife))) {
+		return nil, errOnce
+	}
+	a := &tokenep.Authorization{
+		ClientID: tokenep.PolicyClientPrefix + p.Name, GrantID: tokenep.PolicyGrantPrefix + p.Name,
+		Scope: p.scope(t), Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer, ChainIssuedAt: t.IssuedAt,
+	}
+	if p.TTL > 0 && (a.NotAfter.IsZero() || now.Add(p.TTL).Before(a.NotAfter)) {
+		a.NotAfter = now.Add(p.TTL)
+	}
+	var err error
+	if a.Subject, err = p.subject(t); err != nil {
+		return nil, err
+	}
+	if a.Act, err = actors(t, "act"); err != nil {
+		return nil, err
+	}
+	if a.MayAct, err = actors(t, "may_act"); err != nil {
+		return nil, err
+	}
+	a.Extra, err = p.claims(t)
+	return a, err
+}
+
+func (p *Policy) subject(t *verify.Token) (string, error) {
+	value, err := p.Subject.Of(t.Claims)
+	if err != nil {
+		return "", fmt.Errorf("subject: %w", err)
+	}
+	subject, ok := value.(string)
+	if !ok {
+		return "", errNoSubject
+	}
+	return subject, tokenep.CheckUser(subject)
+}
+
+// scope returns the scope of the policy, as far as the token has it.
+func (p *Policy) scope(t *verify.Token) verify.Scope {
+	if p.ScopeClaim == "" {
+		return p.Scope
+	}
+	value, _ := t.Claim(p.ScopeClaim)
+	var has verify.Scope
+	switch value := value.(type) {
+	case string:
+		has = strings.Fields(value)
+	case []any:
+		for i := range value {
+			if text, ok := value[i].(string); ok {
+				has = append(has, text)
+			}
+		}
+	}
+	return p.Scope.Intersect(has)
+}
+
+// claims returns the further claims. One whose value is missing, or cannot be a claim, is left out.
+func (p *Policy) claims(t *verify.Token) (map[string]any, error) {
+	if len(p.Claims) == 0 {
+		return nil, nil
+	}
+	claims := make(map[string]any, len(p.Claims))
+	for _, c := range p.Claims {
+		value, err := c.Value.Of(t.Claims)
+		if err != nil {
+			continue
+		}
+		if value = tokenep.ClaimValue(value); value != nil {
+			claims[c.Name] = value
+		}
+	}
+	return claims, nil
+}
+
+// Foreign is the kinds of token of all sources, for one grant type.
+type Foreign struct {
+	GrantType string
+	Verifier  *verify.Verifier   // of all issuers of JWTs; nil: there are none
+	Issuers   map[string]*Source // by issuer
+	Audience  func() []string    // of JWTs for this server, where the issuer has no other
+	Seen      state.Seen         // the ids of tokens that are good once
+	Now       func() time.Time
+}
+
+// choose returns the authorization of the policy that admits a good token, or the refusal. What the
+// policies have decided is for the log.
+func (f *Foreign) choose(r *tokenep.Request, s *Source, t *verify.Token) (*tokenep.Authorization, error) {
+	reasons := []string{"source " + s.Name}
+	asked := false
+	for _, d := range s.decide(r.Client, t, f.GrantType, f.Now()) {
+		switch {
+		case d.Policy.DryRun:
+			r.Outcome.Details = append(r.Outcome.Details, slog.String("dry_run", d.String()))
+		case d.Err == nil:
+			r.Outcome.Details = append(r.Outcome.Details, slog.String("policy", d.Policy.Name))
+			d.Authorization.Spend = f.spend(d.Policy, s, t)
+			return d.Authorization, nil
+		}
+		asked = asked || errors.Is(d.Err, errClientAsked) && !d.Policy.DryRun
+		reasons = append(reasons, d.String())
+	}
+	if len(reasons) == 1 {
+		reasons = append(reasons, "there is no policy for this grant")
+	}
+	cause := errors.New(strings.Join(reasons, "; "))
+	if asked {
+		return nil, tokenep.InvalidClient.Describe("client authentication is required").Because(cause)
+	}
+	return nil, tokenep.InvalidRequest.Describe("the token is not accepted").Because(cause)
+}
+
+// spend returns what makes a token good once; nil: it is good more often.
+func (f *Foreign) spend(p *Policy, s *Source, t *verify.Token) func(context.Context) (tokenep.RefreshToken, error) {
+	if !p.Once {
+		return nil
+	}
+	return func(ctx context.Context) (none tokenep.RefreshToken, err error) {
+		err = f.Seen.Add(ctx, "token of "+s.Name, t.ID, t.Expires)
+		if errors.Is(err, state.ErrSpent) || errors.Is(err, state.ErrExpired) {
+			return none, tokenep.InvalidRequest.Describe("the token is not accepted").Because(fmt.Errorf("policy %s: jti: %w", p.Name, err))
+		}
+		return none, err
+	}
+}
+
+// String says what a policy decided, for the log.
+func (d Decision) String() string {
+	if d.Err != nil {
+		return fmt.Sprintf("policy %s: %v", d.Policy.Name, d.Err)
+	}
+	a := d.Authorization
+	return fmt.Sprintf("policy %s: sub %s, scope %s, aud %q", d.Policy.Name, a.Subject, a.Scope, a.Audience)
+}

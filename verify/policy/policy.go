@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+)
+
+// CostLimit is how much one run of an expression may cost, in the units of CEL: about one for each
+// step, and for each ten bytes that are compared.
+const CostLimit = 10_000
+
+// What an expression may have.
+const (
+	maxExpression = 4 << 10 // characters
+	maxRegexp     = 1 << 10 // instructions of a pattern
+)
+
+// claimsVariable is the name of the one variable.
+const claimsVariable = "claims"
+
+// environment is the same for all expressions.
+var environment = func() *cel.Env {
+	env, err := cel.NewEnv(
+		cel.Variable(claimsVariable, cel.MapType(cel.StringType, cel.DynType)),
+		cel.CustomTypeAdapter(adapter{}),
+		ext.Strings(ext.StringsVersion(4)), // split, lowerAscii, replace, trim and their like
+		ext.Sets(),
+		cel.ParserExpressionSizeLimit(maxExpression),
+		cel.RegexProgramSizeLimit(maxRegexp),
+		cel.DefaultUTCTimeZone(true),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), wholePatterns{}),
+	)
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return env
+}()
+
+// Condition is a compiled expression that holds or does not. It is safe for concurrent use.
+type Condition struct{ expression }
+
+// Value is a compiled expression that makes a value of claims. It is safe for concurrent use.
+type Value struct{ expression }
+
+type expression struct {
+	text    string
+	program cel.Program
+}
+
+// String returns the text of the expression.
+func (e expression) String() string { return e.text }
+
+// Errors of an expression that runs.
+var (
+	errNotBool = errors.New("the condition is neither true nor false")
+	errNotJSON = errors.New("the value is of a type that a claim cannot have")
+)
+
+// Compile compiles a condition. The error names line and column, and what is wrong there.
+func Compile(text string) (*Condition, error) {
+	e, err := compile(text, cel.BoolType)
+	if err != nil {
+		return nil, err
+	}
+	return &Condition{e}, nil
+}
+
+// CompileValue compiles the expression of a value.
+func CompileValue(text string) (*Value, error) {
+	e, err := compile(text, cel.StringType, cel.BoolType, cel.IntType, cel.DoubleType, cel.ListType(cel.StringType), cel.ListType(cel.DynType))
+	if err != nil {
+		return nil, err
+	}
+	return &Value{e}, nil
+}
+
+// compile compiles an expression that is of one of these types, as far as that is known before it
+// runs.
+func compile(text string, want ...*cel.Type) (expression, error) {
+	compiled, issues := environment.Compile(text)
+	if found := issues.Errors(); len(found) > 0 {
+		at := found[0].Location
+		return expression{}, fmt.Errorf("line %d, column %d: %s", at.Line(), at.Column()+1, found[0].Message)
+	}
+	is, fits := compiled.OutputType(), false
+	for _, t := range want {
+		fits = fits || is.IsExactType(t) || is.IsExactType(cel.DynType)
+	}
+	if !fits {
+		return expression{}, fmt.Errorf("%q is of the type %s, and must be a %s", text, is, want[0])
+	}
+	program, err := environment.Program(compiled, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit))
+	if err != nil {
+		return expression{}, err
+	}
+	return expression{text, program}, nil
+}
+
+func (e expression) run(claims map[string]any) (ref.Val, error) {
+	out, _, err := e.program.Eval(activation{claims})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.text, err)
+	}
+	return out, nil
+}
+
+// Holds reports whether the condition is true of these claims: the payload of a token, as
+// verify.Token has it. The error says why that is not known; it does not hold then.
+func (c *Condition) Holds(claims map[string]any) (bool, error) {
+	out, err := c.run(claims)
+	if err != nil {
+		return false, err
+	}
+	holds, ok := out.(types.Bool)
+	if !ok {
+		return false, fmt.Errorf("%s: %w", c.text, errNotBool)
+	}
+	return bool(holds), nil
+}
+
+// Of returns the value for these claims: a string, bool, int64, float64 or list of strings.
+func (v *Value) Of(claims map[string]any) (any, error) {
+	out, err := v.run(claims)
+	if err != nil {
+		return nil, err
+	}
+	value := native(out)
+	if value == nil {
+		return nil, fmt.Errorf("%s: %w", v.text, errNotJSON)
+	}
+	return value, nil
+}
+
+// activation is the variables of one run.
+type activation struct{ claims map[string]any }
+
+func (a activation) ResolveName(name string) (any, bool) { return a.claims, name == claimsVariable }
+
+func (activation) Parent() cel.Activation { return nil }
