@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -56,8 +57,14 @@ func (u *URLKeys) Settle() {
 	}
 }
 
+// Due returns at what age the version that is known is fetched again.
+func (u *URLKeys) Due() time.Duration { return u.current.Load().due }
+
 // SetTimeout changes how long a fetch may take.
-func (u *URLKeys) SetTimeout(d time.Duration) { u.origin.timeout = d }
+func (u *URLKeys) SetTimeout(d time.Duration) { u.timeout = d }
+
+// SetResolver makes names be resolved by r.
+func (o *URLKeysOptions) SetResolver(r *net.Resolver) { o.resolver = r }
 
 // FetchSpacing is the least time from one fetch to the next.
 const FetchSpacing = fetchSpacing

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -30,15 +29,18 @@ var (
 
 // CheckJWKSURI returns what is wrong with the URL of a key set: it must be https, or http on a
 // loopback host (RFC 8414 §2, RFC 7591 §2).
-func CheckJWKSURI(uri string) error {
+func CheckJWKSURI(uri string) error { return checkURL("jwks_uri", uri) }
+
+// checkURL returns what is wrong with a URL that something is fetched from.
+func checkURL(what, uri string) error {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil:
-		return fmt.Errorf("jwks_uri: %w", err)
+		return fmt.Errorf("%s: %w", what, err)
 	case u.Hostname() == "" || u.User != nil || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }):
-		return fmt.Errorf("jwks_uri %q: it must be an absolute URL without user name and fragment, such as https://idp.example.com/jwks", uri)
+		return fmt.Errorf("%s %q: it must be an absolute URL without user name and fragment, such as https://idp.example.com/jwks", what, uri)
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return fmt.Errorf("jwks_uri %q: the scheme must be https; http is for loopback hosts only", uri)
+		return fmt.Errorf("%s %q: the scheme must be https; http is for loopback hosts only", what, uri)
 	}
 	return nil
 }
@@ -48,22 +50,15 @@ func CheckJWKSURI(uri string) error {
 // resolved, when the connection is made, so that no name can stand for another address by then.
 type origin struct {
 	url       string
+	accept    string // media types
 	transport *http.Transport
-	timeout   time.Duration
 }
 
-// newOrigin returns the origin of a URL. Special-use addresses are refused but for those that are
-// named: within addresses, or as the loopback host of the URL.
-func newOrigin(uri string, addresses []netip.Prefix, roots *x509.CertPool) (*origin, error) {
-	if err := CheckJWKSURI(uri); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(uri)
-	if err != nil {
-		return nil, err
-	}
-	loopback := isLoopback(u.Hostname())
-	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
+// newOrigin returns the origin of a good URL. Special-use addresses are refused but for those that
+// are named in o, and those of the loopback interface if loopback says so.
+func newOrigin(uri string, o *URLKeysOptions, loopback bool) *origin {
+	addresses := o.Addresses
+	dialer := &net.Dialer{Resolver: o.resolver, Control: func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err
@@ -74,14 +69,14 @@ func newOrigin(uri string, addresses []netip.Prefix, roots *x509.CertPool) (*ori
 		}
 		return nil
 	}}
-	return &origin{url: uri, timeout: fetchTimeout, transport: &http.Transport{
+	return &origin{url: uri, accept: "application/jwk-set+json, application/json", transport: &http.Transport{
 		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:      true,
 		DisableKeepAlives:      true, // the next fetch is minutes away
 		DisableCompression:     true, // the limit is that of what was sent
 		MaxResponseHeaderBytes: maxFetchedHead,
-	}}, nil
+	}}
 }
 
 // document is what was fetched.
@@ -91,15 +86,18 @@ type document struct {
 	same bool // as the one whose etag was sent; there is no body then
 }
 
+// statusError is the status of an answer that has no document.
+type statusError int
+
+func (s statusError) Error() string { return fmt.Sprintf("the answer has status %d", int(s)) }
+
 // fetch gets the document. etag is that of the document which is known, if any (RFC 9110 §13.1.2).
 func (o *origin) fetch(ctx context.Context, etag string) (d document, err error) {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url, http.NoBody)
 	if err != nil {
 		return d, err
 	}
-	request.Header.Set("Accept", "application/jwk-set+json, application/json") // RFC 7517 §8.5.2
+	request.Header.Set("Accept", o.accept) // RFC 7517 §8.5.2
 	if etag != "" {
 		request.Header.Set("If-None-Match", etag)
 	}
@@ -112,7 +110,7 @@ func (o *origin) fetch(ctx context.Context, etag string) (d document, err error)
 	case answer.StatusCode == http.StatusNotModified && etag != "":
 		return document{etag: etag, same: true}, nil
 	case answer.StatusCode != http.StatusOK:
-		return d, fmt.Errorf("the answer has status %d", answer.StatusCode)
+		return d, statusError(answer.StatusCode)
 	}
 	d.etag = answer.Header.Get("ETag")
 	d.body, err = io.ReadAll(io.LimitReader(answer.Body, maxFetched+1))

@@ -28,7 +28,22 @@ func NewFetcher(o URLKeysOptions) *Fetcher {
 // Keys returns the keys at a URL; see [URLKeysOptions] for addresses, and [NewURLKeys]. They log to
 // the logger that was given last.
 func (f *Fetcher) Keys(uri string, addresses []netip.Prefix, logger *slog.Logger) (*URLKeys, error) {
-	name := f.name(uri, addresses)
+	return f.share(uri, addresses, logger, func(o URLKeysOptions) (*URLKeys, error) { return NewURLKeys(uri, o) })
+}
+
+// Discover returns the keys of an issuer by its metadata; see [NewDiscoveredKeys]. They log to the
+// logger that was given last.
+func (f *Fetcher) Discover(issuer, document string, addresses []netip.Prefix, logger *slog.Logger) (*URLKeys, error) {
+	return f.share("discovery "+issuer+" "+document, addresses, logger, func(o URLKeysOptions) (*URLKeys, error) {
+		return NewDiscoveredKeys(issuer, document, o)
+	})
+}
+
+// share returns the set of a name, which is made if there is none.
+func (f *Fetcher) share(
+	what string, addresses []netip.Prefix, logger *slog.Logger, open func(URLKeysOptions) (*URLKeys, error),
+) (*URLKeys, error) {
+	name := f.name(what, addresses)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if set := f.sets[name]; set != nil {
@@ -37,7 +52,7 @@ func (f *Fetcher) Keys(uri string, addresses []netip.Prefix, logger *slog.Logger
 	}
 	o := f.options
 	o.Addresses, o.Logger = slices.Clone(addresses), logger
-	set, err := NewURLKeys(uri, o)
+	set, err := open(o)
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +68,8 @@ func (f *Fetcher) Keys(uri string, addresses []netip.Prefix, logger *slog.Logger
 
 // name tells sets apart that may be fetched from different addresses. Neither a URL nor an address
 // has a space in it.
-func (*Fetcher) name(uri string, addresses []netip.Prefix) string {
-	texts := []string{uri}
+func (*Fetcher) name(what string, addresses []netip.Prefix) string {
+	texts := []string{what}
 	for _, prefix := range addresses {
 		texts = append(texts, prefix.String())
 	}

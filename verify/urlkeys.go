@@ -8,14 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/netip"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // URLKeys is a KeySet at a URL: the jwks_uri of an issuer (RFC 8414 §2) or of a client (RFC 7591
-// §2). It is fetched when it is first needed, and again, in the background, while it is in use.
+// §2), which is known, or found by the metadata of the issuer. It is fetched when it is first
+// needed, and again, in the background, when four fifths of its life are over, give or take a
+// twentieth of it: Every is its life. One that nobody asked for in twice that time is not used
+// before it was fetched.
 //
 // A key that is not in the set makes it be fetched at once, since it may be new, but no more often
 // than every ten seconds: whoever sends tokens chooses their kid. There is one fetch at a time, for
@@ -26,7 +32,11 @@ import (
 // error of Key is ErrUnavailable; so it is for an unknown key while the set cannot be fetched. To
 // withdraw every key, serve a set without keys: {"keys":[]}.
 type URLKeys struct {
-	origin   *origin
+	url       string     // in messages: that of the set, or of its issuer
+	origin    *origin    // nil: discovery finds it
+	discovery *discovery // nil: the URL is known
+	timeout   time.Duration
+
 	every    time.Duration
 	maxStale time.Duration
 	now      func() time.Time
@@ -44,7 +54,9 @@ type fetchedKeys struct {
 	keys *StaticKeys       // nil: there was never a good version
 	sum  [sha256.Size]byte // of the text of that version
 	etag string            // likewise
+	from *origin           // likewise
 	at   time.Time         // when it was the current one for certain
+	due  time.Duration     // at what age it is fetched again
 	err  error             // of the last fetch; nil: it was good
 }
 
@@ -58,10 +70,12 @@ type URLKeysOptions struct {
 	// RootCAs are the certification authorities that vouch for the host; nil: those of the system.
 	RootCAs *x509.CertPool
 
-	Every    time.Duration    // from one fetch to the next; 0 stands for 5 min
+	Every    time.Duration    // how long a version is as good as new; 0 stands for 5 min
 	MaxStale time.Duration    // how old the last good version may become; 0 stands for 24 h
 	Now      func() time.Time // the clock; nil for time.Now
 	Logger   *slog.Logger     // nil for slog.Default()
+
+	resolver *net.Resolver // of the tests; nil: that of the system
 }
 
 // fetchSpacing is the least time from one fetch to the next.
@@ -70,11 +84,20 @@ const fetchSpacing = 10 * time.Second
 // NewURLKeys returns the keys at a URL, which must be https; http is for loopback hosts. It fetches
 // nothing.
 func NewURLKeys(uri string, o URLKeysOptions) (*URLKeys, error) {
-	from, err := newOrigin(uri, o.Addresses, o.RootCAs)
+	if err := CheckJWKSURI(uri); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(uri)
 	if err != nil {
 		return nil, err
 	}
-	u := &URLKeys{origin: from, every: o.Every, maxStale: o.MaxStale, now: o.Now}
+	keys := newURLKeys(uri, o)
+	keys.origin = newOrigin(uri, &o, isLoopback(u.Hostname()))
+	return keys, nil
+}
+
+func newURLKeys(name string, o URLKeysOptions) *URLKeys {
+	u := &URLKeys{url: name, timeout: fetchTimeout, every: o.Every, maxStale: o.MaxStale, now: o.Now}
 	if u.every <= 0 {
 		u.every = 5 * time.Minute
 	}
@@ -86,7 +109,7 @@ func NewURLKeys(uri string, o URLKeysOptions) (*URLKeys, error) {
 	}
 	u.setLogger(o.Logger)
 	u.current.Store(new(fetchedKeys))
-	return u, nil
+	return u
 }
 
 func (u *URLKeys) setLogger(logger *slog.Logger) {
@@ -107,7 +130,7 @@ func (u *URLKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, e
 		return key, err
 	}
 	unknown := err
-	if fetched, err = u.await(ctx); err != nil {
+	if fetched, err = u.await(ctx, true); err != nil {
 		return nil, err
 	}
 	if key, err = fetched.keys.Key(ctx, kid, alg); err != nil {
@@ -133,7 +156,7 @@ func (u *URLKeys) holds(ctx context.Context, key crypto.PublicKey) (bool, error)
 	if found, _ := fetched.keys.holds(ctx, key); found { // keys in memory are always known
 		return true, nil
 	}
-	if fetched, err = u.await(ctx); err != nil {
+	if fetched, err = u.await(ctx, true); err != nil {
 		return false, err
 	}
 	if found, _ := fetched.keys.holds(ctx, key); found {
@@ -158,13 +181,13 @@ func (u *URLKeys) latest(ctx context.Context) (*fetchedKeys, error) {
 	age := u.age(fetched)
 	switch {
 	case fetched.keys == nil || age >= u.maxStale:
-	case age < u.every:
+	case age < fetched.due:
 		return fetched, nil
 	case age < 2*u.every || fetched.err != nil:
-		u.fetch(ctx)
+		u.fetch(ctx, false)
 		return fetched, nil
 	}
-	fetched, err := u.await(ctx)
+	fetched, err := u.await(ctx, false)
 	if err == nil && (fetched.keys == nil || u.age(fetched) >= u.maxStale) {
 		err = u.unavailable(fetched.err)
 	}
@@ -181,12 +204,13 @@ func (u *URLKeys) age(fetched *fetchedKeys) time.Duration {
 }
 
 func (u *URLKeys) unavailable(cause error) error {
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, u.origin.url, cause)
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, u.url, cause)
 }
 
-// await waits for a fetch, if there may be one now, and returns what is known after it.
-func (u *URLKeys) await(ctx context.Context) (*fetchedKeys, error) {
-	if done := u.fetch(ctx); done != nil {
+// await waits for a fetch, if there may be one now, and returns what is known after it. unknown
+// says that it is for a key which is not in the version that is known.
+func (u *URLKeys) await(ctx context.Context, unknown bool) (*fetchedKeys, error) {
+	if done := u.fetch(ctx, unknown); done != nil {
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -198,7 +222,7 @@ func (u *URLKeys) await(ctx context.Context) (*fetchedKeys, error) {
 
 // fetch begins a fetch, unless one is under way, and returns what is closed at its end. It returns
 // nil if the last one was a moment ago.
-func (u *URLKeys) fetch(ctx context.Context) <-chan struct{} {
+func (u *URLKeys) fetch(ctx context.Context, unknown bool) <-chan struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.flight != nil {
@@ -213,7 +237,7 @@ func (u *URLKeys) fetch(ctx context.Context) <-chan struct{} {
 	u.flight = done
 	ctx = context.WithoutCancel(ctx) // it goes on when who asked first has left: others wait too
 	go func() {
-		u.current.Store(u.next(ctx, now))
+		u.current.Store(u.next(ctx, now, unknown))
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.flight = nil
@@ -223,29 +247,61 @@ func (u *URLKeys) fetch(ctx context.Context) <-chan struct{} {
 }
 
 // next returns what is known after a fetch that begins now.
-func (u *URLKeys) next(ctx context.Context, now time.Time) *fetchedKeys {
+func (u *URLKeys) next(ctx context.Context, now time.Time, unknown bool) *fetchedKeys {
+	ctx, cancel := context.WithTimeout(ctx, u.timeout)
+	defer cancel()
 	known := u.current.Load()
-	fetched, err := u.get(ctx, known)
+	from, err := u.locate(ctx, now, unknown, known)
+	var fetched *fetchedKeys
+	if err == nil {
+		if fetched, err = u.get(ctx, from, known); err != nil && u.discovery != nil {
+			err = fmt.Errorf("jwks_uri %s: %w", from.url, err)
+		}
+	}
 	logger := u.logger.Load()
 	if err != nil {
 		if known.err == nil {
-			logger.Error("a key set cannot be fetched; keeping the previous keys", "url", u.origin.url, "error", err)
+			logger.Error("a key set cannot be fetched; keeping the previous keys", "url", u.url, "error", err)
 		}
 		failed := *known
 		failed.err = err
 		return &failed
 	}
 	if known.err != nil {
-		logger.Info("a key set can be fetched again", "url", u.origin.url, "keys", fetched.keys.Len())
+		logger.Info("a key set can be fetched again", "url", u.url, "keys", fetched.keys.Len())
 	}
-	fetched.at = now
+	fetched.from, fetched.at = from, now
+	// Not all processes fetch at once which have started at once.
+	fetched.due = u.every/4*3 + rand.N(u.every/10+1) //nolint:gosec // G404: not a secret
 	return fetched
+}
+
+// locate returns where the set is. What discovery has found may be wrong if nothing can be fetched
+// from there, or if a key is not there; but whoever sends tokens chooses their kid.
+func (u *URLKeys) locate(ctx context.Context, now time.Time, unknown bool, known *fetchedKeys) (*origin, error) {
+	if u.discovery == nil {
+		return u.origin, nil
+	}
+	maxAge := u.maxStale / 2
+	switch {
+	case known.err != nil:
+		maxAge = 0
+	case unknown:
+		maxAge = min(maxAge, u.every)
+	}
+	ctx, cancel := context.WithTimeout(ctx, u.timeout/2) // the key set needs some, too
+	defer cancel()
+	return u.discovery.locate(ctx, now, maxAge, u.maxStale, u.logger.Load())
 }
 
 // get fetches the set. What has not changed is not parsed again, so that its keys keep their
 // addresses.
-func (u *URLKeys) get(ctx context.Context, known *fetchedKeys) (*fetchedKeys, error) {
-	d, err := u.origin.fetch(ctx, known.etag)
+func (u *URLKeys) get(ctx context.Context, from *origin, known *fetchedKeys) (*fetchedKeys, error) {
+	etag := ""
+	if from == known.from {
+		etag = known.etag
+	}
+	d, err := from.fetch(ctx, etag)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +314,7 @@ func (u *URLKeys) get(ctx context.Context, known *fetchedKeys) (*fetchedKeys, er
 		return nil, err
 	}
 	for _, reason := range dropped {
-		u.logger.Load().Warn("key left out of the key set", "url", u.origin.url, "reason", reason)
+		u.logger.Load().Warn("key left out of the key set", "url", from.url, "reason", reason)
 	}
 	return &fetchedKeys{keys: keys, sum: sum, etag: d.etag}, nil
 }

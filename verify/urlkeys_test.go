@@ -104,9 +104,9 @@ func TestURLKeys(t *testing.T) {
 		t.Error("something was fetched before it was needed")
 	}
 	s.expect(t, "a", nil, 1)
-	s.clock.Advance(5*time.Minute - 1)
+	s.clock.Advance(225*time.Second - 1) // three quarters of its life
 	s.expect(t, "a", nil, 1)
-	s.clock.Advance(1)
+	s.clock.Advance(30*time.Second + 1) // a tenth more
 	s.expect(t, "a", nil, 2)
 	if s.same.Load() != 1 {
 		t.Error("the ETag was not sent back")
@@ -125,6 +125,27 @@ func TestURLKeys(t *testing.T) {
 	s.clock.Advance(5 * time.Minute)
 	s.expect(t, "b", nil, 5)
 	s.expect(t, "b", verify.ErrUnknownKey, 5)
+}
+
+// Processes that have started at once do not fetch at once, but after four fifths of five minutes,
+// more or less.
+func TestURLKeysJitter(t *testing.T) {
+	s := newKeyServer(t, keySetOf("a"))
+	moments := map[time.Duration]bool{}
+	for range 20 {
+		keys := s.at(t, s.URL+"/jwks")
+		if _, err := keys.Key(t.Context(), "a", "ES256"); err != nil {
+			t.Fatal(err)
+		}
+		due := keys.Due()
+		if due < 225*time.Second || due > 255*time.Second {
+			t.Errorf("fetched again after %v", due)
+		}
+		moments[due] = true
+	}
+	if len(moments) < 10 {
+		t.Errorf("%d sets are fetched again at %d moments", 20, len(moments))
+	}
 }
 
 // A set that nobody has asked for in a while is fetched before it is used: what it says may have

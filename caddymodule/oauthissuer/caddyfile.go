@@ -11,6 +11,7 @@ import (
 //
 //	jwks_file  <path>
 //	jwks_uri   <url>
+//	discovery  [<url>]
 //	key_addresses <addresses…>
 //	audience   <values…>
 //	algorithms <algs…>
@@ -33,6 +34,8 @@ func (t *TrustedIssuer) ParseOption(d *caddyfile.Dispenser, option string) (know
 		return true, adapt.One(d, &t.JWKSFile)
 	case "jwks_uri":
 		return true, adapt.One(d, &t.JWKSURI, verify.CheckJWKSURI)
+	case "discovery":
+		return true, t.parseDiscovery(d)
 	case "key_addresses":
 		return true, adapt.Addresses(d, &t.KeyAddresses)
 	case "audience":
@@ -52,6 +55,19 @@ func (t *TrustedIssuer) ParseOption(d *caddyfile.Dispenser, option string) (know
 	default:
 		return false, nil
 	}
+}
+
+// parseDiscovery reads discovery, with or without the URL of the metadata.
+func (t *TrustedIssuer) parseDiscovery(d *caddyfile.Dispenser) error {
+	n := d.CountRemainingArgs()
+	if n == 0 {
+		t.Discovery = true
+		return nil
+	}
+	if n > 1 {
+		return d.Err("discovery takes one argument at most: the URL of the metadata, if it is at none of the well-known ones")
+	}
+	return adapt.One(d, &t.DiscoveryURL, verify.CheckDiscoveryURL)
 }
 
 // flag returns the option without arguments that has that name, or nil.

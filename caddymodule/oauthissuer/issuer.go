@@ -14,17 +14,29 @@ type TrustedIssuer struct {
 	Issuer string `json:"issuer"`
 
 	// A file with its JWK Set (RFC 7517 §5). It is read again when it changes; while the new
-	// version is broken, the old one stays in use. Either this or jwks_uri is required.
+	// version is broken, the old one stays in use. One of jwks_file, jwks_uri, discovery and
+	// discovery_url is required.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
 	// The URL of its JWK Set, which is https; http is for loopback hosts. It is fetched when the
-	// first token comes, every five minutes while tokens come, and for a kid that is not known.
-	// While it cannot be fetched, the last good version stays in use for a day. No redirect is
-	// followed, and no proxy used.
+	// first token comes, every four minutes or so while tokens come, and for a kid that is not
+	// known. While it cannot be fetched, the last good version stays in use for a day. No redirect
+	// is followed, and no proxy used.
 	JWKSURI string `json:"jwks_uri,omitempty"`
 
+	// Find that URL in the metadata of the issuer: at /.well-known/openid-configuration behind its
+	// path, or at /.well-known/oauth-authorization-server before its path if that is not there
+	// (OpenID Connect Discovery 1.0 §4.1, RFC 8414 §3.1). Its issuer must be this one, byte for
+	// byte. It is fetched when the first token comes, under the rules of jwks_uri, and again twice
+	// a day, or sooner when the key set is gone or has not got the key of a token. Default: false.
+	Discovery bool `json:"discovery,omitempty"`
+
+	// The URL of such metadata, for an issuer that has it elsewhere.
+	DiscoveryURL string `json:"discovery_url,omitempty"`
+
 	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which that set
-	// may be fetched. Default: none, but those of the loopback interface for a URL on localhost.
+	// and the metadata may be fetched. Default: none, but those of the loopback interface for a URL
+	// on localhost.
 	KeyAddresses []string `json:"key_addresses,omitempty"`
 
 	// The names of this resource in tokens of the issuer. Default: the audience of the handler.
@@ -93,17 +105,25 @@ func (t *TrustedIssuer) Check() error {
 }
 
 var (
-	errNoKeys  = errors.New("jwks_file or jwks_uri is missing: where its public keys are")
-	errTwoKeys = errors.New("jwks_file and jwks_uri exclude each other")
+	errNoKeys  = errors.New("jwks_file, jwks_uri or discovery is missing: where its public keys are")
+	errTwoKeys = errors.New("jwks_file, jwks_uri and discovery exclude each other")
 )
 
 // CheckKeys returns an error unless it is said, once, where the keys are.
 func (t *TrustedIssuer) CheckKeys() error {
+	said := 0
+	for _, here := range [...]bool{t.JWKSFile != "", t.JWKSURI != "", t.Discovery, t.DiscoveryURL != ""} {
+		if here {
+			said++
+		}
+	}
 	switch {
-	case t.JWKSFile == "" && t.JWKSURI == "":
+	case said == 0:
 		return errNoKeys
-	case t.JWKSFile != "" && t.JWKSURI != "":
+	case said > 1:
 		return errTwoKeys
+	case t.Discovery && adapt.IsLiteral(t.Issuer):
+		return verify.CheckDiscovery(t.Issuer)
 	}
 	return nil
 }

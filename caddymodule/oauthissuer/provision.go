@@ -25,28 +25,21 @@ func (t *TrustedIssuer) Provision(ctx caddy.Context) (issuer verify.TrustedIssue
 			return issuer, err
 		}
 	}
-	if issuer.Keys, err = t.keys(ctx); err != nil {
+	if issuer.Keys, err = t.keys(ctx, issuer.Name); err != nil {
 		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
 	}
 	return issuer, nil
 }
 
-// keys returns the keys of an issuer. It loads a file, so that a wrong one is an error now and not
-// at the first request. It fetches nothing: the configuration loads while the issuer is away.
-func (t *TrustedIssuer) keys(ctx caddy.Context) (verify.KeySet, error) {
+// keys returns the keys of the issuer of that name. It loads a file, so that a wrong one is an
+// error now and not at the first request. It fetches nothing: the configuration loads while the
+// issuer is away.
+func (t *TrustedIssuer) keys(ctx caddy.Context, name string) (verify.KeySet, error) {
 	if err := t.CheckKeys(); err != nil {
 		return nil, err
 	}
-	if t.JWKSURI != "" {
-		uri, err := adapt.Resolve("jwks_uri", t.JWKSURI, verify.CheckJWKSURI)
-		if err != nil {
-			return nil, err
-		}
-		addresses, err := verify.ParseAddresses(t.KeyAddresses)
-		if err != nil {
-			return nil, fmt.Errorf("key_addresses: %w", err)
-		}
-		return t.fetcher().Keys(uri, addresses, ctx.Slogger())
+	if t.JWKSFile == "" {
+		return t.fetched(ctx, name)
 	}
 	path, err := adapt.Resolve("jwks_file", t.JWKSFile)
 	if err == nil {
@@ -57,6 +50,28 @@ func (t *TrustedIssuer) keys(ctx caddy.Context) (verify.KeySet, error) {
 	}
 	keys := verify.NewFileKeys(path, verify.FileKeysOptions{Logger: ctx.Slogger()})
 	return keys, keys.Load()
+}
+
+// fetched returns keys that are at a URL.
+func (t *TrustedIssuer) fetched(ctx caddy.Context, name string) (verify.KeySet, error) {
+	addresses, err := verify.ParseAddresses(t.KeyAddresses)
+	if err != nil {
+		return nil, fmt.Errorf("key_addresses: %w", err)
+	}
+	if t.JWKSURI != "" {
+		uri, err := adapt.Resolve("jwks_uri", t.JWKSURI, verify.CheckJWKSURI)
+		if err != nil {
+			return nil, err
+		}
+		return t.fetcher().Keys(uri, addresses, ctx.Slogger())
+	}
+	document := ""
+	if t.DiscoveryURL != "" {
+		if document, err = adapt.Resolve("discovery", t.DiscoveryURL, verify.CheckDiscoveryURL); err != nil {
+			return nil, err
+		}
+	}
+	return t.fetcher().Discover(name, document, addresses, ctx.Slogger())
 }
 
 // pool holds what outlives a reload: the keys that were fetched.
