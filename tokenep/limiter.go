@@ -309,6 +309,30 @@ func Network(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// siteBlock is a block of addresses that one site may have, and how many times as much as one
+// address it may take.
+type siteBlock struct {
+	block netip.Prefix
+	times int
+}
+
+// siteBlocks returns the blocks that an address belongs to, the largest first: the /48 and the /56
+// of what Network has made of an IPv6 address, which providers hand out, and the /24 of an IPv4
+// address.
+func siteBlocks(network netip.Prefix) []siteBlock {
+	block := func(bits, times int) siteBlock {
+		b, _ := network.Addr().Prefix(bits)
+		return siteBlock{b, times}
+	}
+	switch {
+	case !network.IsValid():
+		return nil
+	case network.Addr().Is4():
+		return []siteBlock{block(24, 16)}
+	}
+	return []siteBlock{block(48, 16), block(56, 4)}
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -9,8 +9,9 @@ import (
 )
 
 // Pace bounds how often something may be done that anybody may ask for and that stays, such as the
-// registration of a client: from one address (a /64 for IPv6), and in all. A nil Pace bounds
-// nothing.
+// registration of a client: from one address (a /64 for IPv6), from one site (four times as much
+// from a /56, and sixteen times from a /48, or a /24 of IPv4, but a quarter of all at most), and in
+// all. A nil Pace bounds nothing.
 type Pace struct {
 	PerAddress int           // this many from one address
 	InAll      int           // and this many from all of them
@@ -30,22 +31,41 @@ func (p *Pace) Take(from netip.Addr) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.Now()
-	address, all := p.bound(p.PerAddress), p.bound(p.InAll)
+	all := p.bound(p.InAll)
 	if p.all.at.After(now) { // the clock was set back
 		p.all.at = now
 	}
-	own, sum := asOf(&p.addresses, Network(from), address, now), all.asOf(p.all, now)
-	if wait := max(address.full(own), all.full(sum)); wait > 0 {
+	sum := all.asOf(p.all, now)
+	wait := all.full(sum)
+	network := Network(from)
+	places := []pacePlace{{network, p.bound(p.PerAddress)}}
+	for _, b := range siteBlocks(network) {
+		places = append(places, pacePlace{b.block, p.bound(max(p.PerAddress, min(b.times*p.PerAddress, p.InAll/4)))})
+	}
+	for _, place := range places {
+		wait = max(wait, place.bound.full(asOf(&p.addresses, place.block, place.bound, now)))
+	}
+	if wait > 0 {
 		e := TemporarilyUnavailable.Describe("too many requests of this kind; try again later")
 		e.Status = http.StatusTooManyRequests
 		e.RetryAfter = wait
 		return e
 	}
-	own.level++
+	for _, place := range places {
+		own := asOf(&p.addresses, place.block, place.bound, now)
+		own.level++
+		// Whatever the bound of a row, nothing is left of it after this time.
+		p.addresses.put(place.block, own, func(f failures) bool { return now.Sub(f.at) >= p.Per })
+	}
 	sum.level++
 	p.all = sum
-	p.addresses.put(Network(from), own, func(f failures) bool { return address.asOf(f, now).level <= 0 })
 	return nil
+}
+
+// pacePlace is a block of addresses, and what may come from there.
+type pacePlace struct {
+	block netip.Prefix
+	bound bound
 }
 
 func (p *Pace) bound(most int) bound {

@@ -21,6 +21,7 @@ const (
 // Turns bounds how many requests compute slow hashes at once, so that guessing at secrets and
 // passwords (RFC 6749 §10.10) leaves a processor to other work. The addresses that wait are served
 // in turns: one that sends many requests waits for itself, and others wait for one request of it.
+// So do sites, which have many addresses, and a site has an eighth of the places at most.
 // While requests wait, a slot rests after each one for twice as long as that took, so that a flood
 // has a third of what the slots can do. When too many requests wait, further ones are refused.
 type Turns struct {
@@ -28,10 +29,12 @@ type Turns struct {
 
 	mu      sync.Mutex
 	free    int // slots
-	each    int // slots that one address may have
+	each    int // slots that one address or site may have
 	waiting int
+	served  uint64 // requests
 	lines   map[netip.Prefix]*line
-	order   []*line // those in which requests wait; the first is served next
+	order   []*line // those in which requests wait; the first of a site is served next
+	sites   map[netip.Prefix]*turnSite
 }
 
 // line is the requests of one address.
@@ -39,6 +42,16 @@ type line struct {
 	address netip.Prefix
 	running int
 	waiting []chan struct{} // closed when it is the request's turn
+	sites   []*turnSite     // that it belongs to, the largest first
+}
+
+// turnSite is what is known of the requests of a site.
+type turnSite struct {
+	block            netip.Prefix
+	most             int // requests that may wait
+	waiting, running int
+	lines            int
+	served           uint64 // how many had been served when it was last, or came
 }
 
 // ProcessTurns are shared by all servers of the process: one slot fewer than there are processors,
@@ -48,7 +61,7 @@ var ProcessTurns = NewTurns(max(1, runtime.GOMAXPROCS(0)-1))
 // NewTurns returns Turns with this many slots. One address may have all but one of them, and at
 // least one.
 func NewTurns(slots int) *Turns {
-	return &Turns{rests: true, free: slots, each: max(1, slots-1), lines: make(map[netip.Prefix]*line)}
+	return &Turns{rests: true, free: slots, each: max(1, slots-1), lines: make(map[netip.Prefix]*line), sites: make(map[netip.Prefix]*turnSite)}
 }
 
 // NewQueue returns Turns at what another machine does: no slot rests.
@@ -76,17 +89,14 @@ func (t *Turns) Len() int {
 // wait. release must be called once.
 func (t *Turns) Take(ctx context.Context, address netip.Prefix) (release func(), err error) {
 	t.mu.Lock()
-	l := t.lines[address]
-	if l == nil {
-		l = &line{address: address}
-		t.lines[address] = l
-	}
-	if t.free > 0 && l.running < t.each {
+	l := t.line(address)
+	if t.free > 0 && l.runs(t.each) {
 		t.start(l)
 		t.mu.Unlock()
 		return t.releaser(l), nil
 	}
-	if t.waiting >= maxWaiting || len(l.waiting) >= maxWaitingEach {
+	full := func(s *turnSite) bool { return s.waiting >= s.most }
+	if t.waiting >= maxWaiting || len(l.waiting) >= maxWaitingEach || slices.ContainsFunc(l.sites, full) {
 		t.forget(l)
 		t.mu.Unlock()
 		e := TemporarilyUnavailable.Describe("too many secrets wait to be checked; try again")
@@ -95,7 +105,7 @@ func (t *Turns) Take(ctx context.Context, address netip.Prefix) (release func(),
 	}
 	turn := make(chan struct{})
 	l.waiting = append(l.waiting, turn)
-	t.waiting++
+	t.wait(l, 1)
 	if len(l.waiting) == 1 {
 		t.order = append(t.order, l)
 	}
@@ -109,9 +119,51 @@ func (t *Turns) Take(ctx context.Context, address netip.Prefix) (release func(),
 	}
 }
 
-func (t *Turns) start(l *line) {
-	t.free--
-	l.running++
+// line returns the line of an address.
+func (t *Turns) line(address netip.Prefix) *line {
+	l := t.lines[address]
+	if l != nil {
+		return l
+	}
+	l = &line{address: address}
+	t.lines[address] = l
+	for _, b := range siteBlocks(address) {
+		s := t.sites[b.block]
+		if s == nil {
+			s = &turnSite{block: b.block, most: b.times * maxWaitingEach, served: t.served}
+			t.sites[b.block] = s
+		}
+		s.lines++
+		l.sites = append(l.sites, s)
+	}
+	return l
+}
+
+// runs reports whether another request of a line may run, of each so many at once.
+func (l *line) runs(each int) bool {
+	full := func(s *turnSite) bool { return s.running >= each }
+	return l.running < each && !slices.ContainsFunc(l.sites, full)
+}
+
+// wait notes that so many requests more wait in a line.
+func (t *Turns) wait(l *line, n int) {
+	t.waiting += n
+	for _, s := range l.sites {
+		s.waiting += n
+	}
+}
+
+func (t *Turns) start(l *line) { t.run(l, 1) }
+
+// run notes that so many requests more of a line run.
+func (t *Turns) run(l *line, n int) {
+	t.free -= n
+	l.running += n
+	t.served++
+	for _, s := range l.sites {
+		s.running += n
+		s.served = t.served
+	}
 }
 
 // releaser returns what gives back the slot that is taken now: at once, or after a rest if others
@@ -133,8 +185,7 @@ func (t *Turns) releaser(l *line) func() {
 func (t *Turns) release(l *line) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.free++
-	l.running--
+	t.run(l, -1)
 	if i := slices.Index(t.order, l); i >= 0 { // whoever came meanwhile goes first
 		t.order = append(slices.Delete(t.order, i, i+1), l)
 	}
@@ -142,10 +193,26 @@ func (t *Turns) release(l *line) {
 	t.forget(l)
 }
 
+// sooner reports whether a line is served before one that is ahead of it: the sites of that were
+// served later.
+func (l *line) sooner(ahead *line) bool {
+	for i := range min(len(l.sites), len(ahead.sites)) {
+		if mine, other := l.sites[i].served, ahead.sites[i].served; mine != other {
+			return mine < other
+		}
+	}
+	return false
+}
+
 // next starts requests while there are slots. A line that was served goes to the end.
 func (t *Turns) next() {
 	for t.free > 0 {
-		i := slices.IndexFunc(t.order, func(l *line) bool { return l.running < t.each })
+		i := -1
+		for at, l := range t.order {
+			if l.runs(t.each) && (i < 0 || l.sooner(t.order[i])) {
+				i = at
+			}
+		}
 		if i < 0 {
 			return
 		}
@@ -153,7 +220,7 @@ func (t *Turns) next() {
 		t.order = slices.Delete(t.order, i, i+1)
 		close(l.waiting[0])
 		l.waiting = slices.Delete(l.waiting, 0, 1)
-		t.waiting--
+		t.wait(l, -1)
 		t.start(l)
 		if len(l.waiting) > 0 {
 			t.order = append(t.order, l)
@@ -172,7 +239,7 @@ func (t *Turns) leave(l *line, turn chan struct{}) {
 	}
 	defer t.mu.Unlock()
 	l.waiting = slices.Delete(l.waiting, i, i+1)
-	t.waiting--
+	t.wait(l, -1)
 	if len(l.waiting) == 0 {
 		t.order = slices.DeleteFunc(t.order, func(other *line) bool { return other == l })
 	}
@@ -181,7 +248,13 @@ func (t *Turns) leave(l *line, turn chan struct{}) {
 
 // forget drops a line that nobody uses.
 func (t *Turns) forget(l *line) {
-	if l.running == 0 && len(l.waiting) == 0 {
-		delete(t.lines, l.address)
+	if l.running > 0 || len(l.waiting) > 0 {
+		return
+	}
+	delete(t.lines, l.address)
+	for _, s := range l.sites {
+		if s.lines--; s.lines == 0 {
+			delete(t.sites, s.block)
+		}
 	}
 }

@@ -86,7 +86,7 @@ func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 	flood(t, 1, func(f *flooded) {
 		crowd := guesses(1, "anna", attacker)
 		for i := range 128 {
-			crowd = append(crowd, guesses(8, "anna", fmt.Sprint("203.0.113.", i))...)
+			crowd = append(crowd, guesses(8, "anna", fmt.Sprintf("203.0.%d.1", i))...)
 		}
 		answers := f.send(crowd...)
 		if got := count(answers); len(got) != 0 {
@@ -98,6 +98,25 @@ func TestFloodFromManyAddressesIsBounded(t *testing.T) {
 		f.finish()
 		if got := count(answers); got[401] != len(crowd) {
 			t.Errorf("those that waited get %v", got)
+		}
+	}, unlimited)
+}
+
+// However many addresses a site has, others find a place beside it.
+func TestFloodFromOneSiteLeavesPlaces(t *testing.T) {
+	flood(t, 1, func(f *flooded) {
+		var crowd []request
+		for i := range 256 {
+			crowd = append(crowd, guesses(8, "anna", fmt.Sprintf("2001:db8:1:%x::1", i))...)
+		}
+		answers := f.send(crowd...)
+		if got := count(answers); got[503] != len(crowd)-1-32 {
+			t.Errorf("%d guesses of a /56 get %v", len(crowd), got)
+		}
+		other := f.send(from(elsewhere, plain.By("bert")))
+		f.finish()
+		if got := count(other); got[200] != 1 {
+			t.Errorf("another one gets %v", got)
 		}
 	}, unlimited)
 }

@@ -1,0 +1,78 @@
+package tokenep_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// A site with many addresses has a part of the places, and the others wait for one request of it,
+// not for each of its addresses.
+func TestTurnsOfASite(t *testing.T) {
+	for name, c := range map[string]struct {
+		address func(n int) string
+		places  int
+	}{
+		"a /56": {func(n int) string { return fmt.Sprintf("2001:db8:1:%x::1", n%256) }, 32},
+		"a /48": {func(n int) string { return fmt.Sprintf("2001:db8:1:%x::1", n*64) }, 128},
+		"a /24": {func(n int) string { return fmt.Sprintf("192.0.2.%d", n%256) }, 128},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				turns := tokenep.NewTurns(1)
+				take := func(address string, then func()) {
+					release, err := turns.Take(t.Context(), tokenep.Network(netip.MustParseAddr(address)))
+					if err == nil {
+						then()
+						release()
+					} else if !errors.Is(err, tokenep.TemporarilyUnavailable) {
+						t.Error(err)
+					}
+				}
+				work := func() { time.Sleep(time.Millisecond) }
+				ran := 0
+				for n := range 1024 {
+					go take(c.address(n), func() { work(); ran++ })
+				}
+				synctest.Wait()
+				if n := turns.Waiting(); n != c.places {
+					t.Errorf("%d requests of a site wait, want %d", n, c.places)
+				}
+				before := 0
+				go take("198.51.100.7", func() { before = ran })
+				time.Sleep(time.Minute)
+				if before == 0 || before > 3 {
+					t.Errorf("another one waited for %d requests of the site", before)
+				}
+				if ran < c.places || turns.Len() != 0 || turns.Waiting() != 0 {
+					t.Errorf("%d have run; %d are left", ran, turns.Len())
+				}
+			})
+		})
+	}
+}
+
+// Of what anybody may do, a site has a quarter at most, however many addresses it has.
+func TestPaceOfASite(t *testing.T) {
+	p := &tokenep.Pace{PerAddress: 4, InAll: 100, Per: time.Hour, Now: time.Now}
+	for _, c := range []struct {
+		format string
+		step   int
+		want   int
+	}{{"2001:db8:1:%x::1", 1, 16}, {"2001:db8:2:%x::1", 256, 25}, {"192.0.2.%d", 1, 25}} {
+		taken := 0
+		for n := range 200 {
+			if p.Take(netip.MustParseAddr(fmt.Sprintf(c.format, n*c.step))) == nil {
+				taken++
+			}
+		}
+		if taken != c.want {
+			t.Errorf("%s: %d, want %d", c.format, taken, c.want)
+		}
+	}
+}
