@@ -38,6 +38,24 @@ func (i *APITokenImports) kinds() []string {
 	return nil
 }
 
+// learn notes kinds of hash. None is forgotten: what was read last may have been written first.
+func (i *APITokenImports) learn(kinds []string) {
+	for {
+		before := i.known.Load()
+		next := &imports{Kinds: slices.Clone(kinds)}
+		if before != nil {
+			for _, kind := range before.Kinds {
+				if !slices.Contains(next.Kinds, kind) {
+					next.Kinds = append(next.Kinds, kind)
+				}
+			}
+		}
+		if i.known.CompareAndSwap(before, next) {
+			return
+		}
+	}
+}
+
 // FollowImports learns what was imported at other nodes. It reads one record. It is called at the
 // start, and then in the background: so an exchange need not ask.
 func (s APITokens) FollowImports(ctx context.Context) error {
@@ -46,7 +64,7 @@ func (s APITokens) FollowImports(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		s.Imports.known.Store(&known.Value)
+		s.Imports.learn(known.Value.Kinds)
 	}
 	return err
 }
@@ -64,7 +82,7 @@ func (s APITokens) addKind(ctx context.Context, kind string) error {
 		return true, nil
 	})
 	if err == nil {
-		s.Imports.known.Store(&known.Value)
+		s.Imports.learn(known.Value.Kinds)
 	}
 	return err
 }
