@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
@@ -21,8 +22,9 @@ type Leaked struct {
 	Front *tokenep.Front
 	Pace  *tokenep.Pace // of requests; nil: any
 
-	// Report takes a credential, and decides later what it is. It returns at once.
-	Report func(credential string)
+	// Report takes a credential that an address has sent, and decides later what it is. It returns
+	// at once.
+	Report func(credential string, from netip.Addr)
 }
 
 // The most that a request has.
@@ -46,7 +48,7 @@ func (e Leaked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		for _, c := range credentials {
-			e.Report(c)
+			e.Report(c, e.Front.Address(r))
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusAccepted)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"time"
 
@@ -20,8 +21,31 @@ const (
 	leaksInAll      = 6000
 	maxLeaks        = 8192
 	leakRetry       = 5 * time.Second
-	leakTries       = 100 // of one: others wait behind it
+	leakTries       = 100 // of one
+
+	// Slow hashes that are computed for reports in an hour.
+	slowLeaksPerAddress = 100
+	slowLeaksInAll      = 2000
 )
+
+// leak is a credential that was reported.
+type leak struct {
+	credential string
+	from       netip.Addr
+	tries      int
+}
+
+// leaks are the credentials that wait, by what it costs to tell what they are. None waits for those
+// that cost more.
+type leaks struct {
+	checked chan leak // told by prefix and checksum: a read
+	fitting chan leak // by the form that another system's have: some reads
+	slow    chan leak // one of those that exist, it seems: a slow hash
+}
+
+func newLeaks() leaks {
+	return leaks{make(chan leak, maxLeaks), make(chan leak, maxLeaks), make(chan leak, slowLeaksInAll)}
+}
 
 // leaked is the endpoint for credentials that were found where they should not be.
 func (s *Server) leaked() tokenep.Endpoint {
@@ -29,40 +53,64 @@ func (s *Server) leaked() tokenep.Endpoint {
 }
 
 // reportLeak takes a credential that may be one of this server's, told by its form alone.
-func (s *Server) reportLeak(credential string) {
-	tokens := s.apiTokens()
+func (s *Server) reportLeak(credential string, from netip.Addr) {
+	tokens, queues := s.apiTokens(), &s.Config.Memory.leaks
 	_, _, isSecret := registry.ParseSecret(credential)
-	if !isSecret && !state.IsRefreshToken(credential) && (tokens == nil || !tokens.Recognizes(credential)) {
-		return
-	}
-	select {
-	case s.Config.Memory.leaks <- credential:
-	default:
-		s.Config.Logger.Warn("so many leaked credentials were reported that some are left out")
+	switch {
+	case isSecret, state.IsRefreshToken(credential), tokens != nil && state.IsAPIToken(credential):
+		s.queueLeak(queues.checked, leak{credential: credential, from: from})
+	case tokens != nil && tokens.Recognizes(credential):
+		s.queueLeak(queues.fitting, leak{credential: credential, from: from})
 	}
 }
 
-// revokeLeaked revokes what was reported, one after the other, until ctx is done.
+func (s *Server) queueLeak(queue chan<- leak, l leak) {
+	select {
+	case queue <- l:
+	default:
+		s.warnLeftOut()
+	}
+}
+
+func (s *Server) warnLeftOut() {
+	s.Config.Logger.Warn("so many leaked credentials were reported that some are left out")
+}
+
+// revokeLeaked revokes what was reported, until ctx is done.
 func (s *Server) revokeLeaked(ctx context.Context) {
+	queues := &s.Config.Memory.leaks
+	go s.revokeQueued(ctx, queues.checked, false)
+	go s.revokeQueued(ctx, queues.fitting, false)
+	s.revokeQueued(ctx, queues.slow, true)
+}
+
+// revokeQueued revokes what is in a queue, one after the other. One that fails goes to its end.
+func (s *Server) revokeQueued(ctx context.Context, queue chan leak, slow bool) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case credential := <-s.Config.Memory.leaks:
-			for tries := 0; tries < leakTries && s.endLeaked(ctx, credential) != nil; tries++ {
-				select {
-				case <-ctx.Done():
-					s.reportLeak(credential) // for the configuration that takes over
-					return
-				case <-time.After(leakRetry):
-				}
+		case l := <-queue:
+			if s.endLeaked(ctx, l, slow) == nil {
+				continue
+			}
+			select {
+			case <-ctx.Done(): // for the configuration that takes over
+				s.queueLeak(queue, l)
+				return
+			case <-time.After(leakRetry):
+			}
+			if l.tries++; l.tries < leakTries {
+				s.queueLeak(queue, l)
 			}
 		}
 	}
 }
 
-// endLeaked revokes one credential, if it is live. An error means that it is not known.
-func (s *Server) endLeaked(ctx context.Context, credential string) error {
+// endLeaked revokes one credential, if it is live. An error means that it is not known. What needs
+// a slow hash waits for that elsewhere, unless slow is set.
+func (s *Server) endLeaked(ctx context.Context, l leak, slow bool) error {
+	credential := l.credential
 	if id, _, ok := registry.ParseSecret(credential); ok {
 		ended, err := s.Clients.EndSecret(ctx, id, credential)
 		if ended {
@@ -86,8 +134,16 @@ func (s *Server) endLeaked(ctx context.Context, credential string) error {
 	if tokens == nil {
 		return nil // it was reported to a configuration that had some
 	}
-	_, err := tokens.RevokeLeaked(ctx, credential)
-	return s.leakFailed(err)
+	_, err := tokens.RevokeLeaked(ctx, credential, slow)
+	if !errors.Is(err, state.ErrSlowHash) {
+		return s.leakFailed(err)
+	}
+	if s.Config.Memory.slowLeaks.Take(l.from) != nil {
+		s.warnLeftOut()
+		return nil
+	}
+	s.queueLeak(s.Config.Memory.leaks.slow, l)
+	return nil
 }
 
 // leakFailed returns the errors after which a credential may still be live.

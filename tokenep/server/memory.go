@@ -31,7 +31,8 @@ type Memory struct {
 	idTokenRings sync.Map         // of *keys.Ring by algorithm, likewise
 	refreshMAC   state.RefreshMAC // of refresh tokens
 	leakPace     *tokenep.Pace    // of reports of leaked credentials
-	leaks        chan string      // leaked credentials that are to be revoked
+	slowLeaks    *tokenep.Pace    // of slow hashes for them
+	leaks        leaks            // that are to be revoked
 	told         *verify.Rates    // of denied API tokens, lately
 	imports      state.APITokenImports
 	proven       provenTokens
@@ -60,7 +61,8 @@ func NewMemory(now func() time.Time) *Memory {
 		Rates:         verify.NewRates(now),
 		told:          verify.NewRates(now),
 		leakPace:      &tokenep.Pace{PerAddress: leaksPerAddress, InAll: leaksInAll, Per: time.Hour, Now: now},
-		leaks:         make(chan string, maxLeaks),
+		slowLeaks:     &tokenep.Pace{PerAddress: slowLeaksPerAddress, InAll: slowLeaksInAll, Per: time.Hour, Now: now},
+		leaks:         newLeaks(),
 	}
 }
 

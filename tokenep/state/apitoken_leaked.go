@@ -23,9 +23,16 @@ func (s APITokens) Recognizes(text string) bool {
 		slices.ContainsFunc(s.Patterns, func(p TokenPattern) bool { return p.name(text) != "" })
 }
 
+// ErrSlowHash says that the answer takes a slow hash.
+var ErrSlowHash = errors.New("a slow hash is needed")
+
 // RevokeLeaked revokes a token that was found where it should not be, if Recognizes knows its form,
-// and reports whether it was live. One of whose old secrets is good is live as well.
-func (s APITokens) RevokeLeaked(ctx context.Context, token string) (revoked bool, err error) {
+// and reports whether it was live. One of whose old secrets is good is live as well. Unless slow is
+// set, no slow hash is computed: the error Is ErrSlowHash if one must be.
+func (s APITokens) RevokeLeaked(ctx context.Context, token string, slow bool) (revoked bool, err error) {
+	if !slow {
+		s.Compare = func(context.Context, netip.Addr, []byte, []byte) (bool, error) { return false, ErrSlowHash }
+	}
 	if !s.Recognizes(token) {
 		return false, nil
 	}
