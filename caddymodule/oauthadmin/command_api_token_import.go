@@ -24,7 +24,8 @@ exchange them as they are. A line is an object with these members:
 
   owner, service   required, as for create
   hash             sha256:<digest> or sha512:<digest> of the whole token, in
-                   hexadecimal or base64, or a hash by bcrypt or argon2id
+                   hexadecimal or base64, or a hash by bcrypt (cost 14 at most)
+                   or argon2id (64 MiB, 10 passes and 16 threads at most)
   token            the token itself, in place of hash; only its hash is kept
   id               for bcrypt and argon2id: the part of the token by which it is
                    found; token_pattern in the configuration says where it stands

@@ -79,7 +79,10 @@ func (s *Server) ownSubjects() []tokenep.SubjectTokens {
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
 			Prefix: t.Prefix, MaxPerUser: t.MaxPerUser, MaxAge: t.MaxAge, AllowNever: t.AllowNever, EndReused: t.EndReused, TokenLife: s.TokenLife,
 			Rates: s.Config.Memory.Rates, Uses: &s.Config.Memory.uses, OwnerScope: t.ownerScope(), Event: s.apiTokenEvent,
-			Imports: &s.Config.Memory.imports, Patterns: t.Patterns, Compare: s.compareAPIToken,
+			Imports: &s.Config.Memory.imports, Patterns: t.Patterns,
+		}
+		if s.Config.CompareHash != nil {
+			s.APITokens.Compare = s.compareAPIToken
 		}
 		for _, identifier := range t.Types {
 			kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifier: identifier, Address: s.Config.ClientAddress})

@@ -176,6 +176,8 @@ func (s APITokens) identify(i *ImportedAPIToken) (kind string, hash []byte, id s
 		return kind, hash, importedID(kind, hash), nil
 	}
 	switch {
+	case s.Compare == nil:
+		return "", nil, "", invalidf("the server cannot compare salted hashes")
 	case i.Name == "":
 		return "", nil, "", invalidf("a salted hash is found by the id of the token: id is missing")
 	case len(s.Patterns) == 0:

@@ -129,6 +129,21 @@ func TestImportRefuses(t *testing.T) {
 		"argon2id that panics": func(i *state.ImportedAPIToken) {
 			i.Name, i.Hash = "x", "$argon2id$v=19$m=65536,t=0,p=1$AAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 		},
+		"argon2id that costs some memory": func(i *state.ImportedAPIToken) {
+			i.Name, i.Hash = "x", "$argon2id$v=19$m=65537,t=1,p=1$AAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		},
+		"argon2id with a leading zero": func(i *state.ImportedAPIToken) {
+			i.Name, i.Hash = "x", "$argon2id$v=19$m=08192,t=1,p=1$AAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		},
+		"argon2id with too little memory for its threads": func(i *state.ImportedAPIToken) {
+			i.Name, i.Hash = "x", "$argon2id$v=19$m=8,t=1,p=2$AAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		},
+		"argon2id with a salt that is no base64": func(i *state.ImportedAPIToken) {
+			i.Name, i.Hash = "x", "$argon2id$v=19$m=8192,t=1,p=1$AAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		},
+		"argon2id with bits behind its digest": func(i *state.ImportedAPIToken) {
+			i.Name, i.Hash = "x", "$argon2id$v=19$m=8192,t=1,p=1$AAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAB"
+		},
 		"a token that is too long":    func(i *state.ImportedAPIToken) { i.Hash, i.Token = "", strings.Repeat("x", 4097) },
 		"no owner":                    func(i *state.ImportedAPIToken) { i.Owner = "" },
 		"an owner that is a client":   func(i *state.ImportedAPIToken) { i.Owner = "client:billing" },
@@ -144,6 +159,11 @@ func TestImportRefuses(t *testing.T) {
 	tokens.Patterns = nil
 	if _, _, err := tokens.Import(t.Context(), state.ImportedAPIToken{Name: "x", Hash: bcryptOf("x"), APIToken: ask("ann")}); !errors.Is(err, state.ErrInvalid) {
 		t.Errorf("bcrypt without a pattern: %v, want ErrInvalid", err)
+	}
+	tokens = newImporting(t, f, c)
+	tokens.Compare = nil
+	if _, _, err := tokens.Import(t.Context(), state.ImportedAPIToken{Name: "x", Hash: bcryptOf("x"), APIToken: ask("ann")}); !errors.Is(err, state.ErrInvalid) {
+		t.Errorf("bcrypt where nobody compares it: %v, want ErrInvalid", err)
 	}
 	f.Fail(nil)
 	tokens = newImporting(t, f, c)

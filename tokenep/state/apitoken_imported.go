@@ -43,13 +43,14 @@ var unsalted = map[string]func(token string) []byte{
 // What a salted hash may cost at most: whoever knows the name of a token makes the server pay it.
 const (
 	maxBcryptCost = 14
-	maxArgon2KiB  = 256 << 10
+	maxArgon2KiB  = 64 << 10 // of each of those that are computed at once
 	maxArgon2Time = 10
+	maxArgon2Par  = 16
 )
 
 var (
 	bcryptText   = regexp.MustCompile(`^\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}$`)
-	argon2idText = regexp.MustCompile(`^\$argon2id\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([1-9][0-9]?)\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$`)
+	argon2idText = regexp.MustCompile(`^\$argon2id\$v=19\$m=([1-9][0-9]{0,6}),t=([1-9][0-9]{0,2}),p=([1-9][0-9]{0,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$`)
 )
 
 // parseHash reads a hash: sha256: or sha512: and the digest in hexadecimal or base64, or a hash of
@@ -74,14 +75,25 @@ func parseHash(text string) (kind string, hash []byte, err error) {
 		return hashBcrypt, []byte(text), nil
 	}
 	if m := argon2idText.FindStringSubmatch(text); m != nil {
-		kib, _ := strconv.Atoi(m[1])
-		times, _ := strconv.Atoi(m[2])
-		if kib < 8 || kib > maxArgon2KiB || times < 1 || times > maxArgon2Time {
-			return "", nil, invalidf("hash: argon2id must take at most %d KiB, %d times", maxArgon2KiB, maxArgon2Time)
-		}
-		return hashArgon2id, []byte(text), nil
+		return hashArgon2id, []byte(text), checkArgon2id(m)
 	}
 	return "", nil, invalidf("hash: sha256:… or sha512:… in hexadecimal or base64, or a hash of bcrypt or argon2id, expected")
+}
+
+// checkArgon2id checks the parameters of a hash, its salt and its digest: what other programs write
+// otherwise is compared by none of ours.
+func checkArgon2id(found []string) error {
+	number := func(i int) int { n, _ := strconv.Atoi(found[i]); return n } // up to seven digits
+	if kib, par := number(1), number(3); kib > maxArgon2KiB || number(2) > maxArgon2Time || par > maxArgon2Par || kib < 8*par {
+		return invalidf("hash: argon2id must take 8 KiB for each thread to %d KiB, up to %d passes, and up to %d threads",
+			maxArgon2KiB, maxArgon2Time, maxArgon2Par)
+	}
+	for _, part := range found[4:6] {
+		if _, err := base64.RawStdEncoding.Strict().DecodeString(part); err != nil {
+			return invalidf("hash: the salt or digest of argon2id is no base64 (RFC 4648 §4, without padding)")
+		}
+	}
+	return nil
 }
 
 // importedID derives the id of a record from what the token is found by.
