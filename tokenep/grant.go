@@ -148,6 +148,10 @@ type Authorization struct {
 
 	IssuedTokenType string // issued_token_type (RFC 8693 §2.2.1); empty for other grants
 
+	// ScopeCommon says that the token has what the scope that was asked for and Scope have in
+	// common, and is refused if that is nothing. Otherwise whoever asks for more gets none of it.
+	ScopeCommon bool
+
 	// ScopeImplied says that the answer names the scope only if the request did: a client that
 	// asked for nothing in particular expects all there is.
 	ScopeImplied bool

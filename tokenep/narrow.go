@@ -37,11 +37,8 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 		c.Scope = c.Scope.Intersect(r.Client.Scope)
 		c.Audience = common(c.Audience, t.targets(r.Client.Audience))
 	}
-	if r.Scope != nil {
-		if !c.Scope.Includes(r.Scope) {
-			return nil, InvalidScope.Describe("the scope is more than the grant allows").Because(beyond(r.Scope, c.Scope))
-		}
-		c.Scope = r.Scope
+	if err := c.reduce(r, a); err != nil {
+		return nil, err
 	}
 	if err := t.aim(r, a, c); err != nil {
 		return nil, err
@@ -54,6 +51,23 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 		return nil, a.expired(r)
 	}
 	return c, t.stillActive(ctx, r, a)
+}
+
+// reduce leaves of the scope what was asked for.
+func (c *Claims) reduce(r *Request, a *Authorization) error {
+	allowed := c.Scope
+	switch {
+	case a.ScopeCommon && r.Scope != nil:
+		c.Scope = r.Scope.Intersect(allowed)
+	case r.Scope != nil && !allowed.Includes(r.Scope):
+		return InvalidScope.Describe("the scope is more than the grant allows").Because(beyond(r.Scope, allowed))
+	case r.Scope != nil:
+		c.Scope = r.Scope
+	}
+	if a.ScopeCommon && len(c.Scope) == 0 {
+		return InvalidScope.Describe("nothing of the scope is allowed").Because(beyond(r.Scope, allowed))
+	}
+	return nil
 }
 
 // aim decides which audience the token is for: that which was asked for, within what the grant and

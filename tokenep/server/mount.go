@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -298,6 +299,9 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		// server signs with.
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
+	}
+	if slices.ContainsFunc(s.Config.Subjects, func(source *subject.Source) bool { return source.IDJAG != nil }) {
+		document["authorization_grant_profiles_supported"] = []string{subject.IDJAGProfile} // never whose
 	}
 	if scopes := s.scopes(); len(scopes) > 0 {
 		document["scopes_supported"] = scopes

@@ -5,6 +5,8 @@
 //	             becomes an OAuth token
 //	own.go       the access tokens of this server, for narrower ones
 //	jwt.go       the JWTs of other issuers: another authorization server, a CI job, a cluster
+//	id_jag.go    what an enterprise's identity provider lets a client do for a user
+//	foreign.go   tokens that others have issued, and which policy decides
 //	policy.go    what comes of a token that somebody else has issued, and for whom
 //
 // A kind says whom a token speaks for, and the most that may be issued for it. What is issued in

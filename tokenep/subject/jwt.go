@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -44,12 +43,6 @@ var (
 	errAudience   = errors.New("the token is for another audience")
 )
 
-// isForUs reports whether this server is the audience of a token.
-func (f *Foreign) isForUs(t *verify.Token) bool {
-	own := f.Audience()
-	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(own, a) })
-}
-
 // Opaque is the tokens of one source that is asked about them.
 type Opaque struct {
 	*Foreign
@@ -69,40 +62,4 @@ func (o Opaque) Validate(ctx context.Context, r *tokenep.Request, token string) 
 		return nil, err
 	}
 	return o.choose(r, o.Source, t)
-}
-
-// Kinds is the kinds of token that some sources make for a grant.
-type Kinds struct {
-	All       []tokenep.SubjectTokens
-	Anonymous []string // token type identifiers of those that a policy admits without a client
-}
-
-// KindsOf returns the kinds of token that these sources make for the grant of f. Its Issuers are
-// set by it.
-func KindsOf(sources []*Source, f Foreign) (k Kinds) {
-	f.Issuers = make(map[string]*Source)
-	for _, s := range sources {
-		serves, anonymous := false, false
-		for i := range s.Policies {
-			this, none := s.Policies[i].serves(f.GrantType)
-			serves, anonymous = serves || this, anonymous || none
-		}
-		if !serves {
-			continue
-		}
-		var kind tokenep.SubjectTokens
-		if s.Issuer != nil {
-			kind = JWTs{&f}
-			f.Issuers[s.Issuer.Name] = s
-		} else {
-			kind = Opaque{Foreign: &f, Source: s}
-		}
-		if s.Issuer == nil || len(f.Issuers) == 1 {
-			k.All = append(k.All, kind)
-		}
-		if anonymous {
-			k.Anonymous = append(k.Anonymous, kind.Types()...)
-		}
-	}
-	return k
 }

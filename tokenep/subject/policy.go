@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +22,9 @@ type Source struct {
 
 	// Issuer is an issuer of JWTs. nil: Prove is asked.
 	Issuer *verify.TrustedIssuer
+
+	// IDJAG says that its JWTs are ID-JAGs, for the grant JWT bearer alone; nil: they are not.
+	IDJAG *IDJAG
 
 	// Types are the token type identifiers of what Prove is asked about.
 	Types []string
@@ -91,7 +93,7 @@ var policyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // Validate returns what is wrong with the source and its policies.
 func (s *Source) Validate() error {
 	switch {
-	case s.Issuer == nil && s.Prove == nil:
+	case s.Issuer == nil && (s.Prove == nil || s.IDJAG != nil):
 		return fmt.Errorf("source %s: nobody says whether its tokens are good", s.Name)
 	case len(s.Policies) == 0:
 		return fmt.Errorf("source %s: a policy is required, which says what comes of its tokens", s.Name)
@@ -272,57 +274,6 @@ func (p *Policy) claims(t *verify.Token) (map[string]any, error) {
 		}
 	}
 	return claims, nil
-}
-
-// Foreign is the kinds of token of all sources, for one grant type.
-type Foreign struct {
-	GrantType string
-	Verifier  *verify.Verifier   // of all issuers of JWTs; nil: there are none
-	Issuers   map[string]*Source // by issuer
-	Audience  func() []string    // of JWTs for this server, where the issuer has no other
-	Seen      state.Seen         // the ids of tokens that are good once
-	Now       func() time.Time
-}
-
-// choose returns the authorization of the policy that admits a good token, or the refusal. What the
-// policies have decided is for the log.
-func (f *Foreign) choose(r *tokenep.Request, s *Source, t *verify.Token) (*tokenep.Authorization, error) {
-	reasons := []string{"source " + s.Name}
-	asked := false
-	for _, d := range s.decide(r.Client, t, f.GrantType, f.Now()) {
-		switch {
-		case d.Policy.DryRun:
-			r.Outcome.Details = append(r.Outcome.Details, slog.String("dry_run", d.String()))
-		case d.Err == nil:
-			r.Outcome.Details = append(r.Outcome.Details, slog.String("policy", d.Policy.Name))
-			d.Authorization.Spend = f.spend(d.Policy, s, t)
-			return d.Authorization, nil
-		}
-		asked = asked || errors.Is(d.Err, errClientAsked) && !d.Policy.DryRun
-		reasons = append(reasons, d.String())
-	}
-	if len(reasons) == 1 {
-		reasons = append(reasons, "there is no policy for this grant")
-	}
-	cause := errors.New(strings.Join(reasons, "; "))
-	if asked {
-		return nil, tokenep.InvalidClient.Describe("client authentication is required").Because(cause)
-	}
-	return nil, tokenep.InvalidRequest.Describe("the token is not accepted").Because(cause)
-}
-
-// spend returns what makes a token good once; nil: it is good more often.
-func (f *Foreign) spend(p *Policy, s *Source, t *verify.Token) func(context.Context) (tokenep.RefreshToken, error) {
-	if !p.Once {
-		return nil
-	}
-	return func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		err = f.Seen.Add(ctx, "token of "+s.Name, t.ID, t.Expires)
-		if errors.Is(err, state.ErrSpent) || errors.Is(err, state.ErrExpired) {
-			return none, tokenep.InvalidRequest.Describe("the token is not accepted").Because(fmt.Errorf("policy %s: jti: %w", p.Name, err))
-		}
-		return none, err
-	}
 }
 
 // String says what a policy decided, for the log.

@@ -1,0 +1,117 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Tokens that others have issued, whatever their kind (RFC 8693 §2.1, RFC 7523 §3).
+
+// Leeway is what the clocks of other issuers and of this server may differ by.
+const Leeway = 30 * time.Second
+
+// Foreign is the kinds of token of all sources, for one grant type.
+type Foreign struct {
+	GrantType string
+	IDJAG     bool               // of the sources of ID-JAGs; else of all others
+	Verifier  *verify.Verifier   // of all issuers of such JWTs; nil: there are none
+	Issuers   map[string]*Source // by issuer
+	Audience  func() []string    // of JWTs for this server, where the issuer has no other
+	Seen      state.Seen         // the ids of tokens that are good once
+	Now       func() time.Time
+}
+
+// choose returns the authorization of the policy that admits a good token, or the refusal. What the
+// policies have decided is for the log.
+func (f *Foreign) choose(r *tokenep.Request, s *Source, t *verify.Token) (*tokenep.Authorization, error) {
+	reasons := []string{"source " + s.Name}
+	asked := false
+	for _, d := range s.decide(r.Client, t, f.GrantType, f.Now()) {
+		switch {
+		case d.Policy.DryRun:
+			r.Outcome.Details = append(r.Outcome.Details, slog.String("dry_run", d.String()))
+		case d.Err == nil:
+			r.Outcome.Details = append(r.Outcome.Details, slog.String("policy", d.Policy.Name))
+			d.Authorization.Spend = f.spend(d.Policy, s, t)
+			return d.Authorization, nil
+		}
+		asked = asked || errors.Is(d.Err, errClientAsked) && !d.Policy.DryRun
+		reasons = append(reasons, d.String())
+	}
+	if len(reasons) == 1 {
+		reasons = append(reasons, "there is no policy for this grant")
+	}
+	cause := errors.New(strings.Join(reasons, "; "))
+	if asked {
+		return nil, tokenep.InvalidClient.Describe("client authentication is required").Because(cause)
+	}
+	return nil, tokenep.InvalidRequest.Describe("the token is not accepted").Because(cause)
+}
+
+// spend returns what makes a token good once; nil: it is good more often.
+func (f *Foreign) spend(p *Policy, s *Source, t *verify.Token) func(context.Context) (tokenep.RefreshToken, error) {
+	if !p.Once && (s.IDJAG == nil || s.IDJAG.AllowReplay) {
+		return nil
+	}
+	return func(ctx context.Context) (none tokenep.RefreshToken, err error) {
+		err = f.Seen.Add(ctx, "token of "+s.Name, t.ID, t.Expires)
+		if errors.Is(err, state.ErrSpent) || errors.Is(err, state.ErrExpired) {
+			return none, tokenep.InvalidRequest.Describe("the token is not accepted").Because(fmt.Errorf("policy %s: jti: %w", p.Name, err))
+		}
+		return none, err
+	}
+}
+
+// isForUs reports whether this server is the audience of a token.
+func (f *Foreign) isForUs(t *verify.Token) bool {
+	own := f.Audience()
+	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(own, a) })
+}
+
+// Kinds is the kinds of token that some sources make for a grant.
+type Kinds struct {
+	All       []tokenep.SubjectTokens
+	Anonymous []string // token type identifiers of those that a policy admits without a client
+}
+
+// KindsOf returns the kinds of token that these sources make for the grant of f. Its Issuers are
+// set by it.
+func KindsOf(sources []*Source, f Foreign) (k Kinds) {
+	f.Issuers = make(map[string]*Source)
+	for _, s := range sources {
+		serves, anonymous := false, false
+		for i := range s.Policies {
+			this, none := s.Policies[i].serves(f.GrantType)
+			serves, anonymous = serves || this, anonymous || none
+		}
+		if !serves || s.IDJAG != nil != f.IDJAG {
+			continue
+		}
+		var kind tokenep.SubjectTokens
+		if s.Issuer != nil {
+			kind = JWTs{&f}
+			if f.IDJAG {
+				kind = IDJAGs{&f}
+			}
+			f.Issuers[s.Issuer.Name] = s
+		} else {
+			kind = Opaque{Foreign: &f, Source: s}
+		}
+		if s.Issuer == nil || len(f.Issuers) == 1 {
+			k.All = append(k.All, kind)
+		}
+		if anonymous {
+			k.Anonymous = append(k.Anonymous, kind.Types()...)
+		}
+	}
+	return k
+}
