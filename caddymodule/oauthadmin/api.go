@@ -62,6 +62,7 @@ func init() {
 //	GET    <server>/backup                  a copy of the store bolt, with the private keys
 //	GET    <server>/secret_patterns         regular expressions of what is generated
 //	POST   <server>/inspect                 what a token says, and which checks it does not pass
+//	POST   <server>/policies/test           what the policies would make of a token of others
 type API struct {
 	running func() (*oauthserver.App, error)
 }
@@ -131,6 +132,7 @@ var routes = []struct {
 	{http.MethodGet, "backup", http.StatusOK, takeBackup},
 	{http.MethodGet, "secret_patterns", http.StatusOK, showSecretPatterns},
 	{http.MethodPost, "inspect", http.StatusOK, inspectToken},
+	{http.MethodPost, "policies/test", http.StatusOK, testPolicies},
 }
 
 // request is a request for a resource of one server.

@@ -48,7 +48,7 @@ a secret: others can see flags, and shells keep them in their history.`,
 			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 			flags.StringP("server", "s", oauthserver.DefaultName, "Name of the oauth_server")
 			flags.Bool("json", false, "Print the answer as JSON")
-			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), userCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), secretPatternsCommand(), backupCommand(), restoreCommand())
+			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), userCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), policyCommand(), secretPatternsCommand(), backupCommand(), restoreCommand())
 		},
 	}
 }

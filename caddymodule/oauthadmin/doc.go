@@ -8,6 +8,7 @@
 //	backup.go       a copy of the store
 //	clients.go      clients
 //	consents.go     what users have allowed clients
+//	policies.go     what the policies would make of a token of others
 //	inspect.go      what a token says, and whether it is accepted
 //	keys.go         signing keys
 //	revocations.go  revoked tokens

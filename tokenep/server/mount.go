@@ -301,7 +301,7 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
 	}
 	if slices.ContainsFunc(s.Config.Subjects, func(source *subject.Source) bool { return source.IDJAG != nil }) {
-		document["authorization_grant_profiles_supported"] = []string{subject.IDJAGProfile} // never whose
+		document["authorization_grant_profiles_supported"] = []string{subject.IDJAGProfile}
 	}
 	if scopes := s.scopes(); len(scopes) > 0 {
 		document["scopes_supported"] = scopes

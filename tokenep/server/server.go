@@ -160,6 +160,8 @@ type Server struct {
 	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
 	introspecting *verify.Verifier      // as Verifier, without proof of possession
 	toItself      *verify.Verifier      // as Verifier, for the issuer as audience
+	foreign       subject.Foreign       // tokens of others, but for ID-JAGs
+	idJAGs        subject.Foreign       // and those
 	passwords     *tokenep.Passwords    // nil: there are none
 	pages         *page.Set
 	paths         atomic.Pointer[map[string]string] // of endpoints, as they were mounted first

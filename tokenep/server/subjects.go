@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
@@ -29,17 +31,38 @@ func (s *Server) subjects() (exchange grant.TokenExchange, bearer grant.JWTBeare
 			EndsReused: s.endsReused(), MaxChain: s.Config.Exchange.MaxChain,
 		}
 	}
+	s.foreign = f
 	f.GrantType = grant.JWTBearerType
 	assertions := subject.KindsOf(s.Config.Subjects, f)
 	f.IDJAG = true
 	if f.Verifier, err = s.trustOthers(true); err != nil {
 		return exchange, bearer, err
 	}
+	s.idJAGs = f
 	bearer = grant.JWTBearer{
 		Assertions:     append(subject.KindsOf(s.Config.Subjects, f).All, assertions.All...),
 		AllowAnonymous: len(assertions.Anonymous) > 0,
 	}
 	return exchange, bearer, nil
+}
+
+// TryPolicies returns what the policies for tokens of others make of one, check by check, if a
+// client, or nobody, sent it for a grant. Nothing is issued or spent.
+func (s *Server) TryPolicies(ctx context.Context, token, grantType, clientID string) ([]*subject.Trial, error) {
+	var client *tokenep.Client
+	if clientID != "" {
+		var err error
+		if client, err = s.front.Authenticator.Clients(ctx, clientID); err != nil {
+			return nil, err
+		}
+	}
+	f := s.foreign
+	f.GrantType = grantType
+	trials := f.Try(ctx, s.Config.Subjects, client, token)
+	if grantType == grant.JWTBearerType {
+		trials = append(s.idJAGs.Try(ctx, s.Config.Subjects, client, token), trials...)
+	}
+	return trials, nil
 }
 
 // assertionAudience returns the names of this server in tokens that others issue for it: the issuer

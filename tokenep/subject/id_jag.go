@@ -45,8 +45,8 @@ const (
 // accepted.
 const IDJAGProfile = "urn:ietf:params:oauth:grant-profile:id-jag"
 
-// Trust returns what a verifier needs to know of an issuer of ID-JAGs: strict but for their typ, and
-// with all claims that they must have. Without an audience they are for this one.
+// Trust returns what a verifier needs to know of an issuer of ID-JAGs: strict but for their typ,
+// and with all claims that they must have. Without an audience they are for this one.
 func (*IDJAG) Trust(i verify.TrustedIssuer, audience string) verify.TrustedIssuer {
 	i.Profile, i.Types = verify.ProfileRFC9068, []string{IDJAGType}
 	i.RequireClaims = append([]string{"sub", "client_id", "jti", "iat"}, i.RequireClaims...)

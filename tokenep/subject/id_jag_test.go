@@ -58,7 +58,9 @@ func assert(token string, pairs ...string) request {
 func TestIDJAG(t *testing.T) {
 	idp := verifytest.New("https://idp.acme.example", tokeneptest.Issuer, "ES256", "RS256", "PS256")
 	f := tokeneptest.New(t, assistants, enterprise(t, idp, subject.IDJAG{}))
-	with := func(change verifytest.Claims, options ...verifytest.Option) request { return assert(jag(idp, change, options...)) }
+	with := func(change verifytest.Claims, options ...verifytest.Option) request {
+		return assert(jag(idp, change, options...))
+	}
 	now := f.Clock.Now
 	const bad = tokenep.InvalidGrant
 	f.Run(t, []rule{

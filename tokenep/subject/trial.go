@@ -1,0 +1,109 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Trial is what a source makes of a token, check by check (RFC 8693 §2.1, RFC 7523 §3), without
+// anything being issued or spent.
+type Trial struct {
+	Source    *Source
+	Token     *verify.Token  // what it says, forged perhaps, unless it is Good
+	Checks    []verify.Check // by which the token is found good or bad
+	Decisions []Decision     // of all policies, also if a check failed
+}
+
+// Good reports whether all checks passed.
+func (t *Trial) Good() bool {
+	for _, c := range t.Checks {
+		if c.Err != nil || c.Skipped {
+			return false
+		}
+	}
+	return true
+}
+
+// Decides returns the policy that a token was admitted by; nil: it is refused.
+func (t *Trial) Decides() *Policy {
+	if !t.Good() {
+		return nil
+	}
+	for _, d := range t.Decisions {
+		if d.Err == nil && !d.Policy.DryRun {
+			return d.Policy
+		}
+	}
+	return nil
+}
+
+var errForAnotherGrant = errors.New("the policy is for another grant")
+
+// Try returns what each of the sources makes of a token that the client, or nobody, would send. A
+// JWT is for its issuer alone; every other source is asked.
+func (f Foreign) Try(ctx context.Context, sources []*Source, c *tokenep.Client, token string) (trials []*Trial) {
+	if f.Verifier != nil {
+		t, checks := f.Verifier.Inspect(ctx, verify.Presentation{Token: token})
+		for _, s := range sources {
+			if t == nil || s.Issuer == nil || s.Issuer.Name != t.Issuer || s.IDJAG != nil != f.IDJAG {
+				continue
+			}
+			trial := &Trial{Source: s, Token: t, Checks: checks}
+			trial.add(f.checkOwn(s, c, t))
+			trials = append(trials, trial)
+		}
+	}
+	for _, s := range sources {
+		if s.Issuer != nil || f.IDJAG {
+			continue
+		}
+		trial := &Trial{Source: s}
+		r := &tokenep.Request{Request: (&http.Request{Header: make(http.Header)}).WithContext(ctx), Client: c, Dialect: new(tokenep.Dialect), Outcome: new(tokenep.Outcome)}
+		var err error
+		trial.Token, err = s.Prove(ctx, r, token)
+		trial.Checks = []verify.Check{{Name: "source", Err: err}}
+		trials = append(trials, trial)
+	}
+	for _, trial := range trials {
+		trial.decide(&f, c)
+	}
+	return trials
+}
+
+func (t *Trial) add(c verify.Check) {
+	if c.Name != "" {
+		t.Checks = append(t.Checks, c)
+	}
+}
+
+// checkOwn is the check that the verifier leaves to the source.
+func (f *Foreign) checkOwn(s *Source, c *tokenep.Client, t *verify.Token) verify.Check {
+	switch {
+	case s.IDJAG != nil:
+		return verify.Check{Name: "id-jag", Err: s.IDJAG.check(c, t, f.Now())}
+	case len(s.Issuer.Audience) == 0 && !f.isForUs(t):
+		return verify.Check{Name: "audience of this server", Err: fmt.Errorf("%w: %q, expected one of %q", errAudience, t.Audience, f.Audience())}
+	}
+	return verify.Check{}
+}
+
+// decide asks every policy.
+func (t *Trial) decide(f *Foreign, c *tokenep.Client) {
+	if t.Token == nil {
+		return
+	}
+	for i := range t.Source.Policies {
+		d := Decision{Policy: &t.Source.Policies[i]}
+		if serves, _ := d.Policy.serves(f.GrantType); serves {
+			d.Authorization, d.Err = d.Policy.authorize(c, t.Token, f.Now())
+		} else {
+			d.Err = errForAnotherGrant
+		}
+		t.Decisions = append(t.Decisions, d)
+	}
+}
