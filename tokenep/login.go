@@ -25,15 +25,25 @@ var errUnreadable = fmt.Errorf("%w: nobody can have such a name or password", Er
 // space. White space around a name, which telephones add, is no part of it. Upper and lower case
 // are told apart or not by the source.
 //
-// A name has 1 to 255 bytes and no control characters; a password has 1 to 1024 bytes and no NUL.
+// A name has 1 to 255 bytes, and no control or invisible characters (RFC 8264 §9.13): a directory
+// may pass over those (RFC 4518 §2.2), so that one person would have many names. A password has 1
+// to 1024 bytes and no NUL.
 func ReadLogin(name, password string) (readName, readPassword string, ok bool) {
 	if len(name) > maxLoginName || len(password) > maxPassword || !utf8.ValidString(name) || !utf8.ValidString(password) {
 		return "", "", false
 	}
 	name, password = strings.TrimSpace(norm.NFC.String(name)), norm.NFC.String(password)
 	ok = name != "" && password != "" && len(name) <= maxLoginName && len(password) <= maxPassword &&
-		!strings.ContainsFunc(name, unicode.IsControl) && strings.IndexByte(password, 0) < 0
+		!strings.ContainsFunc(name, unseen) && strings.IndexByte(password, 0) < 0
 	return name, password, ok
+}
+
+// unseen reports whether a character of a name is a control, shows nothing, or is passed over when
+// names are compared (RFC 4518 §2.2).
+func unseen(r rune) bool {
+	const todoSoftHyphen, replacement = 0x1806, 0xFFFC
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) ||
+		r == todoSoftHyphen || r == replacement
 }
 
 // CheckLoginName returns what is wrong with a name that is configured: it must be one that somebody
@@ -41,7 +51,7 @@ func ReadLogin(name, password string) (readName, readPassword string, ok bool) {
 func CheckLoginName(name string) error {
 	if read, _, ok := ReadLogin(name, "x"); !ok || read != name {
 		return errors.New("a name must have 1 to 255 bytes of UTF-8 in the normalization form C, " +
-			"without control characters, or spaces around it")
+			"without control or invisible characters, or spaces around it")
 	}
 	return nil
 }

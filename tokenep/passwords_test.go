@@ -268,3 +268,17 @@ func FuzzReadLogin(f *testing.F) {
 		}
 	})
 }
+
+// RFC 8264 §9.13, RFC 4518 §2.2: characters that a directory passes over make no other name of the
+// same person, at whose password one could guess anew.
+func TestNamesHaveNothingInvisible(t *testing.T) {
+	s := newSignIns(nil)
+	for _, r := range "\u00ad\u034f\u1806\u180b\u180e\u200b\u200d\u202e\u2060\u206a\u3164\ufe0f\ufeff\ufff9\ufffc\U000e0020\U000e0100\u007f" {
+		if status, _ := s.status(t, home, "a"+string(r)+"da", "right"); status != http.StatusBadRequest {
+			t.Errorf("%U: %d", r, status)
+		}
+	}
+	if n := s.asked.Load(); n != 0 {
+		t.Errorf("the source was asked %d times", n)
+	}
+}

@@ -39,8 +39,8 @@ type Users struct {
 	Base string `json:"base,omitempty"`
 
 	// Which entries are people (RFC 4515), such as (&(objectClass=person)(uid={name})). {name} is
-	// what was typed, escaped. Leave out whoever is barred: what it does not find is gone.
-	// Required.
+	// what was typed, escaped; it must be compared by =, and without an asterisk. Leave out whoever
+	// is barred: what it does not find is gone. Required.
 	Filter string `json:"filter,omitempty"`
 
 	// The attribute that is the sub of tokens. It must have one value, which never changes and is

@@ -172,12 +172,34 @@ func checkFilter(option, filter string, places ...string) error {
 	if !slices.ContainsFunc(places, func(place string) bool { return strings.Contains(filter, place) }) {
 		return fmt.Errorf("%s %q: it must have %s, where the name goes", option, filter, strings.Join(places, " or "))
 	}
+	if !compares(filter, places) {
+		return fmt.Errorf("%s %q: the name must be compared by =, as in (uid=%s): else it finds whom nobody has named", option, filter, NamePlace)
+	}
 	for _, value := range []string{"x", "*"} {
 		if _, err := ldap.CompileFilter(fill(filter, value, value)); err != nil {
 			return fmt.Errorf("%s %q: it must be a filter (RFC 4515), such as (uid=%s): %w", option, filter, NamePlace, err)
 		}
 	}
 	return nil
+}
+
+// equality matches what stands before a place: an attribute, and = (RFC 4515 §3).
+var equality = regexp.MustCompile(`^ *[A-Za-z0-9][A-Za-z0-9.;-]*=[^*]*$`)
+
+// compares reports whether places are in assertions of equality only. A parenthesis in the value of
+// one would be escaped, so that the last one is where it begins.
+func compares(filter string, places []string) bool {
+	for _, place := range places {
+		for parts := strings.Split(filter, place); len(parts) > 1; parts = parts[1:] {
+			end, _, _ := strings.Cut(parts[1], ")")
+			whole := parts[0][strings.LastIndexByte(parts[0], '(')+1:]
+			if !equality.MatchString(whole) || strings.Contains(end, "*") {
+				return false
+			}
+			parts[1] = parts[0] + place + parts[1]
+		}
+	}
+	return true
 }
 
 // fill puts values, which are escaped, into the places of a filter: at once, so that one value has
