@@ -18,7 +18,8 @@ func init() { caddy.RegisterModule(new(Users)) }
 // Users are people in a file, one on each line, as htpasswd -B writes it: name, colon, and the
 // bcrypt hash of the password. A change takes effect within a second, without a reload. While the
 // file has a bad line, or is gone, those who were read before stay, and the log says which line it
-// is. Clients are told nothing of these people but their names.
+// is. A file in which there is nobody any more must stay so for five seconds, since some programs
+// empty a file before they write it. Clients are told nothing of these people but their names.
 type Users struct {
 	// The file, of 8 MiB at the most. Placeholders are resolved when the configuration is loaded.
 	// Required.

@@ -18,7 +18,8 @@ import (
 
 // File is people in a file. The file is read again while it is in use; a change takes effect within
 // a second. A file that is gone, or has a bad line, changes nothing: the last good version stays in
-// force, and the reason is logged once.
+// force, and the reason is logged once. One in which there is nobody any more must stay so for
+// EmptyFor: it may be about to be written anew, and would sign everybody out.
 type File struct {
 	path   string
 	o      Options
@@ -29,6 +30,7 @@ type File struct {
 
 	mu      sync.Mutex // held while reading
 	content []byte     // from which current was parsed
+	empty   time.Time  // since when nobody is in the file; zero: somebody is
 	problem string     // the last one logged
 }
 
@@ -49,6 +51,9 @@ const (
 	patient = 20      // times that a file may change while it is read
 	maxFile = 8 << 20 // bytes
 )
+
+// EmptyFor is how long a file in which there were people must have nobody, until that counts.
+const EmptyFor = 5 * time.Second
 
 var errRestless = errors.New("it changes all the time")
 
@@ -102,7 +107,8 @@ func (f *File) Find(ctx context.Context, subject string) (tokenep.User, error) {
 
 // latest returns the people who were read last. One caller reads; the others go on with them.
 func (f *File) latest() (*hashed.List, error) {
-	if f.o.Now().UnixNano() >= f.due.Load() && f.mu.TryLock() {
+	ahead := f.due.Load() - f.o.Now().UnixNano() // more than every: the clock was set back
+	if (ahead <= 0 || ahead > int64(every)) && f.mu.TryLock() {
 		f.refresh()
 		f.mu.Unlock()
 	}
@@ -128,6 +134,8 @@ func (f *File) refresh() {
 // quick writes can have the same time, and a link can point to another file.
 func (f *File) read() error {
 	f.due.Store(f.o.Now().Add(every).UnixNano())
+	empty := f.empty
+	f.empty = time.Time{}
 	content, err := verify.ReadKeyFile(f.path, maxFile)
 	if err != nil {
 		return err
@@ -149,6 +157,9 @@ func (f *File) read() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
+	if before != nil && before.Len() > 0 && list.Len() == 0 && !f.stillEmpty(empty) {
+		return nil
+	}
 	if before != nil {
 		f.logger.Info("the file of users has changed", "users", list.Len())
 	}
@@ -156,6 +167,18 @@ func (f *File) read() error {
 	f.content = content
 	f.current.Store(list)
 	return nil
+}
+
+// stillEmpty reports whether nobody has been in the file for long enough. since is when that was
+// seen first.
+func (f *File) stillEmpty(since time.Time) bool {
+	now := f.o.Now()
+	if since.IsZero() || since.After(now) {
+		since = now
+		f.logger.Warn("nobody is in the file of users any more; if it stays so, all of them are gone", "in", EmptyFor)
+	}
+	f.empty = since
+	return now.Sub(since) >= EmptyFor
 }
 
 // settled returns what is in the file when it has stopped changing: it is the same twice, and

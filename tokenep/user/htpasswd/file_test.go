@@ -104,9 +104,38 @@ func TestChanges(t *testing.T) {
 		t.Errorf("the log: %s", log)
 	}
 	f.write("")
+	f.knows("x", "bert", "carl")
+	f.clock.Advance(htpasswd.EmptyFor)
 	f.knows("x")
 	f.write(line(t, "ada", "y"))
 	f.knows("y", "ada")
+}
+
+// A file that is empty while it is written anew signs nobody out; one that stays empty does.
+func TestEmptyForAMoment(t *testing.T) {
+	f := open(t, line(t, "ada", "x"))
+	if err := f.Load(); err != nil {
+		t.Fatal(err)
+	}
+	for _, nobody := range []string{"", "# people\n"} {
+		for range 3 { // each time anew
+			f.write(nobody)
+			f.knows("x", "ada")
+			f.clock.Advance(htpasswd.EmptyFor - 2*time.Second)
+			f.knows("x", "ada")
+			f.write(line(t, "ada", "x"))
+			f.knows("x", "ada")
+		}
+	}
+	if log := f.log.String(); strings.Count(log, "nobody is in the file") != 6 {
+		t.Errorf("the log: %s", log)
+	}
+	f.write("")
+	f.knows("x", "ada")
+	f.clock.Advance(-time.Hour) // the clock is set back
+	f.knows("x", "ada")
+	f.clock.Advance(htpasswd.EmptyFor)
+	f.knows("x")
 }
 
 // A version that is being written is not read by half, although each half is a good file.
