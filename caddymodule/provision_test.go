@@ -94,7 +94,7 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"shared path", token(`"paths":{"jwks":["/a"],"revocation":["/a"]}`), "share the path"},
 		{"no audience", guard(`"realm":"a"`), "an audience is required"},
 		{"no audience of an issuer", guard(`"issuers":[{"issuer":"https://idp.example","jwks_file":"a.json"}]`), "issuer https://idp.example: an audience is required"},
-		{"no key file", guard(`"audience":["a"],"issuers":[{"issuer":"https://idp.example"}]`), "jwks_file or jwks_uri is missing"},
+		{"no key file", guard(`"audience":["a"],"issuers":[{"issuer":"https://idp.example"}]`), "jwks_file, jwks_uri or discovery is missing"},
 		{"reserved header", guard(`"audience":["a"],"headers":[{"header":"Host","claim":"sub"}]`), "Host"},
 		{"header twice", guard(`"audience":["a"],"headers":[{"header":"X-A","claim":"sub"},{"header":"x_a","claim":"sub"}]`), "set twice"},
 		{"scope token", guard(`"audience":["a"],"scope":["a\\b"]`), "scope-token"},
