@@ -69,6 +69,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", dir)
 	t.Setenv("NOTES_SECRET", "secret of notes")
 	t.Setenv("BILLING_SECRET", "secret of billing")
+	t.Setenv("ASSISTANT_SECRET", "secret of assistant")
 	t.Setenv("ADA_PASSWORD_HASH", "$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su")
 	t.Setenv("SHOP_KEY", "key of the shop")
 	t.Setenv("LDAP_PASSWORD", "password of the reader")
