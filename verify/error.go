@@ -40,6 +40,9 @@ type Error struct {
 	Cause      error         // for the log
 	Token      *Token        // for the log: the token, if its issuer has signed it
 
+	// Limit is that of the token which the request was refused for, with 403 and 429; or nil.
+	Limit *Limit
+
 	// Foreign says that the token is none of a trusted issuer: it is no JWT, or has another iss. It
 	// may be good elsewhere.
 	Foreign bool

@@ -70,7 +70,7 @@ func (g *Guard) limit(r *http.Request, t *Token) error {
 				from = g.address(r)
 			}
 			if !l.Permit(from) {
-				return &Error{Status: http.StatusForbidden, Code: AccessDenied, Scope: Scope{},
+				return &Error{Status: http.StatusForbidden, Code: AccessDenied, Scope: Scope{}, Limit: l,
 					Description: "the access token may not be used from this address",
 					Cause:       fmt.Errorf("%s is not among those of %s", from, l.ID)}
 			}
@@ -82,7 +82,7 @@ func (g *Guard) limit(r *http.Request, t *Token) error {
 			for _, counted := range t.Limits[:i] {
 				g.Rates.Return(t.Issuer, counted.ID, counted.Rate)
 			}
-			return &Error{Status: http.StatusTooManyRequests, Code: RateLimited, RetryAfter: wait,
+			return &Error{Status: http.StatusTooManyRequests, Code: RateLimited, RetryAfter: wait, Limit: l,
 				Description: "the access token is used too often; try again later",
 				Cause:       fmt.Errorf("%s is good for %s", l.ID, l.Rate)}
 		}

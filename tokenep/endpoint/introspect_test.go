@@ -1,6 +1,8 @@
 package endpoint_test
 
 import (
+	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 const introspectPath = "/oauth/introspect"
@@ -185,5 +188,49 @@ func TestIntrospectionWhenTheStoreIsAway(t *testing.T) {
 	s.Send(t, introspect(text).By("api")).Refused(t, 503, tokenep.TemporarilyUnavailable)
 	if got := s.Send(t, introspect(a.AccessToken()).By("api")); got.JSON["active"] != true {
 		t.Errorf("an access token needs no store: %s", got.Body)
+	}
+}
+
+// RFC 7662 §2.2: an API token says what it is good for now: no more than its owner may have, within
+// its limits, and until when, if it ends.
+func TestIntrospectionOfAnAPIToken(t *testing.T) {
+	may := map[string]verify.Scope{"alice": {"read", "write"}}
+	s := tokeneptest.New(t, withResources, func(c *server.Config) {
+		rules := *c.Exchange.APITokens
+		rules.AllowNever = true
+		rules.OwnerScope = func(_ context.Context, owner, _ string) (verify.Scope, error) {
+			if may[owner] == nil {
+				return nil, state.ErrNotAllowed
+			}
+			return may[owner], nil
+		}
+		c.Exchange.APITokens = &rules
+	})
+	text, made := s.NewAPIToken(t, state.APIToken{
+		Scope: []string{"read", "write"}, NoExpiry: true, Rate: verify.Rate{N: 10, Per: time.Minute},
+		Addresses: verify.Addresses{AllowFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
+	})
+	free, _ := s.NewAPIToken(t, state.APIToken{Scope: []string{"write"}})
+	ask := func(token string) map[string]any { return s.Send(t, introspect(token).By("api")).JSON }
+
+	limits := []any{map[string]any{"id": made.ID, "allow_from": []string{"192.0.2.0/24"}, "rate": "10/1m"}}
+	if got := ask(text); got["active"] != true || got["scope"] != "read write" || !tokeneptest.EqualJSON(got["use_limits"], limits) {
+		t.Errorf("%v", got)
+	} else if _, there := got["exp"]; there {
+		t.Errorf("exp of a token that never ends: %v", got)
+	}
+	if got := ask(free); got["exp"] == nil || got["use_limits"] != nil {
+		t.Errorf("one that ends, and has no limits: %v", got)
+	}
+	may["alice"] = verify.Scope{"read"}
+	if got := ask(text); got["active"] != true || got["scope"] != "read" {
+		t.Errorf("its owner may have less now: %v", got)
+	}
+	if got := ask(free); got["scope"] != nil {
+		t.Errorf("its owner may have nothing of it now: %v", got)
+	}
+	delete(may, "alice")
+	if got := ask(text); got["active"] != false || len(got) != 1 {
+		t.Errorf("its owner may not have it: %v", got)
 	}
 }

@@ -90,7 +90,7 @@ func (s *Server) watchAPITokens(ctx context.Context) {
 func (s *Server) DeniedUse(ctx context.Context, refusal *verify.Error, from netip.Addr) {
 	e := state.APITokenEvent{Address: from}
 	t := refusal.Token
-	if s.Config.APITokenEvent == nil || t == nil || len(t.Limits) == 0 {
+	if s.Config.APITokenEvent == nil || t == nil || refusal.Limit == nil {
 		return
 	}
 	switch refusal.Code {
@@ -101,7 +101,7 @@ func (s *Server) DeniedUse(ctx context.Context, refusal *verify.Error, from neti
 	default:
 		return
 	}
-	e.Token = state.APIToken{ID: t.Limits[0].ID, Owner: t.Subject, Scope: t.Scope}
+	e.Token = state.APIToken{ID: refusal.Limit.ID, Owner: t.Subject, Scope: t.Scope}
 	if !s.toldLately(e.What, e.Token.ID) {
 		s.Config.APITokenEvent(ctx, e)
 	}

@@ -86,10 +86,27 @@ func (k *knownPeople) get(subject string) knownPerson {
 func (k *knownPeople) put(subject string, p knownPerson) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.rows == nil || len(k.rows) >= maxKnownPeople {
+	if k.rows == nil {
 		k.rows = make(map[string]knownPerson)
 	}
 	k.rows[subject] = p
+	if len(k.rows) > maxKnownPeople {
+		k.forget(subject)
+	}
+}
+
+// forget drops the one of a few, but not of this one, of whom was asked the longest ago.
+func (k *knownPeople) forget(but string) {
+	look, oldest := 8, ""
+	for subject, p := range k.rows {
+		if subject != but && (oldest == "" || p.at.Before(k.rows[oldest].at)) {
+			oldest = subject
+		}
+		if look--; look == 0 {
+			break
+		}
+	}
+	delete(k.rows, oldest)
 }
 
 func (k *knownPeople) drop(subject string) {
