@@ -53,6 +53,7 @@
 //	request_log.go         the lines about requests, and how many of them a flood gets
 //	grant.go               what a grant is, and what it allows
 //	turns.go               slow hashes are computed a few at a time
+//	proven.go              which slow hashes need not be computed again
 //	users.go               people who sign in by name and password (RFC 6749 §4.3)
 //	login.go               what they type, as sources are asked for it (RFC 8265)
 //	user_claims.go         what clients are told of users (OpenID Connect Core §5.4)

@@ -3,7 +3,6 @@ package clientauth
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -29,28 +28,25 @@ type SecretOptions struct {
 }
 
 // Secrets compares client secrets (RFC 6749 §2.3.1) with their hashes. Secrets that people chose
-// have a slow hash. A secret that was found right is remembered, under a key that lives as long as
-// the process, so that the slow hash is computed once and not on every request.
+// have a slow hash. A secret that was found right is remembered, so that the slow hash is computed
+// once and not on every request.
 type Secrets struct {
 	SecretOptions
 
 	decoys []decoy
-	key    [32]byte
+	proven tokenep.Proven
+	key    [32]byte // of flights
 
-	mu      sync.RWMutex
-	proven  map[[32]byte]struct{}
+	mu      sync.Mutex
 	flights map[[32]byte]*flight
 }
-
-// maxProven bounds the memory of proven pairs: 32 bytes each.
-const maxProven = 1 << 14
 
 // NewSecrets returns a Secrets.
 func NewSecrets(o SecretOptions) *Secrets {
 	if o.Turns == nil {
 		o.Turns = tokenep.ProcessTurns
 	}
-	s := &Secrets{SecretOptions: o, proven: make(map[[32]byte]struct{}), flights: make(map[[32]byte]*flight)}
+	s := &Secrets{SecretOptions: o, flights: make(map[[32]byte]*flight)}
 	s.addDecoys()
 	_, _ = rand.Read(s.key[:]) // never fails
 	return s
@@ -116,7 +112,7 @@ func (s *Secrets) known(id string, hashes []string, cr *tokenep.Credentials) boo
 		}
 		for _, hash := range hashes {
 			if isSlow(hash) {
-				if s.isProven(s.pair(hash, reading.Secret)) {
+				if s.proven.Has(s.proven.Pair([]byte(hash), []byte(reading.Secret))) {
 					return true
 				}
 			} else if subtle.ConstantTimeCompare([]byte(hash), []byte(tokenep.HashSecret(reading.Secret))) == 1 {
@@ -125,35 +121,4 @@ func (s *Secrets) known(id string, hashes []string, cr *tokenep.Credentials) boo
 		}
 	}
 	return false
-}
-
-// pair returns a digest that identifies a hash and a secret, and shows neither. The key comes first
-// and has a fixed length, a hash has no NUL, and the digest never leaves the process: nothing can
-// be appended to it.
-func (s *Secrets) pair(hash, secret string) [32]byte {
-	text := make([]byte, 0, 256)
-	text = append(text, s.key[:]...)
-	text = append(text, hash...)
-	text = append(text, 0)
-	text = append(text, secret...)
-	return sha256.Sum256(text)
-}
-
-func (s *Secrets) isProven(pair [32]byte) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	_, ok := s.proven[pair]
-	return ok
-}
-
-func (s *Secrets) remember(pair [32]byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.proven) >= maxProven {
-		for any := range s.proven {
-			delete(s.proven, any)
-			break
-		}
-	}
-	s.proven[pair] = struct{}{}
 }

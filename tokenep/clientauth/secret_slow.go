@@ -97,7 +97,7 @@ func (s *Secrets) compareAll(id string, hashes []string, cr *tokenep.Credentials
 				continue
 			}
 			if right, err = s.Compare([]byte(hash), []byte(reading.Secret)); right && err == nil {
-				s.remember(s.pair(hash, reading.Secret))
+				s.proven.Add(s.proven.Pair([]byte(hash), []byte(reading.Secret)))
 				return true, nil
 			} else if err != nil {
 				return false, err

@@ -2,69 +2,18 @@ package server
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
-// provenTokens remembers which imported API tokens have which salted hash, so that the slow hash of
-// a token is computed once and not at each exchange. It holds no token: only digests under a key
-// that lives as long as the process. It is bounded.
-type provenTokens struct {
-	once  sync.Once
-	key   [32]byte
-	mu    sync.RWMutex
-	pairs map[[32]byte]struct{}
-}
-
-// maxProvenTokens bounds the memory: 32 bytes each.
-const maxProvenTokens = 1 << 14
-
-// pair returns the digest of a hash and a token.
-func (p *provenTokens) pair(hash, token []byte) (digest [32]byte) {
-	p.once.Do(func() {
-		_, _ = rand.Read(p.key[:]) // never fails
-		p.pairs = make(map[[32]byte]struct{})
-	})
-	mac := hmac.New(sha256.New, p.key[:])
-	_ = binary.Write(mac, binary.BigEndian, uint64(len(hash))) // a hash never fails
-	mac.Write(hash)
-	mac.Write(token)
-	mac.Sum(digest[:0])
-	return digest
-}
-
-func (p *provenTokens) has(pair [32]byte) bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	_, ok := p.pairs[pair]
-	return ok
-}
-
-func (p *provenTokens) add(pair [32]byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.pairs) >= maxProvenTokens {
-		for other := range p.pairs {
-			delete(p.pairs, other)
-			break
-		}
-	}
-	p.pairs[pair] = struct{}{}
-}
-
 // compareAPIToken compares an imported API token with its salted hash, when it is the turn of the
 // address that it comes from.
 func (s *Server) compareAPIToken(ctx context.Context, from netip.Addr, hash, token []byte) (bool, error) {
 	proven := &s.Config.Memory.proven
-	pair := proven.pair(hash, token)
-	if proven.has(pair) {
+	pair := proven.Pair(hash, token)
+	if proven.Has(pair) {
 		return true, nil
 	}
 	turns := s.Config.Memory.Turns
@@ -76,12 +25,12 @@ func (s *Server) compareAPIToken(ctx context.Context, from netip.Addr, hash, tok
 		return false, err
 	}
 	defer release()
-	if proven.has(pair) { // another request has just paid for it
+	if proven.Has(pair) { // another request has just paid for it
 		return true, nil
 	}
 	right, err := s.Config.CompareHash(hash, token)
 	if right && err == nil {
-		proven.add(pair)
+		proven.Add(pair)
 	}
 	return right && err == nil, err
 }

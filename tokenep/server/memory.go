@@ -35,7 +35,7 @@ type Memory struct {
 	leaks        leaks            // that are to be revoked
 	told         *verify.Rates    // of denied API tokens, lately
 	imports      state.APITokenImports
-	proven       provenTokens
+	proven       tokenep.Proven            // imported API tokens with slow hashes
 	uses         state.APITokenUses        // of API tokens
 	pages        endpoint.PageKey          // of requests that wait for a user
 	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
