@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,22 +36,21 @@ func TestTurnsOfASite(t *testing.T) {
 					}
 				}
 				work := func() { time.Sleep(time.Millisecond) }
-				ran := 0
+				var ran, before atomic.Int64
 				for n := range 1024 {
-					go take(c.address(n), func() { work(); ran++ })
+					go take(c.address(n), func() { work(); ran.Add(1) })
 				}
 				synctest.Wait()
 				if n := turns.Waiting(); n != c.places {
 					t.Errorf("%d requests of a site wait, want %d", n, c.places)
 				}
-				before := 0
-				go take("198.51.100.7", func() { before = ran })
+				go take("198.51.100.7", func() { before.Store(ran.Load()) })
 				time.Sleep(time.Minute)
-				if before == 0 || before > 3 {
-					t.Errorf("another one waited for %d requests of the site", before)
+				if n := before.Load(); n == 0 || n > 3 {
+					t.Errorf("another one waited for %d requests of the site", n)
 				}
-				if ran < c.places || turns.Len() != 0 || turns.Waiting() != 0 {
-					t.Errorf("%d have run; %d are left", ran, turns.Len())
+				if int(ran.Load()) < c.places || turns.Len() != 0 || turns.Waiting() != 0 {
+					t.Errorf("%d have run; %d are left", ran.Load(), turns.Len())
 				}
 			})
 		})
