@@ -11,6 +11,7 @@ import (
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/redisstore"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject/idjagsubjects"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject/jwtsubjects"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject/spiffesubjects"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthtoken"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/htpasswdusers"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthuser/httpusers"

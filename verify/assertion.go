@@ -84,6 +84,9 @@ func ParseAssertion(jwt string) (*Assertion, error) {
 	if err := parseClaims(a.parts.payload, &a.token); err != nil {
 		return nil, err
 	}
+	if _, present := a.token.Claims["iss"]; !present {
+		return nil, errIssuer
+	}
 	for _, kind := range [...]leniency{missingSubject, oddClaims, headerKeys} {
 		if err := a.token.deviations[kind]; err != nil {
 			return nil, err
@@ -148,10 +151,7 @@ func (a *Assertion) checkSignature(ctx context.Context, rules AssertionRules) er
 	if len(rules.Algorithms) > 0 && !slices.ContainsFunc(rules.Algorithms, accepts) {
 		return fmt.Errorf("%w: it is %s, not %s", errAssertionAlg, algorithm.name, strings.Join(rules.Algorithms, ", "))
 	}
-	key, err := rules.Keys.Key(ctx, a.token.Header.KeyID, algorithm.name)
-	if keys, ok := rules.Keys.(anyRSA); ok && errors.Is(err, ErrUnknownKey) && algorithm.isRSA() {
-		key, err = keys.anyRSA(ctx, a.token.Header.KeyID)
-	}
+	key, err := findKey(ctx, rules.Keys, a.token.Header.KeyID, algorithm, true)
 	if errors.Is(err, ErrUnknownKey) {
 		return err
 	}

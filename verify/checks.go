@@ -138,9 +138,17 @@ func (s *verification) checkClaims() *Error {
 	return nil
 }
 
-// checkIssuer: RFC 9068 §4, compared byte for byte.
+// checkIssuer: RFC 9068 §4, compared byte for byte. A JWT-SVID is of the trust domain of its sub
+// (JWT-SVID §3.1).
 func (s *verification) checkIssuer() *Error {
-	issuer := s.issuers[s.token.Issuer]
+	name, err := s.token.Issuer, error(nil)
+	if s.spiffe {
+		name, err = domainOf(s.token.Subject)
+	}
+	if err != nil {
+		return foreign(invalid("the token is not a JWT-SVID", err))
+	}
+	issuer := s.issuers[name]
 	if issuer == nil {
 		return foreign(invalid("the issuer of the token is not trusted here", nil))
 	}
@@ -191,8 +199,7 @@ func (s *verification) checkAlgorithm() *Error {
 		}
 		return refusal
 	}
-	s.algorithm = algorithm
-	s.known |= theAlgorithm
+	s.algorithm, s.known = algorithm, s.known|theAlgorithm
 	return nil
 }
 
@@ -205,7 +212,7 @@ func (s *verification) checkKey() *Error {
 		refusal.Option = "allow_missing_kid"
 		return refusal
 	}
-	key, err := s.issuer.Keys.Key(s.ctx, header.KeyID, s.algorithm.name)
+	key, err := findKey(s.ctx, s.issuer.Keys, header.KeyID, s.algorithm, s.spiffe)
 	if errors.Is(err, ErrUnknownKey) {
 		return invalid("the key of the token is not known", err)
 	}

@@ -36,9 +36,11 @@ func parseClaims(text string, t *Token) error {
 		return err
 	}
 	t.Claims = claims
-	var ok bool
-	if t.Issuer, ok = claims["iss"].(string); !ok {
-		return errIssuer
+	if iss, present := claims["iss"]; present { // absent, it is that of no issuer
+		var ok bool
+		if t.Issuer, ok = iss.(string); !ok {
+			return errIssuer
+		}
 	}
 	if _, present := claims["sub"]; !present {
 		t.deviations.note(missingSubject, errSubject)

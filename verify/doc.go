@@ -46,6 +46,7 @@
 //	refusal.go       the answer to a refused request, and its headers
 //	early.go         which does not wait for the body of the request
 //	assertion.go     beside access tokens: assertions, which a client is known by (RFC 7523)
+//	spiffe.go        likewise: JWT-SVIDs, by which workloads are known
 //	error.go         why it is refused: 400, 401, 403, 413, 429 or 503
 //	challenge.go     how the client can do better: WWW-Authenticate (RFC 9110 §11.6.1)
 //

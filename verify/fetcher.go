@@ -31,6 +31,15 @@ func (f *Fetcher) Keys(uri string, addresses []netip.Prefix, logger *slog.Logger
 	return f.share(uri, addresses, logger, func(o URLKeysOptions) (*URLKeys, error) { return NewURLKeys(uri, o) })
 }
 
+// Bundle returns the keys for JWT-SVIDs in the bundle of a SPIFFE trust domain, which is at a URL. It
+// is otherwise as Keys.
+func (f *Fetcher) Bundle(uri string, addresses []netip.Prefix, logger *slog.Logger) (*URLKeys, error) {
+	return f.share("bundle "+uri, addresses, logger, func(o URLKeysOptions) (*URLKeys, error) {
+		o.SPIFFE = true
+		return NewURLKeys(uri, o)
+	})
+}
+
 // Discover returns the keys of an issuer by its metadata; see [NewDiscoveredKeys]. They log to the
 // logger that was given last.
 func (f *Fetcher) Discover(issuer, document string, addresses []netip.Prefix, logger *slog.Logger) (*URLKeys, error) {

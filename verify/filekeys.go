@@ -25,6 +25,7 @@ type FileKeys struct {
 	every  time.Duration
 	now    func() time.Time
 	logger *slog.Logger
+	parse  func([]byte) (*StaticKeys, []error, error)
 
 	current atomic.Pointer[StaticKeys] // nil: never loaded
 	due     atomic.Int64               // when to read the file again, in Unix nanoseconds
@@ -39,6 +40,7 @@ type FileKeysOptions struct {
 	Every  time.Duration    // the least time between two looks at the file; 0 stands for 5 s
 	Now    func() time.Time // the clock; nil for time.Now
 	Logger *slog.Logger     // nil for slog.Default()
+	SPIFFE bool             // it is the bundle of a trust domain: see ParseBundle
 }
 
 const maxKeyFile = 1 << 20 // bytes
@@ -47,7 +49,7 @@ var errNoUsable = errors.New("the key set has no usable key")
 
 // NewFileKeys returns the keys in the file at path. It does not read the file.
 func NewFileKeys(path string, o FileKeysOptions) *FileKeys {
-	f := &FileKeys{path: path, every: o.Every, now: o.Now, logger: o.Logger}
+	f := &FileKeys{path: path, every: o.Every, now: o.Now, logger: o.Logger, parse: parser(o.SPIFFE)}
 	if f.every <= 0 {
 		f.every = 5 * time.Second
 	}
@@ -145,7 +147,7 @@ func (f *FileKeys) read() error {
 	if f.current.Load() != nil && bytes.Equal(content, f.content) {
 		return nil
 	}
-	keys, dropped, err := ParseKeySet(content)
+	keys, dropped, err := f.parse(content)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}

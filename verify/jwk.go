@@ -47,6 +47,14 @@ const maxKeyValues = 1 << 16
 // The error is not nil if jwks is not JSON or not a JWK Set, if it has two lists of keys, or if a
 // key is private, symmetric or no good JSON and none is usable.
 func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
+	return parseKeySet(jwks, useSignature)
+}
+
+// useSignature is the use of a key for signatures (RFC 7517 §4.2).
+const useSignature = "sig"
+
+// parseKeySet reads the keys with a use, or without one if it is useSignature.
+func parseKeySet(jwks []byte, use string) (keys *StaticKeys, dropped []error, err error) {
 	list, err := splitSet(strings.TrimPrefix(string(jwks), "\ufeff"))
 	if err != nil {
 		return nil, nil, fmt.Errorf("key set: %w", err)
@@ -63,7 +71,10 @@ func ParseKeySet(jwks []byte) (keys *StaticKeys, dropped []error, err error) {
 			dropped = append(dropped, fmt.Errorf("key %d: %w", i, err))
 			continue
 		}
-		key, err := parseKey(members)
+		if use == useSVID && members["use"] == useX509SVID {
+			continue
+		}
+		key, err := parseKey(members, use)
 		if err != nil {
 			if errors.Is(err, ErrSecretKey) {
 				fatal = err
@@ -92,13 +103,13 @@ func isSecret(members map[string]any) bool {
 }
 
 // parseKey reads a JWK. A member that is null is as good as absent.
-func parseKey(members map[string]any) (boundKey, error) {
+func parseKey(members map[string]any, use string) (boundKey, error) {
 	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
 	if isSecret(members) {
 		return boundKey{}, ErrSecretKey
 	}
-	if !verifies(members) {
-		return boundKey{}, errKeyUse
+	if err := verifies(members, use); err != nil {
+		return boundKey{}, err
 	}
 	var bound boundKey
 	var ok bool
@@ -106,6 +117,9 @@ func parseKey(members map[string]any) (boundKey, error) {
 		if bound.id, ok = id.(string); !ok || len(bound.id) > maxKeyID {
 			return boundKey{}, errKeyNoID
 		}
+	}
+	if use == useSVID && bound.id == "" {
+		return boundKey{}, errKeyNoID
 	}
 	if alg, present := members["alg"]; present {
 		if bound.alg, ok = alg.(string); !ok {
@@ -128,17 +142,23 @@ func parseKey(members map[string]any) (boundKey, error) {
 	return bound, algorithm.checkKey(bound.key)
 }
 
-// verifies reports whether use and key_ops permit verifying signatures (RFC 7517 §4.2, §4.3).
-func verifies(members map[string]any) bool {
-	if use, present := members["use"]; present && use != "sig" {
-		return false
+// verifies returns an error unless use and key_ops permit verifying signatures (RFC 7517 §4.2,
+// §4.3).
+func verifies(members map[string]any, use string) error {
+	switch own, present := members["use"]; {
+	case use == useSVID && own != use:
+		return errBundleUse
+	case present && own != use:
+		return errKeyUse
 	}
 	value, present := members["key_ops"]
 	if !present {
-		return true
+		return nil
 	}
-	operations, _ := value.([]any)
-	return slices.Contains(operations, any("verify"))
+	if operations, _ := value.([]any); !slices.Contains(operations, any("verify")) {
+		return errKeyUse
+	}
+	return nil
 }
 
 // publicKey reads the key with jwx, without the members about its use, and checks what jwx does

@@ -67,9 +67,19 @@ func (s *StaticKeys) Key(_ context.Context, kid, alg string) (crypto.PublicKey, 
 
 // anyRSA is what the key sets of this package have: the key with this kid if it is for RSA and
 // names no alg, so that its owner may sign by any that there is for RSA (RFC 7517 §4.4). It is for
-// assertions alone, where the owner is one client.
+// assertions and JWT-SVIDs alone, where the owner is one client, or a trust domain whose bundle names
+// no alg.
 type anyRSA interface {
 	anyRSA(ctx context.Context, kid string) (crypto.PublicKey, error)
+}
+
+// findKey returns the key for an algorithm: with loose also one for RSA that names no alg.
+func findKey(ctx context.Context, keys KeySet, kid string, a *algorithm, loose bool) (crypto.PublicKey, error) {
+	key, err := keys.Key(ctx, kid, a.name)
+	if all, ok := keys.(anyRSA); ok && loose && errors.Is(err, ErrUnknownKey) && a.isRSA() {
+		return all.anyRSA(ctx, kid)
+	}
+	return key, err
 }
 
 func (s *StaticKeys) anyRSA(_ context.Context, kid string) (crypto.PublicKey, error) {

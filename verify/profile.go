@@ -240,6 +240,11 @@ func (i *TrustedIssuer) remedy(token *Token) string {
 
 // reading returns token as the issuer's profile reads it.
 func (i *TrustedIssuer) reading(token *Token) *Token {
+	if i.spiffe {
+		svid := *token
+		svid.Issuer = i.Name
+		return &svid
+	}
 	if token.loose != nil && i.own.permits[looseScope] {
 		return token.loose
 	}

@@ -41,6 +41,7 @@ type URLKeys struct {
 	maxStale time.Duration
 	now      func() time.Time
 	logger   atomic.Pointer[slog.Logger]
+	parse    func([]byte) (*StaticKeys, []error, error)
 
 	current atomic.Pointer[fetchedKeys] // never nil
 
@@ -74,6 +75,7 @@ type URLKeysOptions struct {
 	MaxStale time.Duration    // how old the last good version may become; 0 stands for 24 h
 	Now      func() time.Time // the clock; nil for time.Now
 	Logger   *slog.Logger     // nil for slog.Default()
+	SPIFFE   bool             // it is the bundle of a trust domain: see ParseBundle
 
 	resolver *net.Resolver // of the tests; nil: that of the system
 }
@@ -84,7 +86,11 @@ const fetchSpacing = 10 * time.Second
 // NewURLKeys returns the keys at a URL, which must be https; http is for loopback hosts. It fetches
 // nothing.
 func NewURLKeys(uri string, o URLKeysOptions) (*URLKeys, error) {
-	if err := CheckJWKSURI(uri); err != nil {
+	check := CheckJWKSURI
+	if o.SPIFFE {
+		check = CheckBundleURI
+	}
+	if err := check(uri); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(uri)
@@ -97,7 +103,7 @@ func NewURLKeys(uri string, o URLKeysOptions) (*URLKeys, error) {
 }
 
 func newURLKeys(name string, o URLKeysOptions) *URLKeys {
-	u := &URLKeys{url: name, timeout: fetchTimeout, every: o.Every, maxStale: o.MaxStale, now: o.Now}
+	u := &URLKeys{url: name, timeout: fetchTimeout, every: o.Every, maxStale: o.MaxStale, now: o.Now, parse: parser(o.SPIFFE)}
 	if u.every <= 0 {
 		u.every = 5 * time.Minute
 	}
@@ -309,7 +315,7 @@ func (u *URLKeys) get(ctx context.Context, from *origin, known *fetchedKeys) (*f
 	if known.keys != nil && (d.same || sum == known.sum) {
 		return &fetchedKeys{keys: known.keys, sum: known.sum, etag: d.etag}, nil
 	}
-	keys, dropped, err := ParseKeySet(d.body)
+	keys, dropped, err := u.parse(d.body)
 	if err != nil {
 		return nil, err
 	}

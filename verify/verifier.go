@@ -14,6 +14,11 @@ type Config struct {
 	// Issuers are the authorization servers whose tokens are accepted; at least one is required.
 	Issuers []TrustedIssuer
 
+	// SPIFFE says that the issuers are SPIFFE trust domains, as TrustDomain returns them, and their
+	// tokens JWT-SVIDs: a token is of the domain that its sub is a SPIFFE ID of, and iss, which
+	// there need not be, is not looked at. Token.Issuer is the SPIFFE ID of the domain.
+	SPIFFE bool
+
 	// Cache remembers proven tokens; nil for none. Verifiers with different rules may share one,
 	// since what it holds is true for all of them.
 	Cache *Cache
@@ -99,12 +104,14 @@ type TrustedIssuer struct {
 	// revoked. Zero: no limit.
 	RevocationMaxAge time.Duration
 
-	own terms // of this issuer, from Profile and the options
+	own    terms // of this issuer, from Profile and the options
+	spiffe bool  // it is a trust domain
 }
 
 // Verifier checks access tokens. It is safe for concurrent use.
 type Verifier struct {
 	issuers map[string]*TrustedIssuer
+	spiffe  bool
 	cache   *Cache
 	leeway  time.Duration
 	maxSize int
@@ -131,7 +138,7 @@ func New(c Config) (*Verifier, error) {
 	if c.MaxTokenSize != 0 && c.MaxTokenSize < minTokenSize {
 		return nil, fmt.Errorf("verify: no token fits into %d bytes; the greatest token size is %d at least", c.MaxTokenSize, minTokenSize)
 	}
-	v := &Verifier{issuers: make(map[string]*TrustedIssuer, len(c.Issuers)), cache: c.Cache, leeway: c.Leeway,
+	v := &Verifier{issuers: make(map[string]*TrustedIssuer, len(c.Issuers)), spiffe: c.SPIFFE, cache: c.Cache, leeway: c.Leeway,
 		maxSize: c.MaxTokenSize, now: c.Now}
 	if v.maxSize == 0 {
 		v.maxSize = defaultTokenSize
@@ -143,6 +150,7 @@ func New(c Config) (*Verifier, error) {
 		if v.issuers[issuer.Name] != nil {
 			return nil, fmt.Errorf("verify: issuer %q occurs twice", issuer.Name)
 		}
+		issuer.spiffe = c.SPIFFE
 		if err := issuer.normalize(); err != nil {
 			return nil, fmt.Errorf("verify: issuer %q: %w", issuer.Name, err)
 		}
@@ -165,6 +173,8 @@ func (i *TrustedIssuer) normalize() error {
 		return errors.New("the maximum age of revocations must not be negative")
 	case slices.Contains(i.Audience, ""):
 		return errors.New("an empty audience")
+	case i.spiffe && !isTrustDomain(strings.TrimPrefix(i.Name, spiffeScheme)):
+		return errTrustDomain
 	}
 	i.Audience = slices.Clone(i.Audience)
 	i.Algorithms = slices.Clone(i.Algorithms)

@@ -8,5 +8,6 @@
 //
 //	issuer.go     its options
 //	caddyfile.go  their grammar
-//	provision.go  the issuer with its keys, and the keys that outlive a reload
+//	provision.go  the issuer with its keys
+//	shared.go     the keys that are fetched, which outlive a reload
 package oauthissuer

@@ -90,7 +90,7 @@ type TrustedIssuer struct {
 	// false.
 	AllowMissingKID bool `json:"allow_missing_kid,omitempty"`
 
-	held bool // a share of the pool of fetched keys
+	share Share // of the keys that are fetched
 }
 
 // Check returns what is wrong with the options that are known so far, but for where the keys are.

@@ -63,7 +63,7 @@ func (t *TrustedIssuer) fetched(ctx caddy.Context, name string) (verify.KeySet, 
 		if err != nil {
 			return nil, err
 		}
-		return t.fetcher().Keys(uri, addresses, ctx.Slogger())
+		return t.share.Fetcher().Keys(uri, addresses, ctx.Slogger())
 	}
 	document := ""
 	if t.DiscoveryURL != "" {
@@ -71,38 +71,8 @@ func (t *TrustedIssuer) fetched(ctx caddy.Context, name string) (verify.KeySet, 
 			return nil, err
 		}
 	}
-	return t.fetcher().Discover(name, document, addresses, ctx.Slogger())
+	return t.share.Fetcher().Discover(name, document, addresses, ctx.Slogger())
 }
 
-// pool holds what outlives a reload: the keys that were fetched.
-var pool = caddy.NewUsagePool()
-
-// fetcherKey is the key of the only value in it.
-type fetcherKey struct{}
-
-// sharedFetcher has the keys of all issuers that are at a URL.
-type sharedFetcher struct{ *verify.Fetcher }
-
-// Destruct does nothing: no connection is kept.
-func (sharedFetcher) Destruct() error { return nil }
-
-// fetcher returns what all modules fetch keys with, so that a URL is fetched once, and a new
-// configuration goes on with the keys of the one before it.
-func (t *TrustedIssuer) fetcher() *verify.Fetcher {
-	// It cannot fail.
-	value, _, _ := pool.LoadOrNew(fetcherKey{}, func() (caddy.Destructor, error) {
-		return sharedFetcher{verify.NewFetcher(verify.URLKeysOptions{})}, nil
-	})
-	t.held = true
-	return value.(sharedFetcher).Fetcher
-}
-
-// Cleanup gives back what was taken from the pool, once.
-func (t *TrustedIssuer) Cleanup() error {
-	if !t.held {
-		return nil
-	}
-	t.held = false
-	_, err := pool.Delete(fetcherKey{})
-	return err
-}
+// Cleanup gives back what the issuer shares with others.
+func (t *TrustedIssuer) Cleanup() error { return t.share.Cleanup() }

@@ -19,11 +19,15 @@ func (s *Server) subjects() (exchange grant.TokenExchange, bearer grant.JWTBeare
 		return exchange, bearer, err
 	}
 	f := subject.Foreign{Audience: s.assertionAudience, Now: s.Config.Now, Seen: state.Seen{Store: s.Config.Store, Now: s.Config.Now}}
-	if f.Verifier, err = s.trustOthers(false); err != nil {
-		return exchange, bearer, err
+	s.foreign = make(map[subject.Form]subject.Foreign)
+	for _, form := range forms {
+		if f.Verifier, err = s.trustOthers(form); err != nil {
+			return exchange, bearer, err
+		}
+		f.Form = form
+		s.foreign[form] = f
 	}
-	f.GrantType = grant.TokenExchangeType
-	foreign := subject.KindsOf(s.Config.Subjects, f)
+	foreign := s.kinds(grant.TokenExchangeType)
 	if s.Config.Exchange.Enabled || len(foreign.All) > 0 {
 		exchange = grant.TokenExchange{
 			Issuer: s.Config.Issuer, Subjects: append(s.ownSubjects(), foreign.All...),
@@ -31,19 +35,23 @@ func (s *Server) subjects() (exchange grant.TokenExchange, bearer grant.JWTBeare
 			EndsReused: s.endsReused(), MaxChain: s.Config.Exchange.MaxChain,
 		}
 	}
-	s.foreign = f
-	f.GrantType = grant.JWTBearerType
-	assertions := subject.KindsOf(s.Config.Subjects, f)
-	f.IDJAG = true
-	if f.Verifier, err = s.trustOthers(true); err != nil {
-		return exchange, bearer, err
+	assertions := s.kinds(grant.JWTBearerType)
+	return exchange, grant.JWTBearer{Assertions: assertions.All, AllowAnonymous: len(assertions.Anonymous) > 0}, nil
+}
+
+// forms are the forms of tokens of others, in the order in which they are asked: what a token says
+// that it is, for those that say it, and then any.
+var forms = [...]subject.Form{subject.FormIDJAG, subject.FormSPIFFE, subject.FormOther}
+
+// kinds returns the kinds of token of others for a grant.
+func (s *Server) kinds(grantType string) (all subject.Kinds) {
+	for _, form := range forms {
+		f := s.foreign[form]
+		f.GrantType = grantType
+		k := subject.KindsOf(s.Config.Subjects, f)
+		all.All, all.Anonymous = append(all.All, k.All...), append(all.Anonymous, k.Anonymous...)
 	}
-	s.idJAGs = f
-	bearer = grant.JWTBearer{
-		Assertions:     append(subject.KindsOf(s.Config.Subjects, f).All, assertions.All...),
-		AllowAnonymous: len(assertions.Anonymous) > 0,
-	}
-	return exchange, bearer, nil
+	return all
 }
 
 // TryPolicies returns what the policies for tokens of others make of one, check by check, if a
@@ -56,11 +64,14 @@ func (s *Server) TryPolicies(ctx context.Context, token, grantType, clientID str
 			return nil, err
 		}
 	}
-	f := s.foreign
-	f.GrantType = grantType
-	trials := f.Try(ctx, s.Config.Subjects, client, token)
-	if grantType == grant.JWTBearerType {
-		trials = append(s.idJAGs.Try(ctx, s.Config.Subjects, client, token), trials...)
+	var trials []*subject.Trial
+	for _, form := range forms {
+		if form == subject.FormIDJAG && grantType != grant.JWTBearerType {
+			continue
+		}
+		f := s.foreign[form]
+		f.GrantType = grantType
+		trials = append(trials, f.Try(ctx, s.Config.Subjects, client, token)...)
 	}
 	return trials, nil
 }
@@ -92,18 +103,17 @@ func (s *Server) checkSubjects() error {
 	return nil
 }
 
-// trustOthers returns the verifier of the JWTs of other issuers: of their ID-JAGs, or of all other
-// JWTs; nil: there are none. An issuer without an audience has that of this server. For ID-JAGs
-// that is the issuer alone; for others it is compared later, since where the token endpoint is
-// mounted is not known yet.
-func (s *Server) trustOthers(idJAG bool) (*verify.Verifier, error) {
+// trustOthers returns the verifier of the JWTs of one form; nil: there are none. An issuer without
+// an audience has that of this server. For ID-JAGs that is the issuer alone; for others it is
+// compared later, since where the token endpoint is mounted is not known yet.
+func (s *Server) trustOthers(form subject.Form) (*verify.Verifier, error) {
 	var issuers []verify.TrustedIssuer
 	for _, source := range s.Config.Subjects {
-		if source.Issuer == nil || (source.IDJAG != nil) != idJAG {
+		if source.Issuer == nil || source.Form() != form {
 			continue
 		}
 		issuer := *source.Issuer
-		if idJAG {
+		if form == subject.FormIDJAG {
 			issuer = source.IDJAG.Trust(issuer, s.Config.Issuer)
 		}
 		issuer.InsecureAnyAudience = len(issuer.Audience) == 0
@@ -112,5 +122,5 @@ func (s *Server) trustOthers(idJAG bool) (*verify.Verifier, error) {
 	if len(issuers) == 0 {
 		return nil, nil
 	}
-	return verify.New(verify.Config{Issuers: issuers, Cache: s.Config.Memory.Cache, Leeway: subject.Leeway, Now: s.Config.Now})
+	return verify.New(verify.Config{Issuers: issuers, SPIFFE: form == subject.FormSPIFFE, Cache: s.Config.Memory.Cache, Leeway: subject.Leeway, Now: s.Config.Now})
 }

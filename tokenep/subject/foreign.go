@@ -22,12 +22,33 @@ const Leeway = 30 * time.Second
 // Foreign is the kinds of token of all sources, for one grant type.
 type Foreign struct {
 	GrantType string
-	IDJAG     bool               // of the sources of ID-JAGs; else of all others
+	Form      Form               // of the sources
 	Verifier  *verify.Verifier   // of all issuers of such JWTs; nil: there are none
 	Issuers   map[string]*Source // by issuer
 	Audience  func() []string    // of JWTs for this server, where the issuer has no other
 	Seen      state.Seen         // the ids of tokens that are good once
 	Now       func() time.Time
+}
+
+// Form is what kind of JWT a source makes. Each has a verifier of its own.
+type Form int
+
+// The forms.
+const (
+	FormOther  Form = iota // any JWT, and what is none
+	FormIDJAG              // see IDJAG
+	FormSPIFFE             // JWT-SVIDs
+)
+
+// Form returns what kind of JWT the source makes.
+func (s *Source) Form() Form {
+	switch {
+	case s.IDJAG != nil:
+		return FormIDJAG
+	case s.SPIFFE:
+		return FormSPIFFE
+	}
+	return FormOther
 }
 
 // choose returns the authorization of the policy that admits a good token, or the refusal. What the
@@ -93,14 +114,16 @@ func KindsOf(sources []*Source, f Foreign) (k Kinds) {
 			this, none := s.Policies[i].serves(f.GrantType)
 			serves, anonymous = serves || this, anonymous || none
 		}
-		if !serves || s.IDJAG != nil != f.IDJAG {
+		if !serves || s.Form() != f.Form {
 			continue
 		}
 		var kind tokenep.SubjectTokens
 		if s.Issuer != nil {
-			kind = JWTs{&f}
-			if f.IDJAG {
+			switch kind = (JWTs{&f}); f.Form {
+			case FormIDJAG:
 				kind = IDJAGs{&f}
+			case FormSPIFFE:
+				kind = SVIDs{&f}
 			}
 			f.Issuers[s.Issuer.Name] = s
 		} else {

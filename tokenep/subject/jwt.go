@@ -24,18 +24,23 @@ func (JWTs) Types() []string { return []string{grant.JWTType, grant.AccessTokenT
 
 // Validate verifies the token as its issuer makes them, and asks the policies for that issuer.
 func (j JWTs) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	t, err := j.Verifier.Verify(ctx, verify.Presentation{Token: token})
+	return j.validate(ctx, r, token)
+}
+
+// validate verifies a JWT, and asks the policies for its issuer.
+func (f *Foreign) validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
+	t, err := f.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	if err != nil {
 		return nil, refusal(err)
 	}
-	s := j.Issuers[t.Issuer]
+	s := f.Issuers[t.Issuer]
 	switch {
 	case s == nil:
 		return nil, tokenep.InvalidRequest.Describe("the token is not accepted").Because(errOtherGrant)
-	case len(s.Issuer.Audience) == 0 && !j.isForUs(t):
-		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(fmt.Errorf("%w: %q, expected one of %q", errAudience, t.Audience, j.Audience()))
+	case len(s.Issuer.Audience) == 0 && !f.isForUs(t):
+		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(fmt.Errorf("%w: %q, expected one of %q", errAudience, t.Audience, f.Audience()))
 	}
-	return j.choose(r, s, t)
+	return f.choose(r, s, t)
 }
 
 var (

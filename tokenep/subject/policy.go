@@ -23,6 +23,10 @@ type Source struct {
 	// Issuer is an issuer of JWTs. nil: Prove is asked.
 	Issuer *verify.TrustedIssuer
 
+	// SPIFFE says that Issuer is a trust domain, and its JWTs are JWT-SVIDs: see
+	// verify.TrustDomain.
+	SPIFFE bool
+
 	// IDJAG says that its JWTs are ID-JAGs, for the grant JWT bearer alone; nil: they are not.
 	IDJAG *IDJAG
 
@@ -93,7 +97,7 @@ var policyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // Validate returns what is wrong with the source and its policies.
 func (s *Source) Validate() error {
 	switch {
-	case s.Issuer == nil && (s.Prove == nil || s.IDJAG != nil):
+	case s.Issuer == nil && (s.Prove == nil || s.Form() != FormOther), s.SPIFFE && s.IDJAG != nil:
 		return fmt.Errorf("source %s: nobody says whether its tokens are good", s.Name)
 	case len(s.Policies) == 0:
 		return fmt.Errorf("source %s: a policy is required, which says what comes of its tokens", s.Name)

@@ -50,7 +50,7 @@ func (f Foreign) Try(ctx context.Context, sources []*Source, c *tokenep.Client, 
 	if f.Verifier != nil {
 		t, checks := f.Verifier.Inspect(ctx, verify.Presentation{Token: token})
 		for _, s := range sources {
-			if t == nil || s.Issuer == nil || s.Issuer.Name != t.Issuer || s.IDJAG != nil != f.IDJAG {
+			if t == nil || s.Issuer == nil || s.Issuer.Name != t.Issuer || s.Form() != f.Form {
 				continue
 			}
 			trial := &Trial{Source: s, Token: t, Checks: checks}
@@ -59,7 +59,7 @@ func (f Foreign) Try(ctx context.Context, sources []*Source, c *tokenep.Client, 
 		}
 	}
 	for _, s := range sources {
-		if s.Issuer != nil || f.IDJAG {
+		if s.Issuer != nil || f.Form != FormOther {
 			continue
 		}
 		trial := &Trial{Source: s}
