@@ -31,8 +31,8 @@ func (f *Fetcher) Keys(uri string, addresses []netip.Prefix, logger *slog.Logger
 	return f.share(uri, addresses, logger, func(o URLKeysOptions) (*URLKeys, error) { return NewURLKeys(uri, o) })
 }
 
-// Bundle returns the keys for JWT-SVIDs in the bundle of a SPIFFE trust domain, which is at a URL. It
-// is otherwise as Keys.
+// Bundle returns the keys for JWT-SVIDs in the bundle of a SPIFFE trust domain, which is at a URL.
+// It is otherwise as Keys.
 func (f *Fetcher) Bundle(uri string, addresses []netip.Prefix, logger *slog.Logger) (*URLKeys, error) {
 	return f.share("bundle "+uri, addresses, logger, func(o URLKeysOptions) (*URLKeys, error) {
 		o.SPIFFE = true

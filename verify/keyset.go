@@ -67,8 +67,7 @@ func (s *StaticKeys) Key(_ context.Context, kid, alg string) (crypto.PublicKey, 
 
 // anyRSA is what the key sets of this package have: the key with this kid if it is for RSA and
 // names no alg, so that its owner may sign by any that there is for RSA (RFC 7517 §4.4). It is for
-// assertions and JWT-SVIDs alone, where the owner is one client, or a trust domain whose bundle names
-// no alg.
+// assertions alone, where the owner is one client, and for JWT-SVIDs, since bundles name no alg.
 type anyRSA interface {
 	anyRSA(ctx context.Context, kid string) (crypto.PublicKey, error)
 }

@@ -155,13 +155,13 @@ type Server struct {
 	Revocations *state.Revocations
 	Verifier    *verify.Verifier // of this issuer's tokens, for any audience
 
-	idTokenKeys   map[string]*keys.Ring            // by algorithm
-	before        *keys.Ring                       // of the configuration from which it took over
-	lenient       *verify.Verifier                 // as Verifier, with the most leeway, revoked or not
-	introspecting *verify.Verifier                 // as Verifier, without proof of possession
-	toItself      *verify.Verifier                 // as Verifier, for the issuer as audience
-	foreign       map[subject.Form]subject.Foreign // tokens of others
-	passwords     *tokenep.Passwords               // nil: there are none
+	idTokenKeys   map[string]*keys.Ring // by algorithm
+	before        *keys.Ring            // of the configuration from which it took over
+	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
+	introspecting *verify.Verifier      // as Verifier, without proof of possession
+	toItself      *verify.Verifier      // as Verifier, for the issuer as audience
+	foreign       map[subject.Form]subject.Foreign
+	passwords     *tokenep.Passwords // nil: there are none
 	pages         *page.Set
 	paths         atomic.Pointer[map[string]string] // of endpoints, as they were mounted first
 	minter        *tokenep.Minter
