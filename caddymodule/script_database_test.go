@@ -15,9 +15,12 @@ var databases = map[string]func(...string) (*servertest.Process, error){
 	"redis": servertest.Redis, "postgres": servertest.Postgres, "slapd": servertest.Slapd,
 }
 
-// scriptCondition implements [redis], [postgres] and [slapd], which say whether that is installed.
-// With CI set they are always true, so that a missing one is a failure.
+// scriptCondition implements [redis], [postgres] and [slapd], which say whether that is installed,
+// and [iceberg]. With CI set they are always true, so that a missing one is a failure.
 func scriptCondition(name string) (bool, error) {
+	if name == "iceberg" {
+		return icebergWanted(), nil
+	}
 	if databases[name] == nil {
 		return false, fmt.Errorf("unknown condition %q", name)
 	}

@@ -119,6 +119,7 @@ func runScripts(t *testing.T, dir, engine string) {
 			"save":         scriptSave,
 			"capture":      scriptCapture,
 
+			"iceberg":        scriptIceberg,
 			"database":       scriptDatabase,
 			"database-kill":  scriptDatabaseKill,
 			"database-start": scriptDatabaseStart,
