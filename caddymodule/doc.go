@@ -22,6 +22,7 @@
 //	subject jwt     oauth_server.subjects.jwt     oauthsubject/jwtsubjects, over tokenep/subject
 //	subject id_jag  oauth_server.subjects.id_jag  oauthsubject/idjagsubjects, likewise
 //	subject spiffe  oauth_server.subjects.spiffe  oauthsubject/spiffesubjects, likewise
+//	subject http    oauth_server.subjects.http    oauthsubject/httpsubjects, over tokenep/subject
 //	grant …         oauth_server.grants.…         of other plugins: see oauthserver.Extension
 //	                admin.api.oauth_server        oauthadmin: management while the server runs
 //	                (caddy oauth …)               oauthadmin: the same, from the command line

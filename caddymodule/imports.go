@@ -9,6 +9,7 @@ import (
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/memorystore"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/postgresstore"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthstore/redisstore"
+	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject/httpsubjects"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject/idjagsubjects"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject/jwtsubjects"
 	_ "github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject/spiffesubjects"

@@ -68,6 +68,7 @@
 //	clientauth   one file for each way a client authenticates
 //	subject      one file for each kind of token that can be exchanged
 //	user         one package for each place where people and their passwords are known
+//	outbound     how programs elsewhere are asked
 //	page         what people see: templates, texts, and the style of a site
 //	endpoint     one file for each other endpoint: authorization, revocation, key set, metadata
 //	registry     the clients that are registered at run time

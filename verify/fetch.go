@@ -8,10 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -57,18 +55,7 @@ type origin struct {
 // newOrigin returns the origin of a good URL. Special-use addresses are refused but for those that
 // are named in o, and those of the loopback interface if loopback says so.
 func newOrigin(uri string, o *URLKeysOptions, loopback bool) *origin {
-	addresses := o.Addresses
-	dialer := &net.Dialer{Resolver: o.resolver, Control: func(_, address string, _ syscall.RawConn) error {
-		to, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		a := to.Addr().Unmap().WithZone("")
-		if isSpecialUse(a) && !within(addresses, a) && (!loopback || !a.IsLoopback()) {
-			return fmt.Errorf("%s is %w", a, errSpecialUse)
-		}
-		return nil
-	}}
+	dialer := &net.Dialer{Resolver: o.resolver, Control: DialControl(o.Addresses, loopback)}
 	return &origin{url: uri, accept: "application/jwk-set+json, application/json", transport: &http.Transport{
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},

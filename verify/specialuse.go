@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 )
 
 // specialUse are the blocks of the IANA special-purpose address registries (RFC 6890) that are not
@@ -66,6 +67,24 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// DialControl returns what a net.Dialer takes for Control to make no connection to a special-use
+// address (RFC 6890), but to those within addresses, and to those of the loopback interface if
+// loopback says so. It judges the address after the name was resolved, so that no name can stand
+// for another one by then.
+func DialControl(addresses []netip.Prefix, loopback bool) func(network, address string, _ syscall.RawConn) error {
+	return func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		a := to.Addr().Unmap().WithZone("")
+		if isSpecialUse(a) && !within(addresses, a) && (!loopback || !a.IsLoopback()) {
+			return fmt.Errorf("%s is %w", a, errSpecialUse)
+		}
+		return nil
+	}
 }
 
 // isLoopback reports whether the host of a URL is this machine.

@@ -1,17 +1,14 @@
 package oauthserver
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
@@ -67,24 +64,6 @@ func AddUsers(c *server.Config, source *tokenep.UserSource, claims tokenep.Claim
 		}
 	}
 	return nil
-}
-
-// ReadRoots returns the certificates (PEM) of the authorities in a file, for a module that connects
-// to another machine.
-func ReadRoots(option, configured string) (*x509.CertPool, error) {
-	path, err := adapt.Resolve(option, configured)
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", option, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s %s: it has no certificate (PEM)", option, path)
-	}
-	return pool, nil
 }
 
 // checkUsers returns what is wrong with the users, before their module is loaded.

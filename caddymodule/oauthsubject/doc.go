@@ -4,4 +4,5 @@
 //
 //	policy.go            a policy in a configuration
 //	policy_caddyfile.go  its grammar
+//	asked.go             a program that is asked about each token
 package oauthsubject

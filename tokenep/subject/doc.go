@@ -7,6 +7,8 @@
 //	jwt.go       the JWTs of other issuers: another authorization server, a CI job, a cluster
 //	id_jag.go    what an enterprise's identity provider lets a client do for a user
 //	spiffe.go    the JWT-SVIDs of a SPIFFE trust domain, by which workloads are known
+//	httpcheck.go sessions and keys of an application, which is asked about each
+//	answers.go   what such a source has said, for a while
 //	trial.go     what the policies make of a token, without anything being issued
 //	foreign.go   tokens that others have issued, and which policy decides
 //	policy.go    what comes of a token that somebody else has issued, and for whom

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -57,14 +58,24 @@ type Opaque struct {
 // Types returns the identifiers of the source.
 func (o Opaque) Types() []string { return o.Source.Types }
 
-// Validate asks the source, and then its policies.
+// retrySource is the Retry-After where a source is away.
+const retrySource = 5 * time.Second
+
+// Validate asks the source, and then its policies. Where the source does not know, it is 503, and
+// nobody throws away a token that is good.
 func (o Opaque) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
 	t, err := o.Source.Prove(ctx, r, token)
-	switch {
-	case errors.Is(err, ErrBadToken):
+	if err == nil {
+		return o.choose(r, o.Source, t)
+	}
+	err = fmt.Errorf("source %s: %w", o.Source.Name, err)
+	if errors.Is(err, ErrBadToken) {
 		return nil, tokenep.OtherKind(tokenep.InvalidRequest.Describe("the token is not valid").Because(err))
-	case err != nil:
+	}
+	if _, said := errors.AsType[*tokenep.Error](err); said {
 		return nil, err
 	}
-	return o.choose(r, o.Source, t)
+	away := tokenep.TemporarilyUnavailable.Describe("the token cannot be verified at the moment; try again").Because(err)
+	away.RetryAfter = retrySource
+	return nil, away
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
@@ -27,6 +28,8 @@ func init() { caddy.RegisterModule(new(Users)) }
 // The application sees all sign-ins come from here: what it does about guessing by address must
 // leave this one out. This server limits guesses itself.
 type Users struct {
+	remote.Connection
+
 	// The URL of the login, https; http is for hosts on this machine. Placeholders are resolved
 	// when the configuration is loaded. Required.
 	URL string `json:"url,omitempty"`
@@ -49,10 +52,10 @@ type Users struct {
 	Header map[string]string `json:"header,omitempty"`
 
 	// Which answers mean that name and password are good. Default: status 200 and 204.
-	Yes []Rule `json:"yes,omitempty"`
+	Yes []remote.Rule `json:"yes,omitempty"`
 
 	// Which answers mean that they are not. Default: status 401 and 403.
-	No []Rule `json:"no,omitempty"`
+	No []remote.Rule `json:"no,omitempty"`
 
 	// The member of the JSON of a good answer that is the sub of tokens: a text or a whole number
 	// that never changes. Members of members are written with dots, such as data.user.id. Required,
@@ -73,46 +76,16 @@ type Users struct {
 	Find string `json:"find,omitempty"`
 
 	// Which answers there mean that the person is gone or barred. Default: status 404 and 410.
-	Gone []Rule `json:"gone,omitempty"`
+	Gone []remote.Rule `json:"gone,omitempty"`
 
 	// How long what is known of a person is believed before find is asked again; negative for
 	// always. Default: 5m.
 	Recheck caddy.Duration `json:"recheck,omitempty"`
 
-	// How long a request may take, 100ms to 1m. Default: 5s.
-	Timeout caddy.Duration `json:"timeout,omitempty"`
-
-	// How many requests are made at once, 1 to 1024. Others wait for their turn, a few of each
-	// address. Default: 16.
-	Requests int `json:"requests,omitempty"`
-
-	// A file of certificates (PEM) of the authorities for https. Default: those of the system.
-	CA string `json:"ca,omitempty"`
-
 	// Send passwords over http to another machine. Default: false.
 	InsecureHTTP bool `json:"insecure_http,omitempty"`
 
 	check *httpcheck.Check
-}
-
-// Rule says which answers mean something.
-type Rule struct {
-	// The statuses, 200 to 599. Required.
-	Statuses []int `json:"statuses,omitempty"`
-
-	// A member of the JSON that such an answer must have. Default: none is looked at.
-	Member string `json:"member,omitempty"`
-
-	// The value that it must have: a text, a number, true or false. Default: the empty text.
-	Value string `json:"value,omitempty"`
-}
-
-func rules(configured []Rule) []httpcheck.Rule {
-	all := make([]httpcheck.Rule, len(configured))
-	for i, r := range configured {
-		all[i] = httpcheck.Rule{Statuses: r.Statuses, Member: r.Member, Value: r.Value}
-	}
-	return all
 }
 
 // CaddyModule returns the Caddy module information.
@@ -136,18 +109,14 @@ func (u *Users) Extend(c *server.Config) (err error) {
 	if o.Find, err = resolveFind(u.Find); err != nil {
 		return err
 	}
-	o.Header = make(http.Header)
-	for name, value := range u.Header {
-		if value, err = adapt.Resolve("http: header "+name, value); err != nil {
-			return err
-		}
-		o.Header.Set(name, value)
+	if o.Header, err = remote.ResolveFields("http", u.Header); err != nil {
+		return err
 	}
-	if u.CA != "" {
-		if o.Roots, err = oauthserver.ReadRoots("http: ca", u.CA); err != nil {
-			return err
-		}
+	connection, err := u.Connection.Resolve("http")
+	if err != nil {
+		return err
 	}
+	o.Roots = connection.Roots
 	if u.check, err = httpcheck.New(o); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
@@ -169,7 +138,7 @@ func (u *Users) Cleanup() error {
 func (u *Users) options() httpcheck.Options {
 	return httpcheck.Options{
 		URL: u.URL, Method: u.Method, Send: u.Send, NameField: u.NameField, PasswordField: u.PasswordField,
-		Yes: rules(u.Yes), No: rules(u.No), Gone: rules(u.Gone), Find: u.Find,
+		Yes: remote.Rules(u.Yes), No: remote.Rules(u.No), Gone: remote.Rules(u.Gone), Find: u.Find,
 		Subject: u.Subject, SubjectAsTyped: u.SubjectAsTyped, Claims: u.Claims,
 		Recheck: oauthserver.Recheck(u.Recheck), Timeout: time.Duration(u.Timeout), Requests: u.Requests, InsecureHTTP: u.InsecureHTTP,
 	}
@@ -206,8 +175,8 @@ func (u *Users) checkOptions() error {
 
 func (u *Users) checkHeader() error {
 	for name := range u.Header {
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
-			return fmt.Errorf("header %q: that is no name of a header field", name)
+		if err := remote.CheckField(name); err != nil {
+			return err
 		}
 		if slices.Contains([]string{"Authorization", "Content-Type"}, http.CanonicalHeaderKey(name)) && u.Send == httpcheck.Basic {
 			return fmt.Errorf("header %s: it has name and password with send basic", name)

@@ -3,13 +3,13 @@ package httpusers
 import (
 	"cmp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 	"github.com/tokenep/caddy-tokenep/tokenep/user/httpcheck"
 )
 
@@ -37,7 +37,7 @@ import (
 // yes, no, gone, header and claim may be repeated.
 func (u *Users) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the name of the module
-	if err := adapt.One(d, &u.URL, func(url string) error { return httpcheck.CheckURL("url", url) }); err != nil {
+	if err := adapt.One(d, &u.URL, func(url string) error { return outbound.CheckURL("url", url) }); err != nil {
 		return err
 	}
 	block := *d
@@ -61,22 +61,19 @@ func (u *Users) parseOption(d *caddyfile.Dispenser, option string) error {
 	case "send":
 		return u.parseSend(d)
 	case "header":
-		return u.parseHeader(d)
+		return remote.ParseField(d, &u.Header)
 	case "yes":
-		return parseRule(d, &u.Yes)
+		return remote.ParseRule(d, &u.Yes)
 	case "no":
-		return parseRule(d, &u.No)
+		return remote.ParseRule(d, &u.No)
 	case "gone":
-		return parseRule(d, &u.Gone)
-	case "timeout":
-		return adapt.Duration(d, &u.Timeout, httpcheck.CheckTimeout)
-	case "requests":
-		return adapt.Count(d, &u.Requests)
-	case "ca":
-		return adapt.One(d, &u.CA)
+		return remote.ParseRule(d, &u.Gone)
 	case "insecure_http":
 		return adapt.Flag(d, &u.InsecureHTTP)
 	default:
+		if known, err := u.Connection.ParseOption(d, option); known {
+			return err
+		}
 		return u.parsePerson(d, option)
 	}
 }
@@ -109,44 +106,6 @@ func (u *Users) parseSend(d *caddyfile.Dispenser) error {
 	if len(args) == 3 {
 		u.NameField, u.PasswordField = args[1], args[2]
 	}
-	return nil
-}
-
-// parseHeader never puts a value, which may be a secret, into an error.
-func (u *Users) parseHeader(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 || slices.Contains(args, "") {
-		return d.Err("header takes the name of a field, and its value")
-	}
-	if u.Header == nil {
-		u.Header = make(map[string]string)
-	}
-	if _, there := u.Header[args[0]]; there {
-		return d.Errf("header %s is given twice", args[0])
-	}
-	u.Header[args[0]] = args[1]
-	return nil
-}
-
-// parseRule reads "yes <statuses…> [<member>=<value>]" and its like.
-func parseRule(d *caddyfile.Dispenser, into *[]Rule) error {
-	option, args := d.Val(), d.RemainingArgs()
-	var r Rule
-	for i, arg := range args {
-		if member, value, found := strings.Cut(arg, "="); found && member != "" && i == len(args)-1 && i > 0 {
-			r.Member, r.Value = member, value
-			continue
-		}
-		status, err := strconv.Atoi(arg)
-		if err != nil {
-			return d.Errf("%s takes statuses of HTTP, and behind them a member of the JSON and its value, such as %s 200 success=true", option, option)
-		}
-		r.Statuses = append(r.Statuses, status)
-	}
-	if len(r.Statuses) == 0 {
-		return d.Errf("%s takes one or more statuses of HTTP, such as 200", option)
-	}
-	*into = append(*into, r)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
@@ -112,7 +113,7 @@ func (u *Users) Extend(c *server.Config) (err error) {
 		}
 	}
 	if u.CA != "" {
-		if o.Roots, err = oauthserver.ReadRoots("ldap: ca", u.CA); err != nil {
+		if o.Roots, err = remote.ReadRoots("ldap: ca", u.CA); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 )
 
 // Whatever an application answers: it is judged without a panic, a person has a subject, and what
@@ -16,12 +18,12 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body, member, value string) {
 		c, err := New(Options{
 			URL: "https://app.example/login", Subject: "id",
-			Yes: []Rule{{Statuses: []int{200}, Member: member, Value: value}}, No: []Rule{{Statuses: []int{401}}},
+			Yes: []outbound.Rule{{Statuses: []int{200}, Member: member, Value: value}}, No: []outbound.Rule{{Statuses: []int{401}}},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		user, err := c.judge(&answer{Response: &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body))}}, "typed")
+		user, err := c.judge(&outbound.Answer{Response: &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body))}}, "typed")
 		if (err == nil) != (user.Subject != "") {
 			t.Errorf("%d %q: %q, %v", status, body, user.Subject, err)
 		}

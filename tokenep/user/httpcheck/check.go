@@ -3,26 +3,23 @@ package httpcheck
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 )
 
 // Check asks an application who a person is. No redirect is followed, no proxy is used, and cookies
 // are dropped: what one login gets is no part of the next.
 type Check struct {
-	o         Options
-	transport *http.Transport
-	slots     chan struct{}
+	o      Options
+	client *outbound.Client
 }
 
 // New returns a Check.
@@ -31,17 +28,7 @@ func New(o Options) (*Check, error) {
 		return nil, err
 	}
 	o.complete()
-	dialer := &net.Dialer{Timeout: o.Timeout}
-	return &Check{o: o, slots: make(chan struct{}, o.Requests), transport: &http.Transport{
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // the limit is that of what was sent
-		MaxResponseHeaderBytes: maxAnswer,
-		MaxConnsPerHost:        o.Requests,
-		MaxIdleConnsPerHost:    o.Requests,
-		IdleConnTimeout:        30 * time.Second,
-	}}, nil
+	return &Check{o: o, client: outbound.New(o.connection())}, nil
 }
 
 // Source returns the check as a source of users.
@@ -54,7 +41,7 @@ func (c *Check) Source() *tokenep.UserSource {
 }
 
 // Close closes connections that wait for another request.
-func (c *Check) Close() { c.transport.CloseIdleConnections() }
+func (c *Check) Close() { c.client.Close() }
 
 // Authenticate is that of a tokenep.UserSource.
 func (c *Check) Authenticate(ctx context.Context, name, password string) (user tokenep.User, err error) {
@@ -62,12 +49,12 @@ func (c *Check) Authenticate(ctx context.Context, name, password string) (user t
 		return user, fmt.Errorf("%w: a name with a colon", tokenep.ErrNoUser)
 	}
 	body, contentType := c.body(name, password)
-	err = c.do(ctx, func(ctx context.Context) (*http.Request, error) {
+	err = c.client.Do(ctx, func(ctx context.Context) (*http.Request, error) {
 		r, err := http.NewRequestWithContext(ctx, c.o.Method, c.o.URL, body)
 		if err != nil {
 			return nil, err
 		}
-		c.prepare(r)
+		outbound.SetFields(r, c.o.Header)
 		if contentType != "" {
 			r.Header.Set("Content-Type", contentType)
 		}
@@ -75,7 +62,7 @@ func (c *Check) Authenticate(ctx context.Context, name, password string) (user t
 			r.SetBasicAuth(name, password)
 		}
 		return r, nil
-	}, func(a *answer) error {
+	}, func(a *outbound.Answer) error {
 		user, err = c.judge(a, name)
 		return err
 	})
@@ -96,33 +83,18 @@ func (c *Check) body(name, password string) (body io.Reader, contentType string)
 	return http.NoBody, ""
 }
 
-// prepare sets the fields of every request.
-func (c *Check) prepare(r *http.Request) {
-	r.Header.Set("Accept", "application/json")
-	for name, values := range c.o.Header {
-		r.Header[http.CanonicalHeaderKey(name)] = values
-	}
-	if host := r.Header.Get("Host"); host != "" {
-		r.Host = host
-		r.Header.Del("Host")
-	}
-}
-
 // judge says who the answer is about, or that it is no.
-func (c *Check) judge(a *answer, name string) (tokenep.User, error) {
-	yes, yesErr := a.matches(c.o.Yes)
-	no, noErr := a.matches(c.o.No)
+func (c *Check) judge(a *outbound.Answer, name string) (tokenep.User, error) {
+	yes, err := a.Means(c.o.Yes, c.o.No)
 	switch {
-	case yes && no:
-		return tokenep.User{}, errors.New("the answer means both yes and no")
-	case no:
-		return tokenep.User{}, fmt.Errorf("%w: the answer has status %d", tokenep.ErrNoUser, a.StatusCode)
+	case err != nil:
+		return tokenep.User{}, err
 	case !yes:
-		return tokenep.User{}, errors.Join(fmt.Errorf("the answer has status %d, and means neither yes nor no", a.StatusCode), yesErr, noErr)
+		return tokenep.User{}, fmt.Errorf("%w: the answer has status %d", tokenep.ErrNoUser, a.StatusCode)
 	case c.o.SubjectAsTyped:
 		return c.user(a, name)
 	}
-	value, err := a.member(c.o.Subject)
+	value, err := a.Member(c.o.Subject)
 	if err != nil {
 		return tokenep.User{}, err
 	}
@@ -134,14 +106,17 @@ func (c *Check) judge(a *answer, name string) (tokenep.User, error) {
 }
 
 // user returns the person, with the claims that the answer has.
-func (c *Check) user(a *answer, subject string) (tokenep.User, error) {
+func (c *Check) user(a *outbound.Answer, subject string) (tokenep.User, error) {
 	if len(c.o.Claims) == 0 {
 		return tokenep.User{Subject: subject}, nil
 	}
-	if _, err := a.member(""); err != nil {
+	if _, err := a.Object(); err != nil {
 		return tokenep.User{}, err
 	}
-	claims := c.o.Claims.Read(func(from string) any { return claim(find(a.object, from)) })
+	claims := c.o.Claims.Read(func(from string) any {
+		value, _ := a.Member(from)
+		return claim(value)
+	})
 	return tokenep.User{Subject: subject, Claims: claims}, nil
 }
 
@@ -151,14 +126,14 @@ func (c *Check) Find(ctx context.Context, sub string) (user tokenep.User, err er
 		return user, errors.New("nobody can be asked for by dots alone")
 	}
 	place := strings.Replace(c.o.Find, SubjectPlace, escape(c.o.Find, sub), 1)
-	err = c.do(ctx, func(ctx context.Context) (*http.Request, error) {
+	err = c.client.Do(ctx, func(ctx context.Context) (*http.Request, error) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, place, http.NoBody)
 		if err == nil {
-			c.prepare(r)
+			outbound.SetFields(r, c.o.Header)
 		}
 		return r, err
-	}, func(a *answer) error {
-		gone, err := a.matches(c.o.Gone)
+	}, func(a *outbound.Answer) error {
+		gone, err := a.Matches(c.o.Gone)
 		switch {
 		case gone:
 			return fmt.Errorf("%w: the answer has status %d", tokenep.ErrNoUser, a.StatusCode)
@@ -179,27 +154,4 @@ func escape(in, subject string) string {
 		return url.QueryEscape(subject)
 	}
 	return url.PathEscape(subject)
-}
-
-// do makes a request when there is room for one, and has its answer judged before all of it has
-// taken too long. A longer answer than is needed is not read.
-func (c *Check) do(ctx context.Context, ask func(context.Context) (*http.Request, error), judge func(*answer) error) error {
-	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
-	defer cancel()
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	r, err := ask(ctx)
-	if err != nil {
-		return err
-	}
-	response, err := c.transport.RoundTrip(r) // which follows no redirect
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	return judge(&answer{Response: response})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 	"github.com/tokenep/caddy-tokenep/tokenep/user/httpcheck"
 )
 
@@ -29,7 +30,7 @@ func check(t *testing.T, o httpcheck.Options) *httpcheck.Check {
 		if _, err := httpcheck.New(o); err == nil {
 			t.Error("a login that names nobody is asked, and nothing says what means yes")
 		}
-		o.Yes = []httpcheck.Rule{{Statuses: []int{http.StatusOK, http.StatusNoContent}}}
+		o.Yes = []outbound.Rule{{Statuses: []int{http.StatusOK, http.StatusNoContent}}}
 	}
 	t.Helper()
 	c, err := httpcheck.New(o)
@@ -49,8 +50,8 @@ func says(status int, body string) http.HandlerFunc {
 
 // What an answer means: yes, no, or nothing.
 func TestAnswers(t *testing.T) {
-	success := []httpcheck.Rule{{Statuses: []int{200}, Member: "result.ok", Value: "true"}}
-	failure := []httpcheck.Rule{{Statuses: []int{200}, Member: "result.ok", Value: "false"}, {Statuses: []int{422}}}
+	success := []outbound.Rule{{Statuses: []int{200}, Member: "result.ok", Value: "true"}}
+	failure := []outbound.Rule{{Statuses: []int{200}, Member: "result.ok", Value: "false"}, {Statuses: []int{422}}}
 	const yes, no, unknown = "yes", "no", "unknown"
 	for _, tc := range []struct {
 		name    string
@@ -79,8 +80,8 @@ func TestAnswers(t *testing.T) {
 		{"500", httpcheck.Options{}, 500, `{"id":"u1"}`, unknown, ""},
 		{"201", httpcheck.Options{}, 201, `{"id":"u1"}`, unknown, ""},
 		{"302 by default", httpcheck.Options{}, 302, `{"id":"u1"}`, unknown, ""},
-		{"302 that means yes", httpcheck.Options{Yes: []httpcheck.Rule{{Statuses: []int{302}}}, No: []httpcheck.Rule{{Statuses: []int{200}}}}, 302, `{"id":"u1"}`, yes, "u1"},
-		{"200 that means no", httpcheck.Options{Yes: []httpcheck.Rule{{Statuses: []int{302}}}, No: []httpcheck.Rule{{Statuses: []int{200}}}}, 200, `<form>`, no, ""},
+		{"302 that means yes", httpcheck.Options{Yes: []outbound.Rule{{Statuses: []int{302}}}, No: []outbound.Rule{{Statuses: []int{200}}}}, 302, `{"id":"u1"}`, yes, "u1"},
+		{"200 that means no", httpcheck.Options{Yes: []outbound.Rule{{Statuses: []int{302}}}, No: []outbound.Rule{{Statuses: []int{200}}}}, 200, `<form>`, no, ""},
 		{"a member says yes", httpcheck.Options{Yes: success, No: failure}, 200, `{"result":{"ok":true},"id":"u1"}`, yes, "u1"},
 		{"a member says no", httpcheck.Options{Yes: success, No: failure}, 200, `{"result":{"ok":false},"id":"u1"}`, no, ""},
 		{"a member says something else", httpcheck.Options{Yes: success, No: failure}, 200, `{"result":{"ok":1},"id":"u1"}`, unknown, ""},
@@ -283,7 +284,7 @@ func TestFind(t *testing.T) {
 		asked = r.Method + " " + r.URL.RequestURI()
 		says(status, body)(w, r)
 	})
-	o := httpcheck.Options{URL: url, Subject: "id", Gone: []httpcheck.Rule{{Statuses: []int{404}}, {Statuses: []int{200}, Member: "active", Value: "false"}}}
+	o := httpcheck.Options{URL: url, Subject: "id", Gone: []outbound.Rule{{Statuses: []int{404}}, {Statuses: []int{200}, Member: "active", Value: "false"}}}
 	for _, tc := range []struct{ find, subject, want string }{
 		{"/users/{subject}", "u1", "GET /users/u1"},
 		{"/users/{subject}/state", "../admin?x=1", "GET /users/..%2Fadmin%3Fx=1/state"},

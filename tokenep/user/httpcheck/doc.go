@@ -4,5 +4,5 @@
 //
 //	options.go  what is asked, and what the answers mean
 //	check.go    the requests
-//	answer.go   the answers, and the members of their JSON
+//	answer.go   members of the answers, as subjects and claims
 package httpcheck
