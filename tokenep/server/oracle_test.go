@@ -119,7 +119,7 @@ console.log(JSON.stringify({ form, json, refused, seen, keys, introspected }));
 `
 
 // npmPackages are what scripts import, as .ci/run installs them.
-const npmPackages = "telnyx@7.24.0 openid-client@6.8.9 simple-oauth2@5.1.0 @jmondi/oauth2-server@4.3.7 oidc-provider@9.13.3"
+const npmPackages = "telnyx@7.24.0 openid-client@6.8.9 simple-oauth2@5.1.0 @jmondi/oauth2-server@4.3.7 oidc-provider@9.13.3 openai@7.59.0"
 
 // npmScript returns the file of a script, beside the npm packages that it imports. Without them the
 // test is skipped, or fails with CI=true.
