@@ -79,7 +79,11 @@ func (e Account) visit(r *http.Request, v *visit) (err error) {
 	v.user, err = e.user(r)
 	switch {
 	case e.Sessions != nil && errors.Is(err, tokenep.LoginRequired):
-		return e.signInFirst(r, v, "")
+		query := ""
+		if r.Method == http.MethodGet && v.form.Get("view") == "new" {
+			query = "view=new"
+		}
+		return e.signInFirst(r, v, query)
 	case err != nil:
 		return err
 	case r.Method == http.MethodGet && v.form.Get("view") == "new":
@@ -142,7 +146,7 @@ func (e Account) done(r *http.Request, v *visit, text string, err error) error {
 		v.o.Event = accountEvents[text]
 		v.o.Details = []slog.Attr{slog.String("sub", v.user.Subject), slog.String("id", v.form.Get("id"))}
 	}
-	seeOther(v.w, redirectTo(e.PathOf(accountName), []parameter{{"view", text}}))
+	seeOther(v.w, e.to(r, accountName, parameter{"view", text}))
 	return nil
 }
 
@@ -158,7 +162,7 @@ func (e Account) endAll(r *http.Request, v *visit) error {
 	}
 	e.setCookie(v.w, sessionCookie, "")
 	v.o.Event, v.o.Details = "all sessions ended", []slog.Attr{slog.String("sub", v.user.Subject)}
-	e.Pages.Show(v.w, r, http.StatusOK, page.SignedOut{SignIn: e.PathOf(signInName)})
+	e.Pages.Show(v.w, r, http.StatusOK, page.SignedOut{SignIn: e.to(r, signInName)})
 	return nil
 }
 
@@ -179,7 +183,7 @@ func (e Account) show(r *http.Request, v *visit, p page.Account) (err error) {
 	case text == signedInAgain, accountEvents[text] != "":
 		p.Done = text
 	}
-	p.User, p.Action = v.user.Subject, e.PathOf(accountName)
+	p.User, p.Action = v.user.Subject, e.to(r, accountName)
 	if p.Tokens, err = e.Tokens.list(ctx, v.user.Subject, e.Now()); err != nil {
 		return err
 	}
@@ -191,7 +195,7 @@ func (e Account) show(r *http.Request, v *visit, p page.Account) (err error) {
 		return err
 	}
 	if e.Sessions != nil {
-		p.SignOut = e.PathOf(signOutName)
+		p.SignOut = e.to(r, signOutName)
 		if p.Sessions, err = e.sessions(r, v); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (e Account) showNew(r *http.Request, v *visit, p page.NewToken) (err error)
 	if p.Page, err = e.seal(r, v); err != nil {
 		return err
 	}
-	p.User, p.Action, p.Back = v.user.Subject, e.PathOf(accountName), e.PathOf(accountName)
+	p.User, p.Action, p.Back = v.user.Subject, e.to(r, accountName), e.to(r, accountName)
 	p.Services, p.Forever, p.Most = e.Tokens.Services, e.Tokens.Never, int(e.Tokens.MaxAge/day)
 	for _, days := range usualDays {
 		if days <= p.Most {

@@ -198,7 +198,7 @@ func (e Account) showSecret(r *http.Request, v *visit, text string, t state.APIT
 	v.o.Event = event
 	v.o.Details = []slog.Attr{slog.String("sub", t.Owner), slog.String("id", t.ID), slog.String("service", t.Service)}
 	e.Pages.Show(v.w, r, http.StatusOK, page.NewToken{
-		Back: e.PathOf(accountName),
+		Back: e.to(r, accountName),
 		Made: &page.MadeToken{Token: showToken(&t, e.Now()), Secret: text, Curl: e.curl(text)},
 	})
 	return nil

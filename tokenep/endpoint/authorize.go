@@ -122,16 +122,20 @@ func (e Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // asked answers the request of a client. malformed is an error of its parameters.
 func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, form *tokenep.Form, malformed error) {
 	// 1. The client, and where the answer goes (RFC 6749 §3.1.2.4).
+	ctx := r.Context()
 	var q *authorizationRequest
 	var client *tokenep.Client
 	var err error
 	reference, pushed := strings.CutPrefix(form.Get("request_uri"), requestURIPrefix)
 	if pushed {
-		q, client, err = e.pushed(r.Context(), form, reference)
-	} else if q, client, err = e.destination(r.Context(), form); err != nil && malformed != nil {
+		q, client, err = e.pushed(ctx, form, reference)
+	} else if q, client, err = e.destination(ctx, form); err != nil && malformed != nil {
 		err = malformed
 	}
 	o.Client = client
+	if r = inLanguage(r, form.Get("ui_locales")); pushed && err == nil {
+		r = inLanguage(r, q.Locales)
+	}
 	if err != nil {
 		e.onPage(w, r, o, err)
 		return
@@ -139,7 +143,7 @@ func (e Authorize) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 
 	// 2. What it asks for. From here on errors go to the client (§4.1.2.1).
 	if !pushed {
-		err = e.read(r.Context(), form, client, q)
+		err = e.read(ctx, form, client, q)
 		switch {
 		case malformed != nil:
 			err = malformed

@@ -166,6 +166,20 @@ func (b Browser) again(w http.ResponseWriter, r *http.Request, endpoint string, 
 // maxLocales bounds ui_locales, in bytes. Of more, no page reads anything.
 const maxLocales = 256
 
+// inLanguage returns a request with the languages that a client has asked for elsewhere than in its
+// URL, where pages look for them.
+func inLanguage(r *http.Request, locales string) *http.Request {
+	if locales == "" || len(locales) > maxLocales {
+		return r
+	}
+	query := r.URL.Query()
+	query.Set("ui_locales", locales)
+	u, in := *r.URL, *r
+	u.RawQuery = query.Encode()
+	in.URL = &u
+	return &in
+}
+
 // to returns where another page is, in the language that a client has asked for (OpenID Connect
 // Core §3.1.2.1: ui_locales).
 func (b Browser) to(r *http.Request, endpoint string, values ...parameter) string {

@@ -98,7 +98,7 @@ func (e Device) enter(w http.ResponseWriter, r *http.Request, user tokenep.User,
 	if err != nil {
 		return err
 	}
-	e.Pages.Show(w, r, status, page.Device{Action: e.PathOf(deviceName), Page: sealed, User: user.Subject, Failed: failed})
+	e.Pages.Show(w, r, status, page.Device{Action: e.to(r, deviceName), Page: sealed, User: user.Subject, Failed: failed})
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (e Device) confirm(w http.ResponseWriter, r *http.Request, o *tokenep.Outco
 		return err
 	}
 	e.Pages.Show(w, r, http.StatusOK, page.Device{
-		Action: e.PathOf(deviceName), Page: sealed, User: user.Subject, Client: describe(client),
+		Action: e.to(r, deviceName), Page: sealed, User: user.Subject, Client: describe(client),
 		UserCode: d.UserCode, Scope: d.Scope, Audience: d.Audience, Address: d.Address,
 	}, logo(client))
 	return nil

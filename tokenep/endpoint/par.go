@@ -55,6 +55,9 @@ func (e PushedAuthorization) call(ctx context.Context, r *tokenep.Request) (any,
 	if err := e.read(ctx, r.Form, client, q); err != nil {
 		return nil, err
 	}
+	if asked := r.Form.Get("ui_locales"); len(asked) <= maxLocales {
+		q.Locales = asked
+	}
 	var reference string
 	life := state.DefaultPushedLife
 	if client.Public() {

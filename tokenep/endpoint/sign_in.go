@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/page"
@@ -167,9 +168,13 @@ func (e SignIn) chosen(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 // then sends the browser to what follows.
 func (e SignIn) then(w http.ResponseWriter, r *http.Request, f flow) error {
 	if f.Request == nil {
-		to := e.PathOf(f.Then)
+		to, asked := e.to(r, f.Then), ""
 		if f.Query != "" {
+			to, asked, _ = strings.Cut(to, "?")
 			to += "?" + f.Query
+		}
+		if asked != "" {
+			to += "&" + asked
 		}
 		seeOther(w, to)
 		return nil

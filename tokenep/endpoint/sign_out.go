@@ -93,7 +93,7 @@ func (e SignOut) asked(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 	if err != nil {
 		return err
 	}
-	p := page.SignOut{Action: e.PathOf(signOutName), Page: sealed, User: current}
+	p := page.SignOut{Action: e.to(r, signOutName), Page: sealed, User: current}
 	if client != nil {
 		p.Client = describe(client)
 	}
@@ -167,7 +167,7 @@ func (e SignOut) decided(w http.ResponseWriter, r *http.Request, o *tokenep.Outc
 		return err
 	}
 	if form.Get("decision") != "leave" {
-		seeOther(w, e.PathOf(accountName))
+		seeOther(w, e.to(r, accountName))
 		return nil
 	}
 	current, _, err := e.Sessions.Current(r)
@@ -189,6 +189,6 @@ func (e SignOut) leave(w http.ResponseWriter, r *http.Request, o *tokenep.Outcom
 		seeOther(w, to)
 		return nil
 	}
-	e.Pages.Show(w, r, http.StatusOK, page.SignedOut{SignIn: e.PathOf(signInName)})
+	e.Pages.Show(w, r, http.StatusOK, page.SignedOut{SignIn: e.to(r, signInName)})
 	return nil
 }

@@ -43,6 +43,7 @@ type AuthorizationRequest struct {
 	Hint    string   `json:"hint,omitempty"` // the sub of an id_token_hint; empty: there was none
 
 	LoginHint string `json:"login_hint,omitempty"`
+	Locales   string `json:"ui_locales,omitempty"` // of one that was pushed
 }
 
 // PushedRequest is an authorization request that a client has pushed (RFC 9126 §2). All times are
