@@ -18,6 +18,7 @@ import (
 // browsers in which they have signed in.
 //
 //	GET   view      OPTIONAL  new: the form for a new API token
+//	      notice    OPTIONAL  from the page: what was just done
 //	POST  page      REQUIRED  from the page
 //	      action    REQUIRED  make, roll or revoke an API token, forget an application, or end a
 //	                          session or end_all of them
@@ -39,7 +40,7 @@ func (e Account) Endpoint() tokenep.Endpoint {
 }
 
 var accountParameters = []string{
-	"view", "page", "action", "id", "grace",
+	"view", "notice", "page", "action", "id", "grace",
 	"name", "note", "service", "days", "custom", "allow_from", "deny_from", "rate", "quota", "not_before",
 }
 
@@ -124,7 +125,7 @@ func (e Account) act(r *http.Request, v *visit) error {
 		return e.done(r, v, "account.forgotten", e.Consents.Revoke(ctx, v.user.Subject, id))
 	case "end":
 		if e.Sessions != nil {
-			return e.done(r, v, "account.ended", e.Sessions.Sessions.End(ctx, v.user.Subject, id))
+			return e.done(r, v, "account.ended", e.endSession(r, v, id))
 		}
 	case "end_all":
 		if e.Sessions != nil {
@@ -138,17 +139,24 @@ func (e Account) act(r *http.Request, v *visit) error {
 // that the form is not sent again when it is loaded again.
 func (e Account) done(r *http.Request, v *visit, text string, err error) error {
 	switch {
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, state.ErrInvalid), errors.Is(err, state.ErrBadAPIToken), errors.Is(err, state.ErrRolledOften):
-		text = "account.failed"
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, state.ErrUnknown), errors.Is(err, state.ErrInvalid),
+		errors.Is(err, state.ErrBadAPIToken), errors.Is(err, state.ErrRolledOften):
+		text = notDone
 	case err != nil:
 		return err
 	default:
 		v.o.Event = accountEvents[text]
 		v.o.Details = []slog.Attr{slog.String("sub", v.user.Subject), slog.String("id", v.form.Get("id"))}
 	}
-	seeOther(v.w, e.to(r, accountName, parameter{"view", text}))
-	return nil
+	said, err := e.notice(v, r, text, noticeLife)
+	if err == nil {
+		seeOther(v.w, e.to(r, accountName, said))
+	}
+	return err
 }
+
+// notDone is the text for what could not be done.
+const notDone = "account.failed"
 
 // accountEvents are the lines of the log for what was done.
 var accountEvents = map[string]string{
@@ -177,11 +185,8 @@ func (e Account) show(r *http.Request, v *visit, p page.Account) (err error) {
 	if p.Page, err = e.seal(r, v); err != nil {
 		return err
 	}
-	switch text := v.form.Get("view"); {
-	case text == "account.failed":
-		p.Failed = text
-	case text == signedInAgain, accountEvents[text] != "":
-		p.Done = text
+	if p.Done = e.noticed(r, v); p.Done == notDone {
+		p.Done, p.Failed = "", notDone
 	}
 	p.User, p.Action = v.user.Subject, e.to(r, accountName)
 	if p.Tokens, err = e.Tokens.list(ctx, v.user.Subject, e.Now()); err != nil {

@@ -174,10 +174,19 @@ func showToken(t *state.APIToken, now time.Time) page.Token {
 // signedInAgain is the text for somebody who was sent to sign in for what is to be repeated now.
 const signedInAgain = "account.again"
 
+// signInAgain sends the person to sign in, and back with that text.
+func (e Account) signInAgain(r *http.Request, v *visit) error {
+	said, err := e.notice(v, r, signedInAgain, pageLife)
+	if err != nil {
+		return err
+	}
+	return e.signInFirst(r, v, url.Values{said.Name: {said.Value}}.Encode())
+}
+
 // roll replaces the secret of a token, and shows the new one.
 func (e Account) roll(r *http.Request, v *visit, id string) error {
 	if !fresh(v.user.SignIn.Time, e.Now()) {
-		return e.signInFirst(r, v, "view="+signedInAgain)
+		return e.signInAgain(r, v)
 	}
 	overlap, err := tokenep.ParseDuration(cmp.Or(v.form.Get("grace"), "0s"))
 	if err != nil {

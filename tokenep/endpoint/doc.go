@@ -15,6 +15,7 @@
 //	account.go            where people see and end their access (RFC 6749 §10.2)
 //	account_tokens.go     where they make API tokens, to be exchanged (RFC 8693)
 //	account_new.go        the form for a new one
+//	notice.go             what it says of what was done there (RFC 6749 §10.12)
 //	account_api.go        the same for programs, over JSON (RFC 6750)
 //	sign_out.go           the end of a session (OpenID Connect RP-Initiated Logout 1.0)
 //	device_authorization.go  a device asks for a code (RFC 8628 §3.1)

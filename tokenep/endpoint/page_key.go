@@ -35,6 +35,7 @@ const (
 	forSignOut  = "tokenep sign-out 1"
 	forAccount  = "tokenep account 1"
 	forDevices  = "tokenep device 1"
+	forNotices  = "tokenep notice 1"
 )
 
 // of returns the cipher of one text.

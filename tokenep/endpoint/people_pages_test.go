@@ -18,7 +18,7 @@ var pagesOfPeople = map[string][]string{
 	tokeneptest.SignInPath:    {"flow", "username", "password", "decision"},
 	tokeneptest.SignOutPath:   {"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "page", "decision", "logout_hint", "ui_locales"},
 	tokeneptest.AuthorizePath: {"flow", "page", "decision", "redirect_uri", "request_uri", "state", "login_hint", "id_token_hint", "ui_locales", "response_mode", "prompt"},
-	tokeneptest.AccountPath:   {"page", "view", "action", "id", "name", "note", "service"},
+	tokeneptest.AccountPath:   {"page", "view", "notice", "action", "id", "name", "note", "service"},
 }
 
 // Nobody is sent to another site by what a link or a form says, and nothing on a page leads there,
