@@ -124,7 +124,7 @@ func (s *Server) mount(t testing.TB, c server.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Handler = routes.Handler(http.NotFoundHandler())
+	s.Handler = counted(routes.Handler(http.NotFoundHandler()))
 }
 
 func (s *Server) listen(t testing.TB) {
