@@ -289,7 +289,8 @@ func loadBench(b *testing.B, text string) {
 func init() {
 	caddy.RegisterModule(benchSignature{})
 	caddy.RegisterModule(benchECDSA{})
-	for _, name := range []string{"bench_signature", "bench_ecdsa"} {
+	caddy.RegisterModule(benchAnswers{})
+	for _, name := range []string{"bench_signature", "bench_ecdsa", "bench_answer"} {
 		module := "http.handlers." + name
 		httpcaddyfile.RegisterHandlerDirective(name, func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			info, err := caddy.GetModule(module)
@@ -327,6 +328,22 @@ func (benchSignature) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 
 // benchAnswer is as long as the answer of the token endpoint.
 var benchAnswer = bytes.Repeat([]byte("a"), 650)
+
+// benchAnswers is the least that an endpoint can do which reads a form.
+type benchAnswers struct{}
+
+func (benchAnswers) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bench_answer", New: func() caddy.Module { return new(benchAnswers) }}
+}
+
+func (benchAnswers) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if _, err := io.ReadAll(r.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err := w.Write(benchAnswer[:300])
+	return err
+}
 
 // benchECDSA makes one raw verification and goes on.
 type benchECDSA struct{}
