@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 // revokeFlags are the flags that say which tokens are revoked.
@@ -27,7 +29,8 @@ a quarter of a second.
   --user     all that were issued for a user (sub) until now
   --client   all that were issued to a client until now
   --grant    all that came of one authorization, and its refresh token; or of an API
-             token, by its id, and the API token
+             token, by its id, and the API token; or, until now, of a policy for tokens
+             of others, by "policy:" and its name
 
 A client that is unknown now may have had tokens, and is no error; the output says so.
 
@@ -73,6 +76,8 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 	case asked.ClientID != "":
 		say("The access tokens of client %q that were issued until now are revoked. It can get new ones.", asked.ClientID)
 		sayIfUnknown(fl, asked.ClientID)
+	case strings.HasPrefix(asked.GrantID, tokenep.PolicyGrantPrefix):
+		say("The access tokens that came of %s until now are revoked. The policy gives new ones.", printText(asked.GrantID))
 	case asked.GrantID != "":
 		say("The access tokens that came of %q are revoked, and its refresh token or API token with them.", asked.GrantID)
 	default:

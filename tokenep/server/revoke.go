@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -44,7 +45,7 @@ func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
 	all := verify.Revocation{
 		Claim: "grant_id", Value: t.GrantID, ClientID: t.ClientID, Before: t.IssuedAt, Expires: s.lastExpiry(s.Config.Now()),
 	}
-	if t.GrantID == "" {
+	if t.GrantID == "" || isPolicy(t.GrantID) { // which is that of other subjects too
 		all.Claim, all.Value = "sub", t.Subject
 	}
 	most := mostOfClient
@@ -54,9 +55,16 @@ func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
 	return s.Revocations.AddOwn(ctx, one, all, most)
 }
 
+// isPolicy reports whether a grant_id is that of a policy for tokens of others.
+func isPolicy(grantID string) bool { return strings.HasPrefix(grantID, tokenep.PolicyGrantPrefix) }
+
 // RevokeGrant makes verifiers refuse the access tokens that came of one authorization, by its
-// grant_id, and ends what others could come of: its refresh token, or the API token of this id.
+// grant_id, and ends what others could come of: its refresh token, or the API token of this id. Of
+// a policy they refuse those that were issued until now.
 func (s *Server) RevokeGrant(ctx context.Context, grantID string) error {
+	if isPolicy(grantID) {
+		return s.revokeIssued(ctx, "grant_id", grantID)
+	}
 	err := s.Revocations.Add(ctx, verify.Revocation{
 		Claim: "grant_id", Value: grantID, Expires: s.lastExpiry(s.Config.Now()),
 	})
