@@ -23,6 +23,10 @@
 //	subject id_jag  oauth_server.subjects.id_jag  oauthsubject/idjagsubjects, likewise
 //	subject spiffe  oauth_server.subjects.spiffe  oauthsubject/spiffesubjects, likewise
 //	subject http    oauth_server.subjects.http    oauthsubject/httpsubjects, over tokenep/subject
+//	subject introspection                         oauthsubject/introspectionsubjects, likewise
+//	                oauth_server.subjects.introspection
+//	subject kubernetes                            oauthsubject/kubernetessubjects, likewise
+//	                oauth_server.subjects.kubernetes
 //	grant …         oauth_server.grants.…         of other plugins: see oauthserver.Extension
 //	                admin.api.oauth_server        oauthadmin: management while the server runs
 //	                (caddy oauth …)               oauthadmin: the same, from the command line

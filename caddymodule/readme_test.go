@@ -57,6 +57,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 		"gateway":             "secret of the gateway",
 		"pages/texts/de.json": `{"sign_in.title": "Anmeldung"}`,
 		"users.htpasswd":      "ada:$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su\n",
+		"k8s-ca.pem":          certificatePEM(newCertificate(t, "authority", nil)),
 		"clients-ca.pem":      certificatePEM(newCertificate(t, "authority", nil)),
 		// RFC 8037 appendix A.2
 		"idp.jwks.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,

@@ -1,0 +1,85 @@
+package introspectionsubjects
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
+	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+)
+
+// UnmarshalCaddyfile reads how another authorization server is asked, and the policies for its
+// tokens. Syntax:
+//
+//	subject introspection <url> {
+//	    client     <id> <secret>
+//	    auth       client_secret_basic | client_secret_post
+//	    issuer     <iss>
+//	    audience   <values…>
+//	    insecure_any_audience
+//	    token_type <urn>
+//	    insecure_http
+//	    <options of oauthsubject.Asked>
+//	}
+func (s *Subject) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the name of the module
+	if err := adapt.One(d, &s.URL, func(url string) error { return outbound.CheckURL("url", url) }); err != nil {
+		return err
+	}
+	block := *d // stays where the block begins
+	err := adapt.Block(d, func(option string) error {
+		line := *d
+		if err := s.parseOption(d, option); err != nil {
+			return err
+		}
+		return adapt.Located(&line, cmp.Or(s.Options().Validate(), s.Answers().Validate()))
+	}, oauthsubject.AskedRepeatable)
+	if err == nil {
+		err = cmp.Or(s.checkOptions(), s.literal().Validate())
+		if err != nil {
+			return block.Errf("subject introspection %s: %w", outbound.WithoutQuery(s.URL), err)
+		}
+	}
+	return err
+}
+
+func (s *Subject) parseOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "client":
+		return s.parseClient(d)
+	case "auth":
+		return adapt.Choice(d, &s.Auth, subject.AuthBasic, subject.AuthPost)
+	case "issuer":
+		return adapt.One(d, &s.Issuer)
+	case "audience":
+		return adapt.Audience(d, &s.Audience)
+	case "insecure_any_audience":
+		return adapt.Flag(d, &s.InsecureAnyAudience)
+	case "token_type":
+		return adapt.One(d, &s.TokenType, oauthsubject.CheckTokenType)
+	case "insecure_http":
+		return adapt.Flag(d, &s.InsecureHTTP)
+	}
+	known, err := s.ParseOption(d, option)
+	if !known {
+		return adapt.Unknown(d)
+	}
+	return err
+}
+
+// parseClient never puts the secret into an error.
+func (s *Subject) parseClient(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 || slices.Contains(args, "") {
+		return d.Err("client takes the id and the secret by which the other server knows this one, such as: client proxy {env.IDP_SECRET}")
+	}
+	s.ClientID, s.ClientSecret = args[0], args[1]
+	return nil
+}
+
+// Interface guard.
+var _ caddyfile.Unmarshaler = (*Subject)(nil)
