@@ -138,3 +138,16 @@ func BenchmarkHolds(b *testing.B) {
 		}
 	}
 }
+
+// What goes through the members of an object has the same answer each time.
+func TestObjectsHaveAnOrder(t *testing.T) {
+	v, err := policy.CompileValue(`claims.map(k, k)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if got, err := v.Of(map[string]any{"c": nil, "a": nil, "d": nil, "b": nil}); err != nil || !reflect.DeepEqual(got, []string{"a", "b", "c", "d"}) {
+			t.Fatalf("%v (%v)", got, err)
+		}
+	}
+}

@@ -2,12 +2,15 @@ package policy
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 )
 
 // native returns a value as a claim can have it; nil: it cannot.
@@ -48,11 +51,24 @@ func (adapter) NativeToValue(value any) ref.Val {
 	case json.Number:
 		return number(string(value))
 	case map[string]any:
-		return types.NewStringInterfaceMap(adapter{}, value)
+		return object{types.NewStringInterfaceMap(adapter{}, value), value}
 	case []any:
 		return types.NewDynamicList(adapter{}, value)
 	}
 	return types.DefaultTypeAdapter.NativeToValue(value)
+}
+
+// object is a JSON object. Its members have an order, that of their names: what goes through them
+// has the same answer each time.
+type object struct {
+	traits.Mapper
+	members map[string]any
+}
+
+// Iterator goes through the names.
+func (o object) Iterator() traits.Iterator {
+	names := slices.Sorted(maps.Keys(o.members))
+	return types.NewStringList(types.DefaultTypeAdapter, names).Iterator()
 }
 
 // number reads a JSON number. One that is no int64 and has no fraction is not rounded: two ids that

@@ -1,0 +1,147 @@
+package subject_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// fuzzed is the issuers of FuzzSubjectJWT: two, and a trust domain. Their keys have the same kids.
+type fuzzed struct {
+	issuers []*verifytest.Issuer
+	kinds   map[bool]tokenep.SubjectTokens // of the trust domain, or of the two issuers
+}
+
+func newFuzzed(f *testing.F) fuzzed {
+	f.Helper()
+	clock := verifytest.NewClock(tokeneptest.Start)
+	all := fuzzed{kinds: make(map[bool]tokenep.SubjectTokens)}
+	for _, name := range []string{"https://a.example", "https://b.example", "spiffe://example.org"} {
+		i := verifytest.New(name, tokeneptest.Issuer, "ES256", "EdDSA")
+		i.Now = clock.Now
+		all.issuers = append(all.issuers, i)
+	}
+	for _, spiffe := range []bool{false, true} {
+		var sources []*subject.Source
+		c := verify.Config{SPIFFE: spiffe, Leeway: subject.Leeway, Now: clock.Now}
+		for _, i := range all.issuers {
+			if strings.HasPrefix(i.Name, "spiffe:") != spiffe {
+				continue
+			}
+			trusted := i.Trust()
+			// The profile jwt, but for members of the header that go-jose refuses.
+			trusted.Types, trusted.AllowMissingSubject, trusted.AllowLooseScope, trusted.AllowOddClaims = []string{"at+jwt", "JWT", ""}, true, true, true
+			if spiffe {
+				domain, err := verify.TrustDomain(strings.TrimPrefix(i.Name, "spiffe://"))
+				if err != nil {
+					f.Fatal(err)
+				}
+				domain.Keys, domain.Audience = trusted.Keys, trusted.Audience
+				trusted = domain
+			}
+			c.Issuers = append(c.Issuers, trusted)
+			sources = append(sources, &subject.Source{Name: i.Name, Issuer: &trusted, SPIFFE: spiffe, Policies: []subject.Policy{{
+				Name: "p", Subject: value(f, "claims.sub"), Clients: []string{subject.NoClient},
+			}}})
+		}
+		foreign := subject.Foreign{GrantType: exchange, Now: clock.Now, Audience: func() []string { return []string{tokeneptest.Issuer} }}
+		if spiffe {
+			foreign.Form = subject.FormSPIFFE
+		}
+		var err error
+		if foreign.Verifier, err = verify.New(c); err != nil {
+			f.Fatal(err)
+		}
+		all.kinds[spiffe] = subject.KindsOf(sources, foreign).All[0]
+	}
+	return all
+}
+
+// FuzzSubjectJWT: a JWT that is accepted is good by go-jose too, with a key that is pinned for the
+// issuer that it names, or for the trust domain of its sub, and its bytes say so. The input is a
+// header and a payload, who signs them, with which key, and an edit of what comes of it.
+func FuzzSubjectJWT(f *testing.F) {
+	all := newFuzzed(f)
+	payload := func(iss, sub string) string {
+		return fmt.Sprintf(`{"iss":%q,"sub":%q,"aud":%q,"exp":%d}`, iss, sub, tokeneptest.Issuer, tokeneptest.Start.Unix()+600)
+	}
+	for _, header := range []string{
+		`{"alg":"ES256","kid":"ES256"}`, `{"alg":"ES256","kid":"ES256","typ":"JWT","x5t":"AA"}`, `{"alg":"EdDSA","kid":"EdDSA"}`, `{"alg":"none"}`,
+		`{"alg":"ES256","alg":"none","kid":"ES256"}`, `{"alg":"HS256","kid":"ES256"}`, `{"alg":"ES256","kid":"ES256","jwk":{"kty":"oct","k":"AA"}}`,
+	} {
+		for signer, i := range all.issuers {
+			for _, sub := range []string{"alice", "spiffe://example.org/cart"} {
+				f.Add(header, payload(i.Name, sub), uint8(signer), strings.Contains(header, "EdDSA"), uint16(1<<15), uint16(0), "")
+				f.Add(header, payload(i.Name, sub), uint8(signer+1), false, uint16(3), uint16(1), "x")
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, header, payload string, signer uint8, edDSA bool, at, cut uint16, insert string) {
+		algorithm := "ES256"
+		if edDSA {
+			algorithm = "EdDSA"
+		}
+		by := all.issuers[int(signer)%len(all.issuers)]
+		token := by.Sign(nil, verifytest.Algorithm(algorithm), verifytest.RawHeader(header), verifytest.RawPayload(payload))
+		from := min(int(at), len(token))
+		token = token[:from] + insert + token[min(from+int(cut), len(token)):]
+		for spiffe, kind := range all.kinds {
+			r := &tokenep.Request{Request: httptest.NewRequest("POST", "/", nil), Dialect: new(tokenep.Dialect), Outcome: new(tokenep.Outcome)}
+			if a, err := kind.Validate(t.Context(), r, token); err == nil {
+				all.check(t, spiffe, token, a)
+			}
+		}
+	})
+}
+
+// check holds an accepted token against go-jose.
+func (all fuzzed) check(t *testing.T, spiffe bool, token string, a *tokenep.Authorization) {
+	t.Helper()
+	algorithms := []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA}
+	if spiffe {
+		algorithms = algorithms[:1]
+	}
+	signed, err := jose.ParseSignedCompact(token, algorithms)
+	if err != nil {
+		t.Fatalf("%q: accepted, but go-jose says %v", token, err)
+	}
+	for part := range strings.SplitSeq(token, ".") {
+		if text, err := base64.RawURLEncoding.DecodeString(part); err != nil || base64.RawURLEncoding.EncodeToString(text) != part {
+			t.Fatalf("%q: accepted, and can be written otherwise: %v", token, err)
+		}
+	}
+	var says struct{ Iss, Sub string }
+	if err := json.NewDecoder(bytes.NewReader(signed.UnsafePayloadWithoutVerification())).Decode(&says); err != nil || says.Sub != a.Subject {
+		t.Fatalf("%q: accepted for %q, and says %+v, %v", token, a.Subject, says, err)
+	}
+	for _, i := range all.issuers {
+		if says.Iss != i.Name && !spiffe || spiffe && !strings.HasPrefix(says.Sub, i.Name+"/") {
+			continue
+		}
+		h := signed.Signatures[0].Header
+		key, err := i.KeySet().Key(t.Context(), h.KeyID, h.Algorithm)
+		if err != nil {
+			t.Fatalf("%q: accepted, with a key that %s has not: %v", token, i.Name, err)
+		}
+		if _, err := signed.Verify(key); err != nil {
+			t.Fatalf("%q: accepted, but go-jose says %v", token, err)
+		}
+		if a.Issuer != i.Name {
+			t.Fatalf("%q: accepted as one of %s", token, a.Issuer)
+		}
+		return
+	}
+	t.Fatalf("%q: accepted, of nobody", token)
+}
