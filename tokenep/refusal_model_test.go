@@ -31,6 +31,7 @@ func TestRefusalChangesNothing(t *testing.T) {
 			m.addCode(t)
 			m.addDevice(t)
 			m.addAPIToken(t)
+			m.addJWT(t)
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"a good request": func(t *rapid.T) { m.send(t, "") },
@@ -38,6 +39,7 @@ func TestRefusalChangesNothing(t *testing.T) {
 			"a code":         m.addCode,
 			"a device":       m.addDevice,
 			"an API token":   m.addAPIToken,
+			"a JWT":          m.addJWT,
 			"time": func(t *rapid.T) {
 				m.clock.Advance(time.Duration(rapid.IntRange(1, 25).Draw(t, "seconds")) * time.Second)
 			},
@@ -56,10 +58,13 @@ type credential struct {
 	grant, parameter, text string
 
 	good     bool      // a good request with it gets a token
-	spent    bool      // a code or a device code, once
+	spent    bool      // a code, a device code or a JWT, once
 	userCode string    // of a device that waits for its user; empty: it does not
-	expires  time.Time // of a code or a device; zero: later than the test
+	expires  time.Time // of a code, a device or a JWT; zero: later than the test
 	family   *family
+
+	tokenType string // of a subject token
+	id        string // jti of a JWT; empty: it is none
 }
 
 // family is the refresh tokens that came of one credential.
@@ -81,6 +86,9 @@ type refusals struct {
 
 	asserts bool // the next request authenticates by private_key_jwt, else by client_secret_basic
 	keys    map[string]*verifytest.Issuer
+
+	elsewhere *verifytest.Issuer // of JWTs
+	seen      state.Seen
 }
 
 const (
@@ -91,7 +99,7 @@ const (
 func newRefusals(t *rapid.T) *refusals {
 	m := &refusals{clock: verifytest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), rotates: rapid.Bool().Draw(t, "rotates")}
 	m.writes = &writes{Store: memory.New(memory.Options{Now: m.clock.Now})}
-	types := []string{codeType, refreshType, deviceType, grant.TokenExchangeType}
+	types := []string{codeType, refreshType, deviceType, grant.TokenExchangeType, grant.JWTBearerType}
 	m.keys = make(map[string]*verifytest.Issuer)
 	client := func(id string, types ...string) tokenep.Client {
 		m.keys[id] = verifytest.New(id, "https://as.example")
@@ -111,6 +119,8 @@ func newRefusals(t *rapid.T) *refusals {
 	if m.rotates {
 		config.RefreshTokens.Rotation = grant.RotateAlways
 	}
+	m.withJWTs(t, &config)
+	m.seen = state.Seen{Store: m.writes, Now: m.clock.Now}
 	config.Memory = server.NewMemory(m.clock.Now)
 	config.Memory.Limiter = nil
 	var err error
@@ -152,7 +162,7 @@ func (m *refusals) addDevice(t *rapid.T) {
 
 func (m *refusals) addAPIToken(t *rapid.T) {
 	text, _, err := m.APITokens.Create(t.Context(), state.APIToken{Owner: "alice", Service: "orders", Scope: verify.Scope{"read"}})
-	m.add(t, &credential{grant: grant.TokenExchangeType, parameter: "subject_token", text: text, good: true}, err)
+	m.add(t, &credential{grant: grant.TokenExchangeType, parameter: "subject_token", tokenType: server.APITokenType, text: text, good: true}, err)
 }
 
 func (m *refusals) add(t *rapid.T, c *credential, err error) {
@@ -218,7 +228,8 @@ func (m *refusals) allowed(grantType string, proven bool, defect string) (kinds 
 			effects |= method.RefusalWrites()
 		}
 	}
-	offer := grant.Offer{Users: true, Devices: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)}}
+	offer := grant.Offer{Users: true, Devices: true, TokenExchange: grant.TokenExchange{Subjects: make([]tokenep.SubjectTokens, 1)},
+		JWTBearer: grant.JWTBearer{Assertions: make([]tokenep.SubjectTokens, 1)}}
 	for _, g := range offer.All() {
 		if g.Type() == grantType {
 			effects |= g.RefusalWrites()
@@ -239,6 +250,9 @@ func (m *refusals) allowed(grantType string, proven bool, defect string) (kinds 
 // issued notes what a token has used up.
 func (m *refusals) issued(t *rapid.T, c *credential, answer map[string]any) {
 	refresh, _ := answer["refresh_token"].(string)
+	if c.id != "" {
+		c.good, c.spent = false, true
+	}
 	switch c.grant {
 	case codeType, deviceType:
 		c.good, c.spent, c.family = false, true, new(family)
@@ -275,8 +289,8 @@ func (m *refusals) addRefresh(f *family, text string) {
 func (m *refusals) age() {
 	for _, c := range m.credentials {
 		switch c.grant {
-		case codeType, deviceType:
-			c.good = c.good && m.clock.Now().Before(c.expires)
+		case codeType, deviceType, grant.TokenExchangeType, grant.JWTBearerType:
+			c.good = c.good && (c.expires.IsZero() || m.clock.Now().Before(c.expires))
 		case refreshType:
 			if n := len(c.family.tokens); n > 1 && c == c.family.tokens[n-2] && m.clock.Now().Sub(c.family.rotated) > state.DefaultGrace {
 				c.good = false
@@ -293,6 +307,8 @@ func (c *credential) replay() bool {
 // look asks the state itself whether a credential is good, and changes nothing.
 func (m *refusals) look(ctx context.Context, c *credential) (err error) {
 	switch {
+	case c.id != "":
+		return m.lookAtJWT(ctx, c)
 	case c.spent || c.grant == refreshType && !c.good:
 		return errors.New("spent")
 	case c.grant == codeType:

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
-	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
@@ -26,14 +25,14 @@ func (m *refusals) post(defect string, c *credential) (status int, answer map[st
 	id, secret := "app", "app"
 	form := url.Values{
 		"grant_type": {c.grant}, c.parameter: {c.text}, "redirect_uri": {callback}, "code_verifier": {verifier},
-		"subject_token_type": {server.APITokenType}, "scope": {"read"},
+		"subject_token_type": {c.tokenType}, "scope": {"read"},
 	}
 	switch defect {
 	case "a wrong secret":
 		secret = "wrong"
 	case "another client":
 		id, secret = "other", "other"
-		if c.grant == grant.TokenExchangeType { // whoever has an API token may exchange it
+		if c.tokenType == server.APITokenType { // whoever has an API token may exchange it
 			secret = "wrong"
 		}
 	case "a client without the grant":
