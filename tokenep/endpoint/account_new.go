@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/page"
@@ -70,37 +72,32 @@ func (a AccountTokens) begin(form *tokenep.Form, p *page.NewToken) {
 	}
 }
 
-// errForm says that the form for a new token is not filled in as it must be.
-var errForm = errors.New("the form is not filled in")
-
 // make makes a token, and shows it.
 func (e Account) make(r *http.Request, v *visit) error {
 	if !fresh(v.user.SignIn.Time, e.Now()) || !e.mayMake(v.user) {
 		return e.signInFirst(r, v, "view=new")
 	}
-	want, err := e.Tokens.read(v.form, e.Now())
+	want, wrong := e.Tokens.read(v.form, e.Now())
 	want.Owner = v.user.Subject
-	var text string
-	var made state.APIToken
-	if err == nil {
-		err = e.once(r, v)
-	}
-	if err == nil {
-		text, made, err = e.Tokens.Tokens.Create(r.Context(), want)
-	}
-	var failed string
-	switch {
-	case errors.Is(err, state.ErrTooMany):
-		failed = "new.many"
-	case errors.Is(err, errForm), errors.Is(err, state.ErrInvalid), errors.Is(err, state.ErrNotAllowed):
-		failed = "new.bad"
-	case err != nil:
-		return err
-	default:
-		return e.showSecret(r, v, text, made, "API token created")
+	failed := "new.bad"
+	if len(wrong) == 0 {
+		if err := e.once(r, v); err != nil {
+			return err
+		}
+		text, made, err := e.Tokens.Tokens.Create(r.Context(), want)
+		switch {
+		case err == nil:
+			return e.showSecret(r, v, text, made, "API token created")
+		case errors.Is(err, state.ErrTooMany):
+			failed = "new.many"
+		case errors.Is(err, state.ErrNotAllowed):
+			wrong["service"] = "wrong.not_allowed"
+		case !errors.Is(err, state.ErrInvalid):
+			return err
+		}
 	}
 	return e.showNew(r, v, page.NewToken{
-		Failed: failed, Name: want.Name, Note: want.Note,
+		Failed: failed, Wrong: wrong, Name: want.Name, Note: want.Note,
 		AllowFrom: v.form.Get("allow_from"), DenyFrom: v.form.Get("deny_from"), Rate: v.form.Get("rate"),
 		Quota: v.form.Get("quota"), NotBefore: v.form.Get("not_before"),
 	})
@@ -127,17 +124,22 @@ func (a AccountTokens) parameters() (names []string) {
 
 func scopeParameter(service, token int) string { return fmt.Sprintf("scope.%d.%d", service, token) }
 
-// read reads the form for a new token.
-func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken, err error) {
+// read reads the form for a new token. For each field that is not filled in as it must be, wrong
+// has the key of a text that says so.
+func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken, wrong map[string]string) {
+	wrong = make(map[string]string)
 	t = state.APIToken{Name: strings.TrimSpace(form.Get("name")), Note: strings.TrimSpace(form.Get("note"))}
-	i, err := strconv.Atoi(form.Get("service"))
-	if t.Name == "" || err != nil || i < 0 || i >= len(a.Services) {
-		return t, errForm
+	if t.Name == "" {
+		wrong["name"] = "wrong.name"
 	}
-	t.Service = a.Services[i].Audience
-	for j, token := range a.Services[i].Scope {
-		if form.Has(scopeParameter(i, j)) {
-			t.Scope = append(t.Scope, token)
+	if i, err := strconv.Atoi(form.Get("service")); err != nil || i < 0 || i >= len(a.Services) {
+		wrong["service"], t.Service = outside["service"], a.Services[0].Audience
+	} else {
+		t.Service = a.Services[i].Audience
+		for j, token := range a.Services[i].Scope {
+			if form.Has(scopeParameter(i, j)) {
+				t.Scope = append(t.Scope, token)
+			}
 		}
 	}
 	days := form.Get("days")
@@ -147,33 +149,66 @@ func (a AccountTokens) read(form *tokenep.Form, now time.Time) (t state.APIToken
 	if t.NoExpiry = days == "never"; !t.NoExpiry {
 		n, err := strconv.Atoi(days)
 		if err != nil || n < 1 || n > int(a.MaxAge/day) {
-			return t, errForm
+			wrong["days"] = outside["days"]
+		} else {
+			t.Expires = now.Add(time.Duration(n) * day)
 		}
-		t.Expires = now.Add(time.Duration(n) * day)
 	}
-	if err := readLimits(form, &t); err != nil {
-		return t, errors.Join(errForm, err)
+	readLimits(form, &t, wrong)
+	a.check(t, wrong)
+	return t, wrong
+}
+
+// outside are the texts for fields that are outside their limits.
+var outside = map[string]string{
+	"name": "wrong.name_long", "note": "wrong.note_long", "service": "wrong.service", "days": "wrong.days",
+	"allow_from": "wrong.addresses", "deny_from": "wrong.addresses", "rate": "wrong.rate", "quota": "wrong.quota",
+	"not_before": "wrong.not_before",
+}
+
+// check adds what is outside the limits of a token.
+func (a AccountTokens) check(t state.APIToken, wrong map[string]string) {
+	t.Owner = "somebody" // the owner is no field
+	var refused *state.FieldError
+	if !errors.As(a.Tokens.Validate(t), &refused) {
+		return
 	}
-	return t, nil
+	field := refused.Field
+	if field == "expires" {
+		field = "days"
+	}
+	text := outside[field]
+	if field == "name" && unreadable(t.Name) || field == "note" && unreadable(t.Note) {
+		text = "wrong.character"
+	}
+	if text != "" && wrong[field] == "" {
+		wrong[field] = text
+	}
+}
+
+// unreadable reports whether a text has a character that cannot be shown.
+func unreadable(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) })
 }
 
 // readLimits reads from where, how often and from when on the token may be used.
-func readLimits(form *tokenep.Form, t *state.APIToken) (err error) {
-	if t.AllowFrom, err = verify.ParseAddresses(strings.Fields(form.Get("allow_from"))); err != nil {
-		return err
-	}
-	if t.DenyFrom, err = verify.ParseAddresses(strings.Fields(form.Get("deny_from"))); err != nil {
-		return err
+func readLimits(form *tokenep.Form, t *state.APIToken, wrong map[string]string) {
+	var err error
+	for name, into := range map[string]*[]netip.Prefix{"allow_from": &t.AllowFrom, "deny_from": &t.DenyFrom} {
+		if *into, err = verify.ParseAddresses(strings.Fields(form.Get(name))); err != nil {
+			wrong[name] = outside[name]
+		}
 	}
 	for name, into := range map[string]*verify.Rate{"rate": &t.Rate, "quota": &t.Quota} {
 		if text := strings.TrimSpace(form.Get(name)); text != "" {
 			if *into, err = verify.ParseRate(text); err != nil {
-				return err
+				wrong[name] = outside[name]
 			}
 		}
 	}
 	if text := form.Get("not_before"); text != "" {
-		t.NotBefore, err = time.Parse(time.DateOnly, text)
+		if t.NotBefore, err = time.Parse(time.DateOnly, text); err != nil {
+			wrong["not_before"] = outside["not_before"]
+		}
 	}
-	return err
 }

@@ -104,45 +104,6 @@ func TestAccountNewAPIToken(t *testing.T) {
 	}
 }
 
-// What is not within the limits makes nothing, and the form is there again.
-func TestAccountNewAPITokenRefused(t *testing.T) {
-	s, b := account(t)
-	for name, pairs := range map[string][]string{
-		"no name":           {"name", " "},
-		"no service":        {"service", ""},
-		"unknown service":   {"service", "2"},
-		"negative service":  {"service", "-1"},
-		"too long":          {"days", "custom", "custom", "731"},
-		"no days":           {"days", "custom", "custom", "0"},
-		"never":             {"days", "never"},
-		"addresses":         {"allow_from", "everywhere"},
-		"addresses, denied": {"deny_from", "192.0.2.0/33"},
-		"rate":              {"rate", "often"},
-		"quota":             {"quota", "1/0s"},
-		"not before":        {"not_before", "tomorrow"},
-		"control character": {"name", "a\nb"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b.Open(t, tokeneptest.AccountPath+"?view=new")
-			a := b.Submit(t, "make", append([]string{"name", "n", "service", "0"}, pairs...)...)
-			if a.Status != http.StatusBadRequest || !strings.Contains(b.Text(), "Please give it a name") {
-				t.Errorf("%d %s", a.Status, b.Text())
-			}
-		})
-	}
-	if tokens, err := s.APITokens.List(t.Context(), "ann", "", 10); err != nil || len(tokens) != 0 {
-		t.Errorf("%v %v were made", tokens, err)
-	}
-	// What was chosen is chosen still.
-	b.Open(t, tokeneptest.AccountPath+"?view=new")
-	b.Submit(t, "make", "name", "n", "service", "1", "days", "7", "allow_from", "everywhere")
-	text := secret(t, b.Submit(t, "make", "allow_from", ""))
-	made, err := s.APITokens.Load(t.Context(), strings.Split(text, "_")[1])
-	if err != nil || made.Service != tokeneptest.Invoices || made.Expires.Sub(made.Created) != 7*24*time.Hour {
-		t.Errorf("%+v %v; want one for the invoices, for a week", made, err)
-	}
-}
-
 // A secret is made only just after a sign-in, and once by each form.
 func TestAccountSecretsNeedASignIn(t *testing.T) {
 	s, b := account(t)

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -63,12 +64,13 @@ type Session struct {
 // NewToken is the page on which an API token is made, and the one that shows it, once.
 type NewToken struct {
 	User     string
-	Action   string // where the form goes: a path
-	Back     string // a path
-	Page     string // hidden
-	Failed   string // why it was not made: the key of a text; empty: it was not tried
-	Name     string // to begin with
-	Note     string // likewise
+	Action   string            // where the form goes: a path
+	Back     string            // a path
+	Page     string            // hidden
+	Failed   string            // why it was not made: the key of a text; empty: it was not tried
+	Wrong    map[string]string // why, by the names of fields: likewise
+	Name     string            // to begin with
+	Note     string            // likewise
 	Services []Service
 	Days     []int // from which to choose
 	Most     int   // the most days
@@ -79,6 +81,22 @@ type NewToken struct {
 	AllowFrom, DenyFrom, Rate, Quota, NotBefore string // to begin with
 
 	Made *MadeToken // nil: it is not made yet
+}
+
+// Focus returns the name of the field in which the person goes on: the first that is wrong, or else
+// the first.
+func (p NewToken) Focus() string {
+	for _, field := range []string{"name", "note", "service", "days", "allow_from", "deny_from", "rate", "quota", "not_before"} {
+		if p.Wrong[field] != "" {
+			return field
+		}
+	}
+	return "name"
+}
+
+// WrongLimit reports whether one of the limits is wrong, which are folded up otherwise.
+func (p NewToken) WrongLimit() bool {
+	return slices.Contains([]string{"allow_from", "deny_from", "rate", "quota", "not_before"}, p.Focus())
 }
 
 // Service is what an API token may be for.
@@ -111,8 +129,13 @@ var examples = []any{
 	SignOut{User: "ann", Client: Client{Name: "Example"}}, SignOut{},
 	SignedOut{}, SignedOut{SignIn: "/"},
 	Account{}, exampleAccount,
-	NewToken{Services: []Service{{Audience: "a", Scope: verify.Scope{"read"}}}, Days: []int{7}, Most: 90, Forever: true, Failed: "account.failed"},
+	NewToken{Services: []Service{{Audience: "a", Scope: verify.Scope{"read"}}}, Days: []int{7}, Most: 90, Forever: true, Failed: "account.failed", Wrong: wrongFields},
 	NewToken{Made: &MadeToken{Secret: "1", Curl: "curl"}},
+}
+
+var wrongFields = map[string]string{
+	"name": "wrong.name", "note": "wrong.note_long", "service": "wrong.service", "days": "wrong.days", "allow_from": "wrong.addresses",
+	"deny_from": "wrong.addresses", "rate": "wrong.rate", "quota": "wrong.quota", "not_before": "wrong.not_before",
 }
 
 var exampleAccount = Account{

@@ -40,7 +40,7 @@ func everyPage(t testing.TB, text string) map[string]any {
 				p.Done = "device.allowed"
 			}
 		case *page.NewToken:
-			p.Failed = "new.bad"
+			p.Failed, p.Wrong = "new.bad", map[string]string{"name": "wrong.name", "days": "wrong.days"}
 			if name == "new token" {
 				p.Made = nil
 			}
@@ -55,6 +55,7 @@ func fill(t testing.TB, v reflect.Value, text string) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
+	case reflect.Map: // of names of texts
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:

@@ -74,6 +74,22 @@ const (
 	maxRatePer   = 24 * time.Hour
 )
 
+// FieldError says which field of an API token is outside its limits. It Is ErrInvalid.
+type FieldError struct {
+	Field string // its JSON member
+	Err   error
+}
+
+// Error returns the text of Err.
+func (e *FieldError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+func inField(name, format string, args ...any) error {
+	return &FieldError{name, invalidf(format, args...)}
+}
+
 // validate reports what is wrong with a token that is to be made.
 func (s APITokens) validate(t *APIToken) error {
 	switch {
@@ -87,14 +103,14 @@ func (s APITokens) validate(t *APIToken) error {
 		return invalidf("the owner's name must not begin with %s, which is for clients", ClientSubjectPrefix)
 	}
 	for _, text := range []struct {
-		what, text string
-		limit      int
+		field, what, text string
+		limit             int
 	}{
-		{"the name", t.Name, record.MaxName}, {"the note", t.Note, maxNote}, {"the owner", t.Owner, record.MaxSubject},
-		{"the service", t.Service, record.MaxTarget}, {"the name of who makes it", t.CreatedBy, record.MaxSubject},
+		{"name", "the name", t.Name, record.MaxName}, {"note", "the note", t.Note, maxNote}, {"owner", "the owner", t.Owner, record.MaxSubject},
+		{"service", "the service", t.Service, record.MaxTarget}, {"created_by", "the name of who makes it", t.CreatedBy, record.MaxSubject},
 	} {
 		if err := record.CheckText(text.what, text.text, text.limit); err != nil {
-			return err
+			return &FieldError{text.field, err}
 		}
 	}
 	if err := s.validateLife(t); err != nil {
@@ -110,17 +126,17 @@ func (s APITokens) validate(t *APIToken) error {
 func (s APITokens) validateLife(t *APIToken) error {
 	switch {
 	case t.NoExpiry && !t.Expires.IsZero():
-		return invalidf("an API token that never expires has no expiry")
+		return inField("expires", "an API token that never expires has no expiry")
 	case t.NoExpiry && !s.AllowNever:
-		return invalidf("an API token must expire here, after %s at most", printAge(s.MaxAge))
+		return inField("expires", "an API token must expire here, after %s at most", printAge(s.MaxAge))
 	case t.NoExpiry:
 		return nil
 	case !t.Expires.After(t.Created):
-		return invalidf("the API token would have expired already")
+		return inField("expires", "the API token would have expired already")
 	case t.Expires.After(t.Created.Add(s.MaxAge)):
-		return invalidf("an API token lives for at most %s", printAge(s.MaxAge))
+		return inField("expires", "an API token lives for at most %s", printAge(s.MaxAge))
 	case !t.NotBefore.IsZero() && !t.NotBefore.Before(t.Expires):
-		return invalidf("the API token would expire before it is good")
+		return inField("not_before", "the API token would expire before it is good")
 	}
 	return nil
 }
@@ -129,27 +145,27 @@ func (s APITokens) validateLife(t *APIToken) error {
 // addresses in their shortest form.
 func (s APITokens) validateLimits(t *APIToken) error {
 	if len(t.AllowFrom)+len(t.DenyFrom) > maxAddresses {
-		return invalidf("an API token has at most %d blocks of addresses", maxAddresses)
+		return inField("allow_from", "an API token has at most %d blocks of addresses", maxAddresses)
 	}
-	for _, list := range []*[]netip.Prefix{&t.AllowFrom, &t.DenyFrom} {
+	for field, list := range map[string]*[]netip.Prefix{"allow_from": &t.AllowFrom, "deny_from": &t.DenyFrom} {
 		*list = slices.Clone(*list)
 		for i, block := range *list {
 			if !block.IsValid() || block.Addr().Is4In6() {
-				return invalidf("%q is not a block of addresses, such as 192.0.2.0/24 or 2001:db8::/32", block)
+				return inField(field, "%q is not a block of addresses, such as 192.0.2.0/24 or 2001:db8::/32", block)
 			}
 			(*list)[i] = block.Masked()
 		}
 	}
-	for _, rate := range []verify.Rate{t.Rate, t.Quota} {
+	for field, rate := range map[string]verify.Rate{"rate": t.Rate, "quota": t.Quota} {
 		if err := rate.Validate(); err != nil && !rate.IsZero() {
-			return invalidf("%v", err)
+			return inField(field, "%v", err)
 		}
 	}
 	switch {
 	case t.Rate.Per > maxRatePer:
-		return invalidf("a rate is for a day at most, since it is counted in memory; take a quota")
+		return inField("rate", "a rate is for a day at most, since it is counted in memory; take a quota")
 	case !t.Rate.IsZero() && s.Rates == nil:
-		return invalidf("the server counts no rates")
+		return inField("rate", "the server counts no rates")
 	}
 	return nil
 }

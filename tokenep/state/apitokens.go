@@ -134,7 +134,7 @@ const DefaultAPITokenLife = 90 * 24 * time.Hour
 // Create makes a token for t.Owner at t.Service. It uses Name, Note, Owner, Service, Scope,
 // CreatedBy, NotBefore, Expires (zero: DefaultAPITokenLife, unless NoExpiry is set), AllowFrom,
 // DenyFrom, Rate and Quota of t. The text is returned here and nowhere else. The error Is
-// ErrInvalid when one of them is outside its limits, ErrNotAllowed when the owner may not have
+// ErrInvalid when one of them is outside its limits (a FieldError says which), ErrNotAllowed when the owner may not have
 // such a token, and ErrTooMany when the owner has too many live tokens.
 func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made APIToken, err error) {
 	made = s.complete(t)
@@ -160,6 +160,13 @@ func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made A
 	}
 	s.tell(ctx, APITokenEvent{What: APITokenCreated, Token: made})
 	return token, made, nil
+}
+
+// Validate returns what is wrong with the fields of a token that is to be made, without making it.
+// What the owner may have it does not look at.
+func (s APITokens) Validate(t APIToken) error {
+	made := s.complete(t)
+	return s.validate(&made)
 }
 
 // complete returns the token that t asks for.

@@ -61,8 +61,17 @@ var pages = map[string]any{
 	},
 	"account_empty": page.Account{User: "ada", Action: "/", SignOut: "/", APITokens: true, New: "/", Done: "account.ended"},
 	"new_token": page.NewToken{
-		User: "ada", Action: "/", Back: "/", Days: []int{90, 60, 30, 7}, Most: 365, Forever: true, Failed: "new.bad", Rate: "often", NotBefore: "2026-03-04",
+		User: "ada", Action: "/", Back: "/", Days: []int{90, 60, 30, 7}, Most: 365, Forever: true, Failed: "new.many",
+		Rate: "100/1m", NotBefore: "2026-03-04",
 		Services: []page.Service{{Audience: "https://api.example/orders", Scope: someScope}, {Audience: "https://api.example/" + longWord}},
+	},
+	"new_token_wrong": page.NewToken{
+		User: "ada", Action: "/", Back: "/", Days: []int{90, 60, 30, 7}, Most: 365, Failed: "new.bad", Rate: "often", Life: "custom", Custom: "400",
+		Services: []page.Service{{Audience: "https://api.example/orders", Scope: someScope, Chosen: true}, {Audience: "https://api.example/invoices"}},
+		Wrong: map[string]string{
+			"name": "wrong.name_long", "note": "wrong.note_long", "service": "wrong.not_allowed", "days": "wrong.days", "allow_from": "wrong.addresses",
+			"deny_from": "wrong.addresses", "rate": "wrong.rate", "quota": "wrong.quota", "not_before": "wrong.not_before",
+		},
 	},
 	"made_token": page.NewToken{Back: "/", Made: &page.MadeToken{
 		Token:  page.Token{Service: "https://api.example/orders", Expires: noon},
