@@ -49,6 +49,7 @@
 //	limiter.go             guessing at secrets is slowed down (RFC 6749 §10.10)
 //	pace.go                how often something may be done by anybody
 //	rate_limit.go          how many guesses are too many
+//	limiter_guess.go       likewise at codes, by people who have signed in (RFC 8628 §5.1)
 //	limiter_table.go       the bounded memory of it
 //	request_log.go         the lines about requests, and how many of them a flood gets
 //	grant.go               what a grant is, and what it allows

@@ -47,15 +47,18 @@ var senderSeed = maphash.MakeSeed()
 type Attempt struct {
 	limiter *Limiter // nil: it is not limited
 	sender  sender
-	own     bound // of the client at the address
-	all     bound // of the address
-	person  bool  // and no client
+	network netip.Prefix // of the address
+	own     bound        // of the client at the address
+	all     bound        // of the address
+	person  bool         // and no client
+	guess   bool         // likewise, who has signed in: see Guess
 	counted bool
 }
 
 // Attempt returns an attempt of the client, which need not exist.
 func (l *Limiter) Attempt(r RateLimit, address netip.Addr, client string) *Attempt {
-	a := &Attempt{limiter: l, sender: sender{network: Network(address)}}
+	network := Network(address)
+	a := &Attempt{limiter: l, sender: sender{network: network}, network: network}
 	if l != nil {
 		a.sender.client = maphash.String(senderSeed, client)
 		a.own, a.all = r.bounds()
@@ -81,7 +84,7 @@ func (a *Attempt) Network() netip.Prefix {
 	if a == nil {
 		return netip.Prefix{}
 	}
-	return a.sender.network
+	return a.network
 }
 
 // Allow returns at once, after a delay, or with an error of status 429.
@@ -120,7 +123,7 @@ func (a *Attempt) Count() error {
 		return err
 	}
 	a.counted = true
-	all = asOf(&l.addresses, a.sender.network, a.all, now)
+	all = asOf(&l.addresses, a.network, a.all, now)
 	own.level++
 	own.last = true
 	all.level = min(all.level, a.all.most) + 1
@@ -145,7 +148,7 @@ func (a *Attempt) Withdraw() {
 
 // forgive takes one failure back.
 func (a *Attempt) forgive(own failures, now time.Time) {
-	all := asOf(&a.limiter.addresses, a.sender.network, a.all, now)
+	all := asOf(&a.limiter.addresses, a.network, a.all, now)
 	own.level = max(0, own.level-1)
 	own.last = own.last && a.counted
 	all.level = max(0, all.level-1)
@@ -189,13 +192,13 @@ func (a *Attempt) failures(now time.Time) (own, all failures) {
 	}
 	own = asOf(&l.clients, a.sender, a.own, now)
 	own.level = min(own.level, a.own.most+1) // it was known until now
-	return own, asOf(&l.addresses, a.sender.network, a.all, now)
+	return own, asOf(&l.addresses, a.network, a.all, now)
 }
 
 // known reports whether the attempt is of a client or person that has succeeded lately from there.
 func (a *Attempt) known(now time.Time) bool {
 	at, known := a.limiter.known.rows[a.sender]
-	return known && a.limiter.isLately(at, now)
+	return known && !a.guess && a.limiter.isLately(at, now)
 }
 
 // account returns the failures for a person at all addresses that the attempt waits for.
@@ -230,7 +233,7 @@ func asOf[K comparable](t *table[K, failures], key K, b bound, now time.Time) fa
 
 func (a *Attempt) store(own, all failures, now time.Time) {
 	a.limiter.clients.put(a.sender, own, func(f failures) bool { return a.own.asOf(f, now).level <= 0 })
-	a.limiter.addresses.put(a.sender.network, all, func(f failures) bool { return a.all.asOf(f, now).level <= 0 })
+	a.limiter.addresses.put(a.network, all, func(f failures) bool { return a.all.asOf(f, now).level <= 0 })
 }
 
 // tooMany returns an error of status 429 if there are too many failures, or nil.
@@ -243,13 +246,6 @@ func (a *Attempt) tooMany(own, all failures) error {
 	e.Status = http.StatusTooManyRequests
 	e.RetryAfter = wait
 	return e
-}
-
-func (a *Attempt) tooManyOf() string {
-	if a.person {
-		return "too many failed attempts at names and passwords"
-	}
-	return "too many failed attempts at client authentication"
 }
 
 // isLately reports whether a success is recent, also after the clock has been set back a little.

@@ -106,7 +106,7 @@ func (e Device) enter(w http.ResponseWriter, r *http.Request, user tokenep.User,
 func (e Device) confirm(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, user tokenep.User, code string) error {
 	d, err := e.lookup(r.Context(), r, user, code)
 	if err != nil {
-		return e.failed(w, r, user, err)
+		return e.failed(w, r, o, user, err)
 	}
 	client, err := e.deviceClient(r.Context(), &d)
 	if err != nil {
@@ -124,10 +124,10 @@ func (e Device) confirm(w http.ResponseWriter, r *http.Request, o *tokenep.Outco
 	return nil
 }
 
-// lookup returns the device that waits for this code. Wrong codes are counted, for the user and the
-// address: there are few enough to be guessed otherwise (RFC 8628 §5.1).
+// lookup returns the device that waits for this code. Wrong codes are counted, for the user at all
+// addresses and for the address: there are few enough to be guessed otherwise (RFC 8628 §5.1).
 func (e Device) lookup(ctx context.Context, r *http.Request, user tokenep.User, code string) (state.Device, error) {
-	attempt := e.Guesses.Attempt(e.Limit, e.Front.Address(r), "device "+user.Subject)
+	attempt := e.Guesses.Guess(e.Limit, e.Front.Address(r), "device "+user.Subject)
 	if err := attempt.Allow(ctx); err != nil {
 		return state.Device{}, err
 	}
@@ -154,7 +154,12 @@ func (e Device) deviceClient(ctx context.Context, d *state.Device) (*tokenep.Cli
 }
 
 // failed says why there is nothing to decide.
-func (e Device) failed(w http.ResponseWriter, r *http.Request, user tokenep.User, err error) error {
+func (e Device) failed(w http.ResponseWriter, r *http.Request, o *tokenep.Outcome, user tokenep.User, err error) error {
+	if refused := tokenep.AsError(err); refused.Status == http.StatusTooManyRequests {
+		o.Err = refused
+		tokenep.SetRetryAfter(w.Header(), refused)
+		return e.enter(w, r, user, "device.many", refused.Status)
+	}
 	switch {
 	case errors.Is(err, state.ErrDecided):
 		return e.enter(w, r, user, "device.decided", http.StatusBadRequest)
@@ -182,7 +187,7 @@ func (e Device) decideDevice(w http.ResponseWriter, r *http.Request, o *tokenep.
 		return tokenep.InvalidRequest.Describe("the page was answered with neither allow nor deny")
 	}
 	if err != nil {
-		return e.failed(w, r, user, err)
+		return e.failed(w, r, o, user, err)
 	}
 	if o.Event = "device allowed"; decision == "deny" {
 		o.Event = "device denied"

@@ -179,23 +179,6 @@ func TestDeviceRefused(t *testing.T) {
 	}
 }
 
-// §5.1: few codes can be tried.
-func TestDeviceGuesses(t *testing.T) {
-	s, _ := newSite(t, withTV, tokeneptest.Limited, func(c *server.Config) { c.RateLimit = tokenep.RateLimit{Failures: 2, Per: tokenep.Duration(time.Hour)} })
-	_, userCode := askForCode(t, s)
-	b := ann(t, s)
-	statuses := make(map[int]int)
-	for range 6 {
-		statuses[b.Open(t, devicePath+"?user_code=BBBB-BBBB").Status]++
-	}
-	if statuses[http.StatusTooManyRequests] == 0 || statuses[http.StatusBadRequest] < 2 {
-		t.Errorf("statuses %v", statuses)
-	}
-	if a := b.Open(t, devicePath+"?user_code="+userCode); a.Status != http.StatusTooManyRequests {
-		t.Errorf("the right one: %d, want 429 as well", a.Status)
-	}
-}
-
 // The page is of one person and one browser, and its form comes from nowhere else.
 func TestDevicePageAttacks(t *testing.T) {
 	s, _ := newSite(t, withTV)
