@@ -1,6 +1,8 @@
 package tokenep
 
 import (
+	"cmp"
+
 	"math"
 	"net/http"
 	"net/netip"
@@ -28,10 +30,20 @@ func (p *Pace) Take(from netip.Addr) error {
 	if p == nil {
 		return nil
 	}
+	return p.TakeOf(from, p.InAll)
+}
+
+// TakeOf is Take where there may be so many in all; 0 is InAll. What was counted is kept when the
+// number changes, as by another configuration.
+func (p *Pace) TakeOf(from netip.Addr, inAll int) error {
+	if p == nil {
+		return nil
+	}
+	inAll = cmp.Or(inAll, p.InAll)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.Now()
-	all := p.bound(p.InAll)
+	all := p.bound(inAll)
 	if p.all.at.After(now) { // the clock was set back
 		p.all.at = now
 	}
@@ -40,7 +52,7 @@ func (p *Pace) Take(from netip.Addr) error {
 	network := Network(from)
 	places := []pacePlace{{network, p.bound(p.PerAddress)}}
 	for _, b := range siteBlocks(network) {
-		places = append(places, pacePlace{b.block, p.bound(max(p.PerAddress, min(b.times*p.PerAddress, p.InAll/4)))})
+		places = append(places, pacePlace{b.block, p.bound(max(p.PerAddress, min(b.times*p.PerAddress, inAll/4)))})
 	}
 	for _, place := range places {
 		wait = max(wait, place.bound.full(asOf(&p.addresses, place.block, place.bound, now)))

@@ -57,3 +57,18 @@ func TestPace(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Another configuration may allow more or less in all; what was counted stays.
+func TestPaceOfAnotherNumber(t *testing.T) {
+	now := time.Now()
+	p := &tokenep.Pace{PerAddress: 100, InAll: 4, Per: time.Hour, Now: func() time.Time { return now }}
+	take := func(inAll int) (n int) {
+		for n < 50 && p.TakeOf(netip.MustParseAddr("192.0.2.1"), inAll) == nil {
+			n++
+		}
+		return n
+	}
+	if a, b, c := take(0), take(6), take(2); a != 4 || b != 2 || c != 0 {
+		t.Errorf("%d, %d and %d; want 4, 2 more and none", a, b, c)
+	}
+}

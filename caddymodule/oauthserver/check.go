@@ -77,6 +77,22 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 	}
 }
 
+// warnIdle logs what is set for people and can do nothing. A client that may use the device code
+// grant may be added at run time: none that registers itself has it.
+func (s *AuthorizationServer) warnIdle(logger *slog.Logger) {
+	placeholder, _ := s.identity()
+	switch {
+	case s.DeviceCode == nil:
+	case placeholder == "" && s.UsersRaw == nil:
+		logger.Warn("device_code does nothing: nobody can allow a device; add users, or identity", "option", "device_code")
+	case !slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool { return c != nil && c.May(grant.DeviceCodeType) }):
+		logger.Warn("device_code does nothing until a client is added that has the grant device_code: give it to one, or remove the option", "option", "device_code")
+	}
+	if s.Sessions != nil && (placeholder != "" || s.UsersRaw == nil) {
+		logger.Warn("sessions does nothing: this server signs nobody in; add users, and leave out identity, or remove the option", "option", "sessions")
+	}
+}
+
 // isIdle reports whether a client can do nothing: a refresh token comes of another grant.
 func isIdle(c *tokenep.Client) bool {
 	begins := func(name string) bool { return !tokenep.NamesGrant(name, grant.RefreshTokenType) }

@@ -12,6 +12,7 @@ import (
 //	device_code {
 //	    life     <duration>
 //	    interval <duration>
+//	    per_hour <number>
 //	}
 //
 // The block can be left out.
@@ -28,6 +29,8 @@ func (s *AuthorizationServer) parseDeviceCode(d *caddyfile.Dispenser) error {
 			return adapt.Duration(d, &c.Life, tokenep.CheckLife)
 		case "interval":
 			return adapt.Duration(d, &c.Interval, tokenep.CheckLife)
+		case "per_hour":
+			return adapt.Count(d, &c.PerHour)
 		default:
 			return adapt.Unknown(d)
 		}

@@ -254,6 +254,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 // warnOf logs what is loose, or will soon not work.
 func (s *AuthorizationServer) warnOf(logger *slog.Logger, clients []tokenep.Client) {
 	s.Registration.warn(logger)
+	s.warnIdle(logger)
 	warnClients(logger, clients, time.Now())
 	if s.InsecureIdentity != "" {
 		logger.Warn("insecure_identity: whoever can send requests to this server can say who they are", "placeholder", s.InsecureIdentity)

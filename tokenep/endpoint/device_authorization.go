@@ -26,8 +26,10 @@ type DeviceAuthorization struct {
 	// Audience is what a client without an audience may ask for.
 	Audience []string
 
-	// Pace bounds how many codes there are; nil: nothing does.
-	Pace *tokenep.Pace
+	// Pace bounds how many codes there are; nil: nothing does. InAll, unless it is 0, is the number
+	// from all addresses.
+	Pace  *tokenep.Pace
+	InAll int
 }
 
 // Endpoint returns the row of the table.
@@ -79,7 +81,7 @@ func (e DeviceAuthorization) call(ctx context.Context, r *tokenep.Request) (any,
 		d.Audience = client.Audience
 	}
 	from := e.Front.Address(r.Request)
-	if err := e.Pace.Take(from); err != nil {
+	if err := e.Pace.TakeOf(from, e.InAll); err != nil {
 		return nil, err
 	}
 	d.Address = from.String()

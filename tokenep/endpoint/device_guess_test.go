@@ -73,3 +73,28 @@ func TestDeviceGuessesOfAPerson(t *testing.T) {
 		t.Errorf("two hours later: %d", got)
 	}
 }
+
+// RFC 8628 §3.1: as many codes as the configuration says, at all addresses together; then the
+// device is told when to ask again.
+func TestDeviceCodesPerHour(t *testing.T) {
+	s, _ := newSite(t, withTV, func(c *server.Config) {
+		c.DeviceCode.PerHour = 3
+		c.ClientAddress = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("Test-Address")) }
+	})
+	ask := func(from string) tokeneptest.Answer {
+		return s.Send(t, tokeneptest.Post("client_id", "tv").At("/oauth/device_authorization").With("Test-Address", from))
+	}
+	for _, from := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
+		if a := ask(from); a.Status != http.StatusOK {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	a := ask("203.0.113.1")
+	if a.Refused(t, http.StatusTooManyRequests, tokenep.TemporarilyUnavailable); a.Header.Get("Retry-After") != "1200" {
+		t.Errorf("Retry-After: %s, want 1200", a.Header.Get("Retry-After"))
+	}
+	s.Clock.Advance(20 * time.Minute)
+	if a := ask("203.0.113.1"); a.Status != http.StatusOK {
+		t.Errorf("when there is room again: %d %s", a.Status, a.Body)
+	}
+}

@@ -20,6 +20,7 @@ type DeviceCode struct {
 
 	Life     time.Duration // of a code; default: state.DefaultDeviceLife
 	Interval time.Duration // between two polls; default: state.DefaultPollInterval
+	PerHour  int           // codes of all devices in an hour; default: 20000
 }
 
 // Validate returns what is wrong with the rules.
@@ -29,6 +30,8 @@ func (d DeviceCode) Validate() error {
 		return fmt.Errorf("a device code must live for 1s to %s; it is %s", state.MaxDeviceLife, d.Life)
 	case d.Interval != 0 && (d.Interval < time.Second || d.Interval > time.Minute):
 		return fmt.Errorf("the interval must be 1s to 1m; it is %s", d.Interval)
+	case d.PerHour < 0 || d.PerHour > maxDevicesInAll:
+		return fmt.Errorf("per_hour must be 1 to %d codes; it is %d", maxDevicesInAll, d.PerHour)
 	}
 	return nil
 }
@@ -37,6 +40,7 @@ func (d DeviceCode) Validate() error {
 const (
 	devicesPerAddress = 120
 	devicesInAll      = 20_000
+	maxDevicesInAll   = 1_000_000
 	devicesPer        = time.Hour
 )
 
@@ -48,7 +52,7 @@ func (s *Server) deviceEndpoints(e endpoint.Authorize) []tokenep.Endpoint {
 	}
 	return []tokenep.Endpoint{d.Endpoint(), endpoint.DeviceAuthorization{
 		Front: s.front, Origin: s.Config.origin(), PathOf: s.pathOf, Devices: s.devices(), Audience: s.Config.Audience,
-		Pace: s.Config.Memory.Devices,
+		Pace: s.Config.Memory.Devices, InAll: s.Config.DeviceCode.PerHour,
 	}.Endpoint()}
 }
 
