@@ -10,8 +10,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
 
-// What is not within the limits makes nothing, and the form is there again: each field that is wrong
-// says why, also to who cannot see it, and the first of them has the focus.
+// What is not within the limits makes nothing, and the form is there again: each field that is
+// wrong says why, also to who cannot see it, and the first of them has the focus.
 func TestAccountNewAPITokenRefused(t *testing.T) {
 	s, b := account(t)
 	const addresses, limits = "Please write addresses as in the example", "Please choose a number of days within the limits: 1–730."

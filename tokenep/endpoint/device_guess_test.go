@@ -30,8 +30,8 @@ func TestDeviceGuesses(t *testing.T) {
 	}
 }
 
-// RFC 8628 §5.1: whoever moves from address to address has no more guesses, not even after having been right
-// with a code of one's own; others have theirs. The page says what was too much.
+// RFC 8628 §5.1: whoever moves from address to address has no more guesses, not even after having
+// been right with a code of one's own; others have theirs. The page says what was too much.
 func TestDeviceGuessesOfAPerson(t *testing.T) {
 	limit := tokenep.RateLimit{Failures: 4, Per: tokenep.Duration(time.Hour)}
 	s, _ := newSite(t, withTV, tokeneptest.Limited, func(c *server.Config) {

@@ -134,8 +134,8 @@ const DefaultAPITokenLife = 90 * 24 * time.Hour
 // Create makes a token for t.Owner at t.Service. It uses Name, Note, Owner, Service, Scope,
 // CreatedBy, NotBefore, Expires (zero: DefaultAPITokenLife, unless NoExpiry is set), AllowFrom,
 // DenyFrom, Rate and Quota of t. The text is returned here and nowhere else. The error Is
-// ErrInvalid when one of them is outside its limits (a FieldError says which), ErrNotAllowed when the owner may not have
-// such a token, and ErrTooMany when the owner has too many live tokens.
+// ErrInvalid when one of them is outside its limits (a FieldError says which), ErrNotAllowed when
+// the owner may not have such a token, and ErrTooMany when the owner has too many live tokens.
 func (s APITokens) Create(ctx context.Context, t APIToken) (token string, made APIToken, err error) {
 	made = s.complete(t)
 	if err := s.validate(&made); err != nil {
