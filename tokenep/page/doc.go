@@ -7,6 +7,7 @@
 //	page.go     the set of pages, and how one is shown
 //	data.go     what each page says: what a template gets
 //	account.go  likewise, of the page on which people see their access
+//	names.go    names of templates in a folder that are misspelt
 //	text.go     languages
 //	brand.go    name, logo and colours of a site
 //	templates/  one file for each page, and the frame around them

@@ -24,6 +24,7 @@ func TestFolder(t *testing.T) {
 		"texts/fr.json", `{"sign_in.title": "Connexion", "sign_in.button": "Se connecter"}`,
 		"style.css", "body { color: teal }",
 		"notes.txt", "{{nothing}}",
+		"templates/error.html", `{{define "own"}}{{t "error.title"}}{{end}}{{template "head" "Oh"}}{{template "own"}}{{template "foot"}}`,
 	)})
 	for _, row := range []struct {
 		lang string
@@ -64,8 +65,16 @@ func TestFolderIsRefused(t *testing.T) {
 		"a field of one case alone":     {folder("templates/error.html", "{{if .Retry}}\n{{.Nothing}}{{end}}"), "error.html:2"},
 		"a text that is none":           {folder("templates/error.html", "\n{{t \"error.titel\"}}"), `error.html:2:2: executing "error.html" at <t "error.titel">: error calling t: there is no text "error.titel"`},
 		"a template that is none there": {folder("templates/error.html", `{{template "header"}}`), "header"},
-		"a text for no page":            {folder("texts/de.json", `{"sign_in.titel": "Anmelden"}`), `texts/de.json: there is no text "sign_in.titel"`},
-		"texts of no form":              {folder("texts/fr.json", `{"sign_in.title": ["a"]}`), "texts/fr.json: it must be an object of texts"},
+		"a text for no page":            {folder("texts/de.json", `{"sign_in.titel": "Anmelden"}`), `texts/de.json:1: there is no text "sign_in.titel"`},
+		"a text for no page below":      {folder("texts/de.json", "{\n\"sign_in.title\": \"a\",\n  \"sign_in.titel\": \"Anmelden\"}"), `texts/de.json:3: there is no text "sign_in.titel"`},
+		"a text that is given twice":    {folder("texts/de.json", "{\"sign_in.title\": \"a\",\n\"sign_in.title\": \"b\"}"), `texts/de.json:2: "sign_in.title" is given twice`},
+		"texts without a comma":         {folder("texts/fr.json", "{\n\"sign_in.title\": \"a\"\n\"sign_in.button\": \"b\"}"), "texts/fr.json:3: it must be an object of texts: invalid character"},
+		"texts that end":                {folder("texts/fr.json", "{\n\"sign_in.title\": \"a\"\n"), "texts/fr.json:2: it must be an object of texts: unexpected EOF"},
+		"texts that go on":              {folder("texts/fr.json", "{}\n{}"), "texts/fr.json:1: it must be an object of texts: there is something after it"},
+		"a list":                        {folder("texts/fr.json", "[]"), "texts/fr.json:1: it must be an object of texts"},
+		"a file that is no page":        {folder("templates/sing_in.html", "a"), "templates/sing_in.html: there is no template of this name; there are account.html, consent.html, device.html"},
+		"a part that nothing shows":     {folder("templates/frame.html", "{{define \"head\"}}a{{end}}\n{{define \"food\"}}b{{end}}"), `templates/frame.html:2: nothing shows a template "food"; there are account.html, audience, `},
+		"texts of no form":              {folder("texts/fr.json", `{"sign_in.title": ["a"]}`), "texts/fr.json:1: it must be an object of texts"},
 		"texts of no language":          {folder("texts/english!.json", `{}`), "texts/english!.json: the name of the file must be that of a language"},
 		"a style that ends":             {folder("style.css", "a { } </STYLE><script>"), "style.css: it must be CSS alone"},
 		"a style that is a folder":      {folder("style.css/x", ""), "style.css"},

@@ -111,8 +111,12 @@ func parse(o Options, lang, style string, text map[string]string) (*template.Tem
 	if err != nil || o.Folder == nil {
 		return t, err
 	}
-	if own, err := fs.Glob(o.Folder, "templates/*.html"); err != nil || len(own) == 0 {
+	own, err := fs.Glob(o.Folder, "templates/*.html")
+	if err != nil || len(own) == 0 {
 		return t, err
+	}
+	if err := checkNames(o.Folder, own, t); err != nil {
+		return nil, err
 	}
 	return t.ParseFS(o.Folder, "templates/*.html")
 }

@@ -1,9 +1,12 @@
 package page
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -32,7 +35,7 @@ func readTexts(folder fs.FS) (map[string]map[string]string, error) {
 		}
 		for _, name := range names {
 			if err := readLanguage(all, from, name); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, err
 			}
 		}
 	}
@@ -50,30 +53,68 @@ func readTexts(folder fs.FS) (map[string]map[string]string, error) {
 const fallback = "en"
 
 func readLanguage(all map[string]map[string]string, from fs.FS, name string) error {
-	text, err := fs.ReadFile(from, name)
+	content, err := fs.ReadFile(from, name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	tag, err := language.Parse(strings.TrimSuffix(path.Base(name), ".json"))
 	if err != nil {
-		return fmt.Errorf("the name of the file must be that of a language, such as de.json: %w", err)
-	}
-	read := make(map[string]string)
-	if err := json.Unmarshal(text, &read); err != nil {
-		return fmt.Errorf("it must be an object of texts: %w", err)
+		return fmt.Errorf("%s: the name of the file must be that of a language, such as de.json: %w", name, err)
 	}
 	known := all[tag.String()]
 	if known == nil {
 		known = make(map[string]string)
 		all[tag.String()] = known
 	}
-	for key, value := range read {
-		if from != texts && all[fallback][key] == "" {
+	given := make(map[string]bool)
+	line, err := readObject(content, func(key, value string) error {
+		switch {
+		case from != texts && all[fallback][key] == "":
 			return fmt.Errorf("there is no text %q", key)
+		case given[key]:
+			return fmt.Errorf("%q is given twice", key)
 		}
-		known[key] = value
+		given[key], known[key] = true, value
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s:%d: %w", name, line, err)
 	}
 	return nil
+}
+
+// readObject reads a JSON object of texts. The line is that of the error.
+func readObject(content []byte, each func(key, value string) error) (line int, err error) {
+	d := json.NewDecoder(bytes.NewReader(content))
+	next := func(want json.Token) (text string) {
+		var token json.Token
+		if err != nil {
+			return ""
+		}
+		if token, err = d.Token(); errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		text, isText := token.(string)
+		if err == nil && token != want && (want != "" || !isText) {
+			err = fmt.Errorf("%v is none", token)
+		}
+		if err != nil {
+			err = fmt.Errorf("it must be an object of texts: %w", err)
+		}
+		return text
+	}
+	next(json.Delim('{'))
+	for err == nil && d.More() {
+		key := next("")
+		if value := next(""); err == nil {
+			err = each(key, value)
+		}
+	}
+	next(json.Delim('}'))
+	if err == nil && len(bytes.TrimSpace(content[d.InputOffset():])) > 0 {
+		err = errors.New("it must be an object of texts: there is something after it")
+	}
+	return 1 + bytes.Count(content[:d.InputOffset()], []byte("\n")), err
 }
 
 // matcher returns what chooses among the languages, and their names in its order: English is that
