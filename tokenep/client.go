@@ -59,6 +59,11 @@ type Client struct {
 	// The secrets, any of which authenticates: give two while one is being replaced. Default: none.
 	Secrets []Secret `json:"secrets,omitempty"`
 
+	// Whether client_secret without client_id means this client: for credentials of one part, as
+	// clients of Iceberg's REST catalog have. One client of a configuration can have it. Default:
+	// false.
+	SecretWithoutID bool `json:"secret_without_id,omitempty" option:"secret_without_id" usage:"Be meant by client_secret without client_id: for one client of a configuration"`
+
 	// The public keys of a client that authenticates by private_key_jwt or
 	// self_signed_tls_client_auth, as a JWK Set (RFC 7517 §5). Default: none.
 	JWKS json.RawMessage `json:"jwks,omitempty" option:"jwks" usage:"Its public keys, as the text of a JWK Set: it authenticates by private_key_jwt"`
@@ -183,6 +188,10 @@ type Client struct {
 	// act for the subject of the token. A may_act of the token that is exchanged stays as it is.
 	// Default: none.
 	MayAct []string `json:"may_act,omitempty" option:"may_act" usage:"Member of the may_act of its tokens, such as client_id=gateway (repeatable)"`
+
+	// Whether its subject tokens may be JWTs that nobody has signed (RFC 7519 §6), beside an actor
+	// token: it can speak for any user. Default: false.
+	InsecureUnsecuredSubject bool `json:"insecure_unsecured_subject,omitempty" option:"insecure_unsecured_subject" usage:"Let it speak for any user, by JWTs that nobody has signed: for clients of a configuration"`
 
 	// The audiences whose tokens it may introspect, beside its own tokens (RFC 7662), or "*" for
 	// all: it is a protected resource, or stands for some. Default: none.

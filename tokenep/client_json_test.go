@@ -25,7 +25,7 @@ func TestClientJSON(t *testing.T) {
 		PostLogoutRedirectURIs: []string{"https://a.example/bye"},
 		Scope:                  verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
-		ExchangeFrom: []string{"*"}, ExchangeTo: []string{orders}, MayActFor: []string{issuer}, ActorFrom: []string{"gateway"}, MayAct: []string{"client_id=gateway"}, Introspect: []string{orders}, IssuedAt: 1767225600, RegistrationID: "R", SelfRegistered: true, UnusedUntil: 1767225601,
+		ExchangeFrom: []string{"*"}, ExchangeTo: []string{orders}, MayActFor: []string{issuer}, ActorFrom: []string{"gateway"}, MayAct: []string{"client_id=gateway"}, Introspect: []string{orders}, SecretWithoutID: true, InsecureUnsecuredSubject: true, IssuedAt: 1767225600, RegistrationID: "R", SelfRegistered: true, UnusedUntil: 1767225601,
 	}
 	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -42,9 +42,9 @@ func TestClientJSON(t *testing.T) {
 	}
 	want := []string{
 		"access_token_ttl", "actor_from", "assertion_audience", "audience", "client_id", "client_id_issued_at", "client_name", "client_uri", "default_scope", "exchange_from", "exchange_to",
-		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "introspect", "jwks", "jwks_file", "jwks_uri", "logo_uri", "may_act", "may_act_for", "policy_uri", "post_logout_redirect_uris", "redirect_uris", "registration_id", "require_offline_access",
+		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "insecure_unsecured_subject", "introspect", "jwks", "jwks_file", "jwks_uri", "logo_uri", "may_act", "may_act_for", "policy_uri", "post_logout_redirect_uris", "redirect_uris", "registration_id", "require_offline_access",
 		"require_pushed_authorization_requests",
-		"scope", "secrets", "self_registered", "skip_consent",
+		"scope", "secret_without_id", "secrets", "self_registered", "skip_consent",
 		"tls_client_auth_san_dns", "tls_client_auth_san_email", "tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn", "token_endpoint_auth_method", "token_endpoint_auth_methods", "token_endpoint_auth_signing_alg", "tos_uri", "unused_until",
 	}
 	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {

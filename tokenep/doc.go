@@ -29,6 +29,8 @@
 //	token_endpoint.go      the token endpoint
 //	narrow.go              its seventh phase: never more than was allowed
 //	endpoint.go            what every endpoint has in common, and a row of the table of them
+//	dialect.go             how one path of the token endpoint differs from the RFCs
+//	bearer_client.go       a client that is known by its access token
 //	request.go             forms, scope and target
 //	request_json.go        JSON bodies
 //	parameters.go          what a browser sends, in a query or in a form

@@ -99,6 +99,14 @@ type Authorization struct {
 	// services, which it calls with what it was called with (RFC 8693 §1).
 	Next []string
 
+	// Exchanged is the access token of this server that is exchanged, or that an actor presents;
+	// nil: it is of another kind.
+	Exchanged *verify.Token
+
+	// TokenID is the jti of the new token, which is another form of one that is known by it; empty:
+	// a new one.
+	TokenID string
+
 	// Issuer is who issued the subject or actor token (RFC 8693 §2.1), iss if it has one. Empty:
 	// this server.
 	Issuer string

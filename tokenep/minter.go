@@ -1,6 +1,7 @@
 package tokenep
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
@@ -32,6 +33,7 @@ type Minter struct {
 
 // Claims is what an access token says (RFC 9068 §2.2).
 type Claims struct {
+	ID       string // jti; empty: a new one
 	Subject  string
 	ClientID string
 	Audience []string
@@ -85,7 +87,7 @@ const (
 //
 // Whoever issues the token calls Remember; one that is dropped instead leaves no trace.
 func (m *Minter) Mint(c *Claims) (Minted, error) {
-	id := newID()
+	id := cmp.Or(c.ID, newID())
 	payload, err := c.appendJSON(make([]byte, 0, 512), m.Issuer, id)
 	if err != nil {
 		return Minted{}, err
@@ -158,9 +160,9 @@ func (c *Claims) appendJSON(b []byte, issuer, id string) ([]byte, error) {
 	b = strconv.AppendInt(b, c.Expires.Unix(), 10)
 	b = append(b, `,"iat":`...)
 	b = strconv.AppendInt(b, c.IssuedAt.Unix(), 10)
-	b = append(b, `,"jti":"`...)
-	b = append(b, id...)
-	b = append(b, `","client_id":`...)
+	b = append(b, `,"jti":`...)
+	b = appendString(b, id)
+	b = append(b, `,"client_id":`...)
 	b = appendString(b, c.ClientID)
 	if len(c.Scope) > 0 {
 		b = append(b, `,"scope":`...)
@@ -259,11 +261,16 @@ var reservedClaims = []string{
 
 var errReservedClaim = errors.New("a further claim must not have a reserved name")
 
+// IsReservedClaim reports whether a claim has a meaning to this server, in any case, so that no
+// grant can set it.
+func IsReservedClaim(name string) bool {
+	return slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) })
+}
+
 // CheckExtra refuses an extra claim that would pass for one of the server's own.
 func CheckExtra(extra map[string]any) error {
 	for name := range extra {
-		reserved := slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) })
-		if name == "" || reserved || !utf8.ValidString(name) {
+		if name == "" || IsReservedClaim(name) || !utf8.ValidString(name) {
 			return fmt.Errorf("%w: %q", errReservedClaim, name)
 		}
 	}

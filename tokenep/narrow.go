@@ -16,6 +16,7 @@ import (
 func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization) (*Claims, error) {
 	now := t.Now()
 	c := &Claims{
+		ID:      a.TokenID,
 		Subject: a.Subject, ClientID: a.ClientID, GrantID: a.GrantID, Ancestors: a.Ancestors, Act: a.Act, MayAct: a.MayAct,
 		Confirmation: a.Confirmation, SignIn: a.SignIn, Extra: a.Extra,
 		Scope: a.Scope, Audience: t.targets(a.Audience),
@@ -48,7 +49,7 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 		c.Expires = a.NotAfter.Truncate(time.Second)
 	}
 	if !c.Expires.After(now) {
-		return nil, a.expired(r)
+		return nil, a.bad(r, "the grant, or what it came of, has expired")
 	}
 	return c, t.stillActive(ctx, r, a)
 }
@@ -97,13 +98,14 @@ func (t *TokenEndpoint) aim(r *Request, a *Authorization, c *Claims) error {
 	return InvalidTarget.Describe("the grant does not reach this audience or resource").Because(beyond(r.Audience, reach))
 }
 
-// expired is the refusal of what ended while the request was answered, or before: the grant, or the
-// chain of exchanges that a token comes of (RFC 8693 §2.2.2).
-func (a *Authorization) expired(r *Request) *Error {
-	if a.IssuedTokenType == "" {
-		return InvalidGrant.Describe("the grant has expired")
+// bad is the refusal of what was to be exchanged: a grant (RFC 6749 §5.2), or a token (RFC 8693
+// §2.2.2).
+func (a *Authorization) bad(r *Request, description string) *Error {
+	code := InvalidGrant
+	if a.IssuedTokenType != "" {
+		code = cmp.Or(r.Dialect.SubjectTokenError, InvalidRequest)
 	}
-	return cmp.Or(r.Dialect.SubjectTokenError, InvalidRequest).Describe("the token, or what it came of, has expired")
+	return code.Describe(description)
 }
 
 // stillActive refuses a user who is disabled or gone. The time of the token is set by then, so that
@@ -120,11 +122,7 @@ func (t *TokenEndpoint) stillActive(ctx context.Context, r *Request, a *Authoriz
 	if !errors.Is(err, ErrNoUser) {
 		return err
 	}
-	code := InvalidGrant
-	if a.IssuedTokenType != "" { // RFC 8693 §2.2.2
-		code = cmp.Or(r.Dialect.SubjectTokenError, InvalidRequest)
-	}
-	return code.Describe("the user has no access any more").Because(err)
+	return a.bad(r, "the user has no access any more").Because(err)
 }
 
 // outOfReach is the refusal of a target that the grant reaches and the client does not.
@@ -146,7 +144,7 @@ func (c *Claims) descend(client *Client) error {
 	if client != nil && client.RegistrationID != "" {
 		if c.GrantID == "" {
 			c.GrantID = client.RegistrationID
-		} else if c.GrantID != client.RegistrationID {
+		} else if c.GrantID != client.RegistrationID && !slices.ContainsFunc(c.Ancestors, client.isRegistration) {
 			c.Ancestors = append(slices.Clone(c.Ancestors), verify.Ancestor{GrantID: client.RegistrationID})
 		}
 	}
@@ -154,6 +152,11 @@ func (c *Claims) descend(client *Client) error {
 		return InvalidRequest.Describe("the token would come of too many others, one exchanged for the next")
 	}
 	return nil
+}
+
+// isRegistration reports whether an ancestor is the registration of the client.
+func (c *Client) isRegistration(a verify.Ancestor) bool {
+	return a == verify.Ancestor{GrantID: c.RegistrationID, IssuedAt: a.IssuedAt}
 }
 
 // targets returns the audience, or the server's default where there is none: aud is never empty

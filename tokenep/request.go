@@ -33,15 +33,6 @@ type Request struct {
 	checked   bool     // the header, by Authenticator.checkHeader
 }
 
-// Dialect is how one path of an endpoint differs from the RFCs, for the sake of clients that were
-// written for another server. The zero value differs in nothing.
-type Dialect struct {
-	JSON              bool     // bodies may also be a JSON object, with the same members
-	SubjectTokenType  string   // what an exchange without subject_token_type means
-	SubjectTokenError Code     // for a bad subject token; empty: invalid_request (RFC 8693 §2.2.2)
-	Ignore            []string // parameters that are accepted and mean nothing here
-}
-
 // Form is the parameters of a request. A parameter without a value is not there (RFC 6749 §3.2).
 //
 // It has the parameters that the RFCs say for every request, and those that the grant or the

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // TokenEndpointName is the Endpoint.Name of the token endpoint.
@@ -32,11 +33,19 @@ type TokenEndpoint struct {
 
 	Active  Active // of users; nil: all are
 	Enabled Active // likewise, of those whom a policy vouches for: the source of users is not asked
+
+	Verifier *verify.Verifier // of the server's own tokens, for Dialect.BearerClient
 }
 
 // ServeHTTP answers one request. Front.Handler lets through nothing but POST.
 func (t *TokenEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t.Answer(w, r, TokenEndpointName, func(o *Outcome) (any, error) { return t.issue(r, o) })
+	t.Answer(w, r, TokenEndpointName, func(o *Outcome) (any, error) {
+		response, err := t.issue(r, o)
+		if err != nil {
+			err = t.Dialect.refusal(err)
+		}
+		return response, err
+	})
 }
 
 // issue is the whole of the token endpoint. The phases stand in one function, so that no grant can
@@ -59,6 +68,9 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 
 	// 2. Authenticate the client, before anything is said about the grant (RFC 6749 §3.2.1).
 	if err := t.authenticate(ctx, req, o); err != nil {
+		return nil, err
+	}
+	if err := t.bearerClient(ctx, req, o); err != nil {
 		return nil, err
 	}
 
@@ -185,7 +197,7 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 	if strings.HasPrefix(a.Subject, ClientSubjectPrefix) && !a.Descends {
 		// RFC 9068 §5: no user, and no other client, passes for a client.
 		if g.Type() != ClientCredentialsType || a.Subject != ClientSubjectPrefix+r.Client.ID {
-			return nil, InvalidGrant.Describe("the name of the subject is reserved for clients")
+			return nil, a.bad(r, "the name of the subject is reserved for clients")
 		}
 	}
 	return a, CheckExtra(a.Extra)

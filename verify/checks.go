@@ -264,7 +264,7 @@ func (s *verification) checkPurpose() *Error {
 
 // checkExpiry: RFC 7519 §4.1.4, "on or after".
 func (s *verification) checkExpiry() *Error {
-	if !s.now.Before(s.token.Expires.Add(s.leeway)) {
+	if !s.now.Before(s.token.Expires.Add(s.leeway + s.expired)) {
 		return invalid("the token has expired", nil)
 	}
 	return nil

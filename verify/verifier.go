@@ -27,6 +27,10 @@ type Config struct {
 	// a good value; it must not exceed MaxLeeway.
 	Leeway time.Duration
 
+	// InsecureExpired accepts tokens for so long after their expiry. It is for an issuer that renews
+	// its own tokens, and for no resource.
+	InsecureExpired time.Duration
+
 	// MaxTokenSize is the length of the longest token accepted, in bytes; 0 stands for 8192. It
 	// must be at least 256.
 	MaxTokenSize int
@@ -114,6 +118,7 @@ type Verifier struct {
 	spiffe  bool
 	cache   *Cache
 	leeway  time.Duration
+	expired time.Duration // InsecureExpired
 	maxSize int
 	now     func() time.Time
 }
@@ -135,11 +140,14 @@ func New(c Config) (*Verifier, error) {
 	if c.Leeway < 0 || c.Leeway > MaxLeeway {
 		return nil, fmt.Errorf("verify: leeway %s is not between 0 and %s", c.Leeway, MaxLeeway)
 	}
+	if c.InsecureExpired < 0 {
+		return nil, errors.New("verify: InsecureExpired must not be negative")
+	}
 	if c.MaxTokenSize != 0 && c.MaxTokenSize < minTokenSize {
 		return nil, fmt.Errorf("verify: no token fits into %d bytes; the greatest token size is %d at least", c.MaxTokenSize, minTokenSize)
 	}
 	v := &Verifier{issuers: make(map[string]*TrustedIssuer, len(c.Issuers)), spiffe: c.SPIFFE, cache: c.Cache, leeway: c.Leeway,
-		maxSize: c.MaxTokenSize, now: c.Now}
+		expired: c.InsecureExpired, maxSize: c.MaxTokenSize, now: c.Now}
 	if v.maxSize == 0 {
 		v.maxSize = defaultTokenSize
 	}

@@ -69,6 +69,9 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 		if c.InsecureNoPKCE {
 			logger.Warn("insecure_no_pkce: nothing ties a code of this client to the browser that asked for it", "client", c.ID)
 		}
+		if c.InsecureUnsecuredSubject {
+			logger.Warn("insecure_unsecured_subject: this client can get tokens of any user, by writing down the name", "client", c.ID)
+		}
 		for _, id := range c.ExchangeFrom {
 			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {
 				logger.Warn("exchange_from names a client that is not in the configuration", "client", c.ID, "exchange_from", id)

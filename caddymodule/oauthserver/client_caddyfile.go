@@ -50,13 +50,16 @@ import (
 //	    actor_from       <client ids or issuers…> | *
 //	    may_act          <member=value…>
 //	    introspect       <audiences…> | *
+//	    secret_without_id
+//	    insecure_unsecured_subject
+//	    dialect          iceberg
 //	}
 //
 // secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy
 // hash-password", {env.NAME} or {file./path}. The time is that of RFC 3339, such as
 // 2030-01-31T00:00:00Z. The secret of client_secret_jwt must be one of the last two, since a hash
 // is no key for an HMAC. A client with neither a secret nor keys is public, and must say so:
-// auth_method none.
+// auth_method none. dialect iceberg is short for may_act_for *, unless the block has another one.
 func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
@@ -69,11 +72,15 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 		}
 	}
 	s.Clients = append(s.Clients, c)
+	dialect := ""
 	block := *d // stays where the block begins
 	err := adapt.Block(d, func(option string) error {
 		line := *d // stays where the option is
-		if option == "secret" {
+		switch option {
+		case "secret":
 			return parseSecret(d, s.name, c)
+		case "dialect":
+			return adapt.Choice(d, &dialect, "iceberg")
 		}
 		if err := adapt.ReadOption(d, c); err != nil {
 			return err
@@ -85,6 +92,9 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	}, "secret")
 	if err != nil {
 		return err
+	}
+	if dialect != "" && c.MayActFor == nil {
+		c.MayActFor = []string{"*"} // a session of a user has no may_act
 	}
 	known := *c
 	known.Audience = adapt.Literals(c.Audience)

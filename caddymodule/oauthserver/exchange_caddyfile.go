@@ -4,12 +4,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
 // parseTokenExchange reads which tokens can be exchanged. Syntax:
 //
 //	token_exchange {
 //	    anonymous
+//	    max_chain <duration>
 //	    api_tokens { … }
 //	}
 func (s *AuthorizationServer) parseTokenExchange(d *caddyfile.Dispenser) error {
@@ -22,6 +24,8 @@ func (s *AuthorizationServer) parseTokenExchange(d *caddyfile.Dispenser) error {
 		switch option {
 		case "anonymous":
 			return adapt.Flag(d, &e.Anonymous)
+		case "max_chain":
+			return adapt.Duration(d, &e.MaxChain, server.CheckMaxChain)
 		case "api_tokens":
 			e.APITokens = new(APITokenRules)
 			return e.APITokens.parse(d)

@@ -1,6 +1,8 @@
 package oauthtoken
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -29,16 +31,23 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	oauth_token [<matcher>] {
 //	    server <name>
 //	    token_endpoint <paths…> {
+//	        dialect             iceberg | phrase | telnyx
 //	        json
 //	        subject_token_type  <urn>
 //	        subject_token_error invalid_request | invalid_grant
 //	        ignore              <parameters…>
+//	        default_scope       <scope tokens…>
+//	        renew               [<how long expired>]
+//	        bearer_client
+//	        basic_errors
+//	        invalid_client_status 400 | 401
 //	    }
 //	    path <endpoint> <paths…>
 //	    passthrough
 //	}
 //
-// token_endpoint may be repeated; its options hold for all the paths of its line. path moves any
+// token_endpoint may be repeated; its options hold for all the paths of its line. dialect is short
+// for the options that clients of one system need, and is adapted to them. path moves any
 // other endpoint, by its name, such as jwks or metadata; an unknown name is refused.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
@@ -115,23 +124,67 @@ func (h *Handler) parseTokenEndpoint(d *caddyfile.Dispenser) error {
 	}
 	var t TokenEndpoint
 	err := adapt.Block(d, func(option string) error {
-		switch option {
-		case "json":
-			return adapt.Flag(d, &t.JSON)
-		case "subject_token_type":
-			return adapt.One(d, &t.SubjectTokenType)
-		case "subject_token_error":
-			return adapt.Choice(d, &t.SubjectTokenError, string(tokenep.InvalidRequest), string(tokenep.InvalidGrant))
-		case "ignore":
-			return adapt.Some(d, &t.Ignore)
-		default:
-			return adapt.Unknown(d)
+		line := *d // stays where the option is
+		if err := t.parseOption(d, option); err != nil {
+			return err
 		}
+		_, err := t.dialect()
+		return adapt.Located(&line, err)
 	})
 	for _, t.Path = range paths {
 		h.TokenEndpoints = append(h.TokenEndpoints, t)
 	}
 	return err
+}
+
+func (t *TokenEndpoint) parseOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "dialect":
+		return t.parseDialect(d)
+	case "json":
+		return adapt.Flag(d, &t.JSON)
+	case "subject_token_type":
+		return adapt.One(d, &t.SubjectTokenType)
+	case "subject_token_error":
+		return adapt.Choice(d, &t.SubjectTokenError, string(tokenep.InvalidRequest), string(tokenep.InvalidGrant))
+	case "ignore":
+		return adapt.Some(d, &t.Ignore)
+	case "default_scope":
+		return adapt.Some(d, &t.DefaultScope)
+	case "renew":
+		return t.parseRenew(d)
+	case "bearer_client":
+		return adapt.Flag(d, &t.BearerClient)
+	case "basic_errors":
+		return adapt.Flag(d, &t.BasicErrors)
+	case "invalid_client_status":
+		return adapt.Count(d, &t.InvalidClientStatus)
+	default:
+		return adapt.Unknown(d)
+	}
+}
+
+// parseDialect reads "dialect <name>", which writes the settings of that dialect. Lines that follow
+// replace them one by one.
+func (t *TokenEndpoint) parseDialect(d *caddyfile.Dispenser) error {
+	if !reflect.ValueOf(*t).IsZero() {
+		return d.Err("dialect comes first: the lines that follow replace its settings")
+	}
+	name := ""
+	if err := adapt.Choice(d, &name, slices.Sorted(maps.Keys(dialects))...); err != nil {
+		return err
+	}
+	*t = dialects[name]
+	return nil
+}
+
+// parseRenew reads "renew [<expired>]".
+func (t *TokenEndpoint) parseRenew(d *caddyfile.Dispenser) error {
+	t.Renew, t.RenewExpired = true, 0
+	if d.CountRemainingArgs() == 0 {
+		return nil
+	}
+	return adapt.Duration(d, &t.RenewExpired)
 }
 
 // Interface guard

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -65,28 +64,6 @@ type Handler struct {
 	warned sync.Once
 
 	unknownEndpoint error // of a path in the Caddyfile
-}
-
-// TokenEndpoint is one path of the token endpoint. Its options are for clients that were written
-// for another server.
-type TokenEndpoint struct {
-	// The path. Required.
-	Path string `json:"path"`
-
-	// Take a JSON object of strings too, not only a form. RFC 6749 knows forms alone. Default:
-	// false.
-	JSON bool `json:"json,omitempty"`
-
-	// What kind of token an exchange brings that does not say so (RFC 8693 §2.1 requires it to).
-	// Default: none, such an exchange is refused.
-	SubjectTokenType string `json:"subject_token_type,omitempty"`
-
-	// The error code for a subject token that is not good: invalid_request (RFC 8693 §2.2.2) or
-	// invalid_grant, as many clients expect. Default: invalid_request.
-	SubjectTokenError string `json:"subject_token_error,omitempty"`
-
-	// Parameters that are accepted and mean nothing here. Default: none.
-	Ignore []string `json:"ignore,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -195,13 +172,11 @@ func (h *Handler) paths() (p server.Paths, err error) {
 		if err != nil {
 			return p, err
 		}
-		code := tokenep.Code(t.SubjectTokenError)
-		if code != "" && code != tokenep.InvalidRequest && code != tokenep.InvalidGrant {
-			return p, fmt.Errorf("subject_token_error %q: must be invalid_request or invalid_grant", code)
+		dialect, err := t.dialect()
+		if err != nil {
+			return p, err
 		}
-		p.Token = append(p.Token, server.TokenPath{Path: path, Dialect: tokenep.Dialect{
-			JSON: t.JSON, SubjectTokenType: t.SubjectTokenType, SubjectTokenError: code, Ignore: t.Ignore,
-		}})
+		p.Token = append(p.Token, server.TokenPath{Path: path, Dialect: dialect})
 	}
 	p.Passthrough = h.Passthrough
 	p.Moved = make(map[string][]string, len(h.Paths))
@@ -224,6 +199,8 @@ func (h *Handler) checkLists() error {
 		if err := cmp.Or(
 			adapt.CheckPaths([]string{t.Path}, adapt.Line("token_endpoint")),
 			adapt.CheckNames(t.Ignore, "parameters", adapt.Line("ignore")),
+			adapt.CheckScope(t.DefaultScope, adapt.Line("default_scope")),
+			adapt.RefusePlaceholders("default_scope", t.DefaultScope),
 			adapt.RefusePlaceholders("ignore", t.Ignore),
 			adapt.RefusePlaceholders("subject_token_type", []string{t.SubjectTokenType}),
 		); err != nil {

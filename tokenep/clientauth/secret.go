@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +23,10 @@ type SecretOptions struct {
 	// given one. nil: the hash takes so long that no other failure shall. The function may be nil.
 	Decoy func(hash []byte) []byte
 
-	Clients []tokenep.Client // those that may have slow hashes; others have generated secrets only
-	Turns   *tokenep.Turns   // nil: tokenep.ProcessTurns
+	// Clients are those that may have slow hashes, of which one may be meant by a secret alone; all
+	// others have generated secrets, and an id.
+	Clients []tokenep.Client
+	Turns   *tokenep.Turns // nil: tokenep.ProcessTurns
 	Now     func() time.Time
 }
 
@@ -33,9 +36,10 @@ type SecretOptions struct {
 type Secrets struct {
 	SecretOptions
 
-	decoys []decoy
-	proven tokenep.Proven
-	key    [32]byte // of flights
+	withoutID string // the client that is meant by a secret alone; empty: none
+	decoys    []decoy
+	proven    tokenep.Proven
+	key       [32]byte // of flights
 
 	mu      sync.Mutex
 	flights map[[32]byte]*flight
@@ -47,6 +51,9 @@ func NewSecrets(o SecretOptions) *Secrets {
 		o.Turns = tokenep.ProcessTurns
 	}
 	s := &Secrets{SecretOptions: o, flights: make(map[[32]byte]*flight)}
+	if i := slices.IndexFunc(o.Clients, func(c tokenep.Client) bool { return c.SecretWithoutID }); i >= 0 {
+		s.withoutID = o.Clients[i].ID
+	}
 	s.addDecoys()
 	_, _ = rand.Read(s.key[:]) // never fails
 	return s

@@ -43,6 +43,9 @@ func (g ClientCredentials) Authorize(_ context.Context, r *tokenep.Request) (*to
 	scope := r.Scope
 	if scope == nil {
 		scope = r.Client.ImpliedScope()
+		if len(r.Dialect.DefaultScope) > 0 {
+			scope = r.Dialect.DefaultScope.Intersect(r.Client.Scope)
+		}
 	}
 	a := &tokenep.Authorization{
 		Subject:  tokenep.ClientSubjectPrefix + r.Client.ID,

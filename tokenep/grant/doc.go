@@ -9,6 +9,7 @@
 //	password.go            a user has told the client name and password (RFC 6749 §4.3)
 //	token_exchange.go      one token for another (RFC 8693)
 //	delegation.go          whether one may act for another (RFC 8693 §4.1, §4.4)
+//	renewal.go             the same token, for longer (RFC 8693 §2.2.1)
 //	exchanged.go           what the token that is exchanged hands down (RFC 8693 §2.2.1)
 //	jwt_bearer.go          an assertion of another issuer (RFC 7523 §2.1)
 //

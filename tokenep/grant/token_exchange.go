@@ -134,6 +134,9 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 	if actor != nil {
 		a.NotAfter = earliest(a.NotAfter, actor.NotAfter)
 	}
+	if actor == nil && g.renews(r, subject) {
+		g.renew(&a)
+	}
 	g.bound(&a, actor)
 	if err := g.delegate(r, &a, actor); err != nil {
 		return nil, err

@@ -64,6 +64,14 @@ func CheckRevocationMaxAge(d time.Duration) error {
 	return nil
 }
 
+// CheckMaxChain returns what is wrong with Exchange.MaxChain.
+func CheckMaxChain(d time.Duration) error {
+	if d < time.Minute {
+		return fmt.Errorf("a chain of exchanges of %s is too short; it must be a minute at least", d)
+	}
+	return nil
+}
+
 // Validate returns what is wrong with the rules that are set.
 func (t APITokenRules) Validate() error { return t.complete() }
 
@@ -142,6 +150,9 @@ func CheckPath(path string) error {
 func (p Paths) Validate() error {
 	var all []string
 	for _, t := range p.Token {
+		if t.Dialect.RenewExpired < 0 || t.Dialect.RenewExpired > 0 && !t.Dialect.Renew {
+			return fmt.Errorf("token endpoint %s: only a path that renews tokens renews expired ones", t.Path)
+		}
 		all = append(all, t.Path)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Moved)) {

@@ -17,6 +17,7 @@ import (
 // configuredClients returns the clients of the configuration by their ids.
 func (s *Server) configuredClients() (map[string]*tokenep.Client, error) {
 	configured := make(map[string]*tokenep.Client, len(s.Config.Clients))
+	alone := ""
 	for i := range s.Config.Clients {
 		client := &s.Config.Clients[i]
 		if err := s.CompleteClient(client); err != nil {
@@ -26,6 +27,12 @@ func (s *Server) configuredClients() (map[string]*tokenep.Client, error) {
 			return nil, fmt.Errorf("client %q is configured twice", client.ID)
 		}
 		configured[client.ID] = client
+		if client.SecretWithoutID && alone != "" {
+			return nil, fmt.Errorf("clients %q and %q: only one can be meant by a secret without client_id", alone, client.ID)
+		}
+		if client.SecretWithoutID {
+			alone = client.ID
+		}
 	}
 	return configured, nil
 }
@@ -55,6 +62,14 @@ func (s *Server) CompleteClient(c *tokenep.Client) error {
 	}
 	c.GrantTypes = types
 	return nil
+}
+
+// completeAdded is CompleteClient for a client that is added at run time.
+func (s *Server) completeAdded(c *tokenep.Client) error {
+	if c.SecretWithoutID || c.InsecureUnsecuredSubject {
+		return fmt.Errorf("client %q: secret_without_id and insecure_unsecured_subject are for clients of the configuration", c.ID)
+	}
+	return s.CompleteClient(c)
 }
 
 // grantTypes returns the grants that a client may be registered for. One that this server merely

@@ -21,6 +21,7 @@
 //	trust.go          verifiers of the server's own tokens
 //	guessing.go       guessing at secrets: the limit, and the comparison
 //	mount.go          the table of endpoints, and where each of them is
+//	token_endpoint.go the token endpoint at one path, under its dialect
 //	routes.go         which path leads to which handler
 //	revoke.go         which access tokens a revocation means
 //

@@ -73,7 +73,7 @@ func (s *Server) apiTokens() *state.APITokens {
 
 // ownSubjects returns the kinds of token of this server that can be exchanged.
 func (s *Server) ownSubjects() []tokenep.SubjectTokens {
-	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.Verifier}}
+	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.Verifier, Expired: s.expired, Now: s.Config.Now}}
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,
@@ -87,6 +87,9 @@ func (s *Server) ownSubjects() []tokenep.SubjectTokens {
 		for _, identifier := range t.Types {
 			kinds = append(kinds, subject.APIToken{Tokens: s.APITokens, Identifier: identifier, Address: s.Config.ClientAddress})
 		}
+	}
+	if slices.ContainsFunc(s.Config.Clients, func(c tokenep.Client) bool { return c.InsecureUnsecuredSubject }) {
+		kinds = append(kinds, subject.Unsecured{Now: s.Config.Now})
 	}
 	return kinds
 }

@@ -119,6 +119,9 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	}
 	var places []place
 	for i := range p.Token {
+		if err := s.checkDialect(&p.Token[i]); err != nil {
+			return nil, err
+		}
 		places = append(places, place{p.Token[i].Path, s.tokenEndpoint(&p.Token[i].Dialect)})
 	}
 	for i := range s.endpoints {
@@ -238,21 +241,6 @@ func (p *Paths) check(places []place) error {
 		}
 	}
 	return errors.Join(checkPaths(paths), checkPaths(folders))
-}
-
-// tokenPath is the default path of the token endpoint, below that of the issuer.
-const tokenPath = "/oauth/token"
-
-// tokenEndpoint returns the token endpoint under one dialect.
-func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
-	return &tokenep.Endpoint{
-		Name: tokenep.TokenEndpointName, Path: tokenPath, Member: "token_endpoint",
-		Methods: []string{http.MethodPost},
-		Handler: &tokenep.TokenEndpoint{
-			Front: s.front, Minter: s.minter, Grants: s.grants, Dialect: d,
-			Active: s.active, Enabled: s.enabled, TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
-		},
-	}
 }
 
 // responseTypes returns those of the authorization endpoint, if there is one.

@@ -68,7 +68,7 @@ func (s *Server) addRings() (err error) {
 func (s *Server) ring(o keys.Options) (*keys.Ring, error) {
 	c := &s.Config
 	o.Store, o.Server, o.EncryptionKeys, o.Now, o.Logger = c.Store, c.Name, c.EncryptionKeys, c.Now, c.Logger
-	o.MaxAge, o.Retain = jwksMaxAge, c.LongestTTL()+verify.MaxLeeway+jwksMaxAge
+	o.MaxAge, o.Retain = jwksMaxAge, c.longestChain()+verify.MaxLeeway+jwksMaxAge
 	return keys.New(o)
 }
 

@@ -10,6 +10,26 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
+// LongestTTL returns how long a token of this configuration can live.
+func (c *Config) LongestTTL() time.Duration {
+	ttl := c.TokenTTL
+	for i := range c.Clients {
+		ttl = max(ttl, time.Duration(c.Clients[i].AccessTokenTTL))
+	}
+	return ttl
+}
+
+// longestChain returns how long after its issue a token of this configuration, or what came of it,
+// can be good. Revocations and keys are kept for as long.
+func (c *Config) longestChain() time.Duration { return max(c.LongestTTL(), c.Exchange.MaxChain) }
+
+// TokenLife returns how long an access token that was issued until now, or what came of it, can be
+// good: longer than this configuration allows if an earlier one allowed more. It is known from Start
+// on.
+func (s *Server) TokenLife() time.Duration {
+	return max(s.Config.longestChain(), s.Keys.Current().TokenLife(s.Config.Now()))
+}
+
 // completeRevocation fills in and checks what a configuration says of revocations.
 func (c *Config) completeRevocation() error {
 	if c.RevocationInterval == 0 {
@@ -25,11 +45,7 @@ func (c *Config) completeRevocation() error {
 // which have it among their ancestors: verifiers of this process from the next request on, others
 // within their RevocationInterval. expires is the exp of the token; zero if that is not known.
 func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time) error {
-	last := expires.Add(verify.MaxLeeway)
-	if expires.IsZero() {
-		last = s.lastExpiry(s.Config.Now())
-	}
-	return s.Revocations.Add(ctx, verify.Revocation{Claim: "jti", Value: jti, Expires: last})
+	return s.Revocations.Add(ctx, verify.Revocation{Claim: "jti", Value: jti, Expires: s.lastUse(expires)})
 }
 
 // How many entries the log of revocations has at a time for those who revoke tokens of their own:
@@ -41,7 +57,7 @@ const (
 
 // revokeOwn is RevokeToken for who holds the token, within the room that the log has for them.
 func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
-	one := verify.Revocation{Claim: "jti", Value: t.ID, Expires: t.Expires.Add(verify.MaxLeeway)}
+	one := verify.Revocation{Claim: "jti", Value: t.ID, Expires: s.lastUse(t.Expires)}
 	all := verify.Revocation{
 		Claim: "grant_id", Value: t.GrantID, ClientID: t.ClientID, Before: t.IssuedAt, Expires: s.lastExpiry(s.Config.Now()),
 	}
@@ -99,6 +115,15 @@ func (s *Server) revokeIssuedUntil(ctx context.Context, claim, value string, unt
 // lastExpiry returns when the last token that was issued until now is dead to every verifier.
 func (s *Server) lastExpiry(now time.Time) time.Time {
 	return now.Add(s.TokenLife() + verify.MaxLeeway)
+}
+
+// lastUse returns when a token that expires then, and all that came of it, is dead to every
+// verifier; a zero time is not known.
+func (s *Server) lastUse(expires time.Time) time.Time {
+	if last := s.lastExpiry(s.Config.Now()); expires.IsZero() || s.Config.Exchange.MaxChain > 0 {
+		return last
+	}
+	return expires.Add(verify.MaxLeeway)
 }
 
 // finish ends the refresh tokens and API tokens whose access tokens were ended: see

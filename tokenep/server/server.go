@@ -157,7 +157,8 @@ type Server struct {
 
 	idTokenKeys   map[string]*keys.Ring // by algorithm
 	before        *keys.Ring            // of the configuration from which it took over
-	lenient       *verify.Verifier      // as Verifier, with the most leeway, revoked or not
+	lenient       *verify.Verifier      // as expired, with the most leeway, revoked or not
+	expired       *verify.Verifier      // as Verifier, expired or not; nil: nothing is renewed
 	introspecting *verify.Verifier      // as Verifier, without proof of possession
 	toItself      *verify.Verifier      // as Verifier, for the issuer as audience
 	foreign       map[subject.Form]subject.Foreign
@@ -185,7 +186,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.Revocations = state.NewRevocations(c.Store, c.Memory.Revocations, c.Now, c.Logger)
 	s.Revocations.Interval = c.RevocationInterval
-	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Complete: s.CompleteClient, Revocations: s.Revocations, TokenLife: s.TokenLife}
+	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Complete: s.completeAdded, Revocations: s.Revocations, TokenLife: s.TokenLife}
 	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: s.Keys, IDTokenKeys: s.idTokenKeys, Cache: c.Memory.Cache, Now: c.Now}
 	if err := s.trustItself(); err != nil {
 		return nil, err
@@ -268,23 +269,12 @@ func (c *Config) complete() error {
 	if err := c.completeRegistration(); err != nil {
 		return err
 	}
-	return c.Exchange.APITokens.complete()
-}
-
-// LongestTTL returns how long a token of this configuration can live. Revocations and keys are kept
-// for as long.
-func (c *Config) LongestTTL() time.Duration {
-	ttl := c.TokenTTL
-	for i := range c.Clients {
-		ttl = max(ttl, time.Duration(c.Clients[i].AccessTokenTTL))
+	if chain := c.Exchange.MaxChain; chain != 0 {
+		if err := CheckMaxChain(chain); err != nil {
+			return err
+		}
 	}
-	return ttl
-}
-
-// TokenLife returns how long an access token that was issued until now can live: longer than
-// LongestTTL if an earlier configuration allowed more. It is known from Start on.
-func (s *Server) TokenLife() time.Duration {
-	return max(s.Config.LongestTTL(), s.Keys.Current().TokenLife(s.Config.Now()))
+	return c.Exchange.APITokens.complete()
 }
 
 // Start loads the keys, making the first ones if there are none, and catches up with revocations;

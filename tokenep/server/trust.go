@@ -30,6 +30,12 @@ func (s *Server) trustItself() (err error) {
 	if s.introspecting, err = verify.New(asked); err != nil {
 		return err
 	}
+	if renewed := s.Config.Exchange.MaxChain; renewed > 0 {
+		own.InsecureExpired = renewed
+		if s.expired, err = verify.New(own); err != nil {
+			return err
+		}
+	}
 	own.Leeway = verify.MaxLeeway
 	own.Issuers[0].Revocations = nil
 	s.lenient, err = verify.New(own)

@@ -14,6 +14,7 @@
 //	trial.go          what the policies make of a token, without anything being issued
 //	foreign.go        tokens that others have issued, and which policy decides
 //	policy.go         what comes of a token that somebody else has issued, and for whom
+//	unsecured.go      JWTs that nobody has signed, of clients that are believed
 //
 // A kind says whom a token speaks for, and the most that may be issued for it. What is issued in
 // the end is the business of grant.TokenExchange and of the phases of tokenep.TokenEndpoint.

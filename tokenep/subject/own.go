@@ -20,6 +20,12 @@ import (
 // Whose tokens a client may exchange is the business of grant.TokenExchange.
 type Own struct {
 	Verifier *verify.Verifier // trusts this issuer alone, for any audience
+
+	// Expired is as Verifier, for tokens that have expired; nil: no path of the token endpoint
+	// renews one (tokenep.Dialect.RenewExpired). What such a token may still be exchanged for is
+	// decided by its NotAfter.
+	Expired *verify.Verifier
+	Now     func() time.Time // the clock
 }
 
 // Types returns the two identifiers that fit a JWT access token.
@@ -27,7 +33,7 @@ func (Own) Types() []string { return []string{grant.AccessTokenType, grant.JWTTy
 
 // Validate verifies the token as on any protected route: signature, expiry and revocation.
 func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	t, err := o.Verifier.Verify(ctx, verify.Presentation{Token: token})
+	t, err := o.verify(ctx, r, token)
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -43,8 +49,23 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires,
 		GrantID: t.GrantID, Ancestors: lineage(t), Descends: true,
 		Act: act, MayAct: mayAct, Limits: t.Limits, ChainIssuedAt: t.IssuedAt,
+		Exchanged: t,
 	}
 	return a, readChain(t, a)
+}
+
+// verify verifies the token, or one that has expired a while ago.
+func (o Own) verify(ctx context.Context, r *tokenep.Request, token string) (*verify.Token, error) {
+	p := verify.Presentation{Token: token}
+	t, err := o.Verifier.Verify(ctx, p)
+	if err == nil || o.Expired == nil || r.Client == nil || r.Dialect.RenewExpired == 0 {
+		return t, err
+	}
+	expired, _ := o.Expired.Verify(ctx, p)
+	if expired != nil && o.Now().Before(expired.Expires.Add(r.Dialect.RenewExpired)) {
+		return expired, nil
+	}
+	return nil, err
 }
 
 // readChain reads when the chain of exchanges began of which t comes, and how the user signed in.
@@ -76,13 +97,17 @@ func readChain(t *verify.Token, a *tokenep.Authorization) error {
 }
 
 // lineage returns the ancestors of t, and t. A credential that has no iat of its own is as old as
-// the first token that names it: revoking what is older than some time ends all that came of it.
+// the first token that names it: revoking what is older than some time ends all that came of it. A
+// token that was renewed is among its own ancestors, as it was first.
 func lineage(t *verify.Token) []verify.Ancestor {
 	all := slices.Clone(t.Ancestors)
 	for i := range all {
 		if all[i].IssuedAt.IsZero() {
 			all[i].IssuedAt = t.IssuedAt
 		}
+	}
+	if slices.ContainsFunc(all, func(a verify.Ancestor) bool { return a.ID == t.ID && a.ID != "" && a.KeyID == t.Header.KeyID }) {
+		return all
 	}
 	return append(all, verify.Ancestor{
 		ID: t.ID, GrantID: t.GrantID, ClientID: t.ClientID, Subject: t.Subject, IssuedAt: t.IssuedAt, KeyID: t.Header.KeyID,

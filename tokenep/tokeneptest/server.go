@@ -12,6 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/memory"
+	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
@@ -22,13 +23,16 @@ const (
 	Invoices = "https://api.example/invoices"
 )
 
-// Paths of the endpoints. The token endpoint has three, each with a dialect of its own.
+// Paths of the endpoints. The token endpoint has three, each with a dialect of its own, and
+// IcebergPath where access tokens are renewed (Renewing).
 const (
 	TokenPath  = "/oauth/token"
 	JSONPath   = "/v2/oauth/token" // takes JSON bodies as well
 	PhrasePath = "/phrase/token"   // for callers that send a bare API token
 	RevokePath = "/oauth/revoke"
 	JWKSPath   = "/oauth/jwks"
+
+	IcebergPath = "/v1/oauth/tokens" // for clients of Iceberg's REST catalog
 )
 
 // Start is the time that a new server's clock shows. It is not a whole second, so that a test
@@ -120,7 +124,11 @@ func (s *Server) mount(t testing.TB, c server.Config) {
 	if s.Server, err = server.New(c); err != nil {
 		t.Fatal(err)
 	}
-	routes, err := s.Mount(Paths())
+	paths := Paths()
+	if c.Exchange.MaxChain > 0 {
+		paths.Token = append(paths.Token, server.TokenPath{Path: IcebergPath, Dialect: Iceberg()})
+	}
+	routes, err := s.Mount(paths)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +154,19 @@ func WithEndpoint(e tokenep.Endpoint) Change {
 		c.Endpoints = append(c.Endpoints, func(*server.Server) (tokenep.Endpoint, error) { return e, nil })
 	}
 }
+
+// Iceberg returns the dialect of IcebergPath.
+func Iceberg() tokenep.Dialect {
+	return tokenep.Dialect{
+		DefaultScope: verify.Scope{"catalog"}, Renew: true, RenewExpired: time.Hour, BearerClient: true, BasicErrors: true,
+	}
+}
+
+// MaxChain is how long a chain of exchanges may last on a server that is Renewing.
+const MaxChain = 24 * time.Hour
+
+// Renewing is a Change: there is an IcebergPath, at which access tokens are renewed.
+func Renewing(c *server.Config) { c.Exchange.MaxChain = MaxChain }
 
 // Alter is a Change of one client.
 func Alter(id string, change func(*tokenep.Client)) Change {

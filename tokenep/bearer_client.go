@@ -1,0 +1,48 @@
+package tokenep
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// errBearer is the cause of a refusal.
+var errBearer = errors.New("the Bearer token is neither the subject token nor the actor token")
+
+// bearerClient authenticates a client that has sent no credentials by an access token that was
+// issued to it (Dialect.BearerClient). It is for token exchange (RFC 8693), where the token is among
+// the parameters anyway: beside other credentials, and for other grants, the header is not read.
+func (t *TokenEndpoint) bearerClient(ctx context.Context, r *Request, o *Outcome) error {
+	if !t.Dialect.BearerClient || r.Client != nil || r.Form.Get("grant_type") != TokenExchangeType {
+		return nil
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return nil
+	}
+	token = strings.TrimLeft(token, " ")
+	failed := func(cause error) error {
+		return InvalidClient.Describe("client authentication failed").Because(cause)
+	}
+	if token == "" || token != r.Form.Get("subject_token") && token != r.Form.Get("actor_token") {
+		return failed(errBearer)
+	}
+	verified, err := t.Verifier.Verify(ctx, verify.Presentation{Token: token, Scheme: scheme})
+	if err != nil {
+		if away := AsUnavailable(err); away != nil {
+			return away
+		}
+		return failed(err)
+	}
+	client, err := t.Authenticator.Clients(ctx, verified.ClientID)
+	switch {
+	case errors.Is(err, InvalidClient):
+		return failed(err)
+	case err != nil:
+		return err
+	}
+	r.Client, o.Client, o.Claimed = client, client, client.ID
+	return nil
+}

@@ -1,0 +1,26 @@
+package grant
+
+import (
+	"maps"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// Renewal is an exchange of a token of this server for one with the same claims and a later expiry,
+// by the client to which it was issued: in the place of a refresh token (RFC 8693 §2.2.1), for
+// clients that have none. It is the same token, with the same jti, so that revoking it once revokes
+// it in every form. A chain of renewals ends with MaxChain.
+
+// renews reports whether an exchange without an actor is a renewal.
+func (g TokenExchange) renews(r *tokenep.Request, subject *tokenep.Authorization) bool {
+	return r.Dialect.Renew && g.MaxChain > 0 && subject.Exchanged != nil && subject.MayAct == nil &&
+		subject.Exchanged.ID != "" && subject.ClientID == r.Client.ID
+}
+
+// renew lets a outlive the token that it is exchanged for, and say the same.
+func (g TokenExchange) renew(a *tokenep.Authorization) {
+	a.TokenID, a.NotAfter = a.Exchanged.ID, time.Time{}
+	a.Extra = maps.Clone(a.Exchanged.Claims)
+	maps.DeleteFunc(a.Extra, func(name string, _ any) bool { return tokenep.IsReservedClaim(name) })
+}

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+)
+
+// tokenPath is the default path of the token endpoint, below that of the issuer.
+const tokenPath = "/oauth/token"
+
+// tokenEndpoint returns the token endpoint under one dialect.
+func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
+	return &tokenep.Endpoint{
+		Name: tokenep.TokenEndpointName, Path: tokenPath, Member: "token_endpoint",
+		Methods: []string{http.MethodPost},
+		Handler: &tokenep.TokenEndpoint{
+			Front: s.front, Minter: s.minter, Grants: s.grants, Dialect: d,
+			Active: s.active, Enabled: s.enabled, Verifier: s.Verifier,
+			TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
+		},
+	}
+}
+
+// checkDialect returns what a dialect needs and this server does not have.
+func (s *Server) checkDialect(t *TokenPath) error {
+	if t.Dialect.Renew && s.Config.Exchange.MaxChain == 0 {
+		return fmt.Errorf("token endpoint %s renews access tokens: say for how long, by max_chain of token_exchange, such as max_chain 24h", t.Path)
+	}
+	return nil
+}
