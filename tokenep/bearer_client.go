@@ -8,12 +8,21 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
+// identify finds out which client sent the request: by its credentials, or by its access token.
+func (t *TokenEndpoint) identify(ctx context.Context, r *Request, o *Outcome) error {
+	if err := t.authenticate(ctx, r, o); err != nil {
+		return err
+	}
+	return t.bearerClient(ctx, r, o)
+}
+
 // errBearer is the cause of a refusal.
 var errBearer = errors.New("the Bearer token is neither the subject token nor the actor token")
 
 // bearerClient authenticates a client that has sent no credentials by an access token that was
-// issued to it (Dialect.BearerClient). It is for token exchange (RFC 8693), where the token is among
-// the parameters anyway: beside other credentials, and for other grants, the header is not read.
+// issued to it (Dialect.BearerClient). It is for token exchange (RFC 8693), where the token is
+// among the parameters anyway: beside other credentials, and for other grants, the header is not
+// read.
 func (t *TokenEndpoint) bearerClient(ctx context.Context, r *Request, o *Outcome) error {
 	if !t.Dialect.BearerClient || r.Client != nil || r.Form.Get("grant_type") != TokenExchangeType {
 		return nil

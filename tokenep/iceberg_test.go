@@ -27,8 +27,8 @@ func newIceberg(t *testing.T, changes ...tokeneptest.Change) *tokeneptest.Server
 
 func at(r request) request { return r.At(tokeneptest.IcebergPath) }
 
-// Dialect.BearerClient: an access token that is subject or actor token authenticates its client, for
-// token exchange (RFC 8693) alone. Other credentials win, and the header is not read then.
+// Dialect.BearerClient: an access token that is subject or actor token authenticates its client,
+// for token exchange (RFC 8693) alone. Other credentials win, and the header is not read then.
 func TestBearerClient(t *testing.T) {
 	f := newIceberg(t)
 	ofCatalog := f.Mint(t, tokenep.Claims{ClientID: "catalog", Scope: verify.Scope{"catalog"}})
@@ -129,7 +129,7 @@ func TestIcebergDialect(t *testing.T) {
 	}
 }
 
-// RFC 7519 §6: a JWT that nobody has signed says for whom a client asks, if that client is believed.
+// RFC 7519 §6: a JWT that nobody has signed says for whom a client asks, if that one is believed.
 func TestUnsecuredSubject(t *testing.T) {
 	f := newIceberg(t)
 	encode := base64.RawURLEncoding.EncodeToString

@@ -67,10 +67,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 	}
 
 	// 2. Authenticate the client, before anything is said about the grant (RFC 6749 §3.2.1).
-	if err := t.authenticate(ctx, req, o); err != nil {
-		return nil, err
-	}
-	if err := t.bearerClient(ctx, req, o); err != nil {
+	if err := t.identify(ctx, req, o); err != nil {
 		return nil, err
 	}
 

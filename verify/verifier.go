@@ -27,8 +27,8 @@ type Config struct {
 	// a good value; it must not exceed MaxLeeway.
 	Leeway time.Duration
 
-	// InsecureExpired accepts tokens for so long after their expiry. It is for an issuer that renews
-	// its own tokens, and for no resource.
+	// InsecureExpired accepts tokens for so long after their expiry. It is for an issuer that
+	// renews its own tokens, and for no resource.
 	InsecureExpired time.Duration
 
 	// MaxTokenSize is the length of the longest token accepted, in bytes; 0 stands for 8192. It

@@ -114,8 +114,8 @@ func TestRenewalRules(t *testing.T) {
 	f.Run(t, []rule{refuses("expired before the window", renews(mine).By("billing"), 400, tokenep.InvalidRequest)})
 }
 
-// RFC 7009 §2.1: revoking any form of a token that was renewed, or what it came of, ends all of them,
-// and nothing of them can be renewed until the end of the chain.
+// RFC 7009 §2.1: revoking any form of a token that was renewed, or what it came of, ends all of
+// them, and nothing of them can be renewed until the end of the chain.
 func TestRevokingARenewedToken(t *testing.T) {
 	for name, revoke := range map[string]func(*tokeneptest.Server, []string) error{
 		"the first":         func(f *tokeneptest.Server, forms []string) error { return revokeByHolder(t, f, forms[0]) },

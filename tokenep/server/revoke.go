@@ -24,8 +24,8 @@ func (c *Config) LongestTTL() time.Duration {
 func (c *Config) longestChain() time.Duration { return max(c.LongestTTL(), c.Exchange.MaxChain) }
 
 // TokenLife returns how long an access token that was issued until now, or what came of it, can be
-// good: longer than this configuration allows if an earlier one allowed more. It is known from Start
-// on.
+// good: longer than this configuration allows if an earlier one allowed more. It is known from
+// Start on.
 func (s *Server) TokenLife() time.Duration {
 	return max(s.Config.longestChain(), s.Keys.Current().TokenLife(s.Config.Now()))
 }

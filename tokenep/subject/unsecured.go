@@ -17,9 +17,9 @@ import (
 )
 
 // Unsecured is the JWTs that nobody has signed (RFC 7519 §6), with which a client says for whom it
-// asks: some clients of Iceberg's REST catalog do. It is for the clients that are set to be believed
-// (tokenep.Client.InsecureUnsecuredSubject), and only beside an actor token, so that the new token
-// says who has asked.
+// asks: some clients of Iceberg's REST catalog do. It is for the clients that are set to be
+// believed (tokenep.Client.InsecureUnsecuredSubject), and only beside an actor token, so that the
+// new token says who has asked.
 type Unsecured struct{ Now func() time.Time }
 
 // UnsecuredIssuer is the Authorization.Issuer of such a token, whatever its iss says.
