@@ -63,15 +63,7 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 					"make its hash cheaper, or let the server generate the secret", "client", c.ID, "about", cost, "most", maxDecoyCost)
 			}
 		}
-		if c.InsecurePlainPKCE {
-			logger.Warn("insecure_plain_pkce: whoever reads an authorization request of this client can redeem its code", "client", c.ID)
-		}
-		if c.InsecureNoPKCE {
-			logger.Warn("insecure_no_pkce: nothing ties a code of this client to the browser that asked for it", "client", c.ID)
-		}
-		if c.InsecureUnsecuredSubject {
-			logger.Warn("insecure_unsecured_subject: this client can get tokens of any user, by writing down the name", "client", c.ID)
-		}
+		warnLoose(logger, c)
 		for _, id := range c.ExchangeFrom {
 			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {
 				logger.Warn("exchange_from names a client that is not in the configuration", "client", c.ID, "exchange_from", id)
@@ -125,4 +117,17 @@ func isOrigin(text string) bool {
 	usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	return !strings.ContainsFunc(text, func(r rune) bool { return r > '~' || r >= 'A' && r <= 'Z' || r == '*' || r == '{' }) &&
 		!strings.HasSuffix(text, ":") && (usual == "" || u.Port() != usual)
+}
+
+// warnLoose logs what a client is allowed that weakens it.
+func warnLoose(logger *slog.Logger, c *tokenep.Client) {
+	if c.InsecurePlainPKCE {
+		logger.Warn("insecure_plain_pkce: whoever reads an authorization request of this client can redeem its code", "client", c.ID)
+	}
+	if c.InsecureNoPKCE {
+		logger.Warn("insecure_no_pkce: nothing ties a code of this client to the browser that asked for it", "client", c.ID)
+	}
+	if c.InsecureUnsecuredSubject {
+		logger.Warn("insecure_unsecured_subject: this client can get tokens of any user, by writing down the name", "client", c.ID)
+	}
 }
