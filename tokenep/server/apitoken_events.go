@@ -56,6 +56,10 @@ func eventText(what string) string {
 // watchEachPage is how long looking through the API tokens rests after each page.
 const watchEachPage = 50 * time.Millisecond
 
+// watchFirst is when API tokens are looked through after a start. It is soon, since a configuration
+// may be replaced more often than they are looked through; by then all who listen have started.
+const watchFirst = 2 * time.Second
+
 // watchAPITokens looks for API tokens that expire, until ctx is done.
 func (s *Server) watchAPITokens(ctx context.Context) {
 	tokens := s.apiTokens()
@@ -70,14 +74,15 @@ func (s *Server) watchAPITokens(ctx context.Context) {
 			return ctx.Err()
 		}
 	}
-	ticker := time.NewTicker(state.WatchEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(watchFirst)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		timer.Reset(state.WatchEvery)
 		if err := tokens.Watch(ctx, pause); err != nil && ctx.Err() == nil {
 			s.Config.Logger.Error("the API tokens were not looked through for those that expire; the next time it is done", "error", err)
 		}
