@@ -1,6 +1,8 @@
 package subject_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,5 +110,40 @@ func TestExchangeOfForeignJWTs(t *testing.T) {
 	_, token = f.Granted(t, as(github.Sign(job(verifytest.Claims{"exp": clock.Now().Add(time.Minute).Unix()}))))
 	if life := token.Expires.Sub(token.IssuedAt); life != time.Minute {
 		t.Errorf("it lives %s, want no longer than the subject token", life)
+	}
+}
+
+// A JWT that cannot be read here may be an opaque token to somebody else, who is asked; one of this
+// server that is no good is shown to nobody.
+func TestOddJWTsAreForOtherSources(t *testing.T) {
+	var asked []string
+	f := tokeneptest.New(t, func(c *server.Config) {
+		p := subject.Policy{Name: "legacy", Subject: value(t, "claims.user"), Audience: []string{tokeneptest.Orders}}
+		prove := func(_ context.Context, _ *tokenep.Request, token string) (*verify.Token, error) {
+			asked = append(asked, token)
+			return &verify.Token{Claims: map[string]any{"user": "ada"}}, nil
+		}
+		c.Subjects = []*subject.Source{{Name: "legacy", Types: []string{accessToken}, Prove: prove, Policies: []subject.Policy{p}}}
+	})
+	idp := verifytest.New("https://legacy.example", "x")
+	for name, token := range map[string]string{
+		"without any claim": idp.Sign(nil, verifytest.RawPayload("{}")), "an odd header": idp.Sign(nil, verifytest.RawHeader(`{"alg":"ES256","crit":["x"]}`)),
+		"longer than a token here": idp.Sign(verifytest.Claims{"x": strings.Repeat("x", 9000)}), "of another issuer": idp.Sign(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, given := f.Granted(t, swap(token).By("billing")); given.Subject != "ada" {
+				t.Errorf("sub is %s", given.Subject)
+			}
+		})
+	}
+	asked = nil
+	own := f.Issued(t, plain.By("billing"))
+	f.Send(t, swap(f.Mint(t, tokenep.Claims{})).By("stranger")).Refused(t, 400, tokenep.InvalidRequest)
+	forged := own[:strings.LastIndexByte(own, '.')+1] + strings.Repeat("A", 86)
+	f.Send(t, swap(forged).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
+	f.Clock.Advance(2 * time.Hour)
+	f.Send(t, swap(own).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
+	if len(asked) > 0 {
+		t.Errorf("others were shown %q", asked)
 	}
 }

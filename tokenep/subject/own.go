@@ -35,7 +35,11 @@ func (Own) Types() []string { return []string{grant.AccessTokenType, grant.JWTTy
 func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
 	t, err := o.verify(ctx, r, token)
 	if err != nil {
-		return nil, refusal(err)
+		refused := refusal(err)
+		if e, ok := errors.AsType[*tokenep.Error](refused); ok && e.Code == tokenep.InvalidRequest && !o.issued(ctx, token) {
+			return nil, tokenep.OtherKind(e) // it cannot be read here, and may be by another kind
+		}
+		return nil, refused
 	}
 	act, err := actors(t, "act")
 	if err != nil {
@@ -52,6 +56,13 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 		Exchanged: t,
 	}
 	return a, readChain(t, a)
+}
+
+// issued reports whether a token that was refused can be read, and says that it is of this server:
+// that is shown to nobody else.
+func (o Own) issued(ctx context.Context, token string) bool {
+	_, checks := o.Verifier.Inspect(ctx, verify.Presentation{Token: token})
+	return slices.ContainsFunc(checks, func(c verify.Check) bool { return c.Name == "issuer" && !c.Skipped && c.Err == nil })
 }
 
 // verify verifies the token, or one that has expired a while ago.
