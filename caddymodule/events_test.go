@@ -89,7 +89,7 @@ func TestEventsApp(t *testing.T) {
 		return answer
 	}
 	tokens := "http://" + c.admin + "/oauth_server/default/api_tokens"
-	make := func(document string) (id, token string) {
+	create := func(document string) (id, token string) {
 		t.Helper()
 		made := send(tokens, "application/json", document, http.StatusCreated)
 		wantHeard(t, "oauth_api_token_created default ada ")
@@ -102,7 +102,7 @@ func TestEventsApp(t *testing.T) {
 			"subject_token_type": {"urn:tokenep:params:oauth:token-type:api_token"}, "subject_token": {token},
 		}.Encode(), status, "X-Forwarded-For", from)
 	}
-	id, token := make(`{"owner":"ada","service":"https://a.example","deny_from":["192.0.2.0/24"]}`)
+	id, token := create(`{"owner":"ada","service":"https://a.example","deny_from":["192.0.2.0/24"]}`)
 	for range 3 { // once a minute
 		exchange(token, "192.0.2.1", http.StatusBadRequest)
 	}
@@ -111,7 +111,7 @@ func TestEventsApp(t *testing.T) {
 	wantHeard(t, "oauth_api_token_rolled default ada ")
 	send(tokens+"/"+id+"/revoke", "application/json", `{"reason":"lost"}`, http.StatusNoContent)
 	wantHeard(t, "oauth_api_token_revoked default ada lost")
-	_, token = make(`{"owner":"ada","service":"https://a.example","quota":"2/1d"}`)
+	_, token = create(`{"owner":"ada","service":"https://a.example","quota":"2/1d"}`)
 	exchange(token, "198.51.100.1", http.StatusOK)
 	exchange(token, "203.0.113.1", http.StatusOK)
 	wantHeard(t, "oauth_api_token_used_from_new_address default ada ")
