@@ -156,6 +156,10 @@ type Authorization struct {
 
 	IssuedTokenType string // issued_token_type (RFC 8693 §2.2.1); empty for other grants
 
+	// AllowPublic lets a public client have the token, which does not authenticate, by a grant that
+	// is otherwise for clients that do.
+	AllowPublic bool
+
 	// ScopeCommon says that the token has what the scope that was asked for and Scope have in
 	// common, and is refused if that is nothing. Otherwise whoever asks for more gets none of it.
 	ScopeCommon bool

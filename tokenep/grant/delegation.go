@@ -32,7 +32,7 @@ func (g TokenExchange) delegate(r *tokenep.Request, a, actor *tokenep.Authorizat
 		acting = g.identify(actor)
 	case a.MayAct == nil:
 		return nil
-	case r.Client == nil:
+	case r.Client == nil || r.Client.Public():
 		return tokenep.InvalidRequest.Describe("the subject token says who may act, and nobody was authenticated")
 	default:
 		acting = map[string]any{"sub": tokenep.ClientSubjectPrefix + r.Client.ID, "client_id": r.Client.ID, "iss": g.Issuer}
@@ -59,7 +59,7 @@ func (g TokenExchange) delegate(r *tokenep.Request, a, actor *tokenep.Authorizat
 // mayBring refuses an actor token that is none of the client's.
 func (g TokenExchange) mayBring(c *tokenep.Client, actor *tokenep.Authorization) error {
 	switch {
-	case c == nil:
+	case c == nil || c.Public():
 		return tokenep.InvalidRequest.Describe("an actor token needs a client that is authenticated")
 	case actor.Act != nil:
 		return tokenep.InvalidRequest.Describe("the actor token is itself one in which somebody acts for another")

@@ -84,9 +84,6 @@ func (g TokenExchange) RefusalWrites() tokenep.Effects {
 
 // Authorize validates the tokens in the order of RFC 8693 §2.1 and puts them together.
 func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep.Authorization, error) {
-	if r.Client != nil && r.Client.Public() {
-		return nil, errPublic()
-	}
 	subjectToken, err := r.Form.Require("subject_token", "subject_token is missing")
 	if err != nil {
 		return nil, err
@@ -107,6 +104,9 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 	subject, err := g.validate(ctx, r, subjectType, subjectToken)
 	if err != nil {
 		return nil, err
+	}
+	if r.Client != nil && r.Client.Public() && !subject.AllowPublic {
+		return nil, errPublic()
 	}
 	var actor *tokenep.Authorization
 	if actorToken != "" {

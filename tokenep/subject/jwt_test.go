@@ -113,6 +113,32 @@ func TestExchangeOfForeignJWTs(t *testing.T) {
 	}
 }
 
+// A public client, whose id proves nothing, gets what a policy lets public clients have. It acts
+// for nobody.
+func TestPublicClientsExchangeByPolicy(t *testing.T) {
+	github := ci()
+	open, closed := deploy(t), deploy(t)
+	open.AllowPublic, open.When = true, when(t, `claims.ref == "refs/heads/open"`)
+	closed.Name = "closed"
+	public := func(c *server.Config) {
+		app := tokenep.Client{ID: "sdk", GrantTypes: []string{exchange}, AuthMethod: tokenep.AuthNone, Audience: []string{tokeneptest.Orders}}
+		app.ActorFrom, app.MayActFor = []string{"*"}, []string{"*"}
+		c.Clients = append(c.Clients, app)
+	}
+	f := tokeneptest.New(t, public, trusts(github, open, closed))
+	ask := func(ref string, pairs ...string) request {
+		return tokeneptest.Exchange(github.Sign(job(verifytest.Claims{"ref": "refs/heads/" + ref})), grant.JWTType, append([]string{"client_id", "sdk"}, pairs...)...)
+	}
+	mayAct := github.Sign(job(verifytest.Claims{"ref": "refs/heads/open", "may_act": map[string]any{"client_id": "sdk"}}))
+	f.Run(t, []rule{
+		grants("by a policy for public clients", ask("open")),
+		refuses("by another", ask("main"), 400, tokenep.InvalidRequest),
+		refuses("with an actor", ask("open", "actor_token", f.Issued(t, plain.By("billing")), "actor_token_type", accessToken), 400, tokenep.InvalidRequest),
+		refuses("as the actor that may_act names", tokeneptest.Exchange(mayAct, grant.JWTType, "client_id", "sdk"), 400, tokenep.InvalidRequest),
+		refuses("an access token", swap(f.Issued(t, plain.By("billing")), "client_id", "sdk"), 400, tokenep.UnauthorizedClient),
+	})
+}
+
 // A JWT that cannot be read here may be an opaque token to somebody else, who is asked; one of this
 // server that is no good is shown to nobody.
 func TestOddJWTsAreForOtherSources(t *testing.T) {

@@ -212,6 +212,7 @@ func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*
 	a := &tokenep.Authorization{
 		ClientID: tokenep.PolicyClientPrefix + p.Name, GrantID: tokenep.PolicyGrantPrefix + p.Name,
 		Scope: p.scope(t), Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer, ChainIssuedAt: t.IssuedAt,
+		AllowPublic: p.AllowPublic,
 	}
 	if p.TTL > 0 && (a.NotAfter.IsZero() || now.Add(p.TTL).Before(a.NotAfter)) {
 		a.NotAfter = now.Add(p.TTL)
