@@ -36,6 +36,7 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    insecure_any_audience
 //	    insecure_any_path
 //	    max_token_size <bytes>
+//	    error_body     iceberg
 //	}
 //
 // issuer and header may be repeated.
@@ -81,6 +82,8 @@ func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
 	case "leeway":
 		h.Leeway = new(caddy.Duration)
 		return adapt.Duration(d, h.Leeway)
+	case "error_body":
+		return adapt.Choice(d, &h.ErrorBody, icebergBody)
 	case "max_token_size":
 		return adapt.Count(d, &h.MaxTokenSize)
 	default:

@@ -5,6 +5,7 @@
 //	caddyfile.go  the grammar of its directive
 //	issuers.go    whom it trusts
 //	shared.go     what handlers share, and what outlives a reload
+//	error_body.go the bodies of refusals, where they have one
 //	decide.go     what a decision leads to: a log line, an error
 //	identity.go   who was let in, as placeholders and in the context
 //	metrics.go    the counters

@@ -3,6 +3,7 @@ package oauthverify
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -104,6 +105,10 @@ type Handler struct {
 	// The largest size of a token, in bytes. Default: 8192.
 	MaxTokenSize int `json:"max_token_size,omitempty"`
 
+	// The form of the body of a refusal: iceberg, that of the Iceberg REST catalog. Default: there
+	// is none, and handle_errors can write one.
+	ErrorBody string `json:"error_body,omitempty"`
+
 	guard  *verify.Guard
 	server *oauthserver.AuthorizationServer // nil when no server of this process is trusted
 	label  string                           // of metrics: the name of server
@@ -165,6 +170,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // assemble makes the guard, or returns what is wrong with the options.
 func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, error) {
+	if h.ErrorBody != "" && h.ErrorBody != icebergBody {
+		return nil, fmt.Errorf("error_body %q: it must be %s", h.ErrorBody, icebergBody)
+	}
 	config.Leeway, config.MaxTokenSize = defaultLeeway, h.MaxTokenSize
 	if h.Leeway != nil {
 		config.Leeway = time.Duration(*h.Leeway)
@@ -262,7 +270,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.observe(r, token, err, time.Since(start))
 	if err != nil {
 		verify.AnswerEarly(w, r)
-		return caddyhttp.Error(h.guard.WriteRefusal(w.Header(), err), public(err))
+		return h.refuse(w, err)
 	}
 	if token != nil {
 		r = user.identify(r, token)
