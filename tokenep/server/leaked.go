@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -38,13 +39,64 @@ type leak struct {
 // leaks are the credentials that wait, by what it costs to tell what they are. None waits for those
 // that cost more.
 type leaks struct {
-	checked chan leak // told by prefix and checksum: a read
-	fitting chan leak // by the form that another system's have: some reads
-	slow    chan leak // one of those that exist, it seems: a slow hash
+	checked leakQueue // told by prefix and checksum: a read
+	fitting leakQueue // by the form that another system's have: some reads
+	slow    leakQueue // one of those that exist, it seems: a slow hash
 }
 
-func newLeaks() leaks {
-	return leaks{make(chan leak, maxLeaks), make(chan leak, maxLeaks), make(chan leak, slowLeaksInAll)}
+func newLeaks() *leaks {
+	return &leaks{newLeakQueue(maxLeaks), newLeakQueue(maxLeaks), newLeakQueue(slowLeaksInAll)}
+}
+
+// leakQueue is credentials that wait. It takes no memory for those that do not come.
+type leakQueue struct {
+	mu      sync.Mutex
+	waiting []leak
+	most    int
+	wake    chan struct{} // has something when waiting may have
+}
+
+func newLeakQueue(most int) leakQueue {
+	return leakQueue{most: most, wake: make(chan struct{}, 1)}
+}
+
+// add reports whether there was room.
+func (q *leakQueue) add(l leak) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= q.most {
+		return false
+	}
+	q.waiting = append(q.waiting, l)
+	q.signal()
+	return true
+}
+
+func (q *leakQueue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the credential that waits for the longest time, when there is one, or false when ctx
+// is done. Whoever takes over is woken then.
+func (q *leakQueue) next(ctx context.Context) (l leak, ok bool) {
+	for {
+		q.mu.Lock()
+		if ctx.Err() == nil && len(q.waiting) > 0 {
+			l, q.waiting = q.waiting[0], q.waiting[1:]
+			q.mu.Unlock()
+			return l, true
+		}
+		q.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			q.signal()
+			return leak{}, false
+		case <-q.wake:
+		}
+	}
 }
 
 // leaked is the endpoint for credentials that were found where they should not be.
@@ -54,20 +106,18 @@ func (s *Server) leaked() tokenep.Endpoint {
 
 // reportLeak takes a credential that may be one of this server's, told by its form alone.
 func (s *Server) reportLeak(credential string, from netip.Addr) {
-	tokens, queues := s.apiTokens(), &s.Config.Memory.leaks
+	tokens, queues := s.apiTokens(), s.Config.Memory.leaks
 	_, _, isSecret := registry.ParseSecret(credential)
 	switch {
 	case isSecret, state.IsRefreshToken(credential), tokens != nil && state.IsAPIToken(credential):
-		s.queueLeak(queues.checked, leak{credential: credential, from: from})
+		s.queueLeak(&queues.checked, leak{credential: credential, from: from})
 	case tokens != nil && tokens.Recognizes(credential):
-		s.queueLeak(queues.fitting, leak{credential: credential, from: from})
+		s.queueLeak(&queues.fitting, leak{credential: credential, from: from})
 	}
 }
 
-func (s *Server) queueLeak(queue chan<- leak, l leak) {
-	select {
-	case queue <- l:
-	default:
+func (s *Server) queueLeak(queue *leakQueue, l leak) {
+	if !queue.add(l) {
 		s.warnLeftOut()
 	}
 }
@@ -78,31 +128,30 @@ func (s *Server) warnLeftOut() {
 
 // revokeLeaked revokes what was reported, until ctx is done.
 func (s *Server) revokeLeaked(ctx context.Context) {
-	queues := &s.Config.Memory.leaks
-	go s.revokeQueued(ctx, queues.checked, false)
-	go s.revokeQueued(ctx, queues.fitting, false)
-	s.revokeQueued(ctx, queues.slow, true)
+	queues := s.Config.Memory.leaks
+	go s.revokeQueued(ctx, &queues.checked, false)
+	go s.revokeQueued(ctx, &queues.fitting, false)
+	s.revokeQueued(ctx, &queues.slow, true)
 }
 
 // revokeQueued revokes what is in a queue, one after the other. One that fails goes to its end.
-func (s *Server) revokeQueued(ctx context.Context, queue chan leak, slow bool) {
+func (s *Server) revokeQueued(ctx context.Context, queue *leakQueue, slow bool) {
 	for {
-		select {
-		case <-ctx.Done():
+		l, ok := queue.next(ctx)
+		if !ok {
 			return
-		case l := <-queue:
-			if s.endLeaked(ctx, l, slow) == nil {
-				continue
-			}
-			select {
-			case <-ctx.Done(): // for the configuration that takes over
-				s.queueLeak(queue, l)
-				return
-			case <-time.After(leakRetry):
-			}
-			if l.tries++; l.tries < leakTries {
-				s.queueLeak(queue, l)
-			}
+		}
+		if s.endLeaked(ctx, l, slow) == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done(): // for the configuration that takes over
+			s.queueLeak(queue, l)
+			return
+		case <-time.After(leakRetry):
+		}
+		if l.tries++; l.tries < leakTries {
+			s.queueLeak(queue, l)
 		}
 	}
 }
@@ -142,7 +191,7 @@ func (s *Server) endLeaked(ctx context.Context, l leak, slow bool) error {
 		s.warnLeftOut()
 		return nil
 	}
-	s.queueLeak(s.Config.Memory.leaks.slow, l)
+	s.queueLeak(&s.Config.Memory.leaks.slow, l)
 	return nil
 }
 

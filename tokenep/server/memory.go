@@ -32,7 +32,7 @@ type Memory struct {
 	refreshMAC   state.RefreshMAC // of refresh tokens
 	leakPace     *tokenep.Pace    // of reports of leaked credentials
 	slowLeaks    *tokenep.Pace    // of slow hashes for them
-	leaks        leaks            // that are to be revoked
+	leaks        *leaks           // that are to be revoked
 	told         *verify.Rates    // of denied API tokens, lately
 	imports      state.APITokenImports
 	proven       tokenep.Proven            // imported API tokens with slow hashes
