@@ -114,7 +114,7 @@ func presented(r *http.Request) *verify.Token {
 }
 
 func (e APITokensAPI) list(r *http.Request) (any, error) {
-	tokens, err := e.Tokens.all(r.Context(), presented(r).Subject)
+	tokens, err := e.Tokens.all(r.Context(), presented(r).Subject, e.Now())
 	return map[string]any{"api_tokens": append([]state.APIToken{}, tokens...)}, err
 }
 

@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,4 +153,24 @@ func TestAPITokensAPIRefused(t *testing.T) {
 			t.Errorf("the list: %d %s", a.Status, a.Body)
 		}
 	})
+}
+
+// The list has the order of the page: by risk, and then the youngest.
+func TestAPITokensAPIListsByRisk(t *testing.T) {
+	s, _ := newSite(t, withServices, withAPI)
+	for _, name := range []string{"unused", "new 1", "new 2"} {
+		s.NewAPIToken(t, state.APIToken{Owner: "ann", Name: name})
+		if name == "unused" {
+			s.Clock.Advance(48 * time.Hour)
+		}
+		s.Clock.Advance(time.Second)
+	}
+	answer := program(t, s, "api_tokens", tokeneptest.Issuer)(http.MethodGet, apiTokensPath, "")
+	var names []string
+	for _, token := range answer.JSON["api_tokens"].([]any) {
+		names = append(names, token.(map[string]any)["name"].(string))
+	}
+	if want := []string{"unused", "new 2", "new 1"}; !slices.Equal(names, want) {
+		t.Errorf("the list is %q, want %q", names, want)
+	}
 }

@@ -81,18 +81,31 @@ func (a AccountTokens) roll(ctx context.Context, owner, id string, overlap time.
 	return a.Tokens.Roll(ctx, id, overlap)
 }
 
-// all returns the tokens of an owner.
-func (a AccountTokens) all(ctx context.Context, owner string) (all []state.APIToken, err error) {
+// all returns the tokens of an owner: those that are good first, by risk, and then the youngest.
+func (a AccountTokens) all(ctx context.Context, owner string, now time.Time) (all []state.APIToken, err error) {
 	if a.Tokens == nil {
 		return nil, nil
 	}
 	for after := ""; ; {
 		tokens, err := a.Tokens.List(ctx, owner, after, store.MaxPage)
-		if err != nil || len(tokens) == 0 {
-			return all, err
+		if err != nil {
+			return nil, err
+		}
+		if len(tokens) == 0 {
+			break
 		}
 		all, after = append(all, tokens...), tokens[len(tokens)-1].ID
 	}
+	order := []string{riskUnused, riskForever, riskIdle, ""}
+	slices.SortStableFunc(all, func(x, y state.APIToken) int {
+		shownX, shownY := showToken(&x, now), showToken(&y, now)
+		return cmp.Or(
+			cmp.Compare(min(1, len(shownX.Over)), min(1, len(shownY.Over))),
+			cmp.Compare(slices.Index(order, shownX.Risk), slices.Index(order, shownY.Risk)),
+			y.Created.Compare(x.Created),
+		)
+	})
+	return all, nil
 }
 
 // unusedFor is after how long a token that is good and not used is a risk.
@@ -105,26 +118,14 @@ const (
 	riskIdle    = "idle"
 )
 
-// list returns the tokens of an owner as the page shows them: those that are good first, by risk,
-// and then the youngest.
+// list returns the tokens of an owner as the page shows them.
 func (a AccountTokens) list(ctx context.Context, owner string, now time.Time) ([]page.Token, error) {
-	tokens, err := a.all(ctx, owner)
-	if err != nil {
-		return nil, err
-	}
+	tokens, err := a.all(ctx, owner, now)
 	var shown []page.Token
 	for i := range tokens {
 		shown = append(shown, showToken(&tokens[i], now))
 	}
-	order := []string{riskUnused, riskForever, riskIdle, ""}
-	slices.SortStableFunc(shown, func(x, y page.Token) int {
-		return cmp.Or(
-			cmp.Compare(min(1, len(x.Over)), min(1, len(y.Over))),
-			cmp.Compare(slices.Index(order, x.Risk), slices.Index(order, y.Risk)),
-			y.Created.Compare(x.Created),
-		)
-	})
-	return shown, nil
+	return shown, err
 }
 
 // showToken returns what the page shows of a token.
