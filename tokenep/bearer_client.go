@@ -52,6 +52,6 @@ func (t *TokenEndpoint) bearerClient(ctx context.Context, r *Request, o *Outcome
 	case err != nil:
 		return err
 	}
-	r.Client, o.Client, o.Claimed = client, client, client.ID
+	r.Client, r.Bearer, o.Client, o.Claimed = client, verified, client, client.ID
 	return nil
 }

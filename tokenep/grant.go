@@ -3,7 +3,6 @@ package tokenep
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -160,6 +159,13 @@ type Authorization struct {
 	// is otherwise for clients that do.
 	AllowPublic bool
 
+	// AllowAnonymous says that the grant wants no client for this one.
+	AllowAnonymous bool
+
+	// Acting is what the actor token stands for; nil: there is none. Its subject must have access
+	// too.
+	Acting *Authorization
+
 	// ScopeCommon says that the token has what the scope that was asked for and Scope have in
 	// common, and is refused if that is nothing. Otherwise whoever asks for more gets none of it.
 	ScopeCommon bool
@@ -175,12 +181,9 @@ type Authorization struct {
 	Spend func(ctx context.Context) (RefreshToken, error)
 }
 
-// vouched reports whether a policy vouches for the subject, whom the server need not know.
-func (a *Authorization) vouched() bool {
-	return strings.HasPrefix(a.GrantID, PolicyGrantPrefix) || slices.ContainsFunc(a.Ancestors, func(other verify.Ancestor) bool {
-		return strings.HasPrefix(other.GrantID, PolicyGrantPrefix)
-	})
-}
+// vouched reports whether a policy vouches for the subject, whom the server need not know. What
+// came of such a token has its grant_id, and an ancestor that acted has no say in it.
+func (a *Authorization) vouched() bool { return strings.HasPrefix(a.GrantID, PolicyGrantPrefix) }
 
 // spend uses up the credential, if anything is to be spent.
 func (a *Authorization) spend(ctx context.Context) (RefreshToken, error) {

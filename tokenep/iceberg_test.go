@@ -31,7 +31,8 @@ func at(r request) request { return r.At(tokeneptest.IcebergPath) }
 // for token exchange (RFC 8693) alone. Other credentials win, and the header is not read then.
 func TestBearerClient(t *testing.T) {
 	f := newIceberg(t)
-	ofCatalog := f.Mint(t, tokenep.Claims{ClientID: "catalog", Scope: verify.Scope{"catalog"}})
+	ofCatalog := f.Mint(t, tokenep.Claims{ClientID: "catalog", Subject: "client:catalog", Scope: verify.Scope{"catalog"}})
+	ofAlice := f.Mint(t, tokenep.Claims{ClientID: "catalog", Scope: verify.Scope{"catalog"}})
 	user := f.Mint(t, tokenep.Claims{ClientID: "billing", Subject: "bob"})
 	old := f.Mint(t, tokenep.Claims{ClientID: "catalog", Expires: tokeneptest.Start.Truncate(time.Second)})
 	gone := f.Mint(t, tokenep.Claims{ClientID: "gone"})
@@ -45,6 +46,8 @@ func TestBearerClient(t *testing.T) {
 	f.Run(t, []rule{
 		grants("the subject token", by(at(swap(ofCatalog)), ofCatalog)),
 		grants("the actor token", by(acting(user), ofCatalog)),
+		grants("a user's token, for itself", by(at(swap(ofAlice)), ofAlice)),
+		refuses("a user's token, which others may hold", by(at(swap(user, "actor_token", ofAlice, "actor_token_type", accessToken)), ofAlice), 400, tokenep.InvalidRequest),
 		grants("the scheme in other letters", at(swap(ofCatalog)).With("Authorization", "bearer  "+ofCatalog)),
 		grants("junk, beside credentials in the body", by(at(swap(ofCatalog, "client_id", "catalog", "client_secret", "catalog-secret")), "junk")),
 		grants("junk, beside a secret alone", by(at(swap(ofCatalog, "client_secret", "catalog-secret")), "junk")),
@@ -64,7 +67,7 @@ func TestBearerClient(t *testing.T) {
 		refuses("another path", by(swap(ofCatalog), ofCatalog), 401, tokenep.InvalidClient),
 	})
 	if _, token := f.Granted(t, by(acting(user), ofCatalog)); token.Subject != "bob" || token.ClientID != "catalog" ||
-		!tokeneptest.EqualJSON(token.Claims["act"], object{"sub": "alice", "client_id": "catalog"}) {
+		!tokeneptest.EqualJSON(token.Claims["act"], object{"sub": "client:catalog", "client_id": "catalog"}) {
 		t.Errorf("claims: %v", token.Claims)
 	}
 	if err := f.RevokeToken(t.Context(), mustID(t, f, ofCatalog), time.Time{}); err != nil {

@@ -111,6 +111,13 @@ func (a *Authorization) bad(r *Request, description string) *Error {
 // stillActive refuses a user who is disabled or gone. The time of the token is set by then, so that
 // whoever is disabled at this moment loses it with all others.
 func (t *TokenEndpoint) stillActive(ctx context.Context, r *Request, a *Authorization) error {
+	if a.Acting != nil {
+		acting := *a.Acting
+		acting.IssuedTokenType = a.IssuedTokenType
+		if err := t.stillActive(ctx, r, &acting); err != nil {
+			return err
+		}
+	}
 	if t.Active == nil || strings.HasPrefix(a.Subject, ClientSubjectPrefix) {
 		return nil
 	}

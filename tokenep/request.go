@@ -22,9 +22,10 @@ const maxBody = 64 << 10
 type Request struct {
 	*http.Request
 	Form    *Form
-	Client  *Client  // the client that was authenticated; nil when nobody presented credentials
-	Dialect *Dialect // how this path of the endpoint differs from the RFCs; never nil
-	Outcome *Outcome // what the log and the metrics will say; never nil
+	Client  *Client       // that was authenticated; nil when nobody presented credentials
+	Bearer  *verify.Token // by which Client was authenticated; nil: otherwise
+	Dialect *Dialect      // how this path differs from the RFCs; never nil
+	Outcome *Outcome      // what the log and the metrics will say; never nil
 
 	Scope    verify.Scope // the scope asked for; nil when none was
 	Audience []string     // audience and resource values (RFC 8693 §2.1, RFC 8707 §2), each once

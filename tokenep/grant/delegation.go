@@ -31,6 +31,9 @@ func (g TokenExchange) delegate(r *tokenep.Request, a, actor *tokenep.Authorizat
 		}
 		acting = g.identify(actor)
 	case a.MayAct == nil:
+		if depth(a.Act) > maxActors {
+			return tokenep.InvalidRequest.Describe("too many actors have acted for each other")
+		}
 		return nil
 	case r.Client == nil || r.Client.Public():
 		return tokenep.InvalidRequest.Describe("the subject token says who may act, and nobody was authenticated")
@@ -82,9 +85,10 @@ func names(list []string, a, b string) bool {
 	return slices.ContainsFunc(list, func(name string) bool { return name != "" && (name == a || name == b || name == "*") })
 }
 
-// identify returns the claims that tell an actor (§4.1).
+// identify returns the claims that tell an actor (§4.1): the names that it has here, wherever its
+// token comes from.
 func (g TokenExchange) identify(actor *tokenep.Authorization) map[string]any {
-	acting := map[string]any{"sub": actor.Subject, "iss": g.issuerOf(actor)}
+	acting := map[string]any{"sub": actor.Subject, "iss": g.Issuer}
 	if actor.ClientID != "" {
 		acting["client_id"] = actor.ClientID
 	}

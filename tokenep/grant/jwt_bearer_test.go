@@ -83,7 +83,7 @@ func TestJWTBearer(t *testing.T) {
 	f.Run(t, []tokeneptest.Rule{
 		grants("without a client (RFC 7521 §4.1)", ask(sign(claims{}))),
 		grants("for the token endpoint", ask(sign(claims{"aud": tokeneptest.Issuer + tokeneptest.TokenPath}))),
-		grants("for several, of which this is one", ask(sign(claims{"aud": []string{"https://x.example", tokeneptest.Issuer}}))),
+		refuses("for several, of which each could send it here", ask(sign(claims{"aud": []string{"https://x.example", tokeneptest.Issuer}})), 400, bad),
 		grants("by a client", ask(sign(claims{})).By("partner")),
 		grants("narrower", ask(sign(claims{}), "scope", "orders:read", "resource", tokeneptest.Orders)),
 	})

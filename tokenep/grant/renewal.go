@@ -2,6 +2,7 @@ package grant
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -12,9 +13,11 @@ import (
 // clients that have none. It is the same token, with the same jti, so that revoking it once revokes
 // it in every form. A chain of renewals ends with MaxChain.
 
-// renews reports whether an exchange without an actor is a renewal.
+// renews reports whether an exchange without an actor is a renewal. What a policy gave is not
+// renewed, since its condition would not be asked again.
 func (g TokenExchange) renews(r *tokenep.Request, subject *tokenep.Authorization) bool {
 	return r.Dialect.Renew && g.MaxChain > 0 && subject.Exchanged != nil && subject.MayAct == nil &&
+		!strings.HasPrefix(subject.GrantID, tokenep.PolicyGrantPrefix) &&
 		subject.Exchanged.ID != "" && subject.ClientID == r.Client.ID
 }
 

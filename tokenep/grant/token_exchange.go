@@ -122,7 +122,11 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 	if subject.Descends && !mayExchange(r.Client, subject) {
 		return nil, tokenep.InvalidRequest.Describe("the token was not issued to this client or for it")
 	}
+	if r.Client == nil && !g.AllowAnonymous && !subject.AllowAnonymous {
+		return nil, tokenep.InvalidClient.Describe("client authentication is required")
+	}
 	a := *subject
+	a.Acting = actor
 	a.IssuedTokenType = issued
 	a.ScopeImplied = r.Client == nil
 	a.Ancestors = ancestors(subject, actor)
@@ -130,6 +134,9 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 	a.Spend = spendBoth(subject, actor)
 	if subject.Descends && r.Client != nil {
 		a.Next = r.Client.ExchangeTo
+	}
+	if err := byBearer(r, &a); err != nil {
+		return nil, err
 	}
 	if actor != nil {
 		a.NotAfter = earliest(a.NotAfter, actor.NotAfter)
@@ -142,6 +149,29 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 		return nil, err
 	}
 	return &a, nil
+}
+
+// byBearer holds an exchange of a client that has shown one of its access tokens, and nothing else
+// (Dialect.BearerClient), to what that token is good for. Others may hold it: unless the client
+// got it for itself, nothing but the token is exchanged.
+func byBearer(r *tokenep.Request, a *tokenep.Authorization) error {
+	if r.Bearer == nil {
+		return nil
+	}
+	itself := r.Bearer.Subject == tokenep.ClientSubjectPrefix+r.Client.ID
+	if !itself && (a.Exchanged == nil || a.Exchanged.ID != r.Bearer.ID) {
+		return tokenep.InvalidRequest.Describe("the Bearer token is good for an exchange of itself alone")
+	}
+	a.Next = nil
+	a.Scope = a.Scope.Intersect(r.Bearer.Scope)
+	if len(a.Audience) == 0 {
+		a.Audience = r.Bearer.Audience
+	}
+	a.Audience = slices.DeleteFunc(slices.Clone(a.Audience), func(name string) bool { return !slices.Contains(r.Bearer.Audience, name) })
+	if len(a.Audience) == 0 {
+		return tokenep.InvalidTarget.Describe("the Bearer token is for another audience")
+	}
+	return nil
 }
 
 // mayExchange reports whether the client may exchange a token of this server: it was issued to it,

@@ -53,7 +53,7 @@ func (s *Source) Form() Form {
 
 // choose returns the authorization of the policy that admits a good token, or the refusal. What the
 // policies have decided is for the log.
-func (f *Foreign) choose(r *tokenep.Request, s *Source, t *verify.Token) (*tokenep.Authorization, error) {
+func (f *Foreign) choose(ctx context.Context, r *tokenep.Request, s *Source, t *verify.Token) (*tokenep.Authorization, error) {
 	reasons := []string{"source " + s.Name}
 	asked := false
 	for _, d := range s.decide(r.Client, t, f.GrantType, f.Now()) {
@@ -62,8 +62,7 @@ func (f *Foreign) choose(r *tokenep.Request, s *Source, t *verify.Token) (*token
 			r.Outcome.Details = append(r.Outcome.Details, slog.String("dry_run", d.String()))
 		case d.Err == nil:
 			r.Outcome.Details = append(r.Outcome.Details, slog.String("policy", d.Policy.Name))
-			d.Authorization.Spend = f.spend(d.Policy, s, t)
-			return d.Authorization, nil
+			return d.Authorization, f.once(ctx, d, s, t)
 		}
 		asked = asked || errors.Is(d.Err, errClientAsked) && !d.Policy.DryRun
 		reasons = append(reasons, d.String())
@@ -78,23 +77,47 @@ func (f *Foreign) choose(r *tokenep.Request, s *Source, t *verify.Token) (*token
 	return nil, tokenep.InvalidRequest.Describe("the token is not accepted").Because(cause)
 }
 
-// spend returns what makes a token good once; nil: it is good more often.
-func (f *Foreign) spend(p *Policy, s *Source, t *verify.Token) func(context.Context) (tokenep.RefreshToken, error) {
-	if !p.Once && (s.IDJAG == nil || s.IDJAG.AllowReplay) {
+// space is that of the ids of its tokens: an issuer and a kind of token.
+func (s *Source) space() string {
+	switch {
+	case s.IDJAG != nil:
+		return "id-jag of " + s.Name
+	case s.Issuer != nil:
+		return "jwt of " + s.Name
+	}
+	return "token of " + strings.Join(append([]string{s.Name}, s.Types...), " ")
+}
+
+// once makes a token good for one access token, where the policy says so: it refuses one that was
+// used, and has this one spent at the end.
+func (f *Foreign) once(ctx context.Context, d Decision, s *Source, t *verify.Token) error {
+	if !d.Policy.Once && (s.IDJAG == nil || s.IDJAG.AllowReplay) {
 		return nil
 	}
-	return func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		err = f.Seen.Add(ctx, "token of "+s.Name, t.ID, t.Expires)
+	used := func(err error) error {
+		return tokenep.InvalidRequest.Describe("the token is not accepted").Because(fmt.Errorf("policy %s: jti: %w", d.Policy.Name, err))
+	}
+	if seen, err := f.Seen.Has(ctx, s.space(), t.ID); err != nil {
+		return err
+	} else if seen {
+		return used(state.ErrSpent)
+	}
+	d.Authorization.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
+		err = f.Seen.Add(ctx, s.space(), t.ID, t.Expires)
 		if errors.Is(err, state.ErrSpent) || errors.Is(err, state.ErrExpired) {
-			return none, tokenep.InvalidRequest.Describe("the token is not accepted").Because(fmt.Errorf("policy %s: jti: %w", p.Name, err))
+			return none, used(err)
 		}
 		return none, err
 	}
+	return nil
 }
 
 // isForUs reports whether this server is the audience of a token.
 func (f *Foreign) isForUs(t *verify.Token) bool {
 	own := f.Audience()
+	if f.GrantType != tokenep.TokenExchangeType && len(t.Audience) != 1 {
+		return false // nobody else it is for could send it here (RFC 7523 §3)
+	}
 	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(own, a) })
 }
 
@@ -129,8 +152,11 @@ func KindsOf(sources []*Source, f Foreign) (k Kinds) {
 		} else {
 			kind = Opaque{Foreign: &f, Source: s}
 		}
-		if s.Issuer == nil || len(f.Issuers) == 1 {
+		switch {
+		case s.Issuer == nil:
 			k.All = append(k.All, kind)
+		case len(f.Issuers) == 1: // first, so that nobody else is shown the JWTs of an issuer
+			k.All = append([]tokenep.SubjectTokens{kind}, k.All...)
 		}
 		if anonymous {
 			k.Anonymous = append(k.Anonymous, kind.Types()...)

@@ -87,10 +87,13 @@ func (j IDJAGs) Validate(ctx context.Context, r *tokenep.Request, token string) 
 		return nil, refusal(err)
 	}
 	s := j.Issuers[t.Issuer]
+	if s == nil {
+		return nil, refused(errOtherGrant)
+	}
 	if err := s.IDJAG.check(r.Client, t, j.Now()); err != nil {
 		return nil, refused(err)
 	}
-	a, err := j.choose(r, s, t)
+	a, err := j.choose(ctx, r, s, t)
 	if err != nil {
 		return nil, err
 	}

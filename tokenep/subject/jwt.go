@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -41,13 +43,16 @@ func (f *Foreign) validate(ctx context.Context, r *tokenep.Request, token string
 	case len(s.Issuer.Audience) == 0 && !f.isForUs(t):
 		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(fmt.Errorf("%w: %q, expected one of %q", errAudience, t.Audience, f.Audience()))
 	}
-	return f.choose(r, s, t)
+	return f.choose(ctx, r, s, t)
 }
 
 var (
 	errOtherGrant = errors.New("the policies for its issuer are for another grant")
 	errAudience   = errors.New("the token is for another audience")
 )
+
+// errOurs keeps a credential from the eyes of others.
+var errOurs = errors.New("it looks like a credential of this server, which is shown to nobody else")
 
 // Opaque is the tokens of one source that is asked about them.
 type Opaque struct {
@@ -64,9 +69,12 @@ const retrySource = 5 * time.Second
 // Validate asks the source, and then its policies. Where the source does not know, it is 503, and
 // nobody throws away a token that is good.
 func (o Opaque) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
+	if state.IsAPIToken(token) || state.IsRefreshToken(token) || strings.TrimSpace(token) != token {
+		return nil, tokenep.OtherKind(tokenep.InvalidRequest.Describe("the token is not valid").Because(errOurs))
+	}
 	t, err := o.Source.Prove(ctx, r, token)
 	if err == nil {
-		return o.choose(r, o.Source, t)
+		return o.choose(ctx, r, o.Source, t)
 	}
 	err = fmt.Errorf("source %s: %w", o.Source.Name, err)
 	if errors.Is(err, ErrBadToken) {

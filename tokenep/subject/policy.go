@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ func (p *Policy) Validate() error {
 // serves reports whether a policy is for a grant type, and whether that may go without a client.
 func (p *Policy) serves(grantType string) (serves, anonymous bool) {
 	serves = slices.Contains(p.Grants, grantType) || len(p.Grants) == 0 && grantType == tokenep.TokenExchangeType
-	return serves, serves && slices.Contains(p.Clients, NoClient)
+	return serves, serves && !p.DryRun && slices.Contains(p.Clients, NoClient)
 }
 
 var (
@@ -211,8 +212,8 @@ func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*
 	}
 	a := &tokenep.Authorization{
 		ClientID: tokenep.PolicyClientPrefix + p.Name, GrantID: tokenep.PolicyGrantPrefix + p.Name,
-		Scope: p.scope(t), Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer, ChainIssuedAt: t.IssuedAt,
-		AllowPublic: p.AllowPublic,
+		Scope: p.scope(t), Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer,
+		AllowPublic: p.AllowPublic, AllowAnonymous: c == nil,
 	}
 	if p.TTL > 0 && (a.NotAfter.IsZero() || now.Add(p.TTL).Before(a.NotAfter)) {
 		a.NotAfter = now.Add(p.TTL)
@@ -221,14 +222,46 @@ func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*
 	if a.Subject, err = p.subject(t); err != nil {
 		return nil, err
 	}
-	if a.Act, err = actors(t, "act"); err != nil {
+	if a.Act, err = foreignActors(t, "act"); err != nil {
 		return nil, err
 	}
-	if a.MayAct, err = actors(t, "may_act"); err != nil {
+	if a.MayAct, err = foreignActors(t, "may_act"); err != nil {
 		return nil, err
 	}
 	a.Extra, err = p.claims(t)
 	return a, err
+}
+
+// foreignActors is actors for a token of somebody else. The names in it are those of its issuer,
+// and say so (RFC 8693 §4.1: sub and iss tell an actor): nobody there is mistaken for one of ours.
+func foreignActors(t *verify.Token, claim string) (map[string]any, error) {
+	actor, err := actors(t, claim)
+	if actor == nil || err != nil {
+		return nil, err
+	}
+	return namedActor(actor, t.Issuer)
+}
+
+var errNoActor = errors.New("act or may_act has no sub, or that of a client here, or its iss is missing")
+
+// namedActor returns a chain of actors with the issuer at each of them that has none.
+func namedActor(actor map[string]any, issuer string) (map[string]any, error) {
+	named := maps.Clone(actor)
+	if named["iss"] == nil {
+		named["iss"] = issuer
+	}
+	iss, _ := named["iss"].(string)
+	sub, _ := named["sub"].(string)
+	if iss == "" || sub == "" || strings.HasPrefix(sub, tokenep.ClientSubjectPrefix) {
+		return nil, errNoActor
+	}
+	if next, ok := actor["act"].(map[string]any); ok {
+		var err error
+		if named["act"], err = namedActor(next, issuer); err != nil {
+			return nil, err
+		}
+	}
+	return named, nil
 }
 
 func (p *Policy) subject(t *verify.Token) (string, error) {
