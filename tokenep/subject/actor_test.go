@@ -1,13 +1,16 @@
 package subject_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
@@ -68,4 +71,50 @@ func TestActorsOfOthersKeepTheirIssuer(t *testing.T) {
 		refuses("too many", ask(verifytest.Claims{"act": deep}), 400, tokenep.InvalidRequest),
 		refuses("their bob is not ours", ask(verifytest.Claims{"may_act": object{"sub": "bob"}}, "actor_token", ofBob, "actor_token_type", apiToken), 400, tokenep.InvalidRequest),
 	})
+}
+
+// A token that is good once is spent by nothing but an exchange that goes through, whatever else
+// the request brings (RFC 8693 §2.2.2).
+func TestUsedActorSpendsNoSubject(t *testing.T) {
+	github := ci()
+	once := deploy(t)
+	once.Once = true
+	f := tokeneptest.New(t, trusts(github, once), agents)
+	ask := func(subject, actor string) request {
+		return tokeneptest.Exchange(subject, grant.JWTType, "actor_token", actor, "actor_token_type", grant.JWTType).By("billing")
+	}
+	fresh, used := github.Sign(job(nil)), github.Sign(job(nil))
+	f.Granted(t, tokeneptest.Exchange(used, grant.JWTType).By("billing"))
+	f.Run(t, []rule{
+		refuses("beside an actor that was used", ask(fresh, used), 400, tokenep.InvalidRequest),
+		grants("still good", ask(fresh, github.Sign(job(nil)))),
+		refuses("used by that", ask(fresh, github.Sign(job(nil))), 400, tokenep.InvalidRequest),
+	})
+}
+
+// Nobody else is shown the JWTs of a configured issuer, or what looks like a credential of this
+// server; and a policy of theirs opens nothing of ours.
+func TestOpaqueSourcesAreAskedAboutTheirTokensAlone(t *testing.T) {
+	github := ci()
+	var asked []string
+	f := tokeneptest.New(t, func(c *server.Config) {
+		tried := subject.Policy{Name: "tried", Subject: value(t, "claims.user"), Clients: []string{subject.NoClient}, DryRun: true}
+		prove := func(_ context.Context, _ *tokenep.Request, token string) (*verify.Token, error) {
+			asked = append(asked, token)
+			return nil, subject.ErrBadToken
+		}
+		c.Exchange.Anonymous = false
+		types := []string{accessToken, grant.JWTType, apiToken}
+		c.Subjects = []*subject.Source{{Name: "other", Types: types, Prove: prove, Policies: []subject.Policy{tried}}}
+	}, trusts(github, deploy(t)))
+	text, _ := f.NewAPIToken(t, anyToken)
+	f.Run(t, []rule{
+		grants("a JWT of an issuer", tokeneptest.Exchange(github.Sign(job(nil)), grant.JWTType).By("billing")),
+		refuses("one that is no good", tokeneptest.Exchange(github.Sign(job(verifytest.Claims{"aud": "x"})), grant.JWTType).By("billing"), 400, tokenep.InvalidRequest),
+		refuses("an API token as another type", swap(text).By("billing"), 400, tokenep.InvalidRequest),
+		refuses("an API token without a client", redeem(text), 401, tokenep.InvalidClient),
+	})
+	if len(asked) > 0 {
+		t.Errorf("the other one was shown %q", asked)
+	}
 }
