@@ -84,7 +84,9 @@ type otherKind struct{ refusal *Error }
 
 func (e otherKind) Error() string        { return e.refusal.Error() }
 func (e otherKind) Is(target error) bool { return target == ErrOtherKind }
-func (e otherKind) Unwrap() error        { return e.refusal }
+func (e otherKind) Unwrap() error {
+	return e.refusal
+}
 
 // Authorization is what a grant allows: whom the token is about, and the most that it may say.
 type Authorization struct {

@@ -99,13 +99,15 @@ func TestOpaqueSourcesAreAskedAboutTheirTokensAlone(t *testing.T) {
 	var asked []string
 	f := tokeneptest.New(t, func(c *server.Config) {
 		tried := subject.Policy{Name: "tried", Subject: value(t, "claims.user"), Clients: []string{subject.NoClient}, DryRun: true}
+		open := tried
+		open.Name, open.DryRun = "open", false
 		prove := func(_ context.Context, _ *tokenep.Request, token string) (*verify.Token, error) {
 			asked = append(asked, token)
 			return nil, subject.ErrBadToken
 		}
 		c.Exchange.Anonymous = false
 		types := []string{accessToken, grant.JWTType, apiToken}
-		c.Subjects = []*subject.Source{{Name: "other", Types: types, Prove: prove, Policies: []subject.Policy{tried}}}
+		c.Subjects = []*subject.Source{{Name: "other", Types: types, Prove: prove, Policies: []subject.Policy{tried, open}}}
 	}, trusts(github, deploy(t)))
 	text, _ := f.NewAPIToken(t, anyToken)
 	f.Run(t, []rule{
