@@ -11,17 +11,29 @@ import (
 // mayActMembers are the claims that tell an actor here (RFC 8693 §4.4).
 var mayActMembers = []string{"sub", "client_id", "iss"}
 
+// CheckMayActMember refuses a member of a may_act that says nothing of an actor here, or that is
+// among those that were given before.
+func CheckMayActMember(name string, before []string) error {
+	switch {
+	case !slices.Contains(mayActMembers, name):
+		return fmt.Errorf("may_act: %.100q tells no actor; there are %s", name, strings.Join(mayActMembers, ", "))
+	case slices.Contains(before, name):
+		return fmt.Errorf("may_act: %s is given twice", name)
+	}
+	return nil
+}
+
 // validateExchange checks what a client may do by token exchange (RFC 8693).
 func (c *Client) validateExchange() error {
 	var seen []string
 	for _, member := range c.MayAct {
 		name, value, _ := strings.Cut(member, "=")
-		switch {
-		case !slices.Contains(mayActMembers, name), value == "":
+		if !slices.Contains(mayActMembers, name) || value == "" {
 			return fmt.Errorf("may_act %.100q: each must be one of %s, an equals sign and the value, such as client_id=gateway",
 				member, strings.Join(mayActMembers, ", "))
-		case slices.Contains(seen, name):
-			return fmt.Errorf("may_act: %s is given twice", name)
+		}
+		if err := CheckMayActMember(name, seen); err != nil {
+			return err
 		}
 		if err := state.CheckSubject(value); err != nil {
 			return fmt.Errorf("may_act %s: %w", name, err)

@@ -143,6 +143,10 @@ type Authorization struct {
 	Act    map[string]any // act (RFC 8693 §4.1)
 	MayAct map[string]any // may_act of the subject token (RFC 8693 §4.4)
 
+	// GiveMayAct is the may_act of the new token, unless MayAct is left; nil: that which the tokens
+	// of the client have.
+	GiveMayAct map[string]any
+
 	Confirmation map[string]any // cnf (RFC 7800 §3): the key that the token is bound to
 	SignIn       SignIn         // how and when the user signed in; zero: not known
 

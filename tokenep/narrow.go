@@ -24,6 +24,9 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 		ChainIssuedAt: a.ChainIssuedAt, ChainExpires: a.ChainEnds,
 	}
 	if c.MayAct == nil {
+		c.MayAct = a.GiveMayAct
+	}
+	if c.MayAct == nil {
 		c.MayAct = r.Client.mayAct()
 	}
 	if err := c.descend(r.Client); err != nil {

@@ -84,6 +84,10 @@ func (s *sourceTested) print() error {
 		}
 		if p.Result == checkOK {
 			says = fmt.Sprintf("sub %s, scope %q, aud %q", p.Subject, p.Scope, p.Audience)
+			if p.MayAct != nil {
+				members, _ := json.Marshal(p.MayAct) // texts have a JSON form
+				says += ", may_act " + string(members)
+			}
 			if p.Expires != nil {
 				says += ", until " + printTime(*p.Expires)
 			}

@@ -44,6 +44,7 @@ type policyResult struct {
 	Audience []string       `json:"aud,omitempty"`
 	Expires  *time.Time     `json:"expires,omitempty"` // no later
 	Extra    map[string]any `json:"claims,omitempty"`
+	MayAct   map[string]any `json:"may_act,omitempty"`
 }
 
 // testPolicies says check by check what the policies would do.
@@ -89,7 +90,7 @@ func showTrial(t *subject.Trial) sourceTested {
 			p.Result, p.Reason = checkFail, d.Err.Error()
 		} else {
 			a := d.Authorization
-			p.Subject, p.Scope, p.Audience, p.Extra = a.Subject, a.Scope.String(), a.Audience, a.Extra
+			p.Subject, p.Scope, p.Audience, p.Extra, p.MayAct = a.Subject, a.Scope.String(), a.Audience, a.Extra, a.GiveMayAct
 			if !a.NotAfter.IsZero() {
 				p.Expires = &a.NotAfter
 			}

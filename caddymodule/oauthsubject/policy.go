@@ -58,6 +58,11 @@ type Policy struct {
 	// Further claims of access tokens. One whose expression fails is left out. Default: none.
 	Claims []Claim `json:"claims,omitempty"`
 
+	// Who may act for the subject (RFC 8693 §4.4): the members of the may_act of access tokens,
+	// which are sub, client_id and iss. An actor must match all of them. Where one cannot be made,
+	// the token is not admitted. Default: the may_act of the client.
+	MayAct []Claim `json:"may_act,omitempty"`
+
 	// How long access tokens live, at most; never longer than the token that they came of. Default:
 	// as the server says.
 	TTL caddy.Duration `json:"ttl,omitempty"`
@@ -69,13 +74,13 @@ type Policy struct {
 	DryRun bool `json:"dry_run,omitempty"`
 }
 
-// Claim is a further claim of access tokens.
+// Claim is a further claim of access tokens, or a member of their may_act.
 type Claim struct {
-	// The name of the claim, which has no meaning of its own in access tokens. Required.
+	// The name. A further claim has none that has a meaning of its own in access tokens. Required.
 	Name string `json:"name"`
 
-	// The expression that makes its value: a text, a number, true or false, or a list of texts.
-	// Required.
+	// The expression that makes its value: a text; or a number, true or false, or a list of texts,
+	// in a further claim. Required.
 	Value string `json:"value"`
 }
 
@@ -132,12 +137,21 @@ func (p *Policy) compile() (compiled subject.Policy, err error) {
 	if compiled.Audience, err = adapt.ResolveAudience(p.Audience); err != nil {
 		return compiled, err
 	}
-	for _, c := range p.Claims {
+	if compiled.Claims, err = compileClaims("claim", p.Claims); err != nil {
+		return compiled, err
+	}
+	compiled.MayAct, err = compileClaims("may_act", p.MayAct)
+	return compiled, err
+}
+
+// compileClaims compiles what claims, or members of one, are made of.
+func compileClaims(option string, claims []Claim) (compiled []subject.Claim, err error) {
+	for _, c := range claims {
 		value, err := policy.CompileValue(c.Value)
 		if err != nil {
-			return compiled, fmt.Errorf("claim %s: %w", c.Name, err)
+			return nil, fmt.Errorf("%s %s: %w", option, c.Name, err)
 		}
-		compiled.Claims = append(compiled.Claims, subject.Claim{Name: c.Name, Value: value})
+		compiled = append(compiled, subject.Claim{Name: c.Name, Value: value})
 	}
 	return compiled, nil
 }

@@ -23,6 +23,7 @@ import (
 //	    scope_claim <claim>
 //	    audience    <values…>
 //	    claim       <name> <expression>
+//	    may_act     sub|client_id|iss <expression>
 //	    ttl         <duration>
 //	    once
 //	    dry_run
@@ -41,7 +42,7 @@ func ParsePolicy(d *caddyfile.Dispenser, into *[]*Policy) error {
 	}
 	*into = append(*into, p)
 	block := *d // stays where the block begins
-	if err := adapt.Block(d, func(option string) error { return p.parse(d, option) }, "claim"); err != nil {
+	if err := adapt.Block(d, func(option string) error { return p.parse(d, option) }, "claim", "may_act"); err != nil {
 		return err
 	}
 	_, err := Policies([]*Policy{p})
@@ -77,7 +78,9 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 	case "audience":
 		return adapt.Audience(d, &p.Audience)
 	case "claim":
-		return p.parseClaim(d)
+		return parseClaim(d, &p.Claims, "repository claims.repository")
+	case "may_act":
+		return parseClaim(d, &p.MayAct, "client_id `\"gateway\"`")
 	case "ttl":
 		return adapt.Duration(d, &p.TTL, tokenep.CheckLife)
 	case "once":
@@ -89,15 +92,16 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 	}
 }
 
-func (p *Policy) parseClaim(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
+// parseClaim reads a name and an expression.
+func parseClaim(d *caddyfile.Dispenser, into *[]Claim, example string) error {
+	option, args := d.Val(), d.RemainingArgs()
 	if len(args) != 2 || args[0] == "" {
-		return d.Err("claim takes a name and an expression, such as: claim repository claims.repository")
+		return d.Errf("%s takes a name and an expression, such as: %s %s", option, option, example)
 	}
 	if _, err := policy.CompileValue(args[1]); err != nil {
-		return d.Errf("claim %s: %w", args[0], err)
+		return d.Errf("%s %s: %w", option, args[0], err)
 	}
-	p.Claims = append(p.Claims, Claim{Name: args[0], Value: args[1]})
+	*into = append(*into, Claim{Name: args[0], Value: args[1]})
 	return nil
 }
 

@@ -120,3 +120,52 @@ func TestOpaqueSourcesAreAskedAboutTheirTokensAlone(t *testing.T) {
 		t.Errorf("the other one was shown %q", asked)
 	}
 }
+
+// RFC 8693 §4.4: a policy says in may_act who may act for the subject of what it gives: the actor
+// that it names, in every member, and nobody else, whatever their own policy is.
+func TestPolicyGivesMayAct(t *testing.T) {
+	github := ci()
+	p := deploy(t)
+	p.Grants = []string{exchange, grant.JWTBearerType}
+	p.MayAct = []subject.Claim{{Name: "client_id", Value: value(t, `"gateway"`)}, {Name: "sub", Value: value(t, `"client:" + claims.agent`)}}
+	f := tokeneptest.New(t, trusts(github, p), tokeneptest.Alter("billing", func(c *tokenep.Client) {
+		c.MayAct, c.GrantTypes = []string{"client_id=broker"}, append(c.GrantTypes, grant.JWTBearerType)
+	}))
+	given := func(agent any) request {
+		return tokeneptest.Exchange(github.Sign(job(verifytest.Claims{"agent": agent})), grant.JWTType).By("billing")
+	}
+	for name, ask := range map[string]request{
+		"exchange":  given("gateway"),
+		"assertion": post("grant_type", grant.JWTBearerType, "assertion", github.Sign(job(verifytest.Claims{"agent": "gateway"}))).By("billing"),
+	} {
+		a, token := f.Granted(t, ask)
+		want := map[string]any{"client_id": "gateway", "sub": "client:gateway"}
+		if !tokeneptest.EqualJSON(token.Claims["may_act"], want) {
+			t.Fatalf("%s: may_act is %v, want %v, and not that of the client", name, token.Claims["may_act"], want)
+		}
+		_, acted := f.Granted(t, swap(a.AccessToken()).By("gateway"))
+		if !tokeneptest.EqualJSON(acted.Claims["act"], want) || acted.Claims["may_act"] != nil || acted.Subject != "github:acme/shop" {
+			t.Errorf("%s: act is %v, may_act %v", name, acted.Claims["act"], acted.Claims["may_act"])
+		}
+		f.Run(t, []rule{
+			refuses("another client", swap(a.AccessToken()).By("broker"), 400, tokenep.InvalidRequest),
+			refuses("who may act for all", swap(a.AccessToken()).By("billing"), 400, tokenep.InvalidRequest),
+		})
+	}
+	half := f.Issued(t, given("other"))
+	f.Run(t, []rule{
+		refuses("one member is another's", swap(half).By("gateway"), 400, tokenep.InvalidRequest),
+		refuses("a member that cannot be made", given(nil), 400, tokenep.InvalidRequest),
+		refuses("a member that is no text", given(7), 400, tokenep.InvalidRequest),
+		refuses("a member that no name can be", given("a\x00"), 400, tokenep.InvalidRequest),
+	})
+	for name, members := range map[string][]string{"no member of ours": {"email"}, "twice": {"sub", "sub"}, "of an actor's own": {"act"}} {
+		p.MayAct = nil
+		for _, member := range members {
+			p.MayAct = append(p.MayAct, subject.Claim{Name: member, Value: value(t, `"x"`)})
+		}
+		if p.Validate() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}

@@ -125,21 +125,6 @@ func lineage(t *verify.Token) []verify.Ancestor {
 	})
 }
 
-// actors returns the claim act or may_act, and nil where the token has none. What is there and
-// does not say who (RFC 8693 §4.1, §4.4), at any depth, is not taken for absent: then anybody could
-// act.
-func actors(t *verify.Token, claim string) (map[string]any, error) {
-	value, present := t.Claims[claim]
-	actor, ok := value.(map[string]any)
-	for next := actor; ok && next["act"] != nil; {
-		next, ok = next["act"].(map[string]any)
-	}
-	if present && !ok {
-		return nil, tokenep.InvalidRequest.Describe("the token's " + claim + " does not say who acts")
-	}
-	return actor, nil
-}
-
 // refusal is invalid_request for a bad token (RFC 8693 §2.2.2), also ErrOtherKind for what is no
 // token of this issuer, and 503 where the verifier could not tell.
 func refusal(err error) error {

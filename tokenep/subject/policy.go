@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,6 +73,10 @@ type Policy struct {
 	// Claims are further claims of the access token.
 	Claims []Claim
 
+	// MayAct makes the members of its may_act (RFC 8693 §4.4): who may act for its subject later.
+	// None: it has the may_act that the client's tokens have. One of an assertion stays instead.
+	MayAct []Claim
+
 	TTL  time.Duration // at most; 0: no bound but that of the token
 	Once bool          // the jti is good for one access token
 
@@ -81,7 +84,7 @@ type Policy struct {
 	DryRun bool
 }
 
-// Claim is a claim of an access token that is made of others.
+// Claim is a claim of an access token, or a member of one, that is made of others.
 type Claim struct {
 	Name  string
 	Value *policy.Value
@@ -134,6 +137,9 @@ func (p *Policy) Validate() error {
 		extra[c.Name] = nil
 	}
 	if err := tokenep.CheckExtra(extra); err != nil {
+		return failed(err)
+	}
+	if err := checkMayAct(p.MayAct); err != nil {
 		return failed(err)
 	}
 	return nil
@@ -228,40 +234,11 @@ func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*
 	if a.MayAct, err = foreignActors(t, "may_act"); err != nil {
 		return nil, err
 	}
-	a.Extra, err = p.claims(t)
-	return a, err
-}
-
-// foreignActors is actors for a token of somebody else. The names in it are those of its issuer,
-// and say so (RFC 8693 §4.1: sub and iss tell an actor): nobody there is mistaken for one of ours.
-func foreignActors(t *verify.Token, claim string) (map[string]any, error) {
-	actor, err := actors(t, claim)
-	if actor == nil || err != nil {
+	if a.GiveMayAct, err = p.mayAct(t); err != nil {
 		return nil, err
 	}
-	return namedActor(actor, t.Issuer)
-}
-
-var errNoActor = errors.New("act or may_act has no sub, or that of a client here, or its iss is missing")
-
-// namedActor returns a chain of actors with the issuer at each of them that has none.
-func namedActor(actor map[string]any, issuer string) (map[string]any, error) {
-	named := maps.Clone(actor)
-	if named["iss"] == nil {
-		named["iss"] = issuer
-	}
-	iss, _ := named["iss"].(string)
-	sub, _ := named["sub"].(string)
-	if iss == "" || sub == "" || strings.HasPrefix(sub, tokenep.ClientSubjectPrefix) {
-		return nil, errNoActor
-	}
-	if next, ok := actor["act"].(map[string]any); ok {
-		var err error
-		if named["act"], err = namedActor(next, issuer); err != nil {
-			return nil, err
-		}
-	}
-	return named, nil
+	a.Extra, err = p.claims(t)
+	return a, err
 }
 
 func (p *Policy) subject(t *verify.Token) (string, error) {
