@@ -36,6 +36,9 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	t, err := o.verify(ctx, r, token)
 	if err != nil {
 		refused := refusal(err)
+		if errors.Is(refused, tokenep.ErrOtherKind) {
+			return nil, refused
+		}
 		if e, ok := errors.AsType[*tokenep.Error](refused); ok && e.Code == tokenep.InvalidRequest && !o.issued(ctx, token) {
 			return nil, tokenep.OtherKind(e) // it cannot be read here, and may be by another kind
 		}
