@@ -18,12 +18,14 @@ func policyCommand() *cobra.Command {
 Reads a token that somebody else has issued from standard input, or asks for it on the
 terminal. It prints its claims, then the checks of its source in their order, and then
 each policy: ok with what the access token would say, or FAIL with the reason. The policy
-that decides has an arrow. Nothing is issued, and nothing is spent.
+that decides has an arrow. Nothing is issued, and nothing is spent. A token that is no
+JWT of a known issuer is shown to the sources for its type, as in a request.
 
 The exit code is 0 if a policy would issue an access token, and 1 if none would.`
 	test.Example = `  $ echo "$ACTIONS_ID_TOKEN" | caddy oauth policy test --client deploy
   $ caddy oauth policy test --grant jwt_bearer < assertion.jwt`
 	test.Flags().String("client", "", "The client that would send it (default: nobody)")
+	test.Flags().String("type", "", "The subject_token_type (default: that of a JWT; of anything else, that of the sources)")
 	test.Flags().String("grant", "token_exchange", "The grant: token_exchange or jwt_bearer")
 	return family("policy", "Tests the policies for tokens of others", `
 Policies say what comes of tokens that others have issued: see the option subject.`, test)
@@ -34,7 +36,7 @@ func cmdPolicyTest(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return failed(err)
 	}
-	asked := policyTest{Token: strings.TrimSpace(token), Grant: fl.String("grant"), ClientID: fl.String("client")}
+	asked := policyTest{Token: strings.TrimSpace(token), TokenType: fl.String("type"), Grant: fl.String("grant"), ClientID: fl.String("client")}
 	var raw json.RawMessage
 	if err := callAdmin(fl, http.MethodPost, []string{"policies", "test"}, nil, asked, &raw); err != nil {
 		return failed(err)

@@ -7,14 +7,16 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 )
 
 // policyTest is the request to say what the policies for tokens of others make of one.
 type policyTest struct {
-	Token    string `json:"token"`
-	Grant    string `json:"grant,omitempty"`     // jwt_bearer; default: token_exchange
-	ClientID string `json:"client_id,omitempty"` // who would send it; default: nobody
+	Token     string `json:"token"`
+	TokenType string `json:"token_type,omitempty"` // default: that of a JWT, or of the sources
+	Grant     string `json:"grant,omitempty"`      // jwt_bearer; default: token_exchange
+	ClientID  string `json:"client_id,omitempty"`  // who would send it; default: nobody
 }
 
 // policyTested is the report: what each source makes of the token that could have issued it.
@@ -60,11 +62,13 @@ func testPolicies(r *request) (any, error) {
 	case grantType == "":
 		return nil, refuse(http.StatusBadRequest, "grant: there are token_exchange and jwt_bearer")
 	}
-	trials, err := r.server.Server().TryPolicies(r.Context(), in.Token, grantType, in.ClientID)
-	if errors.Is(err, tokenep.InvalidClient) {
+	trials, err := r.server.Server().TryPolicies(r.Context(), grantType, in.ClientID, in.Token, in.TokenType)
+	switch {
+	case errors.Is(err, tokenep.InvalidClient):
 		return nil, refuse(http.StatusNotFound, "there is no such client")
-	}
-	if err != nil {
+	case errors.Is(err, server.ErrOwnToken), errors.Is(err, server.ErrTokenType):
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	case err != nil:
 		return nil, err
 	}
 	report := policyTested{Sources: []sourceTested{}}

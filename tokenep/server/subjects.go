@@ -2,10 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
@@ -55,25 +56,59 @@ func (s *Server) kinds(grantType string) (all subject.Kinds) {
 }
 
 // TryPolicies returns what the policies for tokens of others make of one, check by check, if a
-// client, or nobody, sent it for a grant. Nothing is issued or spent.
-func (s *Server) TryPolicies(ctx context.Context, token, grantType, clientID string) ([]*subject.Trial, error) {
-	var client *tokenep.Client
+// client, or nobody, sent it for a grant. Nothing is issued or spent. Without a token type it is
+// the one that the sources take; the error names them if there are several.
+func (s *Server) TryPolicies(ctx context.Context, grantType, clientID, token, tokenType string) ([]*subject.Trial, error) {
+	sent := subject.Sent{Token: token, TokenType: tokenType}
 	if clientID != "" {
 		var err error
-		if client, err = s.front.Authenticator.Clients(ctx, clientID); err != nil {
+		if sent.Client, err = s.front.Authenticator.Clients(ctx, clientID); err != nil {
 			return nil, err
 		}
 	}
-	var trials []*subject.Trial
+	parsed, _ := verify.ParseAssertion(token)
+	if parsed != nil && parsed.Claims().Issuer == s.Config.Issuer {
+		return nil, ErrOwnToken
+	}
+	if parsed != nil && tokenType == "" {
+		sent.TokenType = grant.JWTType
+	}
+	if grantType == grant.JWTBearerType {
+		sent.TokenType = ""
+	} else if sent.TokenType == "" {
+		if types := s.opaqueTypes(); len(types) > 1 {
+			return nil, fmt.Errorf("%w: %s", ErrTokenType, strings.Join(types, ", "))
+		}
+	}
 	for _, form := range forms {
 		if form == subject.FormIDJAG && grantType != grant.JWTBearerType {
 			continue
 		}
 		f := s.foreign[form]
 		f.GrantType = grantType
-		trials = append(trials, f.Try(ctx, s.Config.Subjects, client, token)...)
+		if trials := f.Try(ctx, s.Config.Subjects, sent); len(trials) > 0 {
+			return trials, nil
+		}
 	}
-	return trials, nil
+	return nil, nil
+}
+
+// The errors of TryPolicies.
+var (
+	ErrOwnToken  = errors.New("the token is one of this server, which no policy is asked about")
+	ErrTokenType = errors.New("the token type must be said, since there are sources for several")
+)
+
+// opaqueTypes returns the token type identifiers of what is no JWT of an issuer.
+func (s *Server) opaqueTypes() (types []string) {
+	for _, source := range s.Config.Subjects {
+		for _, t := range source.Types {
+			if !slices.Contains(types, t) {
+				types = append(types, t)
+			}
+		}
+	}
+	return types
 }
 
 // assertionAudience returns the names of this server in tokens that others issue for it: the issuer

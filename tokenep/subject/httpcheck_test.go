@@ -125,7 +125,7 @@ func TestExchangeOfSessions(t *testing.T) {
 	if life := token.Expires.Sub(token.IssuedAt); life != 5*time.Minute {
 		t.Errorf("it lives %s, want no longer than the session", life)
 	}
-	trials, err := f.TryPolicies(context.Background(), "s-ada", exchange, "billing")
+	trials, err := f.TryPolicies(context.Background(), exchange, "billing", "s-ada", "")
 	if err != nil || len(trials) != 1 || trials[0].Decides() == nil {
 		t.Errorf("a trial: %v, %v", trials, err)
 	}

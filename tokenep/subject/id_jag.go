@@ -97,15 +97,23 @@ func (j IDJAGs) Validate(ctx context.Context, r *tokenep.Request, token string) 
 	if err != nil {
 		return nil, err
 	}
-	if a.Audience, err = s.IDJAG.audience(t, a.Audience); err != nil {
+	if err := s.IDJAG.narrow(t, a); err != nil {
 		return nil, refused(err)
+	}
+	return a, nil
+}
+
+// narrow takes from what a policy lets be issued whatever the assertion does not name.
+func (x *IDJAG) narrow(t *verify.Token, a *tokenep.Authorization) (err error) {
+	if a.Audience, err = x.audience(t, a.Audience); err != nil {
+		return err
 	}
 	a.ScopeCommon = true
 	if t.Claims["scope"] != nil {
 		a.Scope = a.Scope.Intersect(t.Scope)
 	}
 	a.SignIn = signIn(t)
-	return a, nil
+	return nil
 }
 
 // check holds a good assertion to the draft.

@@ -54,6 +54,14 @@ var (
 // errOurs keeps a credential from the eyes of others.
 var errOurs = errors.New("it looks like a credential of this server, which is shown to nobody else")
 
+// ofOthers returns nil for an opaque token that may be shown to a source.
+func ofOthers(token string) error {
+	if state.IsAPIToken(token) || state.IsRefreshToken(token) || strings.TrimSpace(token) != token {
+		return errOurs
+	}
+	return nil
+}
+
 // Opaque is the tokens of one source that is asked about them.
 type Opaque struct {
 	*Foreign
@@ -69,8 +77,8 @@ const retrySource = 5 * time.Second
 // Validate asks the source, and then its policies. Where the source does not know, it is 503, and
 // nobody throws away a token that is good.
 func (o Opaque) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
-	if state.IsAPIToken(token) || state.IsRefreshToken(token) || strings.TrimSpace(token) != token {
-		return nil, tokenep.OtherKind(tokenep.InvalidRequest.Describe("the token is not valid").Because(errOurs))
+	if err := ofOthers(token); err != nil {
+		return nil, tokenep.OtherKind(tokenep.InvalidRequest.Describe("the token is not valid").Because(err))
 	}
 	t, err := o.Source.Prove(ctx, r, token)
 	if err == nil {

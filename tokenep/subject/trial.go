@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -44,33 +45,54 @@ func (t *Trial) Decides() *Policy {
 
 var errForAnotherGrant = errors.New("the policy is for another grant")
 
-// Try returns what each of the sources makes of a token that the client, or nobody, would send. A
-// JWT is for its issuer alone; every other source is asked.
-func (f Foreign) Try(ctx context.Context, sources []*Source, c *tokenep.Client, token string) (trials []*Trial) {
+// Sent is a token as a client, or nobody, would send it.
+type Sent struct {
+	Token     string
+	TokenType string          // empty: there is none, as for an assertion (RFC 7523 §2.1)
+	Client    *tokenep.Client // nil: nobody
+}
+
+// Try returns what each of the sources makes of a token: those that a client would have met by
+// sending it. A JWT is for its issuer alone.
+func (f Foreign) Try(ctx context.Context, sources []*Source, sent Sent) (trials []*Trial) {
 	if f.Verifier != nil {
-		t, checks := f.Verifier.Inspect(ctx, verify.Presentation{Token: token})
+		t, checks := f.Verifier.Inspect(ctx, verify.Presentation{Token: sent.Token})
 		for _, s := range sources {
 			if t == nil || s.Issuer == nil || s.Issuer.Name != t.Issuer || s.Form() != f.Form {
 				continue
 			}
+			if s.IDJAG != nil && t.Header.Type != IDJAGType {
+				continue
+			}
 			trial := &Trial{Source: s, Token: t, Checks: checks}
-			trial.add(f.checkOwn(s, c, t))
+			trial.add(f.checkOwn(s, sent.Client, t))
 			trials = append(trials, trial)
 		}
 	}
+	if f.Form == FormOther && len(trials) == 0 && ofOthers(sent.Token) == nil {
+		trials = f.ask(ctx, sources, sent)
+	}
+	for _, trial := range trials {
+		trial.decide(&f, sent.Client)
+	}
+	return trials
+}
+
+// ask asks the sources that know such tokens alone, up to the one that does.
+func (f Foreign) ask(ctx context.Context, sources []*Source, sent Sent) (trials []*Trial) {
 	for _, s := range sources {
-		if s.Issuer != nil || f.Form != FormOther {
+		if s.Issuer != nil || sent.TokenType != "" && !slices.Contains(s.Types, sent.TokenType) {
 			continue
 		}
 		trial := &Trial{Source: s}
-		r := &tokenep.Request{Request: (&http.Request{Header: make(http.Header)}).WithContext(ctx), Client: c, Dialect: new(tokenep.Dialect), Outcome: new(tokenep.Outcome)}
+		r := &tokenep.Request{Request: (&http.Request{Header: make(http.Header)}).WithContext(ctx), Client: sent.Client, Dialect: new(tokenep.Dialect), Outcome: new(tokenep.Outcome)}
 		var err error
-		trial.Token, err = s.Prove(ctx, r, token)
+		trial.Token, err = s.Prove(ctx, r, sent.Token)
 		trial.Checks = []verify.Check{{Name: "source", Err: err}}
 		trials = append(trials, trial)
-	}
-	for _, trial := range trials {
-		trial.decide(&f, c)
+		if !errors.Is(err, ErrBadToken) {
+			break
+		}
 	}
 	return trials
 }
@@ -103,6 +125,9 @@ func (t *Trial) decide(f *Foreign, c *tokenep.Client) {
 			d.Authorization, d.Err = d.Policy.authorize(c, t.Token, f.Now())
 		} else {
 			d.Err = errForAnotherGrant
+		}
+		if d.Err == nil && t.Source.IDJAG != nil {
+			d.Err = t.Source.IDJAG.narrow(t.Token, d.Authorization)
 		}
 		t.Decisions = append(t.Decisions, d)
 	}
