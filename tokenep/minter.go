@@ -292,9 +292,6 @@ func appendAudience(b []byte, audience []string) []byte {
 	return append(b, ']')
 }
 
-// MarshalAudience returns the JSON of an aud: a string, or an array of several.
-func MarshalAudience(audience []string) ([]byte, error) { return appendAudience(nil, audience), nil }
-
 // appendString appends s as a JSON string. A string that needs no escape is copied: nearly all are.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {

@@ -77,15 +77,20 @@ var registered = []string{
 	"requested_token_type", "token", "token_type_hint",
 }
 
-// once refuses parameters that are repeated (§3.2), or are no text.
-func (f *Form) once(names []string) error {
-	for _, name := range names {
-		switch values, there := f.values[name]; {
-		case there && len(values) == 0: // see parseJSON
+// once refuses those of these parameters that are no text, or are repeated (§3.2).
+func (f *Form) once(names ...[]string) error {
+	repeated := false
+	for name, values := range f.values {
+		switch {
+		case len(values) == 1 || !isOf(names, name):
+		case len(values) == 0: // see parseJSON
 			return InvalidRequest.Describe("a parameter is not a string")
-		case name != "audience" && name != "resource" && len(values) > 1:
-			return InvalidRequest.Describe("a parameter is repeated")
+		case name != "audience" && name != "resource":
+			repeated = true
 		}
+	}
+	if repeated {
+		return InvalidRequest.Describe("a parameter is repeated")
 	}
 	return nil
 }
@@ -93,10 +98,20 @@ func (f *Form) once(names []string) error {
 // keep drops every parameter that is none of these.
 func (f *Form) keep(names ...[]string) {
 	for name := range f.values {
-		if !slices.ContainsFunc(names, func(list []string) bool { return slices.Contains(list, name) }) {
+		if !isOf(names, name) {
 			delete(f.values, name)
 		}
 	}
+}
+
+// isOf reports whether a parameter is in one of the lists.
+func isOf(lists [][]string, name string) bool {
+	for _, list := range lists {
+		if slices.Contains(list, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // readForm parses the body of r. What is wrong with the header is said before the body is waited
@@ -124,10 +139,8 @@ func readForm(r *http.Request, d *Dialect, a *Authenticator) (*Request, error) {
 		delete(values, name)
 	}
 	form := &Form{values}
-	for _, names := range [][]string{clientParameters, pipelineParameters, registered} {
-		if err := form.once(names); err != nil {
-			return nil, err
-		}
+	if err := form.once(clientParameters, pipelineParameters, registered); err != nil {
+		return nil, err
 	}
 	for name, v := range values {
 		if len(v) == 1 && v[0] == "" {

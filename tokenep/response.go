@@ -46,11 +46,9 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	if err != nil {
 		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h, values := w.Header(), [...]string{"application/json", "no-store", "no-cache", strconv.Itoa(len(body))}
+	h["Content-Type"], h["Cache-Control"] = values[0:1:1], values[1:2:2]
+	h["Pragma"], h["Content-Length"] = values[2:3:3], values[3:4:4]
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // nobody is left to be told that it failed
 }

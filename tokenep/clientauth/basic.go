@@ -33,11 +33,12 @@ var errBasic = errors.New("malformed Basic credentials")
 // Credentials reads the Authorization header. An empty password is how some libraries say that the
 // client is public: that is method none.
 func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
-	readings, err := readHeader(r.Header)
-	if err != nil || readings == nil {
+	raw, ok, err := readHeader(r.Header)
+	if err != nil || !ok {
 		return nil, err
 	}
-	if readings, err = sameClient(r, readings); err != nil {
+	readings, err := sameClient(r, readingsOf(raw))
+	if err != nil {
 		return nil, err
 	}
 	credentials := &tokenep.Credentials{Method: tokenep.AuthBasic, Readings: readings}
@@ -53,21 +54,21 @@ func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 // CheckHeader returns what is wrong with the Authorization header whatever the body has. It is
 // asked before the body is read.
 func (b Basic) CheckHeader(h http.Header) error {
-	_, err := readHeader(h)
+	_, _, err := readHeader(h)
 	return err
 }
 
-// readHeader returns the readings of the Authorization header; nil where it is of another scheme.
-func readHeader(h http.Header) ([]tokenep.Reading, error) {
+// readHeader returns what the Authorization header has, decoded; ok is false where it is of another
+// scheme.
+func readHeader(h http.Header) (raw string, ok bool, err error) {
 	encoded, ok := basicCredentials(h)
 	if !ok {
-		return nil, nil
+		return "", false, nil
 	}
-	readings, err := parseBasic(encoded)
-	if err != nil {
-		return nil, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
+	if raw, err = decodeBasic(encoded); err != nil {
+		return "", true, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
 	}
-	return readings, nil
+	return raw, true, nil
 }
 
 // Verify compares the secret.
@@ -85,17 +86,22 @@ func basicCredentials(h http.Header) (encoded string, ok bool) {
 	return strings.TrimLeft(encoded, " "), strings.EqualFold(scheme, "Basic")
 }
 
-// parseBasic returns the readings of a token68, at least one.
-func parseBasic(encoded string) ([]tokenep.Reading, error) {
+// decodeBasic decodes a token68, which must have a colon.
+func decodeBasic(encoded string) (string, error) {
 	bytes, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBasic, err)
+		return "", fmt.Errorf("%w: %w", errBasic, err)
 	}
 	raw := string(bytes)
-	id, secret, ok := strings.Cut(raw, ":")
-	if !ok {
-		return nil, errBasic
+	if strings.IndexByte(raw, ':') < 0 {
+		return "", errBasic
 	}
+	return raw, nil
+}
+
+// readingsOf returns the readings of what decodeBasic has returned, at least one.
+func readingsOf(raw string) []tokenep.Reading {
+	id, secret, _ := strings.Cut(raw, ":")
 	readings := make([]tokenep.Reading, 0, 1)
 	add := func(reading tokenep.Reading) {
 		if len(readings) == 0 || readings[0] != reading {
@@ -113,7 +119,7 @@ func parseBasic(encoded string) ([]tokenep.Reading, error) {
 	if strings.ContainsFunc(raw, func(c rune) bool { return c >= utf8.RuneSelf }) {
 		add(tokenep.Reading{ID: latin1(id), Secret: latin1(secret)}) // ASCII reads the same in both
 	}
-	return readings, nil
+	return readings
 }
 
 // latin1 reads each byte as the character of that number.

@@ -58,17 +58,17 @@ func (e Introspection) Endpoint() tokenep.Endpoint {
 
 // introspected is the answer (§2.2). Its zero value says that the token is not active.
 type introspected struct {
-	Active    bool     `json:"active"`
-	Scope     string   `json:"scope,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	Username  string   `json:"username,omitempty"`
-	TokenType string   `json:"token_type,omitempty"`
-	Expires   int64    `json:"exp,omitempty"`
-	IssuedAt  int64    `json:"iat,omitempty"`
-	Subject   string   `json:"sub,omitempty"`
-	Audience  audience `json:"aud,omitempty"`
-	Issuer    string   `json:"iss,omitempty"`
-	ID        string   `json:"jti,omitempty"`
+	Active    bool   `json:"active"`
+	Scope     string `json:"scope,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	Username  string `json:"username,omitempty"`
+	TokenType string `json:"token_type,omitempty"`
+	Expires   int64  `json:"exp,omitempty"`
+	IssuedAt  int64  `json:"iat,omitempty"`
+	Subject   string `json:"sub,omitempty"`
+	Audience  any    `json:"aud,omitempty"` // see audience
+	Issuer    string `json:"iss,omitempty"`
+	ID        string `json:"jti,omitempty"`
 
 	Actor        map[string]any `json:"act,omitempty"`     // RFC 8693 §4.1
 	MayAct       any            `json:"may_act,omitempty"` // RFC 8693 §4.4
@@ -79,11 +79,17 @@ type introspected struct {
 	Limits       any            `json:"use_limits,omitempty"` // see verify.Limit
 }
 
-// audience is a string where there is one, and a list of several (RFC 7519 §4.1.3).
-type audience []string
-
-// MarshalJSON writes it.
-func (a audience) MarshalJSON() ([]byte, error) { return tokenep.MarshalAudience(a) }
+// audience returns the aud of an answer: a string where there is one, and a list of several (RFC
+// 7519 §4.1.3).
+func audience(all []string) any {
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return all
+}
 
 func (e Introspection) call(ctx context.Context, r *tokenep.Request) (any, error) {
 	token, err := r.Form.Require("token", "token is missing")
@@ -145,7 +151,7 @@ func (e Introspection) accessToken(ctx context.Context, c *tokenep.Client, token
 	}
 	return introspected{
 		Active: true, TokenType: "Bearer", Issuer: t.Issuer, Subject: t.Subject, Username: username(t.Subject),
-		ClientID: t.ClientID, Audience: t.Audience, Scope: t.Scope.String(), ID: t.ID,
+		ClientID: t.ClientID, Audience: audience(t.Audience), Scope: t.Scope.String(), ID: t.ID,
 		Expires: t.Expires.Unix(), IssuedAt: t.IssuedAt.Unix(),
 		Actor: t.Actor(), MayAct: t.Claims["may_act"], Confirmation: t.Claims["cnf"],
 		AuthTime: t.Claims["auth_time"], Class: t.Claims["acr"], Methods: t.Claims["amr"],
@@ -169,7 +175,7 @@ func (e Introspection) refreshToken(ctx context.Context, c *tokenep.Client, toke
 	}
 	return introspected{
 		Active: true, Issuer: e.Issuer, Subject: f.Subject, Username: username(f.Subject), ClientID: f.ClientID,
-		Audience: f.Audience, Scope: f.Scope.String(), Expires: f.Expires.Unix(), IssuedAt: f.Started.Unix(),
+		Audience: audience(f.Audience), Scope: f.Scope.String(), Expires: f.Expires.Unix(), IssuedAt: f.Started.Unix(),
 	}, nil
 }
 
@@ -192,7 +198,7 @@ func (e Introspection) apiToken(ctx context.Context, r *tokenep.Request, c *toke
 	}
 	answer := introspected{
 		Active: true, Issuer: e.Issuer, Subject: t.Owner, Username: username(t.Owner), ClientID: tokenep.APITokenClientPrefix + t.ID,
-		Audience: audience{t.Service}, Scope: t.Scope.String(), IssuedAt: t.Created.Unix(),
+		Audience: t.Service, Scope: t.Scope.String(), IssuedAt: t.Created.Unix(),
 	}
 	if !t.NoExpiry {
 		answer.Expires = t.Expires.Unix()
