@@ -3,6 +3,9 @@ package caddymodule_test
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -47,4 +50,29 @@ func scriptAssertion(ts *testscript.TestScript, neg bool, args []string) {
 	assertion := scriptKey(ts, args[0]).Sign(verifytest.Claims{"iss": args[1], "sub": args[1], "aud": args[2], "client_id": nil},
 		verifytest.Header("typ", "JWT"), verifytest.Header("kid", args[0]))
 	_, _ = fmt.Fprintln(ts.Stdout(), assertion)
+}
+
+// scriptAccessToken prints an access token (RFC 9068) of an issuer elsewhere. A value is JSON, or
+// else a text; now, now-60 and now+60 are times.
+func scriptAccessToken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: access-token KEY CLAIM=VALUE…")
+	}
+	claims := verifytest.Claims{}
+	for _, arg := range args[1:] {
+		name, text, _ := strings.Cut(arg, "=")
+		var value any = text
+		if after, ok := strings.CutPrefix(text, "now"); ok {
+			seconds, err := strconv.ParseInt("0"+strings.TrimLeft(after, "+-"), 10, 64)
+			ts.Check(err)
+			if strings.HasPrefix(after, "-") {
+				seconds = -seconds
+			}
+			value = time.Now().Unix() + seconds
+		} else if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		claims[name] = value
+	}
+	_, _ = fmt.Fprintln(ts.Stdout(), scriptKey(ts, args[0]).Sign(claims, verifytest.Header("kid", args[0])))
 }

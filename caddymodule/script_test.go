@@ -116,6 +116,7 @@ func runScripts(t *testing.T, dir, engine string) {
 			"jwt":          scriptJWT,
 			"jwks":         scriptJWKS,
 			"assertion":    scriptAssertion,
+			"access-token": scriptAccessToken,
 			"save":         scriptSave,
 			"capture":      scriptCapture,
 

@@ -37,6 +37,8 @@
 //	claims.go        payload to Token (RFC 7519)
 //	profile.go       what the tokens of an issuer are like, and what tells them from ID tokens
 //	signature.go     ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
+//	times.go         when it is good, and for how long (RFC 7519 §4.1)
+//	signin.go        how, and how long ago, the person signed in (RFC 9470)
 //	revoked.go       tokens revoked before they expire
 //	lineage.go       what a token came of, by which it is revoked too
 //	rule.go          what a verified token permits, by scope and otherwise

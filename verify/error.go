@@ -14,8 +14,12 @@ const (
 	InsufficientScope = "insufficient_scope" // 403
 )
 
-// AccessDenied is an error code of our own, of a token that is good, but not from this address: see
-// [Limit].
+// InsufficientUserAuthentication is the error code of RFC 9470 §3: the person has signed in too
+// long ago, or not in a way that is enough here.
+const InsufficientUserAuthentication = "insufficient_user_authentication" // 401
+
+// AccessDenied is an error code of our own, of a token that is good, but not for this request: from
+// this address (see [Limit]), or by a rule that no scope would satisfy.
 const AccessDenied = "access_denied" // 403
 
 // Error is why a request is refused. The client may see all of it but Cause, Option and Token.

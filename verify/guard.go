@@ -24,6 +24,11 @@ type Guard struct {
 	// least one. Empty: none. Both are checked as rules, before Rules.
 	Scope, AnyScope Scope
 
+	// ScopeImplies says which scope-tokens others include, at any depth: with "admin" for "read"
+	// and "write", a token that has admin is as good as one that has all three. Challenges name
+	// what is needed, and not what would include it.
+	ScopeImplies map[string]Scope
+
 	// Rules are run in order; each must permit the request. A request that passes without a token,
 	// by Optional or Preflight, meets none of them.
 	Rules []Rule
@@ -78,10 +83,11 @@ type Guard struct {
 	once       sync.Once
 	err        error
 	names      protected
-	claims     []HeaderClaim // with canonical header names
-	rules      []Rule        // those of Scope and AnyScope, then Rules
-	required   Scope         // what challenges list
-	challenges []Challenge   // one for each scheme by which tokens are taken
+	claims     []HeaderClaim    // with canonical header names
+	rules      []Rule           // those of Scope and AnyScope, then Rules
+	required   Scope            // what challenges list
+	implied    map[string]Scope // by scope-token: those that include it
+	challenges []Challenge      // one for each scheme by which tokens are taken
 }
 
 // reserved headers frame the message, belong to one connection, or say where the request goes: they
@@ -111,19 +117,23 @@ func (g *Guard) prepare() error {
 	if strings.ContainsFunc(g.Realm, func(c rune) bool { return c < ' ' || c > '~' }) {
 		return fmt.Errorf("the realm %q is not printable ASCII", g.Realm)
 	}
+	var err error
+	if g.implied, err = implied(g.ScopeImplies); err != nil {
+		return err
+	}
 	for _, token := range slices.Concat(g.Scope, g.AnyScope) {
 		if !isScopeToken(token) {
-			return fmt.Errorf("%q is not a scope-token: printable ASCII without space, quote and backslash", token)
+			return notScopeToken(token)
 		}
 		if !g.required.Has(token) {
 			g.required = append(g.required, token)
 		}
 	}
 	if len(g.Scope) > 0 {
-		g.rules = append(g.rules, requireAll(g.Scope))
+		g.rules = append(g.rules, g.requireAll)
 	}
 	if len(g.AnyScope) > 0 {
-		g.rules = append(g.rules, requireAny(g.AnyScope))
+		g.rules = append(g.rules, g.requireAny)
 	}
 	for i, rule := range g.Rules {
 		if rule == nil {

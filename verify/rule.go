@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 )
@@ -16,22 +18,59 @@ type Rule func(r *http.Request, t *Token) error
 var errScopeMissing = &Error{Status: http.StatusForbidden, Code: InsufficientScope,
 	Description: "the access token lacks a scope that is needed here"}
 
-// requireAll permits tokens that have each scope-token of required.
-func requireAll(required Scope) Rule {
-	return func(_ *http.Request, t *Token) error {
-		if !t.Scope.Includes(required) {
+// requireAll permits tokens that have all of Scope.
+func (g *Guard) requireAll(_ *http.Request, t *Token) error {
+	for _, token := range g.Scope {
+		if !g.Grants(t, token) {
 			return errScopeMissing
 		}
-		return nil
 	}
+	return nil
 }
 
-// requireAny permits tokens that have one scope-token of required, or more.
-func requireAny(required Scope) Rule {
-	return func(_ *http.Request, t *Token) error {
-		if !slices.ContainsFunc(required, t.Scope.Has) {
-			return errScopeMissing
+// requireAny permits tokens that have one of AnyScope, or more.
+func (g *Guard) requireAny(_ *http.Request, t *Token) error {
+	for _, token := range g.AnyScope {
+		if g.Grants(t, token) {
+			return nil
 		}
-		return nil
 	}
+	return errScopeMissing
+}
+
+// Grants reports whether t has a scope-token, or one that includes it by ScopeImplies. The guard
+// must be valid.
+func (g *Guard) Grants(t *Token, scopeToken string) bool {
+	return t.Scope.Has(scopeToken) || slices.ContainsFunc(g.implied[scopeToken], t.Scope.Has)
+}
+
+// implied returns, for each scope-token that others include, all of those. A circle is a mistake:
+// its scope-tokens would all mean the same.
+func implied(implies map[string]Scope) (map[string]Scope, error) {
+	by := make(map[string]Scope)
+	for _, top := range slices.Sorted(maps.Keys(implies)) {
+		var within Scope
+		for next := slices.Concat(Scope{top}, implies[top]); len(next) > 0; next = next[1:] {
+			token := next[0]
+			if !isScopeToken(token) {
+				return nil, notScopeToken(token)
+			}
+			if within.Has(token) {
+				continue
+			}
+			within = append(within, token)
+			if implies[token].Has(top) {
+				return nil, fmt.Errorf("the scope-token %q implies itself, by %q", top, token)
+			}
+			next = slices.Concat(next, implies[token])
+		}
+		for _, token := range within[1:] {
+			by[token] = append(by[token], top)
+		}
+	}
+	return by, nil
+}
+
+func notScopeToken(token string) error {
+	return fmt.Errorf("%q is not a scope-token: printable ASCII without space, quote and backslash", token)
 }

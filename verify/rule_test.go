@@ -117,3 +117,44 @@ func TestChallenges(t *testing.T) {
 		t.Errorf("%d %q, want %q", status, got, want)
 	}
 }
+
+// What a scope-token includes, at any depth, it is as good as. Challenges name what is needed.
+func TestScopeImplies(t *testing.T) {
+	issuer := newIssuer()
+	implies := map[string]verify.Scope{"root": {"admin"}, "admin": {"write", "export"}, "write": {"read"}}
+	all := &verify.Guard{Verifier: issuer.Verifier(), Scope: verify.Scope{"read", "export"}, ScopeImplies: implies}
+	one := &verify.Guard{Verifier: issuer.Verifier(), AnyScope: verify.Scope{"write", "other"}, ScopeImplies: implies}
+	for _, c := range []struct {
+		scope    string
+		all, one bool
+	}{
+		{"read export", true, false},
+		{"write export", true, true},
+		{"write", false, true},
+		{"admin", true, true},
+		{"root", true, true},
+		{"read", false, false},
+		{"Admin", false, false},
+		{"", false, false},
+	} {
+		for guard, want := range map[*verify.Guard]bool{all: c.all, one: c.one} {
+			r := httptest.NewRequest("GET", "/", nil)
+			issuer.Authorize(r, verifytest.Claims{"scope": c.scope})
+			_, err := guard.Admit(r)
+			if (err == nil) != want {
+				t.Errorf("%q: %v, want %v", c.scope, err, want)
+			}
+			refusal, _ := errors.AsType[*verify.Error](err)
+			if err != nil && !slices.Equal(refusal.Scope, slices.Concat(guard.Scope, guard.AnyScope)) {
+				t.Errorf("%q: the challenge asks for %q", c.scope, refusal.Scope)
+			}
+		}
+	}
+	for _, wrong := range []map[string]verify.Scope{
+		{"a": {"a"}}, {"a": {"b"}, "b": {"a"}}, {"a": {"b"}, "b": {"c"}, "c": {"a"}}, {"a b": {"c"}}, {"a": {""}},
+	} {
+		if (&verify.Guard{Verifier: issuer.Verifier(), ScopeImplies: wrong}).Validate() == nil {
+			t.Errorf("%v is taken", wrong)
+		}
+	}
+}

@@ -31,6 +31,17 @@ type Config struct {
 	// renews its own tokens, and for no resource.
 	InsecureExpired time.Duration
 
+	// MaxLifetime is how long after iat a token may expire; it is refused then without iat. Zero:
+	// no limit.
+	MaxLifetime time.Duration
+
+	// RequireClaims are claims of which a token must have all, beside those that its issuer's
+	// RequireClaims name.
+	RequireClaims []string
+
+	// Authentication is what is required of the sign-in of the person (RFC 9470).
+	Authentication Authentication
+
 	// MaxTokenSize is the length of the longest token accepted, in bytes; 0 stands for 8192. It
 	// must be at least 256.
 	MaxTokenSize int
@@ -119,6 +130,8 @@ type Verifier struct {
 	cache   *Cache
 	leeway  time.Duration
 	expired time.Duration // InsecureExpired
+	maxLife time.Duration
+	signIn  Authentication
 	maxSize int
 	now     func() time.Time
 }
@@ -146,8 +159,15 @@ func New(c Config) (*Verifier, error) {
 	if c.MaxTokenSize != 0 && c.MaxTokenSize < minTokenSize {
 		return nil, fmt.Errorf("verify: no token fits into %d bytes; the greatest token size is %d at least", c.MaxTokenSize, minTokenSize)
 	}
+	if c.MaxLifetime < 0 {
+		return nil, errors.New("verify: MaxLifetime must not be negative")
+	}
+	if err := c.Authentication.check(); err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
 	v := &Verifier{issuers: make(map[string]*TrustedIssuer, len(c.Issuers)), spiffe: c.SPIFFE, cache: c.Cache, leeway: c.Leeway,
-		expired: c.InsecureExpired, maxSize: c.MaxTokenSize, now: c.Now}
+		expired: c.InsecureExpired, maxLife: c.MaxLifetime, signIn: c.Authentication, maxSize: c.MaxTokenSize, now: c.Now}
+	v.signIn.ACRValues = slices.Clone(c.Authentication.ACRValues)
 	if v.maxSize == 0 {
 		v.maxSize = defaultTokenSize
 	}
@@ -159,6 +179,7 @@ func New(c Config) (*Verifier, error) {
 			return nil, fmt.Errorf("verify: issuer %q occurs twice", issuer.Name)
 		}
 		issuer.spiffe = c.SPIFFE
+		issuer.RequireClaims = slices.Concat(issuer.RequireClaims, c.RequireClaims)
 		if err := issuer.normalize(); err != nil {
 			return nil, fmt.Errorf("verify: issuer %q: %w", issuer.Name, err)
 		}

@@ -179,12 +179,12 @@ func TestInspect(t *testing.T) {
 		{"good", issuer.Sign(nil), "", ""},
 		{"expired, for another audience, bound", issuer.Sign(expired), "expiry audience confirmation", ""},
 		{"alg none", issuer.Sign(nil, verifytest.Header("alg", "none")), "header",
-			"claims issuer type profile algorithm key signature purpose expiry not-before issued-at audience confirmation revocation"},
+			"claims issuer type profile algorithm key signature purpose expiry not-before issued-at lifetime audience confirmation revocation authentication"},
 		{"forged and of the wrong type", issuer.Sign(nil, verifytest.SignedBy(other), verifytest.Header("typ", "JWT")), "type signature", ""},
 		{"unknown kid", issuer.Sign(nil, verifytest.Header("kid", "x")), "key", "signature"},
 		{"unknown issuer", other.Sign(nil), "issuer", "type profile algorithm key signature purpose audience confirmation revocation"},
-		{"junk", "junk", "form", "header claims issuer type profile algorithm key signature purpose expiry not-before issued-at audience confirmation revocation"},
-		{"long", strings.Repeat("x", 9000), "size", "form header claims issuer type profile algorithm key signature purpose expiry not-before issued-at audience confirmation revocation"},
+		{"junk", "junk", "form", "header claims issuer type profile algorithm key signature purpose expiry not-before issued-at lifetime audience confirmation revocation authentication"},
+		{"long", strings.Repeat("x", 9000), "size", "form header claims issuer type profile algorithm key signature purpose expiry not-before issued-at lifetime audience confirmation revocation authentication"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,9 @@
 package oauthverify
 
 import (
+	"errors"
+	"time"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -24,6 +27,12 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    audience  <values…>
 //	    scope     <scope tokens, all of them…>
 //	    any_scope <scope tokens, one of them…>
+//	    scope_implies  <scope token> <scope tokens…>
+//	    rule           <condition>
+//	    require_claims <name[=value]…>
+//	    max_lifetime   <duration>
+//	    max_auth_age   <duration>
+//	    acr_values     <values…>
 //	    header    <header> <claim>
 //	    strip     <headers…>
 //	    realm     <realm>
@@ -39,7 +48,8 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    error_body     iceberg
 //	}
 //
-// issuer and header may be repeated.
+// issuer, scope_implies, rule and header may be repeated. Conditions with spaces or quotation marks
+// stand between backticks.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
@@ -51,41 +61,50 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		return adapt.Located(d, h.check())
-	}, "issuer", "header")
+	}, "issuer", "scope_implies", "rule", "header")
 	if err != nil {
 		return err
 	}
 	return adapt.Located(&block, h.checkAudience())
 }
 
-func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
-	if flag := h.flag(option); flag != nil {
+func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
+	if flag := o.flag(option); flag != nil {
 		return adapt.Flag(d, flag)
+	}
+	if list := o.list(option); list != nil {
+		return adapt.Some(d, list)
 	}
 	switch option {
 	case "server":
-		return adapt.One(d, &h.Server)
+		return adapt.One(d, &o.Server)
 	case "issuer":
-		return h.parseIssuer(d)
+		return o.parseIssuer(d)
 	case "audience":
-		return adapt.Audience(d, &h.Audience)
-	case "scope":
-		return adapt.Some(d, &h.Scope)
-	case "any_scope":
-		return adapt.Some(d, &h.AnyScope)
+		return adapt.Audience(d, &o.Audience)
+	case "scope_implies":
+		return o.parseScopeImplies(d)
+	case "rule":
+		if d.CountRemainingArgs() != 1 {
+			return d.Err("rule takes one condition, between backticks")
+		}
+		o.Rules = append(o.Rules, d.RemainingArgs()...)
+		return nil
+	case "max_lifetime":
+		return adapt.Duration(d, &o.MaxLifetime, atLeastASecond)
+	case "max_auth_age":
+		return adapt.Duration(d, &o.MaxAuthAge, atLeastASecond)
 	case "header":
-		return h.parseHeader(d)
-	case "strip":
-		return adapt.Some(d, &h.Strip)
+		return o.parseHeader(d)
 	case "realm":
-		return adapt.One(d, &h.Realm)
+		return adapt.One(d, &o.Realm)
 	case "leeway":
-		h.Leeway = new(caddy.Duration)
-		return adapt.Duration(d, h.Leeway)
+		o.Leeway = new(caddy.Duration)
+		return adapt.Duration(d, o.Leeway)
 	case "error_body":
-		return adapt.Choice(d, &h.ErrorBody, icebergBody)
+		return adapt.Choice(d, &o.ErrorBody, icebergBody)
 	case "max_token_size":
-		return adapt.Count(d, &h.MaxTokenSize)
+		return adapt.Count(d, &o.MaxTokenSize)
 	default:
 		return adapt.Unknown(d)
 	}
@@ -93,43 +112,84 @@ func (h *Handler) parseOption(d *caddyfile.Dispenser, option string) error {
 
 // check makes a guard of the options that are known so far, with an issuer in place of those that
 // are loaded later.
-func (h *Handler) check() error {
+func (o *Options) check() error {
 	realm := ""
-	if adapt.IsLiteral(h.Realm) {
-		realm = h.Realm
+	if adapt.IsLiteral(o.Realm) {
+		realm = o.Realm
 	}
 	later := verify.TrustedIssuer{Name: "any", Keys: new(verify.StaticKeys), InsecureAnyAudience: true}
-	_, err := h.assemble(verify.Config{Issuers: []verify.TrustedIssuer{later}}, realm)
+	_, err := o.assemble(verify.Config{Issuers: []verify.TrustedIssuer{later}}, realm)
 	return err
 }
 
 // flag returns the option without arguments that has that name, or nil.
-func (h *Handler) flag(option string) *bool {
+func (o *Options) flag(option string) *bool {
 	switch option {
 	case "optional":
-		return &h.Optional
+		return &o.Optional
 	case "keep_authorization":
-		return &h.KeepAuthorization
+		return &o.KeepAuthorization
 	case "allow_preflight":
-		return &h.AllowPreflight
+		return &o.AllowPreflight
 	case "form_token":
-		return &h.FormToken
+		return &o.FormToken
 	case "insecure_query_token":
-		return &h.InsecureQueryToken
+		return &o.InsecureQueryToken
 	case "insecure_any_audience":
-		return &h.InsecureAnyAudience
+		return &o.InsecureAnyAudience
 	case "insecure_any_path":
-		return &h.InsecureAnyPath
+		return &o.InsecureAnyPath
 	}
 	return nil
 }
 
-func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
+func (o *Options) parseScopeImplies(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.Err("scope_implies takes a scope token, and those that it includes")
+	}
+	if o.ScopeImplies == nil {
+		o.ScopeImplies = make(map[string][]string)
+	}
+	if o.ScopeImplies[args[0]] != nil {
+		return d.Errf("scope_implies %s is given twice; write all that it includes in one line", args[0])
+	}
+	o.ScopeImplies[args[0]] = args[1:]
+	return nil
+}
+
+var errZero = errors.New("it must be one second or more")
+
+func atLeastASecond(d time.Duration) error {
+	if d < time.Second {
+		return errZero
+	}
+	return nil
+}
+
+// list returns the option of that name whose arguments are a list of words, or nil.
+func (o *Options) list(option string) *[]string {
+	switch option {
+	case "scope":
+		return &o.Scope
+	case "any_scope":
+		return &o.AnyScope
+	case "require_claims":
+		return &o.RequireClaims
+	case "acr_values":
+		return &o.ACRValues
+	case "strip":
+		return &o.Strip
+	}
+	return nil
+}
+
+func (o *Options) parseHeader(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 || args[0] == "" || args[1] == "" {
 		return d.Err("header takes two arguments: the header and the claim")
 	}
-	h.Headers = append(h.Headers, ClaimHeader{Header: args[0], Claim: args[1]})
+	o.Headers = append(o.Headers, ClaimHeader{Header: args[0], Claim: args[1]})
 	return nil
 }
 
@@ -138,17 +198,17 @@ func (h *Handler) parseHeader(d *caddyfile.Dispenser) error {
 //	issuer <url> {
 //	    <options of oauthissuer.TrustedIssuer…>
 //	}
-func (h *Handler) parseIssuer(d *caddyfile.Dispenser) error {
+func (o *Options) parseIssuer(d *caddyfile.Dispenser) error {
 	t := new(oauthissuer.TrustedIssuer)
 	if err := adapt.One(d, &t.Issuer); err != nil {
 		return err
 	}
-	for _, other := range h.Issuers {
+	for _, other := range o.Issuers {
 		if other.Issuer == t.Issuer {
 			return d.Errf("issuer %s is given twice", t.Issuer)
 		}
 	}
-	h.Issuers = append(h.Issuers, t)
+	o.Issuers = append(o.Issuers, t)
 	block := *d // stays at the beginning of the block
 	err := adapt.Block(d, func(option string) error {
 		known, err := t.ParseOption(d, option)

@@ -2,6 +2,7 @@
 // a valid access token, over verify.Guard.
 //
 //	handler.go    the handler
+//	options.go    what a route asks of a request
 //	caddyfile.go  the grammar of its directive
 //	issuers.go    whom it trusts
 //	shared.go     what handlers share, and what outlives a reload

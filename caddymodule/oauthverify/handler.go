@@ -1,9 +1,7 @@
 package oauthverify
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
-	"github.com/tokenep/caddy-tokenep/caddymodule/oauthissuer"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -46,68 +43,7 @@ func init() {
 // X-Client-Id from client_id and X-Scope from scope. A header that a claim is written to is removed
 // from every request first, and Authorization is removed at the end.
 type Handler struct {
-	// The name of the server of this process that is trusted. Default: "default" if no issuer is
-	// given.
-	Server string `json:"server,omitempty"`
-
-	// Other issuers that are trusted.
-	Issuers []*oauthissuer.TrustedIssuer `json:"issuers,omitempty"`
-
-	// The names of this resource, one of which must be in aud (RFC 9068 §4), byte for byte.
-	// Required unless each issuer has its own audience, or insecure_any_audience is set.
-	Audience []string `json:"audience,omitempty"`
-
-	// Accept tokens that were issued for other resources. Whoever receives such a token can use it
-	// here. Default: false.
-	InsecureAnyAudience bool `json:"insecure_any_audience,omitempty"`
-
-	// Scope tokens (RFC 6749 §3.3), all of which are required. Default: none.
-	Scope []string `json:"scope,omitempty"`
-
-	// Scope tokens, at least one of which is required. Default: none.
-	AnyScope []string `json:"any_scope,omitempty"`
-
-	// Claims that are written to request headers. Default: none.
-	Headers []ClaimHeader `json:"headers,omitempty"`
-
-	// Further request headers to remove. Default: none.
-	Strip []string `json:"strip,omitempty"`
-
-	// The realm of the challenges (RFC 9110 §11.5). Default: "api".
-	Realm string `json:"realm,omitempty"`
-
-	// How much the clocks of issuer and proxy may differ, 5m at most. Default: 30s.
-	Leeway *caddy.Duration `json:"leeway,omitempty"`
-
-	// Pass on requests that have no token. They have no identity. An invalid token is refused
-	// nevertheless. Default: false.
-	Optional bool `json:"optional,omitempty"`
-
-	// Leave the token in the request. Default: false, what follows does not see it.
-	KeepAuthorization bool `json:"keep_authorization,omitempty"`
-
-	// Pass on the preflight requests of CORS, which browsers send without credentials. Default:
-	// false.
-	AllowPreflight bool `json:"allow_preflight,omitempty"`
-
-	// Accept a token in a form as well (RFC 6750 §2.2). Default: false.
-	FormToken bool `json:"form_token,omitempty"`
-
-	// Accept a token in the query as well (RFC 6750 §2.3). From there it gets into logs and
-	// histories (RFC 9700 §4.3.2). Default: false.
-	InsecureQueryToken bool `json:"insecure_query_token,omitempty"`
-
-	// Pass on paths that an upstream could take for others: those with a dot segment, a backslash
-	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e. With them, a route that is
-	// open to all can lead to what another one protects. Default: false, they are refused with 400.
-	InsecureAnyPath bool `json:"insecure_any_path,omitempty"`
-
-	// The largest size of a token, in bytes. Default: 8192.
-	MaxTokenSize int `json:"max_token_size,omitempty"`
-
-	// The form of the body of a refusal: iceberg, that of the Iceberg REST catalog. Default: there
-	// is none, and handle_errors can write one.
-	ErrorBody string `json:"error_body,omitempty"`
+	Options
 
 	guard  *verify.Guard
 	server *oauthserver.AuthorizationServer // nil when no server of this process is trusted
@@ -118,19 +54,6 @@ type Handler struct {
 
 	cleaned bool // log is written out, and its share of the quota released
 }
-
-// ClaimHeader writes a claim to a request header.
-type ClaimHeader struct {
-	// The name of the header. Headers of that name in the request are removed, in any spelling.
-	// Required.
-	Header string `json:"header"`
-
-	// The name of the claim, or a path of names joined with dots into nested objects. The elements
-	// of a list are joined with commas. Required.
-	Claim string `json:"claim"`
-}
-
-const defaultLeeway = 30 * time.Second
 
 // CaddyModule returns the Caddy module information.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
@@ -166,55 +89,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.guard.Rates = h.rates()
 	h.warn()
 	return nil
-}
-
-// assemble makes the guard, or returns what is wrong with the options.
-func (h *Handler) assemble(config verify.Config, realm string) (*verify.Guard, error) {
-	if h.ErrorBody != "" && h.ErrorBody != icebergBody {
-		return nil, fmt.Errorf("error_body %q: it must be %s", h.ErrorBody, icebergBody)
-	}
-	config.Leeway, config.MaxTokenSize = defaultLeeway, h.MaxTokenSize
-	if h.Leeway != nil {
-		config.Leeway = time.Duration(*h.Leeway)
-	}
-	verifier, err := verify.New(config)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.checkLists(); err != nil {
-		return nil, err
-	}
-	guard := &verify.Guard{
-		Verifier: verifier, Scope: h.Scope, AnyScope: h.AnyScope, Realm: realm,
-		Optional: h.Optional, KeepAuthorization: h.KeepAuthorization, Preflight: h.AllowPreflight,
-		FormToken: h.FormToken, InsecureQueryToken: h.InsecureQueryToken, InsecureAnyPath: h.InsecureAnyPath, Strip: h.Strip,
-		ClientAddress: adapt.ClientAddress,
-	}
-	for _, c := range h.Headers {
-		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: c.Header, Claim: c.Claim})
-	}
-	return guard, guard.Validate()
-}
-
-// checkLists refuses placeholders that nobody would resolve, and what is no list of names but could
-// pass for one.
-func (h *Handler) checkLists() error {
-	claims := make([]string, len(h.Headers))
-	for i := range h.Headers {
-		claims[i] = h.Headers[i].Claim
-	}
-	return cmp.Or(
-		adapt.RefusePlaceholders("scope", slices.Concat(h.Scope, h.AnyScope)),
-		adapt.RefusePlaceholders("header", claims),
-		adapt.RefusePlaceholders("strip", h.Strip),
-		adapt.CheckScope(h.Scope, adapt.Line("scope")),
-		adapt.CheckScope(h.AnyScope, adapt.Line("any_scope")),
-		adapt.CheckNames(h.Strip, "headers", adapt.Line("strip")),
-	)
-}
-
-func checkRealm(realm string) error {
-	return (&verify.Guard{Verifier: new(verify.Verifier), Realm: realm}).Validate()
 }
 
 // warn logs what the configuration has loosened.

@@ -54,14 +54,14 @@ var errNoAudience = errors.New("an audience is required, so that tokens for othe
 
 // checkAudience returns an error if an issuer has no audience, neither its own nor that of the
 // handler.
-func (h *Handler) checkAudience() error {
-	if len(h.Audience) > 0 || h.InsecureAnyAudience {
+func (o *Options) checkAudience() error {
+	if len(o.Audience) > 0 || o.InsecureAnyAudience {
 		return nil
 	}
-	if h.Server != "" || len(h.Issuers) == 0 {
+	if o.Server != "" || len(o.Issuers) == 0 {
 		return errNoAudience
 	}
-	for _, t := range h.Issuers {
+	for _, t := range o.Issuers {
 		if t != nil && len(t.Audience) == 0 {
 			return fmt.Errorf("issuer %s: %w", t.Issuer, errNoAudience)
 		}

@@ -23,7 +23,7 @@ const (
 // claimsVariable is the name of the one variable.
 const claimsVariable = "claims"
 
-// environment is the same for all expressions.
+// environment is the same for all expressions over claims alone.
 var environment = func() *cel.Env {
 	env, err := cel.NewEnv(
 		cel.Variable(claimsVariable, cel.MapType(cel.StringType, cel.DynType)),
@@ -63,7 +63,7 @@ var (
 
 // Compile compiles a condition. The error names line and column, and what is wrong there.
 func Compile(text string) (*Condition, error) {
-	e, err := compile(text, cel.BoolType)
+	e, err := compile(environment, text, cel.BoolType)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func Compile(text string) (*Condition, error) {
 
 // CompileValue compiles the expression of a value.
 func CompileValue(text string) (*Value, error) {
-	e, err := compile(text, cel.StringType, cel.BoolType, cel.IntType, cel.DoubleType, cel.ListType(cel.StringType), cel.ListType(cel.DynType))
+	e, err := compile(environment, text, cel.StringType, cel.BoolType, cel.IntType, cel.DoubleType, cel.ListType(cel.StringType), cel.ListType(cel.DynType))
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +81,8 @@ func CompileValue(text string) (*Value, error) {
 
 // compile compiles an expression that is of one of these types, as far as that is known before it
 // runs.
-func compile(text string, want ...*cel.Type) (expression, error) {
-	compiled, issues := environment.Compile(text)
+func compile(env *cel.Env, text string, want ...*cel.Type) (expression, error) {
+	compiled, issues := env.Compile(text)
 	if found := issues.Errors(); len(found) > 0 {
 		at := found[0].Location
 		return expression{}, fmt.Errorf("line %d, column %d: %s", at.Line(), at.Column()+1, found[0].Message)
@@ -94,15 +94,19 @@ func compile(text string, want ...*cel.Type) (expression, error) {
 	if !fits {
 		return expression{}, fmt.Errorf("%q is of the type %s, and must be a %s", text, is, want[0])
 	}
-	program, err := environment.Program(compiled, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit))
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if !cheap(env, compiled) {
+		options = append(options, cel.CostLimit(CostLimit))
+	}
+	program, err := env.Program(compiled, options...)
 	if err != nil {
 		return expression{}, err
 	}
 	return expression{text, program}, nil
 }
 
-func (e expression) run(claims map[string]any) (ref.Val, error) {
-	out, _, err := e.program.Eval(activation{claims})
+func (e expression) run(variables cel.Activation) (ref.Val, error) {
+	out, _, err := e.program.Eval(variables)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.text, err)
 	}
@@ -111,21 +115,24 @@ func (e expression) run(claims map[string]any) (ref.Val, error) {
 
 // Holds reports whether the condition is true of these claims: the payload of a token, as
 // verify.Token has it. The error says why that is not known; it does not hold then.
-func (c *Condition) Holds(claims map[string]any) (bool, error) {
-	out, err := c.run(claims)
+func (c *Condition) Holds(claims map[string]any) (bool, error) { return c.holds(activation{claims}) }
+
+// holds reports whether an expression is true.
+func (e expression) holds(variables cel.Activation) (bool, error) {
+	out, err := e.run(variables)
 	if err != nil {
 		return false, err
 	}
 	holds, ok := out.(types.Bool)
 	if !ok {
-		return false, fmt.Errorf("%s: %w", c.text, errNotBool)
+		return false, fmt.Errorf("%s: %w", e.text, errNotBool)
 	}
 	return bool(holds), nil
 }
 
 // Of returns the value for these claims: a string, bool, int64, float64 or list of strings.
 func (v *Value) Of(claims map[string]any) (any, error) {
-	out, err := v.run(claims)
+	out, err := v.run(activation{claims})
 	if err != nil {
 		return nil, err
 	}

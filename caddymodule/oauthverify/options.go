@@ -1,0 +1,194 @@
+package oauthverify
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthissuer"
+	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/policy"
+)
+
+// Options are what a route asks of a request.
+type Options struct {
+	// The name of the server of this process that is trusted. Default: "default" if no issuer is
+	// given.
+	Server string `json:"server,omitempty"`
+
+	// Other issuers that are trusted.
+	Issuers []*oauthissuer.TrustedIssuer `json:"issuers,omitempty"`
+
+	// The names of this resource, one of which must be in aud (RFC 9068 §4), byte for byte.
+	// Required unless each issuer has its own audience, or insecure_any_audience is set.
+	Audience []string `json:"audience,omitempty"`
+
+	// Accept tokens that were issued for other resources. Whoever receives such a token can use it
+	// here. Default: false.
+	InsecureAnyAudience bool `json:"insecure_any_audience,omitempty"`
+
+	// Scope tokens (RFC 6749 §3.3), all of which are required. Default: none.
+	Scope []string `json:"scope,omitempty"`
+
+	// Scope tokens, at least one of which is required. Default: none.
+	AnyScope []string `json:"any_scope,omitempty"`
+
+	// What other scope tokens a scope token includes, at any depth: a token with it is as good as
+	// one with them all. Default: none.
+	ScopeImplies map[string][]string `json:"scope_implies,omitempty"`
+
+	// Conditions in the Common Expression Language, each of which must hold. They see claims, and
+	// request.method, request.path, request.host, request.address and request.headers. Where one
+	// does not hold, or fails, the answer is 403. Default: none.
+	Rules []string `json:"rules,omitempty"`
+
+	// Claims of which a token must have all, beside those of its issuer. Each is a name, or
+	// name=value for a string, a number, a boolean, or an element of a list; a name may be a path
+	// with dots. Default: none.
+	RequireClaims []string `json:"require_claims,omitempty"`
+
+	// How long after iat a token may expire. Default: as long as its issuer likes.
+	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
+
+	// How long ago the person may have signed in, as auth_time says (RFC 9470); in whole seconds.
+	// Default: at any time.
+	MaxAuthAge caddy.Duration `json:"max_auth_age,omitempty"`
+
+	// The authentication context classes of which acr must be one (RFC 9470), the preferred one
+	// first. Default: any.
+	ACRValues []string `json:"acr_values,omitempty"`
+
+	// Claims that are written to request headers. Default: none.
+	Headers []ClaimHeader `json:"headers,omitempty"`
+
+	// Further request headers to remove. Default: none.
+	Strip []string `json:"strip,omitempty"`
+
+	// The realm of the challenges (RFC 9110 §11.5). Default: "api".
+	Realm string `json:"realm,omitempty"`
+
+	// How much the clocks of issuer and proxy may differ, 5m at most. Default: 30s.
+	Leeway *caddy.Duration `json:"leeway,omitempty"`
+
+	// Pass on requests that have no token. They have no identity. An invalid token is refused
+	// nevertheless. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
+	// Leave the token in the request. Default: false, what follows does not see it.
+	KeepAuthorization bool `json:"keep_authorization,omitempty"`
+
+	// Pass on the preflight requests of CORS, which browsers send without credentials. Default:
+	// false.
+	AllowPreflight bool `json:"allow_preflight,omitempty"`
+
+	// Accept a token in a form as well (RFC 6750 §2.2). Default: false.
+	FormToken bool `json:"form_token,omitempty"`
+
+	// Accept a token in the query as well (RFC 6750 §2.3). From there it gets into logs and
+	// histories (RFC 9700 §4.3.2). Default: false.
+	InsecureQueryToken bool `json:"insecure_query_token,omitempty"`
+
+	// Pass on paths that an upstream could take for others: those with a dot segment, a backslash
+	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e. With them, a route that is
+	// open to all can lead to what another one protects. Default: false, they are refused with 400.
+	InsecureAnyPath bool `json:"insecure_any_path,omitempty"`
+
+	// The largest size of a token, in bytes. Default: 8192.
+	MaxTokenSize int `json:"max_token_size,omitempty"`
+
+	// The form of the body of a refusal: iceberg, that of the Iceberg REST catalog. Default: there
+	// is none, and handle_errors can write one.
+	ErrorBody string `json:"error_body,omitempty"`
+}
+
+// ClaimHeader writes a claim to a request header.
+type ClaimHeader struct {
+	// The name of the header. Headers of that name in the request are removed, in any spelling.
+	// Required.
+	Header string `json:"header"`
+
+	// The name of the claim, or a path of names joined with dots into nested objects. The elements
+	// of a list are joined with commas. Required.
+	Claim string `json:"claim"`
+}
+
+const defaultLeeway = 30 * time.Second
+
+// assemble makes the guard, or returns what is wrong with the options.
+func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, error) {
+	if o.ErrorBody != "" && o.ErrorBody != icebergBody {
+		return nil, fmt.Errorf("error_body %q: it must be %s", o.ErrorBody, icebergBody)
+	}
+	config.Leeway, config.MaxTokenSize = defaultLeeway, o.MaxTokenSize
+	config.MaxLifetime, config.RequireClaims = time.Duration(o.MaxLifetime), o.RequireClaims
+	config.Authentication = verify.Authentication{MaxAge: time.Duration(o.MaxAuthAge), ACRValues: o.ACRValues}
+	if o.Leeway != nil {
+		config.Leeway = time.Duration(*o.Leeway)
+	}
+	verifier, err := verify.New(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkLists(); err != nil {
+		return nil, err
+	}
+	guard := &verify.Guard{
+		Verifier: verifier, Scope: o.Scope, AnyScope: o.AnyScope, Realm: realm,
+		Optional: o.Optional, KeepAuthorization: o.KeepAuthorization, Preflight: o.AllowPreflight,
+		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, Strip: o.Strip,
+		ClientAddress: adapt.ClientAddress,
+	}
+	for token, others := range o.ScopeImplies {
+		if guard.ScopeImplies == nil {
+			guard.ScopeImplies = make(map[string]verify.Scope)
+		}
+		guard.ScopeImplies[token] = others
+	}
+	for _, text := range o.Rules {
+		rule, err := policy.NewRule(text, adapt.ClientAddress)
+		if err != nil {
+			return nil, fmt.Errorf("rule %.200s: %w", text, err)
+		}
+		guard.Rules = append(guard.Rules, rule)
+	}
+	for _, c := range o.Headers {
+		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: c.Header, Claim: c.Claim})
+	}
+	return guard, guard.Validate()
+}
+
+// checkLists refuses placeholders that nobody would resolve, and what is no list of names but could
+// pass for one.
+func (o *Options) checkLists() error {
+	claims := make([]string, len(o.Headers))
+	for i := range o.Headers {
+		claims[i] = o.Headers[i].Claim
+	}
+	var implies []string
+	for token, others := range o.ScopeImplies {
+		implies = slices.Concat(implies, []string{token}, others)
+	}
+	slices.Sort(implies)
+	return cmp.Or(
+		adapt.RefusePlaceholders("scope_implies", implies),
+		adapt.RefusePlaceholders("require_claims", o.RequireClaims),
+		adapt.RefusePlaceholders("acr_values", o.ACRValues),
+		adapt.CheckScope(implies, adapt.Line("scope_implies")),
+		adapt.CheckClaims(o.RequireClaims, adapt.Line("require_claims")),
+		adapt.CheckNames(o.ACRValues, "acr values", adapt.Line("acr_values")),
+		adapt.RefusePlaceholders("scope", slices.Concat(o.Scope, o.AnyScope)),
+		adapt.RefusePlaceholders("header", claims),
+		adapt.RefusePlaceholders("strip", o.Strip),
+		adapt.CheckScope(o.Scope, adapt.Line("scope")),
+		adapt.CheckScope(o.AnyScope, adapt.Line("any_scope")),
+		adapt.CheckNames(o.Strip, "headers", adapt.Line("strip")),
+	)
+}
+
+func checkRealm(realm string) error {
+	return (&verify.Guard{Verifier: new(verify.Verifier), Realm: realm}).Validate()
+}
