@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -83,7 +84,10 @@ func (s Codes) Issue(ctx context.Context, c Code) (code string, made Code, err e
 	now := moment(s.Now)
 	c.Family, c.Created, c.Expires, c.Spent = NewFamilyID(), now, now.Add(life), time.Time{}
 	code = formatCode(c.Family)
-	f := storedFamily{Family: Family{ID: c.Family}, Code: &c, CodeHash: record.Hash(code)}
+	f := storedFamily{Family: Family{ID: c.Family}, CodeHash: record.Hash(code)}
+	if err := f.setCode(c); err != nil {
+		return "", Code{}, err
+	}
 	// Kept beyond its end, so that a late replay is seen.
 	if err := record.Insert(ctx, s.Store, kindFamily, c.Family, f, c.Expires.Add(MaxCodeLife)); err != nil {
 		return "", Code{}, err
@@ -132,10 +136,11 @@ func (s Codes) Check(ctx context.Context, code string, check func(Code) error) (
 	}
 	hash := record.Hash(code)
 	f, err := checkRecord(ctx, s.Store, kindFamily, id, s.decide(hash, check, nil))
+	c, _ := f.Value.issued(hash) // decide has told the error
 	if err != nil {
-		return f.Value.issued(hash), Version{}, s.endReplayed(ctx, id, err)
+		return c, Version{}, s.endReplayed(ctx, id, err)
 	}
-	return f.Value.issued(hash), Version{&checkedCode{f, hash, check}}, nil
+	return c, Version{&checkedCode{f, hash, check}}, nil
 }
 
 // Spend uses up a code that Check has allowed: of all who spend it, one succeeds. Its errors are
@@ -177,7 +182,10 @@ func (s Codes) spend(ctx context.Context, v Version, start func(*storedFamily, t
 // decide is how a code is spent. start starts its family with it; nil: there is none.
 func (s Codes) decide(hash []byte, check func(Code) error, start func(*storedFamily, time.Time)) decision[storedFamily] {
 	return func(f *storedFamily, expires *time.Time, asked bool) (bool, error) {
-		c := f.issued(hash)
+		c, err := f.issued(hash)
+		if err != nil {
+			return false, err
+		}
 		if c.Family == "" {
 			return false, fmt.Errorf("%w code", ErrUnknown)
 		}
@@ -196,23 +204,42 @@ func (s Codes) decide(hash []byte, check func(Code) error, start func(*storedFam
 			return false, fmt.Errorf("%w code", ErrExpired)
 		}
 		c.Spent = now
-		f.Code = &c
 		if start != nil {
 			start(f, now)
 			*expires = s.Families.kept(f.Family, *expires)
 		}
-		return true, nil
+		return true, f.setCode(c)
 	}
 }
 
 // issued returns the code of a family, if that is the one with this hash; else the zero value.
-func (f *storedFamily) issued(hash []byte) (c Code) {
-	if f.Code == nil || subtle.ConstantTimeCompare(f.CodeHash, hash) != 1 {
-		return c
+func (f *storedFamily) issued(hash []byte) (Code, error) {
+	if subtle.ConstantTimeCompare(f.CodeHash, hash) != 1 {
+		return Code{}, nil
 	}
-	c = *f.Code
-	c.Family = f.ID
-	return c
+	c, err := f.code()
+	if c == nil {
+		return Code{}, err
+	}
+	return *c, nil
+}
+
+// code returns the code of a family, nil if it has none.
+func (f *storedFamily) code() (*Code, error) {
+	if len(f.Code) == 0 {
+		return nil, nil
+	}
+	c := &Code{Family: f.ID}
+	if err := json.Unmarshal(f.Code, c); err != nil {
+		return nil, fmt.Errorf("decoding the code of family %s: %w", f.ID, err)
+	}
+	return c, nil
+}
+
+// setCode makes c the code of a family.
+func (f *storedFamily) setCode(c Code) (err error) {
+	f.Code, err = json.Marshal(c)
+	return err
 }
 
 // endReplayed ends the family of a code that was spent before.

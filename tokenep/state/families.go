@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -47,10 +48,10 @@ type storedFamily struct {
 	Generation uint64 `json:"generation,omitempty"` // of the newest token
 	Hash       []byte `json:"hash,omitempty"`       // SHA-256 of the secret; empty: it has no token
 
-	// With which it starts, or was started some time ago; nil: there is no such code, or nobody
-	// will ask for it any more.
-	Code     *Code  `json:"code,omitempty"`
-	CodeHash []byte `json:"code_hash,omitempty"` // SHA-256 of its text
+	// The Code with which it starts, or was started some time ago; empty: there is none, or nobody
+	// will ask for it any more. It is decoded for who asks, which no refresh does.
+	Code     json.RawMessage `json:"code,omitempty"`
+	CodeHash []byte          `json:"code_hash,omitempty"` // SHA-256 of its text
 }
 
 // begin starts a family in its record, with its first refresh token.
@@ -99,10 +100,13 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 		return "", Family{}, err
 	}
 	stored, err := record.Upsert(ctx, s.Store, kindFamily, f.ID, func(stored *storedFamily, expires *time.Time) (bool, error) {
+		c, err := stored.code()
 		switch {
+		case err != nil:
+			return false, err
 		case !stored.Revoked.IsZero(), s.Revocations.endsGrant(f.ID):
 			return false, fmt.Errorf("%w before it started", ErrRevoked)
-		case !stored.Started.IsZero(), stored.Code != nil && stored.Code.Spent.IsZero():
+		case !stored.Started.IsZero(), c != nil && c.Spent.IsZero():
 			return false, store.ErrExists
 		}
 		s.begin(stored, f, t, moment(s.Now))
@@ -250,7 +254,7 @@ func (s Families) decide(t refreshToken, check func(Family) error, edit func(f *
 			return false, err
 		}
 		write = edit(f, t, now)
-		if f.Code != nil && now.After(f.Code.Expires.Add(MaxCodeLife)) {
+		if now.After(f.Started.Add(2 * MaxCodeLife)) { // the code has ended for MaxCodeLife
 			f.Code, f.CodeHash = nil, nil
 		}
 		*expires = s.kept(f.Family, *expires)
