@@ -25,16 +25,15 @@ const claimsVariable = "claims"
 
 // environment is the same for all expressions over claims alone.
 var environment = func() *cel.Env {
-	env, err := cel.NewEnv(
+	env, err := cel.NewEnv(append(textFunctions(),
 		cel.Variable(claimsVariable, cel.MapType(cel.StringType, cel.DynType)),
 		cel.CustomTypeAdapter(adapter{}),
-		ext.Strings(ext.StringsVersion(4)), // split, lowerAscii, replace, trim and their like
 		ext.Sets(),
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.RegexProgramSizeLimit(maxRegexp),
 		cel.DefaultUTCTimeZone(true),
 		cel.ASTValidators(cel.ValidateRegexLiterals(), wholePatterns{}),
-	)
+	)...)
 	if err != nil {
 		panic(err) // the options are constants
 	}

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,5 +150,40 @@ func TestObjectsHaveAnOrder(t *testing.T) {
 		if got, err := v.Of(map[string]any{"c": nil, "a": nil, "d": nil, "b": nil}); err != nil || !reflect.DeepEqual(got, []string{"a", "b", "c", "d"}) {
 			t.Fatalf("%v (%v)", got, err)
 		}
+	}
+}
+
+// However long a claim is, an expression makes no text from it that is far longer.
+func TestTextsAreBounded(t *testing.T) {
+	claims := map[string]any{"s": strings.Repeat("x", 8<<10), "l": []any{"a", "b"}, "many": slices.Repeat([]any{"a"}, 10)}
+	for _, tc := range []struct{ expression, want string }{
+		{`claims.s.replace("x", claims.s)`, "longer than 65536 bytes"},
+		{`claims.s.replace("", claims.s, 100)`, "longer than 65536 bytes"},
+		{`claims.many.map(x, claims.s).join(",")`, "longer than 65536 bytes"},
+		{`claims.many.join(claims.s)`, "longer than 65536 bytes"},
+		{`[claims.many.map(x, claims.s.split(""))].size() > 0`, "cost limit"},
+	} {
+		value, err := policy.CompileValue(tc.expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made, err := value.Of(claims); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %.40v, %v; want %q", tc.expression, made, err, tc.want)
+		}
+	}
+	for expression, want := range map[string]string{
+		`"refs/heads/main".replace("refs/heads/", "")`: "main", `"aaa".replace("a", "b", 2)`: "bba", `"aa".replace("a", "b", -1)`: "bb",
+		`"ä".replace("", "-")`: "-ä-", `"aa".replace("a", "b", 0)`: "aa", `claims.l.join()`: "ab", `claims.l.join(", ")`: "a, b", `[].join(",")`: "",
+	} {
+		value, err := policy.CompileValue(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made, err := value.Of(claims); err != nil || made != want {
+			t.Errorf("%s: %v, %v; want %q", expression, made, err, want)
+		}
+	}
+	if _, err := policy.Compile(`"%s%s".format([claims.s, claims.s]) == ""`); err == nil {
+		t.Error("format exists, which has no bound")
 	}
 }
