@@ -76,6 +76,28 @@ func TestBearerClient(t *testing.T) {
 	f.Run(t, []rule{refuses("revoked", by(at(swap(ofCatalog)), ofCatalog), 401, tokenep.InvalidClient)})
 }
 
+// An exchange by a Bearer token alone (Dialect.BearerClient) reaches no further than that token: RFC
+// 8693 §2.1, audience and scope.
+func TestBearerClientReachesNoFurther(t *testing.T) {
+	const ledger = "https://api.example/ledger"
+	f := newIceberg(t, tokeneptest.Alter("catalog", func(c *tokenep.Client) { c.ExchangeTo, c.Audience = []string{ledger}, []string{orders, invoices} }))
+	narrow := f.Mint(t, tokenep.Claims{ClientID: "catalog", Subject: "client:catalog", Scope: verify.Scope{"catalog"}, Audience: []string{orders}})
+	user := f.Mint(t, tokenep.Claims{ClientID: "billing", Subject: "bob", Scope: verify.Scope{"catalog", "orders:read"}, Audience: []string{orders, invoices}})
+	elsewhere := f.Mint(t, tokenep.Claims{ClientID: "billing", Subject: "bob", Audience: []string{invoices}})
+	by := func(r request) request { return at(r).With("Authorization", "Bearer "+narrow) }
+	acting := func(subject string, pairs ...string) request {
+		return swap(subject, append(pairs, "actor_token", narrow, "actor_token_type", accessToken)...)
+	}
+	f.Run(t, []rule{
+		grants("with a secret: the next service", at(swap(narrow, "audience", ledger)).By("catalog")),
+		refuses("by the Bearer: not the next service", by(swap(narrow, "audience", ledger)), 400, tokenep.InvalidRequest),
+		refuses("by the Bearer: a subject for somebody else", by(acting(elsewhere)), 400, tokenep.InvalidRequest),
+	})
+	if _, token := f.Granted(t, by(acting(user))); !tokeneptest.EqualJSON(token.Claims["aud"], orders) || token.Scope.String() != "catalog" {
+		t.Errorf("aud %v, scope %q: want what the Bearer token has as well", token.Claims["aud"], token.Scope)
+	}
+}
+
 func mustID(t *testing.T, f *tokeneptest.Server, token string) string {
 	t.Helper()
 	verified, err := f.Verify(t, token)

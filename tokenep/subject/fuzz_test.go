@@ -5,9 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -144,4 +148,46 @@ func (all fuzzed) check(t *testing.T, spiffe bool, token string, a *tokenep.Auth
 		return
 	}
 	t.Fatalf("%q: accepted, of nobody", token)
+}
+
+// FuzzIntrospectionResponse: whatever another server answers (RFC 7662 §2.2), a token is accepted
+// only if encoding/json reads the same answer as one of an active token for this server.
+func FuzzIntrospectionResponse(f *testing.F) {
+	var body atomic.Pointer[string]
+	site := newApplication(f, func(w http.ResponseWriter, r *http.Request) { saysJSON(*body.Load())(w, r) })
+	clock := verifytest.NewClock(tokeneptest.Start)
+	i, err := subject.NewIntrospection(subject.IntrospectionOptions{
+		URL: site.url, ClientID: "proxy", ClientSecret: "secret", Issuer: "https://idp.example", Audience: []string{"here"},
+		Answers: subject.Answers{Now: clock.Now, Good: -1, Bad: -1},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(i.Close)
+	exp := tokeneptest.Start.Add(time.Minute).Unix()
+	for _, seed := range []string{
+		`{"active":true,"aud":"here"}`, `{"active":true,"aud":["there","here"],"iss":"https://idp.example","token_type":"bearer"}`,
+		fmt.Sprintf(`{"active":true,"aud":"here","exp":%d,"nbf":1,"iat":1}`, exp), `{"active":false,"active":true,"aud":"here"}`,
+		`{"active":true,"aud":"here","cnf":{}}`, `{"Active":true,"active":true,"aud":"here"}`, `{"\u0061ctive":true,"aud":"here"}`, `[]`, "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, answer string) {
+		body.Store(&answer)
+		r := &tokenep.Request{Request: httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil), Outcome: new(tokenep.Outcome)}
+		if _, err := i.Prove(t.Context(), r, "opaque"); err != nil {
+			return
+		}
+		var said map[string]any
+		if err := json.Unmarshal([]byte(answer), &said); err != nil {
+			t.Fatalf("accepted, and encoding/json says %v", err)
+		}
+		audience, _ := said["aud"].([]any)
+		if iss := said["iss"]; said["active"] != true || said["cnf"] != nil || said["aud"] != "here" && !slices.Contains(audience, any("here")) || iss != nil && iss != "https://idp.example" {
+			t.Errorf("accepted: %q", answer)
+		}
+		if exp, ok := said["exp"].(float64); ok && exp <= float64(tokeneptest.Start.Unix()) {
+			t.Errorf("accepted, and has expired: %q", answer)
+		}
+	})
 }

@@ -70,3 +70,20 @@ func TestPolicyVouchesForItsSubject(t *testing.T) {
 	f.Send(t, ask).Refused(t, 400, tokenep.InvalidRequest)
 	f.Send(t, swap(given).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
 }
+
+// Renewing would outlive the condition of the policy, which is not asked again (RFC 8693 §2.1): what
+// a policy gave is narrowed at most, wherever it is sent.
+func TestTokensOfAPolicyAreNotRenewed(t *testing.T) {
+	github := ci()
+	f := tokeneptest.New(t, tokeneptest.Renewing, trusts(github, deploy(t)))
+	ask := tokeneptest.Exchange(github.Sign(job(nil)), grant.JWTType).By("billing")
+	_, given := f.Granted(t, ask)
+	token := f.Issued(t, ask)
+	f.Clock.Advance(time.Minute)
+	_, again := f.Granted(t, swap(token).At(tokeneptest.IcebergPath).By("billing"))
+	if again.Expires.After(given.Expires) || again.ID == given.ID {
+		t.Errorf("it is good until %s, want %s at most, as a token of its own", again.Expires, given.Expires)
+	}
+	f.Clock.Advance(given.Expires.Sub(f.Clock.Now()))
+	f.Send(t, swap(token).At(tokeneptest.IcebergPath).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
+}

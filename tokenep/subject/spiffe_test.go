@@ -1,8 +1,12 @@
 package subject_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -81,4 +85,42 @@ func TestExchangeOfJWTSVIDs(t *testing.T) {
 	if token.Subject != "spiffe://example.org/shop/cart" || token.GrantID != tokenep.PolicyGrantPrefix+"orders" {
 		t.Errorf("claims: %v", token.Claims)
 	}
+}
+
+// SPIFFE Trust Domain and Bundle §4: the bundle is at a URL, and another one after a rotation.
+func TestBundleByURL(t *testing.T) {
+	old, next := verifytest.New("https://oidc.example.org", tokeneptest.Issuer, "ES256"), verifytest.New("https://oidc.example.org", tokeneptest.Issuer, "RS256")
+	var bundle atomic.Pointer[[]byte]
+	publish := func(i *verifytest.Issuer) {
+		text := []byte(strings.ReplaceAll(string(i.JWKS()), `"use":"sig"`, `"use":"jwt-svid"`))
+		bundle.Store(&text)
+	}
+	publish(old)
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(*bundle.Load()) }))
+	t.Cleanup(site.Close)
+	p := subject.Policy{Name: "orders", Subject: value(t, "claims.sub"), Scope: verify.Scope{"orders:read"}, Audience: []string{tokeneptest.Orders}}
+	f := tokeneptest.New(t, func(c *server.Config) {
+		trusted, err := verify.TrustDomain("example.org")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if trusted.Keys, err = verify.NewURLKeys(site.URL, verify.URLKeysOptions{SPIFFE: true, Now: c.Now}); err != nil {
+			t.Fatal(err)
+		}
+		old.Now, next.Now = c.Now, c.Now
+		c.Subjects = append(c.Subjects, &subject.Source{Name: trusted.Name, Issuer: &trusted, SPIFFE: true, Policies: []subject.Policy{p}})
+	})
+	by := func(i *verifytest.Issuer) request {
+		token := i.Sign(verifytest.Claims{"sub": "spiffe://example.org/cart", "jti": nil}, verifytest.Header("typ", nil))
+		return tokeneptest.Exchange(token, grant.JWTType).By("billing")
+	}
+	f.Granted(t, by(old))
+	f.Send(t, by(next)).Refused(t, 400, tokenep.InvalidRequest)
+	publish(next)
+	f.Clock.Advance(time.Minute)
+	f.Granted(t, by(next))
+	f.Send(t, by(old)).Refused(t, 400, tokenep.InvalidRequest)
+	site.Close()
+	f.Clock.Advance(25 * time.Hour)
+	unknown(t, f, by(next))
 }

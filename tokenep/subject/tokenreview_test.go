@@ -152,3 +152,17 @@ func TestTokenReviewStatus(t *testing.T) {
 		}
 	})
 }
+
+// RFC 7523 §2.1: the token of a service account as an assertion, without a client.
+func TestServiceAccountAsAssertion(t *testing.T) {
+	api := newApplication(t, saysJSON(pod("")))
+	p := person(t)
+	p.Grants, p.Clients = []string{grant.JWTBearerType}, []string{subject.NoClient}
+	f := tokeneptest.New(t, reviews(t, api.url, tokenFile(t, "secret"), p))
+	token := jwtOf(fmt.Sprintf(`"exp":%d`, tokeneptest.Start.Add(time.Hour).Unix()))
+	if _, given := f.Granted(t, post("grant_type", grant.JWTBearerType, "assertion", token)); given.GrantID != "policy:person" {
+		t.Errorf("claims: %v", given.Claims)
+	}
+	f.Send(t, tokeneptest.Exchange(token, grant.JWTType).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
+	f.Send(t, post("grant_type", grant.JWTBearerType, "assertion", "opaque")).Refused(t, 400, tokenep.InvalidGrant)
+}
