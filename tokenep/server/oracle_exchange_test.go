@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,13 +110,17 @@ func TestGoogleExternalAccount(t *testing.T) {
 }
 
 // resource verifies tokens of a server as a protected resource does: by the keys at its URL.
-func resource(t *testing.T, issuer, audience string) *verify.Verifier {
+func resource(t *testing.T, issuer, audience string, changes ...func(*verify.Config)) *verify.Verifier {
 	t.Helper()
 	keys, err := verify.NewDiscoveredKeys(issuer, "", verify.URLKeysOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{{Name: issuer, Keys: keys, Audience: []string{audience}}}})
+	c := verify.Config{Issuers: []verify.TrustedIssuer{{Name: issuer, Keys: keys, Audience: []string{audience}}}}
+	for _, change := range changes {
+		change(&c)
+	}
+	v, err := verify.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,11 +197,13 @@ func TestOpenAIWorkloadIdentity(t *testing.T) {
 	}
 }
 
-// deviceScript is the program of a device, and beside it the browser of alice, who allows it after
-// the first poll.
+// deviceScript is the program of a device, and beside it the browser of alice, who decides after
+// the first poll. The program which is too fast is told so, and goes on. Time runs faster here.
 const deviceScript = `
 import * as client from 'openid-client';
-const [issuer, header] = process.argv.slice(2);
+const [issuer, header, faster] = process.argv.slice(2);
+const wait = globalThis.setTimeout;
+globalThis.setTimeout = (f, ms, ...rest) => wait(f, ms / faster, ...rest);
 const errors = [];
 let decide = () => undefined;
 const config = await client.discovery(new URL(issuer), 'tv', undefined, client.None(), { execute: [client.allowInsecureRequests] });
@@ -203,13 +211,15 @@ config[client.customFetch] = async (url, init) => {
 	const response = await fetch(url, init);
 	if (response.status === 400) {
 		errors.push((await response.clone().json()).error);
-		await decide();
+		await decide(errors.at(-1));
 	}
 	return response;
 };
-const run = async (decision) => {
+const run = async (decision, interval) => {
 	const device = await client.initiateDeviceAuthorization(config, { scope: 'read' });
-	decide = async () => {
+	device.interval = interval ?? device.interval;
+	decide = async (error) => {
+		if (interval && !(errors.includes('slow_down') && error === 'authorization_pending')) return;
 		decide = () => undefined;
 		const address = device.verification_uri_complete;
 		const opened = await fetch(address, { headers: { [header]: 'alice' } });
@@ -224,27 +234,38 @@ const run = async (decision) => {
 const allowed = await run('allow');
 const refreshed = await client.refreshTokenGrant(config, allowed.refresh_token);
 const denied = await run('deny');
-console.log(JSON.stringify({ errors, scope: allowed.scope, token: refreshed.access_token, denied: denied.error }));
+const tooFast = await run('allow', 1);
+console.log(JSON.stringify({ errors, scope: allowed.scope, token: refreshed.access_token, denied: denied.error, tooFast: tooFast.scope }));
 `
 
-// TestOpenIDClientDevice lets the npm package openid-client poll for a user (RFC 8628).
+// TestOpenIDClientDevice lets the npm package openid-client poll for a user (RFC 8628 §3.5).
 func TestOpenIDClientDevice(t *testing.T) {
+	const faster = 10
+	start := time.Now()
+	now := func() time.Time { return start.Add(faster * time.Since(start)) }
 	issuer := oracleServer(t, withForeignPeople, func(c *server.Config) {
-		c.DeviceCode.Interval = time.Second
+		c.Now = now
 		c.Clients = append(c.Clients, tokenep.Client{
 			ID: "tv", AuthMethod: tokenep.AuthNone, GrantTypes: []string{grant.DeviceCodeType, grant.RefreshTokenType},
 			Scope: verify.Scope{"read"}, Audience: []string{"orders"},
 		})
 	})
 	var got struct {
-		Errors               []string
-		Scope, Token, Denied string
+		Errors                        []string
+		Scope, Token, Denied, TooFast string
 	}
-	inNode(t, "openid-client-device.mjs", deviceScript, &got, issuer, tokeneptest.UserHeader)
-	if strings.Join(got.Errors, " ") != "authorization_pending authorization_pending access_denied" || got.Denied != "access_denied" {
+	inNode(t, "openid-client-device.mjs", deviceScript, &got, issuer, tokeneptest.UserHeader, strconv.Itoa(faster))
+	if len(got.Errors) < 6 {
+		t.Fatalf("errors: %v", got.Errors)
+	}
+	decided, slowed := strings.Join(got.Errors[:3], " "), strings.Join(slices.Compact(got.Errors[3:]), " ")
+	if decided != "authorization_pending authorization_pending access_denied" || got.Denied != "access_denied" {
 		t.Errorf("errors: %v; denied: %s", got.Errors, got.Denied)
 	}
-	token, err := resource(t, issuer, "orders").Verify(t.Context(), verify.Presentation{Token: got.Token})
+	if slowed != "authorization_pending slow_down authorization_pending" || got.TooFast != "read" {
+		t.Errorf("whoever is too fast has %s, and scope %q", slowed, got.TooFast)
+	}
+	token, err := resource(t, issuer, "orders", func(c *verify.Config) { c.Now = now }).Verify(t.Context(), verify.Presentation{Token: got.Token})
 	if err != nil || token.Subject != "alice" || token.ClientID != "tv" || got.Scope != "read" {
 		t.Errorf("%+v (%v), scope %q", token, err, got.Scope)
 	}
