@@ -76,8 +76,8 @@ func TestBearerClient(t *testing.T) {
 	f.Run(t, []rule{refuses("revoked", by(at(swap(ofCatalog)), ofCatalog), 401, tokenep.InvalidClient)})
 }
 
-// An exchange by a Bearer token alone (Dialect.BearerClient) reaches no further than that token: RFC
-// 8693 §2.1, audience and scope.
+// An exchange by a Bearer token alone (Dialect.BearerClient) reaches no further than that token
+// does, in audience and scope (RFC 8693 §2.1).
 func TestBearerClientReachesNoFurther(t *testing.T) {
 	const ledger = "https://api.example/ledger"
 	f := newIceberg(t, tokeneptest.Alter("catalog", func(c *tokenep.Client) { c.ExchangeTo, c.Audience = []string{ledger}, []string{orders, invoices} }))

@@ -71,8 +71,8 @@ func TestPolicyVouchesForItsSubject(t *testing.T) {
 	f.Send(t, swap(given).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
 }
 
-// Renewing would outlive the condition of the policy, which is not asked again (RFC 8693 §2.1): what
-// a policy gave is narrowed at most, wherever it is sent.
+// Renewing would outlive the condition of the policy, which is not asked again: what a policy gave
+// is narrowed at most, wherever it is sent (RFC 8693 §2.1).
 func TestTokensOfAPolicyAreNotRenewed(t *testing.T) {
 	github := ci()
 	f := tokeneptest.New(t, tokeneptest.Renewing, trusts(github, deploy(t)))

@@ -14,9 +14,9 @@ import (
 // maxText is how long a text may be that an expression makes, in bytes.
 const maxText = 64 << 10
 
-// textFunctions are the functions on texts: split, lowerAscii, replace, trim and their like. The cost of
-// one is counted when it has run, so those whose result can be far longer than what it is made of
-// have a bound of their own, or do not exist.
+// textFunctions are the functions on texts: split, lowerAscii, replace, trim and their like. The
+// cost of one is counted when it has run, so those whose result can be far longer than what it is
+// made of have a bound of their own, or do not exist.
 func textFunctions() []cel.EnvOption {
 	replaceIn := []*cel.Type{cel.StringType, cel.StringType, cel.StringType}
 	joined := []*cel.Type{cel.ListType(cel.StringType)}
