@@ -50,7 +50,7 @@ func TestMetadataListsExactlyWhatIsThere(t *testing.T) {
 			if !slices.Equal(metadata.Grants, tc.grants) {
 				t.Errorf("grant_types_supported %v, want %v", metadata.Grants, tc.grants)
 			}
-			if n := implementations(t, "tokenep/grant", "all.go", "delegation.go", "exchanged.go", "renewal.go"); tc.offered && len(metadata.Grants) != n {
+			if n := implementations(t, "tokenep/grant", "all.go", "delegation.go", "exchanged.go", "renewal.go", "requested.go"); tc.offered && len(metadata.Grants) != n {
 				t.Errorf("grant_types_supported %v, but tokenep/grant has %d files with a grant", metadata.Grants, n)
 			}
 			if n := implementations(t, "tokenep/clientauth", "all.go", "secret.go", "secret_slow.go", "keys.go", "certificates.go", "decoy.go"); tc.offered && len(metadata.Methods) != n {

@@ -159,7 +159,15 @@ type Authorization struct {
 	// there is none. Nor is there one if Scope has openid and the client asked for less.
 	IDToken map[string]any
 
-	IssuedTokenType string // issued_token_type (RFC 8693 §2.2.1); empty for other grants
+	// IssuedTokenType is issued_token_type (RFC 8693 §2.2.1), and what is issued in the place of an
+	// access token: IssuedIDToken, or IssuedRefreshToken. Empty for other grants.
+	IssuedTokenType string
+
+	// GiveRefresh says that a policy lets a refresh token come of an exchange.
+	GiveRefresh bool
+
+	// Issued is what the token says in the end. It is set before Spend runs.
+	Issued *Claims
 
 	// AllowPublic lets a public client have the token, which does not authenticate, by a grant that
 	// is otherwise for clients that do.

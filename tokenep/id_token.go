@@ -29,7 +29,8 @@ func (c *Client) IDTokenAlgorithm() string {
 }
 
 // MintIDToken signs an ID token (OpenID Connect Core §2) for a client, about the subject of the
-// access token that is issued with it, and as long as that is good. further are its other claims.
+// access token that is issued with it, and as long as that is good; empty: none is. further are its
+// other claims.
 func (m *Minter) MintIDToken(client *Client, c *Claims, accessToken string, further map[string]any) (string, error) {
 	ring := m.IDTokenKeys[client.IDTokenAlgorithm()]
 	if ring == nil {
@@ -41,7 +42,9 @@ func (m *Minter) MintIDToken(client *Client, c *Claims, accessToken string, furt
 	}
 	claims := map[string]any{
 		"iss": m.Issuer, "sub": c.Subject, "aud": client.ID, "exp": c.Expires.Unix(), "iat": c.IssuedAt.Unix(),
-		"at_hash": accessTokenHash(key.Algorithm, accessToken),
+	}
+	if accessToken != "" {
+		claims["at_hash"] = accessTokenHash(key.Algorithm, accessToken)
 	}
 	if !c.SignIn.Time.IsZero() {
 		claims["auth_time"] = c.SignIn.Time.Unix()

@@ -110,7 +110,7 @@ func (m *Minter) Mint(c *Claims) (Minted, error) {
 // Remember puts an access token that is being issued into the cache, so that a verifier of this
 // process need not prove it again.
 func (m *Minter) Remember(t Minted) {
-	if m.Cache != nil {
+	if m.Cache != nil && t.Token != "" {
 		m.Cache.Insert(t.Token, t.key, m.Issuer, t.clientID, t.expires)
 	}
 }

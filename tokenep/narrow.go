@@ -54,6 +54,7 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 	if !c.Expires.After(now) {
 		return nil, a.bad(r, "the grant, or what it came of, has expired")
 	}
+	a.Issued = c
 	return c, t.stillActive(ctx, r, a)
 }
 

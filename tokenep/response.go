@@ -10,7 +10,7 @@ import (
 
 // Response is a successful answer of the token endpoint (RFC 6749 §5.1, RFC 8693 §2.2.1).
 type Response struct {
-	AccessToken     string `json:"access_token"`
+	AccessToken     string `json:"access_token"`                // or what issued_token_type says
 	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 §2.2.1
 	TokenType       string `json:"token_type"`
 	ExpiresIn       int64  `json:"expires_in"` // whole seconds that are left, rounded down
@@ -27,6 +27,10 @@ type Response struct {
 
 // complete adds the refresh token, and says how long the tokens are good.
 func (r *Response) complete(c *Claims, t RefreshToken, now time.Time) {
+	if r.IssuedTokenType == IssuedRefreshToken {
+		r.AccessToken, r.ExpiresIn, r.AuthorizationExpiresIn = t.Text, secondsLeft(t.Expires, now), secondsLeft(t.Ends, now)
+		return
+	}
 	r.ExpiresIn = secondsLeft(c.Expires, now)
 	r.RefreshToken = t.Text
 	if t.Text != "" && !t.Expires.IsZero() {

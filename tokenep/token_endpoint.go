@@ -177,6 +177,16 @@ const (
 	TokenExchangeType = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693 §2.1
 )
 
+// The token type identifiers of RFC 8693 §3 for which an exchange issues something else than an
+// access token.
+const (
+	IssuedIDToken      = "urn:ietf:params:oauth:token-type:id_token"
+	IssuedRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
+)
+
+// notApplicable is the token_type of what is no access token (RFC 8693 §2.2.1).
+const notApplicable = "N_A"
+
 // authorize asks the grant, and holds what it returns to the rules that are the same for all
 // grants.
 func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error) {
@@ -200,16 +210,29 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 	return a, CheckExtra(a.Extra)
 }
 
-// sign makes the access token and, where the grant asks for one, the ID token. Both are worth
-// nothing until the answer is written.
+// sign makes the access token and, where the grant asks for one, the ID token, with it or in its
+// place. Both are worth nothing until the answer is written.
 func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response *Response, minted Minted, err error) {
-	if minted, err = t.Minter.Mint(c); err != nil {
-		return nil, minted, err
-	}
-	response = &Response{AccessToken: minted.Token, IssuedTokenType: a.IssuedTokenType, TokenType: "Bearer"}
+	response = &Response{IssuedTokenType: a.IssuedTokenType, TokenType: "Bearer"}
 	if r.Scope != nil || !a.ScopeImplied {
 		response.Scope = c.Scope.String()
 	}
+	switch a.IssuedTokenType {
+	case IssuedRefreshToken: // see Response.complete
+		response.TokenType = notApplicable
+		return response, minted, nil
+	case IssuedIDToken:
+		if !c.Scope.Has(OpenIDScope) {
+			return nil, minted, InvalidScope.Describe("an ID token is for the scope openid")
+		}
+		response.TokenType = notApplicable
+		response.AccessToken, err = t.Minter.MintIDToken(r.Client, c, "", a.IDToken)
+		return response, minted, err
+	}
+	if minted, err = t.Minter.Mint(c); err != nil {
+		return nil, minted, err
+	}
+	response.AccessToken = minted.Token
 	dropped := a.Scope.Has(OpenIDScope) && !c.Scope.Has(OpenIDScope)
 	if a.IDToken != nil && r.Client != nil && !dropped {
 		response.IDToken, err = t.Minter.MintIDToken(r.Client, c, minted.Token, a.IDToken)
@@ -225,5 +248,9 @@ func (o *Outcome) issued(c *Claims, t Minted) {
 		o.Details = append(o.Details, slog.String("client", c.ClientID))
 	}
 	o.Details = append(o.Details, slog.String("sub", c.Subject), slog.String("scope", c.Scope.String()),
-		slog.Any("aud", c.Audience), slog.String("jti", t.ID), slog.Time("exp", c.Expires))
+		slog.Any("aud", c.Audience))
+	if t.ID == "" {
+		return // it is no access token
+	}
+	o.Details = append(o.Details, slog.String("jti", t.ID), slog.Time("exp", c.Expires))
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,6 +68,22 @@ func (a Ancestor) MarshalJSON() ([]byte, error) {
 		object.IssuedAt = a.IssuedAt.Unix()
 	}
 	return json.Marshal(object)
+}
+
+// UnmarshalJSON reads what MarshalJSON has written.
+func (a *Ancestor) UnmarshalJSON(text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var element any
+	if err := decoder.Decode(&element); err != nil {
+		return err
+	}
+	read, ok := parseAncestor(element)
+	if !ok {
+		return errLineage
+	}
+	*a = read
+	return nil
 }
 
 // parseLineage reads grant_id and ancestors into t.

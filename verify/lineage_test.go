@@ -82,6 +82,13 @@ func TestLineage(t *testing.T) {
 	if want := `[{"jti":"a","iat":1800000000,"grant_id":"b","client_id":"c","sub":"d","kid":"k"},{"grant_id":"e"}]`; string(text) != want {
 		t.Errorf("written as %s, want %s", text, want)
 	}
+	var again []verify.Ancestor
+	if err := json.Unmarshal(text, &again); err != nil || !slices.Equal(again, written) {
+		t.Errorf("read again as %+v, %v", again, err)
+	}
+	if err := json.Unmarshal([]byte(`[{"azp":"b"}]`), &again); err == nil {
+		t.Error("an ancestor that says nothing is read")
+	}
 	read, err := with.Verify(t.Context(), verify.Presentation{Token: issuer.Sign(verifytest.Claims{"ancestors": json.RawMessage(text), "grant_id": "g"})})
 	if err != nil || !slices.Equal(read.Ancestors, written) || read.GrantID != "g" {
 		t.Errorf("read as %+v, %v", read, err)

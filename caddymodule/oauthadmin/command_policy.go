@@ -90,6 +90,9 @@ func (s *sourceTested) print() error {
 				members, _ := json.Marshal(p.MayAct) // texts have a JSON form
 				says += ", may_act " + string(members)
 			}
+			if p.Refresh {
+				says += ", and a refresh token"
+			}
 			if p.Expires != nil {
 				says += ", until " + printTime(*p.Expires)
 			}

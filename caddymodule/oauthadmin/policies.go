@@ -47,6 +47,7 @@ type policyResult struct {
 	Expires  *time.Time     `json:"expires,omitempty"` // no later
 	Extra    map[string]any `json:"claims,omitempty"`
 	MayAct   map[string]any `json:"may_act,omitempty"`
+	Refresh  bool           `json:"refresh_token,omitempty"` // comes of an exchange as well
 }
 
 // testPolicies says check by check what the policies would do.
@@ -74,12 +75,12 @@ func testPolicies(r *request) (any, error) {
 	report := policyTested{Sources: []sourceTested{}}
 	for _, trial := range trials {
 		report.Accepted = report.Accepted || trial.Decides() != nil
-		report.Sources = append(report.Sources, showTrial(trial))
+		report.Sources = append(report.Sources, showTrial(trial, grantType))
 	}
 	return report, nil
 }
 
-func showTrial(t *subject.Trial) sourceTested {
+func showTrial(t *subject.Trial, grantType string) sourceTested {
 	shown := sourceTested{Source: t.Source.Name, Checks: []inspectedCheck{}, Policies: []policyResult{}}
 	if t.Token != nil {
 		shown.Claims = t.Token.Claims
@@ -95,6 +96,7 @@ func showTrial(t *subject.Trial) sourceTested {
 		} else {
 			a := d.Authorization
 			p.Subject, p.Scope, p.Audience, p.Extra, p.MayAct = a.Subject, a.Scope.String(), a.Audience, a.Extra, a.GiveMayAct
+			p.Refresh = a.GiveRefresh && grantType == grant.TokenExchangeType
 			if !a.NotAfter.IsZero() {
 				p.Expires = &a.NotAfter
 			}

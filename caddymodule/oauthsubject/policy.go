@@ -63,6 +63,11 @@ type Policy struct {
 	// the token is not admitted. Default: the may_act of the client.
 	MayAct []Claim `json:"may_act,omitempty"`
 
+	// Give a client a refresh token as well, by token exchange, if it may use the grant
+	// refresh_token. With it access goes on after the subject token has expired, until max_chain of
+	// token_exchange, which is required, after the exchange. Default: false.
+	RefreshToken bool `json:"refresh_token,omitempty"`
+
 	// How long access tokens live, at most; never longer than the token that they came of. Default:
 	// as the server says.
 	TTL caddy.Duration `json:"ttl,omitempty"`
@@ -109,7 +114,7 @@ func Policies(configured []*Policy) ([]subject.Policy, error) {
 func (p *Policy) compile() (compiled subject.Policy, err error) {
 	compiled = subject.Policy{
 		Name: p.Name, Clients: p.Clients, AllowPublic: p.AllowPublic, ScopeClaim: p.ScopeClaim,
-		TTL: time.Duration(p.TTL), Once: p.Once, DryRun: p.DryRun,
+		RefreshToken: p.RefreshToken, TTL: time.Duration(p.TTL), Once: p.Once, DryRun: p.DryRun,
 	}
 	for _, name := range p.Grants {
 		grantType, known := grantNames[name]

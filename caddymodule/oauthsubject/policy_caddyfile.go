@@ -24,6 +24,7 @@ import (
 //	    audience    <values…>
 //	    claim       <name> <expression>
 //	    may_act     sub|client_id|iss <expression>
+//	    refresh_token
 //	    ttl         <duration>
 //	    once
 //	    dry_run
@@ -81,6 +82,8 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 		return parseClaim(d, &p.Claims, "repository claims.repository")
 	case "may_act":
 		return parseClaim(d, &p.MayAct, "client_id `\"gateway\"`")
+	case "refresh_token":
+		return adapt.Flag(d, &p.RefreshToken)
 	case "ttl":
 		return adapt.Duration(d, &p.TTL, tokenep.CheckLife)
 	case "once":

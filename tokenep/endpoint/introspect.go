@@ -37,7 +37,8 @@ type Introspection struct {
 	// Address returns the address that a request comes from.
 	Address func(*http.Request) netip.Addr
 
-	Active tokenep.Active // of users
+	Active  tokenep.Active // of users
+	Enabled tokenep.Active // likewise, of those whom a policy vouches for
 }
 
 // Endpoint returns the row of the table.
@@ -170,7 +171,11 @@ func (e Introspection) refreshToken(ctx context.Context, c *tokenep.Client, toke
 	case f.ClientID != c.ID || f.RegistrationID != c.RegistrationID:
 		return none, nil
 	}
-	if good, err := e.good(ctx, f.Subject, f.Started); !good {
+	active := e.Active
+	if f.Exchanged != nil {
+		active = e.Enabled
+	}
+	if good, err := good(ctx, active, f.Subject, f.Started); !good {
 		return none, err
 	}
 	return introspected{
@@ -193,7 +198,7 @@ func (e Introspection) apiToken(ctx context.Context, r *tokenep.Request, c *toke
 	case !c.Introspects([]string{t.Service}):
 		return none, nil
 	}
-	if good, err := e.good(ctx, t.Owner, t.Created); !good {
+	if good, err := good(ctx, e.Active, t.Owner, t.Created); !good {
 		return none, err
 	}
 	answer := introspected{
@@ -210,8 +215,8 @@ func (e Introspection) apiToken(ctx context.Context, r *tokenep.Request, c *toke
 }
 
 // good reports whether what a user allowed at a time is of use to anybody now.
-func (e Introspection) good(ctx context.Context, subject string, allowed time.Time) (bool, error) {
-	err := e.Active(ctx, subject, allowed)
+func good(ctx context.Context, active tokenep.Active, subject string, allowed time.Time) (bool, error) {
+	err := active(ctx, subject, allowed)
 	if errors.Is(err, tokenep.ErrNoUser) {
 		return false, nil
 	}

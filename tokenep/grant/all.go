@@ -24,6 +24,9 @@ type Offer struct {
 	// Users says that people can allow things: there are codes and refresh tokens.
 	Users bool
 
+	// Refreshes says that refresh tokens come of exchanges.
+	Refreshes bool
+
 	// Devices says that they can do so for devices.
 	Devices bool
 }
@@ -33,8 +36,10 @@ type Offer struct {
 func (o Offer) All() []tokenep.Grant {
 	return slices.DeleteFunc(list(o), func(g tokenep.Grant) bool {
 		switch g.(type) {
-		case AuthorizationCode, RefreshToken:
+		case AuthorizationCode:
 			return !o.Users
+		case RefreshToken:
+			return !o.Users && !o.Refreshes
 		case DeviceCode:
 			return !o.Devices
 		case Password:

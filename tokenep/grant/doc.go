@@ -11,6 +11,7 @@
 //	delegation.go          whether one may act for another (RFC 8693 §4.1, §4.4)
 //	renewal.go             the same token, for longer (RFC 8693 §2.2.1)
 //	exchanged.go           what the token that is exchanged hands down (RFC 8693 §2.2.1)
+//	requested.go           what else is issued: refresh tokens and ID tokens (RFC 8693 §2.2.1)
 //	jwt_bearer.go          an assertion of another issuer (RFC 7523 §2.1)
 //
 // A grant reads its own parameters and says what may be issued. It changes nothing, writes no

@@ -56,7 +56,6 @@ func limits(subject, actor *tokenep.Authorization) []verify.Limit {
 }
 
 // spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent.
-// No refresh token comes of an exchange.
 func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (tokenep.RefreshToken, error) {
 	var spends []func(context.Context) (tokenep.RefreshToken, error)
 	for _, a := range []*tokenep.Authorization{subject, actor} {

@@ -12,7 +12,9 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 	"github.com/lestrrat-go/jwx/v2/jws"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -37,6 +39,9 @@ func withOpenID(alg string) tokeneptest.Change {
 func idToken(t *testing.T, s *tokeneptest.Server, a tokeneptest.Answer) (alg string, claims map[string]any) {
 	t.Helper()
 	raw, _ := a.JSON["id_token"].(string)
+	if a.JSON["issued_token_type"] == tokenep.IssuedIDToken {
+		raw = a.AccessToken()
+	}
 	set, err := jwk.Parse(s.Send(t, tokeneptest.Get(tokeneptest.JWKSPath)).Body)
 	if err != nil {
 		t.Fatal(err)
@@ -160,4 +165,57 @@ func TestIDTokenKeysRotate(t *testing.T) {
 	if kid(c) != kid(b) {
 		t.Error("a reload made another key")
 	}
+}
+
+// RFC 8693 §2.1, §2.2.1: an ID token for the client that asks, about the person whose sign-in the
+// subject token came of, and not longer than that.
+func TestExchangeForIDToken(t *testing.T) {
+	desk := tokeneptest.NewClient("desk", exchange)
+	desk.Scope, desk.ExchangeFrom, desk.Audience, desk.IDTokenAlg = verify.Scope{"openid", "read"}, []string{"*"}, []string{orders}, "EdDSA"
+	desk.ActorFrom, desk.MayActFor = []string{"*"}, []string{"*"}
+	reader := tokeneptest.NewClient("reader", exchange)
+	reader.Scope, reader.ExchangeFrom, reader.Audience = verify.Scope{"read"}, []string{"*"}, []string{orders}
+	s := tokeneptest.New(t, withOpenID(""), tokeneptest.WithClients(desk, reader))
+	signedIn := tokeneptest.Start.Add(-time.Minute).Truncate(time.Second)
+	signIn := func(pairs ...string) string {
+		r := tokeneptest.Authorize("site", pairs...).With(tokeneptest.SignInHeader, signedIn.Format(time.RFC3339))
+		a := s.Send(t, r)
+		if a.Status == 200 {
+			a = s.Send(t, s.Consent(t, r, "allow"))
+		}
+		return s.Issued(t, redeemCode("site", a.Redirected(t, tokeneptest.RedirectURI("site")).Get("code")))
+	}
+	subject := signIn()
+	asks := []string{"requested_token_type", tokenep.IssuedIDToken}
+	s.Clock.Advance(time.Minute)
+	a := s.Send(t, swap(subject, asks...).By("desk"))
+	if a.Status != 200 || a.JSON["token_type"] != "N_A" || a.JSON["issued_token_type"] != tokenep.IssuedIDToken || a.RefreshToken() != "" {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	token, err := s.Verify(t, subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected := map[string]any{
+		"iss": issuer, "sub": "alice", "aud": "desk", "auth_time": signedIn.Unix(), "iat": s.Clock.Now().Unix(), "exp": token.Expires.Unix(),
+	}
+	if alg, claims := idToken(t, s, a); alg != "EdDSA" || !tokeneptest.EqualJSON(claims, expected) {
+		t.Errorf("%s %v, want %v", alg, claims, expected)
+	}
+	text, _ := s.NewAPIToken(t, state.APIToken{Owner: "alice", Scope: verify.Scope{"openid", "read"}})
+	actor := append([]string{"actor_token", s.Mint(t, tokenep.Claims{ClientID: "desk"}), "actor_token_type", accessToken}, asks...)
+	acted := s.Mint(t, tokenep.Claims{GrantID: token.GrantID, Scope: token.Scope, Act: object{"sub": "bob"}})
+	s.Run(t, []rule{
+		refuses("the sign-in was not for openid", swap(signIn("scope", "read"), asks...).By("desk"), 400, tokenep.InvalidRequest),
+		refuses("the client is not for openid", swap(subject, asks...).By("reader"), 400, tokenep.InvalidScope),
+		refuses("less is asked for", swap(subject, append(asks, "scope", "read")...).By("desk"), 400, tokenep.InvalidScope),
+		refuses("for somebody else", swap(subject, append(asks, "audience", orders)...).By("desk"), 400, tokenep.InvalidTarget),
+		refuses("nobody signed in for an API token", redeem(text, asks...).By("desk"), 400, tokenep.InvalidRequest),
+		refuses("nobody signed in for a client", swap(s.Mint(t, tokenep.Claims{Scope: token.Scope, Subject: "client:desk"}), asks...).By("desk"), 400, tokenep.InvalidRequest),
+		refuses("with an actor", swap(subject, actor...).By("desk"), 400, tokenep.InvalidRequest),
+		refuses("somebody acts", swap(acted, asks...).By("desk"), 400, tokenep.InvalidRequest),
+		refuses("SAML", swap(subject, "requested_token_type", "urn:ietf:params:oauth:token-type:saml2").By("desk"), 400, tokenep.InvalidRequest),
+	})
+	s = tokeneptest.New(t)
+	s.Send(t, swap(s.Mint(t, tokenep.Claims{}), asks...).By("billing")).Refused(t, 400, tokenep.InvalidRequest)
 }

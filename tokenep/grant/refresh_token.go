@@ -20,6 +20,10 @@ import (
 type RefreshToken struct {
 	Families state.Families
 	Rotation Rotation
+
+	// Exchanged holds what a family allows that came of a token exchange to the policy by which it
+	// did, as that is now; nil: none of these is good.
+	Exchanged func(ctx context.Context, c *tokenep.Client, a *tokenep.Authorization) error
 }
 
 // RefreshTokenType is the grant_type.
@@ -84,6 +88,15 @@ func (g RefreshToken) Authorize(ctx context.Context, r *tokenep.Request) (*token
 		spend = g.Families.Rotate
 	}
 	a := allowed(f)
+	if f.Exchanged != nil {
+		if g.Exchanged == nil {
+			return nil, tokenep.InvalidGrant.Describe("the server gives no refresh tokens for exchanged tokens any more")
+		}
+		a = exchanged(f)
+		if err := g.Exchanged(ctx, r.Client, a); err != nil {
+			return nil, err
+		}
+	}
 	a.Renews, a.Allowed = true, f.Started
 	a.Spend = func(ctx context.Context) (tokenep.RefreshToken, error) {
 		text, f, err := spend(ctx, version)

@@ -1,7 +1,6 @@
 package grant
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
 // TokenExchange is the grant of RFC 8693: a token of one kind for an access token.
@@ -18,13 +18,14 @@ import (
 //	subject_token_type    REQUIRED  what kind of token that is (a dialect may set a default)
 //	actor_token           OPTIONAL  who acts for the subject
 //	actor_token_type      REQUIRED with actor_token, and forbidden without
-//	requested_token_type  OPTIONAL  an access token, or a JWT, which is the same
+//	requested_token_type  OPTIONAL  an access token, or a JWT, which is the same; an ID token; a
+//	                                refresh token
 //	resource, audience    OPTIONAL  default: the subject token's
 //	scope                 OPTIONAL  default: the subject token's
 //
 // The new token never reaches further than the subject token, but for an audience that the client
-// may exchange to (tokenep.Client.ExchangeTo), nor lives longer than it or the actor's. No refresh
-// token comes of an exchange.
+// may exchange to (tokenep.Client.ExchangeTo), nor lives longer than it or the actor's. A refresh
+// token comes of an exchange only where the policy for the subject token says so.
 type TokenExchange struct {
 	Issuer string // iss of this server's tokens
 
@@ -46,12 +47,20 @@ type TokenExchange struct {
 	// MaxChain is how long after the first token of a chain of exchanges the last one may be good;
 	// 0: as long as the first, since none lives longer than what it was exchanged for.
 	MaxChain time.Duration
+
+	// Refreshes says that there are policies by which refresh tokens come of an exchange; Families
+	// are those that begin so.
+	Refreshes bool
+	Families  state.Families
+
+	// IDTokens reports whether there is a key for the ID tokens of a client; nil: nobody gets any.
+	IDTokens func(*tokenep.Client) bool
 }
 
 // TokenExchangeType is the grant_type.
 const TokenExchangeType = tokenep.TokenExchangeType
 
-// The token type identifiers of RFC 8693 §3 that this server issues.
+// The token type identifiers of RFC 8693 §3 for access tokens.
 const (
 	AccessTokenType = "urn:ietf:params:oauth:token-type:access_token"
 	JWTType         = "urn:ietf:params:oauth:token-type:jwt"
@@ -96,10 +105,9 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 	if (actorToken == "") != (actorType == "") {
 		return nil, tokenep.InvalidRequest.Describe("actor_token and actor_token_type come together or not at all")
 	}
-	issued := cmp.Or(r.Form.Get("requested_token_type"), AccessTokenType)
-	if issued != AccessTokenType && issued != JWTType {
-		return nil, tokenep.InvalidRequest.Describe("the server does not issue tokens of the requested_token_type; " +
-			"it must be " + AccessTokenType + " or " + JWTType)
+	issued, err := g.requested(r)
+	if err != nil {
+		return nil, err
 	}
 	subject, err := g.validate(ctx, r, subjectType, subjectToken)
 	if err != nil {
@@ -127,7 +135,6 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 	}
 	a := *subject
 	a.Acting = actor
-	a.IssuedTokenType = issued
 	a.ScopeImplied = r.Client == nil
 	a.Ancestors = ancestors(subject, actor)
 	a.Limits = limits(subject, actor)
@@ -141,14 +148,14 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 	if actor != nil {
 		a.NotAfter = earliest(a.NotAfter, actor.NotAfter)
 	}
-	if actor == nil && g.renews(r, subject) {
+	if actor == nil && issued != tokenep.IssuedIDToken && g.renews(r, subject) {
 		g.renew(&a)
 	}
 	g.bound(&a, actor)
 	if err := g.delegate(r, &a, actor); err != nil {
 		return nil, err
 	}
-	return &a, nil
+	return &a, g.issue(r, &a, issued)
 }
 
 // byBearer holds an exchange of a client that has shown one of its access tokens, and nothing else

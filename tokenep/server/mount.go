@@ -53,7 +53,7 @@ func (s *Server) addEndpoints() error {
 		}.Endpoint(),
 		endpoint.Introspection{
 			Issuer: s.Config.Issuer, Verifier: s.introspecting, Clients: s.front.Authenticator.Clients,
-			Families: s.Families, APITokens: s.apiTokens(), Address: s.Config.ClientAddress, Active: s.active,
+			Families: s.Families, APITokens: s.apiTokens(), Address: s.Config.ClientAddress, Active: s.active, Enabled: s.enabled,
 		}.Endpoint(),
 	}
 	if s.Config.people() {

@@ -34,7 +34,9 @@ func (s *Server) idTokenAlgs() []string {
 	}
 	algs := []string{tokenep.DefaultIDTokenAlg}
 	for i := range s.Config.Clients {
-		if alg := s.Config.Clients[i].IDTokenAlgorithm(); asksWho(&s.Config.Clients[i]) && !slices.Contains(algs, alg) {
+		c := &s.Config.Clients[i]
+		asks := asksWho(c) || c.Scope.Has(tokenep.OpenIDScope) && c.May(grant.TokenExchangeType)
+		if alg := c.IDTokenAlgorithm(); asks && !slices.Contains(algs, alg) {
 			algs = append(algs, alg)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
@@ -34,10 +35,56 @@ func (s *Server) subjects() (exchange grant.TokenExchange, bearer grant.JWTBeare
 			Issuer: s.Config.Issuer, Subjects: append(s.ownSubjects(), foreign.All...),
 			AllowAnonymous: s.Config.Exchange.Anonymous, AnonymousTypes: foreign.Anonymous,
 			EndsReused: s.endsReused(), MaxChain: s.Config.Exchange.MaxChain,
+			Refreshes: s.Config.refreshesExchanged(), Families: s.Families,
+		}
+		if s.Config.openID() {
+			exchange.IDTokens = func(c *tokenep.Client) bool { return s.idTokenKeys[c.IDTokenAlgorithm()] != nil }
 		}
 	}
 	assertions := s.kinds(grant.JWTBearerType)
 	return exchange, grant.JWTBearer{Assertions: assertions.All, AllowAnonymous: len(assertions.Anonymous) > 0}, nil
+}
+
+// refreshesExchanged reports whether refresh tokens come of exchanges.
+func (c *Config) refreshesExchanged() bool {
+	return slices.ContainsFunc(c.Subjects, func(source *subject.Source) bool {
+		return slices.ContainsFunc(source.Policies, func(p subject.Policy) bool { return p.RefreshToken })
+	})
+}
+
+// exchanged holds what a refresh token that came of an exchange allows to the policy by which it
+// did, and to the end of the chain of exchanges. It is not good if the policy is gone, or a key by
+// which one of the tokens was signed that it came of.
+func (s *Server) exchanged(ctx context.Context, c *tokenep.Client, a *tokenep.Authorization) error {
+	refused := func(err error) error {
+		return tokenep.InvalidGrant.Describe("the refresh token is not valid any more").Because(err)
+	}
+	for _, ancestor := range a.Ancestors {
+		if ancestor.KeyID == "" {
+			continue
+		}
+		if has, err := s.Keys.HasKey(ctx, ancestor.KeyID); err != nil {
+			return err
+		} else if !has {
+			return refused(fmt.Errorf("it came of a token that was signed by the key %q, which is gone", ancestor.KeyID))
+		}
+	}
+	if end := a.ChainIssuedAt.Add(s.Config.Exchange.MaxChain); end.Before(a.NotAfter) {
+		a.NotAfter = end
+	}
+	for _, source := range s.Config.Subjects {
+		for i := range source.Policies {
+			p := &source.Policies[i]
+			if tokenep.PolicyGrantPrefix+p.Name != a.GrantID {
+				continue
+			}
+			if err := p.Refresh(c, a, s.Config.Now()); err != nil {
+				return refused(fmt.Errorf("policy %s: %w", p.Name, err))
+			}
+			return nil
+		}
+	}
+	return refused(fmt.Errorf("%s is gone", a.GrantID))
 }
 
 // forms are the forms of tokens of others, in the order in which they are asked: what a token says
@@ -133,6 +180,9 @@ func (s *Server) checkSubjects() error {
 				return fmt.Errorf("policy %s is given twice", name)
 			}
 			policies = append(policies, name)
+			if source.Policies[i].RefreshToken && s.Config.Exchange.MaxChain == 0 {
+				return fmt.Errorf("policy %s: refresh_token needs max_chain in token_exchange: how long after the first token the last one may be good", name)
+			}
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@
 //	version.go          Check and Spend: what was checked, and the one conditional write of it
 //	codes.go            authorization codes, each good for one use (RFC 6749 §4.1.2)
 //	families.go         refresh tokens: started, checked, rotated (RFC 6749 §6, RFC 9700 §4.14.2)
+//	family_exchanged.go  what a family came of that no sign-in began (RFC 8693 §2.2.1)
 //	family_revoke.go    the end of a family and of its access tokens
 //	family_token.go     the text of a refresh token, and its MAC
 //	refresh_key.go      the key of that MAC, made once, sealed where there is an encryption key

@@ -35,6 +35,7 @@ type Family struct {
 	Audience       []string     `json:"aud,omitempty"`   // the most that it allows
 	KeyThumbprint  string       `json:"jkt,omitempty"`   // of the DPoP key: RFC 9449 §5
 	SignIn                      // of the user
+	Exchanged      *Exchanged   `json:"exchanged,omitempty"` // nil: it began with a sign-in
 	Started        time.Time    `json:"started,omitzero"`    // set by Start
 	Rotated        time.Time    `json:"rotated,omitzero"`    // when last; zero: never
 	Expires        time.Time    `json:"expires,omitzero"`    // if not used before; never after Ends
@@ -57,7 +58,9 @@ type storedFamily struct {
 // begin starts a family in its record, with its first refresh token.
 func (s Families) begin(stored *storedFamily, f Family, t refreshToken, now time.Time) {
 	f.Started, f.Rotated, f.Revoked = now, time.Time{}, time.Time{}
-	f.Ends = now.Add(orDefault(s.Absolute, DefaultAbsolute))
+	if ends := now.Add(orDefault(s.Absolute, DefaultAbsolute)); f.Ends.IsZero() || f.Ends.After(ends) {
+		f.Ends = ends
+	}
 	f.Expires = s.idleEnd(f, now)
 	stored.Family, stored.Generation, stored.Hash = f, t.generation, t.secretHash()
 }
@@ -85,7 +88,8 @@ type Families struct {
 }
 
 // Start begins a family and returns its first refresh token. It uses all fields of f but the times
-// other than that of the sign-in; an empty ID means a new one. The error Is ErrRevoked when the
+// other than that of the sign-in, and Ends, if that is earlier than the end of other families; an
+// empty ID means a new one. The error Is ErrRevoked when the
 // family was revoked before it started (see Codes.Check), store.ErrExists when it was started
 // before, and ErrInvalid when a field is outside its limits.
 func (s Families) Start(ctx context.Context, f Family) (token string, made Family, err error) {
@@ -108,6 +112,9 @@ func (s Families) Start(ctx context.Context, f Family) (token string, made Famil
 			return false, fmt.Errorf("%w before it started", ErrRevoked)
 		case !stored.Started.IsZero(), c != nil && c.Spent.IsZero():
 			return false, store.ErrExists
+		}
+		if err := s.checkAncestors(f); err != nil {
+			return false, err
 		}
 		s.begin(stored, f, t, moment(s.Now))
 		*expires = s.kept(stored.Family, *expires)
@@ -249,6 +256,9 @@ func (s Families) decide(t refreshToken, check func(Family) error, edit func(f *
 		}
 		if s.Revocations.endsGrant(f.ID) {
 			return false, errInterrupted
+		}
+		if err := s.checkAncestors(f.Family); err != nil {
+			return false, err
 		}
 		if newest, err := s.position(f, t, now); err != nil || !newest {
 			return false, err

@@ -20,7 +20,7 @@ import (
 type JWTs struct{ *Foreign }
 
 // IDTokenType is the token type identifier of ID tokens (RFC 8693 §3).
-const IDTokenType = "urn:ietf:params:oauth:token-type:id_token"
+const IDTokenType = tokenep.IssuedIDToken
 
 // Types returns the identifiers that fit a JWT.
 func (JWTs) Types() []string { return []string{grant.JWTType, grant.AccessTokenType, IDTokenType} }

@@ -77,6 +77,9 @@ type Policy struct {
 	// None: it has the may_act that the client's tokens have. One of an assertion stays instead.
 	MayAct []Claim
 
+	// RefreshToken gives a client that may use them a refresh token as well, by token exchange.
+	RefreshToken bool
+
 	TTL  time.Duration // at most; 0: no bound but that of the token
 	Once bool          // the jti is good for one access token
 
@@ -126,6 +129,10 @@ func (p *Policy) Validate() error {
 		return failed(errors.New("the ttl must not be negative"))
 	case slices.Contains(p.Clients, NoClient) && len(p.Clients) == 1 && p.AllowPublic:
 		return failed(errors.New("allow_public is for policies that want a client"))
+	case p.RefreshToken && slices.Contains(p.Clients, NoClient) && len(p.Clients) == 1:
+		return failed(errors.New("refresh_token is for policies that want a client"))
+	case p.RefreshToken && !p.exchanges():
+		return failed(errors.New("refresh_token is for the grant token_exchange: a client sends another assertion instead (RFC 7521 §4.1)"))
 	case !tokenep.FitsToken(p.Scope, p.Audience):
 		return failed(errors.New("so much scope and audience do not fit into one token"))
 	}
@@ -145,6 +152,35 @@ func (p *Policy) Validate() error {
 	return nil
 }
 
+func (p *Policy) exchanges() bool {
+	serves, _ := p.serves(tokenep.TokenExchangeType)
+	return serves
+}
+
+// Refresh holds what a refresh token allows, which came of an exchange by the policy of this name
+// then, to what the policy is now. The error says why nothing is allowed any more.
+func (p *Policy) Refresh(c *tokenep.Client, a *tokenep.Authorization, now time.Time) error {
+	switch {
+	case !p.RefreshToken, p.DryRun:
+		return errNoRefresh
+	case len(p.Audience) > 0:
+		a.Audience = slices.DeleteFunc(slices.Clone(a.Audience), func(name string) bool { return !slices.Contains(p.Audience, name) })
+		if len(a.Audience) == 0 {
+			return errNoRefresh
+		}
+	}
+	a.Scope = a.Scope.Intersect(p.Scope)
+	p.bound(a, now)
+	return p.admits(c)
+}
+
+// bound ends a by the ttl of the policy.
+func (p *Policy) bound(a *tokenep.Authorization, now time.Time) {
+	if end := now.Add(p.TTL); p.TTL > 0 && (a.NotAfter.IsZero() || end.Before(a.NotAfter)) {
+		a.NotAfter = end
+	}
+}
+
 // serves reports whether a policy is for a grant type, and whether that may go without a client.
 func (p *Policy) serves(grantType string) (serves, anonymous bool) {
 	serves = slices.Contains(p.Grants, grantType) || len(p.Grants) == 0 && grantType == tokenep.TokenExchangeType
@@ -156,6 +192,7 @@ var (
 	errCondition   = errors.New("the condition does not hold")
 	errNoSubject   = errors.New("the subject is no text")
 	errOnce        = fmt.Errorf("the token is to be good once, so it needs a jti, and an exp within %s", state.MaxSeenLife)
+	errNoRefresh   = errors.New("the policy gives no refresh tokens, or is for another audience")
 	errClientAsked = errors.New("the policy wants an authenticated client")
 )
 
@@ -220,10 +257,9 @@ func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*
 		ClientID: tokenep.PolicyClientPrefix + p.Name, GrantID: tokenep.PolicyGrantPrefix + p.Name,
 		Scope: p.scope(t), Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer,
 		AllowPublic: p.AllowPublic, AllowAnonymous: c == nil,
+		GiveRefresh: p.RefreshToken && c != nil && c.May(tokenep.RefreshTokenType),
 	}
-	if p.TTL > 0 && (a.NotAfter.IsZero() || now.Add(p.TTL).Before(a.NotAfter)) {
-		a.NotAfter = now.Add(p.TTL)
-	}
+	p.bound(a, now)
 	var err error
 	if a.Subject, err = p.subject(t); err != nil {
 		return nil, err
