@@ -48,6 +48,11 @@ func (g *Guard) extract(r *http.Request) (Presentation, error) {
 	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"]); err != nil {
 		return p, err
 	}
+	if len(g.TokenHeaders)+len(g.TokenCookies) > 0 {
+		if p.Token, err = g.elsewhere(r, p.Token); err != nil {
+			return p, err
+		}
+	}
 	query := findToken(r.URL.RawQuery)
 	if query.occurs() && p.Token != "" {
 		return p, errTwoPlaces

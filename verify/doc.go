@@ -28,6 +28,7 @@
 //	headers.go       what a client must not send, in any spelling
 //	path.go          paths that the upstream could take for others (RFC 3986 §5.2.4)
 //	bearer.go        where in the request the token is (RFC 6750 §2)
+//	sources.go       other headers, and cookies
 //	presentation.go  the token with what the request shows of it, as a verifier gets them
 //	verifier.go      the configuration, and the run over the checks
 //	cache.go         seen before? then its bytes, signature and claims are proven

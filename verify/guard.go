@@ -41,8 +41,8 @@ type Guard struct {
 	Optional bool
 
 	// KeepAuthorization passes the token on. Otherwise the header Authorization, whatever its
-	// scheme, and the query parameter access_token are removed. A form is never rewritten: it goes
-	// on as it came.
+	// scheme, and the other places that tokens are taken from are removed. A form is never
+	// rewritten: it goes on as it came.
 	KeepAuthorization bool
 
 	// Preflight admits the preflight requests of CORS: OPTIONS with Origin and
@@ -59,6 +59,16 @@ type Guard struct {
 	// into logs, histories and Referer headers (RFC 9700 §4.3.2). Responses are then marked as
 	// private; see [Guard.Private].
 	InsecureQueryToken bool
+
+	// TokenHeaders and TokenCookies are further places from which the token is taken. A request
+	// with tokens in two places is refused. They are removed like the header Authorization.
+	TokenHeaders []TokenHeader
+	TokenCookies []string
+
+	// InsecureAnyOrigin admits requests with the token in a cookie that another site may have had
+	// the browser send. Otherwise a method that is not safe, and an upgrade of the connection, need
+	// Sec-Fetch-Site or Origin to say that they come from the same origin.
+	InsecureAnyOrigin bool
 
 	// InsecureAnyPath admits paths that an upstream could take for others: those with a dot
 	// segment, a backslash or a NUL, in whatever disguise. Which route a request met says nothing
@@ -81,6 +91,7 @@ type Guard struct {
 	Rates *Rates
 
 	once       sync.Once
+	sources    []string // the headers with tokens: Authorization first, then TokenHeaders
 	err        error
 	names      protected
 	claims     []HeaderClaim    // with canonical header names
@@ -89,11 +100,6 @@ type Guard struct {
 	implied    map[string]Scope // by scope-token: those that include it
 	challenges []Challenge      // one for each scheme by which tokens are taken
 }
-
-// reserved headers frame the message, belong to one connection, or say where the request goes: they
-// can be neither set from a claim nor stripped.
-var reserved = []string{"Authorization", "Connection", "Content-Length", "Content-Type", "Expect", "Host",
-	"HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 // Validate returns what is wrong with the configuration of the guard, or nil. Call it during setup:
 // a guard that is not valid refuses every request with status 500.
@@ -144,37 +150,6 @@ func (g *Guard) prepare() error {
 	return g.protect()
 }
 
-func (g *Guard) protect() error {
-	framing := mustProtect(reserved...)
-	for _, name := range g.Strip {
-		if framing.has(name) {
-			return fmt.Errorf("the header %s can't be stripped: the message or its connection needs it, or the token is in it", name)
-		}
-		if err := g.names.add(name); err != nil {
-			return err
-		}
-	}
-	var taken protected
-	for _, c := range g.Headers {
-		if framing.has(c.Header) {
-			return fmt.Errorf("the header %s can't be set from a claim: it is not for applications; take one such as X-User-Id", c.Header)
-		}
-		if taken.has(c.Header) {
-			return fmt.Errorf("the header %s is set twice; names that differ in case, _ or - alone are one to many upstreams", c.Header)
-		}
-		if c.Claim == "" {
-			return fmt.Errorf("the header %s has no claim", c.Header)
-		}
-		for _, names := range []*protected{&g.names, &taken} {
-			if err := names.add(c.Header); err != nil {
-				return err
-			}
-		}
-		g.claims = append(g.claims, HeaderClaim{Header: http.CanonicalHeaderKey(c.Header), Claim: c.Claim})
-	}
-	return errors.Join(g.names.add("Authorization"), g.names.add("HTTP2-Settings"))
-}
-
 // Admit decides about r, and changes it in place for what stands behind the guard. It returns the
 // verified token, or nil for a request that may pass without one. The error is always an *[Error];
 // r then has no protected header and no token left.
@@ -186,12 +161,12 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	if err := g.Validate(); err != nil {
 		return nil, &Error{Status: http.StatusInternalServerError, Cause: err}
 	}
-	g.names.strip(r)
+	g.names.strip(r, g.sources)
 	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
 		return nil, g.refuse(r, errPath)
 	}
 	if g.Preflight && isPreflight(r) {
-		overrides.stripFields(r.Header, "")
+		overrides.stripFields(r.Header, nil)
 		g.hideToken(r)
 		return nil, nil
 	}
@@ -247,10 +222,19 @@ func (g *Guard) permit(r *http.Request, t *Token) error {
 	return nil
 }
 
-// hideToken removes the header Authorization, and the parameter of the query where the guard takes
-// the token from there.
+// hideToken removes the header Authorization, and the other headers, the cookies and the parameter
+// of the query from which the guard takes tokens.
 func (g *Guard) hideToken(r *http.Request) {
-	delete(r.Header, "Authorization")
+	for _, name := range g.sources {
+		delete(r.Header, name)
+	}
+	if len(g.TokenCookies) > 0 && len(r.Header["Cookie"]) > 0 {
+		if kept := withoutCookies(r.Header["Cookie"], g.TokenCookies); len(kept) > 0 {
+			r.Header["Cookie"] = kept
+		} else {
+			delete(r.Header, "Cookie")
+		}
+	}
 	if !g.InsecureQueryToken || r.URL.RawQuery == "" || findToken(r.URL.RawQuery).count == 0 {
 		return
 	}

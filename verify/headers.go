@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,11 @@ import (
 
 // maxHeaderName is the largest number of letters and digits in the name of a protected header.
 const maxHeaderName = 64
+
+// reserved headers frame the message, belong to one connection, or say where the request goes: they
+// can be neither set from a claim nor stripped.
+var reserved = []string{"Authorization", "Connection", "Content-Length", "Content-Type", "Expect", "Host",
+	"HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 // protected is a set of header names that a client must not send, because the upstream trusts them
 // to come from the guard.
@@ -47,6 +53,44 @@ func mustProtect(names ...string) *protected {
 		}
 	}
 	return &p
+}
+
+// protect checks the headers that the guard sets, strips and reads tokens from, and protects them.
+func (g *Guard) protect() error {
+	framing := mustProtect(reserved...)
+	for _, name := range g.Strip {
+		if framing.has(name) {
+			return fmt.Errorf("the header %s can't be stripped: the message or its connection needs it, or the token is in it", name)
+		}
+		if err := g.names.add(name); err != nil {
+			return err
+		}
+	}
+	if err := g.protectSources(framing); err != nil {
+		return err
+	}
+	var taken protected
+	for _, c := range g.Headers {
+		if framing.has(c.Header) {
+			return fmt.Errorf("the header %s can't be set from a claim: it is not for applications; take one such as X-User-Id", c.Header)
+		}
+		if taken.has(c.Header) {
+			return fmt.Errorf("the header %s is set twice; names that differ in case, _ or - alone are one to many upstreams", c.Header)
+		}
+		if slices.ContainsFunc(g.TokenHeaders, func(t TokenHeader) bool { return fold(t.Name) == fold(c.Header) }) {
+			return fmt.Errorf("the header %s has two uses: one is to carry the token", c.Header)
+		}
+		if c.Claim == "" {
+			return fmt.Errorf("the header %s has no claim", c.Header)
+		}
+		for _, names := range []*protected{&g.names, &taken} {
+			if err := names.add(c.Header); err != nil {
+				return err
+			}
+		}
+		g.claims = append(g.claims, HeaderClaim{Header: http.CanonicalHeaderKey(c.Header), Claim: c.Claim})
+	}
+	return errors.Join(g.names.add("Authorization"), g.names.add("HTTP2-Settings"))
 }
 
 // has reports whether name folds to a protected one. It runs for each header of each request, and
@@ -110,23 +154,23 @@ func isFieldName(name string) bool {
 // to upgrade to HTTP/2: if a proxy passed it on, later requests on the connection would bypass the
 // guard.
 //
-// The header Authorization stays, since it has yet to be read; other spellings of its name go.
-func (p *protected) strip(r *http.Request) {
-	p.stripFields(r.Header, "Authorization")
+// The headers of unread stay, since they have yet to be read; other spellings of their names go.
+func (p *protected) strip(r *http.Request, unread []string) {
+	p.stripFields(r.Header, unread)
 	filterList(r.Header, "Connection", p.has)
 	filterList(r.Header, "Trailer", p.has)
 	if filterList(r.Header, "Upgrade", isHTTP2) && len(r.Header["Upgrade"]) == 0 {
 		filterList(r.Header, "Connection", func(name string) bool { return strings.EqualFold(name, "Upgrade") })
 	}
-	p.stripFields(r.Trailer, "")
+	p.stripFields(r.Trailer, nil)
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &trailerBody{countedBody: countedBody{ReadCloser: r.Body, left: r.ContentLength}, request: r, names: p}
 	}
 }
 
-func (p *protected) stripFields(h http.Header, except string) {
+func (p *protected) stripFields(h http.Header, except []string) {
 	for name := range h {
-		if name != except && p.has(name) {
+		if p.has(name) && !slices.Contains(except, name) {
 			delete(h, name)
 		}
 	}
@@ -197,5 +241,5 @@ func (b *trailerBody) Close() error {
 func (b *trailerBody) strip() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.names.stripFields(b.request.Trailer, "")
+	b.names.stripFields(b.request.Trailer, nil)
 }

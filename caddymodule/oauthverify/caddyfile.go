@@ -42,14 +42,17 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    allow_preflight
 //	    form_token
 //	    insecure_query_token
+//	    token_header   <header> [<scheme>]
+//	    token_cookie   <names…>
+//	    insecure_any_origin
 //	    insecure_any_audience
 //	    insecure_any_path
 //	    max_token_size <bytes>
 //	    error_body     iceberg
 //	}
 //
-// issuer, scope_implies, rule and header may be repeated. Conditions with spaces or quotation marks
-// stand between backticks.
+// issuer, scope_implies, rule, token_header and header may be repeated. Conditions with spaces or
+// quotation marks stand between backticks.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
@@ -61,7 +64,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		return adapt.Located(d, h.check())
-	}, "issuer", "scope_implies", "rule", "header")
+	}, "issuer", "scope_implies", "rule", "token_header", "header")
 	if err != nil {
 		return err
 	}
@@ -94,6 +97,8 @@ func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
 		return adapt.Duration(d, &o.MaxLifetime, atLeastASecond)
 	case "max_auth_age":
 		return adapt.Duration(d, &o.MaxAuthAge, atLeastASecond)
+	case "token_header":
+		return o.parseTokenHeader(d)
 	case "header":
 		return o.parseHeader(d)
 	case "realm":
@@ -137,6 +142,8 @@ func (o *Options) flag(option string) *bool {
 		return &o.InsecureQueryToken
 	case "insecure_any_audience":
 		return &o.InsecureAnyAudience
+	case "insecure_any_origin":
+		return &o.InsecureAnyOrigin
 	case "insecure_any_path":
 		return &o.InsecureAnyPath
 	}
@@ -155,6 +162,19 @@ func (o *Options) parseScopeImplies(d *caddyfile.Dispenser) error {
 		return d.Errf("scope_implies %s is given twice; write all that it includes in one line", args[0])
 	}
 	o.ScopeImplies[args[0]] = args[1:]
+	return nil
+}
+
+func (o *Options) parseTokenHeader(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 || args[0] == "" {
+		return d.Err("token_header takes the header, and the scheme before the token if there is one")
+	}
+	source := TokenHeader{Header: args[0]}
+	if len(args) == 2 {
+		source.Scheme = args[1]
+	}
+	o.TokenHeaders = append(o.TokenHeaders, source)
 	return nil
 }
 
@@ -180,6 +200,8 @@ func (o *Options) list(option string) *[]string {
 		return &o.ACRValues
 	case "strip":
 		return &o.Strip
+	case "token_cookie":
+		return &o.TokenCookies
 	}
 	return nil
 }

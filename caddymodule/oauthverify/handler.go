@@ -99,6 +99,9 @@ func (h *Handler) warn() {
 	if h.InsecureQueryToken {
 		h.logger.Warn("insecure_query_token: tokens in URLs get into logs and histories")
 	}
+	if h.InsecureAnyOrigin {
+		h.logger.Warn("insecure_any_origin: any site can have a browser send requests with the token in its cookie")
+	}
 	if h.InsecureAnyPath {
 		h.logger.Warn("insecure_any_path: an upstream may read another path than the one that the route was chosen by")
 	}

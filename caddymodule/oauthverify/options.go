@@ -92,6 +92,18 @@ type Options struct {
 	// histories (RFC 9700 §4.3.2). Default: false.
 	InsecureQueryToken bool `json:"insecure_query_token,omitempty"`
 
+	// Further headers that a token is taken from. A request with tokens in two places is refused
+	// with 400. Default: none.
+	TokenHeaders []TokenHeader `json:"token_headers,omitempty"`
+
+	// Cookies that a token is taken from. A request that is not safe must then come from the same
+	// origin, as Sec-Fetch-Site or Origin says: browsers add cookies whoever asks. Default: none.
+	TokenCookies []string `json:"token_cookies,omitempty"`
+
+	// Accept tokens in cookies whatever the origin of the request. Any site can then have a browser
+	// do here what the person may (CSRF). Default: false.
+	InsecureAnyOrigin bool `json:"insecure_any_origin,omitempty"`
+
 	// Pass on paths that an upstream could take for others: those with a dot segment, a backslash
 	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e. With them, a route that is
 	// open to all can lead to what another one protects. Default: false, they are refused with 400.
@@ -114,6 +126,16 @@ type ClaimHeader struct {
 	// The name of the claim, or a path of names joined with dots into nested objects. The elements
 	// of a list are joined with commas. Required.
 	Claim string `json:"claim"`
+}
+
+// TokenHeader is a header that a token is taken from.
+type TokenHeader struct {
+	// The name of the header. What follows does not see it. Required.
+	Header string `json:"header"`
+
+	// The scheme that stands before the token, such as Bearer. Default: none, the value is the
+	// token alone.
+	Scheme string `json:"scheme,omitempty"`
 }
 
 const defaultLeeway = 30 * time.Second
@@ -141,6 +163,10 @@ func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, e
 		Optional: o.Optional, KeepAuthorization: o.KeepAuthorization, Preflight: o.AllowPreflight,
 		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, Strip: o.Strip,
 		ClientAddress: adapt.ClientAddress,
+	}
+	guard.TokenCookies, guard.InsecureAnyOrigin = o.TokenCookies, o.InsecureAnyOrigin
+	for _, source := range o.TokenHeaders {
+		guard.TokenHeaders = append(guard.TokenHeaders, verify.TokenHeader{Name: source.Header, Scheme: source.Scheme})
 	}
 	for token, others := range o.ScopeImplies {
 		if guard.ScopeImplies == nil {
@@ -185,6 +211,7 @@ func (o *Options) checkLists() error {
 		adapt.RefusePlaceholders("strip", o.Strip),
 		adapt.CheckScope(o.Scope, adapt.Line("scope")),
 		adapt.CheckScope(o.AnyScope, adapt.Line("any_scope")),
+		adapt.CheckNames(o.TokenCookies, "cookies", adapt.Line("token_cookie")),
 		adapt.CheckNames(o.Strip, "headers", adapt.Line("strip")),
 	)
 }

@@ -1,0 +1,172 @@
+package verify
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// TokenHeader is a header other than Authorization that tokens are taken from.
+type TokenHeader struct {
+	Name string // such as "X-Access-Token"
+
+	// Scheme stands before the token, with one space (RFC 9110 §11.4), in any case; credentials of
+	// another scheme are no token. Empty: the value is the token alone.
+	Scheme string
+}
+
+// errCrossOrigin refuses what another site may have had the browser of a person send: browsers add
+// cookies by themselves.
+var errCrossOrigin = &Error{Status: http.StatusForbidden, Code: AccessDenied, Scope: Scope{}, Option: "insecure_any_origin",
+	Description: "a request with the access token in a cookie must come from the same origin"}
+
+var (
+	errMalformedTokenHeader = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the header for the access token is repeated or malformed"}
+	errMalformedCookie = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the cookie for the access token is repeated or malformed"}
+)
+
+// protectSources checks the headers and cookies that tokens are taken from, and protects the
+// headers: other spellings of their names are removed at once, and they themselves after the token
+// was read.
+func (g *Guard) protectSources(framing *protected) error {
+	g.sources = []string{"Authorization"}
+	for _, source := range g.TokenHeaders {
+		switch {
+		case framing.has(source.Name) || fold(source.Name) == "cookie":
+			return fmt.Errorf("no token can be taken from the header %s: it has another use", source.Name)
+		case g.names.has(source.Name):
+			return fmt.Errorf("the header %s has two uses: one is to carry the token", source.Name)
+		case source.Scheme != "" && !isFieldName(source.Scheme):
+			return fmt.Errorf("%q is not an authentication scheme", source.Scheme)
+		}
+		if err := g.names.add(source.Name); err != nil {
+			return err
+		}
+		g.sources = append(g.sources, http.CanonicalHeaderKey(source.Name))
+	}
+	for i, name := range g.TokenCookies {
+		if !isFieldName(name) {
+			return fmt.Errorf("%q is not the name of a cookie", name)
+		}
+		if slices.Contains(g.TokenCookies[:i], name) {
+			return fmt.Errorf("the cookie %s is given twice", name)
+		}
+	}
+	return nil
+}
+
+// elsewhere returns the one token in the header Authorization, where it was found already, in the
+// TokenHeaders, and in the TokenCookies.
+func (g *Guard) elsewhere(r *http.Request, found string) (string, error) {
+	for i, source := range g.TokenHeaders {
+		token, err := source.token(r.Header[g.sources[i+1]])
+		switch {
+		case err != nil:
+			return "", err
+		case token == "":
+		case found != "":
+			return "", errTwoPlaces
+		default:
+			found = token
+		}
+	}
+	for _, name := range g.TokenCookies {
+		token, err := cookieToken(r.Header["Cookie"], name)
+		switch {
+		case err != nil:
+			return "", err
+		case token == "":
+		case found != "":
+			return "", errTwoPlaces
+		case !g.InsecureAnyOrigin && crossOrigin(r):
+			return "", errCrossOrigin
+		default:
+			found = token
+		}
+	}
+	return found, nil
+}
+
+// token reads the values of a header; "": it has none.
+func (h *TokenHeader) token(values []string) (string, error) {
+	if len(values) == 0 {
+		return "", nil
+	}
+	token := values[0]
+	if h.Scheme != "" {
+		scheme, credentials, spaced := strings.Cut(token, " ")
+		if !strings.EqualFold(scheme, h.Scheme) {
+			return "", nil
+		}
+		if token = credentials; !spaced {
+			return "", errMalformedTokenHeader
+		}
+	}
+	if len(values) > 1 || !isB64Token(token) {
+		return "", errMalformedTokenHeader
+	}
+	return token, nil
+}
+
+// cookieToken reads a cookie from the lines of the header Cookie (RFC 6265 §4.2.1); "": it is not
+// there, or is empty, as applications leave it that take it back.
+func cookieToken(lines []string, name string) (token string, err error) {
+	for _, line := range lines {
+		for pair := range strings.SplitSeq(line, ";") {
+			is, value := splitCookie(pair)
+			if is != name || value == "" {
+				continue
+			}
+			if token != "" || !isB64Token(value) {
+				return "", errMalformedCookie
+			}
+			token = value
+		}
+	}
+	return token, nil
+}
+
+func splitCookie(pair string) (name, value string) {
+	name, value, _ = strings.Cut(pair, "=")
+	return strings.Trim(name, " \t"), strings.Trim(value, " \t")
+}
+
+// withoutCookies returns the lines of the header Cookie without those that tokens are taken from.
+// The others keep their order and spelling.
+func withoutCookies(lines, names []string) (kept []string) {
+	for _, line := range lines {
+		pairs := slices.DeleteFunc(strings.Split(line, ";"), func(pair string) bool {
+			name, _ := splitCookie(pair)
+			return slices.Contains(names, name)
+		})
+		if line = strings.TrimLeft(strings.Join(pairs, ";"), " \t"); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	return kept
+}
+
+// crossOrigin reports whether r changes something, or opens a connection that may, and does not
+// come from a page of the same origin: by Sec-Fetch-Site (Fetch Metadata §2.3), or by Origin (RFC
+// 6454 §7) from browsers that do not send that. Without either it is not known, and so it may not.
+func crossOrigin(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions: // safe (RFC 9110 §9.2.1)
+		if len(r.Header["Upgrade"]) == 0 {
+			return false
+		}
+	}
+	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
+		return len(site) > 1 || site[0] != "same-origin" && site[0] != "none"
+	}
+	origin := r.Header["Origin"]
+	if len(origin) != 1 {
+		return true
+	}
+	u, err := url.Parse(origin[0])
+	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
+}
