@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,9 +29,11 @@ import (
 // route behind oauth_verify, and so is a handler that reads the same form and answers a constant
 // (bare-of-verify).
 //
-// On a machine whose cores are all busy, what has to be done adds up: floor is what is left of
-// client_credentials when a Load of the engine comes to it (refresh), and of the slower of
-// client_credentials and Swap when a Load and both of them are needed (rotation).
+// No refresh can do without a Load, an access token and, if it rotates, a Swap, one after another.
+// So both are compared with just that (of-steps): a caller that asks the engine for a Load, the
+// server for client_credentials, and the engine for a Swap. What those steps have of the rate of
+// client_credentials (refresh-floor), and of the slower of client_credentials and Swap
+// (rotation-floor), is what a refresh could have if it did nothing else.
 func BenchmarkPeople(b *testing.B) {
 	for engine, open := range map[string]func(b *testing.B) (directive string, s store.Store, err error){
 		"memory": func(*testing.B) (string, store.Store, error) {
@@ -64,11 +65,16 @@ func BenchmarkPeople(b *testing.B) {
 				defer c.Close()
 			}
 			p := runPeople(b, directive)
-			swap := side{"swap", newSwaps(b, s), func(int) string { return "" }}
+			records := newSwaps(b, s)
+			swap := side{"swap", records, func(int) string { return "" }}
 			ours := dial(b, p.address)
 			credentials := side{"client_credentials", ours, func(int) string { return p.post("/oauth/token", "notes", "grant_type=client_credentials") }}
-			b.Run("floor", func(b *testing.B) {
-				floor(b, credentials, side{"load", swapLoads{swap.conns.(*swaps)}, swap.request}, swap)
+			refreshSteps := side{"steps", steps{records, ours, false}, credentials.request}
+			rotationSteps := side{"steps", steps{records, ours, true}, credentials.request}
+			b.Run("refresh-floor", func(b *testing.B) { compare(b, refreshSteps, credentials, "of-client-credentials") })
+			b.Run("rotation-floor", func(b *testing.B) {
+				b.Run("of-credentials", func(b *testing.B) { compare(b, rotationSteps, credentials, "of-client-credentials") })
+				b.Run("of-swap", func(b *testing.B) { compare(b, rotationSteps, swap, "of-swap") })
 			})
 			b.Run("code", func(b *testing.B) {
 				code := side{"code", ours, func(int) string { return p.post("/oauth/token", "notes", p.code(b, "notes")) }}
@@ -78,7 +84,9 @@ func BenchmarkPeople(b *testing.B) {
 			b.Run("refresh", func(b *testing.B) {
 				token := p.tokens(b, "notes").RefreshToken
 				request := p.post("/oauth/token", "notes", "grant_type=refresh_token&refresh_token="+token)
-				compare(b, side{"refresh", ours, func(int) string { return request }}, credentials, "of-client-credentials")
+				refresh := side{"refresh", ours, func(int) string { return request }}
+				b.Run("of-credentials", func(b *testing.B) { compare(b, refresh, credentials, "of-client-credentials") })
+				b.Run("of-steps", func(b *testing.B) { compare(b, refresh, refreshSteps, "of-steps") })
 			})
 			b.Run("rotation", func(b *testing.B) {
 				rotate := func(int) string {
@@ -87,6 +95,7 @@ func BenchmarkPeople(b *testing.B) {
 				rotation := side{"rotation", ours, rotate}
 				b.Run("of-credentials", func(b *testing.B) { compare(b, rotation, credentials, "of-client-credentials") })
 				b.Run("of-swap", func(b *testing.B) { compare(b, rotation, swap, "of-swap") })
+				b.Run("of-steps", func(b *testing.B) { compare(b, rotation, rotationSteps, "of-steps") })
 			})
 			b.Run("introspection", func(b *testing.B) {
 				token := p.tokens(b, "notes").AccessToken
@@ -127,64 +136,55 @@ func newSwaps(b *testing.B, s store.Store) *swaps {
 	return w
 }
 
-// send makes a swap for each request, each of another record.
+// send makes a Swap for each request, each of another record.
 func (w *swaps) send(b *testing.B, requests []string) {
-	first := w.next
-	w.next += len(requests)
+	first := w.take(len(requests))
+	each(len(requests), func(i int) { w.swap(b, first+i) })
+}
+
+// take returns the number of the first record of the next n.
+func (w *swaps) take(n int) (first int) {
+	first = w.next
+	w.next += n
+	return first
+}
+
+func (w *swaps) swap(b *testing.B, n int) {
+	r := &w.records[n%len(w.records)]
+	next := *r
+	next.Expires = next.Expires.Add(time.Second) // as a refresh moves the end of a family
+	if err := w.Swap(b.Context(), *r, next); err != nil {
+		b.Error(err)
+	}
+	next.Version++
+	*r = next
+}
+
+// steps makes, for each request, a Load, the request and, if it is to rotate, a Swap of what was
+// loaded.
+type steps struct {
+	*swaps
+	server  connections
+	rotates bool
+}
+
+func (s steps) send(b *testing.B, requests []string) {
+	first := s.take(len(requests))
 	each(len(requests), func(i int) {
-		r := &w.records[(first+i)%len(w.records)]
-		next := *r
-		next.Expires = next.Expires.Add(time.Second) // as a refresh moves the end of a family
-		if err := w.Swap(b.Context(), *r, next); err != nil {
+		n := first + i
+		if _, err := s.Load(b.Context(), "family", s.records[n%len(s.records)].ID); err != nil {
 			b.Error(err)
 		}
-		next.Version++
-		*r = next
+		if err := roundTrip(s.server[i%callers], requests[i]); err != nil {
+			b.Error(err)
+		}
+		if s.rotates {
+			s.swap(b, n)
+		}
 	})
 }
 
-// swapLoads makes a Load for each request, likewise.
-type swapLoads struct{ *swaps }
-
-func (w swapLoads) send(b *testing.B, requests []string) {
-	first := w.next
-	w.next += len(requests)
-	each(len(requests), func(i int) {
-		if _, err := w.Load(b.Context(), "family", w.records[(first+i)%len(w.records)].ID); err != nil {
-			b.Error(err)
-		}
-	})
-}
-
-// floor has the three take turns, and reports what is left of client_credentials and of a Swap when
-// what has to be done adds up.
-func floor(b *testing.B, credentials, load, swap side) {
-	const turn = 400
-	times := map[string][]float64{}
-	for left := max(b.N, 5*turn); left > 0; left -= turn {
-		for _, s := range []side{credentials, load, swap} {
-			requests := make([]string, turn)
-			for i := range requests {
-				requests[i] = s.request(i)
-			}
-			start := time.Now()
-			s.conns.send(b, requests)
-			times[s.name] = append(times[s.name], float64(time.Since(start).Nanoseconds())/turn)
-		}
-	}
-	median := func(s side) float64 {
-		slices.Sort(times[s.name])
-		return times[s.name][len(times[s.name])/2]
-	}
-	c, l, w := median(credentials), median(load), median(swap)
-	b.ReportMetric(c/(c+l), "refresh-floor")
-	b.ReportMetric(max(c, w)/(c+l+w), "rotation-floor")
-	b.ReportMetric(c, "ns/client_credentials")
-	b.ReportMetric(l, "ns/load")
-	b.ReportMetric(w, "ns/swap")
-}
-
-// each calls do for each number below n, from all callers at once.
+// each calls do for each number below n, from all callers at once: i from the caller i%callers.
 func each(n int, do func(i int)) {
 	var wg sync.WaitGroup
 	for caller := range callers {
