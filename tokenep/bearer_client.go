@@ -10,7 +10,7 @@ import (
 
 // identify finds out which client sent the request: by its credentials, or by its access token.
 func (t *TokenEndpoint) identify(ctx context.Context, r *Request, o *Outcome) error {
-	if err := t.authenticate(ctx, r, o); err != nil {
+	if err := t.authenticate(ctx, r); err != nil {
 		return err
 	}
 	return t.bearerClient(ctx, r, o)

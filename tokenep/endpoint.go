@@ -150,7 +150,7 @@ func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
 	if dialect == nil {
 		dialect = new(Dialect)
 	}
-	req, err := readForm(r, dialect, f.Authenticator)
+	req, err := readForm(r, dialect, f.Authenticator, o)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
 	if err := req.readTarget(); err != nil {
 		return nil, err
 	}
-	if err := f.authenticate(r.Context(), req, o); err != nil {
+	if err := f.authenticate(r.Context(), req); err != nil {
 		return nil, err
 	}
 	if err := e.Callers.check(req.Client); err != nil {
@@ -170,10 +170,9 @@ func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
 }
 
 // authenticate finds out which client sent the request, and notes it for the log.
-func (f *Front) authenticate(ctx context.Context, r *Request, o *Outcome) (err error) {
-	r.Outcome = o
+func (f *Front) authenticate(ctx context.Context, r *Request) (err error) {
 	r.Client, err = f.Authenticator.Authenticate(ctx, r)
-	o.Client = r.Client
+	r.Outcome.Client = r.Client
 	return err
 }
 

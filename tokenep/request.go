@@ -114,9 +114,9 @@ func isOf(lists [][]string, name string) bool {
 	return false
 }
 
-// readForm parses the body of r. What is wrong with the header is said before the body is waited
-// for; a may be nil.
-func readForm(r *http.Request, d *Dialect, a *Authenticator) (*Request, error) {
+// readForm parses the body of r, whose outcome will be o. What is wrong with the header is said
+// before the body is waited for; a may be nil.
+func readForm(r *http.Request, d *Dialect, a *Authenticator, o *Outcome) (*Request, error) {
 	parse, err := parser(r.Header, d)
 	if err != nil {
 		return nil, err
@@ -147,15 +147,17 @@ func readForm(r *http.Request, d *Dialect, a *Authenticator) (*Request, error) {
 			delete(values, name)
 		}
 	}
-	return &Request{Request: r, Form: form, Dialect: d, Outcome: new(Outcome), checked: a != nil}, nil
+	return &Request{Request: r, Form: form, Dialect: d, Outcome: o, checked: a != nil}, nil
 }
 
 // ReadRequest parses the body of a token request. It reads scope, audience and resource too, since
 // their syntax is the same for every grant.
-func ReadRequest(r *http.Request, d *Dialect) (*Request, error) { return readRequest(r, d, nil) }
+func ReadRequest(r *http.Request, d *Dialect) (*Request, error) {
+	return readRequest(r, d, nil, new(Outcome))
+}
 
-func readRequest(r *http.Request, d *Dialect, a *Authenticator) (*Request, error) {
-	req, err := readForm(r, d, a)
+func readRequest(r *http.Request, d *Dialect, a *Authenticator, o *Outcome) (*Request, error) {
+	req, err := readForm(r, d, a, o)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 	ctx := r.Context()
 
 	// 1. Read the form.
-	req, err := readRequest(r, t.Dialect, t.Authenticator)
+	req, err := readRequest(r, t.Dialect, t.Authenticator, o)
 	if err != nil {
 		return nil, err
 	}
