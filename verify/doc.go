@@ -45,7 +45,9 @@
 //	rule.go          what a verified token permits, by scope and otherwise
 //	limits.go        from where, and how often, a token may be used
 //	rates.go         how often it was, in memory
+//	claimpath.go     where a claim is in a token
 //	headerclaim.go   claims on their way to the upstream
+//	headerform.go    how they are written to a header (RFC 9110 §5.5)
 //	refusal.go       the answer to a refused request, and its headers
 //	early.go         which does not wait for the body of the request
 //	assertion.go     beside access tokens: assertions, which a client is known by (RFC 7523)

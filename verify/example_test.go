@@ -34,7 +34,7 @@ func ExampleGuard() {
 		Verifier: verifier,
 		Realm:    "orders",
 		Scope:    verify.Scope{"orders:read"},
-		Headers:  []verify.HeaderClaim{{Header: "X-User-Id", Claim: "sub"}},
+		Headers:  []verify.HeaderClaim{{Header: "X-User-Id", Claim: verify.ClaimPath{"sub"}}},
 	}
 	if err := guard.Validate(); err != nil {
 		log.Fatal(err)

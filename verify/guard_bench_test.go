@@ -31,7 +31,7 @@ func BenchmarkGuard(b *testing.B) {
 	}
 	authorization := []string{"Bearer " + raw}
 	guard := &verify.Guard{Verifier: verifier, Scope: verify.Scope{"orders:read", "orders:write"}, Rules: []verify.Rule{rule},
-		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: "sub"}, {Header: "X-Client-Id", Claim: "client_id"}, {Header: "X-Tenant", Claim: "tenant"}}}
+		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: verify.ClaimPath{"sub"}}, {Header: "X-Client-Id", Claim: verify.ClaimPath{"client_id"}}, {Header: "X-Tenant", Claim: verify.ClaimPath{"tenant"}}}}
 	next := guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	w := httptest.NewRecorder()
 

@@ -176,7 +176,7 @@ func TestGuardPreflight(t *testing.T) {
 	const preflight = "Origin: https://app.example\nAccess-Control-Request-Method: DELETE\n"
 	issuer := newIssuer()
 	on := newFront(t, issuer, &verify.Guard{Preflight: true, InsecureQueryToken: true, KeepAuthorization: true,
-		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: "sub"}}})
+		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: verify.ClaimPath{"sub"}}}})
 	off := newFront(t, issuer, &verify.Guard{})
 	for _, c := range []struct {
 		name, request string
@@ -216,7 +216,7 @@ func TestGuardPreflight(t *testing.T) {
 func TestGuardOptional(t *testing.T) {
 	issuer := newIssuer()
 	f := newFront(t, issuer, &verify.Guard{Optional: true, Scope: verify.Scope{"read"},
-		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: "sub"}}})
+		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: verify.ClaimPath{"sub"}}}})
 	for _, c := range []struct {
 		name, lines string
 		status      int

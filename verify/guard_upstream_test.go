@@ -23,7 +23,7 @@ func newServer(tb testing.TB, h http.Handler) *httptest.Server {
 	return server
 }
 
-var identity = []verify.HeaderClaim{{Header: "x-user-id", Claim: "sub"}, {Header: "X-Roles", Claim: "realm.roles"}}
+var identity = []verify.HeaderClaim{{Header: "x-user-id", Claim: verify.ClaimPath{"sub"}}, {Header: "X-Roles", Claim: verify.ClaimPath{"realm", "roles"}}}
 
 // The client cannot set the identity headers.
 func TestGuardProtectedHeaders(t *testing.T) {
@@ -95,7 +95,7 @@ func TestGuardStrippedOnRefusal(t *testing.T) {
 // RFC 9110 §5.5: a claim that a header cannot carry is refused; nothing is split or dropped.
 func TestGuardUnfitClaims(t *testing.T) {
 	issuer := newIssuer()
-	f := newFront(t, issuer, &verify.Guard{Headers: []verify.HeaderClaim{{Header: "X-Name", Claim: "name"}, {Header: "X-Roles", Claim: "realm.roles"}}})
+	f := newFront(t, issuer, &verify.Guard{Headers: []verify.HeaderClaim{{Header: "X-Name", Claim: verify.ClaimPath{"name"}}, {Header: "X-Roles", Claim: verify.ClaimPath{"realm", "roles"}}}})
 	for _, c := range []struct {
 		name   string
 		claims verifytest.Claims
@@ -250,7 +250,10 @@ func TestGuardValidate(t *testing.T) {
 	issuer := newIssuer()
 	v := issuer.Verifier()
 	claim := func(header, claim string) []verify.HeaderClaim {
-		return []verify.HeaderClaim{{Header: header, Claim: claim}}
+		return []verify.HeaderClaim{{Header: header, Claim: verify.ClaimPath{claim}}}
+	}
+	form := func(form verify.HeaderForm, separator string) []verify.HeaderClaim {
+		return []verify.HeaderClaim{{Header: "X-User", Claim: verify.ClaimPath{"sub"}, Form: form, Separator: separator}}
 	}
 	for name, g := range map[string]*verify.Guard{
 		"no verifier":             {},
@@ -263,6 +266,12 @@ func TestGuardValidate(t *testing.T) {
 		"header too long":         {Verifier: v, Headers: claim(strings.Repeat("x", 65), "sub")},
 		"header not ASCII":        {Verifier: v, Headers: claim("X-Üser", "sub")},
 		"no claim":                {Verifier: v, Headers: claim("X-User", "")},
+		"no path":                 {Verifier: v, Headers: []verify.HeaderClaim{{Header: "X-User"}}},
+		"unknown form":            {Verifier: v, Headers: form("csv", "")},
+		"separator of two":        {Verifier: v, Headers: form(verify.ListForm, "; ")},
+		"separator is a letter":   {Verifier: v, Headers: form(verify.ListForm, "x")},
+		"separator is a line end": {Verifier: v, Headers: form(verify.ListForm, "\n")},
+		"separator without list":  {Verifier: v, Headers: form(verify.RepeatForm, ";")},
 		"one header by two names": {Verifier: v, Headers: append(claim("X-User", "sub"), claim("x_user", "name")...)},
 		"Authorization":           {Verifier: v, Headers: claim("authorization", "sub")},
 		"Connection":              {Verifier: v, Headers: claim("Connection", "sub")},

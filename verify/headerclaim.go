@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,120 +12,62 @@ const maxHeaderValue = 4 << 10
 
 // HeaderClaim passes a claim on to the upstream as a request header.
 //
-// A string is passed on as it is, a boolean as true or false, a number as the token spells it, and
-// an array of these joined with commas. A claim that is absent, null, the empty string or the empty
-// array leaves the header absent.
-//
-// A value that a header cannot carry unambiguously is never changed to fit. The token is refused
-// with 401 invalid_token if the value
-//
-//   - is an object,
-//   - is longer than 4 KiB,
-//   - has a space at either end, or a byte outside printable ASCII,
-//   - is an array with such an element, or with an array, null, an empty string, or a string with a
-//     comma.
-//
-// Non-ASCII is refused because upstreams disagree on its encoding (RFC 9110 §5.5), and because some
-// that read bytes as Latin-1 take 0x85 for the end of a line. Use claims that identify, such as
-// sub, rather than claims that are displayed.
+// The value is made by Form, and never changed to fit: where the form cannot carry the claim, the
+// token is refused with 401 invalid_token. Claims that differ give values that differ, and a string
+// with a carriage return, a line feed or a NUL is refused by each form that does not encode it. All
+// forms but [JSONForm] write a boolean and a number as the token spells them, like the string of
+// the same characters, and a scalar like an array of one. For them a claim that is absent, null,
+// the empty string or the empty array leaves the header absent.
 type HeaderClaim struct {
 	// Header is the name of the request header. It must not be Authorization, nor a header that
 	// frames the message or belongs to the connection.
 	Header string
 
-	// Claim is the name of the claim, or a path into nested objects with dots:
-	// "realm_access.roles". A member whose name is the whole path is preferred, then the one with
-	// the longest name, so a name may contain dots: "https://example.com/roles".
-	Claim string
+	// Claim says where the claim is.
+	Claim ClaimPath
+
+	// Form is how the value is written. Default: ListForm.
+	Form HeaderForm
+
+	// Separator stands between the elements of an array in ListForm: one printable character of
+	// ASCII that is neither a letter nor a digit. No element may have it. Default: a comma.
+	Separator string
+
+	// OmitUnfit leaves the header absent, instead of refusing the token, where the form cannot
+	// carry the claim. A carriage return, a line feed and a NUL are refused nevertheless.
+	OmitUnfit bool
 }
 
-// Claim returns a member of the token by its name, or by a path as in [HeaderClaim].
-func (t *Token) Claim(path string) (value any, ok bool) {
-	return member(t.Claims, path)
-}
-
-func member(object map[string]any, path string) (any, bool) {
-	if value, ok := object[path]; ok {
-		return value, true
+func (c *HeaderClaim) check() error {
+	if err := c.Claim.check(); err != nil {
+		return fmt.Errorf("the header %s: %w", c.Header, errUnfit)
 	}
-	for i := len(path) - 1; i > 0; i-- {
-		if path[i] != '.' {
-			continue
-		}
-		inner, ok := object[path[:i]].(map[string]any)
-		if !ok {
-			continue
-		}
-		if value, ok := member(inner, path[i+1:]); ok {
-			return value, true
-		}
+	if err := c.Form.check(); err != nil {
+		return fmt.Errorf("the header %s: %w", c.Header, err)
 	}
-	return nil, false
+	switch s := c.Separator; {
+	case s == "":
+	case c.Form != ListForm:
+		return fmt.Errorf("the header %s: the form %s has no separator", c.Header, c.Form)
+	case len(s) != 1 || s[0] < ' ' || s[0] > '~' || foldByte(s[0]) != 0:
+		return fmt.Errorf("the header %s: the separator %q is not one printable character of ASCII, neither letter nor digit",
+			c.Header, s)
+	}
+	return nil
 }
 
-// errUnfit is the cause of a refusal because of a claim that no header can carry.
+// errUnfit is the cause of a refusal because of a claim that the form of its header cannot carry.
 var errUnfit = errors.New("the value cannot be sent in a header")
 
-// HeaderValue returns the value of the header for a claim as [HeaderClaim] describes it; "" stands
-// for no header.
-func HeaderValue(claim any) (string, error) {
-	list, ok := claim.([]any)
-	if !ok {
-		return scalarValue(claim)
+// refuse returns the refusal of an unfit claim, or nil if the header is left out instead.
+func (c *HeaderClaim) refuse(claim any) error {
+	if c.OmitUnfit && !(c.plain() && endsLine(claim)) {
+		return nil
 	}
-	values := make([]string, len(list))
-	for i, element := range list {
-		value, err := scalarValue(element)
-		if err != nil {
-			return "", err
-		}
-		if value == "" || strings.Contains(value, ",") {
-			return "", errUnfit
-		}
-		values[i] = value
-	}
-	joined := strings.Join(values, ",")
-	if len(joined) > maxHeaderValue {
-		return "", errUnfit
-	}
-	return joined, nil
-}
-
-func scalarValue(claim any) (string, error) {
-	var value string
-	switch claim := claim.(type) {
-	case nil:
-		return "", nil
-	case string:
-		value = claim
-	case json.Number:
-		value = claim.String()
-	case bool:
-		if claim {
-			return "true", nil
-		}
-		return "false", nil
-	default:
-		return "", errUnfit
-	}
-	if !isHeaderValue(value) {
-		return "", errUnfit
-	}
-	return value, nil
-}
-
-// isHeaderValue reports whether s is printable ASCII without a space at either end, and not longer
-// than maxHeaderValue.
-func isHeaderValue(s string) bool {
-	if len(s) > maxHeaderValue || strings.HasPrefix(s, " ") || strings.HasSuffix(s, " ") {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return false
-		}
-	}
-	return true
+	return &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
+		Description: "a claim of the token cannot be used here",
+		Cause:       fmt.Errorf("claim %q for header %s: %w", c.Claim.String(), c.Header, errUnfit),
+		Option:      "header " + c.Header + " " + c.Claim.String() + " percent"}
 }
 
 // setClaims sets the headers of all claims, or none of them.
@@ -134,24 +75,31 @@ func setClaims(h http.Header, claims []HeaderClaim, t *Token) error {
 	if len(claims) == 0 {
 		return nil
 	}
-	values := make([]string, len(claims)) // the headers share one allocation
-	for i, c := range claims {
-		claim, ok := t.Claim(c.Claim)
+	lines := make([]string, 0, len(claims)) // the headers share one allocation
+	for i := range claims {
+		c, start := &claims[i], len(lines)
+		claim, ok := t.Claim(c.Claim...)
 		if !ok {
 			continue
 		}
-		value, err := HeaderValue(claim)
-		if err != nil {
-			return &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
-				Description: "a claim of the token cannot be used here",
-				Cause:       fmt.Errorf("claim %q for header %s: %w", c.Claim, c.Header, err)}
+		extended, err := c.appendLines(lines, claim)
+		if err == nil {
+			lines = extended
+		} else if err = c.refuse(claim); err != nil {
+			for _, set := range claims[:i] {
+				delete(h, set.Header)
+			}
+			return err
 		}
-		values[i] = value
-	}
-	for i, c := range claims {
-		if values[i] != "" {
-			h[c.Header] = values[i : i+1 : i+1]
+		if len(lines) > start {
+			h[c.Header] = lines[start:len(lines):len(lines)]
 		}
 	}
 	return nil
+}
+
+// HeaderValue returns the value of the header for a claim in [ListForm]; "" stands for no header.
+func HeaderValue(claim any) (string, error) {
+	lines, err := (&HeaderClaim{}).appendLines(nil, claim)
+	return strings.Join(lines, ""), err
 }

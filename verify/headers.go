@@ -80,15 +80,16 @@ func (g *Guard) protect() error {
 		if slices.ContainsFunc(g.TokenHeaders, func(t TokenHeader) bool { return fold(t.Name) == fold(c.Header) }) {
 			return fmt.Errorf("the header %s has two uses: one is to carry the token", c.Header)
 		}
-		if c.Claim == "" {
-			return fmt.Errorf("the header %s has no claim", c.Header)
+		if err := c.check(); err != nil {
+			return err
 		}
 		for _, names := range []*protected{&g.names, &taken} {
 			if err := names.add(c.Header); err != nil {
 				return err
 			}
 		}
-		g.claims = append(g.claims, HeaderClaim{Header: http.CanonicalHeaderKey(c.Header), Claim: c.Claim})
+		c.Header, c.Claim = http.CanonicalHeaderKey(c.Header), slices.Clone(c.Claim)
+		g.claims = append(g.claims, c)
 	}
 	return errors.Join(g.names.add("Authorization"), g.names.add("HTTP2-Settings"))
 }

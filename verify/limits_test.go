@@ -17,7 +17,7 @@ func usesOf(t *testing.T, issuer *verifytest.Issuer, now *time.Time) func(token,
 	guard := &verify.Guard{
 		Verifier: newVerifier(t, issuer, func(c *verify.Config) { c.Cache = verify.NewCache(10, issuer.Now) }),
 		Scope:    verify.Scope{"read"}, Rates: verify.NewRates(func() time.Time { return *now }),
-		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: "sub"}},
+		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: verify.ClaimPath{"sub"}}},
 	}
 	return func(token, from string) *httptest.ResponseRecorder {
 		r, w := httptest.NewRequest(http.MethodGet, "/orders", nil), httptest.NewRecorder()

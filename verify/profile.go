@@ -55,7 +55,8 @@ func (d *deviations) note(kind leniency, reason error) {
 
 // claimPattern is a claim that is present, with a certain value if there is one.
 type claimPattern struct {
-	name, value string
+	name, value string // name as it is written
+	path        ClaimPath
 	valued      bool
 }
 
@@ -68,14 +69,18 @@ func parsePatterns(texts []string) ([]claimPattern, error) {
 		if name == "" || valued && value == "" {
 			return nil, fmt.Errorf("%q: %w", text, errPattern)
 		}
-		patterns[i] = claimPattern{name, value, valued}
+		path, err := ParseClaimPath(name)
+		if err != nil {
+			return nil, err
+		}
+		patterns[i] = claimPattern{name, value, path, valued}
 	}
 	return patterns, nil
 }
 
 // matches reports whether t has the claim. A list matches if one of its elements does.
 func (p *claimPattern) matches(t *Token) bool {
-	claim, present := t.Claim(p.name)
+	claim, present := t.Claim(p.path...)
 	if !present || !p.valued {
 		return present
 	}
@@ -161,7 +166,7 @@ func (t *terms) refuses(token *Token) *claimPattern {
 		if !p.matches(token) {
 			continue
 		}
-		if claim, _ := token.Claim(p.name); claim == nil && t.permits[oddClaims] {
+		if claim, _ := token.Claim(p.path...); claim == nil && t.permits[oddClaims] {
 			continue
 		}
 		return p
@@ -173,7 +178,7 @@ func (t *terms) refuses(token *Token) *claimPattern {
 func (t *terms) lacks(token *Token) *claimPattern {
 	for i := range t.required {
 		p := &t.required[i]
-		claim, _ := token.Claim(p.name)
+		claim, _ := token.Claim(p.path...)
 		if claim == nil || !p.matches(token) || p.name == "iat" && token.IssuedAt.IsZero() {
 			return p
 		}
@@ -196,7 +201,7 @@ func (t *terms) options(token *Token) []string {
 		rest := *t
 		rest.refused = slices.Clone(t.refused)
 		for p := rest.refuses(token); p != nil; p = rest.refuses(token) {
-			rest.refused = slices.DeleteFunc(rest.refused, func(other claimPattern) bool { return other == *p })
+			rest.refused = slices.DeleteFunc(rest.refused, func(other claimPattern) bool { return other.String() == p.String() })
 		}
 		names := []string{"refuse_claims"}
 		for i := range rest.refused {

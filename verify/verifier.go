@@ -83,9 +83,9 @@ type TrustedIssuer struct {
 	Types []string
 
 	// RequireClaims are claims of which a token must have all, RefuseClaims those of which it must
-	// have none. Each is a name as in [HeaderClaim], or name=value for a string, number or boolean,
-	// or for an element of a list. A nil RefuseClaims stands for what the profile takes for the
-	// mark of another kind of token, such as an ID token; an empty one for nothing.
+	// have none. Each is a path as [ParseClaimPath] reads it, or path=value for a string, number or
+	// boolean, or for an element of a list. A nil RefuseClaims stands for what the profile takes
+	// for the mark of another kind of token, such as an ID token; an empty one for nothing.
 	RequireClaims []string
 	RefuseClaims  []string
 

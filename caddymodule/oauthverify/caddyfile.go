@@ -33,7 +33,7 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    max_lifetime   <duration>
 //	    max_auth_age   <duration>
 //	    acr_values     <values…>
-//	    header    <header> <claim>
+//	    header    <header> <claim> [<form>] [omit]
 //	    strip     <headers…>
 //	    realm     <realm>
 //	    leeway    <duration>
@@ -206,12 +206,32 @@ func (o *Options) list(option string) *[]string {
 	return nil
 }
 
+// parseHeader reads a claim that is written to a header. Syntax:
+//
+//	header <header> <claim> [repeat|percent|base64|json|separator <character>] [omit]
 func (o *Options) parseHeader(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
-	if len(args) != 2 || args[0] == "" || args[1] == "" {
-		return d.Err("header takes two arguments: the header and the claim")
+	if len(args) < 2 || args[0] == "" || args[1] == "" {
+		return d.Err("header takes the header and the claim, and behind them how the claim is written")
 	}
-	o.Headers = append(o.Headers, ClaimHeader{Header: args[0], Claim: args[1]})
+	path, err := verify.ParseClaimPath(args[1])
+	if err != nil {
+		return d.Errf("header: %w", err)
+	}
+	c := ClaimHeader{Header: args[0], Claim: path}
+	if args = args[2:]; len(args) > 0 && args[len(args)-1] == "omit" {
+		c.Omit, args = true, args[:len(args)-1]
+	}
+	switch {
+	case len(args) == 0:
+	case len(args) == 2 && args[0] == "separator" && args[1] != "":
+		c.Separator = args[1]
+	case len(args) == 1 && args[0] != "separator":
+		c.Form = args[0]
+	default:
+		return d.Err("header: behind the claim stands repeat, percent, base64, json or separator with a character, and then omit")
+	}
+	o.Headers = append(o.Headers, c)
 	return nil
 }
 

@@ -29,3 +29,19 @@ func TestIdentifyReplacesAnother(t *testing.T) {
 		}
 	}
 }
+
+// A placeholder reads a claim by the path that header has, and never what ends a line.
+func TestPlaceholders(t *testing.T) {
+	user := &identity{token: &verify.Token{Claims: map[string]any{
+		"org": map[string]any{"id": "nested"}, "org.id": "dotted", "https://example.com/roles": []any{"a", "b"},
+		"name": "Doe, Zoë", "lines": "a\r\nX-Admin: 1", "nul": "\x00", "groups": []any{"a,b", "c"}, "admin": true,
+	}}}
+	for name, want := range map[string]any{
+		"org.id": "nested", `org\.id`: "dotted", "https://example.com/roles": "a,b", "name": "Doe, Zoë",
+		"lines": "", "nul": "", "groups": "", "admin": true, "org": "", "org..id": "", "": "",
+	} {
+		if got, known := user.placeholder(userPlaceholder + name); got != want || !known {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}

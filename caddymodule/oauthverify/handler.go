@@ -37,8 +37,9 @@ func init() {
 // whose keys are in a file, or both.
 //
 // Afterwards {http.auth.user.id} is the subject of the token, and {http.auth.user.<claim>} is each
-// claim, where <claim> may be a path with dots into objects. The elements of a list are joined with
-// commas. An object, a claim that is absent, and every claim of a request without a token is the
+// claim, where <claim> may be a path with dots into objects; a dot in a name is written \., and a
+// name with :// as it is. The elements of a list are joined with commas. An object, a text with a
+// line end or NUL, a claim that is absent, and every claim of a request without a token is the
 // empty string. An upstream reads claims from request headers: for example X-User-Id from sub,
 // X-Client-Id from client_id and X-Scope from scope. A header that a claim is written to is removed
 // from every request first, and Authorization is removed at the end.

@@ -1,7 +1,6 @@
 package oauthverify
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -51,8 +50,9 @@ func (i *identity) identify(r *http.Request, t *verify.Token) *http.Request {
 	return r.WithContext(verify.NewContext(r.Context(), t))
 }
 
-// placeholder returns the value of {http.auth.user.<claim>}: the empty string if there is none.
-// Placeholders in a value are not expanded.
+// placeholder returns the value of {http.auth.user.<claim>}: the empty string if there is none. It
+// is that of a header, where any string without a line end or NUL is as it is, also if it is not
+// ASCII or has a comma. Placeholders in a value are not expanded.
 func (i *identity) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, userPlaceholder)
 	switch {
@@ -63,12 +63,16 @@ func (i *identity) placeholder(key string) (any, bool) {
 	case name == "id": // even if there is a claim called id
 		return i.token.Subject, true
 	}
-	claim, _ := i.token.Claim(name)
+	path, _ := verify.ParseClaimPath(name) // what is no path leads to no claim
+	claim, _ := i.token.Claim(path...)
 	switch claim := claim.(type) {
-	case string, bool:
+	case bool:
 		return claim, true
-	case json.Number:
-		return claim.String(), true
+	case string:
+		if strings.ContainsAny(claim, "\r\n\x00") {
+			return "", true
+		}
+		return claim, true
 	}
 	// What no header could carry has no text.
 	text, _ := verify.HeaderValue(claim)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -123,9 +124,23 @@ type ClaimHeader struct {
 	// Required.
 	Header string `json:"header"`
 
-	// The name of the claim, or a path of names joined with dots into nested objects. The elements
-	// of a list are joined with commas. Required.
-	Claim string `json:"claim"`
+	// The name of the claim, or the names that lead to a member of an object. No character of a
+	// name means anything. Required.
+	Claim []string `json:"claim"`
+
+	// How the claim is written: repeat, one header for each element of a list; percent, the
+	// percent-encoding of RFC 8187; base64; or json, which alone can write objects. Default: as it
+	// is, the elements of a list with a separator between them. What does not fit a header is
+	// refused with 401: in the default form and with repeat, a string that is not printable ASCII,
+	// or that has the separator.
+	Form string `json:"form,omitempty"`
+
+	// The character between the elements of a list, in the default form. Default: a comma.
+	Separator string `json:"separator,omitempty"`
+
+	// Leave the header out where the claim does not fit, instead of refusing the request. A
+	// carriage return, a line feed and a NUL are refused nevertheless. Default: false.
+	Omit bool `json:"omit,omitempty"`
 }
 
 // TokenHeader is a header that a token is taken from.
@@ -182,7 +197,8 @@ func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, e
 		guard.Rules = append(guard.Rules, rule)
 	}
 	for _, c := range o.Headers {
-		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: c.Header, Claim: c.Claim})
+		guard.Headers = append(guard.Headers, verify.HeaderClaim{Header: c.Header, Claim: c.Claim,
+			Form: verify.HeaderForm(c.Form), Separator: c.Separator, OmitUnfit: c.Omit})
 	}
 	return guard, guard.Validate()
 }
@@ -192,7 +208,7 @@ func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, e
 func (o *Options) checkLists() error {
 	claims := make([]string, len(o.Headers))
 	for i := range o.Headers {
-		claims[i] = o.Headers[i].Claim
+		claims[i] = strings.Join(o.Headers[i].Claim, ".")
 	}
 	var implies []string
 	for token, others := range o.ScopeImplies {

@@ -67,7 +67,7 @@ type Policy struct {
 	Subject *policy.Value
 
 	Scope      verify.Scope // at most
-	ScopeClaim string       // of that, no more than this claim has; empty: all of Scope
+	ScopeClaim string       // of that, no more than this claim has, by its path; empty: all of it
 	Audience   []string     // at most; empty: the server's default
 
 	// Claims are further claims of the access token.
@@ -145,6 +145,9 @@ func (p *Policy) Validate() error {
 	}
 	if err := tokenep.CheckExtra(extra); err != nil {
 		return failed(err)
+	}
+	if _, err := verify.ParseClaimPath(p.ScopeClaim); p.ScopeClaim != "" && err != nil {
+		return failed(fmt.Errorf("scope_claim: %w", err))
 	}
 	if err := checkMayAct(p.MayAct); err != nil {
 		return failed(err)
@@ -294,7 +297,8 @@ func (p *Policy) scope(t *verify.Token) verify.Scope {
 	if p.ScopeClaim == "" {
 		return p.Scope
 	}
-	value, _ := t.Claim(p.ScopeClaim)
+	path, _ := verify.ParseClaimPath(p.ScopeClaim) // which Validate has tried
+	value, _ := t.Claim(path...)
 	var has verify.Scope
 	switch value := value.(type) {
 	case string:
