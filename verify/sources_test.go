@@ -15,7 +15,7 @@ func TestTokenSources(t *testing.T) {
 	f := newFront(t, newIssuer(), &verify.Guard{
 		TokenHeaders: []verify.TokenHeader{{Name: "X-Access-Token"}, {Name: "X-Forwarded-Authorization", Scheme: "Bearer"}},
 		TokenCookies: []string{"session"}, FormToken: true, InsecureQueryToken: true,
-		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: "sub"}},
+		Headers: []verify.HeaderClaim{{Header: "X-User-Id", Claim: verify.ClaimPath{"sub"}}},
 	})
 	for _, c := range []struct {
 		name, headers string
@@ -150,7 +150,7 @@ func TestSourcesAreChecked(t *testing.T) {
 		"Host":                  {TokenHeaders: []verify.TokenHeader{{Name: "Host"}}},
 		"twice":                 {TokenHeaders: []verify.TokenHeader{{Name: "X-Token"}, {Name: "x_token"}}},
 		"also stripped":         {TokenHeaders: []verify.TokenHeader{{Name: "X-Token"}}, Strip: []string{"X-Token"}},
-		"also set":              {TokenHeaders: []verify.TokenHeader{{Name: "X-Token"}}, Headers: []verify.HeaderClaim{{Header: "X-Token", Claim: "sub"}}},
+		"also set":              {TokenHeaders: []verify.TokenHeader{{Name: "X-Token"}}, Headers: []verify.HeaderClaim{{Header: "X-Token", Claim: verify.ClaimPath{"sub"}}}},
 		"no header":             {TokenHeaders: []verify.TokenHeader{{}}},
 		"no scheme":             {TokenHeaders: []verify.TokenHeader{{Name: "X-Token", Scheme: "a b"}}},
 		"no cookie":             {TokenCookies: []string{""}},
