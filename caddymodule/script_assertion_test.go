@@ -12,6 +12,35 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
+// scriptProvers are the keys of clients for proofs, likewise.
+type scriptProvers map[string]*verifytest.Prover
+
+type scriptProversKey struct{}
+
+// scriptDPoP prints a DPoP proof (RFC 9449 §4.2).
+func scriptDPoP(ts *testscript.TestScript, neg bool, args []string) {
+	provers := ts.Value(scriptProversKey{}).(scriptProvers)
+	claims := verifytest.Claims{}
+	token := ""
+	if neg || len(args) < 3 || len(args)%2 == 0 {
+		ts.Fatalf("usage: dpop KEY METHOD URL [-token TOKEN] [-nonce NONCE]")
+	}
+	for i := 3; i < len(args); i += 2 {
+		switch args[i] {
+		case "-token":
+			token = args[i+1]
+		case "-nonce":
+			claims["nonce"] = args[i+1]
+		default:
+			ts.Fatalf("dpop: what is %q?", args[i])
+		}
+	}
+	if provers[args[0]] == nil {
+		provers[args[0]] = verifytest.NewProver("ES256")
+	}
+	_, _ = fmt.Fprintln(ts.Stdout(), provers[args[0]].Proof(args[1], args[2], token, claims))
+}
+
 // scriptKeys are the keys of a script by their names. Each is made when it is first used.
 type scriptKeys map[string]*verifytest.Issuer
 

@@ -67,6 +67,8 @@ import (
 //	    is its kid.
 //	assertion KEY CLIENT AUDIENCE
 //	    prints an assertion of the client, signed with the key.
+//	dpop KEY METHOD URL [-token TOKEN] [-nonce NONCE]
+//	    prints a DPoP proof of a client's key, which is made when its name is first used.
 //	save NAME [PATH]
 //	    sets a variable to the last stdout without its line end, or to a member of it as JSON:
 //	    a.b.0
@@ -117,6 +119,7 @@ func runScripts(t *testing.T, dir, engine string) {
 			"jwks":         scriptJWKS,
 			"assertion":    scriptAssertion,
 			"access-token": scriptAccessToken,
+			"dpop":         scriptDPoP,
 			"save":         scriptSave,
 			"capture":      scriptCapture,
 
@@ -163,6 +166,7 @@ func setUpScript(env *testscript.Env) error {
 	}
 	env.Values[scriptStateKey{}] = &scriptState{caddys: make(map[string]*process), browsers: make(map[string]*scriptBrowser)}
 	env.Values[scriptKeysKey{}] = make(scriptKeys)
+	env.Values[scriptProversKey{}] = scriptProvers{}
 	env.Values[databaseKey{}] = new(*servertest.Process)
 	return nil
 }

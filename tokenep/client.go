@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -141,6 +140,16 @@ type Client struct {
 	// alone (RFC 9126 §6). Default: that of the server.
 	RequirePAR bool `json:"require_pushed_authorization_requests,omitempty" option:"require_par" usage:"Take no authorization request of it but pushed ones (RFC 9126)"`
 
+	// Whether its access tokens are always bound to a key of its own, so that it must send a DPoP
+	// proof with each token request (RFC 9449 §5.2). Default: false, and those are bound that it
+	// asks for with a proof.
+	DPoPBound bool `json:"dpop_bound_access_tokens,omitempty" option:"dpop_bound_access_tokens" usage:"Give it no access token but those that are bound to its key by DPoP (RFC 9449)"`
+
+	// Whether its access tokens are always bound to the certificate of its TLS connection (RFC 8705
+	// §3.4). Default: false, and those are bound that a client gets which authenticates by its
+	// certificate, and sends no DPoP proof.
+	CertificateBound bool `json:"tls_client_certificate_bound_access_tokens,omitempty" option:"tls_client_certificate_bound_access_tokens" usage:"Give it no access token but those that are bound to its TLS certificate (RFC 8705)"`
+
 	// Whether its code_challenge may be plain (RFC 7636 §4.2), so that whoever reads the
 	// authorization request can redeem its code: for a client that cannot do S256. Default: false.
 	InsecurePlainPKCE bool `json:"insecure_plain_pkce,omitempty" option:"insecure_plain_pkce" usage:"Take its code_challenge in plain: for a client that cannot do S256"`
@@ -211,30 +220,6 @@ type Client struct {
 	// When its registration ends unless it is used before, in seconds since 1970. It is set by the
 	// server, and taken away by the first use.
 	UnusedUntil int64 `json:"unused_until,omitempty"`
-}
-
-// Secret is a client secret (RFC 6749 §2.3.1), as a hash.
-type Secret struct {
-	// $sha256$… for a secret that the server made; argon2id or bcrypt, as "caddy hash-password"
-	// makes it, for one that a person chose. In a configuration of Caddy it may also be one
-	// placeholder, {env.NAME} or {file./path}, for the secret or its hash. Required.
-	Hash string `json:"hash"`
-
-	// When the secret stops being good. Default: never.
-	Expires time.Time `json:"expires,omitzero"`
-
-	// The secret itself, of a client that authenticates by client_secret_jwt: it is the key of an
-	// HMAC (OpenID Connect Core §9). It is in memory alone.
-	Key []byte `json:"-"`
-}
-
-// GeneratedHash begins the hash of a secret that this server made.
-const GeneratedHash = "$sha256$"
-
-// HashSecret returns what is kept of a generated secret: SHA-256 is enough for 256 random bits. It
-// is not for secrets that people choose.
-func HashSecret(secret string) string {
-	return GeneratedHash + record.HashID(secret)
 }
 
 // May reports whether the client may use the grant.

@@ -21,7 +21,7 @@ func TestClientJSON(t *testing.T) {
 		JWKS: verifytest.New(issuer, orders).JWKS(), JWKSFile: "keys.json", JWKSURI: "https://app.example/keys",
 		TLSSubjectDN: "CN=billing", TLSSANDNS: "app.example", TLSSANURI: "spiffe://app.example", TLSSANIP: "192.0.2.1", TLSSANEmail: "billing@app.example",
 		AuthMethod: tokenep.AuthBasic, AuthMethods: []string{tokenep.AuthPost}, AuthSigningAlg: "ES256", AssertionAudience: "strict",
-		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequireOfflineAccess: true, RequirePAR: true, InsecurePlainPKCE: true, InsecureNoPKCE: true, IDTokenAlg: "ES256",
+		GrantTypes: []string{cc, exchange}, RedirectURIs: []string{"https://app.example/done"}, SkipConsent: true, RequireOfflineAccess: true, RequirePAR: true, DPoPBound: true, CertificateBound: true, InsecurePlainPKCE: true, InsecureNoPKCE: true, IDTokenAlg: "ES256",
 		PostLogoutRedirectURIs: []string{"https://a.example/bye"},
 		Scope:                  verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
@@ -41,11 +41,11 @@ func TestClientJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"access_token_ttl", "actor_from", "assertion_audience", "audience", "client_id", "client_id_issued_at", "client_name", "client_uri", "default_scope", "exchange_from", "exchange_to",
+		"access_token_ttl", "actor_from", "assertion_audience", "audience", "client_id", "client_id_issued_at", "client_name", "client_uri", "default_scope", "dpop_bound_access_tokens", "exchange_from", "exchange_to",
 		"grant_types", "id_token_signed_response_alg", "insecure_no_pkce", "insecure_plain_pkce", "insecure_unsecured_subject", "introspect", "jwks", "jwks_file", "jwks_uri", "logo_uri", "may_act", "may_act_for", "policy_uri", "post_logout_redirect_uris", "redirect_uris", "registration_id", "require_offline_access",
 		"require_pushed_authorization_requests",
 		"scope", "secret_without_id", "secrets", "self_registered", "skip_consent",
-		"tls_client_auth_san_dns", "tls_client_auth_san_email", "tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn", "token_endpoint_auth_method", "token_endpoint_auth_methods", "token_endpoint_auth_signing_alg", "tos_uri", "unused_until",
+		"tls_client_auth_san_dns", "tls_client_auth_san_email", "tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn", "tls_client_certificate_bound_access_tokens", "token_endpoint_auth_method", "token_endpoint_auth_methods", "token_endpoint_auth_signing_alg", "tos_uri", "unused_until",
 	}
 	if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
 		t.Errorf("members %q, want %q", got, want)

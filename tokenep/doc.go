@@ -27,6 +27,7 @@
 // The vocabulary that all the others share, and the pipeline:
 //
 //	token_endpoint.go      the token endpoint
+//	possession.go          its fifth phase: what the tokens are bound to
 //	narrow.go              its seventh phase: never more than was allowed
 //	endpoint.go            what every endpoint has in common, and a row of the table of them
 //	dialect.go             how one path of the token endpoint differs from the RFCs
@@ -41,6 +42,7 @@
 //	method.go              405, OPTIONS and CORS
 //	client.go              a registered client (RFC 6749 §2, RFC 7591 §2)
 //	client_auth.go         how a client may authenticate, and with what keys (RFC 7591 §2)
+//	client_secret.go       its secrets, as hashes
 //	client_exchange.go     what it may do by token exchange (RFC 8693)
 //	client_uri.go          its pages
 //	client_certificate.go  what is in the certificate of a client (RFC 8705 §2.1)

@@ -93,6 +93,7 @@ func (c Callers) check(client *Client) error {
 type Front struct {
 	Authenticator *Authenticator
 	Origins       CORS                                 // for endpoints that have none of their own
+	Possessions   Possessions                          // of whoever sends requests
 	Wait          func(ctx context.Context) error      // until the keys are there; nil: they are
 	Log           *RequestLog                          // gets a line for each request
 	Observe       func(ctx context.Context, o Outcome) // is told of each request; may be nil
@@ -131,7 +132,7 @@ func (f *Front) Handler(e *Endpoint) http.Handler {
 	if origins == nil {
 		origins = f.Origins
 	}
-	answer = Methods(origins, answer.ServeHTTP, e.Methods...)
+	answer = Methods(origins, f.Possessions.offering(answer), e.Methods...)
 	if e.BeforeStart || f.Wait == nil {
 		return verify.EarlyHandler(answer)
 	}

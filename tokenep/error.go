@@ -50,6 +50,9 @@ const (
 	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
 	InvalidToken                Code = "invalid_token" // status 401
 
+	InvalidDPoPProof Code = "invalid_dpop_proof" // RFC 9449 §5
+	UseDPoPNonce     Code = "use_dpop_nonce"     // RFC 9449 §8; the header DPoP-Nonce has one
+
 	InsufficientAuthentication Code = "insufficient_user_authentication" // RFC 9470 §3, status 401
 
 	// RFC 6749 §4.1.2.1 defines these two for redirects; here they go with a status of their own.

@@ -147,8 +147,10 @@ type Authorization struct {
 	// of the client have.
 	GiveMayAct map[string]any
 
-	Confirmation map[string]any // cnf (RFC 7800 §3): the key that the token is bound to
-	SignIn       SignIn         // how and when the user signed in; zero: not known
+	// Confirmation is the cnf (RFC 7800 §3) that the token has whatever the request has shown.
+	Confirmation map[string]any
+
+	SignIn SignIn // how and when the user signed in; zero: not known
 
 	// Extra are further claims of the access token, by name. A name that RFC 9068, RFC 8693 or this
 	// server gives a meaning to is an error of the grant.
@@ -198,14 +200,6 @@ type Authorization struct {
 // vouched reports whether a policy vouches for the subject, whom the server need not know. What
 // came of such a token has its grant_id, and an ancestor that acted has no say in it.
 func (a *Authorization) vouched() bool { return strings.HasPrefix(a.GrantID, PolicyGrantPrefix) }
-
-// spend uses up the credential, if anything is to be spent.
-func (a *Authorization) spend(ctx context.Context) (RefreshToken, error) {
-	if a.Spend == nil {
-		return RefreshToken{}, nil
-	}
-	return a.Spend(ctx)
-}
 
 // RefreshToken is what a client can get further access tokens for (RFC 6749 §1.5). The zero value
 // is none.

@@ -32,6 +32,9 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 	if err := c.descend(r.Client); err != nil {
 		return nil, err
 	}
+	if err := c.bind(r); err != nil {
+		return nil, err
+	}
 	ttl := t.TokenTTL
 	if r.Client != nil {
 		c.ClientID = r.Client.ID

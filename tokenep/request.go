@@ -26,6 +26,7 @@ type Request struct {
 	Bearer  *verify.Token // by which Client was authenticated; nil: otherwise
 	Dialect *Dialect      // how this path differs from the RFCs; never nil
 	Outcome *Outcome      // what the log and the metrics will say; never nil
+	Shown   Possession    // the keys that its sender has
 
 	Scope    verify.Scope // the scope asked for; nil when none was
 	Audience []string     // audience and resource values (RFC 8693 §2.1, RFC 8707 §2), each once

@@ -51,9 +51,8 @@ func (t *TokenEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // issue is the whole of the token endpoint. The phases stand in one function, so that no grant can
 // forget one. Until the ninth nothing is changed: a request that is refused spends nothing.
 func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
-	ctx := r.Context()
-
 	// 1. Read the form.
+	ctx := r.Context()
 	req, err := readRequest(r, t.Dialect, t.Authenticator, o)
 	if err != nil {
 		return nil, err
@@ -81,7 +80,10 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		return nil, err
 	}
 
-	// 5. Proof of possession: there is none yet. All tokens are bearer tokens (RFC 6750).
+	// 5. Proof of possession: the keys that tokens can be bound to (RFC 9449 §5, RFC 8705 §3).
+	if err := t.possess(req); err != nil {
+		return nil, err
+	}
 
 	for range state.Attempts {
 		// 6. The grant's own section of its RFC: it reads and checks.
@@ -102,8 +104,8 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 			return nil, err
 		}
 
-		// 9. Spend the credential: the one write. If it fails, what was signed is dropped.
-		refresh, err := authorization.spend(ctx)
+		// 9. Spend the proof, and the credential. If it fails, what was signed is dropped.
+		refresh, err := t.spend(ctx, req, authorization)
 		switch {
 		case errors.Is(err, state.ErrChanged): // what was checked is not so any more
 			continue
@@ -118,6 +120,18 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		return response, nil
 	}
 	return nil, store.ErrConflict // others keep changing the credential: 503
+}
+
+// spend uses up the proof of possession, if there is one, and then the credential: a proof that was
+// used before costs nobody a credential.
+func (t *TokenEndpoint) spend(ctx context.Context, r *Request, a *Authorization) (none RefreshToken, err error) {
+	if err := t.Possessions.Spend(ctx, &r.Shown); err != nil {
+		return none, err
+	}
+	if a.Spend == nil {
+		return none, nil
+	}
+	return a.Spend(ctx)
 }
 
 // find returns the grant that the request names.
@@ -213,7 +227,7 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 // sign makes the access token and, where the grant asks for one, the ID token, with it or in its
 // place. Both are worth nothing until the answer is written.
 func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response *Response, minted Minted, err error) {
-	response = &Response{IssuedTokenType: a.IssuedTokenType, TokenType: "Bearer"}
+	response = &Response{IssuedTokenType: a.IssuedTokenType, TokenType: c.TokenType()}
 	if r.Scope != nil || !a.ScopeImplied {
 		response.Scope = c.Scope.String()
 	}

@@ -24,7 +24,9 @@ var (
 	errTwoHeaders = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
 		Description: "more than one Authorization header"}
 	errMalformedHeader = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
-		Description: "the Authorization header is not Bearer, one space and a token"}
+		Description: "the Authorization header is not its scheme, one space and a token"}
+	errCertificate = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the client certificate that was passed on could not be read"}
 	errTwoPlaces = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
 		Description: "the access token was sent in more than one place"}
 	errMalformedParameter = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
@@ -43,9 +45,11 @@ var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no b
 // access_token counts as one even where that method is off, because the upstream may read it, and a
 // form counts where forms are read, whatever the method of the request.
 func (g *Guard) extract(r *http.Request) (Presentation, error) {
-	p := present(r)
-	var err error
-	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"]); err != nil {
+	p, err := g.present(r)
+	if err != nil {
+		return p, err
+	}
+	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"], g.dpop != nil); err != nil {
 		return p, err
 	}
 	if len(g.TokenHeaders)+len(g.TokenCookies) > 0 {
@@ -78,12 +82,12 @@ func (g *Guard) extract(r *http.Request) (Presentation, error) {
 }
 
 // headerToken reads the values of the Authorization header, of which there must be at most one. It
-// returns the scheme as it was sent, and the token. Both are "" for credentials of another scheme:
-// they are not a bearer token, neither a good nor a bad one.
+// returns the scheme as it was sent, and the token. Both are "" for credentials of another scheme
+// than those by which tokens are taken: they are no token, neither a good nor a bad one.
 //
-// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token. Exactly one space is accepted here, as in
-// every example of the RFC; RFC 9110 §11.1 makes the scheme case-insensitive.
-func headerToken(values []string) (scheme, token string, err error) {
+// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token; likewise RFC 9449 §7.1. Exactly one space is
+// accepted here, as in every example of the RFCs; RFC 9110 §11.1 makes the scheme case-insensitive.
+func headerToken(values []string, takesDPoP bool) (scheme, token string, err error) {
 	switch len(values) {
 	case 0:
 		return "", "", nil
@@ -91,13 +95,12 @@ func headerToken(values []string) (scheme, token string, err error) {
 	default:
 		return "", "", errTwoHeaders
 	}
-	value := values[0]
-	if len(value) < len(bearer) || !strings.EqualFold(value[:len(bearer)], bearer) {
-		return "", "", nil
+	scheme, rest := values[0], ""
+	if end := strings.IndexAny(scheme, " \t"); end >= 0 {
+		scheme, rest = scheme[:end], scheme[end:]
 	}
-	scheme, rest := value[:len(bearer)], value[len(bearer):]
-	if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-		return "", "", nil // "Bearer:" and "BearerX" are other schemes
+	if !strings.EqualFold(scheme, bearer) && !(takesDPoP && strings.EqualFold(scheme, dpop)) {
+		return "", "", nil // so are "Bearer:" and "BearerX"
 	}
 	if rest == "" || rest[0] != ' ' || !isB64Token(rest[1:]) {
 		return "", "", errMalformedHeader

@@ -51,7 +51,7 @@ func TestHeaderToken(t *testing.T) {
 		{"two headers, one of another scheme", []string{"Basic YTpi", "Bearer a"}, "", bad},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			scheme, token, err := headerToken(c.values)
+			scheme, token, err := headerToken(c.values, false)
 			if token != c.token {
 				t.Errorf("token %q, want %q", token, c.token)
 			}
@@ -154,7 +154,7 @@ func FuzzBearer(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		sent, token, err := headerToken([]string{value})
+		sent, token, err := headerToken([]string{value}, false)
 		if err != nil && token != "" {
 			t.Fatalf("both a token and an error for %q", value)
 		}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -79,8 +78,8 @@ var (
 type verification struct {
 	*Verifier
 	ctx    context.Context
-	jwt    string // as presented
-	scheme string // likewise
+	jwt    string       // as presented
+	shown  Presentation // with it
 	now    time.Time
 	known  knowledge
 	parsed bool  // token is from the cache
@@ -91,12 +90,12 @@ type verification struct {
 	issuer    *TrustedIssuer
 	algorithm *algorithm
 	key       crypto.PublicKey
+	proof     Proof // that is to be spent; zero: there is none
 }
 
-// verification returns a run over the checks. The run escapes to the heap, so it holds only those
-// members of p that a check reads.
+// verification returns a run over the checks.
 func (v *Verifier) verification(ctx context.Context, p Presentation) verification {
-	return verification{Verifier: v, ctx: ctx, jwt: p.Token, scheme: p.Scheme, now: v.now()}
+	return verification{Verifier: v, ctx: ctx, jwt: p.Token, shown: p, now: v.now()}
 }
 
 func (s *verification) checkSize() *Error {
@@ -286,22 +285,6 @@ func (s *verification) requireAudience(claim string, names ...string) *Error {
 	}
 	return invalid("the token is for another audience",
 		fmt.Errorf("%s is %s, expected %s", claim, quoteSome(names), quoteSome(s.issuer.Audience)))
-}
-
-// checkConfirmation: a token with cnf is bound to a key of its holder (RFC 7800 §3.1, RFC 8705
-// §3.1, RFC 9449 §6.1), and a scheme other than Bearer claims that it is. Proof of possession is
-// not supported. A bound token must not pass as a bearer token, or a stolen one could be used.
-func (s *verification) checkConfirmation() *Error {
-	if s.scheme != "" && !strings.EqualFold(s.scheme, bearer) {
-		return invalid("the token was sent with a scheme that is not supported", nil)
-	}
-	if s.issuer.InsecureAnyConfirmation {
-		return nil
-	}
-	if s.token.Claims["cnf"] != nil {
-		return invalid("the token is bound to a key in a way that is not supported", nil)
-	}
-	return nil
 }
 
 // checkRevocation: RFC 7009 §2.2; a revocation takes effect at once, for cached tokens too. A token

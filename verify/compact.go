@@ -93,11 +93,19 @@ func parseHeader(text string, t *Token) error {
 	if err != nil {
 		return err
 	}
-	if err := checkMembers(members, &t.deviations); err != nil {
+	if err := readHeader(members, t); err != nil {
 		return err
 	}
 	if base64url.EncodedLen(len(text)) > maxHeader {
 		t.deviations.note(headerKeys, errHeader)
+	}
+	return nil
+}
+
+// readHeader reads the members of a JOSE header.
+func readHeader(members map[string]any, t *Token) error {
+	if err := checkMembers(members, &t.deviations); err != nil {
+		return err
 	}
 	h := &t.Header
 	var ok bool

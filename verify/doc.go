@@ -19,8 +19,8 @@
 //
 // A token cannot make it open a connection to where the token says: key sets come from the process,
 // a file, or a URL of the configuration. It accepts no HMAC, no encrypted tokens and no opaque
-// tokens. It refuses tokens that are bound to a key of their holder (cnf): accepted as bearer
-// tokens, they would be of use to whoever steals them. It does not check ID tokens.
+// tokens. It does not check ID tokens. A token that is bound to a key of its holder (cnf) is good
+// only with a proof that its sender has the key: see [DPoP].
 //
 // # The path of a token
 //
@@ -40,6 +40,12 @@
 //	signature.go     ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
 //	times.go         when it is good, and for how long (RFC 7519 §4.1)
 //	signin.go        how, and how long ago, the person signed in (RFC 9470)
+//	confirmation.go  tokens that are bound to a key (RFC 7800)
+//	dpop.go          proofs that their sender has it (RFC 9449)
+//	proof.go         what a proof says
+//	target.go        and the URL that it is for (RFC 3986 §6.2)
+//	nonces.go        nonces for proofs, of which none is stored
+//	replays.go       the proofs that were used, in memory
 //	revoked.go       tokens revoked before they expire
 //	lineage.go       what a token came of, by which it is revoked too
 //	rule.go          what a verified token permits, by scope and otherwise

@@ -14,6 +14,12 @@ const (
 	InsufficientScope = "insufficient_scope" // 403
 )
 
+// Error codes of RFC 9449 §7.1 and §9.
+const (
+	InvalidDPoPProof = "invalid_dpop_proof" // 401
+	UseDPoPNonce     = "use_dpop_nonce"     // 401; the header DPoP-Nonce has one
+)
+
 // InsufficientUserAuthentication is the error code of RFC 9470 §3: the person has signed in too
 // long ago, or not in a way that is enough here.
 const InsufficientUserAuthentication = "insufficient_user_authentication" // 401
@@ -25,7 +31,7 @@ const AccessDenied = "access_denied" // 403
 // Error is why a request is refused. The client may see all of it but Cause, Option and Token.
 type Error struct {
 	Status      int    // 400, 401, 403, 413, 429 or 503; 500 for a mistake on this side
-	Code        string // RFC 6750 §3.1; empty when the request had no token, and with 500 and 503
+	Code        string // RFC 6750 §3.1, RFC 9449 §7.1; empty with 500, 503 and no token
 	Description string // a constant of the source: nothing that the client sent is in it
 	Scope       Scope  // what the client should ask for, with 400, 401 and 403
 

@@ -1,10 +1,12 @@
 package verify
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -86,6 +88,15 @@ type Guard struct {
 	// some; see [Limit]. nil: that of the peer.
 	ClientAddress func(r *http.Request) netip.Addr
 
+	// Received returns the method and the target of a request as the client sent it, where others
+	// may have changed them before the guard: DPoP proofs are of those (RFC 9449 §4.3). nil: they
+	// are those of r.
+	Received func(r *http.Request) (method string, target *url.URL)
+
+	// Certificate returns the certificate of the client, or nil: see [Presentation]. nil: it is
+	// that of the TLS connection.
+	Certificate func(r *http.Request) (*x509.Certificate, error)
+
 	// Rates counts the requests with tokens that are good for so many in a time. Guards that share
 	// one count together. nil: one of its own.
 	Rates *Rates
@@ -98,6 +109,7 @@ type Guard struct {
 	rules      []Rule           // those of Scope and AnyScope, then Rules
 	required   Scope            // what challenges list
 	implied    map[string]Scope // by scope-token: those that include it
+	dpop       *DPoP            // of the verifier; nil: it takes no proofs
 	challenges []Challenge      // one for each scheme by which tokens are taken
 }
 
@@ -116,6 +128,9 @@ func (g *Guard) prepare() error {
 	g.challenges = []Challenge{{Scheme: bearer, Parameters: []Parameter{{"realm", realm}}}}
 	if g.Verifier == nil {
 		return errors.New("the guard has no verifier")
+	}
+	if v, ok := g.Verifier.(interface{ Proofs() *DPoP }); ok {
+		g.takeProofs(v.Proofs(), realm)
 	}
 	if g.Rates == nil {
 		g.Rates = NewRates(nil)
@@ -148,6 +163,19 @@ func (g *Guard) prepare() error {
 		g.rules = append(g.rules, rule)
 	}
 	return g.protect()
+}
+
+// takeProofs adds the challenge of RFC 9449 §7.1 to that for Bearer, or puts it in its place.
+func (g *Guard) takeProofs(d *DPoP, realm string) {
+	if g.dpop = d; d == nil {
+		return
+	}
+	if d.required {
+		g.challenges = nil
+	}
+	g.challenges = append(g.challenges, Challenge{Scheme: dpop, Parameters: []Parameter{
+		{"realm", realm}, {"algs", strings.Join(algorithmNames(), " ")},
+	}})
 }
 
 // Admit decides about r, and changes it in place for what stands behind the guard. It returns the
@@ -228,6 +256,7 @@ func (g *Guard) hideToken(r *http.Request) {
 	for _, name := range g.sources {
 		delete(r.Header, name)
 	}
+	delete(r.Header, proofHeader) // it belongs to the token
 	if len(g.TokenCookies) > 0 && len(r.Header["Cookie"]) > 0 {
 		if kept := withoutCookies(r.Header["Cookie"], g.TokenCookies); len(kept) > 0 {
 			r.Header["Cookie"] = kept
@@ -254,12 +283,21 @@ func isPreflight(r *http.Request) bool {
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
+// OfferNonce adds the nonce for the next proof to the answer to a request with a proof, where
+// proofs need one (RFC 9449 §8.2). Call it before [Guard.Admit], which removes the proof.
+func (g *Guard) OfferNonce(h http.Header, r *http.Request) {
+	if len(r.Header[proofHeader]) > 0 && g.Validate() == nil {
+		g.dpop.Offer(h)
+	}
+}
+
 // Handler passes to next what [Guard.Admit] admits, with the token in the request's context. It
 // answers all other requests itself, without reading their bodies unless FormToken is set; see
 // [AnswerEarly].
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = g.Private(w, r)
+		g.OfferNonce(w.Header(), r)
 		ctx := &tokenContext{Context: r.Context()}
 		r = r.WithContext(ctx)
 		token, err := g.Admit(r)

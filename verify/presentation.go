@@ -11,8 +11,7 @@ import (
 // of the client's right to use it. Where there is a token and no request, as in token exchange (RFC
 // 8693 §2.1), Token alone is set.
 //
-// A Verifier reads Token and Scheme. The other members are what proof of possession is checked
-// against; a Verifier accepts no token that requires such a proof.
+// The members after Scheme are what proof of possession is checked against.
 //
 // It is passed by value, so that it stays on the stack also in a call through a TokenVerifier.
 type Presentation struct {
@@ -35,9 +34,9 @@ type Presentation struct {
 	// Proof has the values of the header DPoP, of which a request may have one (RFC 9449 §4.3).
 	Proof []string
 
-	// Certificate is the client's certificate on the TLS connection, nil if there is none. Its
-	// thumbprint is what x5t#S256 of a bound token must equal (RFC 8705 §3.1); that any authority
-	// has signed it is not implied.
+	// Certificate is the client's certificate on the TLS connection, or on that to a trusted proxy,
+	// nil if there is none. Its thumbprint is what x5t#S256 of a bound token must equal (RFC 8705
+	// §3.1); that any authority has signed it is not implied.
 	Certificate *x509.Certificate
 }
 
@@ -50,10 +49,18 @@ type TokenVerifier interface {
 }
 
 // present returns what r shows beside a token.
-func present(r *http.Request) Presentation {
-	p := Presentation{Method: r.Method, URL: r.URL, Proof: r.Header["Dpop"]} // the canonical form
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+func (g *Guard) present(r *http.Request) (p Presentation, err error) {
+	p = Presentation{Method: r.Method, URL: r.URL, Proof: r.Header[proofHeader]}
+	if g.Received != nil && len(p.Proof) > 0 {
+		p.Method, p.URL = g.Received(r)
+	}
+	switch {
+	case g.Certificate != nil:
+		if p.Certificate, err = g.Certificate(r); err != nil {
+			return p, errCertificate.because(err)
+		}
+	case r.TLS != nil && len(r.TLS.PeerCertificates) > 0:
 		p.Certificate = r.TLS.PeerCertificates[0] // the first is the client's own (RFC 8446 §4.4.2)
 	}
-	return p
+	return p, nil
 }

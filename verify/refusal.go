@@ -39,8 +39,13 @@ func (g *Guard) complete(refusal *Error) *Error {
 	return &completed
 }
 
-// explain returns c with the parameters that say why the request was refused (RFC 6750 §3).
+// explain returns c with the parameters that say why the request was refused (RFC 6750 §3). What is
+// wrong with a proof is nothing that a client can do better under another scheme (RFC 9449 §7.1).
 func (e *Error) explain(c Challenge) Challenge {
+	if c.Scheme != dpop && (e.Code == InvalidDPoPProof || e.Code == UseDPoPNonce) {
+		c.Parameters = append(slices.Clip(c.Parameters), Parameter{"scope", e.Scope.String()})
+		return c
+	}
 	c.Parameters = slices.Concat(c.Parameters, []Parameter{
 		{"error", e.Code}, {"error_description", e.Description}, {"scope", e.Scope.String()},
 	}, e.Parameters)
@@ -59,6 +64,9 @@ func (g *Guard) WriteRefusal(h http.Header, err error) int {
 	if refusal.Challenges == nil { // it is not from Admit
 		_ = g.Validate() // which prepares the challenges, also of a guard that is not valid
 		refusal = g.complete(refusal)
+	}
+	if refusal.Code == UseDPoPNonce {
+		g.dpop.Offer(h)
 	}
 	if len(refusal.Challenges) > 0 {
 		h.Del("WWW-Authenticate")

@@ -46,6 +46,14 @@ type Config struct {
 	// must be at least 256.
 	MaxTokenSize int
 
+	// DPoP takes proofs of possession of the keys that tokens are bound to by cnf.jkt (RFC 9449).
+	// nil: such tokens are refused.
+	DPoP *DPoP
+
+	// RequireCertificate refuses tokens that are not bound to a certificate by cnf.x5t#S256 (RFC
+	// 8705 §3.1). Those that are need no option: the client must present the certificate.
+	RequireCertificate bool
+
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
 }
@@ -133,6 +141,8 @@ type Verifier struct {
 	maxLife time.Duration
 	signIn  Authentication
 	maxSize int
+	dpop    *DPoP // nil: none
+	mtls    bool  // RequireCertificate
 	now     func() time.Time
 }
 
@@ -166,7 +176,8 @@ func New(c Config) (*Verifier, error) {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	v := &Verifier{issuers: make(map[string]*TrustedIssuer, len(c.Issuers)), spiffe: c.SPIFFE, cache: c.Cache, leeway: c.Leeway,
-		expired: c.InsecureExpired, maxLife: c.MaxLifetime, signIn: c.Authentication, maxSize: c.MaxTokenSize, now: c.Now}
+		expired: c.InsecureExpired, maxLife: c.MaxLifetime, signIn: c.Authentication, maxSize: c.MaxTokenSize,
+		dpop: c.DPoP, mtls: c.RequireCertificate, now: c.Now}
 	v.signIn.ACRValues = slices.Clone(c.Authentication.ACRValues)
 	if v.maxSize == 0 {
 		v.maxSize = defaultTokenSize
@@ -237,8 +248,18 @@ func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
 		signed = signed || checks[i].cached == proven
 	}
 	s.remember()
-	return s.issuer.reading(s.token), nil
+	token := s.issuer.reading(s.token)
+	if s.proof.Thumbprint != "" {
+		if err := v.dpop.spend(ctx, s.proof); err != nil {
+			err.Token = token
+			return nil, err
+		}
+	}
+	return token, nil
 }
+
+// Proofs returns the DPoP of the configuration; nil: no proofs are taken.
+func (v *Verifier) Proofs() *DPoP { return v.dpop }
 
 // Check is the outcome of one check.
 type Check struct {

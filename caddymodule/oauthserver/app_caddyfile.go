@@ -132,6 +132,8 @@ func (s *AuthorizationServer) parseNetwork(d *caddyfile.Dispenser, option string
 		return adapt.Addresses(d, &s.KeyAddresses)
 	case "client_certificates":
 		return s.parseClientCertificates(d)
+	case "dpop":
+		return s.parseDPoP(d)
 	default:
 		return s.parsePeople(d, option)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/tokenep/clientauth"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -35,8 +36,8 @@ type ClientCertificates struct {
 	CA []string `json:"ca,omitempty"`
 }
 
-// check returns what is wrong with the options.
-func (c *ClientCertificates) check() error {
+// Check returns what is wrong with the options.
+func (c *ClientCertificates) Check() error {
 	if c != nil && strings.Trim(c.Header, headerLetters) != "" {
 		return fmt.Errorf("client_certificates: header %q: it must be the name of a header, such as Client-Cert", c.Header)
 	}
@@ -72,6 +73,16 @@ func (c *ClientCertificates) config() (*server.ClientCertificates, error) {
 		config.Forwarded = c.forwarded
 	}
 	return config, nil
+}
+
+// Presented returns the certificate of the client of a request, who has it from whomever (RFC 8705
+// §3); nil: there is none.
+func (c *ClientCertificates) Presented(r *http.Request) (*x509.Certificate, error) {
+	certificates := new(clientauth.Certificates)
+	if c.Header != "" {
+		certificates.Forwarded = c.forwarded
+	}
+	return certificates.Own(r)
 }
 
 // forwarded returns the certificate that a trusted proxy passes on. That of the proxy itself, which

@@ -24,7 +24,7 @@ func (s *AuthorizationServer) parseClientCertificates(d *caddyfile.Dispenser) er
 			if err := adapt.One(d, &c.Header); err != nil {
 				return err
 			}
-			return adapt.Located(d, c.check())
+			return adapt.Located(d, c.Check())
 		case "ca":
 			return adapt.Some(d, &c.CA)
 		default:

@@ -40,7 +40,7 @@ func (s *AuthorizationServer) check() error {
 		}
 	}
 	return cmp.Or(
-		s.Registration.check(), s.ClientCertificates.check(), s.checkIdentity(), s.checkUser(), s.checkUsers(),
+		s.Registration.check(), s.ClientCertificates.Check(), s.DPoP.check(), s.checkIdentity(), s.checkUser(), s.checkUsers(),
 		s.Sessions.check(), s.Pages.check(), s.DeviceCode.check(), s.RefreshTokens.check(),
 	)
 }

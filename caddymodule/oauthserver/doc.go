@@ -7,6 +7,7 @@
 //	secret.go       their secrets
 //	password.go     the hashes of the passwords of users
 //	certificates.go their TLS certificates
+//	dpop.go         proofs that they have a key
 //	signing.go      signing keys in files, and the keys that encrypt signing keys in the store
 //	exchange.go     token exchange
 //	api_tokens.go   the rules for API tokens

@@ -132,6 +132,10 @@ type AuthorizationServer struct {
 	// certificates are looked at.
 	ClientCertificates *ClientCertificates `json:"client_certificates,omitempty"`
 
+	// The rules for proofs by which clients have their tokens bound to a key (RFC 9449). Default:
+	// see there.
+	DPoP *DPoP `json:"dpop,omitempty"`
+
 	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which the keys
 	// of clients may be fetched. Default: none, but those of the loopback interface for a jwks_uri
 	// on localhost.
@@ -198,6 +202,8 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		RefreshTokens:      s.RefreshTokens.config(),
 		Sessions:           s.Sessions.config(),
 		DeviceCode:         s.DeviceCode.config(),
+		DPoP:               s.DPoP.config(),
+		Received:           adapt.Received,
 		RequirePAR:         s.RequirePAR,
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,

@@ -49,6 +49,8 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    insecure_any_path
 //	    max_token_size <bytes>
 //	    error_body     iceberg
+//	    dpop                { … }
+//	    client_certificates { … }
 //	}
 //
 // issuer, scope_implies, rule, token_header and header may be repeated. Conditions with spaces or
@@ -110,6 +112,10 @@ func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
 		return adapt.Choice(d, &o.ErrorBody, icebergBody)
 	case "max_token_size":
 		return adapt.Count(d, &o.MaxTokenSize)
+	case "dpop":
+		return o.parseDPoP(d)
+	case "client_certificates":
+		return o.parseClientCertificates(d)
 	default:
 		return adapt.Unknown(d)
 	}

@@ -5,6 +5,7 @@
 //	options.go    what a route asks of a request
 //	caddyfile.go  the grammar of its directive
 //	issuers.go    whom it trusts
+//	possession.go the keys to which tokens are bound; its grammar is in possession_caddyfile.go
 //	shared.go     what handlers share, and what outlives a reload
 //	error_body.go the bodies of refusals, where they have one
 //	decide.go     what a decision leads to: a log line, an error

@@ -84,10 +84,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	if h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache()}, realm); err != nil {
+	proofs, err := h.proofs()
+	if err != nil {
 		return err
 	}
-	h.guard.Rates = h.rates()
+	if h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache(), DPoP: proofs}, realm); err != nil {
+		return err
+	}
+	h.guard.Rates, h.guard.Certificate = h.rates(), h.certificate()
 	h.warn()
 	return nil
 }
@@ -143,6 +147,7 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	start := time.Now()
 	w = h.guard.Private(w, r)
+	h.guard.OfferNonce(w.Header(), r)
 	user := expectIdentity(r)
 	token, err := h.admit(r)
 	h.observe(r, token, err, time.Since(start))

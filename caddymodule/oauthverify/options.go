@@ -113,6 +113,14 @@ type Options struct {
 	// The largest size of a token, in bytes. Default: 8192.
 	MaxTokenSize int `json:"max_token_size,omitempty"`
 
+	// The rules for tokens that are bound to a key of the client (RFC 9449). Default: they are
+	// accepted where a server of this process is trusted.
+	DPoP *DPoP `json:"dpop,omitempty"`
+
+	// The rules for tokens that are bound to a TLS certificate of the client (RFC 8705). Default:
+	// see there.
+	ClientCertificates *ClientCertificates `json:"client_certificates,omitempty"`
+
 	// The form of the body of a refusal: iceberg, that of the Iceberg REST catalog. Default: there
 	// is none, and handle_errors can write one.
 	ErrorBody string `json:"error_body,omitempty"`
@@ -160,6 +168,10 @@ func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, e
 	if o.ErrorBody != "" && o.ErrorBody != icebergBody {
 		return nil, fmt.Errorf("error_body %q: it must be %s", o.ErrorBody, icebergBody)
 	}
+	if err := o.checkPossession(); err != nil {
+		return nil, err
+	}
+	config.RequireCertificate = o.ClientCertificates != nil && o.ClientCertificates.Required
 	config.Leeway, config.MaxTokenSize = defaultLeeway, o.MaxTokenSize
 	config.MaxLifetime, config.RequireClaims = time.Duration(o.MaxLifetime), o.RequireClaims
 	config.Authentication = verify.Authentication{MaxAge: time.Duration(o.MaxAuthAge), ACRValues: o.ACRValues}
@@ -177,7 +189,7 @@ func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, e
 		Verifier: verifier, Scope: o.Scope, AnyScope: o.AnyScope, Realm: realm,
 		Optional: o.Optional, KeepAuthorization: o.KeepAuthorization, Preflight: o.AllowPreflight,
 		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, Strip: o.Strip,
-		ClientAddress: adapt.ClientAddress,
+		ClientAddress: adapt.ClientAddress, Received: adapt.Received,
 	}
 	guard.TokenCookies, guard.InsecureAnyOrigin = o.TokenCookies, o.InsecureAnyOrigin
 	for _, source := range o.TokenHeaders {

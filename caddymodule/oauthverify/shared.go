@@ -9,15 +9,22 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// pool holds what outlives a reload: the cache and the counters that guards share which trust no
-// server of this process.
+// pool holds what outlives a reload: the cache, the counters and the memory of proofs that guards
+// share which trust no server of this process.
 var pool = caddy.NewUsagePool()
 
-// sharedCacheKey and sharedRatesKey are the keys of the two.
+// The keys of what is shared.
 type (
-	sharedCacheKey struct{}
-	sharedRatesKey struct{}
+	sharedCacheKey   struct{}
+	sharedRatesKey   struct{}
+	sharedReplaysKey struct{}
 )
+
+// sharedReplays remembers the proofs that were used.
+type sharedReplays struct{ *verify.Replays }
+
+// Destruct does nothing: a memory of proofs is only memory.
+func (sharedReplays) Destruct() error { return nil }
 
 // sharedCache is a cache of verified tokens.
 type sharedCache struct{ *verify.Cache }
@@ -57,6 +64,16 @@ func (h *Handler) rates() *verify.Rates {
 	})
 	h.held = append(h.held, sharedRatesKey{})
 	return value.(sharedRates).Rates
+}
+
+// replays returns what remembers the proofs that were used in this process.
+func (h *Handler) replays() *verify.Replays {
+	// It cannot fail.
+	value, _, _ := pool.LoadOrNew(sharedReplaysKey{}, func() (caddy.Destructor, error) {
+		return sharedReplays{verify.NewReplays(1<<20, time.Now)}, nil
+	})
+	h.held = append(h.held, sharedReplaysKey{})
+	return value.(sharedReplays).Replays
 }
 
 // release gives back what was taken from the pool, once, by the handler and its issuers.

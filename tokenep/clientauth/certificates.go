@@ -46,6 +46,16 @@ func (c *Certificates) presented(r *http.Request) (chain []*x509.Certificate, ve
 	return r.TLS.PeerCertificates, len(r.TLS.VerifiedChains) > 0, nil
 }
 
+// Own returns the certificate of the client alone, whoever has issued it (RFC 8705 §3); nil: there
+// is none.
+func (c *Certificates) Own(r *http.Request) (*x509.Certificate, error) {
+	chain, _, err := c.presented(r)
+	if err != nil || len(chain) == 0 {
+		return nil, err
+	}
+	return chain[0], nil
+}
+
 // verify checks the chain of a certificate: now, and whatever was true at the handshake.
 func (c *Certificates) verify(chain []*x509.Certificate, verified bool) error {
 	now := c.Now()

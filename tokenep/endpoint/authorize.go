@@ -26,6 +26,7 @@ import (
 //	state                  OPTIONAL  comes back with the answer
 //	code_challenge         REQUIRED  (RFC 7636 §4.3), but for a client with InsecureNoPKCE
 //	code_challenge_method  REQUIRED  S256, and of one with InsecurePlainPKCE plain
+//	dpop_jkt               OPTIONAL  (RFC 9449 §10) the key without which the code is no good
 //	resource               OPTIONAL  (RFC 8707 §2.1) default: the client's audience
 //	nonce                  OPTIONAL  (OpenID Connect Core §3.1.2.1)
 //	response_mode          OPTIONAL  query, which is the default, or form_post
@@ -244,7 +245,7 @@ func (e Authorize) issue(ctx context.Context, o *tokenep.Outcome, q *authorizati
 	code, made, err := e.Codes.Issue(ctx, state.Code{
 		ClientID: q.ClientID, RegistrationID: q.RegistrationID, RedirectURI: q.RedirectURI, RedirectImplied: q.RedirectImplied,
 		Challenge: q.Challenge, ChallengeMethod: q.ChallengeMethod, Subject: user.Subject,
-		Scope: q.Scope, Audience: q.Audience, Nonce: q.Nonce, SignIn: q.told(user.SignIn),
+		Scope: q.Scope, Audience: q.Audience, KeyThumbprint: q.KeyThumbprint, Nonce: q.Nonce, SignIn: q.told(user.SignIn),
 	})
 	if err == nil {
 		err = e.remember(ctx, o.Client, made, why)

@@ -18,7 +18,7 @@ import (
 // requestParameters are those of an authorization request (RFC 6749 §4.1.1 and its extensions).
 var requestParameters = []string{
 	"client_id", "response_type", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method",
-	"resource", "nonce", "response_mode", "prompt", "max_age", "acr_values", "id_token_hint", "request", "request_uri",
+	"dpop_jkt", "resource", "nonce", "response_mode", "prompt", "max_age", "acr_values", "id_token_hint", "request", "request_uri",
 	"login_hint", "display", "ui_locales", "claims_locales", "claims", // which are ignored
 }
 
@@ -52,6 +52,9 @@ func (e Authorize) read(ctx context.Context, form *tokenep.Form, client *tokenep
 	}
 	if err := q.readChallenge(form, client); err != nil {
 		return err
+	}
+	if q.KeyThumbprint = form.Get("dpop_jkt"); q.KeyThumbprint != "" && !isS256(q.KeyThumbprint) {
+		return tokenep.InvalidRequest.Describe("dpop_jkt must be a SHA-256 in base64url")
 	}
 	q.Scope = client.ImpliedScope()
 	if text := form.Get("scope"); text != "" {
@@ -138,10 +141,15 @@ func (q *authorizationRequest) readChallenge(form *tokenep.Form, client *tokenep
 		}
 	case q.ChallengeMethod != grant.ChallengeS256: // absent, it means plain
 		return tokenep.InvalidRequest.Describe("code_challenge_method must be S256")
-	case len(q.Challenge) != s256Length || !grant.IsCodeVerifier(q.Challenge) || strings.ContainsAny(q.Challenge, ".~"):
+	case !isS256(q.Challenge):
 		return tokenep.InvalidRequest.Describe("code_challenge must be a SHA-256 in base64url")
 	}
 	return nil
+}
+
+// isS256 reports whether a text can be a SHA-256 in base64url.
+func isS256(text string) bool {
+	return len(text) == s256Length && grant.IsCodeVerifier(text) && !strings.ContainsAny(text, ".~")
 }
 
 // readPrompt reads how the client wants the user to be asked (OpenID Connect Core §3.1.2.1).

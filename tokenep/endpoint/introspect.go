@@ -151,13 +151,21 @@ func (e Introspection) accessToken(ctx context.Context, c *tokenep.Client, token
 		return none, nil
 	}
 	return introspected{
-		Active: true, TokenType: "Bearer", Issuer: t.Issuer, Subject: t.Subject, Username: username(t.Subject),
+		Active: true, TokenType: tokenType(t), Issuer: t.Issuer, Subject: t.Subject, Username: username(t.Subject),
 		ClientID: t.ClientID, Audience: audience(t.Audience), Scope: t.Scope.String(), ID: t.ID,
 		Expires: t.Expires.Unix(), IssuedAt: t.IssuedAt.Unix(),
 		Actor: t.Actor(), MayAct: t.Claims["may_act"], Confirmation: t.Claims["cnf"],
 		AuthTime: t.Claims["auth_time"], Class: t.Claims["acr"], Methods: t.Claims["amr"],
 		Limits: t.Claims["use_limits"],
 	}, nil
+}
+
+// tokenType is the token_type of an access token (RFC 6749 §7.1, RFC 9449 §6.2).
+func tokenType(t *verify.Token) string {
+	if cnf, _ := t.Claims["cnf"].(map[string]any); cnf["jkt"] != nil {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 // refreshToken answers for a refresh token, which is nobody's business but its client's.

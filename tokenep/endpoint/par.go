@@ -55,6 +55,9 @@ func (e PushedAuthorization) call(ctx context.Context, r *tokenep.Request) (any,
 	if err := e.read(ctx, r.Form, client, q); err != nil {
 		return nil, err
 	}
+	if err := e.bind(ctx, r, client, q); err != nil {
+		return nil, err
+	}
 	if asked := r.Form.Get("ui_locales"); len(asked) <= maxLocales {
 		q.Locales = asked
 	}
@@ -71,6 +74,26 @@ func (e PushedAuthorization) call(ctx context.Context, r *tokenep.Request) (any,
 		return nil, err
 	}
 	return tokenep.Created{Answer: pushedAnswer{requestURIPrefix + reference, int64(life / time.Second)}}, nil
+}
+
+// bind binds the code to the key of a DPoP proof, as dpop_jkt does (RFC 9449 §10.1). That of a
+// public client is not remembered: it has proved nothing but the key, and whoever sends its proof
+// again can bind a code to that alone.
+func (e PushedAuthorization) bind(ctx context.Context, r *tokenep.Request, client *tokenep.Client, q *authorizationRequest) error {
+	shown, err := e.Front.Possessions.Of(r.Request)
+	switch {
+	case err != nil:
+		return err
+	case shown.KeyThumbprint == "":
+		return nil
+	case q.KeyThumbprint != "" && q.KeyThumbprint != shown.KeyThumbprint:
+		return tokenep.InvalidDPoPProof.Describe("dpop_jkt is not the thumbprint of the key of the DPoP proof")
+	}
+	q.KeyThumbprint = shown.KeyThumbprint
+	if client.Public() {
+		return nil
+	}
+	return e.Front.Possessions.Spend(ctx, &shown)
 }
 
 // sealedRequests is where the ids of those are remembered that gave a code.

@@ -24,7 +24,7 @@ import (
 //	redirect_uris, grant_types, response_types, scope, client_name, client_uri, logo_uri,
 //	policy_uri, tos_uri, token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks,
 //	jwks_uri, id_token_signed_response_alg, require_pushed_authorization_requests,
-//	software_statement
+//	dpop_bound_access_tokens, software_statement
 //
 // A registration that nobody uses ends by itself. With Managed the client can read, change and
 // delete it (RFC 7592), at the same path with its client_id in the query.
@@ -193,6 +193,7 @@ type registration struct {
 	JWKSURI       string          `json:"jwks_uri,omitempty"`
 	IDTokenAlg    string          `json:"id_token_signed_response_alg,omitempty"`
 	RequirePAR    bool            `json:"require_pushed_authorization_requests,omitempty"`
+	DPoPBound     bool            `json:"dpop_bound_access_tokens,omitempty"`
 }
 
 func (e Registration) registration(r *http.Request, made registry.Registered) *registration {
@@ -202,7 +203,7 @@ func (e Registration) registration(r *http.Request, made registry.Registered) *r
 		Name: c.Name, URI: c.URI, LogoURI: c.LogoURI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI,
 		RedirectURIs: c.RedirectURIs, PostLogout: c.PostLogoutRedirectURIs, GrantTypes: c.GrantTypes, ResponseTypes: []string{},
 		AuthMethod: c.AuthMethod, SigningAlg: c.AuthSigningAlg, Scope: c.Scope, JWKS: c.JWKS, JWKSURI: c.JWKSURI, IDTokenAlg: c.IDTokenAlg,
-		RequirePAR: c.RequirePAR,
+		RequirePAR: c.RequirePAR, DPoPBound: c.DPoPBound,
 	}
 	if answer.AuthMethod == "" { // Basic, or the body: RFC 7591 §2 has no word for it
 		answer.AuthMethod = tokenep.AuthBasic

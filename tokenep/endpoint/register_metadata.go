@@ -34,6 +34,7 @@ type clientMetadata struct {
 	Method, Name, URI, LogoURI, PolicyURI, TOSURI, Scope, JWKSURI, SigningAlg, IDTokenAlg, Statement string
 	JWKS                                                                                             json.RawMessage
 	RequirePAR                                                                                       bool // require_pushed_authorization_requests
+	DPoPBound                                                                                        bool // dpop_bound_access_tokens
 }
 
 func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
@@ -55,8 +56,10 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 			return m, tokenep.InvalidClientMetadata.Describe("a member is not the string that it must be").Because(err)
 		}
 	}
-	if err := d.Flag("require_pushed_authorization_requests", &m.RequirePAR); err != nil {
-		return m, tokenep.InvalidClientMetadata.Describe("require_pushed_authorization_requests must be true or false").Because(err)
+	for name, into := range map[string]*bool{"require_pushed_authorization_requests": &m.RequirePAR, "dpop_bound_access_tokens": &m.DPoPBound} {
+		if err := d.Flag(name, into); err != nil {
+			return m, tokenep.InvalidClientMetadata.Describe("a member is not the true or false that it must be").Because(err)
+		}
 	}
 	m.JWKS = d["jwks"]
 	if m.JWKS != nil && m.JWKSURI != "" { // RFC 7591 §2
@@ -79,7 +82,8 @@ func readMetadata(d tokenep.Document) (m clientMetadata, err error) {
 //	                            or empty means all of the template's
 //	token_endpoint_auth_method  never replaced; absent, a secret is good by Basic or the body
 //	jwks, jwks_uri              kept for private_key_jwt alone
-//	require_pushed_…_requests   kept
+//	require_pushed_…_requests,  kept
+//	dpop_bound_access_tokens
 //	client_uri, logo_uri,       left out unless a page can show them
 //	policy_uri, tos_uri
 //	software_statement          refused: there is nobody here whose statements are approved
@@ -89,7 +93,7 @@ func (t RegistrationTemplate) client(d tokenep.Document) (c tokenep.Client, err 
 	if err != nil {
 		return c, err
 	}
-	c = tokenep.Client{Name: m.Name, URI: m.URI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TOSURI: m.TOSURI, RequirePAR: m.RequirePAR, Audience: slices.Clone(t.Audience)}
+	c = tokenep.Client{Name: m.Name, URI: m.URI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TOSURI: m.TOSURI, RequirePAR: m.RequirePAR, DPoPBound: m.DPoPBound, Audience: slices.Clone(t.Audience)}
 	for _, uri := range []*string{&c.URI, &c.LogoURI, &c.PolicyURI, &c.TOSURI} {
 		if !tokenep.IsShowable(*uri) {
 			*uri = ""

@@ -65,8 +65,9 @@ func (g AuthorizationCode) Authorize(ctx context.Context, r *tokenep.Request) (*
 	}
 	f := state.Family{
 		ID: c.Family, ClientID: c.ClientID, RegistrationID: c.RegistrationID, Subject: c.Subject,
-		Scope: c.Scope, Audience: c.Audience, KeyThumbprint: c.KeyThumbprint, SignIn: c.SignIn,
+		Scope: c.Scope, Audience: c.Audience, SignIn: c.SignIn,
 	}
+	bind(r, &f)
 	a := allowed(f)
 	a.Allowed = c.Created
 	if a.IDToken != nil && c.Nonce != "" {
@@ -97,6 +98,10 @@ func matchesCode(r *tokenep.Request, c state.Code) error {
 		return tokenep.InvalidGrant.Describe("code_verifier is missing")
 	case c.Challenge != "" && !verifies(verifier, c.Challenge, c.ChallengeMethod):
 		return tokenep.InvalidGrant.Describe("code_verifier is not that of the code_challenge")
+	case c.KeyThumbprint != "" && r.Shown.KeyThumbprint == "": // RFC 9449 §10
+		return tokenep.InvalidDPoPProof.Describe("the code is bound to a key, and there is no DPoP proof")
+	case c.KeyThumbprint != "" && r.Shown.KeyThumbprint != c.KeyThumbprint:
+		return tokenep.InvalidGrant.Describe("the code is bound to another key than that of the DPoP proof")
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ func (g DeviceCode) Authorize(ctx context.Context, r *tokenep.Request) (*tokenep
 		ID: d.Family, ClientID: d.ClientID, RegistrationID: d.RegistrationID, Subject: d.Subject,
 		Scope: d.Scope, Audience: d.Audience, SignIn: d.SignIn,
 	}
+	bind(r, &f)
 	a := allowed(f)
 	a.Allowed = d.Allowed
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {

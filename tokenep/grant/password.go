@@ -68,6 +68,7 @@ func (g Password) Authorize(_ context.Context, r *tokenep.Request) (*tokenep.Aut
 	if r.Scope == nil {
 		f.Scope = r.Client.ImpliedScope()
 	}
+	bind(r, &f)
 	if targets, ok := r.Within(r.Client.Audience); ok && len(targets) > 0 {
 		f.Audience = targets
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // RefreshToken is the grant of RFC 6749 §6: one more access token of what a user allowed.
@@ -56,6 +57,32 @@ func (r Rotation) rotates(c *tokenep.Client) bool {
 	return r == RotateAlways || r != RotateNever && c.Public()
 }
 
+// bind notes what the tokens are bound to that come of a request with which a family starts.
+func bind(r *tokenep.Request, f *state.Family) {
+	binds := r.Binds()
+	f.KeyThumbprint, f.Certificate = binds.KeyThumbprint, binds.CertificateThumbprint
+}
+
+// bound holds a request to what the family is bound to. Refresh tokens of a public client are good
+// with its key alone. Another client proves who it is, and may show another key each time, but
+// never none: what was bound once is never issued unbound (RFC 9449 §5, RFC 8705 §4).
+func bound(r *tokenep.Request, f state.Family) error {
+	binds := r.Binds()
+	switch {
+	case f.KeyThumbprint != "" && binds.KeyThumbprint == "":
+		return tokenep.InvalidDPoPProof.Describe("the refresh token is bound to a key, and there is no DPoP proof")
+	case f.Certificate != "" && binds == verify.Confirmation{}:
+		return tokenep.InvalidRequest.Describe("the refresh token is bound to a client certificate, and there is none")
+	case !r.Client.Public():
+		return nil
+	case f.KeyThumbprint != "" && f.KeyThumbprint != binds.KeyThumbprint:
+		return tokenep.InvalidGrant.Describe("the refresh token is bound to another key than that of the DPoP proof")
+	case f.Certificate != "" && f.Certificate != r.Shown.CertificateThumbprint:
+		return tokenep.InvalidGrant.Describe("the refresh token is bound to another client certificate")
+	}
+	return nil
+}
+
 // Type returns refresh_token.
 func (RefreshToken) Type() string { return RefreshTokenType }
 
@@ -78,7 +105,7 @@ func (g RefreshToken) Authorize(ctx context.Context, r *tokenep.Request) (*token
 		if !issuedTo(r.Client, f.ClientID, f.RegistrationID) {
 			return errOtherClient()
 		}
-		return nil
+		return bound(r, f)
 	})
 	if err != nil {
 		return nil, refused(err, "the refresh token is not valid, or was used before")

@@ -193,5 +193,8 @@ func (s *Server) loadRefreshKey(ctx context.Context) error {
 		return err
 	}
 	memory.pages.SetKey(key)
+	if err := memory.setNonceKey(key); err != nil {
+		return err
+	}
 	return memory.refreshMAC.SetKey(key)
 }

@@ -145,6 +145,9 @@ func (s *Server) checkAuth(c *tokenep.Client) error {
 			return fmt.Errorf("client %q: the server looks at no client certificates, which %s needs: set client_certificates", c.ID, missing)
 		}
 	}
+	if c.CertificateBound && s.possessions.Certificate == nil {
+		return fmt.Errorf("client %q: the server looks at no client certificates, which tls_client_certificate_bound_access_tokens needs: set client_certificates", c.ID)
+	}
 	least := verify.MACKeySize(c.AuthSigningAlg)
 	if c.Authenticates(tokenep.AuthSecretJWT) && slices.ContainsFunc(c.Secrets, func(secret tokenep.Secret) bool { return len(secret.Key) < least }) {
 		return fmt.Errorf("client %q: client_secret_jwt needs the secret itself, of %d bytes or more (RFC 7518 §3.2): "+

@@ -18,6 +18,7 @@
 //	devices.go        devices that wait for a user (RFC 8628)
 //	registration.go   who may register a client, and what it may be (RFC 7591)
 //	openid.go         ID tokens, and the rings of signing keys
+//	possession.go     the keys that clients have, to which their tokens are bound
 //	trust.go          verifiers of the server's own tokens
 //	guessing.go       guessing at secrets: the limit, and the comparison
 //	mount.go          the table of endpoints, and where each of them is

@@ -37,6 +37,7 @@ type Memory struct {
 	imports      state.APITokenImports
 	proven       tokenep.Proven            // imported API tokens with slow hashes
 	uses         state.APITokenUses        // of API tokens
+	nonces       *verify.Nonces            // for DPoP proofs
 	pages        endpoint.PageKey          // of requests that wait for a user
 	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
 	look         atomic.Pointer[look]      // the pages that were read last
@@ -63,6 +64,7 @@ func NewMemory(now func() time.Time) *Memory {
 		leakPace:      &tokenep.Pace{PerAddress: leaksPerAddress, InAll: leaksInAll, Per: time.Hour, Now: now},
 		slowLeaks:     &tokenep.Pace{PerAddress: slowLeaksPerAddress, InAll: slowLeaksInAll, Per: time.Hour, Now: now},
 		leaks:         newLeaks(),
+		nonces:        verify.NewNonces(now),
 	}
 }
 

@@ -287,6 +287,10 @@ func (s *Server) metadata(places []place, origin string) (map[string]any, error)
 		// server signs with.
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": s.idTokenAlgs(),
+		"dpop_signing_alg_values_supported":     verify.Algorithms(), // RFC 9449 §5.1
+	}
+	if s.possessions.Certificate != nil {
+		document["tls_client_certificate_bound_access_tokens"] = true // RFC 8705 §3.3
 	}
 	if slices.ContainsFunc(s.Config.Subjects, func(source *subject.Source) bool { return source.IDJAG != nil }) {
 		document["authorization_grant_profiles_supported"] = []string{subject.IDJAGProfile}

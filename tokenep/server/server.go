@@ -104,6 +104,13 @@ type Config struct {
 	// ClientCertificates lets clients authenticate by TLS (RFC 8705 §2). nil: they cannot.
 	ClientCertificates *ClientCertificates
 
+	DPoP DPoP // proofs of clients (RFC 9449)
+
+	// Received returns the method and the target of a request as the client sent it, where others
+	// may have changed them before the server: DPoP proofs are of those (RFC 9449 §4.3). Default:
+	// those of the request.
+	Received Received
+
 	// KeyAddresses are special-use addresses, such as those of private networks, from which the
 	// keys of clients may be fetched: see verify.URLKeysOptions.
 	KeyAddresses []netip.Prefix
@@ -158,13 +165,14 @@ type Server struct {
 	idTokenKeys   map[string]*keys.Ring // by algorithm
 	before        *keys.Ring            // of the configuration from which it took over
 	lenient       *verify.Verifier      // as expired, with the most leeway, revoked or not
-	expired       *verify.Verifier      // as Verifier, expired or not; nil: nothing is renewed
+	expired       *verify.Verifier      // as introspecting, expired or not; nil: nothing is renewed
 	introspecting *verify.Verifier      // as Verifier, without proof of possession
 	toItself      *verify.Verifier      // as Verifier, for the issuer as audience
 	foreign       map[subject.Form]subject.Foreign
 	passwords     *tokenep.Passwords // nil: there are none
 	pages         *page.Set
 	paths         atomic.Pointer[map[string]string] // of endpoints, as they were mounted first
+	possessions   tokenep.Possessions
 	minter        *tokenep.Minter
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
@@ -188,6 +196,9 @@ func New(c Config) (*Server, error) {
 	s.Revocations.Interval = c.RevocationInterval
 	s.Clients = registry.Registry{Store: c.Store, Now: c.Now, Complete: s.completeAdded, Revocations: s.Revocations, TokenLife: s.TokenLife}
 	s.minter = &tokenep.Minter{Issuer: c.Issuer, Keys: s.Keys, IDTokenKeys: s.idTokenKeys, Cache: c.Memory.Cache, Now: c.Now}
+	if err := s.addPossessions(); err != nil {
+		return nil, err
+	}
 	if err := s.trustItself(); err != nil {
 		return nil, err
 	}
@@ -209,7 +220,7 @@ func New(c Config) (*Server, error) {
 		Authenticator: &tokenep.Authenticator{
 			Methods: s.methods, Clients: s.clients(configured), Limiter: c.limiter(), Limit: c.RateLimit, Address: c.ClientAddress,
 		},
-		Origins: c.Origins, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
+		Origins: c.Origins, Possessions: s.possessions, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
 		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now, Quota: c.LogQuota},
 	}
 	if s.pages, err = c.Memory.pageSet(c.Pages); err != nil {

@@ -202,6 +202,7 @@ func (s *Server) trustOthers(form subject.Form) (*verify.Verifier, error) {
 			issuer = source.IDJAG.Trust(issuer, s.Config.Issuer)
 		}
 		issuer.InsecureAnyAudience = len(issuer.Audience) == 0
+		issuer.InsecureAnyConfirmation = true // see subject.Foreign
 		issuers = append(issuers, issuer)
 	}
 	if len(issuers) == 0 {

@@ -14,7 +14,9 @@ func (s *Server) Trusted() verify.TrustedIssuer {
 func (s *Server) trustItself() (err error) {
 	trusted := s.Trusted()
 	trusted.InsecureAnyAudience = true // the caller checks the audience
-	own := verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now}
+	own := verify.Config{
+		Issuers: []verify.TrustedIssuer{trusted}, Cache: s.Config.Memory.Cache, Now: s.Config.Now, DPoP: s.possessions.Proofs,
+	}
 	if s.Verifier, err = verify.New(own); err != nil {
 		return err
 	}
@@ -31,13 +33,14 @@ func (s *Server) trustItself() (err error) {
 		return err
 	}
 	if renewed := s.Config.Exchange.MaxChain; renewed > 0 {
-		own.InsecureExpired = renewed
-		if s.expired, err = verify.New(own); err != nil {
+		asked.InsecureExpired = renewed
+		if s.expired, err = verify.New(asked); err != nil {
 			return err
 		}
+		own.InsecureExpired = renewed
 	}
 	own.Leeway = verify.MaxLeeway
-	own.Issuers[0].Revocations = nil
+	own.Issuers[0].Revocations, own.Issuers[0].InsecureAnyConfirmation = nil, true
 	s.lenient, err = verify.New(own)
 	return err
 }

@@ -34,6 +34,7 @@ type Family struct {
 	Scope          verify.Scope `json:"scope,omitempty"` // the most that it allows
 	Audience       []string     `json:"aud,omitempty"`   // the most that it allows
 	KeyThumbprint  string       `json:"jkt,omitempty"`   // of the DPoP key: RFC 9449 §5
+	Certificate    string       `json:"x5t,omitempty"`   // its thumbprint: RFC 8705 §4
 	SignIn                      // of the user
 	Exchanged      *Exchanged   `json:"exchanged,omitempty"` // nil: it began with a sign-in
 	Started        time.Time    `json:"started,omitzero"`    // set by Start

@@ -35,6 +35,8 @@ type AuthorizationRequest struct {
 	Challenge       string       `json:"code_challenge,omitempty"`        // RFC 7636 §4.3
 	ChallengeMethod string       `json:"code_challenge_method,omitempty"` // with a Challenge
 
+	KeyThumbprint string `json:"jkt,omitempty"` // dpop_jkt (RFC 9449 §10)
+
 	// How the user is asked (OpenID Connect Core §3.1.2.1); MaxAge in seconds, nil: any.
 	Nonce   string   `json:"nonce,omitempty"`
 	Prompt  []string `json:"prompt,omitempty"`

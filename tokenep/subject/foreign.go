@@ -52,8 +52,12 @@ func (s *Source) Form() Form {
 }
 
 // choose returns the authorization of the policy that admits a good token, or the refusal. What the
-// policies have decided is for the log.
+// policies have decided is for the log. The request must have shown what the token is bound to, and
+// the new token is bound to the same.
 func (f *Foreign) choose(ctx context.Context, r *tokenep.Request, s *Source, t *verify.Token) (*tokenep.Authorization, error) {
+	if err := r.Shown.Satisfies(t.Claims["cnf"]); err != nil {
+		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(fmt.Errorf("source %s: %w", s.Name, err))
+	}
 	reasons := []string{"source " + s.Name}
 	asked := false
 	for _, d := range s.decide(r.Client, t, f.GrantType, f.Now()) {
@@ -62,6 +66,7 @@ func (f *Foreign) choose(ctx context.Context, r *tokenep.Request, s *Source, t *
 			r.Outcome.Details = append(r.Outcome.Details, slog.String("dry_run", d.String()))
 		case d.Err == nil:
 			r.Outcome.Details = append(r.Outcome.Details, slog.String("policy", d.Policy.Name))
+			d.Authorization.Confirmation, _ = t.Claims["cnf"].(map[string]any)
 			return d.Authorization, f.once(ctx, d, s, t)
 		}
 		asked = asked || errors.Is(d.Err, errClientAsked) && !d.Policy.DryRun

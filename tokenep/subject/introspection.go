@@ -165,12 +165,12 @@ func (i *Introspection) judge(a *outbound.Answer) (*verify.Token, error) {
 // accepts returns why an active token is not for this server.
 func (i *Introspection) accepts(t *verify.Token) error {
 	if kind := t.Claims["token_type"]; kind != nil {
-		if text, ok := kind.(string); !ok || !strings.EqualFold(text, "Bearer") {
-			return fmt.Errorf("%w: token_type is not Bearer", ErrBadToken)
+		bound, err := verify.ParseConfirmation(t.Claims["cnf"])
+		text, _ := kind.(string)
+		byProof := err == nil && bound.KeyThumbprint != "" && strings.EqualFold(text, "DPoP")
+		if !strings.EqualFold(text, "Bearer") && !byProof {
+			return fmt.Errorf("%w: token_type is not Bearer, or DPoP with a jkt in cnf", ErrBadToken)
 		}
-	}
-	if t.Claims["cnf"] != nil {
-		return fmt.Errorf("%w: it is bound to a key (cnf)", ErrBadToken)
 	}
 	if iss := t.Claims["iss"]; i.o.Issuer != "" && iss != nil && iss != i.o.Issuer {
 		return fmt.Errorf("%w: iss is another issuer", ErrBadToken)

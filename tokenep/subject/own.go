@@ -19,7 +19,8 @@ import (
 //
 // Whose tokens a client may exchange is the business of grant.TokenExchange.
 type Own struct {
-	Verifier *verify.Verifier // trusts this issuer alone, for any audience
+	// Verifier trusts this issuer alone, for any audience, and whatever the token is bound to.
+	Verifier *verify.Verifier
 
 	// Expired is as Verifier, for tokens that have expired; nil: no path of the token endpoint
 	// renews one (tokenep.Dialect.RenewExpired). What such a token may still be exchanged for is
@@ -31,7 +32,8 @@ type Own struct {
 // Types returns the two identifiers that fit a JWT access token.
 func (Own) Types() []string { return []string{grant.AccessTokenType, grant.JWTType} }
 
-// Validate verifies the token as on any protected route: signature, expiry and revocation.
+// Validate verifies the token as on any protected route: signature, expiry, revocation, and that
+// the request has shown what the token is bound to. The new token is bound to the same.
 func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
 	t, err := o.verify(ctx, r, token)
 	if err != nil {
@@ -43,6 +45,9 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 			return nil, tokenep.OtherKind(e) // it cannot be read here, and may be by another kind
 		}
 		return nil, refused
+	}
+	if err := r.Shown.Satisfies(t.Claims["cnf"]); err != nil {
+		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(err)
 	}
 	act, err := actors(t, "act")
 	if err != nil {
@@ -58,6 +63,7 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 		Act: act, MayAct: mayAct, Limits: t.Limits, ChainIssuedAt: t.IssuedAt,
 		Exchanged: t,
 	}
+	a.Confirmation, _ = t.Claims["cnf"].(map[string]any)
 	return a, readChain(t, a)
 }
 

@@ -101,6 +101,9 @@ func (s *Server) Issued(t testing.TB, r Request) string {
 	return a.AccessToken()
 }
 
+// unbound lets a verifier accept tokens whatever they are bound to.
+func unbound(c *verify.Config) { c.Issuers[0].InsecureAnyConfirmation = true }
+
 // Granted sends a request and fails the test unless an access token is the answer. It returns what
 // the token says to Verify, and holds the answer to RFC 6749 §5.1.
 func (s *Server) Granted(t testing.TB, r Request) (Answer, *verify.Token) {
@@ -118,10 +121,14 @@ func (s *Server) Granted(t testing.TB, r Request) (Answer, *verify.Token) {
 			t.Errorf("the answer has an empty member %s", name)
 		}
 	}
-	if a.JSON["token_type"] != "Bearer" {
-		t.Errorf("token_type is %v", a.JSON["token_type"])
+	kind := "Bearer"
+	if len(r.Header["Dpop"]) > 0 { // RFC 9449 §5
+		kind = "DPoP"
 	}
-	token, err := s.Verify(t, a.AccessToken())
+	if a.JSON["token_type"] != kind {
+		t.Errorf("token_type is %v, want %s", a.JSON["token_type"], kind)
+	}
+	token, err := s.NewVerifier(t, unbound).Verify(t.Context(), verify.Presentation{Token: a.AccessToken()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@
 //	token.go         tokens made without a request, and a look at those that were issued
 //	clients.go       the clients that it knows
 //	certificate.go   the certificates of clients
+//	prover.go        a client that sends DPoP proofs
 //	people.go        people who allow things: a way through the authorization endpoint
 //	users.go         people who sign in on the pages of the server
 //	browser.go       a browser without scripts

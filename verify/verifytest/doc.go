@@ -13,6 +13,7 @@
 //
 //	verifytest.go  the issuer: New, Sign, JWKS, Verifier
 //	options.go     ways to be dishonest
+//	prover.go      a client with a key for DPoP proofs (RFC 9449)
 //	key.go         keys and signatures
 //	clock.go       a clock that a test sets
 package verifytest

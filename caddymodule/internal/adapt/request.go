@@ -3,6 +3,7 @@ package adapt
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -17,4 +18,13 @@ func ClientAddress(r *http.Request) netip.Addr {
 	}
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr()
+}
+
+// Received returns the method and the target of a request as the client sent it, before any
+// rewrite.
+func Received(r *http.Request) (method string, target *url.URL) {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return original.Method, original.URL
+	}
+	return r.Method, r.URL
 }
