@@ -112,12 +112,8 @@ func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
 		return adapt.Choice(d, &o.ErrorBody, icebergBody)
 	case "max_token_size":
 		return adapt.Count(d, &o.MaxTokenSize)
-	case "dpop":
-		return o.parseDPoP(d)
-	case "client_certificates":
-		return o.parseClientCertificates(d)
 	default:
-		return adapt.Unknown(d)
+		return o.parsePossession(d, option)
 	}
 }
 

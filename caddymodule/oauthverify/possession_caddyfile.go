@@ -7,6 +7,18 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 )
 
+// parsePossession reads the options for tokens that are bound to something.
+func (o *Options) parsePossession(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "dpop":
+		return o.parseDPoP(d)
+	case "client_certificates":
+		return o.parseClientCertificates(d)
+	default:
+		return adapt.Unknown(d)
+	}
+}
+
 // parseDPoP reads the rules for tokens that are bound to a key. Syntax:
 //
 //	dpop {
