@@ -183,14 +183,15 @@ type Client struct {
 	// what it was called with. It gets them only if it asks for them. Default: none.
 	ExchangeTo []string `json:"exchange_to,omitempty" option:"exchange_to" usage:"Audience that it may exchange tokens to, beyond that of the token (repeatable)"`
 
-	// The issuers of subject tokens, or the subjects, for whom whoever it brings as actor may act
-	// (RFC 8693 §4.4) if the subject token has no may_act; "*" for all. Default: none, and only a
-	// may_act lets anybody act.
-	MayActFor []string `json:"may_act_for,omitempty" option:"may_act_for" usage:"Issuer or subject for which its actors may act where no may_act says so; * for all (repeatable)"`
+	// For whom its actors may act (RFC 8693 §4.4) if the subject token has no may_act: "iss=" and
+	// an issuer, or the URL of who is asked about such tokens; "sub=" and a subject of this server;
+	// both with a space between, for a subject of that issuer, by its name here; "client_id=" and
+	// whom this server issued the token to; or "*" for all. Default: none, and only a may_act does.
+	MayActFor []string `json:"may_act_for,omitempty" option:"may_act_for" usage:"For whom its actors may act where no may_act says so, such as iss=https://idp.example.com or sub=ada; * for all (repeatable)"`
 
-	// The clients, or issuers, whose tokens it may bring as actor tokens, beside those that were
-	// issued to it; "*" for all. Default: none.
-	ActorFrom []string `json:"actor_from,omitempty" option:"actor_from" usage:"Client or issuer whose tokens it may bring as actor tokens, beside its own; * for all (repeatable)"`
+	// Whose tokens it may bring as actor tokens, beside those that were issued to it, each as in
+	// may_act_for. Default: none.
+	ActorFrom []string `json:"actor_from,omitempty" option:"actor_from" usage:"Whose tokens it may bring as actor tokens, beside its own, such as client_id=agent or iss=https://idp.example.com; * for all (repeatable)"`
 
 	// The may_act (RFC 8693 §4.4) of the tokens that are issued to it, member by member: sub,
 	// client_id or iss, an equals sign and the value, such as client_id=gateway. It lets that actor

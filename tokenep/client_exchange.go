@@ -1,6 +1,7 @@
 package tokenep
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,34 @@ func CheckMayActMember(name string, before []string) error {
 	return nil
 }
 
+// checkParties refuses an entry of may_act_for or actor_from that does not say what it names.
+func checkParties(option string, entries []string) error {
+	for _, entry := range entries {
+		member, value, _ := strings.Cut(entry, "=")
+		good := value != ""
+		switch member {
+		case "iss":
+			issuer, one, more := strings.Cut(value, " ")
+			good = issuer != "" && (!more || strings.HasPrefix(one, "sub=") && one != "sub=")
+		case "sub", "client_id":
+		default:
+			good = entry == "*"
+		}
+		if good {
+			continue
+		}
+		right := `iss=<issuer>, "iss=<issuer> sub=<subject>", sub=<subject> or client_id=<id>`
+		switch {
+		case strings.Contains(entry, "://") && member == entry:
+			right = "iss=" + entry + " for an issuer"
+		case member == entry && entry != "":
+			right = fmt.Sprintf(`sub=%s for a subject of this server, "iss=<issuer> sub=%[1]s" for one of another issuer, or client_id=%[1]s for a client`, entry)
+		}
+		return fmt.Errorf("%s %.200q: it must say what it names; write %.500s", option, entry, right)
+	}
+	return nil
+}
+
 // validateExchange checks what a client may do by token exchange (RFC 8693).
 func (c *Client) validateExchange() error {
 	var seen []string
@@ -39,6 +68,9 @@ func (c *Client) validateExchange() error {
 			return fmt.Errorf("may_act %s: %w", name, err)
 		}
 		seen = append(seen, name)
+	}
+	if err := cmp.Or(checkParties("may_act_for", c.MayActFor), checkParties("actor_from", c.ActorFrom)); err != nil {
+		return err
 	}
 	if !FitsToken(nil, c.ExchangeTo) {
 		return fmt.Errorf("exchange_to: so many do not fit into a token; %d audiences and %d bytes are the most", maxAudience, maxReach)

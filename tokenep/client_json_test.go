@@ -25,7 +25,7 @@ func TestClientJSON(t *testing.T) {
 		PostLogoutRedirectURIs: []string{"https://a.example/bye"},
 		Scope:                  verify.Scope{"orders:read", "orders:write"}, DefaultScope: verify.Scope{"orders:read"},
 		Audience: []string{orders}, AccessTokenTTL: tokenep.Duration(36 * time.Hour),
-		ExchangeFrom: []string{"*"}, ExchangeTo: []string{orders}, MayActFor: []string{issuer}, ActorFrom: []string{"gateway"}, MayAct: []string{"client_id=gateway"}, Introspect: []string{orders}, SecretWithoutID: true, InsecureUnsecuredSubject: true, IssuedAt: 1767225600, RegistrationID: "R", SelfRegistered: true, UnusedUntil: 1767225601,
+		ExchangeFrom: []string{"*"}, ExchangeTo: []string{orders}, MayActFor: []string{"iss=" + issuer}, ActorFrom: []string{"client_id=gateway"}, MayAct: []string{"client_id=gateway"}, Introspect: []string{orders}, SecretWithoutID: true, InsecureUnsecuredSubject: true, IssuedAt: 1767225600, RegistrationID: "R", SelfRegistered: true, UnusedUntil: 1767225601,
 	}
 	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {

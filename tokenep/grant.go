@@ -108,8 +108,8 @@ type Authorization struct {
 	// a new one.
 	TokenID string
 
-	// Issuer is who issued the subject or actor token (RFC 8693 §2.1), iss if it has one. Empty:
-	// this server.
+	// Issuer is who issued the subject or actor token (RFC 8693 §2.1): iss, or the name of whoever
+	// was asked about it. Empty: this server.
 	Issuer string
 
 	// ChainIssuedAt is when the first token was issued of those that were exchanged for each other,

@@ -31,7 +31,7 @@ func newTokenTree(t *testing.T) *tokenTree {
 	for _, id := range []string{"relay", "hub"} {
 		c := tokeneptest.NewClient(id, grant.TokenExchangeType)
 		c.Secrets, c.ExchangeFrom, c.Audience = nil, []string{"*"}, []string{orders}
-		c.ActorFrom, c.MayActFor = []string{issuer}, []string{"alice"}
+		c.ActorFrom, c.MayActFor = []string{"iss=" + issuer}, []string{"sub=alice"}
 		var err error
 		if secret[id], err = f.Clients.Add(t.Context(), c); err != nil {
 			t.Fatal(err)

@@ -46,8 +46,8 @@ import (
 //	    access_token_ttl <duration>
 //	    exchange_from    <client ids…> | *
 //	    exchange_to      <audiences…>
-//	    may_act_for      <issuers or subjects…> | *
-//	    actor_from       <client ids or issuers…> | *
+//	    may_act_for      iss=<issuer>|sub=<subject>|"iss=<issuer> sub=<subject>"|client_id=<id>|*…
+//	    actor_from       <likewise…>
 //	    may_act          <member=value…>
 //	    introspect       <audiences…> | *
 //	    secret_without_id

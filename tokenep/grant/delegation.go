@@ -1,9 +1,9 @@
 package grant
 
 import (
-	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 )
@@ -66,7 +66,7 @@ func (g TokenExchange) mayBring(c *tokenep.Client, actor *tokenep.Authorization)
 		return tokenep.InvalidRequest.Describe("an actor token needs a client that is authenticated")
 	case actor.Act != nil:
 		return tokenep.InvalidRequest.Describe("the actor token is itself one in which somebody acts for another")
-	case actor.Descends && actor.ClientID == c.ID, names(c.ActorFrom, actor.ClientID, g.issuerOf(actor)):
+	case actor.Descends && actor.ClientID == c.ID, g.names(c.ActorFrom, actor):
 		return nil
 	}
 	return tokenep.InvalidRequest.Describe("the actor token was not issued to this client")
@@ -74,15 +74,22 @@ func (g TokenExchange) mayBring(c *tokenep.Client, actor *tokenep.Authorization)
 
 // mayActFor reports whether the client's policy lets actors act for the subject.
 func (g TokenExchange) mayActFor(c *tokenep.Client, subject *tokenep.Authorization) bool {
-	return c != nil && names(c.MayActFor, subject.Subject, g.issuerOf(subject))
+	return c != nil && g.names(c.MayActFor, subject)
 }
 
-// issuerOf returns who issued a subject or actor token.
-func (g TokenExchange) issuerOf(a *tokenep.Authorization) string { return cmp.Or(a.Issuer, g.Issuer) }
-
-// names reports whether a list names one of two, or everybody.
-func names(list []string, a, b string) bool {
-	return slices.ContainsFunc(list, func(name string) bool { return name != "" && (name == a || name == b || name == "*") })
+// names reports whether a list (tokenep.Client.MayActFor) names what a token stands for. Names
+// without an issuer are those in tokens of this server: another issuer's are never taken for them.
+func (g TokenExchange) names(list []string, a *tokenep.Authorization) bool {
+	ours := a.Descends || a.Issuer == ""
+	return slices.ContainsFunc(list, func(entry string) bool {
+		issuer, named := strings.CutPrefix(entry, "iss=")
+		if !named {
+			return entry == "*" || ours && (entry == "sub="+a.Subject || a.ClientID != "" && entry == "client_id="+a.ClientID)
+		}
+		issuer, one, further := strings.Cut(issuer, " ")
+		is := ours && issuer == g.Issuer || !ours && issuer == a.Issuer && issuer != g.Issuer
+		return is && (!further || one == "sub="+a.Subject)
+	})
 }
 
 // identify returns the claims that tell an actor (§4.1): the names that it has here, wherever its

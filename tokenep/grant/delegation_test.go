@@ -20,8 +20,8 @@ import (
 func delegating() []tokenep.Client {
 	var all []tokenep.Client
 	for id, policy := range map[string]tokenep.Client{
-		"plain": {}, "forme": {MayActFor: []string{"alice"}}, "forours": {MayActFor: []string{issuer}},
-		"forzoe": {MayActFor: []string{"zoe"}}, "helped": {MayActFor: []string{"*"}, ActorFrom: []string{"plain"}},
+		"plain": {}, "forme": {MayActFor: []string{"sub=alice"}}, "forours": {MayActFor: []string{"iss=" + issuer}},
+		"forzoe": {MayActFor: []string{"sub=zoe"}}, "helped": {MayActFor: []string{"*"}, ActorFrom: []string{"client_id=plain"}},
 	} {
 		c := tokeneptest.NewClient(id, exchange)
 		c.ExchangeFrom, c.Audience = []string{"*"}, []string{orders}
@@ -128,7 +128,7 @@ func wantAct(act any, actor, client string, acting bool) any {
 // exchange_from, which is a permission of its own.
 func TestActorTokens(t *testing.T) {
 	narrow := tokeneptest.NewClient("narrow", exchange)
-	narrow.Audience, narrow.ActorFrom, narrow.MayActFor = []string{orders}, []string{"reports", issuer}, []string{"*"}
+	narrow.Audience, narrow.ActorFrom, narrow.MayActFor = []string{orders}, []string{"client_id=reports", "iss=" + issuer}, []string{"*"}
 	f := tokeneptest.New(t, tokeneptest.WithClients(narrow))
 	mine := f.Mint(t, tokenep.Claims{ClientID: "narrow"})
 	acts := func(actorToken, kind string) request {

@@ -2,6 +2,7 @@ package subject_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -166,6 +167,68 @@ func TestPolicyGivesMayAct(t *testing.T) {
 		}
 		if p.Validate() == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// RFC 8693 §4.1: a name means something beside its issuer alone. may_act_for and actor_from say
+// which one they mean, and nobody passes by a text that somebody else is called by.
+func TestWhoIsNamed(t *testing.T) {
+	github := ci()
+	people := deploy(t)
+	people.When, people.Subject = nil, value(t, "claims.repository")
+	asked := people
+	asked.Name, asked.Subject = "asked", value(t, "claims.user")
+	source := func(name, iss string) *subject.Source {
+		return &subject.Source{Name: name, Types: []string{"urn:example:" + name}, Policies: []subject.Policy{asked},
+			Prove: func(context.Context, *tokenep.Request, string) (*verify.Token, error) {
+				return &verify.Token{Issuer: iss, Claims: map[string]any{"user": "alice"}}, nil
+			}}
+	}
+	for entry, granted := range map[string][]string{
+		"*":         {"ours", "theirs", "their bob", "asked", "echo", "job"},
+		"sub=alice": {"ours"}, "client_id=alice": nil, "client_id=gateway": {"ours"}, "iss=" + tokeneptest.Issuer: {"ours"},
+		"iss=" + githubIssuer: {"theirs", "their bob", "job"}, "iss=" + githubIssuer + " sub=alice": {"theirs"}, "iss=asked": {"asked"},
+		"sub=gateway": nil, "iss=" + githubIssuer + " sub=client_id=gateway": nil, "client_id=policy:deploy": nil, "iss=alice": nil,
+	} {
+		f := tokeneptest.New(t, trusts(github, people), func(c *server.Config) {
+			second := source("echo", tokeneptest.Issuer)
+			second.Policies = []subject.Policy{{Name: "echo", Subject: asked.Subject, Audience: asked.Audience}}
+			c.Subjects = append(c.Subjects, source("asked", ""), second)
+			for i := range c.Clients {
+				if c.Clients[i].ID == "gateway" {
+					c.Clients[i].ExchangeFrom, c.Clients[i].ActorFrom = []string{"*"}, []string{"*"}
+					c.Clients[i].MayActFor = []string{entry}
+				}
+				if c.Clients[i].ID == "billing" {
+					c.Clients[i].MayActFor, c.Clients[i].ActorFrom = []string{"*"}, []string{entry}
+				}
+			}
+		})
+		actor := []string{"actor_token", f.Issued(t, plain.By("gateway")), "actor_token_type", accessToken}
+		signed := func(name string) string { return github.Sign(job(verifytest.Claims{"repository": name})) }
+		tokens := map[string][2]string{
+			"ours": {f.Mint(t, tokenep.Claims{ClientID: "gateway"}), accessToken}, "theirs": {signed("alice"), grant.JWTType},
+			"their bob": {signed("bob"), grant.JWTType}, "job": {signed("gateway"), grant.JWTType},
+			"asked": {"x", "urn:example:asked"}, "echo": {"x", "urn:example:echo"},
+		}
+		for name, token := range tokens {
+			asSubject := f.Send(t, tokeneptest.Exchange(token[0], token[1], actor...).By("gateway"))
+			asActor := f.Send(t, swap(f.Issued(t, plain.By("billing")), "actor_token", token[0], "actor_token_type", token[1]).By("billing"))
+			want := 400
+			if slices.Contains(granted, name) {
+				want = 200
+			}
+			if asSubject.Status != want || asActor.Status != want {
+				t.Errorf("%s, %s: %d as subject, %d as actor, want %d: %s %s", entry, name, asSubject.Status, asActor.Status, want, asSubject.Body, asActor.Body)
+			}
+		}
+	}
+	for _, wrong := range []string{"alice", "https://idp.example", "", "sub=", "iss=", "client_id=", "iss= sub=a", "iss=a sub=", "iss=a b", "email=a", "**"} {
+		c := tokenep.Client{ID: "x", AuthMethod: tokenep.AuthNone, MayActFor: []string{wrong}}
+		d := tokenep.Client{ID: "x", AuthMethod: tokenep.AuthNone, ActorFrom: []string{wrong}}
+		if c.Validate() == nil || d.Validate() == nil {
+			t.Errorf("%q is accepted", wrong)
 		}
 	}
 }

@@ -233,7 +233,9 @@ func (s *Source) decide(c *tokenep.Client, t *verify.Token, grantType string, no
 			continue
 		}
 		d := Decision{Policy: p}
-		d.Authorization, d.Err = p.authorize(c, t, now)
+		if d.Authorization, d.Err = p.authorize(c, t, now); d.Err == nil && t.Issuer == "" {
+			d.Authorization.Issuer = s.Name
+		}
 		decisions = append(decisions, d)
 		if d.Err == nil && !p.DryRun {
 			break
