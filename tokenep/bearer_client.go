@@ -19,10 +19,12 @@ func (t *TokenEndpoint) identify(ctx context.Context, r *Request, o *Outcome) er
 // errBearer is the cause of a refusal.
 var errBearer = errors.New("the Bearer token is neither the subject token nor the actor token")
 
+var errProvesKey = errors.New("the client is registered for keys or certificates alone")
+
 // bearerClient authenticates a client that has sent no credentials by an access token that was
 // issued to it (Dialect.BearerClient). It is for token exchange (RFC 8693), where the token is
 // among the parameters anyway: beside other credentials, and for other grants, the header is not
-// read.
+// read. A client that must prove a key (Client.ProvesKey) is not authenticated by less.
 func (t *TokenEndpoint) bearerClient(ctx context.Context, r *Request, o *Outcome) error {
 	if !t.Dialect.BearerClient || r.Client != nil || r.Form.Get("grant_type") != TokenExchangeType {
 		return nil
@@ -51,6 +53,8 @@ func (t *TokenEndpoint) bearerClient(ctx context.Context, r *Request, o *Outcome
 		return failed(err)
 	case err != nil:
 		return err
+	case client.ProvesKey():
+		return failed(errProvesKey)
 	}
 	r.Client, r.Bearer, o.Client, o.Claimed = client, verified, client, client.ID
 	return nil

@@ -65,6 +65,22 @@ func (c *Client) hasKeys() bool { return c.hasJWKS() || c.JWKSFile != "" || c.JW
 // says so, and never the lack of a secret.
 func (c *Client) Public() bool { return c.AuthMethod == AuthNone && len(c.AuthMethods) == 0 }
 
+// ProvesKey reports whether the client authenticates by a private key or a certificate and by
+// nothing else, so that whoever copies what it sends cannot do so.
+func (c *Client) ProvesKey() bool {
+	var proves bool
+	for _, method := range authMethods {
+		switch {
+		case !c.Authenticates(method):
+		case method == AuthPrivateKeyJWT, method == AuthTLS, method == AuthSelfSignedTLS:
+			proves = true
+		default:
+			return false
+		}
+	}
+	return proves
+}
+
 // validateAuth holds the methods against what there is to authenticate with.
 func (c *Client) validateAuth() error {
 	given := 0

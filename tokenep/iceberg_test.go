@@ -2,6 +2,7 @@ package tokenep_test
 
 import (
 	"encoding/base64"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 const jwtType = "urn:ietf:params:oauth:token-type:jwt"
@@ -198,4 +200,40 @@ func TestUnsecuredSubject(t *testing.T) {
 	plain := newIceberg(t, tokeneptest.Alter("engine", func(c *tokenep.Client) { c.InsecureUnsecuredSubject = false }))
 	actor = plain.Mint(t, tokenep.Claims{Subject: "client:engine", ClientID: "engine"})
 	plain.Run(t, []rule{refuses("where no client is believed", asks(zoe, jwtType, actor), 400, tokenep.InvalidRequest)})
+}
+
+// A client that proves a key or shows a certificate, and has nothing else, is not authenticated by
+// an access token: such a configuration is refused, and so is such a client of the store.
+func TestBearerClientProvesNoKey(t *testing.T) {
+	keyed := tokenep.Client{ID: "keyed", GrantTypes: []string{cc, exchange}, JWKS: verifytest.New("keyed", "x").JWKS(), Audience: []string{orders}}
+	both := tokeneptest.NewClient("both", cc, exchange)
+	both.JWKS, both.AuthMethods = keyed.JWKS, []string{tokenep.AuthBasic, tokenep.AuthPrivateKeyJWT}
+	named := tokenep.Client{ID: "named", GrantTypes: keyed.GrantTypes, AuthMethod: tokenep.AuthTLS, TLSSANDNS: "named.example"}
+	without := keyed
+	without.GrantTypes = []string{cc}
+	for name, row := range map[string]struct {
+		client tokenep.Client
+		good   bool
+	}{"keys": {keyed, false}, "certificates": {named, false}, "keys, but no exchange": {without, true}, "keys or a secret": {both, true}} {
+		f := tokeneptest.New(t, tokeneptest.Renewing)
+		c := f.Config
+		c.ClientCertificates = new(server.ClientCertificates)
+		c.Clients = append(slices.Clone(c.Clients), row.client)
+		s, err := server.New(c)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		paths := server.Paths{Token: []server.TokenPath{{Path: tokeneptest.IcebergPath, Dialect: tokeneptest.Iceberg()}}}
+		if _, err := s.Mount(paths); (err == nil) != row.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f := newIceberg(t)
+	if _, err := f.Clients.Add(t.Context(), keyed); err != nil {
+		t.Fatal(err)
+	}
+	token := f.Mint(t, tokenep.Claims{ClientID: "keyed"})
+	f.Run(t, []rule{
+		refuses("a client of the store", at(swap(token)).With("Authorization", "Bearer "+token), 401, tokenep.InvalidClient),
+	})
 }

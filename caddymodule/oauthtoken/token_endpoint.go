@@ -48,7 +48,8 @@ type TokenEndpoint struct {
 
 	// Let a client without other credentials authenticate, for token exchange alone, by an access
 	// token of its own in the Authorization header that is also the subject token or the actor
-	// token. Default: false.
+	// token. No client that has the grant may be registered for keys or certificates alone.
+	// Default: false.
 	BearerClient bool `json:"bearer_client,omitempty"`
 
 	// Answer with no other error codes than the six of RFC 6749 §5.2, and with invalid_request in

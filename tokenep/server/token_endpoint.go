@@ -28,5 +28,14 @@ func (s *Server) checkDialect(t *TokenPath) error {
 	if t.Dialect.Renew && s.Config.Exchange.MaxChain == 0 {
 		return fmt.Errorf("token endpoint %s renews access tokens: say for how long, by max_chain of token_exchange, such as max_chain 24h", t.Path)
 	}
+	if !t.Dialect.BearerClient {
+		return nil
+	}
+	for i := range s.Config.Clients {
+		if c := &s.Config.Clients[i]; c.ProvesKey() && c.May(tokenep.TokenExchangeType) {
+			return fmt.Errorf("token endpoint %s: bearer_client would let the client %q, which is registered for keys or certificates alone, "+
+				"authenticate by an access token: take bearer_client away there, or the grant token_exchange from the client", t.Path, c.ID)
+		}
+	}
 	return nil
 }
