@@ -190,6 +190,10 @@ type Authorization struct {
 	// asked for nothing in particular expects all there is.
 	ScopeImplied bool
 
+	// Spends names what Spend uses up, if a subject and an actor token may be the same: it is spent
+	// once then. Empty: nothing else is the same.
+	Spends string
+
 	// Spend uses up the credential that was checked, exactly as it was when it was checked. It runs
 	// last, after everything else has been decided and signed, and returns the refresh token that
 	// comes of it, if one does. An error that Is state.ErrChanged means that the credential says

@@ -55,10 +55,14 @@ func limits(subject, actor *tokenep.Authorization) []verify.Limit {
 	return all
 }
 
-// spendBoth returns what spends the subject token and then the actor token; nil: nothing is spent.
+// spendBoth returns what spends the subject token and then the actor token, and once if they are
+// the same; nil: nothing is spent.
 func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (tokenep.RefreshToken, error) {
 	var spends []func(context.Context) (tokenep.RefreshToken, error)
 	for _, a := range []*tokenep.Authorization{subject, actor} {
+		if a == actor && a != nil && a.Spends != "" && a.Spends == subject.Spends {
+			continue // the same token
+		}
 		if a != nil && a.Spend != nil {
 			spends = append(spends, a.Spend)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -90,6 +91,22 @@ func TestUsedActorSpendsNoSubject(t *testing.T) {
 		refuses("beside an actor that was used", ask(fresh, used), 400, tokenep.InvalidRequest),
 		grants("still good", ask(fresh, github.Sign(job(nil)))),
 		refuses("used by that", ask(fresh, github.Sign(job(nil))), 400, tokenep.InvalidRequest),
+	})
+}
+
+// RFC 8693 §2.1: one token may be both, and is used once then.
+func TestOneTokenAsSubjectAndActor(t *testing.T) {
+	github := ci()
+	once := deploy(t)
+	once.Once = true
+	f := tokeneptest.New(t, trusts(github, once), agents)
+	token := github.Sign(job(nil))
+	both := tokeneptest.Exchange(token, grant.JWTType, "actor_token", token, "actor_token_type", subject.IDTokenType).By("billing")
+	text, _ := f.NewAPIToken(t, state.APIToken{Owner: "ada", Quota: verify.Rate{N: 1, Per: time.Hour}})
+	f.Run(t, []rule{
+		grants("a token that is good once", both),
+		refuses("for the second time", both, 400, tokenep.InvalidRequest),
+		grants("an API token that is good once", redeem(text, "actor_token", text, "actor_token_type", apiToken).By("billing")),
 	})
 }
 

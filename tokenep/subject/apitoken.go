@@ -52,6 +52,7 @@ func (a APIToken) Validate(ctx context.Context, r *tokenep.Request, token string
 		ChainEnds: t.Expires,
 		GrantID:   t.GrantID(),
 		Allowed:   t.Created,
+		Spends:    t.GrantID(),
 		Spend: func(ctx context.Context) (none tokenep.RefreshToken, err error) {
 			return none, limited(spent(a.Tokens.Use(ctx, version, from)))
 		},

@@ -107,6 +107,7 @@ func (f *Foreign) once(ctx context.Context, d Decision, s *Source, t *verify.Tok
 	} else if seen {
 		return used(state.ErrSpent)
 	}
+	d.Authorization.Spends = s.space() + " " + t.ID
 	d.Authorization.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
 		err = f.Seen.Add(ctx, s.space(), t.ID, t.Expires)
 		if errors.Is(err, state.ErrSpent) || errors.Is(err, state.ErrExpired) {
