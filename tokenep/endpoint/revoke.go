@@ -30,8 +30,8 @@ type Revocation struct {
 	Revoked func(t *verify.Token) bool
 
 	// Revoke revokes the token for its holder, and what came of it, until it has expired
-	// everywhere.
-	Revoke func(ctx context.Context, t *verify.Token) error
+	// everywhere. The client is nil where none has named itself.
+	Revoke func(ctx context.Context, c *tokenep.Client, t *verify.Token) error
 
 	Families  state.Families   // of refresh tokens
 	APITokens *state.APITokens // nil: there are none
@@ -151,7 +151,7 @@ func (e Revocation) accessToken(ctx context.Context, r *tokenep.Request, token s
 	case e.Revoked(t):
 		return done, nil
 	}
-	if err := e.Revoke(ctx, t); err != nil {
+	if err := e.Revoke(ctx, r.Client, t); err != nil {
 		return nil, err
 	}
 	r.Outcome.Event = "token revoked"

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -49,14 +50,24 @@ func (s *Server) RevokeToken(ctx context.Context, jti string, expires time.Time)
 }
 
 // How many entries the log of revocations has at a time for those who revoke tokens of their own:
-// for an API token, and for a client and one of the authorizations or subjects of its tokens.
+// for an API token, and for a client, or a policy, and one of the authorizations or subjects of its
+// tokens.
 const (
 	mostOfAPIToken = 200
 	mostOfClient   = 2000
 )
 
-// revokeOwn is RevokeToken for who holds the token, within the room that the log has for them.
-func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
+// retryRevocation is the Retry-After where the log has no room: RFC 7009 §2.2.1 has a client assume
+// that the token is still good, and try again.
+const retryRevocation = time.Minute
+
+// revokeOwn is RevokeToken for who holds the token, within the room that the log has for them. c is
+// the client that has authenticated, or a public one; nil: nobody.
+//
+// What one client has authenticated for, one API token, or one family, has one holder, who may lose
+// more than this token. All else with the same client_id and sub is that of others too: instances
+// of a public client, or whoever has another token for the same policy.
+func (s *Server) revokeOwn(ctx context.Context, c *tokenep.Client, t *verify.Token) error {
 	one := verify.Revocation{Claim: "jti", Value: t.ID, Expires: s.lastUse(t.Expires)}
 	all := verify.Revocation{
 		Claim: "grant_id", Value: t.GrantID, ClientID: t.ClientID, Before: t.IssuedAt, Expires: s.lastExpiry(s.Config.Now()),
@@ -64,11 +75,20 @@ func (s *Server) revokeOwn(ctx context.Context, t *verify.Token) error {
 	if t.GrantID == "" || isPolicy(t.GrantID) { // which is that of other subjects too
 		all.Claim, all.Value = "sub", t.Subject
 	}
-	most := mostOfClient
-	if tokenep.IsUnregistered(t.ClientID) {
-		most = mostOfAPIToken
+	ofAPIToken := strings.HasPrefix(t.ClientID, tokenep.APITokenClientPrefix)
+	switch authenticated := c != nil && !c.Public(); {
+	case ofAPIToken:
+		return s.Revocations.AddOwn(ctx, one, all, mostOfAPIToken)
+	case authenticated, state.IsFamilyID(t.GrantID):
+		return s.Revocations.AddOwn(ctx, one, all, mostOfClient)
 	}
-	return s.Revocations.AddOwn(ctx, one, all, most)
+	err := s.Revocations.AddShared(ctx, one, all, mostOfClient)
+	if errors.Is(err, state.ErrNoRoom) {
+		full := tokenep.TemporarilyUnavailable.Describe("too many of these tokens were revoked lately; the token is still good: try again later").Because(err)
+		full.RetryAfter = retryRevocation
+		return full
+	}
+	return err
 }
 
 // isPolicy reports whether a grant_id is that of a policy for tokens of others.

@@ -46,6 +46,20 @@ func (r *Revocations) AddOwn(ctx context.Context, one, all verify.Revocation, mo
 	return nil
 }
 
+// ErrNoRoom is the error of AddShared: there is room again when an entry has expired.
+var ErrNoRoom = errors.New("the log of revocations has no room for more of this kind")
+
+// AddShared is AddOwn where all is of several holders, who cannot be told from each other. Nothing
+// is added in the place of one, so that nobody ends what others hold: without room the error Is
+// ErrNoRoom.
+func (r *Revocations) AddShared(ctx context.Context, one, all verify.Revocation, most int) error {
+	holder := holderID(all)
+	if r.own.full(holder, most, r.now()) {
+		return ErrNoRoom
+	}
+	return r.add(ctx, one, &ownedEntry{Holder: holder, Issued: all.Before})
+}
+
 // holderID tells a holder from all others, in a few bytes.
 func holderID(all verify.Revocation) string {
 	return record.HashID(all.Claim + "\x00" + all.Value + "\x00" + all.ClientID)

@@ -1,7 +1,6 @@
 package subject_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
-	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // All that a policy gave until now is revoked by its grant_id, and what came of that. The policy
@@ -33,26 +31,52 @@ func TestRevokePolicy(t *testing.T) {
 	f.Granted(t, ask())
 }
 
-// Whoever revokes many tokens revokes older ones of the same subject too, when the log has no room
-// for more of them. Those of other subjects are not theirs, though the policy is the same.
+// RFC 7009 §2.2.1: whoever revokes many tokens revokes these alone, and what came of them. When the
+// log has no room for more of them, the others of the same subject are those of other holders, and
+// stay good; so does the token, and the holder is told.
 func TestRevokingManyTokensOfAPolicy(t *testing.T) {
 	github := ci()
 	p := deploy(t)
-	p.When, p.Clients = nil, []string{subject.NoClient}
-	f := tokeneptest.New(t, trusts(github, p))
-	ask := func(repository string) string {
-		return f.Issued(t, tokeneptest.Exchange(github.Sign(job(verifytest.Claims{"repository": repository, "jti": fmt.Sprint(repository, f.Clock.Now())})), grant.JWTType))
-	}
-	other, old := ask("acme/other"), ask("acme/shop")
-	for range 205 {
-		f.Clock.Advance(time.Second)
-		f.Send(t, tokeneptest.Post("token", ask("acme/shop")).At(tokeneptest.RevokePath))
-	}
-	if _, err := f.Verify(t, old); err == nil {
-		t.Error("an older token of the same subject is still good: the log grows without a bound")
-	}
-	if _, err := f.Verify(t, other); err != nil {
-		t.Errorf("the token of another subject was revoked: %v", err)
+	p.When, p.Clients, p.TTL, p.AllowPublic = nil, []string{subject.NoClient, subject.AnyClient}, time.Hour, true
+	app := tokenep.Client{ID: "sdk", GrantTypes: []string{exchange}, AuthMethod: tokenep.AuthNone, Audience: []string{tokeneptest.Orders}}
+	for name, as := range map[string][]string{"without a client": nil, "by a public client": {"client_id", "sdk"}} {
+		t.Run(name, func(t *testing.T) {
+			f := tokeneptest.New(t, trusts(github, p), tokeneptest.WithClients(app))
+			ask := func() string {
+				return f.Send(t, tokeneptest.Exchange(github.Sign(job(nil)), grant.JWTType, as...)).AccessToken()
+			}
+			revoke := func(token string) tokeneptest.Answer {
+				return f.Send(t, tokeneptest.Post(append([]string{"token", token}, as...)...).At(tokeneptest.RevokePath))
+			}
+			old := ask()
+			f.Clock.Advance(time.Second)
+			first, n := ask(), 0
+			token, a := first, revoke(first)
+			for ; a.Status == 200 && n < 2100; n++ {
+				if n%100 == 0 {
+					f.Clock.Advance(time.Second)
+				}
+				token = ask()
+				a = revoke(token)
+			}
+			a.Refused(t, 503, tokenep.TemporarilyUnavailable)
+			if n < 1900 || a.Header.Get("Retry-After") == "" {
+				t.Errorf("no room after %d: %v", n, a.Header)
+			}
+			if _, err := f.Verify(t, old); err != nil {
+				t.Errorf("the token of another holder: %v", err)
+			}
+			if _, err := f.Verify(t, token); err != nil {
+				t.Errorf("a token whose revocation was refused: %v", err)
+			}
+			if _, err := f.Verify(t, first); err == nil {
+				t.Error("the first one that was revoked is good")
+			}
+			f.Clock.Advance(3 * time.Hour)
+			if a := revoke(ask()); a.Status != 200 {
+				t.Errorf("when they have expired: %d %s", a.Status, a.Body)
+			}
+		})
 	}
 }
 
