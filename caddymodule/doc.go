@@ -7,6 +7,11 @@
 //	oauth_token     http.handlers.oauth_token     oauthtoken: serves the endpoints of an issuer
 //	oauth_verify    http.handlers.oauth_verify    oauthverify: passes on requests that have a
 //	                                              valid token, over verify.Guard
+//	oauth_verify    oauth_verify                  oauthverify: named policies, for many routes
+//	(global)
+//	oauth_resource_metadata                       oauthverify: what clients are told about the
+//	                http.handlers.oauth_resource_metadata
+//	                                              resources that are protected
 //	store memory    oauth_server.stores.memory    oauthstore/memorystore, over
 //	                                              tokenep/store/memory
 //	store bolt      oauth_server.stores.bolt      oauthstore/boltstore, over tokenep/store/bolt

@@ -38,6 +38,11 @@ type Guard struct {
 	// Realm is the protection space named in challenges (RFC 9110 §11.5). Default: "api".
 	Realm string
 
+	// Resource is the URL of this resource as its clients know it (RFC 8707 §2, RFC 9728 §1.2), for
+	// example https://api.example.com/orders. Challenges then say where its metadata are; serve
+	// [Guard.Metadata] there. Empty: they don't.
+	Resource string
+
 	// Optional admits requests without a token, without an identity. A token that is not good is
 	// still refused.
 	Optional bool
@@ -125,12 +130,21 @@ func (g *Guard) prepare() error {
 	if realm == "" {
 		realm = "api" // RFC 6750 §3: the scheme must be followed by at least one parameter
 	}
-	g.challenges = []Challenge{{Scheme: bearer, Parameters: []Parameter{{"realm", realm}}}}
+	parameters := []Parameter{{"realm", realm}}
+	if g.Resource != "" {
+		metadata, err := MetadataURL(g.Resource)
+		if err != nil {
+			return err
+		}
+		// RFC 9728 §5.1
+		parameters = append(parameters, Parameter{"resource_metadata", metadata.String()})
+	}
+	g.challenges = []Challenge{{Scheme: bearer, Parameters: parameters}}
 	if g.Verifier == nil {
 		return errors.New("the guard has no verifier")
 	}
 	if v, ok := g.Verifier.(interface{ Proofs() *DPoP }); ok {
-		g.takeProofs(v.Proofs(), realm)
+		g.takeProofs(v.Proofs(), parameters)
 	}
 	if g.Rates == nil {
 		g.Rates = NewRates(nil)
@@ -143,8 +157,8 @@ func (g *Guard) prepare() error {
 		return err
 	}
 	for _, token := range slices.Concat(g.Scope, g.AnyScope) {
-		if !isScopeToken(token) {
-			return notScopeToken(token)
+		if err := checkRequired(token); err != nil {
+			return err
 		}
 		if !g.required.Has(token) {
 			g.required = append(g.required, token)
@@ -166,16 +180,15 @@ func (g *Guard) prepare() error {
 }
 
 // takeProofs adds the challenge of RFC 9449 §7.1 to that for Bearer, or puts it in its place.
-func (g *Guard) takeProofs(d *DPoP, realm string) {
+func (g *Guard) takeProofs(d *DPoP, parameters []Parameter) {
 	if g.dpop = d; d == nil {
 		return
 	}
 	if d.required {
 		g.challenges = nil
 	}
-	g.challenges = append(g.challenges, Challenge{Scheme: dpop, Parameters: []Parameter{
-		{"realm", realm}, {"algs", strings.Join(algorithmNames(), " ")},
-	}})
+	parameters = append(slices.Clip(parameters), Parameter{"algs", strings.Join(algorithmNames(), " ")})
+	g.challenges = append(g.challenges, Challenge{Scheme: dpop, Parameters: parameters})
 }
 
 // Admit decides about r, and changes it in place for what stands behind the guard. It returns the

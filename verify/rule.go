@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -69,6 +70,22 @@ func implied(implies map[string]Scope) (map[string]Scope, error) {
 		}
 	}
 	return by, nil
+}
+
+// offlineAccess asks for a refresh token (OpenID Connect Core §11).
+const offlineAccess = "offline_access"
+
+var errOfflineAccess = errors.New("offline_access asks for a refresh token, and is no right at a resource")
+
+// checkRequired returns what is wrong with a scope-token that is required, or nil.
+func checkRequired(token string) error {
+	switch {
+	case !isScopeToken(token):
+		return notScopeToken(token)
+	case token == offlineAccess:
+		return errOfflineAccess
+	}
+	return nil
 }
 
 func notScopeToken(token string) error {

@@ -1,10 +1,12 @@
 package oauthverify
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -14,14 +16,60 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+// parse reads the directive, for the site and its matcher. Where there is a matcher, requests for
+// the metadata of the resource get a route of their own: they are not at its path.
+func parse(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !helper.Next() {
+		return nil, helper.ArgErr()
+	}
+	matchers, err := helper.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
 	h := new(Handler)
-	return h, h.UnmarshalCaddyfile(helper.Dispenser)
+	block := *helper.Dispenser // stays at the beginning
+	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+		return nil, err
+	}
+	options := h.Options
+	if h.Policy != "" {
+		block.Next()
+		app, err := adaptedApp(helper.Option(appName))
+		if err != nil {
+			return nil, err
+		}
+		if options, err = app.apply(h.Policy, options); err != nil {
+			return nil, block.WrapErr(err)
+		}
+		if err := cmp.Or(options.check(), options.checkAudience()); err != nil {
+			return nil, block.WrapErr(err)
+		}
+	}
+	routes := helper.NewRoute(matchers, h)
+	if options.Resource == "" || matchers == nil {
+		return routes, nil
+	}
+	path := verify.ResourceWellKnown + "*"
+	if at, err := verify.MetadataURL(options.Resource); err == nil {
+		path = at.Path
+	}
+	matcher := caddy.ModuleMap{"path": caddyconfig.JSON([]string{path}, nil)}
+	return append(helper.NewRoute(matcher, new(ResourceMetadata)), routes...), nil
+}
+
+// parseResourceMetadata reads the directive oauth_resource_metadata, which has no options.
+func parseResourceMetadata(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	helper.Next() // consume directive name
+	if helper.NextArg() || helper.NextBlock(0) {
+		return nil, helper.Err("oauth_resource_metadata takes no argument and has no block")
+	}
+	return new(ResourceMetadata), nil
 }
 
 // UnmarshalCaddyfile reads the directive. Syntax:
 //
 //	oauth_verify [<matcher>] {
+//	    policy    <name>
 //	    server    <name>
 //	    issuer    <url> { … }
 //	    audience  <values…>
@@ -35,6 +83,7 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    acr_values     <values…>
 //	    header    <header> <claim> [<form>] [omit]
 //	    strip     <headers…>
+//	    resource  <url>
 //	    realm     <realm>
 //	    leeway    <duration>
 //	    optional
@@ -61,16 +110,26 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("oauth_verify takes no argument; its options go into its block")
 	}
 	block := *d // stays at the beginning of the block
-	err := adapt.Block(d, func(option string) error {
-		if err := h.parseOption(d, option); err != nil {
-			return err
-		}
-		return adapt.Located(d, h.check())
-	}, "issuer", "scope_implies", "rule", "token_header", "header")
-	if err != nil {
+	if err := h.Options.parse(d, &h.Policy); err != nil {
 		return err
 	}
+	if h.Policy != "" {
+		return nil
+	}
 	return adapt.Located(&block, h.checkAudience())
+}
+
+// parse reads a block of options, and the name of a policy where there may be one.
+func (o *Options) parse(d *caddyfile.Dispenser, policy *string) error {
+	return adapt.Block(d, func(option string) error {
+		if option == "policy" && policy != nil {
+			return adapt.One(d, policy)
+		}
+		if err := o.parseOption(d, option); err != nil {
+			return err
+		}
+		return adapt.Located(d, o.check())
+	}, "issuer", "scope_implies", "rule", "token_header", "header")
 }
 
 func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
@@ -103,6 +162,8 @@ func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
 		return o.parseTokenHeader(d)
 	case "header":
 		return o.parseHeader(d)
+	case "resource":
+		return adapt.One(d, &o.Resource)
 	case "realm":
 		return adapt.One(d, &o.Realm)
 	case "leeway":
@@ -120,12 +181,14 @@ func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
 // check makes a guard of the options that are known so far, with an issuer in place of those that
 // are loaded later.
 func (o *Options) check() error {
-	realm := ""
-	if adapt.IsLiteral(o.Realm) {
-		realm = o.Realm
+	literal := *o
+	for _, value := range []*string{&literal.Realm, &literal.Resource} {
+		if !adapt.IsLiteral(*value) {
+			*value = ""
+		}
 	}
 	later := verify.TrustedIssuer{Name: "any", Keys: new(verify.StaticKeys), InsecureAnyAudience: true}
-	_, err := o.assemble(verify.Config{Issuers: []verify.TrustedIssuer{later}}, realm)
+	_, err := literal.assemble(verify.Config{Issuers: []verify.TrustedIssuer{later}})
 	return err
 }
 

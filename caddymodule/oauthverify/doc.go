@@ -1,9 +1,11 @@
 // Package oauthverify is the Caddy module http.handlers.oauth_verify, which passes on requests with
-// a valid access token, over verify.Guard.
+// a valid access token, over verify.Guard; and the modules that share its state.
 //
 //	handler.go    the handler
 //	options.go    what a route asks of a request
 //	caddyfile.go  the grammar of its directive
+//	app.go        named policies, for many routes
+//	resource_metadata.go  what clients are told about the resources
 //	issuers.go    whom it trusts
 //	possession.go the keys to which tokens are bound; its grammar is in possession_caddyfile.go
 //	shared.go     what handlers share, and what outlives a reload

@@ -19,9 +19,14 @@ import (
 
 func init() {
 	caddy.RegisterModule(new(Handler))
-	httpcaddyfile.RegisterHandlerDirective("oauth_verify", parse)
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(new(ResourceMetadata))
+	httpcaddyfile.RegisterGlobalOption("oauth_verify", parsePolicy)
+	httpcaddyfile.RegisterDirective("oauth_verify", parse)
+	httpcaddyfile.RegisterHandlerDirective("oauth_resource_metadata", parseResourceMetadata)
 	// After handlers that limit or authenticate requests, and before those that answer them.
 	httpcaddyfile.RegisterDirectiveOrder("oauth_verify", httpcaddyfile.After, "forward_auth")
+	httpcaddyfile.RegisterDirectiveOrder("oauth_resource_metadata", httpcaddyfile.After, "forward_auth")
 }
 
 // Handler passes on requests with a valid access token (RFC 6750, RFC 9068). It refuses all others
@@ -44,14 +49,20 @@ func init() {
 // X-Client-Id from client_id and X-Scope from scope. A header that a claim is written to is removed
 // from every request first, and Authorization is removed at the end.
 type Handler struct {
+	// The name of a policy of the app oauth_verify, whose options are those of this route too.
+	// Default: none.
+	Policy string `json:"policy,omitempty"`
+
 	Options
 
-	guard  *verify.Guard
-	server *oauthserver.AuthorizationServer // nil when no server of this process is trusted
-	label  string                           // of metrics: the name of server
-	logger *slog.Logger
-	log    *tokenep.RequestLog // nil until provisioned
-	held   []any               // keys of what it holds in the pool
+	app      *App
+	guard    *verify.Guard
+	resource *resource                        // nil if it has no name
+	server   *oauthserver.AuthorizationServer // nil when no server of this process is trusted
+	label    string                           // of metrics: the name of server
+	logger   *slog.Logger
+	log      *tokenep.RequestLog // nil until provisioned
+	held     []any               // keys of what it holds in the pool
 
 	cleaned bool // log is written out, and its share of the quota released
 }
@@ -71,28 +82,59 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
 		return err
 	}
-	if err := h.checkAudience(); err != nil {
+	var err error
+	if h.app, err = sharedApp(ctx); err != nil {
+		return err
+	}
+	if h.Policy != "" {
+		if h.Options, err = h.app.apply(h.Policy, h.Options); err != nil {
+			return err
+		}
+	}
+	if err := h.resolve(); err != nil {
 		return err
 	}
 	issuers, err := h.trusted(ctx)
 	if err != nil {
 		return err
 	}
-	realm := ""
-	if h.Realm != "" {
-		if realm, err = adapt.Resolve("realm", h.Realm, checkRealm); err != nil {
-			return err
-		}
-	}
 	proofs, err := h.proofs()
 	if err != nil {
 		return err
 	}
-	if h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache(), DPoP: proofs}, realm); err != nil {
+	if h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache(), DPoP: proofs}); err != nil {
 		return err
 	}
 	h.guard.Rates, h.guard.Certificate = h.rates(), h.certificate()
 	h.warn()
+	if h.Resource == "" {
+		return nil
+	}
+	names := make([]string, len(issuers))
+	for i := range issuers {
+		names[i] = issuers[i].Name
+	}
+	metadata := h.guard.Metadata(names...)
+	metadata.CertificateBound = h.ClientCertificates != nil
+	h.resource, err = h.app.describe(metadata)
+	return err
+}
+
+// resolve puts values in the place of placeholders.
+func (h *Handler) resolve() (err error) {
+	if err := h.checkAudience(); err != nil {
+		return err
+	}
+	if h.Realm != "" {
+		if h.Realm, err = adapt.Resolve("realm", h.Realm, checkRealm); err != nil {
+			return err
+		}
+	}
+	if h.Resource != "" {
+		if h.Resource, err = adapt.Resolve("resource", h.Resource, verify.CheckResource); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -145,6 +187,10 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP passes the request on or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if metadata := h.metadataOf(r); metadata != nil {
+		metadata.ServeHTTP(w, r)
+		return nil
+	}
 	start := time.Now()
 	w = h.guard.Private(w, r)
 	h.guard.OfferNonce(w.Header(), r)

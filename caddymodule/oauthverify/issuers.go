@@ -15,6 +15,9 @@ import (
 // them, it sets h.server.
 func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	audience, err := adapt.ResolveAudience(h.Audience)
+	if len(audience) == 0 && h.Resource != "" && !h.InsecureAnyAudience {
+		audience = []string{h.Resource} // RFC 8707 §2
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +58,7 @@ var errNoAudience = errors.New("an audience is required, so that tokens for othe
 // checkAudience returns an error if an issuer has no audience, neither its own nor that of the
 // handler.
 func (o *Options) checkAudience() error {
-	if len(o.Audience) > 0 || o.InsecureAnyAudience {
+	if len(o.Audience) > 0 || o.Resource != "" || o.InsecureAnyAudience {
 		return nil
 	}
 	if o.Server != "" || len(o.Issuers) == 0 {

@@ -69,6 +69,12 @@ type Options struct {
 	// Further request headers to remove. Default: none.
 	Strip []string `json:"strip,omitempty"`
 
+	// The URL of this resource as its clients know it (RFC 9728), such as
+	// https://api.example.com/orders. Challenges then say where its metadata are: oauth_verify
+	// serves them if it sees the request, or else oauth_resource_metadata. It is the audience too,
+	// where there is no other. Default: none.
+	Resource string `json:"resource,omitempty"`
+
 	// The realm of the challenges (RFC 9110 §11.5). Default: "api".
 	Realm string `json:"realm,omitempty"`
 
@@ -164,7 +170,7 @@ type TokenHeader struct {
 const defaultLeeway = 30 * time.Second
 
 // assemble makes the guard, or returns what is wrong with the options.
-func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, error) {
+func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 	if o.ErrorBody != "" && o.ErrorBody != icebergBody {
 		return nil, fmt.Errorf("error_body %q: it must be %s", o.ErrorBody, icebergBody)
 	}
@@ -186,7 +192,7 @@ func (o *Options) assemble(config verify.Config, realm string) (*verify.Guard, e
 		return nil, err
 	}
 	guard := &verify.Guard{
-		Verifier: verifier, Scope: o.Scope, AnyScope: o.AnyScope, Realm: realm,
+		Verifier: verifier, Scope: o.Scope, AnyScope: o.AnyScope, Realm: o.Realm, Resource: o.Resource,
 		Optional: o.Optional, KeepAuthorization: o.KeepAuthorization, Preflight: o.AllowPreflight,
 		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, Strip: o.Strip,
 		ClientAddress: adapt.ClientAddress, Received: adapt.Received,

@@ -1,0 +1,78 @@
+package oauthverify
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// App has what routes of oauth_verify share.
+type App struct {
+	// Options by the name of a policy. A route that names one has its options, but for those that
+	// the route gives itself: these take the place of the policy's, whole.
+	Policies map[string]*Options `json:"policies,omitempty"`
+
+	resources map[string][]*resource // by the path of their metadata
+}
+
+// appName is the name of the app.
+const appName = "oauth_verify"
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: appName, New: func() caddy.Module { return new(App) }}
+}
+
+// Validate checks the policies, also those that no route has.
+func (a *App) Validate() error {
+	for _, name := range slices.Sorted(maps.Keys(a.Policies)) {
+		if a.Policies[name] == nil {
+			return fmt.Errorf("policy %q: it must not be null", name)
+		}
+		if err := a.Policies[name].check(); err != nil {
+			return fmt.Errorf("policy %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Start does nothing: the handlers do the work.
+func (*App) Start() error { return nil }
+
+// Stop does nothing.
+func (*App) Stop() error { return nil }
+
+// apply returns the options of a route that has a policy of that name.
+func (a *App) apply(name string, route Options) (Options, error) {
+	policy := a.Policies[name]
+	if policy == nil {
+		return route, fmt.Errorf("there is no policy %q; configured are %q", name, slices.Sorted(maps.Keys(a.Policies)))
+	}
+	members := make(map[string]json.RawMessage)
+	for _, options := range []any{policy, route} {
+		text, err := json.Marshal(options)
+		if err != nil {
+			return route, err
+		}
+		var some map[string]json.RawMessage // so that a list or a map replaces another
+		if err := json.Unmarshal(text, &some); err != nil {
+			return route, err
+		}
+		maps.Copy(members, some)
+	}
+	text, err := json.Marshal(members)
+	if err != nil {
+		return route, err
+	}
+	var all Options
+	return all, json.Unmarshal(text, &all)
+}
+
+// Interface guards
+var (
+	_ caddy.App       = (*App)(nil)
+	_ caddy.Validator = (*App)(nil)
+)
