@@ -199,3 +199,44 @@ func TestChainClaims(t *testing.T) {
 		t.Error("a path renews tokens for ever")
 	}
 }
+
+// A token that was revoked while chains of exchanges were shorter, or none, is not renewed when
+// they are longer again and the revocation is forgotten. Later ones are.
+func TestRenewalAfterMaxChainWasAway(t *testing.T) {
+	for name, between := range map[string]time.Duration{"away": 0, "shorter": time.Hour, "the same": tokeneptest.MaxChain} {
+		for how, memory := range map[string]bool{"reload": true, "start": false} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				f := tokeneptest.New(t, tokeneptest.Renewing)
+				with := func(chain time.Duration) *tokeneptest.Server {
+					c := f.Config
+					c.Exchange.MaxChain = chain
+					if !memory {
+						c.Memory = server.NewMemory(c.Now)
+					}
+					next := f.Next(t, c)
+					if err := next.Start(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					return next
+				}
+				f.Clock.Advance(time.Second)
+				s := with(between)
+				f.Clock.Advance(time.Second)
+				token := s.Mint(t, tokenep.Claims{Expires: f.Clock.Now().Add(10 * time.Minute).Truncate(time.Second)})
+				f.Clock.Advance(time.Minute)
+				s = with(tokeneptest.MaxChain)
+				later := s.Mint(t, tokenep.Claims{Expires: f.Clock.Now().Add(10 * time.Minute).Truncate(time.Second)})
+				live := s.Issued(t, renews(token).By("billing"))
+				f.Clock.Advance(30 * time.Minute)
+				s.Run(t, []rule{grants("one that began since then", renews(later).By("billing")), grants("one that is live", renews(live).By("billing"))})
+				again := with(tokeneptest.MaxChain)
+				again.Run(t, []rule{grants("also after a reload", renews(later).By("billing"))})
+				r := refuses("one of before", renews(token).By("billing"), 400, tokenep.InvalidRequest)
+				if name == "the same" {
+					r = grants("one of before", renews(token).By("billing"))
+				}
+				again.Run(t, []rule{r})
+			})
+		}
+	}
+}

@@ -74,7 +74,7 @@ func (s *Server) apiTokens() *state.APITokens {
 
 // ownSubjects returns the kinds of token of this server that can be exchanged.
 func (s *Server) ownSubjects() []tokenep.SubjectTokens {
-	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.introspecting, Expired: s.expired, Now: s.Config.Now}}
+	kinds := []tokenep.SubjectTokens{subject.Own{Verifier: s.introspecting, Expired: s.expired, Since: s.chainsSince, Now: s.Config.Now}}
 	if t := s.Config.Exchange.APITokens; t != nil {
 		s.APITokens = state.APITokens{
 			Store: s.Config.Store, Revocations: s.Revocations, Now: s.Config.Now,

@@ -35,12 +35,13 @@ type Memory struct {
 	leaks        *leaks           // that are to be revoked
 	told         *verify.Rates    // of denied API tokens, lately
 	imports      state.APITokenImports
-	proven       tokenep.Proven            // imported API tokens with slow hashes
-	uses         state.APITokenUses        // of API tokens
-	nonces       *verify.Nonces            // for DPoP proofs
-	pages        endpoint.PageKey          // of requests that wait for a user
-	ring         atomic.Pointer[keys.Ring] // of the configuration that was started last
-	look         atomic.Pointer[look]      // the pages that were read last
+	proven       tokenep.Proven              // imported API tokens with slow hashes
+	uses         state.APITokenUses          // of API tokens
+	nonces       *verify.Nonces              // for DPoP proofs
+	pages        endpoint.PageKey            // of requests that wait for a user
+	ring         atomic.Pointer[keys.Ring]   // of the configuration that was started last
+	chain        atomic.Pointer[state.Chain] // likewise; nil: none was
+	look         atomic.Pointer[look]        // the pages that were read last
 }
 
 // knownPlace is how long it is remembered from where a person has signed in.

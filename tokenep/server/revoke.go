@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -29,6 +30,41 @@ func (c *Config) longestChain() time.Duration { return max(c.LongestTTL(), c.Exc
 // Start on.
 func (s *Server) TokenLife() time.Duration {
 	return max(s.Config.longestChain(), s.Keys.Current().TokenLife(s.Config.Now()))
+}
+
+// loadChain notes since when chains of exchanges may last as long as they do now. A configuration
+// that takes over while the store is away goes by what this process knows.
+func (s *Server) loadChain(ctx context.Context) error {
+	now := s.nextChain()
+	stored, err := state.NextChain(ctx, s.Config.Store, s.Config.Exchange.MaxChain, s.Config.Now)
+	switch {
+	case errors.Is(err, store.ErrUnavailable) && s.Keys.Inherited():
+	case err != nil:
+		return err
+	case s.Config.Memory.chain.Load() == nil || stored.Since.After(now.Since):
+		now = stored
+	}
+	s.chain.Store(&now)
+	s.Config.Memory.chain.Store(&now)
+	return nil
+}
+
+// nextChain returns the chain of this configuration, as far as this process knows.
+func (s *Server) nextChain() state.Chain {
+	var before state.Chain
+	if known := s.Config.Memory.chain.Load(); known != nil {
+		before = *known
+	}
+	return before.Next(s.Config.Exchange.MaxChain, s.Config.Now())
+}
+
+// chainsSince returns since when chains of exchanges may last as long as they do now: what was
+// revoked before may be forgotten while something that came of it could be renewed.
+func (s *Server) chainsSince() time.Time {
+	if started := s.chain.Load(); started != nil {
+		return started.Since
+	}
+	return s.nextChain().Since
 }
 
 // completeRevocation fills in and checks what a configuration says of revocations.

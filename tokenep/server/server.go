@@ -177,8 +177,9 @@ type Server struct {
 	front         *tokenep.Front
 	methods       []tokenep.ClientAuth
 	grants        []tokenep.Grant
-	endpoints     []tokenep.Endpoint       // all but the token endpoint and the metadata
-	tokenURLs     atomic.Pointer[[]string] // of all mounts: see mount.go
+	endpoints     []tokenep.Endpoint          // all but the token endpoint and the metadata
+	tokenURLs     atomic.Pointer[[]string]    // of all mounts: see mount.go
+	chain         atomic.Pointer[state.Chain] // nil: not started
 	ready         chan struct{}
 }
 
@@ -297,6 +298,9 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	if err := s.loadRefreshKey(ctx); err != nil {
+		return err
+	}
+	if err := s.loadChain(ctx); err != nil {
 		return err
 	}
 	if s.Keys.Inherited() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -68,6 +69,9 @@ func (s *Server) exchanged(ctx context.Context, c *tokenep.Client, a *tokenep.Au
 		} else if !has {
 			return refused(fmt.Errorf("it came of a token that was signed by the key %q, which is gone", ancestor.KeyID))
 		}
+	}
+	if a.ChainIssuedAt.Before(s.chainsSince().Truncate(time.Second)) {
+		return refused(errors.New("it is older than max_chain, which may have been shorter when something that it came of was revoked"))
 	}
 	if end := a.ChainIssuedAt.Add(s.Config.Exchange.MaxChain); end.Before(a.NotAfter) {
 		a.NotAfter = end

@@ -26,7 +26,11 @@ type Own struct {
 	// renews one (tokenep.Dialect.RenewExpired). What such a token may still be exchanged for is
 	// decided by its NotAfter.
 	Expired *verify.Verifier
-	Now     func() time.Time // the clock
+
+	// Since is when chains of exchanges may last so long (state.Chain): a token of an older chain
+	// that has expired may have been revoked, and that forgotten. Required with Expired.
+	Since func() time.Time
+	Now   func() time.Time // the clock
 }
 
 // Types returns the two identifiers that fit a JWT access token.
@@ -64,8 +68,16 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 		Exchanged: t,
 	}
 	a.Confirmation, _ = t.Claims["cnf"].(map[string]any)
-	return a, readChain(t, a)
+	if err := readChain(t, a); err != nil {
+		return nil, err
+	}
+	if o.Since != nil && !o.Now().Before(t.Expires) && a.ChainIssuedAt.Before(o.Since().Truncate(time.Second)) {
+		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(errOldChain)
+	}
+	return a, nil
 }
+
+var errOldChain = errors.New("it has expired, and is older than max_chain, which may have been shorter when it was revoked")
 
 // issued reports whether a token that was refused can be read, and says that it is of this server:
 // that is shown to nobody else.
