@@ -192,7 +192,7 @@ func (s *verification) recall() {
 // remember stores what the run has found out. Every check has passed.
 func (s *verification) remember() {
 	switch t := s.token; {
-	case s.cache == nil || s.parsed:
+	case s.cache == nil || s.parsed || s.opaque:
 	case s.fact != nil:
 		s.fact.token.Store(t)
 	default:

@@ -20,18 +20,20 @@ var checks = [...]struct {
 	name   string
 	needs  knowledge
 	cached cachedPart
+	of     form
 	run    func(*verification) *Error
 }{
 	{name: "size", run: (*verification).checkSize},
-	{name: "form", cached: parsed, needs: theSize, run: (*verification).checkForm},
-	{name: "header", cached: parsed, needs: theForm, run: (*verification).checkHeader},
-	{name: "claims", cached: parsed, needs: theForm | theHeader, run: (*verification).checkClaims},
-	{name: "issuer", needs: theToken, run: (*verification).checkIssuer},
-	{name: "type", needs: theToken | theIssuer, run: (*verification).checkType},
-	{name: "profile", needs: theToken | theIssuer, run: (*verification).checkProfile},
-	{name: "algorithm", needs: theToken | theIssuer, run: (*verification).checkAlgorithm},
-	{name: "key", needs: theToken | theIssuer | theAlgorithm, run: (*verification).checkKey},
-	{name: "signature", cached: proven, needs: theToken | theKey, run: (*verification).checkSignature},
+	{name: "introspection", needs: theSize, of: opaque, run: (*verification).checkIntrospection},
+	{name: "form", cached: parsed, of: jwt, needs: theSize, run: (*verification).checkForm},
+	{name: "header", cached: parsed, of: jwt, needs: theForm, run: (*verification).checkHeader},
+	{name: "claims", cached: parsed, of: jwt, needs: theForm | theHeader, run: (*verification).checkClaims},
+	{name: "issuer", of: jwt, needs: theToken, run: (*verification).checkIssuer},
+	{name: "type", of: jwt, needs: theToken | theIssuer, run: (*verification).checkType},
+	{name: "profile", of: jwt, needs: theToken | theIssuer, run: (*verification).checkProfile},
+	{name: "algorithm", of: jwt, needs: theToken | theIssuer, run: (*verification).checkAlgorithm},
+	{name: "key", of: jwt, needs: theToken | theIssuer | theAlgorithm, run: (*verification).checkKey},
+	{name: "signature", cached: proven, of: jwt, needs: theToken | theKey, run: (*verification).checkSignature},
 	{name: "purpose", needs: theToken | theIssuer, run: (*verification).checkPurpose},
 	{name: "expiry", needs: theToken, run: (*verification).checkExpiry},
 	{name: "not before", needs: theToken, run: (*verification).checkNotBefore},
@@ -41,6 +43,26 @@ var checks = [...]struct {
 	{name: "confirmation", needs: theToken | theIssuer, run: (*verification).checkConfirmation},
 	{name: "revocation", needs: theToken | theIssuer, run: (*verification).checkRevocation},
 	{name: "authentication", needs: theToken, run: (*verification).checkAuthentication},
+}
+
+// form is the tokens that a check is for; the zero value: all.
+type form uint8
+
+const (
+	jwt    form = iota + 1 // JWTs
+	opaque                 // those that their issuer is asked about
+)
+
+// applies reports whether the check of that index is one for the token.
+func (s *verification) applies(i int) bool {
+	switch checks[i].of {
+	case jwt:
+		return !s.opaque
+	case opaque:
+		s.opaque = s.asks()
+		return s.opaque
+	}
+	return true
 }
 
 // cachedPart is the part of a fact that makes a check unnecessary; the zero value: none does.
@@ -84,6 +106,7 @@ type verification struct {
 	known  knowledge
 	parsed bool  // token is from the cache
 	fact   *fact // from the cache, or nil; key is then the key that signed jwt
+	opaque bool  // its issuer is asked about it
 
 	parts     compact
 	token     *Token

@@ -35,6 +35,17 @@ func parseClaims(text string, t *Token) error {
 	if err != nil {
 		return err
 	}
+	if err := readClaims(claims, t); err != nil {
+		return err
+	}
+	if t.Expires.IsZero() {
+		return errExpires
+	}
+	return nil
+}
+
+// readClaims reads claims into t, without asking for exp.
+func readClaims(claims map[string]any, t *Token) (err error) {
 	t.Claims = claims
 	if iss, present := claims["iss"]; present { // absent, it is that of no issuer
 		var ok bool
@@ -160,9 +171,6 @@ func parseDates(claims map[string]any, t *Token) error {
 			return err
 		}
 		*claim.date = time.Unix(seconds, 0)
-	}
-	if t.Expires.IsZero() {
-		return errExpires
 	}
 	return nil
 }

@@ -18,9 +18,10 @@
 // # What it does not do
 //
 // A token cannot make it open a connection to where the token says: key sets come from the process,
-// a file, or a URL of the configuration. It accepts no HMAC, no encrypted tokens and no opaque
-// tokens. It does not check ID tokens. A token that is bound to a key of its holder (cnf) is good
-// only with a proof that its sender has the key: see [DPoP].
+// a file, or a URL of the configuration. It accepts no HMAC and no encrypted tokens, and opaque
+// ones where their issuer is asked about them, which package introspection does. It does not check
+// ID tokens. A token that is bound to a key of its holder (cnf) is good only with a proof that its
+// sender has the key: see [DPoP].
 //
 // # The path of a token
 //
@@ -33,6 +34,7 @@
 //	verifier.go      the configuration, and the run over the checks
 //	cache.go         seen before? then its bytes, signature and claims are proven
 //	checks.go        the list of checks, in order, one a line: start reading here
+//	opaque.go        what is no JWT of a known issuer, and is asked about (RFC 7662)
 //	compact.go       three parts, canonical base64url, header (RFC 7515)
 //	json.go          JSON that can be read in one way only
 //	claims.go        payload to Token (RFC 7519)

@@ -4,8 +4,12 @@ import "errors"
 
 var errNoIssueTime = errors.New("iat is missing, without which its life is not known")
 
-// checkExpiry: RFC 7519 §4.1.4, "on or after".
+// checkExpiry: RFC 7519 §4.1.4, "on or after". A token about which its issuer was asked has none,
+// or one that the issuer knows of (RFC 7662 §2.2).
 func (s *verification) checkExpiry() *Error {
+	if s.token.Expires.IsZero() {
+		return nil
+	}
 	if !s.now.Before(s.token.Expires.Add(s.leeway + s.expired)) {
 		return invalid("the token has expired", nil)
 	}
@@ -27,7 +31,7 @@ func (s *verification) checkIssuedAt() *Error {
 	if s.now.Add(s.leeway).Before(issued) {
 		return invalid("the token is not valid yet", nil)
 	}
-	if issued.After(s.token.Expires) {
+	if !s.token.Expires.IsZero() && issued.After(s.token.Expires) {
 		return invalid("the token expires before it was issued", nil)
 	}
 	return nil
@@ -43,6 +47,8 @@ func (s *verification) checkLifetime() *Error {
 	switch {
 	case s.token.IssuedAt.IsZero():
 		refusal.Cause = errNoIssueTime
+	case s.token.Expires.IsZero():
+		refusal.Cause = errExpires
 	case s.token.Expires.Sub(s.token.IssuedAt) <= s.maxLife:
 		return nil
 	}

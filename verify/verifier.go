@@ -63,8 +63,16 @@ type TrustedIssuer struct {
 	// Name is the issuer identifier. iss must equal it byte for byte (RFC 8414 §2).
 	Name string
 
-	// Keys holds the public keys of the issuer.
+	// Keys holds the public keys of the issuer. Required, unless Introspect is set.
 	Keys KeySet
+
+	// Introspect asks the issuer about a token that is none of its JWTs, nor one of another issuer
+	// whose keys are known; without Keys, about its JWTs too. Such a token is judged by what the
+	// issuer says of it, without Profile, Types and Algorithms: audience, times, claims,
+	// confirmation and revocation are those of a JWT. One issuer of a Verifier may have it, since
+	// an opaque token does not say whose it is. nil: there are only JWTs. Package introspection has
+	// one.
+	Introspect Introspector
 
 	// Audience names this resource server: one of these must be in aud (RFC 9068 §4).
 	// InsecureAnyAudience drops the check, and accepts tokens issued for other servers.
@@ -134,6 +142,7 @@ type TrustedIssuer struct {
 // Verifier checks access tokens. It is safe for concurrent use.
 type Verifier struct {
 	issuers map[string]*TrustedIssuer
+	asked   *TrustedIssuer // the one that is asked about tokens; nil: there is none
 	spiffe  bool
 	cache   *Cache
 	leeway  time.Duration
@@ -194,7 +203,13 @@ func New(c Config) (*Verifier, error) {
 		if err := issuer.normalize(); err != nil {
 			return nil, fmt.Errorf("verify: issuer %q: %w", issuer.Name, err)
 		}
+		if issuer.Introspect != nil && v.asked != nil {
+			return nil, fmt.Errorf("verify: issuers %q and %q have introspection: an opaque token does not say whose it is, so that one can", v.asked.Name, issuer.Name)
+		}
 		v.issuers[issuer.Name] = &issuer
+		if issuer.Introspect != nil {
+			v.asked = &issuer
+		}
 	}
 	return v, nil
 }
@@ -205,8 +220,10 @@ func (i *TrustedIssuer) normalize() error {
 	switch {
 	case i.Name == "":
 		return errors.New("no name")
-	case i.Keys == nil:
+	case i.Keys == nil && i.Introspect == nil:
 		return errors.New("no keys")
+	case i.spiffe && i.Introspect != nil:
+		return errors.New("a trust domain has no introspection")
 	case len(i.Audience) == 0 && !i.InsecureAnyAudience:
 		return errors.New("no audience: tokens for any other server would be accepted")
 	case i.RevocationMaxAge < 0:
@@ -235,17 +252,20 @@ func (i *TrustedIssuer) normalize() error {
 func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
 	s := v.verification(ctx, p)
 	s.recall()
-	signed := false
+	vouched := false // the issuer has said what the token says
 	for i := range checks {
+		if !s.applies(i) {
+			continue
+		}
 		if !s.cached(checks[i].cached) {
 			if err := checks[i].run(&s); err != nil {
-				if signed {
+				if vouched {
 					err.Token = s.issuer.reading(s.token)
 				}
 				return nil, err
 			}
 		}
-		signed = signed || checks[i].cached == proven
+		vouched = vouched || checks[i].cached == proven || s.opaque
 	}
 	s.remember()
 	token := s.issuer.reading(s.token)
@@ -273,15 +293,18 @@ type Check struct {
 // every check passed.
 func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check) {
 	s := v.verification(ctx, p)
-	report := make([]Check, len(checks))
+	report := make([]Check, 0, len(checks))
 	for i, c := range checks {
-		report[i] = Check{Name: c.name, Skipped: s.known&c.needs != c.needs}
-		if report[i].Skipped {
+		if !s.applies(i) {
 			continue
 		}
-		if err := c.run(&s); err != nil {
-			report[i].Err = err
+		check := Check{Name: c.name, Skipped: s.known&c.needs != c.needs}
+		if !check.Skipped {
+			if err := c.run(&s); err != nil {
+				check.Err = err
+			}
 		}
+		report = append(report, check)
 	}
 	if s.issuer != nil {
 		return s.issuer.reading(s.token), report

@@ -3,6 +3,7 @@ package oauthsubject_test
 import (
 	"testing"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
 )
 
@@ -29,7 +30,7 @@ func TestAddressesOfSources(t *testing.T) {
 		{"http://localhost:8080/", nil, "127.0.0.1:8080", true},
 		{"http://localhost:8080/", nil, "10.0.0.5:8080", false},
 	} {
-		o, err := (&oauthsubject.Asked{Addresses: tc.addresses}).Resolve("http", tc.url)
+		o, err := (&oauthsubject.Asked{Asked: remote.Asked{Addresses: tc.addresses}}).Resolve("http", tc.url)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // What is remembered of answers, and how long: a good one no longer than the token is good, a bad
@@ -30,7 +31,7 @@ func TestAnswersAreRemembered(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			app := newApplication(t, says(tc.status, tc.body))
-			f := tokeneptest.New(t, asks(t, subject.HTTPCheckOptions{URL: app.url, Claims: bySub, Answers: subject.Answers{Good: good, Bad: bad}}, person(t)))
+			f := tokeneptest.New(t, asks(t, subject.HTTPCheckOptions{URL: app.url, Claims: bySub, Answers: outbound.Answers{Good: good, Bad: bad}}, person(t)))
 			status := f.Send(t, session("x")).Status
 			asked := func(after time.Duration, want int64) {
 				t.Helper()
@@ -52,7 +53,7 @@ func TestAnswersAreRemembered(t *testing.T) {
 // Off is off.
 func TestAnswersThatAreNotRemembered(t *testing.T) {
 	app := newApplication(t, says(200, `{"user":{"id":"ada"}}`))
-	f := tokeneptest.New(t, asks(t, subject.HTTPCheckOptions{URL: app.url, Claims: bySub, Answers: subject.Answers{Good: -1, Bad: -1}}, person(t)))
+	f := tokeneptest.New(t, asks(t, subject.HTTPCheckOptions{URL: app.url, Claims: bySub, Answers: outbound.Answers{Good: -1, Bad: -1}}, person(t)))
 	for want := range int64(3) {
 		f.Granted(t, session("x"))
 		if n := app.asked.Load(); n != want+1 {
@@ -70,7 +71,7 @@ func TestJunkDisplacesNoGoodAnswer(t *testing.T) {
 		}
 		says(401, ``)(w, r)
 	})
-	f := tokeneptest.New(t, asks(t, subject.HTTPCheckOptions{URL: app.url, Claims: bySub, Answers: subject.Answers{Entries: 4}}, person(t)))
+	f := tokeneptest.New(t, asks(t, subject.HTTPCheckOptions{URL: app.url, Claims: bySub, Answers: outbound.Answers{Entries: 4}}, person(t)))
 	f.Granted(t, session("good"))
 	for i := range 20 {
 		f.Send(t, session(fmt.Sprint("junk", i))).Refused(t, 400, tokenep.InvalidRequest)
@@ -110,6 +111,6 @@ func TestAnotherNameForTheSameToken(t *testing.T) {
 	eve.Store(true)
 	about("one", "ada")
 	about("two", "eve")
-	f.Clock.Advance(subject.DefaultGood)
+	f.Clock.Advance(outbound.DefaultGood)
 	about("one", "eve")
 }

@@ -10,7 +10,7 @@
 //	httpcheck.go      sessions and keys of an application, which is asked about each
 //	introspection.go  opaque tokens of another authorization server, which is asked likewise
 //	tokenreview.go    those of service accounts, about which the API of their cluster is asked
-//	answers.go        what such a source has said, for a while
+//	queue.go          whose turn it is to have such a source asked
 //	trial.go          what the policies make of a token, without anything being issued
 //	foreign.go        tokens that others have issued, and which policy decides
 //	policy.go         what comes of a token that somebody else has issued, and for whom

@@ -12,12 +12,13 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // Tokens that others have issued, whatever their kind (RFC 8693 §2.1, RFC 7523 §3).
 
 // Leeway is what the clocks of other issuers and of this server may differ by.
-const Leeway = 30 * time.Second
+const Leeway = outbound.Leeway
 
 // Foreign is the kinds of token of all sources, for one grant type.
 type Foreign struct {

@@ -19,6 +19,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/introspection"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
@@ -157,10 +159,10 @@ func FuzzIntrospectionResponse(f *testing.F) {
 	var body atomic.Pointer[string]
 	site := newApplication(f, func(w http.ResponseWriter, r *http.Request) { saysJSON(*body.Load())(w, r) })
 	clock := verifytest.NewClock(tokeneptest.Start)
-	i, err := subject.NewIntrospection(subject.IntrospectionOptions{
-		URL: site.url, ClientID: "proxy", ClientSecret: "secret", Issuer: "https://idp.example", Audience: []string{"here"},
-		Answers: subject.Answers{Now: clock.Now, Good: -1, Bad: -1},
-	})
+	i, err := subject.NewIntrospection(subject.IntrospectionOptions{Audience: []string{"here"}, Options: introspection.Options{
+		URL: site.url, ClientID: "proxy", ClientSecret: "secret", Issuer: "https://idp.example",
+		Answers: outbound.Answers{Now: clock.Now, Good: -1, Bad: -1},
+	}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // The places of HTTPCheckOptions.Send, where a token goes.
@@ -49,7 +49,8 @@ type HTTPCheckOptions struct {
 	InsecureHTTP bool // the URL may be http also where the host is not this machine
 
 	Connection outbound.Options
-	Answers    Answers
+	Answers    outbound.Answers
+	Address    Address // that a request comes from
 }
 
 // AnswerClaim is a claim that is a member of an answer. Members of members have dots between them.
@@ -136,7 +137,8 @@ func notToken(r rune) bool {
 type HTTPCheck struct {
 	o      HTTPCheckOptions
 	client *outbound.Client
-	asked  *asked
+	tokens *outbound.Tokens
+	queue  queue
 }
 
 // NewHTTPCheck returns an HTTPCheck.
@@ -150,13 +152,13 @@ func NewHTTPCheck(o HTTPCheckOptions) (*HTTPCheck, error) {
 	o.complete()
 	o.Connection.Complete()
 	c := &HTTPCheck{o: o, client: outbound.New(o.Connection)}
-	c.asked = newAsked(o.Answers, o.Connection, c.ask)
+	c.tokens, c.queue = outbound.NewTokens(o.Answers, o.Connection, c.ask), newQueue(o.Connection, o.Address)
 	return c, nil
 }
 
 // Prove is that of a Source.
 func (c *HTTPCheck) Prove(ctx context.Context, r *tokenep.Request, token string) (*verify.Token, error) {
-	return c.asked.prove(ctx, r, token)
+	return c.tokens.Ask(ctx, token, c.queue.turn(r))
 }
 
 // Name returns what tells the application apart: its URL.

@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 const sessionType = "urn:example:token-type:session"

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify/introspection"
 )
 
 // introspects adds another authorization server, with the clock of this one.
@@ -41,22 +42,22 @@ func foreign(token string, pairs ...string) request {
 
 // RFC 7662 §2.1: what is asked, and by whom.
 func TestIntrospectionRequest(t *testing.T) {
-	for _, auth := range []string{"", subject.AuthBasic, subject.AuthPost} {
+	for _, auth := range []string{"", introspection.AuthBasic, introspection.AuthPost} {
 		t.Run(auth, func(t *testing.T) {
 			app := newApplication(t, func(w http.ResponseWriter, r *http.Request) {
 				id, secret, basic := r.BasicAuth()
 				want := "token=a.b.c"
-				if auth == subject.AuthPost {
+				if auth == introspection.AuthPost {
 					want = "client_id=proxy%3A1&client_secret=s+e%26cret&token=a.b.c"
 				} else if id != "proxy%3A1" || secret != "s+e%26cret" { // RFC 6749 §2.3.1
 					t.Errorf("Basic %q %q", id, secret)
 				}
-				if err := r.ParseForm(); err != nil || r.PostForm.Encode() != want || basic == (auth == subject.AuthPost) || r.Header.Get("Accept") != "application/json" {
+				if err := r.ParseForm(); err != nil || r.PostForm.Encode() != want || basic == (auth == introspection.AuthPost) || r.Header.Get("Accept") != "application/json" {
 					t.Errorf("form %s, Basic %t, header %v", r.PostForm.Encode(), basic, r.Header)
 				}
 				saysJSON(`{"active":true,"sub":"ada","aud":"here"}`)(w, r)
 			})
-			f := tokeneptest.New(t, introspects(t, subject.IntrospectionOptions{URL: app.url, Auth: auth, Audience: []string{"here"}}, person(t)))
+			f := tokeneptest.New(t, introspects(t, subject.IntrospectionOptions{Options: introspection.Options{URL: app.url, Auth: auth}, Audience: []string{"here"}}, person(t)))
 			f.Granted(t, foreign("a.b.c"))
 		})
 	}
@@ -108,7 +109,7 @@ func TestIntrospectionResponse(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			app := newApplication(t, saysJSON(tc.body))
-			o := subject.IntrospectionOptions{URL: app.url, Issuer: "https://idp.example", Audience: []string{"here"}}
+			o := subject.IntrospectionOptions{Options: introspection.Options{URL: app.url, Issuer: "https://idp.example"}, Audience: []string{"here"}}
 			f := tokeneptest.New(t, introspects(t, o, person(t)))
 			switch tc.means {
 			case yes:
@@ -129,7 +130,7 @@ func TestIntrospectionResponse(t *testing.T) {
 		"too long":         saysJSON(members(`,"x":"` + strings.Repeat("x", 10<<20) + `"`)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := subject.IntrospectionOptions{URL: newApplication(t, answer).url, Audience: []string{"here"}}
+			o := subject.IntrospectionOptions{Options: introspection.Options{URL: newApplication(t, answer).url}, Audience: []string{"here"}}
 			unknown(t, tokeneptest.New(t, introspects(t, o, person(t))), foreign("x"))
 		})
 	}
@@ -139,7 +140,7 @@ func TestIntrospectionResponse(t *testing.T) {
 // they are good or not. What is too long is no token of anybody.
 func TestIntrospectionBesideOwnTokens(t *testing.T) {
 	app := newApplication(t, saysJSON(`{"active":true,"sub":"eve","iss":"https://any.example"}`))
-	f := tokeneptest.New(t, introspects(t, subject.IntrospectionOptions{URL: app.url, InsecureAnyAudience: true}, person(t)))
+	f := tokeneptest.New(t, introspects(t, subject.IntrospectionOptions{Options: introspection.Options{URL: app.url}, InsecureAnyAudience: true}, person(t)))
 	own := f.Issued(t, plain.By("billing"))
 	if _, token := f.Granted(t, foreign(own)); token.Subject == "eve" {
 		t.Error("a token of this server has the subject that another one says")
@@ -173,8 +174,8 @@ func TestSeveralSourcesOfOneType(t *testing.T) {
 	other := person(t)
 	other.Name = "other"
 	f := tokeneptest.New(t,
-		introspects(t, subject.IntrospectionOptions{URL: first.url, InsecureAnyAudience: true}, person(t)),
-		introspects(t, subject.IntrospectionOptions{URL: second.url, InsecureAnyAudience: true}, other))
+		introspects(t, subject.IntrospectionOptions{Options: introspection.Options{URL: first.url}, InsecureAnyAudience: true}, person(t)),
+		introspects(t, subject.IntrospectionOptions{Options: introspection.Options{URL: second.url}, InsecureAnyAudience: true}, other))
 	for token, want := range map[string]string{"one": "policy:person ada", "two": "policy:other grace"} {
 		if _, got := f.Granted(t, foreign(token)); got.GrantID+" "+got.Subject != want {
 			t.Errorf("%s: %s %s, want %s", token, got.GrantID, got.Subject, want)

@@ -43,7 +43,7 @@ type Source struct {
 }
 
 // ErrBadToken is the error of Source.Prove for a token that is not good.
-var ErrBadToken = errors.New("the token is not good")
+var ErrBadToken = verify.ErrBadToken
 
 // Policy says which tokens of a source become access tokens, for whom, and what of: the most that
 // may be issued. A token that no policy admits is refused.

@@ -15,8 +15,8 @@ import (
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // TokenReviewOptions say how the API of a Kubernetes cluster is asked about the tokens of its
@@ -27,7 +27,8 @@ type TokenReviewOptions struct {
 	TokenFile string   // with the token by which the API knows this server; read for each request
 
 	Connection outbound.Options
-	Answers    Answers
+	Answers    outbound.Answers
+	Address    Address // that a request comes from
 }
 
 const tokenReviewPath = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -53,7 +54,8 @@ func (o TokenReviewOptions) Validate() error {
 type TokenReview struct {
 	o      TokenReviewOptions
 	client *outbound.Client
-	asked  *asked
+	tokens *outbound.Tokens
+	queue  queue
 }
 
 // NewTokenReview returns a TokenReview.
@@ -63,7 +65,7 @@ func NewTokenReview(o TokenReviewOptions) (*TokenReview, error) {
 	}
 	o.Connection.Complete()
 	r := &TokenReview{o: o, client: outbound.New(o.Connection)}
-	r.asked = newAsked(o.Answers, o.Connection, r.ask)
+	r.tokens, r.queue = outbound.NewTokens(o.Answers, o.Connection, r.ask), newQueue(o.Connection, o.Address)
 	return r, nil
 }
 
@@ -72,7 +74,7 @@ func (k *TokenReview) Name() string { return k.o.URL }
 
 // Prove is that of a Source.
 func (k *TokenReview) Prove(ctx context.Context, r *tokenep.Request, token string) (*verify.Token, error) {
-	return k.asked.prove(ctx, r, token)
+	return k.tokens.Ask(ctx, token, k.queue.turn(r))
 }
 
 // Close closes connections that wait for another request.
@@ -140,7 +142,7 @@ func payloadOf(token string) (payload map[string]any, ok bool) {
 // judge says whose the token is, or that it is not good. A server that does not know about
 // audiences leaves them out of its answer, and has not looked at them.
 func (k *TokenReview) judge(a *outbound.Answer, payload map[string]any) (*verify.Token, error) {
-	object, err := jsonAnswer(a, http.StatusOK, http.StatusCreated)
+	object, err := a.JSON(http.StatusOK, http.StatusCreated)
 	if err != nil {
 		return nil, err
 	}

@@ -16,13 +16,14 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // reviews adds a cluster, with the clock of the server.
 func reviews(t testing.TB, url, tokenFile string, policies ...subject.Policy) tokeneptest.Change {
 	return func(c *server.Config) {
 		k, err := subject.NewTokenReview(subject.TokenReviewOptions{
-			URL: url, Audience: []string{tokeneptest.Issuer}, TokenFile: tokenFile, Answers: subject.Answers{Now: c.Now},
+			URL: url, Audience: []string{tokeneptest.Issuer}, TokenFile: tokenFile, Answers: outbound.Answers{Now: c.Now},
 		})
 		if err != nil {
 			t.Fatal(err)

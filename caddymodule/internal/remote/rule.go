@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // Rule says which answers mean something.

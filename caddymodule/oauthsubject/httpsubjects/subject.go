@@ -129,7 +129,7 @@ func (s *Subject) Cleanup() error {
 func (s *Subject) options() subject.HTTPCheckOptions {
 	o := subject.HTTPCheckOptions{
 		URL: s.URL, Method: s.Method, Send: s.Send, Field: s.Field, Scheme: s.Scheme, Yes: remote.Rules(s.Yes), No: remote.Rules(s.No),
-		InsecureHTTP: s.InsecureHTTP, Connection: s.Options(), Answers: s.Answers(),
+		InsecureHTTP: s.InsecureHTTP, Connection: s.Options(), Answers: s.Answers(), Address: adapt.ClientAddress,
 	}
 	for _, c := range s.Claims {
 		o.Claims = append(o.Claims, subject.AnswerClaim(c))

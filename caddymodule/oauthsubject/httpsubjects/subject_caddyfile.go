@@ -9,8 +9,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // UnmarshalCaddyfile reads how the application is asked, and the policies for its tokens. Syntax:

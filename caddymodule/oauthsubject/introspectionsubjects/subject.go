@@ -7,11 +7,13 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify/introspection"
 )
 
 func init() { caddy.RegisterModule(new(Subject)) }
@@ -22,19 +24,7 @@ func init() { caddy.RegisterModule(new(Subject)) }
 type Subject struct {
 	oauthsubject.Asked
 
-	// The introspection endpoint, https; http is for hosts on this machine. Placeholders are
-	// resolved when the configuration is loaded. Required.
-	URL string `json:"url,omitempty"`
-
-	// The id by which the other server knows this one, as a client or as a protected resource.
-	// Placeholders are resolved when the configuration is loaded. Required.
-	ClientID string `json:"client_id,omitempty"`
-
-	// Its secret there; a placeholder keeps it out of the configuration. Required.
-	ClientSecret string `json:"client_secret,omitempty"`
-
-	// How they are sent: client_secret_basic or client_secret_post. Default: client_secret_basic.
-	Auth string `json:"auth,omitempty"`
+	remote.Introspection
 
 	// The iss of its tokens: an answer with another one is refused. Default: iss is not looked at.
 	Issuer string `json:"issuer,omitempty"`
@@ -50,9 +40,6 @@ type Subject struct {
 	// urn:ietf:params:oauth:token-type:access_token, which is also that of the tokens of this
 	// server; the other one is not asked about those.
 	TokenType string `json:"token_type,omitempty"`
-
-	// Send tokens and the secret over http to another machine. Default: false.
-	InsecureHTTP bool `json:"insecure_http,omitempty"`
 
 	introspection *subject.Introspection
 }
@@ -71,14 +58,9 @@ func (s *Subject) Extend(c *server.Config) (err error) {
 	if err := s.checkOptions(); err != nil {
 		return fmt.Errorf("introspection: %w", err)
 	}
-	o := s.options()
-	for _, value := range []struct {
-		option, configured string
-		into               *string
-	}{{"url", s.URL, &o.URL}, {"client_id", s.ClientID, &o.ClientID}, {"client_secret", s.ClientSecret, &o.ClientSecret}} {
-		if *value.into, err = adapt.Resolve("introspection: "+value.option, value.configured); err != nil {
-			return err
-		}
+	o := s.options(s.Introspection.Options())
+	if o.Options, err = s.Introspection.Resolve(); err != nil {
+		return err
 	}
 	if s.Issuer != "" {
 		if o.Issuer, err = adapt.Resolve("introspection: issuer", s.Issuer); err != nil {
@@ -88,10 +70,10 @@ func (s *Subject) Extend(c *server.Config) (err error) {
 	if o.Audience, err = adapt.ResolveAudience(s.Audience); err != nil {
 		return err
 	}
-	if o.Connection, err = s.Resolve("introspection", o.URL); err != nil {
+	if o.Connection, err = s.Asked.Resolve("introspection", o.URL); err != nil {
 		return err
 	}
-	o.Answers.Now = c.Now
+	o.Answers, o.Answers.Now = s.Answers(), c.Now
 	policies, err := oauthsubject.Policies(s.Policies)
 	if err == nil {
 		s.introspection, err = subject.NewIntrospection(o)
@@ -120,22 +102,12 @@ func (s *Subject) Cleanup() error {
 	return nil
 }
 
-// options returns the options before their placeholders are resolved.
-func (s *Subject) options() subject.IntrospectionOptions {
+// options returns the options over those of the endpoint.
+func (s *Subject) options(endpoint introspection.Options) subject.IntrospectionOptions {
+	endpoint.Issuer, endpoint.Connection, endpoint.Answers = s.Issuer, s.Connection.Options(), s.Answers()
 	return subject.IntrospectionOptions{
-		URL: s.URL, ClientID: s.ClientID, ClientSecret: s.ClientSecret, Auth: s.Auth, Issuer: s.Issuer,
-		Audience: s.Audience, InsecureAnyAudience: s.InsecureAnyAudience, InsecureHTTP: s.InsecureHTTP,
-		Connection: s.Options(), Answers: s.Answers(),
+		Options: endpoint, Audience: s.Audience, InsecureAnyAudience: s.InsecureAnyAudience, Address: adapt.ClientAddress,
 	}
-}
-
-// literal returns the options with something that is good in the place of placeholders.
-func (s *Subject) literal() subject.IntrospectionOptions {
-	o := s.options()
-	if !adapt.IsLiteral(o.URL) {
-		o.URL = "https://any.invalid/"
-	}
-	return o
 }
 
 // checkOptions refuses what would mean nothing.

@@ -2,14 +2,12 @@ package introspectionsubjects
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
-	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // UnmarshalCaddyfile reads how another authorization server is asked, and the policies for its
@@ -27,7 +25,7 @@ import (
 //	}
 func (s *Subject) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the module
-	if err := adapt.One(d, &s.URL, func(url string) error { return outbound.CheckURL("url", url) }); err != nil {
+	if err := s.ParseURL(d); err != nil {
 		return err
 	}
 	block := *d // stays where the block begins
@@ -36,10 +34,10 @@ func (s *Subject) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := s.parseOption(d, option); err != nil {
 			return err
 		}
-		return adapt.Located(&line, cmp.Or(s.Options().Validate(), s.Answers().Validate()))
+		return adapt.Located(&line, cmp.Or(s.Connection.Options().Validate(), s.Answers().Validate()))
 	}, oauthsubject.AskedRepeatable)
 	if err == nil {
-		err = cmp.Or(s.checkOptions(), s.literal().Validate())
+		err = cmp.Or(s.checkOptions(), s.options(s.Literal()).Validate())
 		if err != nil {
 			return block.Errf("subject introspection %s: %w", outbound.WithoutQuery(s.URL), err)
 		}
@@ -49,10 +47,6 @@ func (s *Subject) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (s *Subject) parseOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
-	case "client":
-		return s.parseClient(d)
-	case "auth":
-		return adapt.Choice(d, &s.Auth, subject.AuthBasic, subject.AuthPost)
 	case "issuer":
 		return adapt.One(d, &s.Issuer)
 	case "audience":
@@ -61,24 +55,15 @@ func (s *Subject) parseOption(d *caddyfile.Dispenser, option string) error {
 		return adapt.Flag(d, &s.InsecureAnyAudience)
 	case "token_type":
 		return adapt.One(d, &s.TokenType, oauthsubject.CheckTokenType)
-	case "insecure_http":
-		return adapt.Flag(d, &s.InsecureHTTP)
 	}
-	known, err := s.ParseOption(d, option)
+	known, err := s.Introspection.ParseOption(d, option)
+	if !known {
+		known, err = s.Asked.ParseOption(d, option)
+	}
 	if !known {
 		return adapt.Unknown(d)
 	}
 	return err
-}
-
-// parseClient never puts the secret into an error.
-func (s *Subject) parseClient(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 || slices.Contains(args, "") {
-		return d.Err("client takes the id and the secret by which the other server knows this one, such as: client proxy {env.IDP_SECRET}")
-	}
-	s.ClientID, s.ClientSecret = args[0], args[1]
-	return nil
 }
 
 // Interface guard.

@@ -126,6 +126,7 @@ func (s *Subject) Cleanup() error {
 func (s *Subject) options() subject.TokenReviewOptions {
 	return subject.TokenReviewOptions{
 		URL: s.URL, Audience: s.Audience, TokenFile: cmp.Or(s.TokenFile, tokenFile), Connection: s.Options(), Answers: s.Answers(),
+		Address: adapt.ClientAddress,
 	}
 }
 

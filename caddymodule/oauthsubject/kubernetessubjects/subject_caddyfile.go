@@ -7,7 +7,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // UnmarshalCaddyfile reads how the API of a cluster is asked, and the policies for the tokens of

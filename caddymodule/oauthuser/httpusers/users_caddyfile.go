@@ -9,7 +9,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 	"github.com/tokenep/caddy-tokenep/tokenep/user/httpcheck"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // Whatever an application answers: it is judged without a panic, a person has a subject, and what

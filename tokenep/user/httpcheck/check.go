@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // Check asks an application who a person is. No redirect is followed, no proxy is used, and cookies

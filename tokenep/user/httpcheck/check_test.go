@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
 	"github.com/tokenep/caddy-tokenep/tokenep/user/httpcheck"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // application is a login that answers as a test says.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/outbound"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // The places of Options.Send.

@@ -10,4 +10,6 @@
 //	url.go     where they may go
 //	rule.go    which answers mean something
 //	answer.go  the answers, and the members of their JSON
+//	tokens.go  what was said of tokens, for a while
+//	table.go   where that is remembered
 package outbound

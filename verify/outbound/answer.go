@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"slices"
 )
@@ -34,6 +35,17 @@ func (a *Answer) Object() (map[string]any, error) {
 		a.object, a.err = readObject(a.Body)
 	}
 	return a.object, a.err
+}
+
+// JSON returns the JSON object of an answer that has one of these statuses.
+func (a *Answer) JSON(statuses ...int) (map[string]any, error) {
+	if !slices.Contains(statuses, a.StatusCode) {
+		return nil, fmt.Errorf("the answer has status %d", a.StatusCode)
+	}
+	if media, _, err := mime.ParseMediaType(a.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return nil, errors.New("the answer is not application/json")
+	}
+	return a.Object()
 }
 
 // Member returns a member of the JSON; nil: there is none. Members of members have dots between
