@@ -9,8 +9,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
-	"github.com/tokenep/caddy-tokenep/verify/outbound"
 	"github.com/tokenep/caddy-tokenep/tokenep/user/httpcheck"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // UnmarshalCaddyfile reads how the application is asked. Syntax:
