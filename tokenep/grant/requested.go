@@ -64,10 +64,17 @@ func (g TokenExchange) identifies(r *tokenep.Request, a *tokenep.Authorization) 
 		g.IDTokens(r.Client)
 }
 
-// givesRefresh reports whether a refresh token comes of the exchange.
+// givesRefresh reports whether a refresh token comes of the exchange. It is bound to what the
+// request binds it to, so none comes of a subject token that is bound to anything else (cnf).
 func (g TokenExchange) givesRefresh(r *tokenep.Request, a *tokenep.Authorization) bool {
 	if !a.GiveRefresh || g.MaxChain == 0 || r.Client == nil || r.Bearer != nil {
 		return false
+	}
+	binds := r.Binds()
+	for member, key := range a.Confirmation {
+		if key != map[string]string{"jkt": binds.KeyThumbprint, "x5t#S256": binds.CertificateThumbprint}[member] {
+			return false
+		}
 	}
 	scope := r.Scope
 	if scope == nil {
@@ -100,6 +107,7 @@ func (g TokenExchange) addRefresh(r *tokenep.Request, a *tokenep.Authorization) 
 		ID: state.NewFamilyID(), ClientID: r.Client.ID, RegistrationID: r.Client.RegistrationID, Subject: a.Subject,
 		SignIn: a.SignIn, Exchanged: x, Ends: earliest(x.ChainIssuedAt.Add(g.MaxChain), x.ChainEnds),
 	}
+	bind(r, &f)
 	a.Ancestors = descendants(f)
 	spend := a.Spend
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {

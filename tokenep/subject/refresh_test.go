@@ -102,6 +102,39 @@ func TestPolicyGivesRefreshTokens(t *testing.T) {
 	}
 }
 
+// RFC 9449 §5: what comes of an exchange with a proof stays bound to its key, refreshed or not. A
+// subject token that is bound to more than the request binds to gives no refresh token.
+func TestRefreshTokensOfAPolicyAreBound(t *testing.T) {
+	github := ci()
+	public := tokenep.Client{ID: "sdk", GrantTypes: []string{exchange, tokenep.RefreshTokenType}, AuthMethod: tokenep.AuthNone, Audience: []string{tokeneptest.Orders}}
+	f := tokeneptest.New(t, tokeneptest.WithClients(public), staying(t, github, func(p *subject.Policy) { p.AllowPublic = true }))
+	p, other := f.NewProver(), f.NewProver()
+	bound := func(t *verify.Token) any { cnf, _ := t.Claims["cnf"].(map[string]any); return cnf["jkt"] }
+	for name, subjectClaims := range map[string]verifytest.Claims{"a plain subject": {}, "a bound one": {"cnf": map[string]any{"jkt": p.Thumbprint()}}} {
+		for _, client := range []string{"sdk", "billing"} {
+			t.Run(name+" by "+client, func(t *testing.T) {
+				by := func(r request) request {
+					if client == "sdk" {
+						r.Body += "&client_id=sdk"
+						return r
+					}
+					return r.By(client)
+				}
+				subjectClaims["jti"] = name + client
+				a, first := f.Granted(t, by(tokeneptest.Exchange(github.Sign(job(subjectClaims)), grant.JWTType)).Proving(p, nil))
+				f.Send(t, by(refresh(a.JSON["refresh_token"]))).Refused(t, 400, tokenep.InvalidDPoPProof)
+				if client == "sdk" {
+					f.Send(t, by(refresh(a.JSON["refresh_token"])).Proving(other, nil)).Refused(t, 400, tokenep.InvalidGrant)
+				}
+				_, next := f.Granted(t, by(refresh(a.JSON["refresh_token"])).Proving(p, nil))
+				if bound(first) != p.Thumbprint() || bound(next) != p.Thumbprint() {
+					t.Errorf("bound to %v, and then to %v", bound(first), bound(next))
+				}
+			})
+		}
+	}
+}
+
 // RFC 8693 §2.1, §2.2.1: the refresh token in the place of the access token, for who asks for it.
 func TestRequestedRefreshToken(t *testing.T) {
 	github := ci()
