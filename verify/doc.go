@@ -51,6 +51,7 @@
 //	revoked.go       tokens revoked before they expire
 //	lineage.go       what a token came of, by which it is revoked too
 //	rule.go          what a verified token permits, by scope and otherwise
+//	mcp.go           what operations of the Model Context Protocol it permits
 //	limits.go        from where, and how often, a token may be used
 //	rates.go         how often it was, in memory
 //	claimpath.go     where a claim is in a token

@@ -31,6 +31,9 @@ type Guard struct {
 	// what is needed, and not what would include it.
 	ScopeImplies map[string]Scope
 
+	// MCP rules calls of the Model Context Protocol; nil: this is none of its servers.
+	MCP *MCP
+
 	// Rules are run in order; each must permit the request. A request that passes without a token,
 	// by Optional or Preflight, meets none of them.
 	Rules []Rule
@@ -108,6 +111,7 @@ type Guard struct {
 
 	once       sync.Once
 	sources    []string // the headers with tokens: Authorization first, then TokenHeaders
+	unread     []string // those, and others that are read in one spelling alone
 	err        error
 	names      protected
 	claims     []HeaderClaim    // with canonical header names
@@ -152,7 +156,14 @@ func (g *Guard) prepare() error {
 	if strings.ContainsFunc(g.Realm, func(c rune) bool { return c < ' ' || c > '~' }) {
 		return fmt.Errorf("the realm %q is not printable ASCII", g.Realm)
 	}
-	var err error
+	if err := g.prepareRules(); err != nil {
+		return err
+	}
+	return g.protect()
+}
+
+// prepareRules collects what the guard requires of a token.
+func (g *Guard) prepareRules() (err error) {
 	if g.implied, err = implied(g.ScopeImplies); err != nil {
 		return err
 	}
@@ -170,13 +181,19 @@ func (g *Guard) prepare() error {
 	if len(g.AnyScope) > 0 {
 		g.rules = append(g.rules, g.requireAny)
 	}
+	if g.MCP != nil {
+		if err := g.MCP.check(); err != nil {
+			return err
+		}
+		g.rules = append(g.rules, g.requireMCP)
+	}
 	for i, rule := range g.Rules {
 		if rule == nil {
 			return fmt.Errorf("rule %d is nil", i)
 		}
 		g.rules = append(g.rules, rule)
 	}
-	return g.protect()
+	return nil
 }
 
 // takeProofs adds the challenge of RFC 9449 §7.1 to that for Bearer, or puts it in its place.
@@ -202,7 +219,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	if err := g.Validate(); err != nil {
 		return nil, &Error{Status: http.StatusInternalServerError, Cause: err}
 	}
-	g.names.strip(r, g.sources)
+	g.names.strip(r, g.unread)
 	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
 		return nil, g.refuse(r, errPath)
 	}
@@ -288,7 +305,9 @@ func (g *Guard) hideToken(r *http.Request) {
 
 // overrides makes some upstreams take an OPTIONS request, which passes without a token, for one of
 // another method.
-var overrides = mustProtect("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+var overrides = mustProtect(overrideHeaders...)
+
+var overrideHeaders = []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"}
 
 // isPreflight recognises the preflight request of the Fetch standard, §4.8.
 func isPreflight(r *http.Request) bool {

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -69,6 +68,25 @@ func (g *Guard) protect() error {
 	if err := g.protectSources(framing); err != nil {
 		return err
 	}
+	if err := g.protectClaims(framing); err != nil {
+		return err
+	}
+	g.unread = g.sources
+	names := []string{"Authorization", "HTTP2-Settings"}
+	if g.MCP != nil {
+		g.unread = slices.Concat(g.unread, mcpHeaders)
+		names = slices.Concat(names, mcpHeaders, overrideHeaders)
+	}
+	for _, name := range names {
+		if err := g.names.add(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// protectClaims checks the headers that claims are written to, and protects them.
+func (g *Guard) protectClaims(framing *protected) error {
 	var taken protected
 	for _, c := range g.Headers {
 		if framing.has(c.Header) {
@@ -91,7 +109,7 @@ func (g *Guard) protect() error {
 		c.Header, c.Claim = http.CanonicalHeaderKey(c.Header), slices.Clone(c.Claim)
 		g.claims = append(g.claims, c)
 	}
-	return errors.Join(g.names.add("Authorization"), g.names.add("HTTP2-Settings"))
+	return nil
 }
 
 // has reports whether name folds to a protected one. It runs for each header of each request, and

@@ -88,7 +88,11 @@ func (g *Guard) Metadata(authorizationServers ...string) ResourceMetadata {
 	if g.dpop != nil {
 		m.ProofAlgorithms, m.ProofRequired = algorithmNames(), g.dpop.required
 	}
-	m.ScopesSupported = slices.Clone([]string(g.required))
+	supported := g.required
+	if g.MCP != nil {
+		supported = supported.with(g.MCP.scope())
+	}
+	m.ScopesSupported = slices.Clone(supported)
 	return m
 }
 

@@ -140,3 +140,14 @@ func (s Scope) Intersect(other Scope) Scope {
 	}
 	return both
 }
+
+// with returns the scope-tokens of s and those that other has beside them.
+func (s Scope) with(other Scope) Scope {
+	both := slices.Clip(s)
+	for _, token := range other {
+		if !both.Has(token) {
+			both = append(both, token)
+		}
+	}
+	return both
+}

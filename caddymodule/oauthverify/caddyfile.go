@@ -77,6 +77,7 @@ func parseResourceMetadata(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHan
 //	    any_scope <scope tokens, one of them…>
 //	    scope_implies  <scope token> <scope tokens…>
 //	    rule           <condition>
+//	    mcp { … }
 //	    require_claims <name[=value]…>
 //	    max_lifetime   <duration>
 //	    max_auth_age   <duration>
@@ -174,7 +175,7 @@ func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
 	case "max_token_size":
 		return adapt.Count(d, &o.MaxTokenSize)
 	default:
-		return o.parsePossession(d, option)
+		return o.parseBlock(d, option)
 	}
 }
 

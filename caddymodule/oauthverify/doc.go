@@ -7,6 +7,7 @@
 //	app.go        named policies, for many routes
 //	resource_metadata.go  what clients are told about the resources
 //	issuers.go    whom it trusts
+//	mcp.go        operations of the Model Context Protocol
 //	possession.go the keys to which tokens are bound; its grammar is in possession_caddyfile.go
 //	shared.go     what handlers share, and what outlives a reload
 //	error_body.go the bodies of refusals, where they have one

@@ -47,6 +47,9 @@ type Options struct {
 	// does not hold, or fails, the answer is 403. Default: none.
 	Rules []string `json:"rules,omitempty"`
 
+	// The rules for a server of the Model Context Protocol. Default: none.
+	MCP *MCP `json:"mcp,omitempty"`
+
 	// Claims of which a token must have all, beside those of its issuer. Each is a name, or
 	// name=value for a string, a number, a boolean, or an element of a list; a name may be a path
 	// with dots. Default: none.
@@ -197,6 +200,7 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, Strip: o.Strip,
 		ClientAddress: adapt.ClientAddress, Received: adapt.Received,
 	}
+	guard.MCP = o.MCP.rules()
 	guard.TokenCookies, guard.InsecureAnyOrigin = o.TokenCookies, o.InsecureAnyOrigin
 	for _, source := range o.TokenHeaders {
 		guard.TokenHeaders = append(guard.TokenHeaders, verify.TokenHeader{Name: source.Header, Scheme: source.Scheme})
@@ -234,6 +238,7 @@ func (o *Options) checkLists() error {
 	}
 	slices.Sort(implies)
 	return cmp.Or(
+		o.MCP.check(),
 		adapt.RefusePlaceholders("scope_implies", implies),
 		adapt.RefusePlaceholders("require_claims", o.RequireClaims),
 		adapt.RefusePlaceholders("acr_values", o.ACRValues),

@@ -7,9 +7,11 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 )
 
-// parsePossession reads the options for tokens that are bound to something.
-func (o *Options) parsePossession(d *caddyfile.Dispenser, option string) error {
+// parseBlock reads the options that have a block of their own.
+func (o *Options) parseBlock(d *caddyfile.Dispenser, option string) error {
 	switch option {
+	case "mcp":
+		return o.parseMCP(d)
 	case "dpop":
 		return o.parseDPoP(d)
 	case "client_certificates":
