@@ -86,7 +86,7 @@ func TestIntrospection(t *testing.T) {
 		{"a token of a client's own", own, "billing", map[string]any{"sub": "client:billing", "username": nil}},
 		{"a delegated token", acting, "api", map[string]any{
 			"sub": "bob", "act": map[string]any{"sub": "alice"}, "may_act": map[string]any{"sub": "carol"}, "cnf": map[string]any{"jkt": "x"},
-			"auth_time": s.Clock.Now().Unix(), "acr": "loa2", "amr": []string{"pwd"},
+			"token_type": "DPoP", "auth_time": s.Clock.Now().Unix(), "acr": "loa2", "amr": []string{"pwd"},
 		}},
 		{"a refresh token, its client", people.RefreshToken(), "site", map[string]any{
 			"iss": issuer, "sub": "alice", "client_id": "site", "aud": tokeneptest.Orders, "scope": "read write", "token_type": nil,

@@ -287,3 +287,18 @@ func TestRevokeAPIToken(t *testing.T) {
 	none := tokeneptest.New(t, func(c *server.Config) { c.Exchange = server.Exchange{} })
 	none.Send(t, post("token", text).At(revokePath)).Refused(t, 400, tokenep.UnsupportedTokenType)
 }
+
+// A token is revoked by its client whatever it is bound to: whoever has lost the key must be able
+// to.
+func TestRevokeBoundToken(t *testing.T) {
+	s := tokeneptest.New(t)
+	token := s.Issued(t, plain.By("billing").Proving(s.NewProver(), nil))
+	active := func() any { return s.Send(t, introspect(token).By("billing")).JSON["active"] }
+	if active() != true {
+		t.Fatal("it is not active")
+	}
+	s.Send(t, post("token", token).By("billing").At(revokePath))
+	if active() != false {
+		t.Error("it was revoked, and is active")
+	}
+}

@@ -26,6 +26,8 @@ func TestUserInfo(t *testing.T) {
 	a, _ := s.Granted(t, tokeneptest.RedeemCode("site", s.Code(t, "site", "scope", "openid")))
 	token := a.AccessToken()
 	bearer := func(r request, token string) request { return r.With("Authorization", "Bearer "+token) }
+	p := s.NewProver()
+	bound, _ := s.Granted(t, tokeneptest.RedeemCode("site", s.Code(t, "site", "scope", "openid")).Proving(p, nil))
 	ofClient := s.Mint(t, tokenep.Claims{Subject: "client:billing", Scope: verify.Scope{"openid"}})
 	without := s.Mint(t, tokenep.Claims{Scope: verify.Scope{"read"}})
 	for name, c := range map[string]struct {
@@ -36,6 +38,8 @@ func TestUserInfo(t *testing.T) {
 		"5.3.1: GET":                  {bearer(tokeneptest.Get(userInfoPath), token), 200, ""},
 		"5.3.1: POST":                 {bearer(post().At(userInfoPath), token), 200, ""},
 		"5.3.1: POST, in the form":    {post("access_token", token).At(userInfoPath), 200, ""},
+		"RFC 9449 7: bound":           {tokeneptest.Get(userInfoPath).Presenting(p, bound.AccessToken()), 200, ""},
+		"RFC 9449 7: as a bearer":     {bearer(tokeneptest.Get(userInfoPath), bound.AccessToken()), 401, `error="invalid_token"`},
 		"5.3.3: no token":             {tokeneptest.Get(userInfoPath), 401, `Bearer realm="userinfo"`},
 		"5.3.3: junk":                 {bearer(tokeneptest.Get(userInfoPath), "junk"), 401, `error="invalid_token"`},
 		"5.3.3: the token in the URL": {tokeneptest.Get(userInfoPath + "?access_token=" + token), 401, "Bearer"},

@@ -1,6 +1,7 @@
 package grant_test
 
 import (
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -20,8 +21,8 @@ func boundTo(t *testing.T, token *verify.Token, p *verifytest.Prover) {
 	}
 }
 
-// RFC 9449 §10: a code that is bound to a key by dpop_jkt, or by a proof at the PAR endpoint, is good
-// with that key alone. A refusal leaves it good.
+// RFC 9449 §10: a code that is bound to a key by dpop_jkt, or by a proof at the PAR endpoint, is
+// good with that key alone. A refusal leaves it good.
 func TestCodeBoundToAKey(t *testing.T) {
 	f := tokeneptest.New(t, tokeneptest.WithPeople)
 	p, other := f.NewProver(), f.NewProver()
@@ -64,6 +65,41 @@ func TestCodeBoundToAKey(t *testing.T) {
 	}
 }
 
+// FAPI 2.0 Security Profile §5.3.2: PAR, PKCE, a client that is known by its key, and tokens that
+// are bound to another one, from the request to the resource.
+func TestFAPIHappyFlow(t *testing.T) {
+	idp := verifytest.New(tokeneptest.Issuer, tokeneptest.Issuer)
+	f := tokeneptest.New(t, tokeneptest.WithPeople, tokeneptest.Alter("site", func(c *tokenep.Client) {
+		c.Secrets, c.AuthMethod, c.JWKS = nil, tokenep.AuthPrivateKeyJWT, idp.JWKS()
+		c.AssertionAudience, c.RequirePAR, c.DPoPBound = tokenep.AudienceStrict, true, true
+	}))
+	idp.Now = f.Clock.Now
+	p := f.NewProver()
+	by := func(r request) request {
+		r.Header.Del("Authorization")
+		assertion := idp.Sign(verifytest.Claims{"iss": "site", "sub": "site", "client_id": nil, "exp": f.Clock.Now().Add(time.Minute).Unix()}, verifytest.Header("typ", "JWT"))
+		r.Body += "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=" + assertion
+		return r
+	}
+	if got := f.Send(t, tokeneptest.Authorize("site")).Redirected(t, tokeneptest.Callback).Get("error"); got != "invalid_request" {
+		t.Errorf("a request that was not pushed: %s", got)
+	}
+	code := pushedCode(t, f, by(tokeneptest.Push("site")).Proving(p, nil), "site")
+	f.Send(t, by(tokeneptest.RedeemCode("site", code))).Refused(t, 400, tokenep.InvalidDPoPProof)
+	a, token := f.Granted(t, by(tokeneptest.RedeemCode("site", code)).Proving(p, nil))
+	boundTo(t, token, p)
+	proofs, err := f.DPoP(verify.DPoPOptions{Origins: []string{"https://api.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := &verify.Guard{Verifier: f.NewVerifier(t, func(c *verify.Config) { c.DPoP = proofs })}
+	r := httptest.NewRequest("GET", tokeneptest.Orders, nil)
+	p.Authorize(r, a.AccessToken(), nil)
+	if _, err := guard.Admit(r); err != nil {
+		t.Error(err)
+	}
+}
+
 // pushedCode returns the code that comes of a pushed request.
 func pushedCode(t *testing.T, f *tokeneptest.Server, push request, client string) string {
 	t.Helper()
@@ -90,8 +126,8 @@ func TestProofOfAPushedRequest(t *testing.T) {
 	}
 }
 
-// RFC 9449 §5: the refresh tokens of a public client are bound to its key. A confidential client may
-// show another key each time, and never none.
+// RFC 9449 §5: the refresh tokens of a public client are bound to its key. A confidential client
+// may show another key each time, and never none.
 func TestRefreshTokensBoundToAKey(t *testing.T) {
 	f := tokeneptest.New(t, tokeneptest.WithPeople)
 	p, other := f.NewProver(), f.NewProver()

@@ -6,7 +6,6 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // RefreshToken is the grant of RFC 6749 §6: one more access token of what a user allowed.
@@ -67,17 +66,17 @@ func bind(r *tokenep.Request, f *state.Family) {
 // with its key alone. Another client proves who it is, and may show another key each time, but
 // never none: what was bound once is never issued unbound (RFC 9449 §5, RFC 8705 §4).
 func bound(r *tokenep.Request, f state.Family) error {
-	binds := r.Binds()
+	shown := r.Shown
 	switch {
-	case f.KeyThumbprint != "" && binds.KeyThumbprint == "":
+	case f.KeyThumbprint != "" && shown.KeyThumbprint == "":
 		return tokenep.InvalidDPoPProof.Describe("the refresh token is bound to a key, and there is no DPoP proof")
-	case f.Certificate != "" && binds == verify.Confirmation{}:
+	case f.Certificate != "" && shown.KeyThumbprint+shown.CertificateThumbprint == "":
 		return tokenep.InvalidRequest.Describe("the refresh token is bound to a client certificate, and there is none")
 	case !r.Client.Public():
 		return nil
-	case f.KeyThumbprint != "" && f.KeyThumbprint != binds.KeyThumbprint:
+	case f.KeyThumbprint != "" && f.KeyThumbprint != shown.KeyThumbprint:
 		return tokenep.InvalidGrant.Describe("the refresh token is bound to another key than that of the DPoP proof")
-	case f.Certificate != "" && f.Certificate != r.Shown.CertificateThumbprint:
+	case f.Certificate != "" && f.Certificate != shown.CertificateThumbprint:
 		return tokenep.InvalidGrant.Describe("the refresh token is bound to another client certificate")
 	}
 	return nil
@@ -125,6 +124,9 @@ func (g RefreshToken) Authorize(ctx context.Context, r *tokenep.Request) (*token
 		}
 	}
 	a.Renews, a.Allowed = true, f.Started
+	if f.Certificate != "" && r.Shown.KeyThumbprint == "" { // whatever the client is registered for
+		a.Confirmation = map[string]any{"x5t#S256": r.Shown.CertificateThumbprint}
+	}
 	a.Spend = func(ctx context.Context) (tokenep.RefreshToken, error) {
 		text, f, err := spend(ctx, version)
 		return refreshToken(text, f), refused(err, "the refresh token was used before")

@@ -108,6 +108,9 @@ func (g TokenExchange) addRefresh(r *tokenep.Request, a *tokenep.Authorization) 
 		SignIn: a.SignIn, Exchanged: x, Ends: earliest(x.ChainIssuedAt.Add(g.MaxChain), x.ChainEnds),
 	}
 	bind(r, &f)
+	if certificate, _ := a.Confirmation["x5t#S256"].(string); certificate != "" {
+		f.Certificate = certificate // that of the subject token
+	}
 	a.Ancestors = descendants(f)
 	spend := a.Spend
 	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {

@@ -80,6 +80,8 @@ func TestExchangeOfForeignJWTs(t *testing.T) {
 	as := func(token string, pairs ...string) request {
 		return tokeneptest.Exchange(token, grant.JWTType, pairs...).By("billing")
 	}
+	prover := f.NewProver()
+	bound := verifytest.Claims{"cnf": map[string]any{"jkt": prover.Thumbprint()}}
 	f.Run(t, []rule{
 		grants("a job of the repository", as(github.Sign(job(nil)))),
 		grants("as an ID token", tokeneptest.Exchange(github.Sign(job(nil)), subject.IDTokenType).By("billing")),
@@ -92,6 +94,8 @@ func TestExchangeOfForeignJWTs(t *testing.T) {
 		refuses("for another server", as(github.Sign(job(verifytest.Claims{"aud": "https://elsewhere.example"}))), 400, tokenep.InvalidRequest),
 		refuses("expired", as(github.Sign(job(verifytest.Claims{"exp": clock.Now().Add(-time.Hour).Unix()}))), 400, tokenep.InvalidRequest),
 		refuses("bound to a key", as(github.Sign(job(verifytest.Claims{"cnf": map[string]any{"jkt": "x"}}))), 400, tokenep.InvalidRequest),
+		refuses("bound to a key, with a proof of another", as(github.Sign(job(bound))).Proving(f.NewProver(), nil), 400, tokenep.InvalidRequest),
+		grants("bound to a key, with a proof", as(github.Sign(job(bound))).Proving(prover, nil)),
 		refuses("may_act of a wrong type", as(github.Sign(job(verifytest.Claims{"may_act": "billing"}))), 400, tokenep.InvalidRequest),
 		refuses("signed by another issuer, under its name and kid", as(github.Sign(job(nil), verifytest.SignedBy(other))), 400, tokenep.InvalidRequest),
 		refuses("an issuer that nobody trusts", as(other.Sign(job(nil))), 400, tokenep.InvalidRequest),
