@@ -2,6 +2,8 @@ package tokenep_test
 
 import (
 	"crypto/rand"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,4 +121,33 @@ func TestDPoPNonce(t *testing.T) {
 		t.Errorf("without a proof: %v", a.Header)
 	}
 	f.Send(t, ask.Proving(p, verifytest.Claims{"nonce": rand.Text()})).Refused(t, 400, tokenep.UseDPoPNonce)
+}
+
+// RFC 9449 §11.1: of all requests with one proof, on three nodes at once, one gets a token.
+func TestDPoPProofAtOnce(t *testing.T) {
+	f := tokeneptest.New(t)
+	nodes := []*tokeneptest.Server{f}
+	for range 2 {
+		node := f.Next(t, tokeneptest.Config(f.Store, f.Clock.Now))
+		if err := node.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, node)
+	}
+	ask := tokeneptest.ClientCredentials().By("billing").Proving(f.NewProver(), nil)
+	var granted atomic.Int32
+	var all sync.WaitGroup
+	for i := range 30 {
+		all.Go(func() {
+			if a := nodes[i%3].Send(t, ask); a.Status == 200 {
+				granted.Add(1)
+			} else if a.JSON["error"] != string(tokenep.InvalidDPoPProof) {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
+	}
+	all.Wait()
+	if granted.Load() != 1 {
+		t.Errorf("%d requests got a token", granted.Load())
+	}
 }

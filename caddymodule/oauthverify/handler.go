@@ -115,7 +115,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		names[i] = issuers[i].Name
 	}
 	metadata := h.guard.Metadata(names...)
-	metadata.CertificateBound = h.ClientCertificates != nil
+	metadata.CertificateBound = h.ClientCertificates != nil || h.certificate() != nil
 	h.resource, err = h.app.describe(metadata)
 	return err
 }

@@ -24,8 +24,8 @@ type DPoP struct {
 	Required bool `json:"required,omitempty"`
 
 	// Scheme, host and port of the URLs that clients call, such as https://api.example.com: a proof
-	// is for one URL, and Host can be anything. Default: those of the audiences that are URLs, and
-	// that of the issuer of this process.
+	// is for one URL, and Host can be anything. Default: those of resource and of the audiences
+	// that are URLs, and that of the issuer of this process.
 	Origins []string `json:"origins,omitempty"`
 
 	// How far the time in a proof may be from now: 1s to 5m. Default: that of the server of this
@@ -59,6 +59,7 @@ func (h *Handler) origins() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	audience = append([]string{h.Resource}, audience...)
 	if h.server != nil {
 		audience = append(audience, h.server.Server().Config.Issuer)
 	}
