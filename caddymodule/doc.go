@@ -12,6 +12,10 @@
 //	oauth_resource_metadata                       oauthverify: what clients are told about the
 //	                http.handlers.oauth_resource_metadata
 //	                                              resources that are protected
+//	oauth_scope     http.matchers.oauth_scope     oauthverify: requests whose token has a scope
+//	oauth_claim     http.matchers.oauth_claim     oauthverify: requests whose token has a claim
+//	                http.authentication.providers.oauth_verify
+//	                                              oauthverify, for Caddy's handler authentication
 //	store memory    oauth_server.stores.memory    oauthstore/memorystore, over
 //	                                              tokenep/store/memory
 //	store bolt      oauth_server.stores.bolt      oauthstore/boltstore, over tokenep/store/bolt

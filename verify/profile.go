@@ -53,8 +53,8 @@ func (d *deviations) note(kind leniency, reason error) {
 	}
 }
 
-// claimPattern is a claim that is present, with a certain value if there is one.
-type claimPattern struct {
+// ClaimPattern is a claim that a token has, with a certain value if the pattern names one.
+type ClaimPattern struct {
 	name, value string // name as it is written
 	path        ClaimPath
 	valued      bool
@@ -62,8 +62,10 @@ type claimPattern struct {
 
 var errPattern = errors.New("a claim is written as its name, or as name=value")
 
-func parsePatterns(texts []string) ([]claimPattern, error) {
-	patterns := make([]claimPattern, len(texts))
+// ParseClaimPatterns reads patterns: each is a path as [ParseClaimPath] reads it, or a path, "="
+// and the value of a string, number or boolean, or of an element of a list.
+func ParseClaimPatterns(texts []string) ([]ClaimPattern, error) {
+	patterns := make([]ClaimPattern, len(texts))
 	for i, text := range texts {
 		name, value, valued := strings.Cut(text, "=")
 		if name == "" || valued && value == "" {
@@ -73,13 +75,13 @@ func parsePatterns(texts []string) ([]claimPattern, error) {
 		if err != nil {
 			return nil, err
 		}
-		patterns[i] = claimPattern{name, value, path, valued}
+		patterns[i] = ClaimPattern{name, value, path, valued}
 	}
 	return patterns, nil
 }
 
-// matches reports whether t has the claim. A list matches if one of its elements does.
-func (p *claimPattern) matches(t *Token) bool {
+// Matches reports whether t has the claim. A list matches if one of its elements does.
+func (p *ClaimPattern) Matches(t *Token) bool {
 	claim, present := t.Claim(p.path...)
 	if !present || !p.valued {
 		return present
@@ -90,7 +92,7 @@ func (p *claimPattern) matches(t *Token) bool {
 	return p.equals(claim)
 }
 
-func (p *claimPattern) equals(claim any) bool {
+func (p *ClaimPattern) equals(claim any) bool {
 	switch claim := claim.(type) {
 	case string:
 		return claim == p.value
@@ -102,7 +104,8 @@ func (p *claimPattern) equals(claim any) bool {
 	return false
 }
 
-func (p *claimPattern) String() string {
+// String returns the pattern as it is written.
+func (p *ClaimPattern) String() string {
 	if p.valued {
 		return p.name + "=" + p.value
 	}
@@ -123,7 +126,7 @@ var (
 type terms struct {
 	types             []string
 	permits           [leniencies]bool
-	refused, required []claimPattern
+	refused, required []ClaimPattern
 }
 
 // terms returns the terms of i under profile.
@@ -151,19 +154,19 @@ func (i *TrustedIssuer) terms(profile Profile) (terms, error) {
 		refused = i.RefuseClaims
 	}
 	var err error
-	if t.refused, err = parsePatterns(refused); err != nil {
+	if t.refused, err = ParseClaimPatterns(refused); err != nil {
 		return t, err
 	}
-	t.required, err = parsePatterns(i.RequireClaims)
+	t.required, err = ParseClaimPatterns(i.RequireClaims)
 	return t, err
 }
 
 // refuses returns the first of the refused claims that token has, or nil. A null is as good as
 // absent where odd claims are permitted.
-func (t *terms) refuses(token *Token) *claimPattern {
+func (t *terms) refuses(token *Token) *ClaimPattern {
 	for i := range t.refused {
 		p := &t.refused[i]
-		if !p.matches(token) {
+		if !p.Matches(token) {
 			continue
 		}
 		if claim, _ := token.Claim(p.path...); claim == nil && t.permits[oddClaims] {
@@ -175,11 +178,11 @@ func (t *terms) refuses(token *Token) *claimPattern {
 }
 
 // lacks returns the first of the required claims that token does not have, or nil.
-func (t *terms) lacks(token *Token) *claimPattern {
+func (t *terms) lacks(token *Token) *ClaimPattern {
 	for i := range t.required {
 		p := &t.required[i]
 		claim, _ := token.Claim(p.path...)
-		if claim == nil || !p.matches(token) || p.name == "iat" && token.IssuedAt.IsZero() {
+		if claim == nil || !p.Matches(token) || p.name == "iat" && token.IssuedAt.IsZero() {
 			return p
 		}
 	}
@@ -201,7 +204,7 @@ func (t *terms) options(token *Token) []string {
 		rest := *t
 		rest.refused = slices.Clone(t.refused)
 		for p := rest.refuses(token); p != nil; p = rest.refuses(token) {
-			rest.refused = slices.DeleteFunc(rest.refused, func(other claimPattern) bool { return other.String() == p.String() })
+			rest.refused = slices.DeleteFunc(rest.refused, func(other ClaimPattern) bool { return other.String() == p.String() })
 		}
 		names := []string{"refuse_claims"}
 		for i := range rest.refused {

@@ -98,7 +98,7 @@ func parseResourceMetadata(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHan
 //	    insecure_any_audience
 //	    insecure_any_path
 //	    max_token_size <bytes>
-//	    error_body     iceberg
+//	    error_body     json|problem|iceberg
 //	    dpop                { … }
 //	    client_certificates { … }
 //	}
@@ -171,7 +171,7 @@ func (o *Options) parseOption(d *caddyfile.Dispenser, option string) error {
 		o.Leeway = new(caddy.Duration)
 		return adapt.Duration(d, o.Leeway)
 	case "error_body":
-		return adapt.Choice(d, &o.ErrorBody, icebergBody)
+		return adapt.Choice(d, &o.ErrorBody, errorBodies...)
 	case "max_token_size":
 		return adapt.Count(d, &o.MaxTokenSize)
 	default:

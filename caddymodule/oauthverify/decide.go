@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -62,6 +64,22 @@ func result(r *http.Request, t *verify.Token, err error) string {
 		return "no_token"
 	}
 	return refusal.Code
+}
+
+// tell sets the placeholders of a refusal, for handle_errors. Nothing that the client has sent, and
+// no cause, is in them.
+func tell(r *http.Request, err error) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Set(reasonPlaceholder, result(r, nil, err))
+	description, scope := "", ""
+	if refusal, ok := errors.AsType[*verify.Error](err); ok {
+		description, scope = refusal.Description, refusal.Scope.String()
+	}
+	repl.Set(descriptionPlaceholder, description)
+	repl.Set(scopePlaceholder, scope)
 }
 
 // public returns a refusal without its cause. handle_errors may show {err.message} to the client,

@@ -21,8 +21,8 @@ func TestIdentifyReplacesAnother(t *testing.T) {
 	ctx := context.WithValue(t.Context(), caddy.ReplacerCtxKey, repl)
 	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{})
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
-	r = expectIdentity(r).identify(r, &verify.Token{Subject: "bob", Claims: map[string]any{"sub": "bob", "level": json.Number("7")}})
-	expectIdentity(r).identify(r, &verify.Token{Subject: "alice", Claims: map[string]any{"sub": "alice", "id": "root", "act": map[string]any{"sub": "root"}}})
+	r = expectIdentity(r).identify(r, &verify.Token{Subject: "bob", Claims: map[string]any{"sub": "bob", "level": json.Number("7")}}, nil)
+	expectIdentity(r).identify(r, &verify.Token{Subject: "alice", Claims: map[string]any{"sub": "alice", "id": "root", "act": map[string]any{"sub": "root"}}}, nil)
 	for name, want := range map[string]any{"id": "alice", "sub": "alice", "email": "", "level": "", "act": "", "act.sub": "root"} {
 		if got, _ := repl.Get("http.auth.user." + name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)

@@ -13,5 +13,7 @@
 //	error_body.go the bodies of refusals, where they have one
 //	decide.go     what a decision leads to: a log line, an error
 //	identity.go   who was let in, as placeholders and in the context
+//	matchers.go   requests by the token that was verified
+//	authentication.go  a provider of Caddy's handler authentication
 //	metrics.go    the counters
 package oauthverify

@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -11,8 +12,14 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// icebergBody is the value of error_body for the form of the Iceberg REST catalog.
-const icebergBody = "iceberg"
+// The forms of error_body.
+const (
+	jsonBody    = "json"    // as RFC 6749 §5.2 has it
+	problemBody = "problem" // RFC 9457
+	icebergBody = "iceberg" // that of the Iceberg REST catalog
+)
+
+var errorBodies = []string{jsonBody, problemBody, icebergBody}
 
 // icebergTypes are the types of errors that clients of an Iceberg REST catalog know, by status.
 var icebergTypes = map[int]string{
@@ -28,21 +35,47 @@ var icebergTypes = map[int]string{
 // that handle_errors can format it.
 func (h *Handler) refuse(w http.ResponseWriter, err error) error {
 	status := h.guard.WriteRefusal(w.Header(), err)
-	if h.ErrorBody != icebergBody {
+	if h.ErrorBody == "" {
 		return caddyhttp.Error(status, public(err))
 	}
-	message, kind := http.StatusText(status), icebergTypes[status]
-	if refusal, ok := errors.AsType[*verify.Error](err); ok && refusal.Description != "" {
-		message = refusal.Description
+	refusal, ok := errors.AsType[*verify.Error](err)
+	if !ok {
+		refusal = new(verify.Error)
 	}
-	if kind == "" {
-		kind = "InternalServerError"
+	mediaType := "application/json"
+	if h.ErrorBody == problemBody {
+		mediaType = "application/problem+json"
 	}
-	// It cannot fail.
-	body, _ := json.Marshal(map[string]any{"error": map[string]any{"message": message, "type": kind, "code": status}})
-	w.Header().Set("Content-Type", "application/json")
+	body, _ := json.Marshal(errorBody(h.ErrorBody, status, refusal)) // it cannot fail
+	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the connection may be gone
 	return nil
+}
+
+// errorBody returns what a body of that form says. All of it is in the challenge too, if there is
+// one: an error code is missing where the request had no token (RFC 6750 §3.1).
+func errorBody(form string, status int, refusal *verify.Error) any {
+	title := http.StatusText(status)
+	message := cmp.Or(refusal.Description, title)
+	if form == icebergBody {
+		kind := cmp.Or(icebergTypes[status], "InternalServerError")
+		return map[string]any{"error": map[string]any{"message": message, "type": kind, "code": status}}
+	}
+	said := struct {
+		Type        string       `json:"type,omitempty"`
+		Title       string       `json:"title,omitempty"`
+		Status      int          `json:"status,omitempty"`
+		Detail      string       `json:"detail,omitempty"`
+		Error       string       `json:"error,omitempty"`
+		Description string       `json:"error_description,omitempty"`
+		Scope       verify.Scope `json:"scope,omitzero"`
+	}{Error: refusal.Code, Scope: refusal.Scope}
+	if form == problemBody {
+		said.Type, said.Title, said.Status, said.Detail = "about:blank", title, status, refusal.Description
+	} else {
+		said.Description = message
+	}
+	return said
 }

@@ -21,6 +21,9 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(ResourceMetadata))
+	caddy.RegisterModule(new(Authentication))
+	caddy.RegisterModule(MatchScope{})
+	caddy.RegisterModule(MatchClaim{})
 	httpcaddyfile.RegisterGlobalOption("oauth_verify", parsePolicy)
 	httpcaddyfile.RegisterDirective("oauth_verify", parse)
 	httpcaddyfile.RegisterHandlerDirective("oauth_resource_metadata", parseResourceMetadata)
@@ -48,6 +51,10 @@ func init() {
 // empty string. An upstream reads claims from request headers: for example X-User-Id from sub,
 // X-Client-Id from client_id and X-Scope from scope. A header that a claim is written to is removed
 // from every request first, and Authorization is removed at the end.
+//
+// After a refusal {http.oauth_verify.reason} is why, in one word: no_token, unavailable, error, or
+// the error code of the challenge. {http.oauth_verify.description} says more, and
+// {http.oauth_verify.scope} is the scope that the route needs. handle_errors can show all of them.
 type Handler struct {
 	// The name of a policy of the app oauth_verify, whose options are those of this route too.
 	// Default: none.
@@ -199,10 +206,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.observe(r, token, err, time.Since(start))
 	if err != nil {
 		verify.AnswerEarly(w, r)
+		tell(r, err)
 		return h.refuse(w, err)
 	}
 	if token != nil {
-		r = user.identify(r, token)
+		r = user.identify(r, token, h.guard)
 	}
 	return next.ServeHTTP(w, r)
 }

@@ -12,9 +12,20 @@ import (
 
 const userPlaceholder = "http.auth.user."
 
+// The placeholders of a refusal, for handle_errors.
+const (
+	refusalPlaceholder     = "http.oauth_verify."
+	reasonPlaceholder      = refusalPlaceholder + "reason"
+	descriptionPlaceholder = refusalPlaceholder + "description"
+	scopePlaceholder       = refusalPlaceholder + "scope"
+)
+
 // identity is whom the last guard of a request has let in. It answers for {http.auth.user.*}: a
 // claim is looked up when its placeholder is used, since most never are.
-type identity struct{ token *verify.Token } // nil: nobody
+type identity struct {
+	token *verify.Token // nil: nobody
+	guard *verify.Guard
+}
 
 // String keeps the claims out of {http.vars.*}.
 func (*identity) String() string { return "" }
@@ -42,11 +53,11 @@ func expectIdentity(r *http.Request) *identity {
 
 // identify returns the request with the token in its context, and in {http.auth.user.*}. It removes
 // what an earlier handler has set there, so that two identities never mix.
-func (i *identity) identify(r *http.Request, t *verify.Token) *http.Request {
+func (i *identity) identify(r *http.Request, t *verify.Token, g *verify.Guard) *http.Request {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.DeleteByPrefix(userPlaceholder)
 	}
-	i.token = t
+	i.token, i.guard = t, g
 	return r.WithContext(verify.NewContext(r.Context(), t))
 }
 
@@ -56,6 +67,8 @@ func (i *identity) identify(r *http.Request, t *verify.Token) *http.Request {
 func (i *identity) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, userPlaceholder)
 	switch {
+	case strings.HasPrefix(key, refusalPlaceholder): // which nothing has set
+		return "", true
 	case !ok:
 		return nil, false
 	case i.token == nil:

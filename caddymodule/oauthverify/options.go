@@ -130,8 +130,9 @@ type Options struct {
 	// see there.
 	ClientCertificates *ClientCertificates `json:"client_certificates,omitempty"`
 
-	// The form of the body of a refusal: iceberg, that of the Iceberg REST catalog. Default: there
-	// is none, and handle_errors can write one.
+	// The form of the body of a refusal: json, with error and error_description; problem, a problem
+	// document (RFC 9457) with error and scope; or iceberg, that of the Iceberg REST catalog.
+	// Default: there is none, and handle_errors can write one.
 	ErrorBody string `json:"error_body,omitempty"`
 }
 
@@ -174,8 +175,8 @@ const defaultLeeway = 30 * time.Second
 
 // assemble makes the guard, or returns what is wrong with the options.
 func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
-	if o.ErrorBody != "" && o.ErrorBody != icebergBody {
-		return nil, fmt.Errorf("error_body %q: it must be %s", o.ErrorBody, icebergBody)
+	if o.ErrorBody != "" && !slices.Contains(errorBodies, o.ErrorBody) {
+		return nil, fmt.Errorf("error_body %q: it must be one of %s", o.ErrorBody, strings.Join(errorBodies, ", "))
 	}
 	if err := o.checkPossession(); err != nil {
 		return nil, err
