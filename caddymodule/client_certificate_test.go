@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -103,6 +105,83 @@ https://localhost:`+port+` {
 		res.Body.Close()
 		if res.StatusCode != row.want {
 			t.Errorf("%s: status %d, want %d", name, res.StatusCode, row.want)
+		}
+	}
+}
+
+// RFC 8705 §3: the token of a client that authenticates by its certificate is good over connections
+// with that certificate, and nowhere else.
+func TestCertificateBoundToken(t *testing.T) {
+	c := newCaddy(t)
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := newCertificate(t, "authority", nil)
+	caFile, _ := writeCertificate(t, c.dir, "ca", ca)
+	certificate, key := writeCertificate(t, c.dir, "localhost", newCertificate(t, "localhost", ca))
+	c.mustLoad("auto_https disable_redirects\n"+runServer("memory", strings.Replace(certificateClients, "%OPTIONS%", "", 1)), site("")+`
+https://localhost:`+port+` {
+	tls `+certificate+` `+key+` {
+		client_auth {
+			mode verify_if_given
+			trust_pool file `+caFile+`
+		}
+	}
+	oauth_token
+	oauth_verify {
+		insecure_any_audience
+		client_certificates {
+			required
+		}
+	}
+	respond "orders"
+}`)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Leaf)
+	send := func(certificate *tls.Certificate, r *http.Request) (int, string) {
+		config := &tls.Config{RootCAs: roots}
+		if certificate != nil {
+			config.Certificates = []tls.Certificate{*certificate}
+		}
+		res, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}).Do(r.WithContext(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var answer struct {
+			Token string `json:"access_token"`
+		}
+		_ = json.NewDecoder(res.Body).Decode(&answer)
+		return res.StatusCode, answer.Token
+	}
+	token := func(certificate *tls.Certificate, form string) string {
+		r := httptest.NewRequest(http.MethodPost, "https://localhost:"+port+"/oauth/token", strings.NewReader("grant_type=client_credentials&"+form))
+		r.RequestURI = ""
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		status, text := send(certificate, r)
+		if status != http.StatusOK {
+			t.Fatalf("%s: status %d", form, status)
+		}
+		return text
+	}
+	own, renewed := newCertificate(t, "robot", ca), newCertificate(t, "robot", ca)
+	bound, plain := token(own, "client_id=robot"), token(own, "client_id=billing&client_secret="+marker)
+	for name, row := range map[string]struct {
+		token       string
+		certificate *tls.Certificate
+		want        int
+	}{
+		"its certificate":               {bound, own, 200},
+		"another of the same name":      {bound, renewed, 401},
+		"no certificate":                {bound, nil, 401},
+		"required: a token that is not": {plain, own, 401},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "https://localhost:"+port+"/orders", nil)
+		r.RequestURI = ""
+		r.Header.Set("Authorization", "Bearer "+row.token)
+		if got, _ := send(row.certificate, r); got != row.want {
+			t.Errorf("%s: status %d, want %d", name, got, row.want)
 		}
 	}
 }

@@ -30,7 +30,8 @@ type Possession struct {
 	// x5t#S256 of a TLS certificate (RFC 8705 §3.1). Empty: there was none.
 	KeyThumbprint, CertificateThumbprint string
 
-	proof verify.Proof // to be spent; zero: there is none
+	proof       verify.Proof // to be spent; zero: there is none
+	certificate error        // why a certificate that was passed on could not be read; or nil
 }
 
 // dpopHeader is DPoP, as net/http spells it.
@@ -48,7 +49,8 @@ func (p Possessions) offering(next http.Handler) http.HandlerFunc {
 }
 
 // Of returns which keys the sender of a request has. A proof that is not good is refused, also
-// where none is needed (RFC 9449 §5). It is good for one use: see Spend.
+// where none is needed (RFC 9449 §5). It is good for one use: see Spend. A certificate that cannot
+// be read is none.
 func (p Possessions) Of(r *http.Request) (shown Possession, err error) {
 	if proofs := r.Header[dpopHeader]; len(proofs) > 0 {
 		presented := verify.Presentation{Method: r.Method, URL: r.URL, Proof: proofs}
@@ -62,10 +64,7 @@ func (p Possessions) Of(r *http.Request) (shown Possession, err error) {
 	}
 	if p.Certificate != nil {
 		certificate, err := p.Certificate(r)
-		if err != nil {
-			return shown, InvalidRequest.Describe("the client certificate that was passed on could not be read").Because(err)
-		}
-		shown.CertificateThumbprint = verify.CertificateThumbprint(certificate)
+		shown.CertificateThumbprint, shown.certificate = verify.CertificateThumbprint(certificate), err
 	}
 	return shown, nil
 }
@@ -108,7 +107,7 @@ func (t *TokenEndpoint) possess(r *Request) (err error) {
 	case r.Client.DPoPBound && r.Shown.KeyThumbprint == "":
 		return InvalidDPoPProof.Describe("the client gets no token without a DPoP proof")
 	case r.Client.CertificateBound && r.Shown.CertificateThumbprint == "":
-		return InvalidRequest.Describe("the client gets no token without its certificate")
+		return InvalidRequest.Describe("the client gets no token without its certificate").Because(r.Shown.certificate)
 	}
 	return nil
 }

@@ -148,6 +148,24 @@ func TestWithoutToken(t *testing.T) {
 	}
 }
 
+// RFC 9449 §7.1: the scheme DPoP, where proofs are taken.
+func TestHeaderTokenOfDPoP(t *testing.T) {
+	for value, want := range map[string]string{
+		"DPoP a.b.c": "a.b.c", "dpop a": "a", "DPoP": "bad", "DPoP a b": "bad", "DPoPX a": "", "DPo a": "", "Bearer a": "a", "Basic YTpi": "",
+	} {
+		_, token, err := headerToken([]string{value}, true)
+		if err != nil {
+			token = "bad"
+		}
+		if token != want {
+			t.Errorf("%q: %q, %v; want %q", value, token, err, want)
+		}
+	}
+	if _, token, err := headerToken([]string{"DPoP a"}, false); token != "" || err != nil {
+		t.Errorf("where no proofs are taken: %q, %v", token, err)
+	}
+}
+
 // A value that is accepted is the scheme, one space and the token, and nothing else.
 func FuzzBearer(f *testing.F) {
 	for _, seed := range []string{"Bearer a.b.c", "bearer a==", "Bearer  a", "Bearer a b", "Bearer\ta", "Basic a", "Bearer", "Bearer a,b"} {

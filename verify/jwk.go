@@ -161,9 +161,40 @@ func verifies(members map[string]any, use string) error {
 	return nil
 }
 
+// curvePoint returns the key of a JWK as RFC 7518 §6.2.1 has it: what nearly all are, at a tenth of
+// the time. nil: it is another, or not written so.
+func curvePoint(members map[string]any) crypto.PublicKey {
+	name, _ := members["crv"].(string)
+	x, _ := members["x"].(string)
+	y, _ := members["y"].(string)
+	i := slices.IndexFunc(algorithms[:], func(a algorithm) bool { return a.curve != nil && a.curve.Params().Name == name })
+	if i < 0 || members["kty"] != "EC" || !isBase64url(x) || !isBase64url(y) {
+		return nil
+	}
+	size := base64url.EncodedLen((algorithms[i].curve.Params().BitSize + 7) / 8)
+	if len(x) != size || len(y) != size {
+		return nil
+	}
+	point, err := base64url.AppendDecode([]byte{4}, []byte(x))
+	if err == nil {
+		point, err = base64url.AppendDecode(point, []byte(y))
+	}
+	if err != nil {
+		return nil
+	}
+	key, err := ecdsa.ParseUncompressedPublicKey(algorithms[i].curve, point)
+	if err != nil {
+		return nil
+	}
+	return key
+}
+
 // publicKey reads the key with jwx, without the members about its use, and checks what jwx does
 // not: that a point is on its curve.
 func publicKey(members map[string]any) (crypto.PublicKey, error) {
+	if key := curvePoint(members); key != nil {
+		return key, nil
+	}
 	bare := make(map[string]any, 5)
 	for _, name := range [...]string{"kty", "crv", "x", "y", "n", "e"} {
 		if value, present := members[name]; present {

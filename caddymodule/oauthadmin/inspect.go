@@ -61,6 +61,7 @@ func inspectToken(r *request) (any, error) {
 	}
 	trusted := r.server.Server().Trusted()
 	trusted.Audience, trusted.InsecureAnyAudience = in.Audience, len(in.Audience) == 0
+	trusted.InsecureAnyConfirmation = true // see checkConfirmation
 	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: r.server.Server().Config.Now})
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "audience: %w", err)
@@ -72,7 +73,10 @@ func inspectToken(r *request) (any, error) {
 		if check.Name == "audience" && shown.Result == checkOK && trusted.InsecureAnyAudience {
 			shown.Result, shown.Reason = checkSkipped, "no audience was given"
 		}
-		report.Accepted = report.Accepted && check.Err == nil && !check.Skipped
+		if check.Name == "confirmation" && shown.Result == checkOK {
+			shown = checkConfirmation(token)
+		}
+		report.Accepted = report.Accepted && check.Err == nil && !check.Skipped && shown.Result != checkFail
 		report.Checks = append(report.Checks, shown)
 	}
 	if token != nil {
@@ -97,6 +101,20 @@ func showCheck(c verify.Check) inspectedCheck {
 		}
 	}
 	return shown
+}
+
+// checkConfirmation says what the token is bound to (RFC 7800 §3.1): no request is there that could
+// show it.
+func checkConfirmation(t *verify.Token) inspectedCheck {
+	check := inspectedCheck{Name: "confirmation", Result: checkOK}
+	bound, err := verify.ParseConfirmation(t.Claims["cnf"])
+	switch {
+	case err != nil:
+		check.Result, check.Reason = checkFail, "the token is bound to a key in a way that is not supported: "+err.Error()
+	case bound != verify.Confirmation{}:
+		check.Result, check.Reason = checkSkipped, "a request must show the key or the certificate that the token is bound to"
+	}
+	return check
 }
 
 // checkScope is the check that verify.Guard adds (RFC 6750 §3.1, insufficient_scope).
