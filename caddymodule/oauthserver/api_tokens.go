@@ -33,7 +33,8 @@ type APITokenRules struct {
 	// has a copy. Without it that is an event, old_secret. Default: false.
 	EndReused bool `json:"end_reused,omitempty"`
 
-	// The token type identifiers (RFC 8693 §3) that mean an API token. Default:
+	// The token type identifiers (RFC 8693 §3) that mean an API token. What clients bring to a path
+	// of oauth_token with dialect phrase is one as well. Default:
 	// urn:tokenep:params:oauth:token-type:api_token.
 	TokenTypes []string `json:"token_types,omitempty"`
 

@@ -55,11 +55,12 @@ import (
 //	    dialect          iceberg
 //	}
 //
-// secret may be repeated. It is a literal, which is hashed right here, a hash from "caddy
-// hash-password", {env.NAME} or {file./path}. The time is that of RFC 3339, such as
-// 2030-01-31T00:00:00Z. The secret of client_secret_jwt must be one of the last two, since a hash
-// is no key for an HMAC. A client with neither a secret nor keys is public, and must say so:
-// auth_method none. dialect iceberg is short for may_act_for *, unless the block has another one.
+// secret, may_act_for and actor_from may be repeated. A secret is a literal, which is hashed right
+// here, a hash from "caddy hash-password", {env.NAME} or {file./path}. The time is that of RFC
+// 3339, such as 2030-01-31T00:00:00Z. The secret of client_secret_jwt must be one of the last two,
+// since a hash is no key for an HMAC. A client with neither a secret nor keys is public, and must
+// say so: auth_method none. dialect iceberg is short for may_act_for *, unless the block has
+// another one.
 func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
@@ -82,14 +83,14 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 		case "dialect":
 			return adapt.Choice(d, &dialect, "iceberg")
 		}
-		if err := adapt.ReadOption(d, c); err != nil {
+		if err := readOption(d, option, c); err != nil {
 			return err
 		}
 		if err := findGrants(c); err != nil && s.unknownGrant == nil {
 			s.unknownGrant = adapt.Located(&line, err)
 		}
 		return adapt.Located(&line, checkOption(c))
-	}, "secret")
+	}, "secret", "may_act_for", "actor_from")
 	if err != nil {
 		return err
 	}
@@ -105,6 +106,39 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 		return adapt.Located(&block, err)
 	}
 	return adapt.Located(&block, checkClient(&known))
+}
+
+// readOption reads the line at d.
+func readOption(d *caddyfile.Dispenser, option string, c *tokenep.Client) error {
+	switch option {
+	case "may_act_for":
+		return parseParties(d, &c.MayActFor)
+	case "actor_from":
+		return parseParties(d, &c.ActorFrom)
+	}
+	return adapt.ReadOption(d, c)
+}
+
+// parseParties adds the entries of a line. An issuer beside a subject is refused: without its
+// quotation marks, one subject of an issuer becomes every subject of it, and one of this server.
+func parseParties(d *caddyfile.Dispenser, into *[]string) error {
+	var entries []string
+	option := d.Val()
+	if err := adapt.Some(d, &entries); err != nil {
+		return err
+	}
+	for i := range len(entries) - 1 {
+		issuer, subject := entries[i], entries[i+1]
+		if strings.HasPrefix(issuer, "sub=") {
+			issuer, subject = subject, issuer
+		}
+		if strings.HasPrefix(issuer, "iss=") && !strings.Contains(issuer, " ") && strings.HasPrefix(subject, "sub=") {
+			return d.Errf(`%s: %[2]s and %[3]s are two entries, every subject of that issuer and one of this server; write "%[2]s %[3]s" `+
+				`for that subject of that issuer, or a line for each: %[1]s %[2]s, then %[1]s %[3]s`, option, issuer, subject)
+		}
+	}
+	*into = append(*into, entries...)
+	return nil
 }
 
 // checkOption refuses what is wrong however the block goes on.

@@ -226,18 +226,24 @@ func (g TokenExchange) validate(ctx context.Context, r *tokenep.Request, tokenTy
 	return nil, refusal
 }
 
-// expected names the token type identifiers of all kinds, for a description: it is the same for
-// every request. One with a character that a description must not have (RFC 6749 §5.2) is left out.
-func (g TokenExchange) expected() string {
-	var types []string
+// Types returns the token type identifiers of all kinds of subject token.
+func (g TokenExchange) Types() (types []string) {
 	for _, s := range g.Subjects {
 		for _, t := range s.Types() {
-			foreign := strings.ContainsFunc(t, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
-			if !foreign && !slices.Contains(types, t) {
+			if !slices.Contains(types, t) {
 				types = append(types, t)
 			}
 		}
 	}
+	return types
+}
+
+// expected names the token type identifiers of all kinds, for a description: it is the same for
+// every request. One with a character that a description must not have (RFC 6749 §5.2) is left out.
+func (g TokenExchange) expected() string {
+	types := slices.DeleteFunc(g.Types(), func(t string) bool {
+		return strings.ContainsFunc(t, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
+	})
 	return "it must be one of " + strings.Join(types, ", ")
 }
 

@@ -44,6 +44,11 @@ type APITokenService struct {
 // configured.
 const APITokenType = "urn:tokenep:params:oauth:token-type:api_token"
 
+// phraseTokenType is what API tokens are called where clients were written for Phrase. Where a path
+// of the token endpoint has it as its default, it means those of this server, under whatever
+// identifier they are.
+const phraseTokenType = "urn:phrase:params:oauth:token-type:api_token"
+
 // ownerScope returns what bounds the tokens of an owner; nil: nothing does.
 func (t *APITokenRules) ownerScope() func(ctx context.Context, owner, service string) (verify.Scope, error) {
 	if len(t.Services) == 0 {

@@ -117,11 +117,13 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 	if len(p.Token) == 0 {
 		p.Token = []TokenPath{{Path: base + tokenPath}}
 	}
+	p.Token = slices.Clone(p.Token) // their dialects are completed
 	var places []place
 	for i := range p.Token {
 		if err := s.checkDialect(&p.Token[i]); err != nil {
 			return nil, err
 		}
+		s.completeDialect(&p.Token[i])
 		places = append(places, place{p.Token[i].Path, s.tokenEndpoint(&p.Token[i].Dialect)})
 	}
 	for i := range s.endpoints {

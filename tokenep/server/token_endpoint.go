@@ -3,8 +3,10 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 )
 
 // tokenPath is the default path of the token endpoint, below that of the issuer.
@@ -20,6 +22,27 @@ func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
 			Active: s.active, Enabled: s.enabled, Verifier: s.Verifier,
 			TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
 		},
+	}
+}
+
+// completeDialect finds out which kind of token an exchange brings that does not say so, and warns
+// if it is one that nobody takes: then each such exchange is refused.
+func (s *Server) completeDialect(t *TokenPath) {
+	var taken []string
+	for _, g := range s.grants {
+		if exchange, ok := g.(grant.TokenExchange); ok {
+			taken = exchange.Types()
+		}
+	}
+	identifier := t.Dialect.SubjectTokenType
+	switch rules := s.Config.Exchange.APITokens; {
+	case identifier == "", slices.Contains(taken, identifier):
+	case identifier == phraseTokenType && rules != nil && s.Config.Exchange.Enabled:
+		t.Dialect.SubjectTokenType = rules.Types[0]
+	default:
+		s.Config.Logger.Warn("subject_token_type names tokens that this server does not take, so that an exchange at this path is refused "+
+			"which does not say what it brings: offer api_tokens in token_exchange, or a subject of that token_type, or name one of those that are taken",
+			"path", t.Path, "subject_token_type", identifier, "taken", taken)
 	}
 }
 
