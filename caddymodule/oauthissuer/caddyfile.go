@@ -1,6 +1,8 @@
 package oauthissuer
 
 import (
+	"encoding/json"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
@@ -12,6 +14,7 @@ import (
 //	jwks_file  <path>
 //	jwks_uri   <url>
 //	discovery  [<url>]
+//	jwks       `<json>`
 //	key_addresses <addresses…>
 //	audience   <values…>
 //	algorithms <algs…>
@@ -36,6 +39,8 @@ func (t *TrustedIssuer) ParseOption(d *caddyfile.Dispenser, option string) (know
 		return true, adapt.One(d, &t.JWKSURI, verify.CheckJWKSURI)
 	case "discovery":
 		return true, t.parseDiscovery(d)
+	case "jwks":
+		return true, t.parseJWKS(d)
 	case "key_addresses":
 		return true, adapt.Addresses(d, &t.KeyAddresses)
 	case "audience":
@@ -55,6 +60,17 @@ func (t *TrustedIssuer) ParseOption(d *caddyfile.Dispenser, option string) (know
 	default:
 		return false, nil
 	}
+}
+
+// parseJWKS reads the text of a JWK Set (RFC 7517 §5).
+func (t *TrustedIssuer) parseJWKS(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 1 || !json.Valid([]byte(args[0])) {
+		return d.Err("jwks takes the text of a JWK Set, between backticks")
+	}
+	t.JWKS = json.RawMessage(args[0])
+	_, _, err := t.inline()
+	return adapt.Located(d, err)
 }
 
 // parseDiscovery reads discovery, with or without the URL of the metadata.

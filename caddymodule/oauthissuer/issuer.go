@@ -1,6 +1,7 @@
 package oauthissuer
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -14,8 +15,8 @@ type TrustedIssuer struct {
 	Issuer string `json:"issuer"`
 
 	// A file with its JWK Set (RFC 7517 §5). It is read again when it changes; while the new
-	// version is broken, the old one stays in use. One of jwks_file, jwks_uri, discovery and
-	// discovery_url is required.
+	// version is broken, the old one stays in use. One of jwks_file, jwks_uri, discovery,
+	// discovery_url and jwks is required.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
 	// The URL of its JWK Set, which is https; http is for loopback hosts. It is fetched when the
@@ -33,6 +34,9 @@ type TrustedIssuer struct {
 
 	// The URL of such metadata, for an issuer that has it elsewhere.
 	DiscoveryURL string `json:"discovery_url,omitempty"`
+
+	// The JWK Set itself, which changes with the configuration alone.
+	JWKS json.RawMessage `json:"jwks,omitempty"`
 
 	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which that set
 	// and the metadata may be fetched. Default: none, but those of the loopback interface for a URL
@@ -105,23 +109,38 @@ func (t *TrustedIssuer) Check() error {
 }
 
 var (
-	errNoKeys  = errors.New("jwks_file, jwks_uri or discovery is missing: where its public keys are")
-	errTwoKeys = errors.New("jwks_file, jwks_uri and discovery exclude each other")
+	errNoKeys  = errors.New("jwks_file, jwks_uri, discovery or jwks is missing: where its public keys are")
+	errTwoKeys = errors.New("jwks_file, jwks_uri, discovery and jwks exclude each other")
 )
 
 // CheckKeys returns an error unless it is said, once, where the keys are.
 func (t *TrustedIssuer) CheckKeys() error {
-	said := 0
-	for _, here := range [...]bool{t.JWKSFile != "", t.JWKSURI != "", t.Discovery, t.DiscoveryURL != ""} {
+	if !t.NamesKeys() {
+		return errNoKeys
+	}
+	return t.checkKeys()
+}
+
+// NamesKeys reports whether it is said where the keys are.
+func (t *TrustedIssuer) NamesKeys() bool { return t.keySources() > 0 }
+
+func (t *TrustedIssuer) keySources() (said int) {
+	for _, here := range [...]bool{t.JWKSFile != "", t.JWKSURI != "", t.Discovery, t.DiscoveryURL != "", len(t.JWKS) > 0} {
 		if here {
 			said++
 		}
 	}
+	return said
+}
+
+// checkKeys returns what is wrong with what is said of the keys.
+func (t *TrustedIssuer) checkKeys() error {
 	switch {
-	case said == 0:
-		return errNoKeys
-	case said > 1:
+	case t.keySources() > 1:
 		return errTwoKeys
+	case len(t.JWKS) > 0:
+		_, _, err := t.inline()
+		return err
 	case t.Discovery && adapt.IsLiteral(t.Issuer):
 		return verify.CheckDiscovery(t.Issuer)
 	}

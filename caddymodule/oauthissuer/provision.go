@@ -1,6 +1,7 @@
 package oauthissuer
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -13,6 +14,14 @@ import (
 // Provision returns the issuer with its keys. Where it has no audience of its own, the caller sets
 // one. Cleanup must be called in the end, also after an error.
 func (t *TrustedIssuer) Provision(ctx caddy.Context) (issuer verify.TrustedIssuer, err error) {
+	if err := t.CheckKeys(); err != nil {
+		return issuer, fmt.Errorf("issuer %s: %w", t.Issuer, err)
+	}
+	return t.ProvisionAsked(ctx)
+}
+
+// ProvisionAsked is Provision of an issuer that is asked about its tokens, and need have no keys.
+func (t *TrustedIssuer) ProvisionAsked(ctx caddy.Context) (issuer verify.TrustedIssuer, err error) {
 	if err := t.checkLists(); err != nil {
 		return issuer, fmt.Errorf("issuer %s: %w", t.Issuer, err)
 	}
@@ -25,6 +34,9 @@ func (t *TrustedIssuer) Provision(ctx caddy.Context) (issuer verify.TrustedIssue
 			return issuer, err
 		}
 	}
+	if !t.NamesKeys() {
+		return issuer, nil
+	}
 	if issuer.Keys, err = t.keys(ctx, issuer.Name); err != nil {
 		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
 	}
@@ -35,10 +47,17 @@ func (t *TrustedIssuer) Provision(ctx caddy.Context) (issuer verify.TrustedIssue
 // error now and not at the first request. It fetches nothing: the configuration loads while the
 // issuer is away.
 func (t *TrustedIssuer) keys(ctx caddy.Context, name string) (verify.KeySet, error) {
-	if err := t.CheckKeys(); err != nil {
+	if err := t.checkKeys(); err != nil {
 		return nil, err
 	}
-	if t.JWKSFile == "" {
+	switch {
+	case len(t.JWKS) > 0:
+		keys, dropped, err := t.inline()
+		for _, reason := range dropped {
+			ctx.Slogger().Warn("key left out of the key set", "issuer", name, "reason", reason)
+		}
+		return keys, err
+	case t.JWKSFile == "":
 		return t.fetched(ctx, name)
 	}
 	path, err := adapt.Resolve("jwks_file", t.JWKSFile)
@@ -50,6 +69,20 @@ func (t *TrustedIssuer) keys(ctx caddy.Context, name string) (verify.KeySet, err
 	}
 	keys := verify.NewFileKeys(path, verify.FileKeysOptions{Logger: ctx.Slogger()})
 	return keys, keys.Load()
+}
+
+var errNoInline = errors.New("jwks: there is no key in it that can be used")
+
+// inline returns the keys of jwks.
+func (t *TrustedIssuer) inline() (keys verify.KeySet, dropped []error, err error) {
+	set, dropped, err := verify.ParseKeySet(t.JWKS)
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("jwks: %w", err)
+	case set.Len() == 0:
+		return nil, nil, errors.Join(append([]error{errNoInline}, dropped...)...)
+	}
+	return set, dropped, nil
 }
 
 // fetched returns keys that are at a URL.

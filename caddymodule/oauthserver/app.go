@@ -145,6 +145,19 @@ func Lookup(ctx caddy.Context, name string) (*AuthorizationServer, error) {
 	return app.(*App).Server(name)
 }
 
+// Issuers returns the issuers of the servers of this process.
+func Issuers(ctx caddy.Context) map[string]bool {
+	app, err := ctx.AppIfConfigured("oauth_server")
+	if err != nil {
+		return nil
+	}
+	issuers := make(map[string]bool)
+	for _, s := range app.(*App).Servers {
+		issuers[s.Server().Config.Issuer] = true
+	}
+	return issuers
+}
+
 // Mount returns the routes of the server for a handler that is being provisioned.
 func (s *AuthorizationServer) Mount(p server.Paths) (*server.Routes, error) {
 	routes, err := s.core.Mount(p)

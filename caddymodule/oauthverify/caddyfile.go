@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
-	"github.com/tokenep/caddy-tokenep/caddymodule/oauthissuer"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -305,9 +304,10 @@ func (o *Options) parseHeader(d *caddyfile.Dispenser) error {
 //
 //	issuer <url> {
 //	    <options of oauthissuer.TrustedIssuer…>
+//	    introspection <url> { … }
 //	}
 func (o *Options) parseIssuer(d *caddyfile.Dispenser) error {
-	t := new(oauthissuer.TrustedIssuer)
+	t := new(Issuer)
 	if err := adapt.One(d, &t.Issuer); err != nil {
 		return err
 	}
@@ -318,23 +318,14 @@ func (o *Options) parseIssuer(d *caddyfile.Dispenser) error {
 	}
 	o.Issuers = append(o.Issuers, t)
 	block := *d // stays at the beginning of the block
-	err := adapt.Block(d, func(option string) error {
-		known, err := t.ParseOption(d, option)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return adapt.Unknown(d)
-		}
-		return adapt.Located(d, t.Check())
-	})
+	err := adapt.Block(d, func(option string) error { return t.parseOption(d, option) })
 	if err != nil {
 		return err
 	}
 	if err := t.CheckKeys(); err != nil {
 		return block.Errf("issuer %s: %w", t.Issuer, err)
 	}
-	return nil
+	return adapt.Located(&block, checkAsked(o.Issuers))
 }
 
 // Interface guard

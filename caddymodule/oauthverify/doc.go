@@ -1,19 +1,21 @@
 // Package oauthverify is the Caddy module http.handlers.oauth_verify, which passes on requests with
 // a valid access token, over verify.Guard; and the modules that share its state.
 //
-//	handler.go    the handler
-//	options.go    what a route asks of a request
-//	caddyfile.go  the grammar of its directive
-//	app.go        named policies, for many routes
+//	handler.go            the handler
+//	options.go            what a route asks of a request
+//	caddyfile.go          the grammar of its directive
+//	app.go                named policies, for many routes
 //	resource_metadata.go  what clients are told about the resources
-//	issuers.go    whom it trusts
-//	mcp.go        operations of the Model Context Protocol
-//	possession.go the keys to which tokens are bound; its grammar is in possession_caddyfile.go
-//	shared.go     what handlers share, and what outlives a reload
-//	error_body.go the bodies of refusals, where they have one
-//	decide.go     what a decision leads to: a log line, an error
-//	identity.go   who was let in, as placeholders and in the context
-//	matchers.go   requests by the token that was verified
-//	authentication.go  a provider of Caddy's handler authentication
-//	metrics.go    the counters
+//	issuers.go            whom it trusts
+//	mcp.go                operations of the Model Context Protocol
+//	possession.go         the keys to which tokens are bound; its grammar is in possession_caddyfile.go
+//	shared.go             what handlers share, and what outlives a reload
+//	error_body.go         the bodies of refusals, where they have one
+//	decide.go             what a decision leads to: a log line, an error
+//	identity.go           who was let in, as placeholders and in the context
+//	matchers.go           requests by the token that was verified
+//	authentication.go     a provider of Caddy's handler authentication
+//	metrics.go            the counters
+//	issuer.go             one that is elsewhere
+//	introspection.go      which is asked about its opaque tokens
 package oauthverify

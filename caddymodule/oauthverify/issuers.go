@@ -40,7 +40,7 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 		if t == nil {
 			return nil, errors.New("an issuer must not be null")
 		}
-		issuer, err := t.Provision(ctx)
+		issuer, err := t.provision(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
-	"github.com/tokenep/caddy-tokenep/caddymodule/oauthissuer"
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/policy"
 )
@@ -22,7 +21,7 @@ type Options struct {
 	Server string `json:"server,omitempty"`
 
 	// Other issuers that are trusted.
-	Issuers []*oauthissuer.TrustedIssuer `json:"issuers,omitempty"`
+	Issuers []*Issuer `json:"issuers,omitempty"`
 
 	// The names of this resource, one of which must be in aud (RFC 9068 §4), byte for byte.
 	// Required unless each issuer has its own audience, or insecure_any_audience is set.
