@@ -8,7 +8,7 @@
 //	resource_metadata.go  what clients are told about the resources
 //	issuers.go            whom it trusts
 //	mcp.go                operations of the Model Context Protocol
-//	possession.go         the keys to which tokens are bound; its grammar is in possession_caddyfile.go
+//	possession.go         keys of tokens; the grammar is in possession_caddyfile.go
 //	shared.go             what handlers share, and what outlives a reload
 //	error_body.go         the bodies of refusals, where they have one
 //	decide.go             what a decision leads to: a log line, an error
