@@ -19,6 +19,7 @@
 //	device_code.go  devices that wait for a user
 //	registration.go clients that register themselves
 //	store.go        the store, a module of the namespace oauth_server.stores
+//	follower.go     the revocations of a server in another process, in its store
 //	extension.go    grants of other plugins, modules of the namespace oauth_server.grants
 //	events.go       what happens to API tokens, for Caddy's events app
 //	shared.go       what outlives a reload

@@ -1,7 +1,7 @@
 package oauthserver
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"log/slog"
 
@@ -58,11 +58,7 @@ func (s *AuthorizationServer) StoreName() string {
 	if s.storeName != "" {
 		return s.storeName
 	}
-	named := struct {
-		Module string `json:"module"`
-	}{defaultStore}
-	_ = json.Unmarshal(s.StoreRaw, &named) // Caddy refuses what is not an object
-	return named.Module
+	return cmp.Or(StoreModule(s.StoreRaw), defaultStore)
 }
 
 // acquireStore loads the store module and takes part in its shared state.

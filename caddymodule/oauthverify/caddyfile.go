@@ -305,6 +305,9 @@ func (o *Options) parseHeader(d *caddyfile.Dispenser) error {
 //	issuer <url> {
 //	    <options of oauthissuer.TrustedIssuer…>
 //	    introspection <url> { … }
+//	    revocations from <store> …
+//	    revocation_server  <name>
+//	    revocation_max_age <duration>
 //	}
 func (o *Options) parseIssuer(d *caddyfile.Dispenser) error {
 	t := new(Issuer)

@@ -7,6 +7,9 @@
 //	app.go                named policies, for many routes
 //	resource_metadata.go  what clients are told about the resources
 //	issuers.go            whom it trusts
+//	issuer.go             one that is elsewhere
+//	introspection.go      which is asked about its opaque tokens
+//	revocations.go        whose revocations are read in its store
 //	mcp.go                operations of the Model Context Protocol
 //	possession.go         keys of tokens; the grammar is in possession_caddyfile.go
 //	shared.go             what handlers share, and what outlives a reload
@@ -16,6 +19,4 @@
 //	matchers.go           requests by the token that was verified
 //	authentication.go     a provider of Caddy's handler authentication
 //	metrics.go            the counters
-//	issuer.go             one that is elsewhere
-//	introspection.go      which is asked about its opaque tokens
 package oauthverify

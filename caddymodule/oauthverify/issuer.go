@@ -20,10 +20,17 @@ type Issuer struct {
 	// 7662). Where its keys are need not be said then, and it is asked about its JWTs too. One
 	// issuer of a route can have it. Default: such tokens are refused.
 	Introspection *Introspection `json:"introspection,omitempty"`
+
+	// What the issuer has revoked, where it is an oauth_server in another process with a store that
+	// this one can read. Default: its tokens are good until they expire, whatever it revokes.
+	Revocations *Revocations `json:"revocations,omitempty"`
 }
 
 // CheckKeys returns an error unless it is said how tokens of the issuer are verified.
 func (i *Issuer) CheckKeys() error {
+	if err := i.Revocations.check(); err != nil {
+		return err
+	}
 	if i.Introspection != nil && !i.NamesKeys() {
 		return nil
 	}
@@ -32,13 +39,19 @@ func (i *Issuer) CheckKeys() error {
 
 // provision returns the issuer as it is verified.
 func (i *Issuer) provision(ctx caddy.Context) (issuer verify.TrustedIssuer, err error) {
-	if i.Introspection == nil {
-		return i.Provision(ctx)
+	if err := i.CheckKeys(); err != nil {
+		return issuer, fmt.Errorf("issuer %s: %w", i.Issuer, err)
 	}
 	if issuer, err = i.ProvisionAsked(ctx); err != nil {
 		return issuer, err
 	}
-	if issuer.Introspect, err = i.Introspection.provision(ctx, &issuer); err != nil {
+	if i.Introspection != nil {
+		issuer.Introspect, err = i.Introspection.provision(ctx, &issuer)
+	}
+	if err == nil && i.Revocations != nil {
+		err = i.Revocations.provision(ctx, &issuer)
+	}
+	if err != nil {
 		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
 	}
 	return issuer, nil
@@ -46,7 +59,7 @@ func (i *Issuer) provision(ctx caddy.Context) (issuer verify.TrustedIssuer, err 
 
 // Cleanup gives back what is shared with other routes.
 func (i *Issuer) Cleanup() error {
-	err := i.TrustedIssuer.Cleanup()
+	err := errors.Join(i.TrustedIssuer.Cleanup(), i.Revocations.release())
 	if i.Introspection != nil {
 		err = errors.Join(err, i.Introspection.release())
 	}
@@ -58,7 +71,10 @@ func (i *Issuer) parseOption(d *caddyfile.Dispenser, option string) error {
 	if option == "introspection" {
 		return i.parseIntrospection(d)
 	}
-	known, err := i.ParseOption(d, option)
+	known, err := i.parseRevocationOption(d, option)
+	if !known {
+		known, err = i.ParseOption(d, option)
+	}
 	switch {
 	case err != nil:
 		return err

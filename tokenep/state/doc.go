@@ -39,6 +39,7 @@
 //	apitoken_owner.go   the exact number of API tokens that an owner has
 //	revocations.go      the log of revoked access tokens (RFC 7009 §2.1), followed by each node
 //	revocation_log.go   the records of that log, and catching up with them
+//	revocation_reader.go  the same for a process that only reads it
 //	revocation_own.go   the room in that log for those who revoke their own tokens
 //	chain.go            since when chains of exchanges may last so long (RFC 8693)
 //	clock.go            times as records have them

@@ -99,8 +99,12 @@ func (r *Revocations) loadHead(ctx context.Context) (revocationHead, error) {
 	return head.Value, err
 }
 
-// advance moves the head to n, unless it is there or further, and returns it.
+// advance moves the head to n, unless it is there or further, and returns it. Who only reads leaves
+// it where it is.
 func (r *Revocations) advance(ctx context.Context, n uint64) (revocationHead, error) {
+	if r.readOnly {
+		return r.loadHead(ctx)
+	}
 	passed := r.last.Load() // before the head is read, which only moves on
 	head, err := record.Upsert(store.Urgent(ctx), r.store, kindRevocationHead, headID, func(head *revocationHead, _ *time.Time) (bool, error) {
 		if head.Last >= n {
@@ -137,8 +141,11 @@ func (r *Revocations) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	if head.Log != r.seenLog || r.headSeen.IsZero() {
+	if head.Log != r.seenLog || r.headSeen.IsZero() || head.Last < after {
 		after = 0
+		if r.readOnly {
+			r.last.Store(0) // the numbers are given again, and nobody here moves the head
+		}
 	}
 	if head.Last > after || r.headSeen.IsZero() {
 		if err := r.listAll(ctx, entryID(after)); err != nil {

@@ -37,6 +37,8 @@ type Revocations struct {
 	now    func() time.Time
 	logger *slog.Logger
 
+	readOnly bool // see RevocationReader
+
 	mu       sync.Mutex      // one step at a time
 	last     atomic.Uint64   // every entry up to here is in the set; written by a step alone
 	seenLog  string          // the Log of the head
@@ -225,7 +227,7 @@ func (r *Revocations) Follow(ctx context.Context) error {
 func (r *Revocations) take(ctx context.Context) error {
 	last := r.last.Load()
 	head := last // the head is at least there
-	for head-last < pageWorth {
+	for head < last+pageWorth {
 		entry, err := r.store.Load(ctx, kindRevocation, entryID(last+1))
 		if errors.Is(err, store.ErrNotFound) {
 			break
@@ -242,7 +244,7 @@ func (r *Revocations) take(ctx context.Context) error {
 			head = moved.Last
 		}
 		last++
-		r.last.Store(last)
+		r.last.Store(min(last, head))
 	}
 	age := r.now().Sub(r.headSeen)
 	due := age < 0 || age >= headInterval
