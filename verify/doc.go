@@ -34,6 +34,7 @@
 //	verifier.go      the configuration, and the run over the checks
 //	cache.go         seen before? then its bytes, signature and claims are proven
 //	checks.go        the list of checks, in order, one a line: start reading here
+//	introspected.go  signed answers about such (RFC 9701)
 //	opaque.go        what is no JWT of a known issuer, and is asked about (RFC 7662)
 //	compact.go       three parts, canonical base64url, header (RFC 7515)
 //	json.go          JSON that can be read in one way only

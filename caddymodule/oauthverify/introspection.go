@@ -31,12 +31,17 @@ type Introspection struct {
 	remote.Introspection
 	remote.Asked
 
+	// Ask for signed answers (RFC 9701), and believe no other. The keys are those of the issuer.
+	// Default: false, the answers are those of whoever has the certificate of the endpoint.
+	Signed bool `json:"signed,omitempty"`
+
 	key any // of what is held in the pool; nil: nothing
 }
 
 // parseIntrospection reads how the issuer is asked. Syntax:
 //
 //	introspection <url> {
+//	    signed
 //	    <options of remote.Introspection>
 //	    <options of remote.Asked>
 //	}
@@ -48,6 +53,9 @@ func (i *Issuer) parseIntrospection(d *caddyfile.Dispenser) error {
 	i.Introspection = n
 	block := *d // stays at the beginning of the block
 	err := adapt.Block(d, func(option string) error {
+		if option == "signed" {
+			return adapt.Flag(d, &n.Signed)
+		}
 		line := *d
 		known, err := n.Introspection.ParseOption(d, option)
 		if !known {
@@ -104,14 +112,18 @@ func (s sharedIntrospection) Destruct() error {
 	return nil
 }
 
-// provision returns what asks the issuer. It makes no request.
-func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssuer) (verify.Introspector, error) {
+// provision returns what asks the issuer. It makes no request. keys is how the keys of the issuer
+// are configured.
+func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssuer, keys any) (verify.Introspector, error) {
 	endpoint, err := n.Introspection.Resolve()
 	if err != nil {
 		return nil, err
 	}
 	o := n.options(endpoint)
 	o.Issuer = issuer.Name
+	if n.Signed {
+		o.SignedBy, o.Algorithms = issuer.Keys, issuer.Algorithms
+	}
 	if o.Connection, err = n.Asked.Resolve("introspection", o.URL); err != nil {
 		return nil, err
 	}
@@ -130,10 +142,10 @@ func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssue
 		}
 	}
 	text, err := json.Marshal(struct {
-		Issuer string
-		Roots  []byte
+		Issuer, Keys any
+		Roots        []byte
 		*Introspection
-	}{issuer.Name, roots, &resolved})
+	}{issuer.Name, keys, roots, &resolved})
 	if err != nil {
 		return nil, err
 	}

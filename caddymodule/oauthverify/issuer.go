@@ -26,12 +26,17 @@ type Issuer struct {
 	Revocations *Revocations `json:"revocations,omitempty"`
 }
 
+var errSigned = errors.New("signed answers need the keys of the issuer: jwks_uri, discovery, jwks_file or jwks")
+
 // CheckKeys returns an error unless it is said how tokens of the issuer are verified.
 func (i *Issuer) CheckKeys() error {
 	if err := i.Revocations.check(); err != nil {
 		return err
 	}
 	if i.Introspection != nil && !i.NamesKeys() {
+		if i.Introspection.Signed {
+			return errSigned
+		}
 		return nil
 	}
 	return i.TrustedIssuer.CheckKeys()
@@ -46,7 +51,7 @@ func (i *Issuer) provision(ctx caddy.Context) (issuer verify.TrustedIssuer, err 
 		return issuer, err
 	}
 	if i.Introspection != nil {
-		issuer.Introspect, err = i.Introspection.provision(ctx, &issuer)
+		issuer.Introspect, err = i.Introspection.provision(ctx, &issuer, i.TrustedIssuer)
 	}
 	if err == nil && i.Revocations != nil {
 		err = i.Revocations.provision(ctx, &issuer)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/outbound"
@@ -30,6 +31,11 @@ type Options struct {
 	// looked at.
 	Issuer string
 
+	// SignedBy are the keys of the issuer, of which one must have signed each answer (RFC 9701), by
+	// one of Algorithms if there are any; Issuer is required then. nil: answers are not signed.
+	SignedBy   verify.KeySet
+	Algorithms []string
+
 	InsecureHTTP bool // the URL may be http also where the host is not this machine
 
 	Connection outbound.Options
@@ -39,6 +45,8 @@ type Options struct {
 	// Connection.Requests.
 	Turn outbound.Turn
 }
+
+var errNoIssuer = errors.New("signed answers need the issuer that has signed them")
 
 var errNoClient = errors.New("client is missing: the id and the secret by which the other server knows this one")
 
@@ -53,6 +61,8 @@ func (o Options) Validate() error {
 		}
 	}
 	switch {
+	case o.SignedBy != nil && o.Issuer == "":
+		return errNoIssuer
 	case o.ClientID == "" || o.ClientSecret == "":
 		return errNoClient
 	case o.Auth != "" && o.Auth != AuthBasic && o.Auth != AuthPost:
@@ -74,6 +84,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	o.Connection.Complete()
+	if o.Answers.Now == nil {
+		o.Answers.Now = time.Now
+	}
 	s := &Server{o: o, client: outbound.New(o.Connection)}
 	s.tokens = outbound.NewTokens(o.Answers, o.Connection, s.ask)
 	return s, nil
@@ -108,13 +121,16 @@ func (s *Server) ask(ctx context.Context, token string) (t *verify.Token, err er
 			return nil, err
 		}
 		outbound.SetFields(r, nil)
+		if s.o.SignedBy != nil {
+			r.Header.Set("Accept", signedType) // RFC 9701 §4
+		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if s.o.Auth != AuthPost {
 			r.SetBasicAuth(url.QueryEscape(s.o.ClientID), url.QueryEscape(s.o.ClientSecret))
 		}
 		return r, nil
 	}, func(a *outbound.Answer) error {
-		t, err = s.judge(a)
+		t, err = s.judge(ctx, a)
 		return err
 	})
 	return t, err

@@ -1,10 +1,12 @@
 package introspection
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/outbound"
@@ -15,8 +17,8 @@ import (
 var errActive = errors.New("active is neither true nor false")
 
 // judge says what the token says, or that it is not good (RFC 7662 §2.2).
-func (s *Server) judge(a *outbound.Answer) (*verify.Token, error) {
-	members, err := a.JSON(http.StatusOK)
+func (s *Server) judge(ctx context.Context, a *outbound.Answer) (*verify.Token, error) {
+	members, err := s.read(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +37,28 @@ func (s *Server) judge(a *outbound.Answer) (*verify.Token, error) {
 	}
 	t.Issuer = s.Name()
 	return t, accepts(t)
+}
+
+// signedType is the media type of a signed answer (RFC 9701 §5).
+const signedType = "application/token-introspection+jwt"
+
+// maxAge is how long ago a signed answer may have been made. None is used twice: this bounds what
+// it is worth to whoever can put an old one in the place of a new one.
+const maxAge = time.Minute
+
+// read returns the members of an answer. Where answers are signed, one that is not means nothing.
+func (s *Server) read(ctx context.Context, a *outbound.Answer) (map[string]any, error) {
+	if s.o.SignedBy == nil {
+		return a.JSON(http.StatusOK)
+	}
+	text, err := a.Text(signedType)
+	if err != nil {
+		return nil, err
+	}
+	return verify.SignedIntrospection{
+		Issuer: s.o.Issuer, Audience: s.o.ClientID, Keys: s.o.SignedBy, Algorithms: s.o.Algorithms,
+		MaxAge: maxAge, Now: s.o.Answers.Now(),
+	}.Open(ctx, text)
 }
 
 // others are the values of some members by which servers mark what is no access token: they answer

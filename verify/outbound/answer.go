@@ -28,6 +28,19 @@ type Answer struct {
 	read   bool
 }
 
+// Text returns the text of an answer that has status 200 and that media type. It is for answers of
+// which no member is looked at.
+func (a *Answer) Text(mediaType string) (string, error) {
+	if a.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("the answer has status %d", a.StatusCode)
+	}
+	if media, _, err := mime.ParseMediaType(a.Header.Get("Content-Type")); err != nil || media != mediaType {
+		return "", fmt.Errorf("the answer is not %s", mediaType)
+	}
+	body, err := readAll(a.Body)
+	return string(body), err
+}
+
 // Object returns the JSON object that the answer is. Numbers are of type json.Number.
 func (a *Answer) Object() (map[string]any, error) {
 	if !a.read {
@@ -58,14 +71,19 @@ func (a *Answer) Member(path string) (any, error) {
 	return find(object, path), nil
 }
 
+func readAll(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, MaxAnswer+1))
+	if err == nil && len(body) > MaxAnswer {
+		err = errTooLong
+	}
+	return body, err
+}
+
 // readObject reads a JSON object, and nothing behind it.
 func readObject(r io.Reader) (object map[string]any, err error) {
-	body, err := io.ReadAll(io.LimitReader(r, MaxAnswer+1))
-	switch {
-	case err != nil:
+	body, err := readAll(r)
+	if err != nil {
 		return nil, err
-	case len(body) > MaxAnswer:
-		return nil, errTooLong
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
