@@ -155,7 +155,8 @@ func TestRotationUnderLoad(t *testing.T) {
 			case 200:
 				r.serve(string(second.JWKS()), "")
 				r.clock.Advance(verify.FetchSpacing)
-				r.get(t, second.Sign(nil, verifytest.Header("kid", "unknown"))) // has the set fetched
+				// It has the set fetched.
+				r.get(t, second.Sign(nil, verifytest.Header("kid", "unknown")))
 			}
 		})
 	})
