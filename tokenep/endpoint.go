@@ -115,6 +115,7 @@ type Outcome struct {
 	Err      *Error      // nil when the request was answered
 	Event    string      // what happened, for the log; empty: nothing that is worth a line
 	Details  []slog.Attr // of the event
+	Option   string      // of a refusal, for the log: what of a Caddyfile would have prevented it
 	Duration time.Duration
 }
 
@@ -238,6 +239,9 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 	}
 	attrs = append(attrs, slog.String("error", string(o.Err.Code)), slog.Int("status", o.Err.Status),
 		slog.String("reason", o.Err.Error()))
+	if o.Option != "" {
+		attrs = append(attrs, slog.String("option", o.Option))
+	}
 	f.Log.Refused(r.Context(), level, o.Endpoint+" refused", from, attrs...)
 }
 

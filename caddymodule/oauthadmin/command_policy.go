@@ -77,7 +77,11 @@ func (s *sourceTested) print() error {
 	rows := make([][]string, 0, len(s.Checks)+len(s.Policies))
 	mark := map[string]string{checkOK: "ok", checkFail: "FAIL"}
 	for _, c := range s.Checks {
-		rows = append(rows, []string{"", mark[c.Result], c.Name, c.Reason})
+		reason := c.Reason
+		if c.Option != "" {
+			reason += "; with " + c.Option + " it would pass"
+		}
+		rows = append(rows, []string{"", mark[c.Result], c.Name, reason})
 	}
 	for _, p := range s.Policies {
 		arrow, says := "", p.Reason

@@ -35,6 +35,7 @@ type inspectedCheck struct {
 	Name   string `json:"name"`
 	Result string `json:"result"`           // ok, fail or skipped
 	Reason string `json:"reason,omitempty"` // why it failed or was skipped
+	Option string `json:"option,omitempty"` // of the issuer, with which it would have passed
 }
 
 // The results of a check.

@@ -9,6 +9,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // policyTest is the request to say what the policies for tokens of others make of one.
@@ -86,7 +87,11 @@ func showTrial(t *subject.Trial, grantType string) sourceTested {
 		shown.Claims = t.Token.Claims
 	}
 	for _, c := range t.Checks {
-		shown.Checks = append(shown.Checks, showCheck(c))
+		check := showCheck(c)
+		if refused, ok := errors.AsType[*verify.Error](c.Err); ok && t.Source.Form() == subject.FormOther {
+			check.Option = refused.Option
+		}
+		shown.Checks = append(shown.Checks, check)
 	}
 	deciding := t.Decides()
 	for _, d := range t.Decisions {

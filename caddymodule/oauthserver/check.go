@@ -13,6 +13,8 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 )
 
 // check returns an error if something is missing, or if two parts contradict each other.
@@ -46,11 +48,11 @@ func (s *AuthorizationServer) check() error {
 }
 
 // warnClients logs what is probably a mistake, but not always. An expired secret is no error, since
-// a configuration must not stop loading from one day to the next; and exchange_from may name a
+// a configuration must not stop loading from one day to the next; and a name may be that of a
 // client that is added at run time.
-func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
-	for i := range clients {
-		c := &clients[i]
+func warnClients(logger *slog.Logger, config *server.Config, now time.Time) {
+	for i := range config.Clients {
+		c := &config.Clients[i]
 		if isIdle(c) {
 			logger.Warn("the client can get no token: give it grants, or introspect if it is a protected resource", "client", c.ID)
 		}
@@ -64,12 +66,43 @@ func warnClients(logger *slog.Logger, clients []tokenep.Client, now time.Time) {
 			}
 		}
 		warnLoose(logger, c)
-		for _, id := range c.ExchangeFrom {
-			if id != "*" && !slices.ContainsFunc(clients, func(other tokenep.Client) bool { return other.ID == id }) {
-				logger.Warn("exchange_from names a client that is not in the configuration", "client", c.ID, "exchange_from", id)
+		warnNames(logger, config, c)
+	}
+}
+
+// warnNames logs which clients a client names that nobody knows. What a policy has issued without a
+// client has a client_id as well.
+func warnNames(logger *slog.Logger, config *server.Config, c *tokenep.Client) {
+	known := func(id string) bool {
+		name, ofPolicy := strings.CutPrefix(id, tokenep.PolicyClientPrefix)
+		return id == "*" || findClient(config, id) != nil || ofPolicy && slices.ContainsFunc(config.Subjects, func(source *subject.Source) bool {
+			return slices.ContainsFunc(source.Policies, func(p subject.Policy) bool { return p.Name == name })
+		})
+	}
+	for _, id := range c.ExchangeFrom {
+		if !known(id) {
+			logger.Warn("exchange_from names a client that is not in the configuration", "client", c.ID, "exchange_from", id)
+		}
+	}
+	for _, o := range []struct {
+		option  string
+		entries []string
+	}{{"may_act_for", c.MayActFor}, {"actor_from", c.ActorFrom}} {
+		for _, entry := range o.entries {
+			if id, ok := strings.CutPrefix(entry, "client_id="); ok && !known(id) {
+				logger.Warn(o.option+" names a client that is not in the configuration", "client", c.ID, o.option, entry)
 			}
 		}
 	}
+}
+
+// findClient returns a client of the configuration; nil: there is none of that id.
+func findClient(config *server.Config, id string) *tokenep.Client {
+	i := slices.IndexFunc(config.Clients, func(c tokenep.Client) bool { return c.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &config.Clients[i]
 }
 
 // warnIdle logs what is set for people and can do nothing. A client that may use the device code

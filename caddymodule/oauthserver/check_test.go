@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 )
 
 // What is not always a mistake is a warning, and loads.
@@ -23,6 +25,11 @@ func TestWarnClients(t *testing.T) {
 		{"a hash that takes long", "client=billing about=1.96608s most=250ms", tokenep.Client{Secrets: []tokenep.Secret{{Hash: bcryptOfAntitiming}}}},
 		{"a hash that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: argon2idOfAntitiming}}}},
 		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{ExchangeFrom: []string{"gateway"}}},
+		{"exchange_from a policy", "", tokenep.Client{ExchangeFrom: []string{"policy:deploy"}}},
+		{"exchange_from no policy", "client=billing exchange_from=policy:release", tokenep.Client{ExchangeFrom: []string{"policy:release"}}},
+		{"may_act_for nobody known", `client=billing may_act_for="client_id=nobody"`, tokenep.Client{MayActFor: []string{"client_id=nobody"}}},
+		{"may_act_for whoever is known", "", tokenep.Client{MayActFor: []string{"client_id=portal", "client_id=policy:deploy", "sub=nobody", "*"}}},
+		{"actor_from nobody known", `client=billing actor_from="client_id=nobody"`, tokenep.Client{ActorFrom: []string{"client_id=nobody"}}},
 		{"plain PKCE", "insecure_plain_pkce", tokenep.Client{InsecurePlainPKCE: true}},
 		{"no PKCE", "insecure_no_pkce", tokenep.Client{InsecureNoPKCE: true}},
 		{"exchange_from a client", "", tokenep.Client{ExchangeFrom: []string{"portal", "*"}}},
@@ -35,7 +42,11 @@ func TestWarnClients(t *testing.T) {
 		if row.client.ID = "billing"; row.client.GrantTypes == nil {
 			row.client.GrantTypes = portal.GrantTypes
 		}
-		warnClients(slog.New(slog.NewTextHandler(&log, nil)), []tokenep.Client{row.client, portal}, now)
+		config := &server.Config{
+			Clients:  []tokenep.Client{row.client, portal},
+			Subjects: []*subject.Source{{Policies: []subject.Policy{{Name: "deploy"}}}},
+		}
+		warnClients(slog.New(slog.NewTextHandler(&log, nil)), config, now)
 		if got := log.String(); !strings.Contains(got, row.want) || (got != "") != (row.want != "") || strings.Contains(got, marker) {
 			t.Errorf("%s: %s", row.name, got)
 		}

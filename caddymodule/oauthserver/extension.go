@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -76,6 +77,8 @@ func (s *AuthorizationServer) extend(ctx caddy.Context, c *server.Config) error 
 	if err := s.addSubjects(ctx, c); err != nil {
 		return err
 	}
+	warnClients(c.Logger, c, time.Now())
+	warnPolicies(c.Logger, c)
 	if s.GrantsRaw == nil {
 		return nil
 	}

@@ -241,7 +241,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if err := s.listen(ctx, &config); err != nil {
 		return err
 	}
-	s.warnOf(config.Logger, config.Clients)
+	s.warnOf(config.Logger)
 	config.CompareHash, config.Decoy = compareHash, decoy
 	if err := s.acquireStore(ctx); err != nil {
 		return err
@@ -258,10 +258,9 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 }
 
 // warnOf logs what is loose, or will soon not work.
-func (s *AuthorizationServer) warnOf(logger *slog.Logger, clients []tokenep.Client) {
+func (s *AuthorizationServer) warnOf(logger *slog.Logger) {
 	s.Registration.warn(logger)
 	s.warnIdle(logger)
-	warnClients(logger, clients, time.Now())
 	if s.InsecureIdentity != "" {
 		logger.Warn("insecure_identity: whoever can send requests to this server can say who they are", "placeholder", s.InsecureIdentity)
 	}

@@ -2,12 +2,17 @@ package oauthserver
 
 import (
 	"fmt"
+	"log/slog"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 )
 
 // SubjectsNamespace is the namespace of the modules that tokens of others come from. Each is an
@@ -52,4 +57,99 @@ func (s *AuthorizationServer) addSubjects(ctx caddy.Context, c *server.Config) e
 		}
 	}
 	return nil
+}
+
+// warnPolicies logs what the policies for tokens of others say in vain.
+func warnPolicies(logger *slog.Logger, config *server.Config) {
+	word := func(id string) bool { return id == subject.AnyClient || id == subject.NoClient }
+	for _, source := range config.Subjects {
+		for i := range source.Policies {
+			p := &source.Policies[i]
+			var clients []*tokenep.Client
+			for _, id := range slices.DeleteFunc(slices.Clone(p.Clients), word) {
+				c := findClient(config, id)
+				if c == nil {
+					logger.Warn("clients of a policy names a client that is not in the configuration", "policy", p.Name, "clients", id)
+					continue
+				}
+				clients = append(clients, c)
+				warnGrants(logger, p, c)
+			}
+			if len(clients) > 0 && len(clients) == len(p.Clients) {
+				warnReach(logger, p, clients, config)
+			}
+		}
+		warnUnasked(logger, source, config.Subjects)
+	}
+}
+
+// grantsOf returns the grant types that a policy is for.
+func grantsOf(p *subject.Policy) []string {
+	if len(p.Grants) == 0 {
+		return []string{grant.TokenExchangeType}
+	}
+	return p.Grants
+}
+
+// warnGrants logs which grants a client of a policy would need.
+func warnGrants(logger *slog.Logger, p *subject.Policy, c *tokenep.Client) {
+	if !slices.ContainsFunc(grantsOf(p), c.May) {
+		var names []string
+		for _, grantType := range grantsOf(p) {
+			names = append(names, tokenep.GrantName(grantType))
+		}
+		logger.Warn("a client of a policy may not use the grant that the policy is for: give it the grant, or take it out of clients",
+			"policy", p.Name, "client", c.ID, "grants", names)
+	}
+	if p.RefreshToken && !c.May(grant.RefreshTokenType) {
+		logger.Warn("a client of a policy gets no refresh token by it, since it may not use the grant refresh_token: give it the grant, or leave out refresh_token",
+			"policy", p.Name, "client", c.ID)
+	}
+	if c.Public() && !p.AllowPublic {
+		logger.Warn("a client of a policy is public, and gets nothing by it without allow_public", "policy", p.Name, "client", c.ID)
+	}
+}
+
+// warnReach logs what a policy gives that none of its clients may have: the token would have no
+// scope, or be refused.
+func warnReach(logger *slog.Logger, p *subject.Policy, clients []*tokenep.Client, config *server.Config) {
+	targets := func(names []string) []string {
+		switch {
+		case len(names) > 0:
+			return names
+		case len(config.Audience) > 0:
+			return config.Audience
+		}
+		return []string{config.Issuer}
+	}
+	nobody := func(shares func(c *tokenep.Client) bool) bool { return !slices.ContainsFunc(clients, shares) }
+	if len(p.Scope) > 0 && nobody(func(c *tokenep.Client) bool { return len(p.Scope.Intersect(c.Scope)) > 0 }) {
+		logger.Warn("the scope of a policy has nothing in common with that of its clients: give it to them, or name other clients",
+			"policy", p.Name, "scope", p.Scope.String(), "clients", p.Clients)
+	}
+	if nobody(func(c *tokenep.Client) bool { return shareOne(targets(p.Audience), targets(c.Audience)) }) {
+		logger.Warn("the audience of a policy has nothing in common with that of its clients: give it to them, or name other clients",
+			"policy", p.Name, "audience", targets(p.Audience), "clients", p.Clients)
+	}
+}
+
+func shareOne(a, b []string) bool {
+	return slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
+}
+
+// warnUnasked logs that an introspection endpoint is not asked about the JWTs of its issuer, by
+// which the source is named: whoever verifies those knows them, and nobody else is shown them.
+func warnUnasked(logger *slog.Logger, asked *subject.Source, sources []*subject.Source) {
+	grants := func(s *subject.Source) (all []string) {
+		for i := range s.Policies {
+			all = append(all, grantsOf(&s.Policies[i])...)
+		}
+		return all
+	}
+	for _, s := range sources {
+		if asked.Issuer == nil && s.Issuer != nil && s.Form() == subject.FormOther && s.Issuer.Name == asked.Name && shareOne(grants(s), grants(asked)) {
+			logger.Warn("the introspection endpoint is not asked about JWTs of its issuer, which subject jwt takes: "+
+				"it is asked about opaque tokens alone; if it is to be asked about all, remove subject jwt", "issuer", asked.Name)
+		}
+	}
 }

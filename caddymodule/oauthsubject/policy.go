@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -129,8 +130,8 @@ func (p *Policy) compile() (compiled subject.Policy, err error) {
 		}
 	}
 	if p.Subject != "" {
-		if compiled.Subject, err = policy.CompileValue(p.Subject); err != nil {
-			return compiled, fmt.Errorf("subject: %w", err)
+		if compiled.Subject, err = compileSubject(p.Subject); err != nil {
+			return compiled, err
 		}
 	}
 	if err := adapt.CheckScope(p.Scope, adapt.Line("scope")); err != nil {
@@ -142,17 +143,32 @@ func (p *Policy) compile() (compiled subject.Policy, err error) {
 	if compiled.Audience, err = adapt.ResolveAudience(p.Audience); err != nil {
 		return compiled, err
 	}
-	if compiled.Claims, err = compileClaims("claim", p.Claims); err != nil {
+	if compiled.Claims, err = compileClaims("claim", p.Claims, policy.CompileValue); err != nil {
 		return compiled, err
 	}
-	compiled.MayAct, err = compileClaims("may_act", p.MayAct)
+	compiled.MayAct, err = compileClaims("may_act", p.MayAct, policy.CompileText)
 	return compiled, err
 }
 
+// compileSubject compiles the expression of a subject. One that is the same for all tokens must be
+// the name of a user.
+func compileSubject(text string) (*policy.Value, error) {
+	value, err := policy.CompileText(text)
+	if err != nil {
+		return nil, fmt.Errorf("subject: %w", err)
+	}
+	if name, ok := value.Constant().(string); ok {
+		if err := tokenep.CheckUser(name); err != nil {
+			return nil, fmt.Errorf("subject %s: %w", text, err)
+		}
+	}
+	return value, nil
+}
+
 // compileClaims compiles what claims, or members of one, are made of.
-func compileClaims(option string, claims []Claim) (compiled []subject.Claim, err error) {
+func compileClaims(option string, claims []Claim, compile func(string) (*policy.Value, error)) (compiled []subject.Claim, err error) {
 	for _, c := range claims {
-		value, err := policy.CompileValue(c.Value)
+		value, err := compile(c.Value)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", option, c.Name, err)
 		}

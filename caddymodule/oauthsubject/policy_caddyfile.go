@@ -67,10 +67,8 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 		return adapt.Flag(d, &p.AllowPublic)
 	case "subject":
 		return adapt.One(d, &p.Subject, func(text string) error {
-			if _, err := policy.CompileValue(text); err != nil {
-				return fmt.Errorf("subject: %w", err)
-			}
-			return nil
+			_, err := compileSubject(text)
+			return err
 		})
 	case "scope":
 		return adapt.Some(d, &p.Scope, func(tokens []string) error { return adapt.CheckScope(tokens, adapt.Line("scope")) })
@@ -79,9 +77,9 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 	case "audience":
 		return adapt.Audience(d, &p.Audience)
 	case "claim":
-		return parseClaim(d, &p.Claims, "repository claims.repository")
+		return parseClaim(d, &p.Claims, policy.CompileValue, "repository claims.repository")
 	case "may_act":
-		return parseClaim(d, &p.MayAct, "client_id `\"gateway\"`")
+		return parseClaim(d, &p.MayAct, policy.CompileText, "client_id `\"gateway\"`")
 	case "refresh_token":
 		return adapt.Flag(d, &p.RefreshToken)
 	case "ttl":
@@ -96,12 +94,12 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 }
 
 // parseClaim reads a name and an expression.
-func parseClaim(d *caddyfile.Dispenser, into *[]Claim, example string) error {
+func parseClaim(d *caddyfile.Dispenser, into *[]Claim, compile func(string) (*policy.Value, error), example string) error {
 	option, args := d.Val(), d.RemainingArgs()
 	if len(args) != 2 || args[0] == "" {
 		return d.Errf("%s takes a name and an expression, such as: %s %s", option, option, example)
 	}
-	if _, err := policy.CompileValue(args[1]); err != nil {
+	if _, err := compile(args[1]); err != nil {
 		return d.Errf("%s %s: %w", option, args[0], err)
 	}
 	*into = append(*into, Claim{Name: args[0], Value: args[1]})

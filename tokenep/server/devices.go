@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -30,6 +31,9 @@ func (d DeviceCode) Validate() error {
 		return fmt.Errorf("a device code must live for 1s to %s; it is %s", state.MaxDeviceLife, d.Life)
 	case d.Interval != 0 && (d.Interval < time.Second || d.Interval > time.Minute):
 		return fmt.Errorf("the interval must be 1s to 1m; it is %s", d.Interval)
+	case cmp.Or(d.Life, state.DefaultDeviceLife) < cmp.Or(d.Interval, state.DefaultPollInterval):
+		return fmt.Errorf("no device would get a token: the life of a code, %s, is shorter than the interval from one question to the next, %s",
+			cmp.Or(d.Life, state.DefaultDeviceLife), cmp.Or(d.Interval, state.DefaultPollInterval))
 	case d.PerHour < 0 || d.PerHour > maxDevicesInAll:
 		return fmt.Errorf("per_hour must be 1 to %d codes; it is %d", maxDevicesInAll, d.PerHour)
 	}

@@ -127,9 +127,17 @@ func (k *knownPeople) stale(since time.Time) (subjects []string) {
 	return subjects
 }
 
-var (
-	errDisabled = fmt.Errorf("the user is disabled: %w", tokenep.ErrNoUser)
-	errVoid     = fmt.Errorf("what the user allowed was revoked: %w", tokenep.ErrNoUser)
+// noUser says why a user counts as none. The error Is tokenep.ErrNoUser, whose text is for those
+// who sign in.
+type noUser string
+
+func (e noUser) Error() string { return string(e) }
+
+func (noUser) Is(target error) bool { return target == tokenep.ErrNoUser }
+
+const (
+	errDisabled noUser = "the user is disabled"
+	errVoid     noUser = "what the user allowed was revoked"
 )
 
 // enabled refuses a user who is disabled, and what was allowed before all that the user allowed was

@@ -65,6 +65,10 @@ func (f *Foreign) choose(ctx context.Context, r *tokenep.Request, s *Source, t *
 		switch {
 		case d.Policy.DryRun:
 			r.Outcome.Details = append(r.Outcome.Details, slog.String("dry_run", d.String()))
+			if d.Err == nil {
+				reasons = append(reasons, fmt.Sprintf("policy %s would have admitted it, and is a dry run", d.Policy.Name))
+				continue
+			}
 		case d.Err == nil:
 			r.Outcome.Details = append(r.Outcome.Details, slog.String("policy", d.Policy.Name))
 			d.Authorization.Confirmation, _ = t.Claims["cnf"].(map[string]any)

@@ -34,6 +34,7 @@ func (j JWTs) Validate(ctx context.Context, r *tokenep.Request, token string) (*
 func (f *Foreign) validate(ctx context.Context, r *tokenep.Request, token string) (*tokenep.Authorization, error) {
 	t, err := f.Verifier.Verify(ctx, verify.Presentation{Token: token})
 	if err != nil {
+		r.Outcome.Option = f.remedy(err)
 		return nil, refusal(err)
 	}
 	s := f.Issuers[t.Issuer]
@@ -44,6 +45,15 @@ func (f *Foreign) validate(ctx context.Context, r *tokenep.Request, token string
 		return nil, tokenep.InvalidRequest.Describe("the token is not valid").Because(fmt.Errorf("%w: %q, expected one of %q", errAudience, t.Audience, f.Audience()))
 	}
 	return f.choose(ctx, r, s, t)
+}
+
+// remedy returns which options of the issuer would have let a token in, in the words of a
+// Caddyfile. JWTs of a certain form have none.
+func (f *Foreign) remedy(err error) string {
+	if refused, ok := errors.AsType[*verify.Error](err); ok && f.Form == FormOther {
+		return refused.Option
+	}
+	return ""
 }
 
 var (

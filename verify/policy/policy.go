@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
@@ -49,10 +51,25 @@ type Value struct{ expression }
 type expression struct {
 	text    string
 	program cel.Program
+	claims  []string
 }
 
 // String returns the text of the expression.
 func (e expression) String() string { return e.text }
+
+// Claims returns the names of the claims that the expression looks at by name, such as role for
+// claims.role.
+func (e expression) Claims() []string { return e.claims }
+
+// Constant returns the value of an expression that looks at no claim, as [Value.Of] does; nil: it
+// looks at some.
+func (v *Value) Constant() any {
+	out, err := v.run(cel.NoVars())
+	if err != nil {
+		return nil
+	}
+	return native(out)
+}
 
 // Errors of an expression that runs.
 var (
@@ -72,6 +89,15 @@ func Compile(text string) (*Condition, error) {
 // CompileValue compiles the expression of a value.
 func CompileValue(text string) (*Value, error) {
 	e, err := compile(environment, text, cel.StringType, cel.BoolType, cel.IntType, cel.DoubleType, cel.ListType(cel.StringType), cel.ListType(cel.DynType))
+	if err != nil {
+		return nil, err
+	}
+	return &Value{e}, nil
+}
+
+// CompileText compiles the expression of a value that must be a text.
+func CompileText(text string) (*Value, error) {
+	e, err := compile(environment, text, cel.StringType)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +127,29 @@ func compile(env *cel.Env, text string, want ...*cel.Type) (expression, error) {
 	if err != nil {
 		return expression{}, err
 	}
-	return expression{text, program}, nil
+	return expression{text, program, claimsOf(compiled.NativeRep())}, nil
+}
+
+// claimsOf returns the names of the members of claims in an expression: claims.x and claims["x"].
+func claimsOf(a *ast.AST) (names []string) {
+	isClaims := func(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == claimsVariable }
+	ast.PreOrderVisit(ast.NavigateAST(a), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.SelectKind:
+			if s := e.AsSelect(); isClaims(s.Operand()) {
+				names = append(names, s.FieldName())
+			}
+		case ast.CallKind:
+			args := e.AsCall().Args()
+			if e.AsCall().FunctionName() != operators.Index || !isClaims(args[0]) {
+				return
+			}
+			if name, ok := args[1].AsLiteral().(types.String); ok && args[1].Kind() == ast.LiteralKind {
+				names = append(names, string(name))
+			}
+		}
+	}))
+	return names
 }
 
 func (e expression) run(variables cel.Activation) (ref.Val, error) {

@@ -127,6 +127,36 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// What is known of an expression before there is a token.
+func TestBeforeItRuns(t *testing.T) {
+	for text, want := range map[string]struct {
+		claims   []string
+		constant any
+	}{
+		`"ci"`:                                {nil, "ci"},
+		`"ci:" + "job"`:                       {nil, "ci:job"},
+		`"ci:" + claims.sub`:                  {[]string{"sub"}, nil},
+		`has(claims.a) ? claims["b"] : "c"`:   {[]string{"a", "b"}, nil},
+		`claims.a.b + claims["c.d"].e`:        {[]string{"a", "c.d"}, nil},
+		`claims.l.map(c, c)[0]`:               {[]string{"l"}, nil},
+		`claims.exists(c, c == "a") ? "a":""`: {nil, nil},
+	} {
+		v, err := policy.CompileText(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := slices.Clone(v.Claims())
+		if slices.Sort(got); !slices.Equal(got, want.claims) || v.Constant() != want.constant {
+			t.Errorf("%s: %q, %v", text, got, v.Constant())
+		}
+	}
+	for _, text := range []string{"1", "true", `["a"]`, "0.5"} {
+		if _, err := policy.CompileText(text); err == nil {
+			t.Errorf("%s passes for a text", text)
+		}
+	}
+}
+
 func BenchmarkHolds(b *testing.B) {
 	c, err := policy.Compile(`claims.repository_id == "123" && claims.ref == "refs/heads/main"`)
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 func init() { caddy.RegisterModule(new(Subject)) }
@@ -111,10 +114,39 @@ func (s *Subject) Extend(c *server.Config) (err error) {
 	if s.InsecureHTTP {
 		c.Logger.Warn("insecure_http: tokens cross the network in clear on the way to the application", "url", s.check.Name())
 	}
+	s.warnOfClaims(c.Logger, policies)
 	c.Subjects = append(c.Subjects, &subject.Source{
 		Name: s.check.Name(), Types: []string{s.TokenType}, Prove: s.check.Prove, Policies: policies,
 	})
 	return nil
+}
+
+// warnOfClaims logs which claims the policies look at that no token has.
+func (s *Subject) warnOfClaims(logger *slog.Logger, policies []subject.Policy) {
+	for i := range policies {
+		for _, name := range looksAt(&policies[i]) {
+			if !slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.Name == name }) {
+				logger.Warn("the policy looks at a claim that no token has: make it of a member of the answer, by a line claim, or do not look at it",
+					"url", s.check.Name(), "policy", policies[i].Name, "claim", name)
+			}
+		}
+	}
+}
+
+// looksAt returns the names of the claims that a policy looks at.
+func looksAt(p *subject.Policy) (names []string) {
+	if p.When != nil {
+		names = p.When.Claims()
+	}
+	names = slices.Concat(names, p.Subject.Claims())
+	for _, c := range slices.Concat(p.Claims, p.MayAct) {
+		names = append(names, c.Value.Claims()...)
+	}
+	if path, err := verify.ParseClaimPath(p.ScopeClaim); p.ScopeClaim != "" && err == nil {
+		names = append(names, path[0])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Cleanup closes connections that wait for another request.
