@@ -187,11 +187,11 @@ func (a *Assertion) checkMAC(rules AssertionRules) error {
 	return failure
 }
 
-// macs are the HMACs of RFC 7518 §3.2. No access token is ever verified by them.
+// macs are the HMACs of RFC 7518 §3.2. An access token is verified by them only if its issuer has
+// secrets: see sharedSecrets.
 var macs = map[string]crypto.Hash{"HS256": crypto.SHA256, "HS384": crypto.SHA384, "HS512": crypto.SHA512}
 
-// MACAlgorithms returns the names of the algorithms that use a secret (RFC 7518 §3.2), which are
-// for assertions alone.
+// MACAlgorithms returns the names of the algorithms that use a secret (RFC 7518 §3.2).
 func MACAlgorithms() []string { return []string{"HS256", "HS384", "HS512"} }
 
 // MACKeySize returns how long a secret must be for one of those algorithms, in bytes, or for any of

@@ -212,6 +212,13 @@ func (s *verification) remediable(e *Error) *Error {
 
 // checkAlgorithm: RFC 8725 §3.1 and §3.2.
 func (s *verification) checkAlgorithm() *Error {
+	if name := s.token.Header.Algorithm; s.issuer.shared != nil {
+		if !slices.Contains(s.issuer.Algorithms, name) {
+			return invalid("the algorithm of the token is not accepted", errNarrowed)
+		}
+		s.known |= theAlgorithm
+		return nil
+	}
 	algorithm, err := findAlgorithm(s.token.Header.Algorithm)
 	if err == nil && len(s.issuer.Algorithms) > 0 && !slices.Contains(s.issuer.Algorithms, algorithm.name) {
 		err = errNarrowed
@@ -231,6 +238,9 @@ func (s *verification) checkAlgorithm() *Error {
 // too, whose key may have been withdrawn.
 func (s *verification) checkKey() *Error {
 	header := &s.token.Header
+	if shared := s.issuer.shared; shared != nil {
+		return s.useKey(shared)
+	}
 	if header.KeyID == "" && !s.issuer.AllowMissingKeyID {
 		refusal := invalid("the token names no key", nil)
 		refusal.Option = "allow_missing_kid"
@@ -243,6 +253,11 @@ func (s *verification) checkKey() *Error {
 	if err != nil {
 		return unavailable(err)
 	}
+	return s.useKey(key)
+}
+
+// useKey takes the key for the signature, which is that of the cached token if there is one.
+func (s *verification) useKey(key crypto.PublicKey) *Error {
 	if s.fact != nil && !sameKey(s.fact.key, key) {
 		return invalid("the key of the token is not known", errKeyReplaced)
 	}
@@ -265,7 +280,13 @@ func sameKey(a, b crypto.PublicKey) bool {
 
 // checkSignature: RFC 7515 §5.2.
 func (s *verification) checkSignature() *Error {
-	if err := s.algorithm.verify(s.key, s.parts.input, s.parts.signature); err != nil {
+	var err error
+	if shared := s.issuer.shared; shared != nil {
+		err = shared.verify(s.token.Header.Algorithm, s.parts.input, s.parts.signature)
+	} else {
+		err = s.algorithm.verify(s.key, s.parts.input, s.parts.signature)
+	}
+	if err != nil {
 		return invalid("the signature of the token is not good", err)
 	}
 	return nil

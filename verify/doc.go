@@ -18,10 +18,10 @@
 // # What it does not do
 //
 // A token cannot make it open a connection to where the token says: key sets come from the process,
-// a file, or a URL of the configuration. It accepts no HMAC and no encrypted tokens, and opaque
-// ones where their issuer is asked about them, which package introspection does. It does not check
-// ID tokens. A token that is bound to a key of its holder (cnf) is good only with a proof that its
-// sender has the key: see [DPoP].
+// a file, or a URL of the configuration. It accepts no encrypted tokens, HMACs by configured
+// secrets alone, and opaque tokens where their issuer is asked about them, which package
+// introspection does. It does not check ID tokens. A token that is bound to a key of its holder
+// (cnf) is good only with a proof that its sender has the key: see [DPoP].
 //
 // # The path of a token
 //
@@ -41,6 +41,7 @@
 //	claims.go        payload to Token (RFC 7519)
 //	profile.go       what the tokens of an issuer are like, and what tells them from ID tokens
 //	signature.go     ES, RS, PS, EdDSA over the standard library (RFC 7518, RFC 8037)
+//	secret.go        HMACs, of issuers that have no key (RFC 7518 §3.2)
 //	times.go         when it is good, and for how long (RFC 7519 §4.1)
 //	signin.go        how, and how long ago, the person signed in (RFC 9470)
 //	confirmation.go  tokens that are bound to a key (RFC 7800)

@@ -59,7 +59,7 @@ func (s *verification) asks() bool {
 		return false
 	}
 	issuer := s.issuers[UnverifiedIssuer(s.jwt)]
-	return issuer == nil || issuer.Keys == nil
+	return issuer == nil || issuer.Keys == nil && issuer.shared == nil
 }
 
 // checkIntrospection: RFC 7662 §2.2. A server that does not know a token, and one that is away,

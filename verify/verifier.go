@@ -63,8 +63,14 @@ type TrustedIssuer struct {
 	// Name is the issuer identifier. iss must equal it byte for byte (RFC 8414 §2).
 	Name string
 
-	// Keys holds the public keys of the issuer. Required, unless Introspect is set.
+	// Keys holds the public keys of the issuer. Required, unless Introspect or Secrets is set.
 	Keys KeySet
+
+	// Secrets are what the issuer signs with in the place of a key, by an HMAC (RFC 7518 §3.2): any
+	// of them is accepted, whatever kid says, for one of Algorithms, which are HS256 alone if there
+	// are none. Each is as long as the hash at least. Whoever knows one can make tokens. They
+	// exclude Keys.
+	Secrets [][]byte
 
 	// Introspect asks the issuer about a token that is none of its JWTs, nor one of another issuer
 	// whose keys are known; without Keys, about its JWTs too. Such a token is judged by what the
@@ -135,8 +141,9 @@ type TrustedIssuer struct {
 	// revoked. Zero: no limit.
 	RevocationMaxAge time.Duration
 
-	own    terms // of this issuer, from Profile and the options
-	spiffe bool  // it is a trust domain
+	own    terms          // of this issuer, from Profile and the options
+	shared *sharedSecrets // nil: it has keys
+	spiffe bool           // it is a trust domain
 }
 
 // Verifier checks access tokens. It is safe for concurrent use.
@@ -220,8 +227,10 @@ func (i *TrustedIssuer) normalize() error {
 	switch {
 	case i.Name == "":
 		return errors.New("no name")
-	case i.Keys == nil && i.Introspect == nil:
+	case i.Keys == nil && i.Introspect == nil && len(i.Secrets) == 0:
 		return errors.New("no keys")
+	case len(i.Secrets) > 0 && (i.Keys != nil || i.spiffe):
+		return errors.New("secrets and keys exclude each other")
 	case i.spiffe && i.Introspect != nil:
 		return errors.New("a trust domain has no introspection")
 	case len(i.Audience) == 0 && !i.InsecureAnyAudience:
@@ -234,17 +243,29 @@ func (i *TrustedIssuer) normalize() error {
 		return errTrustDomain
 	}
 	i.Audience = slices.Clone(i.Audience)
-	i.Algorithms = slices.Clone(i.Algorithms)
-	for n, name := range i.Algorithms {
-		if _, err := findAlgorithm(name); err != nil {
-			return fmt.Errorf("%q is %w; there are %s", name, err, strings.Join(algorithmNames(), ", "))
-		}
-		i.Algorithms[n] = CanonicalAlgorithm(name)
-	}
 	var err error
+	if i.Algorithms, i.shared, err = i.algorithms(); err != nil {
+		return err
+	}
 	i.Types, i.RefuseClaims = slices.Clone(i.Types), slices.Clone(i.RefuseClaims)
 	i.own, err = i.terms(i.Profile)
 	return err
+}
+
+// algorithms returns those that are accepted, by the names of a KeySet, and the secrets.
+func (i *TrustedIssuer) algorithms() ([]string, *sharedSecrets, error) {
+	if len(i.Secrets) > 0 {
+		shared, names, err := newSharedSecrets(i.Secrets, i.Algorithms)
+		return names, shared, err
+	}
+	names := slices.Clone(i.Algorithms)
+	for n, name := range names {
+		if _, err := findAlgorithm(name); err != nil {
+			return nil, nil, fmt.Errorf("%q is %w; there are %s", name, err, strings.Join(algorithmNames(), ", "))
+		}
+		names[n] = CanonicalAlgorithm(name)
+	}
+	return names, nil, nil
 }
 
 // Verify returns the token that p presents if this server should honour it now. The error is always

@@ -2,6 +2,7 @@ package oauthissuer
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -15,6 +16,7 @@ import (
 //	jwks_uri   <url>
 //	discovery  [<url>]
 //	jwks       `<json>`
+//	hmac_secret <secrets…>
 //	key_addresses <addresses…>
 //	audience   <values…>
 //	algorithms <algs…>
@@ -41,6 +43,8 @@ func (t *TrustedIssuer) ParseOption(d *caddyfile.Dispenser, option string) (know
 		return true, t.parseDiscovery(d)
 	case "jwks":
 		return true, t.parseJWKS(d)
+	case "hmac_secret":
+		return true, t.parseSecrets(d)
 	case "key_addresses":
 		return true, adapt.Addresses(d, &t.KeyAddresses)
 	case "audience":
@@ -71,6 +75,16 @@ func (t *TrustedIssuer) parseJWKS(d *caddyfile.Dispenser) error {
 	t.JWKS = json.RawMessage(args[0])
 	_, _, err := t.inline()
 	return adapt.Located(d, err)
+}
+
+// parseSecrets never puts a secret into an error.
+func (t *TrustedIssuer) parseSecrets(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || slices.Contains(args, "") {
+		return d.Err("hmac_secret takes the secrets of the issuer, such as {env.IDP_SECRET}")
+	}
+	t.HMACSecrets = args
+	return nil
 }
 
 // parseDiscovery reads discovery, with or without the URL of the metadata.

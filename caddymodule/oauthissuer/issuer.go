@@ -38,6 +38,12 @@ type TrustedIssuer struct {
 	// The JWK Set itself, which changes with the configuration alone.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
 
+	// Secrets that it signs with in the place of a key, by an HMAC (RFC 7518 §3.2): any of them is
+	// accepted, for one of algorithms, which are HS256 alone if there are none. Each has 32 bytes
+	// at least, 48 for HS384 and 64 for HS512; a placeholder keeps it out of the configuration.
+	// Whoever knows one can make tokens, so that keys are better. Default: none.
+	HMACSecrets []string `json:"hmac_secrets,omitempty"`
+
 	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which that set
 	// and the metadata may be fetched. Default: none, but those of the loopback interface for a URL
 	// on localhost.
@@ -104,14 +110,35 @@ func (t *TrustedIssuer) Check() error {
 	}
 	issuer := t.Trust()
 	issuer.Keys, issuer.InsecureAnyAudience = new(verify.StaticKeys), true // what comes later
+	if len(t.HMACSecrets) > 0 || len(t.Algorithms) > 0 && !slices.ContainsFunc(t.Algorithms, isNoMAC) {
+		issuer.Keys, issuer.Secrets = nil, t.literalSecrets()
+	}
 	_, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{issuer}})
 	return err
 }
 
 var (
 	errNoKeys  = errors.New("jwks_file, jwks_uri, discovery or jwks is missing: where its public keys are")
-	errTwoKeys = errors.New("jwks_file, jwks_uri, discovery and jwks exclude each other")
+	errTwoKeys = errors.New("jwks_file, jwks_uri, discovery, jwks and hmac_secret exclude each other")
 )
+
+// errNoSecret keeps a public key from being taken for a secret.
+var errNoSecret = errors.New("algorithms that use a secret need hmac_secret")
+
+func isMAC(alg string) bool { return slices.Contains(verify.MACAlgorithms(), alg) }
+
+func isNoMAC(alg string) bool { return !isMAC(alg) }
+
+// literalSecrets returns the secrets, with something that is long enough in the place of
+// placeholders and of those that come later.
+func (t *TrustedIssuer) literalSecrets() (secrets [][]byte) {
+	for _, secret := range t.HMACSecrets {
+		if adapt.IsLiteral(secret) {
+			secrets = append(secrets, []byte(secret))
+		}
+	}
+	return append(secrets, make([]byte, 64))
+}
 
 // CheckKeys returns an error unless it is said, once, where the keys are.
 func (t *TrustedIssuer) CheckKeys() error {
@@ -125,7 +152,7 @@ func (t *TrustedIssuer) CheckKeys() error {
 func (t *TrustedIssuer) NamesKeys() bool { return t.keySources() > 0 }
 
 func (t *TrustedIssuer) keySources() (said int) {
-	for _, here := range [...]bool{t.JWKSFile != "", t.JWKSURI != "", t.Discovery, t.DiscoveryURL != "", len(t.JWKS) > 0} {
+	for _, here := range [...]bool{t.JWKSFile != "", t.JWKSURI != "", t.Discovery, t.DiscoveryURL != "", len(t.JWKS) > 0, len(t.HMACSecrets) > 0} {
 		if here {
 			said++
 		}
@@ -141,6 +168,8 @@ func (t *TrustedIssuer) checkKeys() error {
 	case len(t.JWKS) > 0:
 		_, _, err := t.inline()
 		return err
+	case len(t.HMACSecrets) == 0 && slices.ContainsFunc(t.Algorithms, isMAC):
+		return errNoSecret
 	case t.Discovery && adapt.IsLiteral(t.Issuer):
 		return verify.CheckDiscovery(t.Issuer)
 	}

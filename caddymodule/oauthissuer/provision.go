@@ -34,6 +34,9 @@ func (t *TrustedIssuer) ProvisionAsked(ctx caddy.Context) (issuer verify.Trusted
 			return issuer, err
 		}
 	}
+	if len(t.HMACSecrets) > 0 {
+		return issuer, t.provisionSecrets(&issuer)
+	}
 	if !t.NamesKeys() {
 		return issuer, nil
 	}
@@ -41,6 +44,21 @@ func (t *TrustedIssuer) ProvisionAsked(ctx caddy.Context) (issuer verify.Trusted
 		return issuer, fmt.Errorf("issuer %s: %w", issuer.Name, err)
 	}
 	return issuer, nil
+}
+
+// provisionSecrets adds the secrets of the issuer.
+func (t *TrustedIssuer) provisionSecrets(issuer *verify.TrustedIssuer) error {
+	if err := t.checkKeys(); err != nil {
+		return fmt.Errorf("issuer %s: %w", issuer.Name, err)
+	}
+	for _, configured := range t.HMACSecrets {
+		secret, err := adapt.Resolve("hmac_secret", configured)
+		if err != nil {
+			return fmt.Errorf("issuer %s: %w", issuer.Name, err)
+		}
+		issuer.Secrets = append(issuer.Secrets, []byte(secret))
+	}
+	return nil
 }
 
 // keys returns the keys of the issuer of that name. It loads a file, so that a wrong one is an

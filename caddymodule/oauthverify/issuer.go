@@ -39,6 +39,9 @@ func (i *Issuer) CheckKeys() error {
 		}
 		return nil
 	}
+	if len(i.HMACSecrets) > 0 && i.Introspection != nil && i.Introspection.Signed {
+		return errSigned
+	}
 	return i.TrustedIssuer.CheckKeys()
 }
 

@@ -40,6 +40,8 @@ type Revocations struct {
 
 var errNoFrom = errors.New("revocation_server and revocation_max_age need revocations from <store>")
 
+var errSecrets = errors.New("revocations from: an oauth_server signs by keys; remove hmac_secret")
+
 // parseRevocations reads "revocations from <store> …".
 func (i *Issuer) parseRevocations(d *caddyfile.Dispenser) error {
 	const usage = "revocations takes the word from, and the store of the issuer, such as: revocations from redis redis://10.0.0.5/0"
@@ -89,6 +91,9 @@ func (r *Revocations) provision(ctx caddy.Context, issuer *verify.TrustedIssuer)
 		if err := server.CheckRevocationMaxAge(time.Duration(r.MaxAge)); err != nil {
 			return fmt.Errorf("max_age: %w", err)
 		}
+	}
+	if len(issuer.Secrets) > 0 {
+		return errSecrets
 	}
 	name := oauthserver.StoreModule(r.StoreRaw)
 	module, err := ctx.LoadModule(r, "StoreRaw")
