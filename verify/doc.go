@@ -52,6 +52,7 @@
 //	replays.go       the proofs that were used, in memory
 //	revoked.go       tokens revoked before they expire
 //	lineage.go       what a token came of, by which it is revoked too
+//	inspect.go       all checks and rules, one by one, for people
 //	rule.go          what a verified token permits, by scope and otherwise
 //	mcp.go           what operations of the Model Context Protocol it permits
 //	limits.go        from where, and how often, a token may be used

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -116,6 +117,7 @@ type Guard struct {
 	names      protected
 	claims     []HeaderClaim    // with canonical header names
 	rules      []Rule           // those of Scope and AnyScope, then Rules
+	ruleNames  []string         // for each of them
 	required   Scope            // what challenges list
 	implied    map[string]Scope // by scope-token: those that include it
 	dpop       *DPoP            // of the verifier; nil: it takes no proofs
@@ -176,24 +178,28 @@ func (g *Guard) prepareRules() (err error) {
 		}
 	}
 	if len(g.Scope) > 0 {
-		g.rules = append(g.rules, g.requireAll)
+		g.addRule("scope", g.requireAll)
 	}
 	if len(g.AnyScope) > 0 {
-		g.rules = append(g.rules, g.requireAny)
+		g.addRule("any scope", g.requireAny)
 	}
 	if g.MCP != nil {
 		if err := g.MCP.check(); err != nil {
 			return err
 		}
-		g.rules = append(g.rules, g.requireMCP)
+		g.addRule("MCP", g.requireMCP)
 	}
 	for i, rule := range g.Rules {
 		if rule == nil {
 			return fmt.Errorf("rule %d is nil", i)
 		}
-		g.rules = append(g.rules, rule)
+		g.addRule("rule "+strconv.Itoa(i+1), rule)
 	}
 	return nil
+}
+
+func (g *Guard) addRule(name string, rule Rule) {
+	g.rules, g.ruleNames = append(g.rules, rule), append(g.ruleNames, name)
 }
 
 // takeProofs adds the challenge of RFC 9449 §7.1 to that for Bearer, or puts it in its place.

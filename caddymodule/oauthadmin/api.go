@@ -63,6 +63,8 @@ func init() {
 //	GET    <server>/secret_patterns         regular expressions of what is generated
 //	POST   <server>/inspect                 what a token says, and which checks it does not pass
 //	POST   <server>/policies/test           what the policies would make of a token of others
+//
+// POST /oauth_verify/inspect says what a route would make of a token.
 type API struct {
 	running func() (*oauthserver.App, error)
 }
@@ -92,9 +94,12 @@ func runningApp() (*oauthserver.App, error) {
 	return app.(*oauthserver.App), nil
 }
 
-// Routes returns one route, for everything below the base path.
+// Routes returns two routes: for everything below the base path, and for what is of no one server.
 func (a *API) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: basePath, Handler: caddy.AdminHandlerFunc(a.serve)}}
+	return []caddy.AdminRoute{
+		{Pattern: basePath, Handler: caddy.AdminHandlerFunc(a.serve)},
+		{Pattern: routePath, Handler: caddy.AdminHandlerFunc(inspectRoute)},
+	}
 }
 
 // routes are the resources of a server. A * stands for an id.

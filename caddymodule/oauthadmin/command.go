@@ -127,6 +127,11 @@ func callAdmin(fl caddycmd.Flags, method string, segments []string, query url.Va
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
+	return decodeAnswer(response, answer)
+}
+
+// decodeAnswer reads the JSON of an answer.
+func decodeAnswer(response *http.Response, answer any) error {
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return fmt.Errorf("reading the answer of the admin API: %w", err)
@@ -142,16 +147,21 @@ func callAdmin(fl caddycmd.Flags, method string, segments []string, query url.Va
 // requestAdmin makes a request to the admin API, and returns the answer if it is a success. It
 // escapes each segment of the path.
 func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url.Values, body any) (*http.Response, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
-	if err != nil {
-		return nil, fmt.Errorf("couldn't determine admin API address: %w", err)
-	}
 	uri := strings.TrimSuffix(basePath, "/")
 	for _, segment := range append([]string{fl.String("server")}, segments...) {
 		uri += "/" + escapeSegment(segment)
 	}
 	if len(query) > 0 {
 		uri += "?" + query.Encode()
+	}
+	return requestURI(fl, method, uri, body)
+}
+
+// requestURI makes a request to a path of the admin API, likewise.
+func requestURI(fl caddycmd.Flags, method, uri string, body any) (*http.Response, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	if err != nil {
+		return nil, fmt.Errorf("couldn't determine admin API address: %w", err)
 	}
 	var content io.Reader
 	if body != nil {

@@ -19,12 +19,16 @@ Reads an access token from standard input, or asks for it on the terminal, and
 prints its header and claims. Then it lists the checks of the server's verifier in
 their order: ok, FAIL with the reason, or a dash for a check that was skipped.
 
-The exit code is 0 if the token would be accepted, and 1 if it would not. Give
---audience and --scope as the protected route has them: without them every
-audience and scope passes.`
+The exit code is 0 if the token would be accepted, and 1 if it would not. With
+--url the rules are those of the route that such a request would come to, in the
+running configuration. Otherwise give --audience and --scope as the route has
+them: without them every audience and scope passes.`
 	cmd.Example = `  $ echo "$TOKEN" | caddy oauth inspect --audience https://api.example.com/orders --scope orders:read
+  $ echo "$TOKEN" | caddy oauth inspect --url https://api.example.com/orders/17 --method POST
   $ caddy oauth token --client billing < secret.txt | caddy oauth inspect`
 	flags := cmd.Flags()
+	flags.String("url", "", "URL of a request: the rules are those of its route")
+	flags.String("method", http.MethodGet, "Method of that request")
 	flags.StringArray("audience", nil, "Audience that is accepted (repeatable)")
 	flags.String("scope", "", "Scope that is required: scope tokens separated by spaces")
 	return cmd
@@ -39,13 +43,21 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return failed(err)
 	}
+	if fl.String("url") != "" && len(audience)+len(scope) > 0 {
+		return failed(errors.New("--url takes audience and scope from the route: leave --audience and --scope out"))
+	}
 	token, err := readSecret("the access token")
 	if err != nil {
 		return failed(err)
 	}
-	asked := inspection{Token: strings.TrimSpace(token), Scope: scope, Audience: audience}
+	token = strings.TrimSpace(token)
 	var raw json.RawMessage
-	if err := callAdmin(fl, http.MethodPost, []string{"inspect"}, nil, asked, &raw); err != nil {
+	if url := fl.String("url"); url != "" {
+		err = callRoute(fl, routeInspection{Token: token, URL: url, Method: fl.String("method")}, &raw)
+	} else {
+		err = callAdmin(fl, http.MethodPost, []string{"inspect"}, nil, inspection{Token: token, Scope: scope, Audience: audience}, &raw)
+	}
+	if err != nil {
 		return failed(err)
 	}
 	var report inspected
@@ -64,6 +76,16 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 	}
 	say("The token would be accepted.")
 	return caddy.ExitCodeSuccess, nil
+}
+
+// callRoute asks what a route would make of a token.
+func callRoute(fl caddycmd.Flags, asked routeInspection, answer any) error {
+	response, err := requestURI(fl, http.MethodPost, routePath, asked)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	return decodeAnswer(response, answer)
 }
 
 // print writes header and claims as they came, so that no number is rounded, and then the checks.

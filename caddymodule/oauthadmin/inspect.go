@@ -1,8 +1,11 @@
 package oauthadmin
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -68,26 +71,95 @@ func inspectToken(r *request) (any, error) {
 		return nil, refuse(http.StatusBadRequest, "audience: %w", err)
 	}
 	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: in.Token})
-	report := inspected{Accepted: true}
-	for _, check := range checks {
-		shown := showCheck(check)
-		if check.Name == "audience" && shown.Result == checkOK && trusted.InsecureAnyAudience {
+	report := reportOf(token, checks)
+	for i := range report.Checks {
+		if shown := &report.Checks[i]; shown.Name == "audience" && shown.Result == checkOK && trusted.InsecureAnyAudience {
 			shown.Result, shown.Reason = checkSkipped, "no audience was given"
 		}
-		if check.Name == "confirmation" && shown.Result == checkOK {
-			shown = checkConfirmation(token)
+		if shown := &report.Checks[i]; shown.Name == "confirmation" && shown.Result == checkOK {
+			*shown = checkConfirmation(token)
+			report.Accepted = report.Accepted && shown.Result != checkFail
 		}
-		report.Accepted = report.Accepted && check.Err == nil && !check.Skipped && shown.Result != checkFail
-		report.Checks = append(report.Checks, shown)
-	}
-	if token != nil {
-		report.Header = &inspectedHeader{token.Header.Algorithm, token.Header.KeyID, token.Header.Type}
-		report.Claims = token.Claims
 	}
 	scope := checkScope(token, in.Scope)
 	report.Accepted = report.Accepted && scope.Result != checkFail
 	report.Checks = append(report.Checks, scope)
 	return report, nil
+}
+
+// reportOf returns the report on a token and its checks.
+func reportOf(token *verify.Token, checks []verify.Check) *inspected {
+	report := &inspected{Accepted: true}
+	for _, check := range checks {
+		report.Accepted = report.Accepted && check.Err == nil && !check.Skipped
+		report.Checks = append(report.Checks, showCheck(check))
+	}
+	if token != nil {
+		report.Header = &inspectedHeader{token.Header.Algorithm, token.Header.KeyID, token.Header.Type}
+		report.Claims = token.Claims
+	}
+	return report
+}
+
+// routeInspection is the request to inspect a token as a route would.
+type routeInspection struct {
+	Token  string `json:"token"`
+	URL    string `json:"url"`              // of the request, as a client writes it
+	Method string `json:"method,omitempty"` // default: GET
+}
+
+// routePath is where routes are asked: they are of no one server.
+const routePath = "/oauth_verify/inspect"
+
+// inspectRoute answers what the oauth_verify on the way of a request would make of a token.
+func inspectRoute(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return asAPIError(w, refuse(http.StatusMethodNotAllowed, "method %s is not allowed here", r.Method))
+	}
+	report, err := askRoute(&request{Request: r})
+	if err == nil {
+		err = writeAnswer(w, http.StatusOK, report)
+	}
+	if err != nil {
+		return asAPIError(w, err)
+	}
+	return nil
+}
+
+func askRoute(r *request) (any, error) {
+	var in routeInspection
+	if err := r.read(&in); err != nil {
+		return nil, err
+	}
+	if in.Token == "" {
+		return nil, refuse(http.StatusBadRequest, "token: is required")
+	}
+	asked, err := http.NewRequestWithContext(r.Context(), cmp.Or(in.Method, http.MethodGet), in.URL, http.NoBody)
+	if err != nil || asked.URL.Host == "" || asked.URL.Scheme != "https" && asked.URL.Scheme != "http" {
+		return nil, refuse(http.StatusBadRequest, "url: must be absolute, such as https://api.example.com/orders, and method one of HTTP")
+	}
+	asked.RemoteAddr, asked.RequestURI = "127.0.0.1:0", asked.URL.RequestURI()
+	active := caddy.ActiveContext()
+	if active.Context == nil {
+		return nil, refuse(http.StatusServiceUnavailable, "Caddy has not started yet")
+	}
+	app, err := active.App("oauth_verify")
+	if err != nil {
+		return nil, err
+	}
+	routes, ok := app.(interface {
+		Inspect(r *http.Request, token string) (*verify.Token, []verify.Check, error)
+	})
+	if !ok {
+		return nil, refuse(http.StatusNotFound, "this Caddy has another oauth_verify")
+	}
+	token, checks, err := routes.Inspect(asked, in.Token)
+	if err != nil {
+		return nil, refuse(http.StatusNotFound, "%w", err)
+	}
+	return reportOf(token, checks), nil
 }
 
 func showCheck(c verify.Check) inspectedCheck {

@@ -16,6 +16,7 @@ type App struct {
 	Policies map[string]*Options `json:"policies,omitempty"`
 
 	resources map[string][]*resource // by the path of their metadata
+	ctx       caddy.Context
 }
 
 // appName is the name of the app.
@@ -24,6 +25,12 @@ const appName = "oauth_verify"
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: appName, New: func() caddy.Module { return new(App) }}
+}
+
+// Provision keeps the context, by which Inspect finds the routes.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	return nil
 }
 
 // Validate checks the policies, also those that no route has.
@@ -73,6 +80,7 @@ func (a *App) apply(name string, route Options) (Options, error) {
 
 // Interface guards
 var (
-	_ caddy.App       = (*App)(nil)
-	_ caddy.Validator = (*App)(nil)
+	_ caddy.App         = (*App)(nil)
+	_ caddy.Provisioner = (*App)(nil)
+	_ caddy.Validator   = (*App)(nil)
 )

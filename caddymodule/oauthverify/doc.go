@@ -18,5 +18,6 @@
 //	identity.go           who was let in, as placeholders and in the context
 //	matchers.go           requests by the token that was verified
 //	authentication.go     a provider of Caddy's handler authentication
+//	inspect.go            what a route would make of a token, for people
 //	metrics.go            the counters
 package oauthverify
