@@ -203,9 +203,9 @@ func (p parameter) token() (string, error) {
 	return token, nil
 }
 
-// withoutToken returns query without access_token, wherever findToken finds it. The rest keeps its
-// order and spelling.
-func withoutToken(query string) string {
+// withoutParameter returns a query without the parameters whose encoded names are named. The others
+// keep their order and spelling.
+func withoutParameter(query string, named func(string) bool) string {
 	var kept strings.Builder
 	separator := ""
 	for query != "" {
@@ -215,7 +215,7 @@ func withoutToken(query string) string {
 		} else {
 			query = ""
 		}
-		if name, _, _ := strings.Cut(piece, "="); !namesToken(name) {
+		if name, _, _ := strings.Cut(piece, "="); !named(name) {
 			kept.WriteString(separator + piece)
 			separator = after
 		}

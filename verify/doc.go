@@ -61,6 +61,8 @@
 //	headerclaim.go   claims on their way to the upstream
 //	headerform.go    how they are written to a header (RFC 9110 §5.5)
 //	resource.go      what clients are told about a protected resource (RFC 9728)
+//	replacement.go   a credential of the upstream in the place of the token
+//	streams.go       responses that end with their token
 //	refusal.go       the answer to a refused request, and its headers
 //	early.go         which does not wait for the body of the request
 //	assertion.go     beside access tokens: assertions, which a client is known by (RFC 7523)

@@ -56,6 +56,10 @@ type Guard struct {
 	// rewritten: it goes on as it came.
 	KeepAuthorization bool
 
+	// Replace, if not nil, puts a credential in the place of the token on its way to the upstream.
+	// A request without a token gets none.
+	Replace *Replacement
+
 	// Preflight admits the preflight requests of CORS: OPTIONS with Origin and
 	// Access-Control-Request-Method. Browsers send them without credentials; any that they do carry
 	// are ignored and removed.
@@ -86,6 +90,10 @@ type Guard struct {
 	// about what such an upstream serves.
 	InsecureAnyPath bool
 
+	// CloseStreams ends requests that outlast their token: WebSockets, server-sent events and
+	// whatever else takes long. See [Guard.Bound].
+	CloseStreams bool
+
 	// Headers passes claims on as request headers. The client cannot send these headers itself; see
 	// [HeaderClaim].
 	Headers []HeaderClaim
@@ -111,6 +119,7 @@ type Guard struct {
 	Rates *Rates
 
 	once       sync.Once
+	streams    streams
 	sources    []string // the headers with tokens: Authorization first, then TokenHeaders
 	unread     []string // those, and others that are read in one spelling alone
 	err        error
@@ -251,6 +260,10 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	if err == nil {
 		err = g.permit(r, token)
 	}
+	credential := ""
+	if err == nil && g.Replace != nil {
+		credential, err = g.Replace.credential(r, token, p.Token)
+	}
 	if err == nil {
 		err = setClaims(r.Header, g.claims, token)
 	}
@@ -263,6 +276,9 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	}
 	if !g.KeepAuthorization {
 		g.hideToken(r)
+	}
+	if g.Replace != nil {
+		g.Replace.put(r, credential)
 	}
 	return token, nil
 }
@@ -284,29 +300,6 @@ func (g *Guard) permit(r *http.Request, t *Token) error {
 		return g.limit(r, t)
 	}
 	return nil
-}
-
-// hideToken removes the header Authorization, and the other headers, the cookies and the parameter
-// of the query from which the guard takes tokens.
-func (g *Guard) hideToken(r *http.Request) {
-	for _, name := range g.sources {
-		delete(r.Header, name)
-	}
-	delete(r.Header, proofHeader) // it belongs to the token
-	if len(g.TokenCookies) > 0 && len(r.Header["Cookie"]) > 0 {
-		if kept := withoutCookies(r.Header["Cookie"], g.TokenCookies); len(kept) > 0 {
-			r.Header["Cookie"] = kept
-		} else {
-			delete(r.Header, "Cookie")
-		}
-	}
-	if !g.InsecureQueryToken || r.URL.RawQuery == "" || findToken(r.URL.RawQuery).count == 0 {
-		return
-	}
-	u := *r.URL // others may hold the old one
-	u.RawQuery = withoutToken(u.RawQuery)
-	r.URL, r.RequestURI = &u, u.RequestURI()
-	r.Form.Del(tokenParameter)
 }
 
 // overrides makes some upstreams take an OPTIONS request, which passes without a token, for one of
@@ -345,6 +338,8 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			return
 		}
 		ctx.token = token
+		w, r, release := g.Bound(w, r, token)
+		defer release()
 		next.ServeHTTP(w, r)
 	})
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -54,6 +55,20 @@ func mustProtect(names ...string) *protected {
 	return &p
 }
 
+// replaced checks Replace, and protects the header that it sets, if it does.
+func (g *Guard) replaced() (taken protected, err error) {
+	switch p := g.Replace; {
+	case p == nil:
+	case g.KeepAuthorization:
+		err = errors.New("the token is either kept or replaced")
+	default:
+		if err = p.check(); err == nil && p.In == InHeader {
+			err = errors.Join(g.names.add(p.Name), taken.add(p.Name))
+		}
+	}
+	return taken, err
+}
+
 // protect checks the headers that the guard sets, strips and reads tokens from, and protects them.
 func (g *Guard) protect() error {
 	framing := mustProtect(reserved...)
@@ -87,7 +102,10 @@ func (g *Guard) protect() error {
 
 // protectClaims checks the headers that claims are written to, and protects them.
 func (g *Guard) protectClaims(framing *protected) error {
-	var taken protected
+	taken, err := g.replaced()
+	if err != nil {
+		return err
+	}
 	for _, c := range g.Headers {
 		if framing.has(c.Header) {
 			return fmt.Errorf("the header %s can't be set from a claim: it is not for applications; take one such as X-User-Id", c.Header)

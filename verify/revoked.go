@@ -34,6 +34,8 @@ type Revocations struct {
 	size    atomic.Int64 // the number of entries: while it is 0, readers don't lock
 	entries map[revocable][]Revocation
 
+	changed chan struct{} // closed when something is added; nil: nobody waits
+
 	followed atomic.Pointer[time.Time] // when the set was last complete; nil: never
 }
 
@@ -54,6 +56,31 @@ func (r *Revocations) Add(e Revocation) {
 	kept := slices.DeleteFunc(r.entries[key], func(old Revocation) bool { return old.within(e) })
 	r.size.Add(int64(len(kept) + 1 - len(r.entries[key])))
 	r.entries[key] = append(kept, e)
+	r.notify()
+}
+
+// changes returns a channel that is closed when something is added to the set, or by wake.
+func (r *Revocations) changes() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
+}
+
+// wake closes the channel of those who wait for changes.
+func (r *Revocations) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notify()
+}
+
+func (r *Revocations) notify() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
 }
 
 // Remove removes e, if it is in the set exactly so. What it revoked is then good again, unless

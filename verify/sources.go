@@ -170,3 +170,21 @@ func crossOrigin(r *http.Request) bool {
 	u, err := url.Parse(origin[0])
 	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
 }
+
+// hideToken removes the header Authorization, and the other headers, the cookies and the parameter
+// of the query from which the guard takes tokens.
+func (g *Guard) hideToken(r *http.Request) {
+	for _, name := range g.sources {
+		delete(r.Header, name)
+	}
+	delete(r.Header, proofHeader) // it belongs to the token
+	g.Replace.hide(r)
+	if len(g.TokenCookies) > 0 && len(r.Header["Cookie"]) > 0 {
+		setCookies(r.Header, withoutCookies(r.Header["Cookie"], g.TokenCookies))
+	}
+	if !g.InsecureQueryToken || r.URL.RawQuery == "" || findToken(r.URL.RawQuery).count == 0 {
+		return
+	}
+	setQuery(r, withoutParameter(r.URL.RawQuery, namesToken))
+	r.Form.Del(tokenParameter)
+}

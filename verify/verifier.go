@@ -332,3 +332,13 @@ func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check
 	}
 	return s.token, report
 }
+
+// Left returns how long a verified token is still good, leeway included, and the set that it may be
+// revoked by; nil: there is none.
+func (v *Verifier) Left(t *Token) (time.Duration, *Revocations) {
+	left := t.Expires.Add(v.leeway).Sub(v.now())
+	if issuer := v.issuers[t.Issuer]; issuer != nil {
+		return left, issuer.Revocations
+	}
+	return left, nil
+}

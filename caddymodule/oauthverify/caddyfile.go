@@ -87,7 +87,8 @@ func parseResourceMetadata(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHan
 //	    realm     <realm>
 //	    leeway    <duration>
 //	    optional
-//	    keep_authorization
+//	    close_streams
+//	    authorization  strip | keep | <credential…>
 //	    allow_preflight
 //	    form_token
 //	    insecure_query_token
@@ -195,10 +196,10 @@ func (o *Options) check() error {
 // flag returns the option without arguments that has that name, or nil.
 func (o *Options) flag(option string) *bool {
 	switch option {
+	case "close_streams":
+		return &o.CloseStreams
 	case "optional":
 		return &o.Optional
-	case "keep_authorization":
-		return &o.KeepAuthorization
 	case "allow_preflight":
 		return &o.AllowPreflight
 	case "form_token":

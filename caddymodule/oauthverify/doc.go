@@ -6,6 +6,9 @@
 //	caddyfile.go          the grammar of its directive
 //	app.go                named policies, for many routes
 //	resource_metadata.go  what clients are told about the resources
+//	authorization.go      what goes to the upstream in the place of the token; its grammar is in
+//	                      authorization_caddyfile.go
+//	credential.go         how that is found
 //	issuers.go            whom it trusts
 //	issuer.go             one that is elsewhere
 //	introspection.go      which is asked about its opaque tokens

@@ -70,6 +70,7 @@ type Handler struct {
 	logger   *slog.Logger
 	log      *tokenep.RequestLog // nil until provisioned
 	held     []any               // keys of what it holds in the pool
+	close    func()              // closes connections to who knows credentials; nil: none
 
 	cleaned bool // log is written out, and its share of the quota released
 }
@@ -114,6 +115,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.guard.Rates, h.guard.Certificate = h.rates(), h.certificate()
 	h.warn()
+	if err := h.replace(issuers); err != nil {
+		return err
+	}
 	if h.Resource == "" {
 		return nil
 	}
@@ -189,6 +193,9 @@ func (h *Handler) Cleanup() error {
 		h.log.Flush()
 		err = oauthserver.ReleaseLogQuota()
 	}
+	if h.close != nil {
+		h.close()
+	}
 	return errors.Join(err, h.release())
 }
 
@@ -212,6 +219,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if token != nil {
 		r = user.identify(r, token, h.guard)
 	}
+	w, r, release := h.guard.Bound(w, r, token)
+	defer release()
 	return next.ServeHTTP(w, r)
 }
 

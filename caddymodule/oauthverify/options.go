@@ -87,8 +87,13 @@ type Options struct {
 	// nevertheless. Default: false.
 	Optional bool `json:"optional,omitempty"`
 
-	// Leave the token in the request. Default: false, what follows does not see it.
-	KeepAuthorization bool `json:"keep_authorization,omitempty"`
+	// End what outlasts its token: WebSockets, server-sent events and other long responses, when
+	// the token expires or is revoked. Default: false, who was let in may stay.
+	CloseStreams bool `json:"close_streams,omitempty"`
+
+	// What goes to the upstream in the place of the token. Default: nothing; what follows does not
+	// see the token.
+	Authorization *Authorization `json:"authorization,omitempty"`
 
 	// Pass on the preflight requests of CORS, which browsers send without credentials. Default:
 	// false.
@@ -196,7 +201,7 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 	}
 	guard := &verify.Guard{
 		Verifier: verifier, Scope: o.Scope, AnyScope: o.AnyScope, Realm: o.Realm, Resource: o.Resource,
-		Optional: o.Optional, KeepAuthorization: o.KeepAuthorization, Preflight: o.AllowPreflight,
+		Optional: o.Optional, KeepAuthorization: o.Authorization != nil && o.Authorization.Keep, Preflight: o.AllowPreflight, CloseStreams: o.CloseStreams,
 		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, Strip: o.Strip,
 		ClientAddress: adapt.ClientAddress, Received: adapt.Received,
 	}
@@ -204,6 +209,12 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 	guard.TokenCookies, guard.InsecureAnyOrigin = o.TokenCookies, o.InsecureAnyOrigin
 	for _, source := range o.TokenHeaders {
 		guard.TokenHeaders = append(guard.TokenHeaders, verify.TokenHeader{Name: source.Header, Scheme: source.Scheme})
+	}
+	if guard.Replace, err = o.Authorization.check(); err != nil {
+		return nil, err
+	}
+	if guard.Replace != nil {
+		guard.Replace.Credential = noCredential // until it is provisioned
 	}
 	for token, others := range o.ScopeImplies {
 		if guard.ScopeImplies == nil {

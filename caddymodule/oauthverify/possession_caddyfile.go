@@ -9,7 +9,12 @@ import (
 
 // parseBlock reads the options that have a block of their own.
 func (o *Options) parseBlock(d *caddyfile.Dispenser, option string) error {
+	if option == "keep_authorization" {
+		return d.Err("keep_authorization is written: authorization keep")
+	}
 	switch option {
+	case "authorization":
+		return o.parseAuthorization(d)
 	case "mcp":
 		return o.parseMCP(d)
 	case "dpop":

@@ -1,6 +1,9 @@
 package server
 
-import "github.com/tokenep/caddy-tokenep/verify"
+import (
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
 
 // Trusted returns what a verifier in this process needs to trust the issuer; its Audience is for
 // the caller to set.
@@ -44,3 +47,7 @@ func (s *Server) trustItself() (err error) {
 	s.lenient, err = verify.New(own)
 	return err
 }
+
+// Minter returns what signs access tokens of the server. Those that no client has asked for are not
+// remembered.
+func (s *Server) Minter() *tokenep.Minter { return s.minter }

@@ -63,7 +63,7 @@ func (o Own) Validate(ctx context.Context, r *tokenep.Request, token string) (*t
 	}
 	a := &tokenep.Authorization{
 		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, Scope: t.Scope, Audience: t.Audience, NotAfter: t.Expires,
-		GrantID: t.GrantID, Ancestors: lineage(t), Descends: true,
+		GrantID: t.GrantID, Ancestors: Lineage(t), Descends: true,
 		Act: act, MayAct: mayAct, Limits: t.Limits, ChainIssuedAt: t.IssuedAt,
 		Exchanged: t,
 	}
@@ -128,10 +128,10 @@ func readChain(t *verify.Token, a *tokenep.Authorization) error {
 	return nil
 }
 
-// lineage returns the ancestors of t, and t. A credential that has no iat of its own is as old as
+// Lineage returns the ancestors of t, and t. A credential that has no iat of its own is as old as
 // the first token that names it: revoking what is older than some time ends all that came of it. A
 // token that was renewed is among its own ancestors, as it was first.
-func lineage(t *verify.Token) []verify.Ancestor {
+func Lineage(t *verify.Token) []verify.Ancestor {
 	all := slices.Clone(t.Ancestors)
 	for i := range all {
 		if all[i].IssuedAt.IsZero() {

@@ -1,0 +1,236 @@
+package oauthverify
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
+	"github.com/tokenep/caddy-tokenep/tokenep/upstream"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+func duration(d caddy.Duration) time.Duration { return time.Duration(d) }
+
+var errNotProvisioned = errors.New("the credential for the upstream is not provisioned")
+
+func noCredential(*http.Request, *verify.Token, string) (string, error) { return "", errNotProvisioned }
+
+// replace gives the guard the credential that takes the place of the token. Nobody is asked yet.
+func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
+	a, own := h.Authorization, ""
+	if h.guard.Replace == nil {
+		return nil
+	}
+	if h.server != nil {
+		own = h.server.Server().Trusted().Name
+	}
+	if err := a.checkIssuers(issuers, own); err != nil {
+		return err
+	}
+	kind, _ := a.kind()
+	_, form, err := a.place(kind)
+	if err != nil {
+		return err
+	}
+	switch credential := &h.guard.Replace.Credential; kind {
+	case "token":
+		*credential, err = h.minted(a.Token.options(form))
+	case "ask":
+		*credential, err = h.asked(a.Ask, form)
+	case "exchange":
+		*credential, err = h.exchanged(a.Exchange, form)
+	case "file":
+		*credential, err = h.table(a.File, form)
+	case "value":
+		*credential, err = composed(form, a.Value)
+	case "basic":
+		*credential, err = composed(form, a.Basic.User, a.Basic.Password)
+	}
+	if err != nil {
+		return fmt.Errorf("authorization %s: %w", kind, err)
+	}
+	return nil
+}
+
+// finder is a verify.Replacement's Credential.
+type finder = func(r *http.Request, t *verify.Token, presented string) (string, error)
+
+func (h *Handler) minted(o upstream.MintedOptions) (finder, error) {
+	o.Minter = h.server.Server().Minter()
+	m, err := upstream.NewMinted(o)
+	if err != nil {
+		return nil, err
+	}
+	return m.Credential, nil
+}
+
+func (h *Handler) asked(c *AskedCredential, form upstream.Form) (finder, error) {
+	o := c.literal(form)
+	var err error
+	if o.URL, err = adapt.Resolve("url", c.URL); err != nil {
+		return nil, err
+	}
+	if o.Header, err = remote.ResolveFields("ask", c.Header); err != nil {
+		return nil, err
+	}
+	if o.Connection, err = c.options("ask", o.URL); err != nil {
+		return nil, err
+	}
+	asked, err := upstream.NewAsked(o)
+	if err != nil {
+		return nil, err
+	}
+	h.warnOfHTTP(c.InsecureHTTP)
+	h.close = asked.Close
+	return asked.Credential, nil
+}
+
+func (h *Handler) exchanged(x *ExchangedToken, form upstream.Form) (finder, error) {
+	o := x.literal(form)
+	for _, e := range []struct {
+		from *Endpoint
+		into *upstream.Endpoint
+	}{{&x.Endpoint, &o.Exchange}, {x.Assert, &o.Assert}} {
+		if e.from == nil {
+			continue
+		}
+		var err error
+		if e.into.URL, err = adapt.Resolve("url", e.from.URL); err != nil {
+			return nil, err
+		}
+		if e.into.ClientID, err = adapt.Resolve("client", e.from.ClientID); err != nil {
+			return nil, err
+		}
+		if e.from.ClientSecret != "" {
+			if e.into.ClientSecret, err = adapt.Resolve("the client's secret", e.from.ClientSecret); err != nil {
+				return nil, err
+			}
+		}
+		if e.into.Connection, err = x.options("exchange", e.into.URL); err != nil {
+			return nil, err
+		}
+	}
+	fetched, err := upstream.NewFetched(o)
+	if err != nil {
+		return nil, err
+	}
+	h.warnOfHTTP(x.InsecureHTTP)
+	h.close = fetched.Close
+	return fetched.Credential, nil
+}
+
+func (h *Handler) warnOfHTTP(insecure bool) {
+	if insecure {
+		h.logger.Warn("insecure_http: credentials for the upstream cross the network in clear")
+	}
+}
+
+func (h *Handler) table(path string, form upstream.Form) (finder, error) {
+	path, err := adapt.Resolve("file", path)
+	if err != nil {
+		return nil, err
+	}
+	table, err := upstream.NewTable(path, form, time.Now, h.logger)
+	if err != nil {
+		return nil, err
+	}
+	return table.Credential, nil
+}
+
+// part is a piece of a value: a text, or a placeholder of the request.
+type part struct{ text, placeholder string }
+
+var inBraces = regexp.MustCompile(`\{[^{}]+\}`)
+
+// parts reads a value. What is not of the request is resolved now, and never again: a secret may
+// have braces.
+func parts(value string) (all []part, err error) {
+	at := 0
+	for _, found := range inBraces.FindAllStringIndex(value, -1) {
+		text, name := value[at:found[0]], value[found[0]+1:found[1]-1]
+		at = found[1]
+		if strings.HasPrefix(name, "http.") {
+			all = append(all, part{text: text}, part{placeholder: name})
+			continue
+		}
+		resolved, err := adapt.Resolve("value", "{"+name+"}")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part{text: text + resolved})
+	}
+	return append(all, part{text: value[at:]}), nil
+}
+
+// composed returns what makes a credential of one value, or of a user name and a password.
+func composed(form upstream.Form, values ...string) (finder, error) {
+	all, dynamic := make([][]part, len(values)), false
+	for i, value := range values {
+		var err error
+		if all[i], err = parts(value); err != nil {
+			return nil, err
+		}
+		for _, p := range all[i] {
+			dynamic = dynamic || p.placeholder != ""
+		}
+	}
+	write := func(r *http.Request, t *verify.Token) (string, error) {
+		texts := make([]string, len(all))
+		for i := range all {
+			var err error
+			if texts[i], err = compose(r, t, all[i]); err != nil {
+				return "", err
+			}
+		}
+		if len(texts) == 2 && strings.Contains(texts[0], ":") {
+			return "", errColon
+		}
+		text := strings.Join(texts, ":")
+		if form == nil {
+			return text, nil
+		}
+		return form(text)
+	}
+	if !dynamic {
+		text, err := write(nil, nil)
+		return func(*http.Request, *verify.Token, string) (string, error) { return text, nil }, err
+	}
+	return func(r *http.Request, t *verify.Token, _ string) (string, error) {
+		text, err := write(r, t)
+		if err != nil {
+			return "", &verify.Error{Status: http.StatusForbidden, Code: verify.AccessDenied,
+				Description: "the application behind this API has no access for this token", Cause: err}
+		}
+		return text, nil
+	}, nil
+}
+
+var errColon = errors.New("the user name has a colon, which would end it (RFC 7617 §2)")
+
+// compose returns a value for a request. The claims are those of t, whoever was let in before.
+func compose(r *http.Request, t *verify.Token, all []part) (string, error) {
+	var text strings.Builder
+	for _, p := range all {
+		if p.placeholder == "" {
+			text.WriteString(p.text)
+			continue
+		}
+		value, known := (&identity{token: t}).placeholder(p.placeholder)
+		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && !known {
+			value, known = repl.Get(p.placeholder)
+		}
+		if got := caddy.ToString(value); known && got != "" {
+			text.WriteString(got)
+			continue
+		}
+		return "", fmt.Errorf("{%s} is empty", p.placeholder)
+	}
+	return text.String(), nil
+}

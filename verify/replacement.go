@@ -1,0 +1,131 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Replacement puts a credential of the upstream in the place of the token.
+type Replacement struct {
+	// In says where the credential goes, and Name is its name there. In a header, Name may be
+	// Authorization. What clients send by that name is removed from every request.
+	In   Place
+	Name string
+
+	// Credential returns the credential for the token t, which was presented in these bytes: the
+	// whole value of the header, the cookie or the parameter. It must be safe for concurrent use.
+	// An error that is not an *[Error] is answered with 500.
+	Credential func(r *http.Request, t *Token, presented string) (string, error)
+}
+
+// Place is where a credential goes.
+type Place string
+
+// The places of credentials.
+const (
+	InHeader Place = "header"
+	InCookie Place = "cookie"
+	InQuery  Place = "query"
+)
+
+var errCredential = errors.New("the credential for the upstream has characters that cannot be sent there, or is empty")
+
+// check returns what is wrong with the replacement.
+func (p *Replacement) check() error {
+	switch {
+	case p.Credential == nil:
+		return errors.New("the replacement of the token has no credential")
+	case p.In == InHeader && !strings.EqualFold(p.Name, "Authorization") && mustProtect(reserved...).has(p.Name):
+		return fmt.Errorf("the header %s can't have a credential: it is not for applications; take one such as X-Api-Key", p.Name)
+	case (p.In == InHeader || p.In == InCookie) && !isFieldName(p.Name):
+		return fmt.Errorf("%q is not the name of a %s", p.Name, p.In)
+	case p.In == InQuery && p.Name == "":
+		return errors.New("the parameter of the query has no name")
+	case p.In != InHeader && p.In != InCookie && p.In != InQuery:
+		return fmt.Errorf("%q is no place for a credential; there are header, cookie and query", string(p.In))
+	}
+	return nil
+}
+
+// hide removes what a client has sent in the name of the credential.
+func (p *Replacement) hide(r *http.Request) {
+	if p == nil {
+		return
+	}
+	switch p.In {
+	case InHeader:
+		delete(r.Header, http.CanonicalHeaderKey(p.Name)) // other spellings are protected
+	case InCookie:
+		setCookies(r.Header, withoutCookies(r.Header["Cookie"], []string{p.Name}))
+	case InQuery:
+		if r.URL.RawQuery != "" {
+			setQuery(r, withoutParameter(r.URL.RawQuery, p.names))
+			r.Form.Del(p.Name)
+		}
+	}
+}
+
+// names reports whether a name in the query, as it is encoded, is that of the credential. A name
+// that cannot be decoded could be anything to an upstream.
+func (p *Replacement) names(encoded string) bool {
+	name, err := url.QueryUnescape(encoded)
+	return err != nil || name == p.Name
+}
+
+// put adds the credential to a request that has nothing in its name.
+func (p *Replacement) put(r *http.Request, credential string) {
+	switch p.In {
+	case InHeader:
+		r.Header[http.CanonicalHeaderKey(p.Name)] = []string{credential}
+	case InCookie:
+		pair := p.Name + "=" + credential
+		if lines := r.Header["Cookie"]; len(lines) > 0 {
+			pair = strings.TrimRight(lines[len(lines)-1], "; ") + "; " + pair
+			r.Header["Cookie"] = append(slices.Clone(lines[:len(lines)-1]), pair)
+		} else {
+			r.Header["Cookie"] = []string{pair}
+		}
+	case InQuery:
+		parameter := url.QueryEscape(p.Name) + "=" + url.QueryEscape(credential)
+		setQuery(r, strings.TrimLeft(r.URL.RawQuery+"&"+parameter, "&"))
+	}
+}
+
+// credential returns the credential for t, which can go where it is to go.
+func (p *Replacement) credential(r *http.Request, t *Token, presented string) (string, error) {
+	value, err := p.Credential(r, t, presented)
+	if err != nil {
+		return "", err
+	}
+	wrong := func(c rune) bool { return c < ' ' || c > '~' } // a space at an end is wrong too
+	if p.In == InCookie {                                    // RFC 6265 §4.1.1
+		wrong = func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`",;\`, c) }
+	}
+	if value == "" || strings.TrimSpace(value) != value || p.In != InQuery && strings.ContainsFunc(value, wrong) {
+		return "", &Error{Status: http.StatusBadGateway, Cause: errCredential}
+	}
+	return value, nil
+}
+
+// setCookies sets the lines of the header Cookie, or removes it.
+func setCookies(h http.Header, lines []string) {
+	if len(lines) == 0 {
+		delete(h, "Cookie")
+	} else {
+		h["Cookie"] = lines
+	}
+}
+
+// setQuery changes the query of a request. Others may hold the old URL.
+func setQuery(r *http.Request, query string) {
+	if query == r.URL.RawQuery {
+		return
+	}
+	u := *r.URL
+	u.RawQuery = query
+	r.URL, r.RequestURI = &u, u.RequestURI()
+}
