@@ -11,10 +11,13 @@ import (
 // Dialect is how one path of an endpoint differs from the RFCs, for the sake of clients that were
 // written for another server. The zero value differs in nothing.
 type Dialect struct {
-	JSON              bool     // bodies may also be a JSON object, with the same members
-	SubjectTokenType  string   // what an exchange without subject_token_type means
-	SubjectTokenError Code     // for a bad subject token; empty: invalid_request (RFC 8693 §2.2.2)
-	Ignore            []string // parameters that are accepted and mean nothing here
+	JSON              bool   // bodies may also be a JSON object, with the same members
+	SubjectTokenType  string // what an exchange without subject_token_type means
+	SubjectTokenError Code   // for a bad subject token; empty: invalid_request (RFC 8693 §2.2.2)
+
+	// Ignore are parameters that are accepted and mean nothing here. Where scope is one, answers do
+	// not name it either.
+	Ignore []string
 
 	// DefaultScope is what a client gets that asks for no scope by client credentials, as far as it
 	// may have it; empty: its default scope.

@@ -186,10 +186,6 @@ type Authorization struct {
 	// common, and is refused if that is nothing. Otherwise whoever asks for more gets none of it.
 	ScopeCommon bool
 
-	// ScopeImplied says that the answer names the scope only if the request did: a client that
-	// asked for nothing in particular expects all there is.
-	ScopeImplied bool
-
 	// Spends names what Spend uses up, if a subject and an actor token may be the same: it is spent
 	// once then. Empty: nothing else is the same.
 	Spends string

@@ -228,7 +228,7 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 // place. Both are worth nothing until the answer is written.
 func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response *Response, minted Minted, err error) {
 	response = &Response{IssuedTokenType: a.IssuedTokenType, TokenType: c.TokenType()}
-	if r.Scope != nil || !a.ScopeImplied {
+	if !slices.Contains(r.Dialect.Ignore, "scope") {
 		response.Scope = c.Scope.String()
 	}
 	switch a.IssuedTokenType {

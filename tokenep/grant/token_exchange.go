@@ -135,7 +135,6 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 	}
 	a := *subject
 	a.Acting = actor
-	a.ScopeImplied = r.Client == nil
 	a.Ancestors = ancestors(subject, actor)
 	a.Limits = limits(subject, actor)
 	a.Spend = spendBoth(subject, actor)

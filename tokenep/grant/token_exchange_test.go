@@ -129,9 +129,10 @@ func TestExchangeNarrows(t *testing.T) {
 		{"nothing asked: less, when the client has less", swap(wide).By("gateway"), "orders:read", "orders:read", []string{orders}},
 		{"less is asked", swap(wide, "scope", "orders:write", "resource", invoices).By("billing"), "orders:write", "orders:write", []string{invoices}},
 		{"no scope in common", swap(f.Mint(t, tokenep.Claims{Scope: verify.Scope{"admin"}})).By("billing"), "", "", []string{orders}},
-		{"an API token: everything, and 2.2.1 leaves it implied", redeem(text), "orders:read admin", "", []string{orders}},
+		{"an API token: everything, which nobody asked for by name", redeem(text), "orders:read admin", "orders:read admin", []string{orders}},
+		{"2.2.1: where scope means nothing, no answer has one", redeem(text).At(tokeneptest.PhrasePath), "orders:read admin", "", []string{orders}},
 		{"an API token: less is asked, and said", redeem(text, "scope", "admin"), "admin", "admin", []string{orders}},
-		{"an API token: its service is asked for", redeem(text, "audience", orders), "orders:read admin", "", []string{orders}},
+		{"an API token: its service is asked for", redeem(text, "audience", orders), "orders:read admin", "orders:read admin", []string{orders}},
 		{"an API token and a client: what both have", redeem(text).By("billing"), "orders:read", "orders:read", []string{orders}},
 		{"an API token without scope", redeem(bare), "", "", []string{orders}},
 	} {

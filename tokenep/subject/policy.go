@@ -197,6 +197,7 @@ var (
 	errNotAdmitted = errors.New("the policy is not for this client")
 	errCondition   = errors.New("the condition does not hold")
 	errNoSubject   = errors.New("the subject is no text")
+	errNoScope     = errors.New("the token has nothing of the scope of the policy")
 	errOnce        = fmt.Errorf("the token is to be good once, so it needs a jti, and an exp within %s", state.MaxSeenLife)
 	errNoRefresh   = errors.New("the policy gives no refresh tokens, or is for another audience")
 	errClientAsked = errors.New("the policy wants an authenticated client")
@@ -261,9 +262,13 @@ func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*
 	if p.Once && (t.ID == "" || t.Expires.IsZero() || t.Expires.After(now.Add(state.MaxSeenLife))) {
 		return nil, errOnce
 	}
+	scope := p.scope(t)
+	if len(p.Scope) > 0 && len(scope) == 0 {
+		return nil, errNoScope
+	}
 	a := &tokenep.Authorization{
 		ClientID: tokenep.PolicyClientPrefix + p.Name, GrantID: tokenep.PolicyGrantPrefix + p.Name,
-		Scope: p.scope(t), Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer,
+		Scope: scope, Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer,
 		AllowPublic: p.AllowPublic, AllowAnonymous: c == nil,
 		GiveRefresh: p.RefreshToken && c != nil && c.May(tokenep.RefreshTokenType),
 	}
