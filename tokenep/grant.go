@@ -195,6 +195,10 @@ type Authorization struct {
 	// comes of it, if one does. An error that Is state.ErrChanged means that the credential says
 	// something else by now: the request starts again at Authorize. nil: nothing is spent.
 	Spend func(ctx context.Context) (RefreshToken, error)
+
+	// Unspend makes good again what Spend has used up, if something that comes after it fails. nil:
+	// nothing does, as for what is counted and not used up.
+	Unspend func(ctx context.Context)
 }
 
 // vouched reports whether a policy vouches for the subject, whom the server need not know. What

@@ -32,6 +32,9 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 	if err := c.descend(r.Client); err != nil {
 		return nil, err
 	}
+	if actors(c.Act) > maxActors {
+		return nil, a.bad(r, "too many actors have acted for each other")
+	}
 	if err := c.bind(r); err != nil {
 		return nil, err
 	}
@@ -166,6 +169,17 @@ func (c *Claims) descend(client *Client) error {
 		return InvalidRequest.Describe("the token would come of too many others, one exchanged for the next")
 	}
 	return nil
+}
+
+// maxActors bounds the actors of an act claim, and with them the size of a token.
+const maxActors = 8
+
+// actors counts the actors of a chain (RFC 8693 §4.1).
+func actors(act map[string]any) (n int) {
+	for ; act != nil; n++ {
+		act, _ = act["act"].(map[string]any)
+	}
+	return n
 }
 
 // isRegistration reports whether an ancestor is the registration of the client.

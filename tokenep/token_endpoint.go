@@ -122,6 +122,18 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 	return nil, store.ErrConflict // others keep changing the credential: 503
 }
 
+// Narrow leaves of an authorization what a client, or nobody, gets that asks for nothing in
+// particular, as an answer would: see narrow. The error says why it would be refused. Nothing is
+// issued or spent.
+func (t *TokenEndpoint) Narrow(ctx context.Context, c *Client, a *Authorization) error {
+	claims, err := t.narrow(ctx, &Request{Client: c, Dialect: t.Dialect}, a)
+	if err != nil {
+		return err
+	}
+	a.Scope, a.Audience, a.NotAfter = claims.Scope, claims.Audience, claims.Expires
+	return nil
+}
+
 // spend uses up the proof of possession, if there is one, and then the credential: a proof that was
 // used before costs nobody a credential.
 func (t *TokenEndpoint) spend(ctx context.Context, r *Request, a *Authorization) (none RefreshToken, err error) {

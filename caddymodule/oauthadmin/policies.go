@@ -68,7 +68,7 @@ func testPolicies(r *request) (any, error) {
 	switch {
 	case errors.Is(err, tokenep.InvalidClient):
 		return nil, refuse(http.StatusNotFound, "there is no such client")
-	case errors.Is(err, server.ErrOwnToken), errors.Is(err, server.ErrTokenType):
+	case errors.Is(err, server.ErrNoGrant), errors.Is(err, server.ErrOwnToken), errors.Is(err, server.ErrTokenType):
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	case err != nil:
 		return nil, err

@@ -55,28 +55,37 @@ func limits(subject, actor *tokenep.Authorization) []verify.Limit {
 	return all
 }
 
-// spendBoth returns what spends the subject token and then the actor token, and once if they are
-// the same; nil: nothing is spent.
-func spendBoth(subject, actor *tokenep.Authorization) func(context.Context) (tokenep.RefreshToken, error) {
-	var spends []func(context.Context) (tokenep.RefreshToken, error)
-	for _, a := range []*tokenep.Authorization{subject, actor} {
-		if a == actor && a != nil && a.Spends != "" && a.Spends == subject.Spends {
-			continue // the same token
-		}
-		if a != nil && a.Spend != nil {
-			spends = append(spends, a.Spend)
-		}
+// spendBoth has a spend the subject token and the actor token, and one if they are the same. That
+// which can be made good again comes first: if the other one is not good any more, neither is used
+// up.
+func spendBoth(a, subject, actor *tokenep.Authorization) {
+	a.Spend, a.Unspend = subject.Spend, subject.Unspend
+	switch {
+	case actor == nil || actor.Spend == nil || actor.Spends != "" && actor.Spends == subject.Spends:
+		return
+	case subject.Spend == nil:
+		a.Spend, a.Unspend = actor.Spend, actor.Unspend
+		return
 	}
-	if len(spends) == 0 {
-		return nil
+	first, second := subject, actor
+	if first.Unspend == nil && second.Unspend != nil {
+		first, second = second, first
 	}
-	return func(ctx context.Context) (none tokenep.RefreshToken, err error) {
-		for _, spend := range spends {
-			if _, err := spend(ctx); err != nil {
-				return none, err
+	a.Spend = func(ctx context.Context) (none tokenep.RefreshToken, err error) {
+		if _, err = first.Spend(ctx); err != nil {
+			return none, err
+		}
+		if _, err = second.Spend(ctx); err != nil && first.Unspend != nil {
+			first.Unspend(ctx)
+		}
+		return none, err
+	}
+	a.Unspend = func(ctx context.Context) {
+		for _, spent := range []*tokenep.Authorization{first, second} {
+			if spent.Unspend != nil {
+				spent.Unspend(ctx)
 			}
 		}
-		return none, nil
 	}
 }
 

@@ -39,11 +39,10 @@ func (g TokenExchange) requested(r *tokenep.Request) (string, error) {
 // issue has a issue what is asked for.
 func (g TokenExchange) issue(r *tokenep.Request, a *tokenep.Authorization, issued string) error {
 	a.IssuedTokenType = issued
-	if g.givesRefresh(r, a) {
+	switch {
+	case issued != tokenep.IssuedIDToken && g.givesRefresh(r, a):
 		g.addRefresh(r, a)
 		return nil
-	}
-	switch {
 	case issued == tokenep.IssuedRefreshToken:
 		return tokenep.InvalidRequest.Describe("no refresh token comes of this exchange")
 	case issued != tokenep.IssuedIDToken:
@@ -121,6 +120,9 @@ func (g TokenExchange) addRefresh(r *tokenep.Request, a *tokenep.Authorization) 
 		}
 		f.Scope, f.Audience = a.Issued.Scope, a.Issued.Audience
 		text, f, err := g.Families.Start(ctx, f)
+		if err != nil && a.Unspend != nil {
+			a.Unspend(ctx)
+		}
 		if errors.Is(err, state.ErrRefused) {
 			err = tokenep.InvalidRequest.Describe("the subject or actor token is not valid").Because(err)
 		}

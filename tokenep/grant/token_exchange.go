@@ -137,7 +137,7 @@ func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Autho
 	a.Acting = actor
 	a.Ancestors = ancestors(subject, actor)
 	a.Limits = limits(subject, actor)
-	a.Spend = spendBoth(subject, actor)
+	spendBoth(&a, subject, actor)
 	if subject.Descends && r.Client != nil {
 		a.Next = r.Client.ExchangeTo
 	}

@@ -116,6 +116,9 @@ func (s *Server) TryPolicies(ctx context.Context, grantType, clientID, token, to
 		if sent.Client, err = s.front.Authenticator.Clients(ctx, clientID); err != nil {
 			return nil, err
 		}
+		if !sent.Client.May(grantType) {
+			return nil, ErrNoGrant
+		}
 	}
 	parsed, _ := verify.ParseAssertion(token)
 	if parsed != nil && parsed.Claims().Issuer == s.Config.Issuer {
@@ -136,7 +139,7 @@ func (s *Server) TryPolicies(ctx context.Context, grantType, clientID, token, to
 			continue
 		}
 		f := s.foreign[form]
-		f.GrantType = grantType
+		f.GrantType, f.Narrow = grantType, s.pipeline(new(tokenep.Dialect)).Narrow
 		if trials := f.Try(ctx, s.Config.Subjects, sent); len(trials) > 0 {
 			return trials, nil
 		}
@@ -146,6 +149,7 @@ func (s *Server) TryPolicies(ctx context.Context, grantType, clientID, token, to
 
 // The errors of TryPolicies.
 var (
+	ErrNoGrant   = errors.New("the client may not use this grant: it is not among its grants")
 	ErrOwnToken  = errors.New("the token is one of this server, which no policy is asked about")
 	ErrTokenType = errors.New("the token type must be said, since there are sources for several")
 )

@@ -17,11 +17,16 @@ func (s *Server) tokenEndpoint(d *tokenep.Dialect) *tokenep.Endpoint {
 	return &tokenep.Endpoint{
 		Name: tokenep.TokenEndpointName, Path: tokenPath, Member: "token_endpoint",
 		Methods: []string{http.MethodPost},
-		Handler: &tokenep.TokenEndpoint{
-			Front: s.front, Minter: s.minter, Grants: s.grants, Dialect: d,
-			Active: s.active, Enabled: s.enabled, Verifier: s.Verifier,
-			TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
-		},
+		Handler: s.pipeline(d),
+	}
+}
+
+// pipeline returns the ten phases under one dialect.
+func (s *Server) pipeline(d *tokenep.Dialect) *tokenep.TokenEndpoint {
+	return &tokenep.TokenEndpoint{
+		Front: s.front, Minter: s.minter, Grants: s.grants, Dialect: d,
+		Active: s.active, Enabled: s.enabled, Verifier: s.Verifier,
+		TokenTTL: s.Config.TokenTTL, LongestTTL: s.Config.LongestTTL(), Audience: s.Config.Audience,
 	}
 }
 

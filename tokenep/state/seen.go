@@ -75,6 +75,11 @@ func (s Seen) Has(ctx context.Context, space, id string) (bool, error) {
 	return err == nil && moment(s.Now).Before(seen.Value.Until), err
 }
 
+// Forget takes back an Add: the id was of use for nothing.
+func (s Seen) Forget(ctx context.Context, space, id string) error {
+	return s.Store.Delete(ctx, kindSeen, seenKey(space, id))
+}
+
 // seenKey returns the id of a record. With the length, two different pairs are never one text.
 func seenKey(space, id string) string {
 	return record.HashID(fmt.Sprintf("%d %s%s", len(space), space, id))

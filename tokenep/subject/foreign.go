@@ -29,6 +29,10 @@ type Foreign struct {
 	Audience  func() []string    // of JWTs for this server, where the issuer has no other
 	Seen      state.Seen         // the ids of tokens that are good once
 	Now       func() time.Time
+
+	// Narrow leaves of an authorization what a client gets that asks for nothing in particular, or
+	// returns why it gets nothing. It is for Try alone.
+	Narrow func(context.Context, *tokenep.Client, *tokenep.Authorization) error
 }
 
 // Form is what kind of JWT a source makes. Each has a verifier of its own.
@@ -119,6 +123,9 @@ func (f *Foreign) once(ctx context.Context, d Decision, s *Source, t *verify.Tok
 			return none, used(err)
 		}
 		return none, err
+	}
+	d.Authorization.Unspend = func(ctx context.Context) {
+		_ = f.Seen.Forget(context.WithoutCancel(ctx), s.space(), t.ID) // the store may be away: it stays spent
 	}
 	return nil
 }

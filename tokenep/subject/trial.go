@@ -1,6 +1,7 @@
 package subject
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,11 +62,12 @@ func (f Foreign) Try(ctx context.Context, sources []*Source, sent Sent) (trials 
 			if t == nil || s.Issuer == nil || s.Issuer.Name != t.Issuer || s.Form() != f.Form {
 				continue
 			}
-			if s.IDJAG != nil && t.Header.Type != IDJAGType {
+			if s.IDJAG != nil && t.Header.Type != IDJAGType || sent.TokenType != "" && !slices.Contains(f.jwtTypes(), sent.TokenType) {
 				continue
 			}
 			trial := &Trial{Source: s, Token: t, Checks: checks}
 			trial.add(f.checkOwn(s, sent.Client, t))
+			trial.add(checkBound(t))
 			trials = append(trials, trial)
 		}
 	}
@@ -73,9 +75,17 @@ func (f Foreign) Try(ctx context.Context, sources []*Source, sent Sent) (trials 
 		trials = f.ask(ctx, sources, sent)
 	}
 	for _, trial := range trials {
-		trial.decide(&f, sent.Client)
+		trial.decide(ctx, &f, sent.Client)
 	}
 	return trials
+}
+
+// jwtTypes are the identifiers by which a client sends a JWT of an issuer.
+func (f Foreign) jwtTypes() []string {
+	if f.Form == FormSPIFFE {
+		return SVIDs{}.Types()
+	}
+	return JWTs{}.Types()
 }
 
 // ask asks the sources that know such tokens alone, up to the one that does.
@@ -89,6 +99,9 @@ func (f Foreign) ask(ctx context.Context, sources []*Source, sent Sent) (trials 
 		var err error
 		trial.Token, err = s.Prove(ctx, r, sent.Token)
 		trial.Checks = []verify.Check{{Name: "source", Err: err}}
+		if err == nil {
+			trial.add(checkBound(trial.Token))
+		}
 		trials = append(trials, trial)
 		if !errors.Is(err, ErrBadToken) {
 			break
@@ -114,8 +127,20 @@ func (f *Foreign) checkOwn(s *Source, c *tokenep.Client, t *verify.Token) verify
 	return verify.Check{}
 }
 
-// decide asks every policy.
-func (t *Trial) decide(f *Foreign, c *tokenep.Client) {
+// errBound is of a token whose sender must show a key: nobody sends anything here.
+var errBound = errors.New("the token is bound to a key (cnf), which a request must show by a DPoP proof or a client certificate")
+
+// checkBound says that a trial is no proof for a token that is bound to a key.
+func checkBound(t *verify.Token) verify.Check {
+	if t.Claims["cnf"] == nil {
+		return verify.Check{}
+	}
+	_, err := verify.ParseConfirmation(t.Claims["cnf"])
+	return verify.Check{Name: "key of the sender", Err: cmp.Or(err, errBound)}
+}
+
+// decide asks every policy, and what would be left of its answer for this client.
+func (t *Trial) decide(ctx context.Context, f *Foreign, c *tokenep.Client) {
 	if t.Token == nil {
 		return
 	}
@@ -128,6 +153,12 @@ func (t *Trial) decide(f *Foreign, c *tokenep.Client) {
 		}
 		if d.Err == nil && t.Source.IDJAG != nil {
 			d.Err = t.Source.IDJAG.narrow(t.Token, d.Authorization)
+		}
+		if d.Err == nil {
+			d.Err = f.once(ctx, d, t.Source, t.Token)
+		}
+		if d.Err == nil {
+			d.Err = f.Narrow(ctx, c, d.Authorization)
 		}
 		t.Decisions = append(t.Decisions, d)
 	}
