@@ -66,7 +66,7 @@ func revokeTokens(r *request) (_ any, err error) {
 // Reasons not to take a text for the name of what is revoked.
 var (
 	errIsAPIToken     = errors.New("this is an API token; revoke it by its id, the part between the first and the second underscore")
-	errIsRefreshToken = errors.New("this is a refresh token; what came of it is revoked by the grant_id that its access tokens have")
+	errIsRefreshToken = errors.New("this is a refresh token; it is revoked with what came of it at the revocation endpoint, by its client")
 	errPadded         = errors.New("white space at the beginning or end, or a control character or bad UTF-8, is in no name; " +
 		"write it without")
 )

@@ -3,6 +3,8 @@ package grant
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -119,7 +121,7 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 	var actor *tokenep.Authorization
 	if actorToken != "" {
 		if actor, err = g.validate(ctx, r, actorType, actorToken); err != nil {
-			return nil, err
+			return nil, ofActor(err)
 		}
 	}
 	return g.combine(r, subject, actor, issued)
@@ -127,11 +129,12 @@ func (g TokenExchange) Authorize(ctx context.Context, r *tokenep.Request) (*toke
 
 // combine makes one authorization of a subject and, perhaps, an actor (RFC 8693 §1.1).
 func (g TokenExchange) combine(r *tokenep.Request, subject, actor *tokenep.Authorization, issued string) (*tokenep.Authorization, error) {
-	if subject.Descends && !mayExchange(r.Client, subject) {
-		return nil, tokenep.InvalidRequest.Describe("the token was not issued to this client or for it")
-	}
-	if r.Client == nil && !g.AllowAnonymous && !subject.AllowAnonymous {
+	switch {
+	case r.Client == nil && (subject.Descends || !g.AllowAnonymous && !subject.AllowAnonymous):
 		return nil, tokenep.InvalidClient.Describe("client authentication is required")
+	case subject.Descends && !mayExchange(r.Client, subject):
+		return nil, tokenep.InvalidRequest.Describe("the token was not issued to this client or for it").
+			Because(fmt.Errorf("client_id is %.100q, and aud %.200q", subject.ClientID, subject.Audience))
 	}
 	a := *subject
 	a.Acting = actor
@@ -244,6 +247,14 @@ func (g TokenExchange) expected() string {
 		return strings.ContainsFunc(t, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
 	})
 	return "it must be one of " + strings.Join(types, ", ")
+}
+
+// ofActor says that the refused token is the actor token.
+func ofActor(err error) error {
+	if e, ok := errors.AsType[*tokenep.Error](err); ok && e.Status == http.StatusBadRequest {
+		return e.Code.Describe("actor_token: " + e.Description).Because(err)
+	}
+	return err
 }
 
 // badToken returns the refusal of a token: that of its kind, unless the dialect has another code.
