@@ -62,6 +62,7 @@ func init() {
 //	GET    <server>/backup                  a copy of the store bolt, with the private keys
 //	GET    <server>/secret_patterns         regular expressions of what is generated
 //	POST   <server>/inspect                 what a token says, and which checks it does not pass
+//	GET    <server>/policies                the policies for tokens of others
 //	POST   <server>/policies/test           what the policies would make of a token of others
 //
 // POST /oauth_verify/inspect says what a route would make of a token.
@@ -137,6 +138,7 @@ var routes = []struct {
 	{http.MethodGet, "backup", http.StatusOK, takeBackup},
 	{http.MethodGet, "secret_patterns", http.StatusOK, showSecretPatterns},
 	{http.MethodPost, "inspect", http.StatusOK, inspectToken},
+	{http.MethodGet, "policies", http.StatusOK, listPolicies},
 	{http.MethodPost, "policies/test", http.StatusOK, testPolicies},
 }
 

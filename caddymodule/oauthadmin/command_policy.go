@@ -27,8 +27,37 @@ The exit code is 0 if a policy would issue an access token, and 1 if none would.
 	test.Flags().String("client", "", "The client that would send it (default: nobody)")
 	test.Flags().String("type", "", "The subject_token_type (default: that of a JWT; of anything else, that of the sources)")
 	test.Flags().String("grant", "token_exchange", "The grant: token_exchange or jwt_bearer")
-	return family("policy", "Tests the policies for tokens of others", `
-Policies say what comes of tokens that others have issued: see the option subject.`, test)
+	list := leaf("list", "Lists the policies", cmdPolicyList)
+	list.Long = `
+Lists the policies for tokens of others, and the sources of these.`
+	list.Example = `  $ caddy oauth policy list`
+	return family("policy", "Lists and tests the policies for tokens of others", `
+Policies say what comes of tokens that others have issued: see the option subject.`, list, test)
+}
+
+func cmdPolicyList(fl caddycmd.Flags) (int, error) {
+	policies, err := fetchPolicies(fl)
+	if err != nil {
+		return failed(err)
+	}
+	if fl.Bool("json") {
+		return printJSON(policies)
+	}
+	rows := [][]string{{"POLICY", "SOURCE", "GRANTS", "DRY RUN"}}
+	for _, p := range policies {
+		dry := ""
+		if p.DryRun {
+			dry = "yes"
+		}
+		rows = append(rows, []string{p.Policy, printText(p.Source), printText(strings.Join(p.Grants, " ")), dry})
+	}
+	printTable(rows)
+	return caddy.ExitCodeSuccess, nil
+}
+
+func fetchPolicies(fl caddycmd.Flags) (policies []policyInfo, err error) {
+	err = callAdmin(fl, http.MethodGet, []string{"policies"}, nil, nil, &policies)
+	return policies, err
 }
 
 func cmdPolicyTest(fl caddycmd.Flags) (int, error) {

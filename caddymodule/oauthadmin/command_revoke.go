@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -77,13 +78,29 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 		say("The access tokens of client %q that were issued until now are revoked. It can get new ones.", asked.ClientID)
 		sayIfUnknown(fl, asked.ClientID)
 	case strings.HasPrefix(asked.GrantID, tokenep.PolicyGrantPrefix):
-		say("The access tokens that came of %s until now are revoked. The policy gives new ones.", printText(asked.GrantID))
+		say("The tokens that came of %s until now are revoked. The policy gives new ones.", printText(asked.GrantID))
+		sayIfNoPolicy(fl, strings.TrimPrefix(asked.GrantID, tokenep.PolicyGrantPrefix), true)
 	case asked.GrantID != "":
 		say("The access tokens that came of %q are revoked, and its refresh token or API token with them.", asked.GrantID)
+		sayIfNoPolicy(fl, asked.GrantID, false)
 	default:
 		say("The access token is revoked, and so are those that it was exchanged for.")
 	}
 	return caddy.ExitCodeSuccess, nil
+}
+
+// sayIfNoPolicy says so if there is no such policy now; or, if a grant was given, that there is a
+// policy of that name, which may have been meant.
+func sayIfNoPolicy(fl caddycmd.Flags, name string, prefixed bool) {
+	policies, err := fetchPolicies(fl)
+	known := slices.ContainsFunc(policies, func(p policyInfo) bool { return p.Policy == name })
+	switch {
+	case err != nil:
+	case prefixed && !known:
+		say("There is no policy %q now. If you did not remove it, look for its name in 'caddy oauth policy list'.", name)
+	case !prefixed && known:
+		say("There is a policy of that name. To revoke what came of it, write %s%s.", tokenep.PolicyGrantPrefix, name)
+	}
 }
 
 // sayIfUnknown says so if there is no such client. It may be one of an earlier configuration, whose

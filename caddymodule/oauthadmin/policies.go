@@ -12,6 +12,30 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
+// policyInfo is a policy, as it is listed.
+type policyInfo struct {
+	Policy string   `json:"policy"`
+	Source string   `json:"source"` // whose tokens it is for
+	Grants []string `json:"grants"`
+	DryRun bool     `json:"dry_run,omitempty"`
+}
+
+// listPolicies lists the policies for tokens of others, in their order.
+func listPolicies(r *request) (any, error) {
+	all := []policyInfo{}
+	for _, source := range r.server.Server().Config.Subjects {
+		for i := range source.Policies {
+			p := &source.Policies[i]
+			info := policyInfo{Policy: p.Name, Source: source.Name, Grants: p.Grants, DryRun: p.DryRun}
+			if len(info.Grants) == 0 {
+				info.Grants = []string{grant.TokenExchangeType}
+			}
+			all = append(all, info)
+		}
+	}
+	return all, nil
+}
+
 // policyTest is the request to say what the policies for tokens of others make of one.
 type policyTest struct {
 	Token     string `json:"token"`
