@@ -125,7 +125,8 @@ func (f *Foreign) once(ctx context.Context, d Decision, s *Source, t *verify.Tok
 		return none, err
 	}
 	d.Authorization.Unspend = func(ctx context.Context) {
-		_ = f.Seen.Forget(context.WithoutCancel(ctx), s.space(), t.ID) // the store may be away: it stays spent
+		// Where the store is away it stays spent.
+		_ = f.Seen.Forget(context.WithoutCancel(ctx), s.space(), t.ID)
 	}
 	return nil
 }
