@@ -96,7 +96,7 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"no audience of an issuer", guard(`"issuers":[{"issuer":"https://idp.example","jwks_file":"a.json"}]`), "issuer https://idp.example: an audience is required"},
 		{"no key file", guard(`"audience":["a"],"issuers":[{"issuer":"https://idp.example"}]`), "jwks_file, jwks_uri, discovery or jwks is missing"},
 		{"reserved header", guard(`"audience":["a"],"headers":[{"header":"Host","claim":["sub"]}]`), "Host"},
-		{"header twice", guard(`"audience":["a"],"headers":[{"header":"X-A","claim":["sub"]},{"header":"x_a","claim":"sub"}]`), "set twice"},
+		{"header twice", guard(`"audience":["a"],"headers":[{"header":"X-A","claim":["sub"]},{"header":"x_a","claim":["sub"]}]`), "set twice"},
 		{"scope token", guard(`"audience":["a"],"scope":["a\\b"]`), "scope-token"},
 		{"scope of a guard by placeholder", guard(`"audience":["a"],"any_scope":["{env.SCOPE}"]`), "{env.SCOPE} would not be resolved"},
 		{"header by placeholder", guard(`"audience":["a"],"headers":[{"header":"X-User-Id","claim":["{env.CLAIM}"]}]`), "{env.CLAIM} would not be resolved"},
