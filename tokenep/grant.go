@@ -182,6 +182,9 @@ type Authorization struct {
 	// too.
 	Acting *Authorization
 
+	// ByMayAct says that MayAct let the actor act, and not a policy of the client.
+	ByMayAct bool
+
 	// ScopeCommon says that the token has what the scope that was asked for and Scope have in
 	// common, and is refused if that is nothing. Otherwise whoever asks for more gets none of it.
 	ScopeCommon bool

@@ -118,13 +118,27 @@ func (a *Authorization) bad(r *Request, description string) *Error {
 	return code.Describe(description)
 }
 
-// stillActive refuses a user who is disabled or gone. The time of the token is set by then, so that
+// stillActive refuses a user who is disabled or gone, and one for whom such a user acts, or has
+// acted (RFC 8693 §4.1). The time of the token is set by then, so that
 // whoever is disabled at this moment loses it with all others.
 func (t *TokenEndpoint) stillActive(ctx context.Context, r *Request, a *Authorization) error {
 	if a.Acting != nil {
 		acting := *a.Acting
 		acting.IssuedTokenType = a.IssuedTokenType
 		if err := t.stillActive(ctx, r, &acting); err != nil {
+			return err
+		}
+	}
+	for act := a.Act; act != nil; act, _ = act["act"].(map[string]any) {
+		actor := Authorization{IssuedTokenType: a.IssuedTokenType}
+		actor.Subject, _ = act["sub"].(string)
+		if iss := act["iss"]; actor.Subject == "" || iss != nil && iss != t.Minter.Issuer {
+			continue // of another server
+		}
+		if i := slices.IndexFunc(a.Ancestors, actor.vouches); i >= 0 {
+			actor.GrantID = a.Ancestors[i].GrantID
+		}
+		if err := t.stillActive(ctx, r, &actor); err != nil {
 			return err
 		}
 	}
@@ -140,6 +154,11 @@ func (t *TokenEndpoint) stillActive(ctx context.Context, r *Request, a *Authoriz
 		return err
 	}
 	return a.bad(r, "the user has no access any more").Because(err)
+}
+
+// vouches reports whether an ancestor is what a policy gave for the subject.
+func (a *Authorization) vouches(ancestor verify.Ancestor) bool {
+	return ancestor.Subject == a.Subject && strings.HasPrefix(ancestor.GrantID, PolicyGrantPrefix)
 }
 
 // outOfReach is the refusal of a target that the grant reaches and the client does not.

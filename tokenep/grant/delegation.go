@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
 // Delegation (RFC 8693 §1.1, §4.1, §4.4): the new token says in act who acts for the subject.
@@ -37,7 +38,7 @@ func (g TokenExchange) delegate(r *tokenep.Request, a, actor *tokenep.Authorizat
 	case a.MayAct != nil && !matches(a.MayAct, acting):
 		return tokenep.InvalidRequest.Describe("the subject token does not let this actor act")
 	case a.MayAct == nil && !g.mayActFor(r.Client, a):
-		return tokenep.InvalidRequest.Describe("the subject token has no may_act, and the client may not act for its subject")
+		return errNotFor()
 	}
 	if acting["iss"] == g.Issuer {
 		delete(acting, "iss") // it is that of the token
@@ -45,8 +46,40 @@ func (g TokenExchange) delegate(r *tokenep.Request, a, actor *tokenep.Authorizat
 	if a.Act != nil {
 		acting["act"] = a.Act
 	}
+	a.ByMayAct = a.MayAct != nil
 	a.Act, a.MayAct = acting, nil
 	return nil
+}
+
+// actorOf returns what a family remembers of the actor token of the exchange that it comes of.
+func actorOf(a *tokenep.Authorization) *state.Actor {
+	actor := &state.Actor{
+		Subject: a.Acting.Subject, ClientID: a.Acting.ClientID, GrantID: a.Acting.GrantID,
+		Allowed: a.Acting.Allowed, ByMayAct: a.ByMayAct,
+	}
+	if !ours(a.Acting) {
+		actor.Issuer = a.Acting.Issuer
+	}
+	return actor
+}
+
+// StillActs asks again what was asked when an actor came in: what the client's policies say may be
+// something else by now.
+func (g TokenExchange) StillActs(c *tokenep.Client, a *tokenep.Authorization) error {
+	if a.Acting == nil {
+		return nil
+	}
+	if err := g.mayBring(c, a.Acting); err != nil {
+		return err
+	}
+	if !a.ByMayAct && !g.mayActFor(c, a) {
+		return errNotFor()
+	}
+	return nil
+}
+
+func errNotFor() error {
+	return tokenep.InvalidRequest.Describe("the subject token has no may_act, and the client may not act for its subject")
 }
 
 // mayBring refuses an actor token that is none of the client's.
@@ -70,7 +103,7 @@ func (g TokenExchange) mayActFor(c *tokenep.Client, subject *tokenep.Authorizati
 // names reports whether a list (tokenep.Client.MayActFor) names what a token stands for. Names
 // without an issuer are those in tokens of this server: another issuer's are never taken for them.
 func (g TokenExchange) names(list []string, a *tokenep.Authorization) bool {
-	ours := a.Descends || a.Issuer == ""
+	ours := ours(a)
 	return slices.ContainsFunc(list, func(entry string) bool {
 		issuer, named := strings.CutPrefix(entry, "iss=")
 		if !named {
@@ -81,6 +114,9 @@ func (g TokenExchange) names(list []string, a *tokenep.Authorization) bool {
 		return is && (!further || one == "sub="+a.Subject)
 	})
 }
+
+// ours reports whether what a token stands for has its name from this server.
+func ours(a *tokenep.Authorization) bool { return a.Descends || a.Issuer == "" }
 
 // identify returns the claims that tell an actor (§4.1): the names that it has here, wherever its
 // token comes from.

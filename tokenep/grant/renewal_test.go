@@ -114,6 +114,46 @@ func TestRenewalRules(t *testing.T) {
 	f.Run(t, []rule{refuses("expired before the window", renews(mine).By("billing"), 400, tokenep.InvalidRequest)})
 }
 
+// A token that the client could not renew is renewed by no detour either: what comes of an exchange
+// that brought in somebody else's token, or used up a may_act, ends with that.
+func TestNoRenewalInTwoSteps(t *testing.T) {
+	second := tokeneptest.Start.Truncate(time.Second)
+	helped := func(c *tokenep.Client) { c.ActorFrom, c.MayActFor = []string{"*"}, []string{"*"} }
+	f := tokeneptest.New(t, tokeneptest.Renewing, tokeneptest.AnyActor, tokeneptest.Alter("broker", helped))
+	soon := func(c tokenep.Claims) string { c.Expires = second.Add(time.Minute); return f.Mint(t, c) }
+	acting := func(subject, actor string) request {
+		return swap(subject, "actor_token", actor, "actor_token_type", accessToken)
+	}
+	policy := func(client string) tokenep.Claims {
+		return tokenep.Claims{ClientID: client, Subject: "agent", GrantID: "policy:bot"}
+	}
+	mine := f.Mint(t, tokenep.Claims{})
+	api, _ := f.NewAPIToken(t, state.APIToken{Owner: "bob", Expires: second.Add(time.Minute)})
+	for _, row := range []struct {
+		name, client string
+		first        request
+		want         time.Duration
+	}{
+		{"its own", "billing", swap(soon(tokenep.Claims{})), 4 * time.Hour},
+		{"its own, and its own actor", "billing", acting(soon(tokenep.Claims{}), soon(tokenep.Claims{Subject: "client:billing"})), 4 * time.Hour},
+		{"of another client", "broker", swap(soon(tokenep.Claims{ClientID: "reports"})), time.Minute},
+		{"of another client, with an actor", "broker", acting(soon(tokenep.Claims{ClientID: "reports"}), f.Mint(t, tokenep.Claims{ClientID: "broker"})), time.Minute},
+		{"an actor of another client", "billing", acting(mine, soon(tokenep.Claims{ClientID: "reports", Subject: "agent"})), time.Minute},
+		{"an actor by API token", "billing", redeem(api, "actor_token", mine, "actor_token_type", accessToken), time.Minute},
+		{"an actor of a policy", "billing", acting(mine, soon(policy("billing"))), time.Minute},
+		{"a subject of a policy", "billing", swap(soon(policy("billing"))), time.Minute},
+		{"a may_act", "billing", swap(soon(tokenep.Claims{MayAct: object{"client_id": "billing"}})), time.Minute},
+	} {
+		a, _ := f.Granted(t, row.first.By(row.client))
+		for step := range 2 {
+			var token *verify.Token
+			if a, token = f.Granted(t, renews(a.AccessToken()).By(row.client)); token.Expires.Sub(second) != row.want {
+				t.Errorf("%s, step %d: lives %s, want %s", row.name, step, token.Expires.Sub(second), row.want)
+			}
+		}
+	}
+}
+
 // RFC 7009 §2.1: revoking any form of a token that was renewed, or what it came of, ends all of
 // them, and nothing of them can be renewed until the end of the chain.
 func TestRevokingARenewedToken(t *testing.T) {

@@ -64,9 +64,13 @@ func (g TokenExchange) identifies(r *tokenep.Request, a *tokenep.Authorization) 
 }
 
 // givesRefresh reports whether a refresh token comes of the exchange. It is bound to what the
-// request binds it to, so none comes of a subject token that is bound to anything else (cnf).
+// request binds it to, so none comes of a subject token that is bound to anything else (cnf). The
+// policy for an actor token must give one too.
 func (g TokenExchange) givesRefresh(r *tokenep.Request, a *tokenep.Authorization) bool {
 	if !a.GiveRefresh || g.MaxChain == 0 || r.Client == nil || r.Bearer != nil {
+		return false
+	}
+	if actor := a.Acting; actor != nil && strings.HasPrefix(actor.GrantID, tokenep.PolicyGrantPrefix) && !actor.GiveRefresh {
 		return false
 	}
 	binds := r.Binds()
@@ -83,12 +87,12 @@ func (g TokenExchange) givesRefresh(r *tokenep.Request, a *tokenep.Authorization
 }
 
 // addRefresh has a begin a family of refresh tokens, with all that it came of. It ends with the
-// chain of exchanges.
+// chain of exchanges, and with the actor token, unless a policy lets that be outlived.
 func (g TokenExchange) addRefresh(r *tokenep.Request, a *tokenep.Authorization) {
 	now := g.Families.Now().Truncate(time.Second)
 	x := &state.Exchanged{
 		GrantID: a.GrantID, Ancestors: slices.Clone(a.Ancestors), ChainIssuedAt: a.ChainIssuedAt, ChainEnds: a.ChainEnds,
-		Limits: a.Limits, Act: a.Act, MayAct: a.GiveMayAct, Claims: a.Extra,
+		Limits: a.Limits, Act: a.Act, MayAct: a.GiveMayAct, Claims: a.Extra, Issuer: a.Issuer,
 	}
 	if x.ChainIssuedAt.IsZero() {
 		x.ChainIssuedAt = now
@@ -100,7 +104,10 @@ func (g TokenExchange) addRefresh(r *tokenep.Request, a *tokenep.Authorization) 
 		}
 	}
 	if actor := a.Acting; actor != nil {
-		x.Actor = &state.Actor{Subject: actor.Subject, GrantID: actor.GrantID, Allowed: actor.Allowed}
+		x.Actor = actorOf(a)
+		if !actor.GiveRefresh {
+			x.ChainEnds = earliest(x.ChainEnds, actor.NotAfter)
+		}
 	}
 	f := state.Family{
 		ID: state.NewFamilyID(), ClientID: r.Client.ID, RegistrationID: r.Client.RegistrationID, Subject: a.Subject,
@@ -141,10 +148,14 @@ func exchanged(f state.Family) *tokenep.Authorization {
 	a := &tokenep.Authorization{
 		Subject: f.Subject, Scope: f.Scope, Audience: f.Audience, NotAfter: f.Ends, GrantID: x.GrantID, Ancestors: descendants(f),
 		ChainIssuedAt: x.ChainIssuedAt, ChainEnds: x.ChainEnds, Limits: x.Limits, SignIn: f.SignIn,
-		Act: x.Act, GiveMayAct: x.MayAct, Extra: x.Claims,
+		Act: x.Act, GiveMayAct: x.MayAct, Extra: x.Claims, Issuer: x.Issuer,
 	}
 	if actor := x.Actor; actor != nil {
-		a.Acting = &tokenep.Authorization{Subject: actor.Subject, GrantID: actor.GrantID, Allowed: actor.Allowed}
+		a.Acting = &tokenep.Authorization{
+			Subject: actor.Subject, ClientID: actor.ClientID, Issuer: actor.Issuer, Descends: actor.Issuer == "",
+			GrantID: actor.GrantID, Allowed: actor.Allowed,
+		}
+		a.ByMayAct = actor.ByMayAct
 	}
 	return a
 }

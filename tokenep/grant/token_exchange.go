@@ -191,11 +191,15 @@ func mayExchange(c *tokenep.Client, subject *tokenep.Authorization) bool {
 }
 
 // bound adds to a the end of the chain of exchanges that it belongs to: that of the subject token,
-// or of the actor token if it began earlier.
+// or of the actor token if it began earlier. What comes of a may_act ends with the token that has
+// it.
 func (g TokenExchange) bound(a, actor *tokenep.Authorization) {
 	if actor != nil {
 		a.ChainIssuedAt = earliest(a.ChainIssuedAt, actor.ChainIssuedAt)
 		a.ChainEnds = earliest(a.ChainEnds, actor.ChainEnds)
+	}
+	if g.MaxChain > 0 && a.Descends && a.MayAct != nil {
+		a.ChainEnds = earliest(a.ChainEnds, a.NotAfter) // its may_act is used up, and nothing more is allowed
 	}
 	if g.MaxChain == 0 && !a.Descends {
 		a.ChainEnds = time.Time{} // it ends by NotAfter, since nothing is renewed

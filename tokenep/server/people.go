@@ -257,7 +257,7 @@ func (s *Server) recheck(ctx context.Context) {
 
 // DisableUser keeps a user from getting tokens and from signing in, and ends the access tokens and
 // sessions that there are. Refresh tokens and API tokens are good again after EnableUser, unless
-// they have expired until then.
+// they have expired until then, or came of the exchange of a token that has ended (RFC 8693).
 func (s *Server) DisableUser(ctx context.Context, subject string) error {
 	if err := s.users().Disable(ctx, subject); err != nil {
 		return err

@@ -53,8 +53,8 @@ func (c *Config) refreshesExchanged() bool {
 	})
 }
 
-// exchanged holds what a refresh token that came of an exchange allows to the policy by which it
-// did, and to the end of the chain of exchanges. It is not good if the policy is gone, or a key by
+// exchanged holds what a refresh token that came of an exchange allows to the policies by which it
+// did, and to the end of the chain of exchanges. It is not good if one of these is gone, or a key by
 // which one of the tokens was signed that it came of.
 func (s *Server) exchanged(ctx context.Context, c *tokenep.Client, a *tokenep.Authorization) error {
 	refused := func(err error) error {
@@ -76,19 +76,36 @@ func (s *Server) exchanged(ctx context.Context, c *tokenep.Client, a *tokenep.Au
 	if end := a.ChainIssuedAt.Add(s.Config.Exchange.MaxChain); end.Before(a.NotAfter) {
 		a.NotAfter = end
 	}
-	for _, source := range s.Config.Subjects {
-		for i := range source.Policies {
-			p := &source.Policies[i]
-			if tokenep.PolicyGrantPrefix+p.Name != a.GrantID {
-				continue
+	if err := s.policiesAgain(c, a); err != nil {
+		return refused(err)
+	}
+	return nil
+}
+
+// policiesAgain asks the policies for the subject and for its actor again, and those of the client.
+func (s *Server) policiesAgain(c *tokenep.Client, a *tokenep.Authorization) error {
+	ask := func(grantID string, refresh func(*subject.Policy, *tokenep.Client, *tokenep.Authorization, time.Time) error) error {
+		for _, source := range s.Config.Subjects {
+			for i := range source.Policies {
+				if p := &source.Policies[i]; tokenep.PolicyGrantPrefix+p.Name == grantID {
+					if err := refresh(p, c, a, s.Config.Now()); err != nil {
+						return fmt.Errorf("policy %s: %w", p.Name, err)
+					}
+					return nil
+				}
 			}
-			if err := p.Refresh(c, a, s.Config.Now()); err != nil {
-				return refused(fmt.Errorf("policy %s: %w", p.Name, err))
-			}
-			return nil
+		}
+		return fmt.Errorf("%s is gone", grantID)
+	}
+	if err := ask(a.GrantID, (*subject.Policy).Refresh); err != nil {
+		return err
+	}
+	if a.Acting != nil && isPolicy(a.Acting.GrantID) {
+		if err := ask(a.Acting.GrantID, (*subject.Policy).RefreshActor); err != nil {
+			return err
 		}
 	}
-	return refused(fmt.Errorf("%s is gone", a.GrantID))
+	return grant.TokenExchange{Issuer: s.Config.Issuer}.StillActs(c, a)
 }
 
 // forms are the forms of tokens of others, in the order in which they are asked: what a token says

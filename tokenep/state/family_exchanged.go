@@ -16,6 +16,8 @@ type Exchanged struct {
 	// GrantID is the grant_id of the access tokens. The id of the family is among their ancestors.
 	GrantID string `json:"grant_id"`
 
+	Issuer string `json:"iss,omitempty"` // of the subject token
+
 	// Ancestors are what was exchanged, and all that it came of, each with its IssuedAt. When one
 	// of them is revoked, no refresh token of the family is good.
 	Ancestors []verify.Ancestor `json:"ancestors"`
@@ -32,9 +34,12 @@ type Exchanged struct {
 
 // Actor is whose access is asked for beside that of the subject.
 type Actor struct {
-	Subject string    `json:"sub"`
-	GrantID string    `json:"grant_id,omitempty"`
-	Allowed time.Time `json:"allowed,omitzero"` // when the actor's user allowed it; zero: not known
+	Subject  string    `json:"sub"`
+	ClientID string    `json:"client_id,omitempty"`
+	Issuer   string    `json:"iss,omitempty"` // of the actor token; empty: this server
+	GrantID  string    `json:"grant_id,omitempty"`
+	Allowed  time.Time `json:"allowed,omitzero"`    // when the actor's user allowed it; zero: not known
+	ByMayAct bool      `json:"by_may_act,omitzero"` // the subject token said who may act
 }
 
 // Claims are claims, or the members of one. Their numbers are json.Number, so that none is rounded.

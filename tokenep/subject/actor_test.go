@@ -49,6 +49,63 @@ func TestActorsNeedAccess(t *testing.T) {
 	f.Run(t, []rule{refuses("an actor who is disabled", redeem(ofBob, asJob...).By("billing"), 400, tokenep.InvalidRequest)})
 }
 
+// Who acts, or has acted, is asked for whenever a token says so: also where the actor token itself
+// is not brought again, as in renewals and exchanges of what came of it (RFC 8693 §4.1).
+func TestActorsWithinNeedAccess(t *testing.T) {
+	type answer = tokeneptest.Answer
+	renew := func(a answer) request { return swap(a.AccessToken()).At(tokeneptest.IcebergPath).By("billing") }
+	again := func(a answer) request { return refresh(a.JSON["refresh_token"]).By("billing") }
+	for name, row := range map[string]struct {
+		first func(f *tokeneptest.Server, ofAda string, byBob, asJob []string) answer
+		next  func(answer) request
+		want  tokenep.Code // the error, once bob is gone
+	}{
+		"renewed": {func(f *tokeneptest.Server, ofAda string, byBob, _ []string) answer {
+			return f.Send(t, redeem(ofAda, byBob...).By("billing"))
+		}, renew, tokenep.InvalidRequest},
+		"behind a job": {func(f *tokeneptest.Server, ofAda string, byBob, asJob []string) answer {
+			a := f.Send(t, redeem(ofAda, byBob...).By("billing"))
+			return f.Send(t, swap(a.AccessToken(), asJob...).By("billing"))
+		}, renew, tokenep.InvalidRequest},
+		"named by another issuer": {func(f *tokeneptest.Server, _ string, _, asJob []string) answer {
+			return f.Send(t, tokeneptest.Exchange(asJob[1], grant.JWTType).By("billing"))
+		}, again, ""},
+		"ours, named by another issuer": {func(f *tokeneptest.Server, _ string, _, asJob []string) answer {
+			return f.Send(t, tokeneptest.Exchange(asJob[1], grant.JWTType).By("billing"))
+		}, again, tokenep.InvalidGrant},
+		"refreshed": {func(f *tokeneptest.Server, _ string, byBob, asJob []string) answer {
+			return f.Send(t, tokeneptest.Exchange(asJob[1], grant.JWTType, byBob...).By("billing"))
+		}, again, tokenep.InvalidGrant},
+		"a policy vouches for the actor": {func(f *tokeneptest.Server, ofAda string, _, asJob []string) answer {
+			return f.Send(t, redeem(ofAda, asJob...).By("billing"))
+		}, renew, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			github, people := ci(), tokeneptest.NewPeople("ada", "bob")
+			f := tokeneptest.New(t, people.SignIn, staying(t, github), tokeneptest.Renewing)
+			ofAda, _ := f.NewAPIToken(t, state.APIToken{Owner: "ada"})
+			ofBob, _ := f.NewAPIToken(t, state.APIToken{Owner: "bob"})
+			claims := verifytest.Claims{}
+			switch name {
+			case "named by another issuer":
+				claims["act"] = map[string]any{"sub": "bob"}
+			case "ours, named by another issuer":
+				claims["act"] = map[string]any{"sub": "bob", "iss": tokeneptest.Issuer}
+			}
+			a := row.first(f, ofAda, []string{"actor_token", ofBob, "actor_token_type", apiToken},
+				[]string{"actor_token", github.Sign(job(claims)), "actor_token_type", grant.JWTType})
+			f.Granted(t, row.next(a))
+			people.Remove("bob")
+			f.Clock.Advance(tokenep.DefaultRecheck + time.Second)
+			if row.want == "" {
+				f.Granted(t, row.next(a))
+				return
+			}
+			f.Send(t, row.next(a)).Refused(t, 400, row.want)
+		})
+	}
+}
+
 // The actors in a token of somebody else are those of its issuer, and are never taken for ours.
 func TestActorsOfOthersKeepTheirIssuer(t *testing.T) {
 	github := ci()

@@ -166,16 +166,22 @@ func (p *Policy) exchanges() bool {
 // Refresh holds what a refresh token allows, which came of an exchange by the policy of this name
 // then, to what the policy is now. The error says why nothing is allowed any more.
 func (p *Policy) Refresh(c *tokenep.Client, a *tokenep.Authorization, now time.Time) error {
-	switch {
-	case !p.RefreshToken, p.DryRun:
-		return errNoRefresh
-	case len(p.Audience) > 0:
+	if len(p.Audience) > 0 {
 		a.Audience = slices.DeleteFunc(slices.Clone(a.Audience), func(name string) bool { return !slices.Contains(p.Audience, name) })
 		if len(a.Audience) == 0 {
 			return errNoRefresh
 		}
 	}
 	a.Scope = a.Scope.Intersect(p.Scope)
+	return p.RefreshActor(c, a, now)
+}
+
+// RefreshActor is Refresh for the policy by which an actor came in: how long it vouches for one
+// bounds what is allowed, and for what does not.
+func (p *Policy) RefreshActor(c *tokenep.Client, a *tokenep.Authorization, now time.Time) error {
+	if !p.RefreshToken || p.DryRun || !c.May(tokenep.TokenExchangeType) {
+		return errNoRefresh
+	}
 	p.bound(a, now)
 	return p.admits(c)
 }

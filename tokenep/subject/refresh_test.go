@@ -271,13 +271,101 @@ func TestAncestorsEndExchangedFamilies(t *testing.T) {
 	}
 }
 
+// Refresh tokens with an actor last no longer than the actor does (RFC 8693 §1.1): its own token, or
+// its policy, which must give refresh tokens too and is asked again, as are those of the client.
+func TestRefreshTokensFollowTheActor(t *testing.T) {
+	github, bots := ci(), verifytest.New("https://bots.example", tokeneptest.Issuer)
+	bot := subject.Policy{Name: "bot", Subject: value(t, `"bot:" + claims.sub`), Audience: []string{tokeneptest.Orders}, TTL: 5 * time.Minute}
+	asBot := func(may any, pairs ...string) request {
+		pairs = append(pairs, "actor_token", bots.Sign(verifytest.Claims{"sub": "x", "client_id": nil}), "actor_token_type", grant.JWTType)
+		return tokeneptest.Exchange(github.Sign(job(verifytest.Claims{"may_act": may})), grant.JWTType, pairs...).By("billing")
+	}
+	f := tokeneptest.New(t, staying(t, github), trusts(bots, bot))
+	if a, _ := f.Granted(t, asBot(nil)); a.JSON["refresh_token"] != nil {
+		t.Error("a refresh token is given with an actor whose policy gives none")
+	}
+	f.Send(t, asBot(nil, "requested_token_type", tokenep.IssuedRefreshToken)).Refused(t, 400, tokenep.InvalidRequest)
+	ofBot := f.Mint(t, tokenep.Claims{Subject: "bot:x", GrantID: "policy:bot", ClientID: "billing"})
+	if a, _ := f.Granted(t, tokeneptest.Exchange(github.Sign(job(nil)), grant.JWTType, "actor_token", ofBot, "actor_token_type", accessToken).By("billing")); a.JSON["refresh_token"] != nil {
+		t.Error("a refresh token is given with what the actor's policy gave")
+	}
+
+	type config = server.Config
+	billing := func(change func(*tokenep.Client)) func(*config, *subject.Policy) {
+		return func(c *config, _ *subject.Policy) { tokeneptest.Alter("billing", change)(c) }
+	}
+	mayAct := map[string]any{"sub": "bot:x", "iss": tokeneptest.Issuer}
+	for name, row := range map[string]struct {
+		change         func(*config, *subject.Policy)
+		good, byMayAct bool
+	}{
+		"as it was":         {good: true},
+		"no refresh tokens": {change: func(_ *config, p *subject.Policy) { p.RefreshToken = false }},
+		"for nobody":        {change: func(_ *config, p *subject.Policy) { p.DryRun = true }},
+		"other clients":     {change: func(_ *config, p *subject.Policy) { p.Clients = []string{"broker"} }},
+		"gone":              {change: func(_ *config, p *subject.Policy) { p.Name = "other" }},
+		"another audience":  {change: func(_ *config, p *subject.Policy) { p.Audience = []string{tokeneptest.Invoices} }, good: true},
+		"no actor_from":     {change: billing(func(c *tokenep.Client) { c.ActorFrom = nil })},
+		"no may_act_for":    {change: billing(func(c *tokenep.Client) { c.MayActFor = nil })},
+		"actor_from names the actor's issuer": {good: true, change: billing(func(c *tokenep.Client) {
+			c.ActorFrom, c.MayActFor = []string{"iss=https://bots.example"}, []string{"iss=" + githubIssuer + " sub=github:acme/shop"}
+		})},
+		"actor_from names the actor, as if it were ours":       {change: billing(func(c *tokenep.Client) { c.ActorFrom = []string{"sub=bot:x"} })},
+		"may_act_for names the subject, as if it were ours":    {change: billing(func(c *tokenep.Client) { c.MayActFor = []string{"sub=github:acme/shop"} })},
+		"no may_act_for, and the subject had a may_act":        {good: true, byMayAct: true, change: billing(func(c *tokenep.Client) { c.MayActFor = nil })},
+		"no actor_from, although the subject had a may_act":    {byMayAct: true, change: billing(func(c *tokenep.Client) { c.ActorFrom = nil })},
+		"without the grant token_exchange, or the actor's own": {change: billing(func(c *tokenep.Client) { c.GrantTypes = []string{tokenep.RefreshTokenType} })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lasting := bot
+			lasting.RefreshToken = true
+			f := tokeneptest.New(t, staying(t, github), trusts(bots, lasting))
+			ask := asBot(nil)
+			if row.byMayAct {
+				ask = asBot(mayAct)
+			}
+			a, _ := f.Granted(t, ask)
+			c := f.Config
+			c.Subjects = c.Subjects[:1]
+			if row.change != nil {
+				row.change(&c, &lasting)
+			}
+			trusts(bots, lasting)(&c)
+			f.Clock.Advance(2 * time.Hour)
+			f = f.Next(t, c)
+			if !row.good {
+				f.Send(t, refresh(a.JSON["refresh_token"]).By("billing")).Refused(t, 400, tokenep.InvalidGrant)
+				return
+			}
+			_, token := f.Granted(t, refresh(a.JSON["refresh_token"]).By("billing"))
+			if life := token.Expires.Sub(token.IssuedAt); life != bot.TTL || token.Claims["act"] == nil {
+				t.Errorf("good for %s, want the ttl of the actor's policy; act is %v", life, token.Claims["act"])
+			}
+		})
+	}
+
+	// An actor of this server: its token, or API token, bounds the family.
+	f = tokeneptest.New(t, staying(t, github))
+	end := f.Clock.Now().Add(time.Hour).Truncate(time.Second)
+	api, _ := f.NewAPIToken(t, state.APIToken{Owner: "bob", Expires: end})
+	own := f.Mint(t, tokenep.Claims{Subject: "bob", ClientID: "billing", Expires: end})
+	for kind, actor := range map[string]string{apiToken: api, accessToken: own} {
+		r := tokeneptest.Exchange(github.Sign(job(nil)), grant.JWTType, "actor_token", actor, "actor_token_type", kind,
+			"requested_token_type", tokenep.IssuedRefreshToken).By("billing")
+		if a := f.Send(t, r); !tokeneptest.EqualJSON(a.JSON["expires_in"], int(end.Sub(f.Clock.Now())/time.Second)) {
+			t.Errorf("%s: %s, want a refresh token that ends with the actor token", kind, a.Body)
+		}
+	}
+}
+
 // What the policy says now is the most that a refresh token gives.
 func TestRefreshTokensFollowThePolicy(t *testing.T) {
 	for name, change := range map[string]func(p *subject.Policy){
 		"as it was": nil, "narrower": func(p *subject.Policy) { p.Scope, p.TTL = verify.Scope{"orders:read"}, time.Minute },
 		"no refresh tokens": func(p *subject.Policy) { p.RefreshToken = false }, "for nobody": func(p *subject.Policy) { p.DryRun = true },
 		"for other clients": func(p *subject.Policy) { p.Clients = []string{"broker"} }, "gone": func(p *subject.Policy) { p.Name = "other" },
-		"for another service": func(p *subject.Policy) { p.Audience = []string{tokeneptest.Invoices} },
+		"no exchange by the client": func(*subject.Policy) {},
+		"for another service":       func(p *subject.Policy) { p.Audience = []string{tokeneptest.Invoices} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			github := ci()
@@ -291,6 +379,9 @@ func TestRefreshTokensFollowThePolicy(t *testing.T) {
 			p.RefreshToken = true
 			change(&p)
 			trusts(github, p)(&c)
+			if name == "no exchange by the client" {
+				tokeneptest.Alter("billing", func(c *tokenep.Client) { c.GrantTypes = []string{tokenep.RefreshTokenType} })(&c)
+			}
 			f = f.Next(t, c)
 			ask := refresh(a.JSON["refresh_token"]).By("billing")
 			switch name {
