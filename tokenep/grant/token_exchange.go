@@ -199,7 +199,7 @@ func (g TokenExchange) bound(a, actor *tokenep.Authorization) {
 		a.ChainEnds = earliest(a.ChainEnds, actor.ChainEnds)
 	}
 	if g.MaxChain > 0 && a.Descends && a.MayAct != nil {
-		a.ChainEnds = earliest(a.ChainEnds, a.NotAfter) // its may_act is used up, and nothing more is allowed
+		a.ChainEnds = earliest(a.ChainEnds, a.NotAfter) // its may_act is used up
 	}
 	if g.MaxChain == 0 && !a.Descends {
 		a.ChainEnds = time.Time{} // it ends by NotAfter, since nothing is renewed

@@ -54,8 +54,8 @@ func (c *Config) refreshesExchanged() bool {
 }
 
 // exchanged holds what a refresh token that came of an exchange allows to the policies by which it
-// did, and to the end of the chain of exchanges. It is not good if one of these is gone, or a key by
-// which one of the tokens was signed that it came of.
+// did, and to the end of the chain of exchanges. It is not good if one of these is gone, or a key
+// by which one of the tokens was signed that it came of.
 func (s *Server) exchanged(ctx context.Context, c *tokenep.Client, a *tokenep.Authorization) error {
 	refused := func(err error) error {
 		return tokenep.InvalidGrant.Describe("the refresh token is not valid any more").Because(err)

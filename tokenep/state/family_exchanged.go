@@ -38,7 +38,7 @@ type Actor struct {
 	ClientID string    `json:"client_id,omitempty"`
 	Issuer   string    `json:"iss,omitempty"` // of the actor token; empty: this server
 	GrantID  string    `json:"grant_id,omitempty"`
-	Allowed  time.Time `json:"allowed,omitzero"`    // when the actor's user allowed it; zero: not known
+	Allowed  time.Time `json:"allowed,omitzero"`    // when its user allowed it; zero: not known
 	ByMayAct bool      `json:"by_may_act,omitzero"` // the subject token said who may act
 }
 

@@ -176,8 +176,7 @@ func (p *Policy) Refresh(c *tokenep.Client, a *tokenep.Authorization, now time.T
 	return p.RefreshActor(c, a, now)
 }
 
-// RefreshActor is Refresh for the policy by which an actor came in: how long it vouches for one
-// bounds what is allowed, and for what does not.
+// RefreshActor is Refresh for the policy by which an actor came in: its ttl alone is a bound.
 func (p *Policy) RefreshActor(c *tokenep.Client, a *tokenep.Authorization, now time.Time) error {
 	if !p.RefreshToken || p.DryRun || !c.May(tokenep.TokenExchangeType) {
 		return errNoRefresh

@@ -271,8 +271,8 @@ func TestAncestorsEndExchangedFamilies(t *testing.T) {
 	}
 }
 
-// Refresh tokens with an actor last no longer than the actor does (RFC 8693 §1.1): its own token, or
-// its policy, which must give refresh tokens too and is asked again, as are those of the client.
+// Refresh tokens with an actor last no longer than the actor (RFC 8693 §1.1): its own token, or its
+// policy, which must give refresh tokens too and is asked again, as are those of the client.
 func TestRefreshTokensFollowTheActor(t *testing.T) {
 	github, bots := ci(), verifytest.New("https://bots.example", tokeneptest.Issuer)
 	bot := subject.Policy{Name: "bot", Subject: value(t, `"bot:" + claims.sub`), Audience: []string{tokeneptest.Orders}, TTL: 5 * time.Minute}
