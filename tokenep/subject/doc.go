@@ -14,6 +14,7 @@
 //	trial.go          what the policies make of a token, without anything being issued
 //	foreign.go        tokens that others have issued, and which policy decides
 //	policy.go         what comes of a token that somebody else has issued, and for whom
+//	refresh.go        what comes of it later, by a refresh token
 //	actors.go         who acts and who may act, in a token and by a policy
 //	unsecured.go      JWTs that nobody has signed, of clients that are believed
 //
