@@ -8,7 +8,8 @@ import (
 )
 
 // Refresh holds what a refresh token allows, which came of an exchange by the policy of this name
-// then, to what the policy is now. The error says why nothing is allowed any more.
+// then (RFC 8693 §2.2.1), to what the policy is now. The error says why nothing is allowed any
+// more.
 func (p *Policy) Refresh(c *tokenep.Client, a *tokenep.Authorization, now time.Time) error {
 	if len(p.Audience) > 0 {
 		a.Audience = slices.DeleteFunc(slices.Clone(a.Audience), func(name string) bool { return !slices.Contains(p.Audience, name) })
