@@ -178,6 +178,10 @@ type Authorization struct {
 	// AllowAnonymous says that the grant wants no client for this one.
 	AllowAnonymous bool
 
+	// Original are sub and iss by which another issuer knows the subject of its token, for a
+	// may_act of the same issuer; nil: the token is of this server.
+	Original map[string]any
+
 	// Acting is what the actor token stands for; nil: there is none. Its subject must have access
 	// too.
 	Acting *Authorization

@@ -35,7 +35,7 @@ func (g TokenExchange) delegate(r *tokenep.Request, a, actor *tokenep.Authorizat
 		acting = map[string]any{"sub": tokenep.ClientSubjectPrefix + r.Client.ID, "client_id": r.Client.ID, "iss": g.Issuer}
 	}
 	switch {
-	case a.MayAct != nil && !matches(a.MayAct, acting):
+	case a.MayAct != nil && !matches(a.MayAct, acting) && !matchesOriginal(a.MayAct, actor):
 		return tokenep.InvalidRequest.Describe("the subject token does not let this actor act")
 	case a.MayAct == nil && !g.mayActFor(r.Client, a):
 		return errNotFor()
@@ -139,6 +139,12 @@ func matches(mayAct, actor map[string]any) bool {
 		}
 	}
 	return true
+}
+
+// matchesOriginal is matches for a may_act by which an issuer elsewhere names an actor of its own:
+// it names the issuer as well, or it would be one of this server.
+func matchesOriginal(mayAct map[string]any, actor *tokenep.Authorization) bool {
+	return actor != nil && mayAct["iss"] != nil && matches(mayAct, actor.Original)
 }
 
 func equalJSON(a, b any) bool {

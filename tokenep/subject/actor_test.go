@@ -120,6 +120,8 @@ func TestActorsOfOthersKeepTheirIssuer(t *testing.T) {
 		t.Errorf("act is %v, want %v", token.Claims["act"], want)
 	}
 	ofBob, _ := f.NewAPIToken(t, state.APIToken{Owner: "bob"})
+	bot := github.Sign(job(verifytest.Claims{"sub": "bot"}))
+	ours := f.Mint(t, tokenep.Claims{MayAct: object{"sub": "bot"}})
 	deep := object{"sub": "bot"}
 	for range 10 {
 		deep = object{"sub": "bot", "act": deep}
@@ -128,6 +130,10 @@ func TestActorsOfOthersKeepTheirIssuer(t *testing.T) {
 		refuses("the name of a client here", ask(verifytest.Claims{"act": object{"sub": "client:gateway"}}), 400, tokenep.InvalidRequest),
 		refuses("nobody", ask(verifytest.Claims{"act": object{}}), 400, tokenep.InvalidRequest),
 		refuses("too many", ask(verifytest.Claims{"act": deep}), 400, tokenep.InvalidRequest),
+		grants("4.4: their bot, whom their may_act names", ask(verifytest.Claims{"may_act": object{"sub": "bot"}}, "actor_token", bot, "actor_token_type", grant.JWTType)),
+		refuses("4.4: another one of theirs", ask(verifytest.Claims{"may_act": object{"sub": "other"}}, "actor_token", bot, "actor_token_type", grant.JWTType), 400, tokenep.InvalidRequest),
+		refuses("4.4: their bot, and a member that it lacks", ask(verifytest.Claims{"may_act": object{"sub": "bot", "client_id": "x"}}, "actor_token", bot, "actor_token_type", grant.JWTType), 400, tokenep.InvalidRequest),
+		refuses("4.4: our bot is not theirs", swap(ours, "actor_token", bot, "actor_token_type", grant.JWTType).By("billing"), 400, tokenep.InvalidRequest),
 		refuses("their bob is not ours", ask(verifytest.Claims{"may_act": object{"sub": "bob"}}, "actor_token", ofBob, "actor_token_type", apiToken), 400, tokenep.InvalidRequest),
 	})
 }

@@ -20,6 +20,51 @@ import (
 // Leeway is what the clocks of other issuers and of this server may differ by.
 const Leeway = outbound.Leeway
 
+// Source is where tokens come from that somebody else has issued (RFC 8693 §2.1, RFC 7523 §3), and
+// the policies for them.
+type Source struct {
+	Name string // of the issuer, or whatever tells sources apart; for the log
+
+	// Issuer is an issuer of JWTs. nil: Prove is asked.
+	Issuer *verify.TrustedIssuer
+
+	// SPIFFE says that Issuer is a trust domain, and its JWTs are JWT-SVIDs: see
+	// verify.TrustDomain.
+	SPIFFE bool
+
+	// IDJAG says that its JWTs are ID-JAGs, for the grant JWT bearer alone; nil: they are not.
+	IDJAG *IDJAG
+
+	// Types are the token type identifiers of what Prove is asked about.
+	Types []string
+
+	// Prove returns what a token says if it is good, with its Claims. The error of a bad one Is
+	// ErrBadToken; any other one means that nobody knows at the moment.
+	Prove func(ctx context.Context, r *tokenep.Request, token string) (*verify.Token, error)
+
+	// Policies are tried in this order: the first that admits a token decides what comes of it.
+	Policies []Policy
+}
+
+// ErrBadToken is the error of Source.Prove for a token that is not good.
+var ErrBadToken = verify.ErrBadToken
+
+// Validate returns what is wrong with the source and its policies.
+func (s *Source) Validate() error {
+	switch {
+	case s.Issuer == nil && (s.Prove == nil || s.Form() != FormOther), s.SPIFFE && s.IDJAG != nil:
+		return fmt.Errorf("source %s: nobody says whether its tokens are good", s.Name)
+	case len(s.Policies) == 0:
+		return fmt.Errorf("source %s: a policy is required, which says what comes of its tokens", s.Name)
+	}
+	for i := range s.Policies {
+		if err := s.Policies[i].Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Foreign is the kinds of token of all sources, for one grant type.
 type Foreign struct {
 	GrantType string

@@ -2,7 +2,6 @@ package subject
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -15,35 +14,6 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/policy"
 )
-
-// Source is where tokens come from that somebody else has issued (RFC 8693 §2.1, RFC 7523 §3), and
-// the policies for them.
-type Source struct {
-	Name string // of the issuer, or whatever tells sources apart; for the log
-
-	// Issuer is an issuer of JWTs. nil: Prove is asked.
-	Issuer *verify.TrustedIssuer
-
-	// SPIFFE says that Issuer is a trust domain, and its JWTs are JWT-SVIDs: see
-	// verify.TrustDomain.
-	SPIFFE bool
-
-	// IDJAG says that its JWTs are ID-JAGs, for the grant JWT bearer alone; nil: they are not.
-	IDJAG *IDJAG
-
-	// Types are the token type identifiers of what Prove is asked about.
-	Types []string
-
-	// Prove returns what a token says if it is good, with its Claims. The error of a bad one Is
-	// ErrBadToken; any other one means that nobody knows at the moment.
-	Prove func(ctx context.Context, r *tokenep.Request, token string) (*verify.Token, error)
-
-	// Policies are tried in this order: the first that admits a token decides what comes of it.
-	Policies []Policy
-}
-
-// ErrBadToken is the error of Source.Prove for a token that is not good.
-var ErrBadToken = verify.ErrBadToken
 
 // Policy says which tokens of a source become access tokens, for whom, and what of: the most that
 // may be issued. A token that no policy admits is refused.
@@ -101,22 +71,6 @@ const (
 )
 
 var policyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
-// Validate returns what is wrong with the source and its policies.
-func (s *Source) Validate() error {
-	switch {
-	case s.Issuer == nil && (s.Prove == nil || s.Form() != FormOther), s.SPIFFE && s.IDJAG != nil:
-		return fmt.Errorf("source %s: nobody says whether its tokens are good", s.Name)
-	case len(s.Policies) == 0:
-		return fmt.Errorf("source %s: a policy is required, which says what comes of its tokens", s.Name)
-	}
-	for i := range s.Policies {
-		if err := s.Policies[i].Validate(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // Validate returns what is wrong with the policy.
 func (p *Policy) Validate() error {
@@ -245,18 +199,17 @@ func (p *Policy) authorize(c *tokenep.Client, t *verify.Token, now time.Time) (*
 	if p.Once && (t.ID == "" || t.Expires.IsZero() || t.Expires.After(now.Add(state.MaxSeenLife))) {
 		return nil, errOnce
 	}
-	scope := p.scope(t)
-	if len(p.Scope) > 0 && len(scope) == 0 {
-		return nil, errNoScope
+	scope, err := p.scope(t)
+	if err != nil {
+		return nil, err
 	}
 	a := &tokenep.Authorization{
 		ClientID: tokenep.PolicyClientPrefix + p.Name, GrantID: tokenep.PolicyGrantPrefix + p.Name,
-		Scope: scope, Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer,
+		Scope: scope, Audience: p.Audience, NotAfter: t.Expires, Issuer: t.Issuer, Original: original(t),
 		AllowPublic: p.AllowPublic, AllowAnonymous: c == nil,
 		GiveRefresh: p.RefreshToken && c != nil && c.May(tokenep.RefreshTokenType),
 	}
 	p.bound(a, now)
-	var err error
 	if a.Subject, err = p.subject(t); err != nil {
 		return nil, err
 	}
@@ -285,10 +238,10 @@ func (p *Policy) subject(t *verify.Token) (string, error) {
 	return subject, tokenep.CheckUser(subject)
 }
 
-// scope returns the scope of the policy, as far as the token has it.
-func (p *Policy) scope(t *verify.Token) verify.Scope {
+// scope returns the scope of the policy, as far as the token has it. It must have some.
+func (p *Policy) scope(t *verify.Token) (verify.Scope, error) {
 	if p.ScopeClaim == "" {
-		return p.Scope
+		return p.Scope, nil
 	}
 	path, _ := verify.ParseClaimPath(p.ScopeClaim) // which Validate has tried
 	value, _ := t.Claim(path...)
@@ -298,12 +251,15 @@ func (p *Policy) scope(t *verify.Token) verify.Scope {
 		has = strings.Fields(value)
 	case []any:
 		for i := range value {
-			if text, ok := value[i].(string); ok {
-				has = append(has, text)
-			}
+			text, _ := value[i].(string)
+			has = append(has, text)
 		}
 	}
-	return p.Scope.Intersect(has)
+	common := p.Scope.Intersect(has)
+	if len(common) == 0 && len(p.Scope) > 0 {
+		return nil, errNoScope
+	}
+	return common, nil
 }
 
 // claims returns the further claims. One whose value is missing, or cannot be a claim, is left out.
