@@ -187,6 +187,9 @@ func (s *verification) recall() {
 		s.token = s.fact.token.Load()
 		s.parsed = s.token != nil
 	}
+	if s.fact != nil && s.asks() { // it is another verifier that knows keys of the issuer
+		s.fact, s.key, s.token, s.parsed = nil, nil, nil, false
+	}
 }
 
 // remember stores what the run has found out. Every check has passed.

@@ -55,7 +55,7 @@ func UnverifiedIssuer(token string) string {
 // asks reports whether the issuer of the token is asked about it: there is one that can be, and the
 // token is no JWT of an issuer whose keys are known.
 func (s *verification) asks() bool {
-	if s.asked == nil || s.fact != nil {
+	if s.asked == nil {
 		return false
 	}
 	issuer := s.issuers[UnverifiedIssuer(s.jwt)]

@@ -44,6 +44,9 @@ func (g *Guard) Bound(w http.ResponseWriter, r *http.Request, t *Token) (_ http.
 	timer := time.AfterFunc(left, s.end)
 	if revocations != nil {
 		g.streams.add(revocations, s)
+		if revocations.Revoked(t) { // after it was verified: nobody is told of that any more
+			s.end()
+		}
 	}
 	return s, r.WithContext(ctx), func() {
 		timer.Stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -336,7 +337,10 @@ func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check
 // Left returns how long a verified token is still good, leeway included, and the set that it may be
 // revoked by; nil: there is none.
 func (v *Verifier) Left(t *Token) (time.Duration, *Revocations) {
-	left := t.Expires.Add(v.leeway).Sub(v.now())
+	left := time.Duration(math.MaxInt64)
+	if !t.Expires.IsZero() {
+		left = t.Expires.Add(v.leeway).Sub(v.now())
+	}
 	if issuer := v.issuers[t.Issuer]; issuer != nil {
 		return left, issuer.Revocations
 	}

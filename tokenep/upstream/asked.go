@@ -88,8 +88,13 @@ func NewAsked(o AskedOptions) (*Asked, error) {
 // Close closes connections that wait for another request.
 func (a *Asked) Close() { a.client.Close() }
 
+var errNobody = errors.New("the token is about nobody: it has no sub")
+
 // Credential returns the credential of whom t is about, through whichever client.
 func (a *Asked) Credential(r *http.Request, t *verify.Token, _ string) (string, error) {
+	if t.Subject == "" {
+		return "", none(errNobody)
+	}
 	hash := func() key { return keyOf(t.Issuer, t.Subject, t.ClientID) }
 	return a.kept.get(r.Context(), t, nil, hash, func(ctx context.Context) credential {
 		until := a.kept.now().Add(a.o.Good)

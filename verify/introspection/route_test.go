@@ -1,6 +1,7 @@
 package introspection_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -215,6 +216,40 @@ func TestJWTsAreVerified(t *testing.T) {
 	s.status(t, other.Sign(claims), 200)
 	if n := s.asked.Load(); n != 1 {
 		t.Errorf("it was asked %d times about a JWT of its own", n)
+	}
+}
+
+// A verifier that knows keys of an issuer, and one that asks it, share a cache: what the first has
+// proven is no answer for the second, in either order.
+func TestSharedCacheDecidesForNobody(t *testing.T) {
+	issuer := verifytest.New(idp, api)
+	clock := verifytest.NewClock(start)
+	issuer.Now = clock.Now
+	cache := verify.NewCache(100, clock.Now)
+	byKeys := issuer.Trust()
+	asked := 0
+	byAnswer := verify.TrustedIssuer{Name: idp, Audience: []string{api}, Introspect: func(context.Context, string) (*verify.Token, error) {
+		asked++
+		return nil, verify.ErrBadToken
+	}}
+	var verifiers [2]*verify.Verifier
+	for i, trusted := range []verify.TrustedIssuer{byKeys, byAnswer} {
+		var err error
+		if verifiers[i], err = verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: clock.Now, Cache: cache}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jwt := issuer.Sign(nil)
+	for range 2 {
+		if _, err := verifiers[0].Verify(t.Context(), verify.Presentation{Token: jwt}); err != nil {
+			t.Errorf("by its key: %v", err)
+		}
+		if _, err := verifiers[1].Verify(t.Context(), verify.Presentation{Token: jwt}); err == nil {
+			t.Error("it is good where its issuer says that it is not")
+		}
+	}
+	if asked != 2 {
+		t.Errorf("its issuer was asked %d times, want 2", asked)
 	}
 }
 
