@@ -225,7 +225,7 @@ func FuzzHeaderForms(f *testing.F) {
 		one, errA := parseObject(`{"c":` + a + `}`)
 		two, errB := parseObject(`{"c":` + b + `}`)
 		if errA != nil || errB != nil {
-			t.Skip()
+			return // neither is a claim
 		}
 		for _, form := range forms {
 			x, y := sent(t, form, one["c"]), sent(t, form, two["c"])
