@@ -16,10 +16,10 @@ var databases = map[string]func(...string) (*servertest.Process, error){
 }
 
 // scriptCondition implements [redis], [postgres] and [slapd], which say whether that is installed,
-// and [iceberg]. With CI set they are always true, so that a missing one is a failure.
+// and the names of clients. With CI set they are always true, so that a missing one is a failure.
 func scriptCondition(name string) (bool, error) {
-	if name == "iceberg" {
-		return icebergWanted(), nil
+	if scriptClients[name] != nil {
+		return clientWanted(name), nil
 	}
 	if databases[name] == nil {
 		return false, fmt.Errorf("unknown condition %q", name)

@@ -123,7 +123,8 @@ func runScripts(t *testing.T, dir, engine string) {
 			"save":         scriptSave,
 			"capture":      scriptCapture,
 
-			"iceberg":        scriptIceberg,
+			"iceberg":        runScriptClient("iceberg"),
+			"mcp":            runScriptClient("mcp"),
 			"database":       scriptDatabase,
 			"database-kill":  scriptDatabaseKill,
 			"database-start": scriptDatabaseStart,
