@@ -3,8 +3,6 @@ package verify
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -238,8 +236,8 @@ func (s *verification) checkAlgorithm() *Error {
 // too, whose key may have been withdrawn.
 func (s *verification) checkKey() *Error {
 	header := &s.token.Header
-	if shared := s.issuer.shared; shared != nil {
-		return s.useKey(shared)
+	if s.issuer.shared != nil {
+		return s.useSecret()
 	}
 	if header.KeyID == "" && !s.issuer.AllowMissingKeyID {
 		refusal := invalid("the token names no key", nil)
@@ -266,25 +264,15 @@ func (s *verification) useKey(key crypto.PublicKey) *Error {
 	return nil
 }
 
-// sameKey reports whether a and b are equal. Most key sets return the same pointer each time.
-func sameKey(a, b crypto.PublicKey) bool {
-	switch a.(type) {
-	case *ecdsa.PublicKey, *rsa.PublicKey:
-		if a == b {
-			return true
-		}
-	}
-	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && key.Equal(b)
-}
-
 // checkSignature: RFC 7515 §5.2.
 func (s *verification) checkSignature() *Error {
 	var err error
-	if shared := s.issuer.shared; shared != nil {
-		err = shared.verify(s.token.Header.Algorithm, s.parts.input, s.parts.signature)
-	} else {
+	if s.issuer.shared == nil {
 		err = s.algorithm.verify(s.key, s.parts.input, s.parts.signature)
+	} else if secret := signedBy(s.issuer.shared, s.token.Header.Algorithm, s.parts.input, s.parts.signature); secret != nil {
+		s.key = secret
+	} else {
+		err = errSignature
 	}
 	if err != nil {
 		return invalid("the signature of the token is not good", err)

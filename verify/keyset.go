@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -105,6 +107,18 @@ func Holds(ctx context.Context, set KeySet, key crypto.PublicKey) (bool, error) 
 
 func (s *StaticKeys) holds(_ context.Context, key crypto.PublicKey) (bool, error) {
 	return slices.ContainsFunc(s.keys, func(own boundKey) bool { return sameKey(own.key, key) }), nil
+}
+
+// sameKey reports whether a and b are equal. Most key sets return the same pointer each time.
+func sameKey(a, b crypto.PublicKey) bool {
+	switch a.(type) {
+	case *ecdsa.PublicKey, *rsa.PublicKey:
+		if a == b {
+			return true
+		}
+	}
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
 }
 
 // newStaticKeys leaves out every key of a kid under which there are two for one algorithm: their

@@ -3,25 +3,27 @@ package verify
 import (
 	"crypto"
 	"crypto/hmac"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// sharedSecrets are the secrets of an issuer that signs by an HMAC (RFC 7518 §3.2). They are no
-// KeySet, so that no public key is ever taken for a secret, and no secret for a key (RFC 8725
-// §2.1).
-type sharedSecrets struct{ secrets [][]byte }
+// sharedSecret is what an issuer signs with by an HMAC (RFC 7518 §3.2). Secrets are no KeySet, so
+// that no public key is ever taken for a secret, and no secret for a key (RFC 8725 §2.1).
+type sharedSecret []byte
 
-// Equal makes a token that was proven by other secrets an unknown one; see sameKey.
-func (s *sharedSecrets) Equal(x crypto.PublicKey) bool {
-	other, ok := x.(*sharedSecrets)
-	return ok && slices.EqualFunc(s.secrets, other.secrets, hmac.Equal)
+// Equal makes a token that another secret has proven an unknown one; see sameKey.
+func (s sharedSecret) Equal(x crypto.PublicKey) bool {
+	other, ok := x.(sharedSecret)
+	return ok && hmac.Equal(s, other)
 }
+
+var errSecretGone = errors.New("the secret that signed the token is not among those of the issuer any more")
 
 // newSharedSecrets returns the secrets of an issuer, each of which is as long as the hash of each
 // algorithm at least (RFC 7518 §3.2), and the algorithms; HS256 if none are named.
-func newSharedSecrets(secrets [][]byte, algorithms []string) (*sharedSecrets, []string, error) {
+func newSharedSecrets(secrets [][]byte, algorithms []string) ([]sharedSecret, []string, error) {
 	if len(algorithms) == 0 {
 		algorithms = []string{"HS256"}
 	}
@@ -36,26 +38,33 @@ func newSharedSecrets(secrets [][]byte, algorithms []string) (*sharedSecrets, []
 			}
 		}
 	}
-	shared := new(sharedSecrets)
-	for _, secret := range secrets {
-		shared.secrets = append(shared.secrets, slices.Clone(secret))
+	shared := make([]sharedSecret, len(secrets))
+	for i, secret := range secrets {
+		shared[i] = slices.Clone(secret)
 	}
 	return shared, slices.Clone(algorithms), nil
 }
 
-// verify checks an HMAC. Any of the secrets may have made it, so that they can be changed while
-// tokens of the one before are in use.
-func (s *sharedSecrets) verify(alg, input string, signature []byte) error {
-	hash, known := macs[alg]
-	if !known {
-		return errUnsupported
+// useSecret leaves it to checkSignature which of the secrets has signed the token, unless the cache
+// knows, and it is one of them still.
+func (s *verification) useSecret() *Error {
+	if s.fact != nil && !slices.ContainsFunc(s.issuer.shared, func(own sharedSecret) bool { return sameKey(s.fact.key, own) }) {
+		return invalid("the key of the token is not known", errSecretGone)
 	}
-	for _, secret := range s.secrets {
+	s.known |= theKey
+	return nil
+}
+
+// signedBy returns the secret that has made an HMAC; nil: none has. There may be several, so that
+// they can be changed while tokens of the one before are in use.
+func signedBy(secrets []sharedSecret, alg, input string, signature []byte) sharedSecret {
+	hash := macs[alg]
+	for _, secret := range secrets {
 		mac := hmac.New(hash.New, secret)
 		mac.Write([]byte(input))
 		if hmac.Equal(mac.Sum(nil), signature) {
-			return nil
+			return secret
 		}
 	}
-	return errSignature
+	return nil
 }

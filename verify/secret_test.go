@@ -56,6 +56,10 @@ func TestSecrets(t *testing.T) {
 	expect(t, both, signMAC("HS256", crypto.SHA256, secret), "ok")
 	expect(t, both, signMAC("HS256", crypto.SHA256, other), "ok")
 	expect(t, verifier([][]byte{secret}, "HS512"), signMAC("HS512", crypto.SHA512, secret), "ok")
+	// The list has changed, and the secret that has signed it is in it still.
+	for _, list := range [][][]byte{{other, secret}, {secret, other}} {
+		expect(t, verifier(list), exampleA1, "ok")
+	}
 	// It is in the cache, by a secret that is gone.
 	expect(t, verifier([][]byte{other}), exampleA1, verify.InvalidToken)
 	for _, bad := range []string{

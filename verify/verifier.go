@@ -143,7 +143,7 @@ type TrustedIssuer struct {
 	RevocationMaxAge time.Duration
 
 	own    terms          // of this issuer, from Profile and the options
-	shared *sharedSecrets // nil: it has keys
+	shared []sharedSecret // nil: it has keys
 	spiffe bool           // it is a trust domain
 }
 
@@ -254,7 +254,7 @@ func (i *TrustedIssuer) normalize() error {
 }
 
 // algorithms returns those that are accepted, by the names of a KeySet, and the secrets.
-func (i *TrustedIssuer) algorithms() ([]string, *sharedSecrets, error) {
+func (i *TrustedIssuer) algorithms() ([]string, []sharedSecret, error) {
 	if len(i.Secrets) > 0 {
 		shared, names, err := newSharedSecrets(i.Secrets, i.Algorithms)
 		return names, shared, err
