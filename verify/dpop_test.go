@@ -22,6 +22,7 @@ type dpopGuard struct {
 	issuer  *verifytest.Issuer
 	prover  *verifytest.Prover
 	clock   *verifytest.Clock
+	replays *verify.Replays
 	inserts int
 }
 
@@ -30,11 +31,11 @@ func newDPoPGuard(t testing.TB, algorithm string, changes ...func(*verify.DPoPOp
 	g := &dpopGuard{clock: verifytest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), prover: verifytest.NewProver(algorithm)}
 	g.issuer = verifytest.New("https://idp.example", "https://api.example")
 	g.issuer.Now, g.prover.Now = g.clock.Now, g.clock.Now
-	replays := verify.NewReplays(1000, g.clock.Now)
+	g.replays = verify.NewReplays(1000, g.clock.Now)
 	options := verify.DPoPOptions{Origins: []string{"https://api.example"}, Now: g.clock.Now,
 		Remember: func(ctx context.Context, thumbprint, id string, until time.Time) error {
 			g.inserts++
-			return replays.Remember(ctx, thumbprint, id, until)
+			return g.replays.Remember(ctx, thumbprint, id, until)
 		}}
 	for _, change := range changes {
 		change(&options)
@@ -344,30 +345,6 @@ func TestDPoPWithoutMemory(t *testing.T) {
 	g.prover.Authorize(r, g.token(nil), nil)
 	if status, h := g.answer(r); status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" || h.Get("WWW-Authenticate") != "" {
 		t.Errorf("%d %v", status, h)
-	}
-}
-
-func TestReplays(t *testing.T) {
-	clock := verifytest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
-	replays := verify.NewReplays(2, clock.Now)
-	remember := func(key, id string, life time.Duration) error {
-		return replays.Remember(t.Context(), key, id, clock.Now().Add(life))
-	}
-	if err := errors.Join(remember("k", "1", time.Minute), remember("l", "1", 2*time.Minute)); err != nil {
-		t.Error(err)
-	}
-	if err := remember("k", "1", 2*time.Minute); !errors.Is(err, verify.ErrReplayed) {
-		t.Errorf("again, in a proof that ends later: %v", err)
-	}
-	if err := remember("k", "2", time.Minute); err == nil || errors.Is(err, verify.ErrReplayed) {
-		t.Errorf("one too many: %v", err)
-	}
-	clock.Advance(2 * time.Minute) // the first has ended
-	if err := errors.Join(remember("k", "1", time.Minute)); err != nil {
-		t.Error(err)
-	}
-	if err := remember("l", "1", time.Minute); !errors.Is(err, verify.ErrReplayed) {
-		t.Errorf("in the minute of its end: %v", err)
 	}
 }
 

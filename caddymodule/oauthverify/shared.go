@@ -20,6 +20,9 @@ type (
 	sharedReplaysKey struct{}
 )
 
+// maxReplays is how many proofs are remembered, for six minutes or so: ten thousand a second.
+const maxReplays = 1 << 22
+
 // sharedReplays remembers the proofs that were used.
 type sharedReplays struct{ *verify.Replays }
 
@@ -70,7 +73,7 @@ func (h *Handler) rates() *verify.Rates {
 func (h *Handler) replays() *verify.Replays {
 	// It cannot fail.
 	value, _, _ := pool.LoadOrNew(sharedReplaysKey{}, func() (caddy.Destructor, error) {
-		return sharedReplays{verify.NewReplays(1<<20, time.Now)}, nil
+		return sharedReplays{verify.NewReplays(maxReplays, time.Now)}, nil
 	})
 	h.held = append(h.held, sharedReplaysKey{})
 	return value.(sharedReplays).Replays
