@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -26,15 +27,12 @@ import (
 
 // What the README promises.
 
-// readmeBlocks returns the fenced blocks of a language, in their order.
-func readmeBlocks(t *testing.T, language string) []string {
+// blocks returns the fenced blocks of a language in a page, in their order.
+func blocks(t *testing.T, page, language string) []string {
 	t.Helper()
 	var blocks []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(repositoryFile(t, "README.md"), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(repositoryFile(t, page), -1) {
 		blocks = append(blocks, m[1])
-	}
-	if len(blocks) == 0 {
-		t.Fatalf("README.md has no block of %s", language)
 	}
 	return blocks
 }
@@ -49,8 +47,8 @@ func repositoryFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestReadmeCaddyfilesAdapt also loads them: placeholders are resolved, and everything is
-// provisioned.
+// TestReadmeCaddyfilesAdapt also loads the blocks of the README and of the manual: placeholders are
+// resolved, and everything is provisioned. A block that begins with issuer is of a route.
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -78,21 +76,26 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
 	// caddy fmt removes the alignment of comments, which reads well in a README.
 	alignment := regexp.MustCompile(` +#`)
-	for i, block := range readmeBlocks(t, "caddyfile") {
-		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
-			block := alignment.ReplaceAllString(files.Replace(block), " #")
-			adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(block), map[string]any{"filename": "README.md"})
-			if err != nil || len(warnings) > 0 {
-				t.Fatalf("%v %v\n%s", err, warnings, block)
-			}
-			var config caddy.Config
-			if err := json.Unmarshal(adapted, &config); err != nil {
-				t.Fatal(err)
-			}
-			if err := caddy.Validate(&config); err != nil {
-				t.Errorf("%v\n%s", err, block)
-			}
-		})
+	for page := range manualPages(t) {
+		for i, block := range blocks(t, page, "caddyfile") {
+			t.Run(fmt.Sprint(path.Base(page), " ", i+1), func(t *testing.T) {
+				block := alignment.ReplaceAllString(files.Replace(block), " #")
+				if strings.HasPrefix(block, "issuer ") {
+					block = "api.example.com {\n\toauth_verify {\n\t\t" + strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n\t\t") + "\n\t}\n}\n"
+				}
+				adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(block), map[string]any{"filename": page})
+				if err != nil || len(warnings) > 0 {
+					t.Fatalf("%v %v\n%s", err, warnings, block)
+				}
+				var config caddy.Config
+				if err := json.Unmarshal(adapted, &config); err != nil {
+					t.Fatal(err)
+				}
+				if err := caddy.Validate(&config); err != nil {
+					t.Errorf("%v\n%s", err, block)
+				}
+			})
+		}
 	}
 }
 
@@ -100,11 +103,10 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 // passes the raw one on, which an upstream may read in its own way: an open route must let nothing
 // but its own path through (RFC 3986 §5.2.4).
 func TestReadmeOpensSinglePaths(t *testing.T) {
-	blocks := readmeBlocks(t, "caddyfile")
-	i := slices.IndexFunc(blocks, func(block string) bool { return strings.Contains(block, "handle /health") })
-	global, site, ok := strings.Cut(strings.TrimPrefix(blocks[i], "{\n"), "\n}\n\n")
-	if !ok {
-		t.Fatal(blocks[i])
+	block := blocks(t, "caddymodule/docs/routes.md", "caddyfile")[0]
+	global, site, ok := strings.Cut(strings.TrimPrefix(block, "{\n"), "\n}\n\n")
+	if !ok || !strings.Contains(site, "handle /health") {
+		t.Fatal(block)
 	}
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "upstream got "+r.RequestURI+" end")
@@ -146,11 +148,11 @@ func TestReadmeOpensSinglePaths(t *testing.T) {
 	}
 }
 
-// TestReadmeGoIsAnExample compares the Go of the README, line by line, with the examples, which are
+// TestReadmeGoIsAnExample compares the Go of the manual, line by line, with the examples, which are
 // compiled and run.
 func TestReadmeGoIsAnExample(t *testing.T) {
 	examples := repositoryFile(t, "tokenep/server/example_test.go")
-	for _, block := range readmeBlocks(t, "go") {
+	for _, block := range blocks(t, "caddymodule/docs/building.md", "go") {
 		for line := range strings.Lines(block) {
 			if !strings.Contains(examples, "\t"+line) && strings.TrimSpace(line) != "" {
 				t.Errorf("no example has %q", line)
@@ -180,7 +182,7 @@ func newQuickStart(t *testing.T) *quickStart {
 	}
 	changes = append(changes, "quickstart/", filepath.Join(q.dir, "quickstart")+"/", "Caddyfile.example", filepath.Join(q.dir, "Caddyfile.example"))
 	own := strings.NewReplacer(changes...)
-	q.block = own.Replace(readmeBlocks(t, "bash")[0])
+	q.block = own.Replace(blocks(t, "README.md", "bash")[0])
 	if strings.Contains(q.block, "#") {
 		t.Error("zsh takes no comments on its command line")
 	}

@@ -51,34 +51,58 @@ func TestPackageCommentsMapEveryFile(t *testing.T) {
 	}
 }
 
-// TestLinksLeadSomewhere checks the relative links of the Markdown files.
+// TestLinksLeadSomewhere checks the relative links of the Markdown files: the file, and the heading
+// behind a #, by the names that GitHub gives to headings.
 func TestLinksLeadSomewhere(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)|src="([^":]*)"`)
 	for _, name := range markdownFiles(t) {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, found := range link.FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(name), filepath.FromSlash(found[1]))); err != nil {
+		for _, found := range link.FindAllStringSubmatch(prose(t, name), -1) {
+			target := name
+			if file := found[1] + found[3]; file != "" {
+				target = filepath.Join(filepath.Dir(name), filepath.FromSlash(file))
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: %v", name, err)
+			} else if found[2] != "" && !slices.Contains(anchors(prose(t, target)), found[2]) {
+				t.Errorf("%s: %s has no heading #%s", name, target, found[2])
 			}
 		}
 	}
 }
 
-// markdownFiles returns the paths of the README and of the texts in .github.
+// prose returns the text of a Markdown file without its blocks of code.
+func prose(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(string(text), "")
+}
+
+// anchors returns the names of the headings of a text.
+func anchors(text string) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^\pL\pN _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
+// markdownFiles returns the paths of the README, the manual and the texts in .github.
 func markdownFiles(t *testing.T) []string {
 	t.Helper()
 	files := []string{filepath.Join(root, "README.md")}
-	err := filepath.WalkDir(filepath.Join(root, ".github"), func(name string, _ fs.DirEntry, err error) error {
-		if filepath.Ext(name) == ".md" {
-			files = append(files, name)
+	for _, folder := range []string{".github", "caddymodule/docs"} {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(name string, _ fs.DirEntry, err error) error {
+			if filepath.Ext(name) == ".md" {
+				files = append(files, name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
-	if err != nil || len(files) < 2 {
-		t.Fatalf("%d files: %v", len(files), err)
 	}
 	return files
 }

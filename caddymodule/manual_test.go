@@ -1,0 +1,198 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// What the README and the manual, caddymodule/docs, say is held by tests: the blocks of a Caddyfile
+// by TestReadmeCaddyfilesAdapt, links by TestLinksLeadSomewhere, and here the rest.
+
+// manualPages returns the texts of the README and of the pages of the manual, by their paths in the
+// repository.
+func manualPages(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob("docs/*.md")
+	if err != nil || len(names) < 20 {
+		t.Fatalf("%d pages: %v", len(names), err)
+	}
+	pages := map[string]string{"README.md": repositoryFile(t, "README.md")}
+	for _, name := range names {
+		name = "caddymodule/" + filepath.ToSlash(name)
+		pages[name] = repositoryFile(t, name)
+	}
+	return pages
+}
+
+// TestManualIndexHasEveryPage requires that somebody who has a question finds each page.
+func TestManualIndexHasEveryPage(t *testing.T) {
+	index := repositoryFile(t, "caddymodule/docs/README.md")
+	for name := range manualPages(t) {
+		if file := filepath.Base(name); file != "README.md" && !strings.Contains(index, "]("+file+")") {
+			t.Errorf("the index does not lead to %s", name)
+		}
+	}
+}
+
+// TestReadmeIsShort holds the README to 250 lines of 100 columns. The chain of the quick start is
+// one command for each line.
+func TestReadmeIsShort(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(repositoryFile(t, "README.md"), "\n"), "\n")
+	if len(lines) > 250 {
+		t.Errorf("%d lines, at most 250", len(lines))
+	}
+	chain := false
+	for n, line := range lines {
+		if strings.HasPrefix(line, "```") {
+			chain = line == "```bash"
+		} else if !chain && columns(line) > maxColumns {
+			t.Errorf("line %d ends in column %d, at most %d", n+1, columns(line), maxColumns)
+		}
+	}
+}
+
+// TestReadmeNamesEveryStandard compares the RFCs of the README with those of the page that says
+// where each is.
+func TestReadmeNamesEveryStandard(t *testing.T) {
+	rfcs := func(text string) (numbers []string) {
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "|") {
+				entry, _, _ := strings.Cut(strings.ReplaceAll(line, "| [", "| "), "](")
+				numbers = append(numbers, regexp.MustCompile(`\b\d{4}\b`).FindAllString(entry, -1)...)
+			}
+		}
+		slices.Sort(numbers)
+		return slices.Compact(numbers)
+	}
+	_, table, _ := strings.Cut(repositoryFile(t, "README.md"), "## What is implemented\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	if short, long := rfcs(table), rfcs(repositoryFile(t, "caddymodule/docs/standards.md")); len(long) < 20 || !slices.Equal(short, long) {
+		t.Errorf("README.md has %v, docs/standards.md %v", short, long)
+	}
+}
+
+// TestManualCommandsExist parses each command line of the manual that begins with caddy oauth, as
+// the program would: the command, its flags, and in a block its arguments. Each command is in it.
+func TestManualCommandsExist(t *testing.T) {
+	shown := map[string]bool{}
+	for name, text := range manualPages(t) {
+		for _, line := range commandLines(text) {
+			command, err := parseCommand(line)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, line, err)
+			} else {
+				shown[command] = true
+			}
+		}
+	}
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+		if !c.HasSubCommands() && !shown[c.CommandPath()] {
+			t.Errorf("the manual does not show %s", c.CommandPath())
+		}
+	}
+	visit(oauthCommand())
+}
+
+// oauthCommand returns a new tree of the commands below caddy oauth.
+func oauthCommand() *cobra.Command {
+	registered := caddycmd.Commands()["oauth"]
+	oauth := &cobra.Command{Use: registered.Name}
+	registered.CobraFunc(oauth)
+	(&cobra.Command{Use: "caddy"}).AddCommand(oauth)
+	return oauth
+}
+
+// commandLines returns what follows caddy in the blocks of a text, with a space before it, and in
+// its inline code.
+func commandLines(text string) (lines []string) {
+	inBlocks := regexp.MustCompile("(?ms)^```\\w*\n(.*?)^```$|((?:^    [^\n]*\n)+)")
+	for _, block := range inBlocks.FindAllStringSubmatch(text, -1) {
+		for line := range strings.Lines(strings.ReplaceAll(block[1]+block[2], "\\\n", "")) {
+			for _, m := range regexp.MustCompile(`\bcaddy( oauth\b[^|;&<>)#]*)`).FindAllStringSubmatch(line, -1) {
+				if !strings.Contains(line, "xargs") { // which adds the arguments
+					lines = append(lines, m[1])
+				} else {
+					lines = append(lines, strings.TrimSpace(m[1]))
+				}
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile("`caddy\\s+(oauth\\b[^`|<]*)").FindAllStringSubmatch(inBlocks.ReplaceAllString(text, ""), -1) {
+		lines = append(lines, strings.Join(strings.Fields(m[1]), " "))
+	}
+	return lines
+}
+
+// parseCommand returns the path of the command of a line. A line that begins with a space is whole,
+// with the arguments that the command takes.
+func parseCommand(line string) (path string, err error) {
+	var words []string
+	for _, m := range regexp.MustCompile(`"([^"]*)"|'([^']*)'|\S+`).FindAllString(line, -1) {
+		words = append(words, strings.Trim(m, `"'`))
+	}
+	root := oauthCommand()
+	command, rest, err := root.Find(words[1:])
+	if err != nil {
+		return "", err
+	}
+	if err := command.ParseFlags(rest); err != nil {
+		return "", err
+	}
+	arguments := command.Flags().Args()
+	switch {
+	case command.HasSubCommands() && len(arguments) > 0:
+		return "", fmt.Errorf("%s has no command %v", command.CommandPath(), arguments)
+	case strings.HasPrefix(line, " "):
+		err = command.ValidateArgs(arguments)
+	}
+	command.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.String() == "" {
+			err = fmt.Errorf("--%s is empty", f.Name)
+		}
+	})
+	return command.CommandPath(), err
+}
+
+// TestManualMetricsExist compares the metrics and labels of the manual with those of the source.
+func TestManualMetricsExist(t *testing.T) {
+	metrics := map[string]string{} // labels, by name
+	declared := regexp.MustCompile(`(?s)Namespace: "caddy", Subsystem: "oauth", Name: "(\w+)",.*?\[\]string\{([^}]*)\}\)`)
+	for _, s := range sources(t) {
+		if s.isTest() || !s.under("caddymodule") {
+			continue
+		}
+		for _, m := range declared.FindAllStringSubmatch(repositoryFile(t, s.path), -1) {
+			metrics["caddy_oauth_"+m[1]] = strings.ReplaceAll(m[2], `"`, "")
+		}
+	}
+	page := repositoryFile(t, "caddymodule/docs/metrics.md")
+	if len(metrics) < 6 {
+		t.Fatalf("the source has %v", metrics)
+	}
+	for name, labels := range metrics {
+		row := "| `" + name + "` | `" + strings.ReplaceAll(labels, ", ", "`, `") + "` |"
+		if !strings.Contains(page, row) {
+			t.Errorf("docs/metrics.md has no row %s", row)
+		}
+	}
+	used := regexp.MustCompile(`\b(caddy_oauth_\w+?)(_bucket|_sum|_count)?\b(?:\{(\w+)=)?`)
+	for name, text := range manualPages(t) {
+		for _, m := range used.FindAllStringSubmatch(text, -1) {
+			if labels, ok := metrics[m[1]]; !ok || !slices.Contains(strings.Split(labels, ", "), m[3]) && m[3] != "" {
+				t.Errorf("%s: there is no metric %s", name, m[0])
+			}
+		}
+	}
+}
