@@ -55,18 +55,24 @@ const certificateClients = `
 		%OPTIONS%
 	}`
 
-// RFC 8705 §2.1: Caddy ends the TLS connection and verifies the chain.
-func TestClientCertificate(t *testing.T) {
-	c := newCaddy(t)
+// encrypted is a site with a certificate, which asks clients for theirs.
+type encrypted struct {
+	url string
+	ca  *tls.Certificate
+}
+
+// mustLoadTLS runs a configuration with such a site beside the plain one: the endpoints of the
+// server, and directives.
+func (c *running) mustLoadTLS(server, directives string) encrypted {
+	c.t.Helper()
 	port, err := freePort()
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	ca := newCertificate(t, "authority", nil)
-	caFile, _ := writeCertificate(t, c.dir, "ca", ca)
-	certificate, key := writeCertificate(t, c.dir, "localhost", newCertificate(t, "localhost", ca))
-	c.mustLoad("auto_https disable_redirects\n"+runServer("memory", strings.Replace(certificateClients, "%OPTIONS%", "", 1)), site("")+`
-https://localhost:`+port+` {
+	s := encrypted{"https://localhost:" + port, newCertificate(c.t, "authority", nil)}
+	caFile, _ := writeCertificate(c.t, c.dir, "ca", s.ca)
+	certificate, key := writeCertificate(c.t, c.dir, "localhost", newCertificate(c.t, "localhost", s.ca))
+	c.mustLoad("auto_https disable_redirects\n"+runServer("memory", server), site("")+s.url+` {
 	tls `+certificate+` `+key+` {
 		client_auth {
 			mode verify_if_given
@@ -74,31 +80,42 @@ https://localhost:`+port+` {
 		}
 	}
 	oauth_token
+	`+directives+`
 }`)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.Leaf)
+	return s
+}
+
+// client returns one that has the certificate, or none.
+func (s encrypted) client(certificate *tls.Certificate) *http.Client {
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	config.RootCAs.AddCert(s.ca.Leaf)
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+}
+
+// RFC 8705 §2.1: Caddy ends the TLS connection and verifies the chain.
+func TestClientCertificate(t *testing.T) {
+	c := newCaddy(t)
+	s := c.mustLoadTLS(strings.Replace(certificateClients, "%OPTIONS%", "", 1), "")
 	for name, row := range map[string]struct {
 		certificate *tls.Certificate
 		form        string
 		want        int
 	}{
-		"its certificate":       {newCertificate(t, "robot", ca), "client_id=robot", 200},
-		"that of another":       {newCertificate(t, "other", ca), "client_id=robot", 401},
+		"its certificate":       {newCertificate(t, "robot", s.ca), "client_id=robot", 200},
+		"that of another":       {newCertificate(t, "other", s.ca), "client_id=robot", 401},
 		"no certificate":        {nil, "client_id=robot", 401},
-		"8705 2: a secret":      {newCertificate(t, "robot", ca), "client_id=billing&client_secret=" + marker, 200},
-		"8705 2: the wrong one": {newCertificate(t, "robot", ca), "client_id=billing&client_secret=x", 401},
+		"8705 2: a secret":      {newCertificate(t, "robot", s.ca), "client_id=billing&client_secret=" + marker, 200},
+		"8705 2: the wrong one": {newCertificate(t, "robot", s.ca), "client_id=billing&client_secret=x", 401},
 	} {
-		config := &tls.Config{RootCAs: roots}
-		if row.certificate != nil {
-			config.Certificates = []tls.Certificate{*row.certificate}
-		}
-		client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost:"+port+"/oauth/token", strings.NewReader("grant_type=client_credentials&"+row.form))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/oauth/token", strings.NewReader("grant_type=client_credentials&"+row.form))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		res, err := client.Do(r)
+		res, err := s.client(row.certificate).Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,38 +130,15 @@ https://localhost:`+port+` {
 // with that certificate, and nowhere else.
 func TestCertificateBoundToken(t *testing.T) {
 	c := newCaddy(t)
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca := newCertificate(t, "authority", nil)
-	caFile, _ := writeCertificate(t, c.dir, "ca", ca)
-	certificate, key := writeCertificate(t, c.dir, "localhost", newCertificate(t, "localhost", ca))
-	c.mustLoad("auto_https disable_redirects\n"+runServer("memory", strings.Replace(certificateClients, "%OPTIONS%", "", 1)), site("")+`
-https://localhost:`+port+` {
-	tls `+certificate+` `+key+` {
-		client_auth {
-			mode verify_if_given
-			trust_pool file `+caFile+`
-		}
-	}
-	oauth_token
-	oauth_verify {
+	s := c.mustLoadTLS(strings.Replace(certificateClients, "%OPTIONS%", "", 1), `oauth_verify {
 		insecure_any_audience
 		client_certificates {
 			required
 		}
 	}
-	respond "orders"
-}`)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.Leaf)
+	respond "orders"`)
 	send := func(certificate *tls.Certificate, r *http.Request) (int, string) {
-		config := &tls.Config{RootCAs: roots}
-		if certificate != nil {
-			config.Certificates = []tls.Certificate{*certificate}
-		}
-		res, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}).Do(r.WithContext(t.Context()))
+		res, err := s.client(certificate).Do(r.WithContext(t.Context()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +150,7 @@ https://localhost:`+port+` {
 		return res.StatusCode, answer.Token
 	}
 	token := func(certificate *tls.Certificate, form string) string {
-		r := httptest.NewRequest(http.MethodPost, "https://localhost:"+port+"/oauth/token", strings.NewReader("grant_type=client_credentials&"+form))
+		r := httptest.NewRequest(http.MethodPost, s.url+"/oauth/token", strings.NewReader("grant_type=client_credentials&"+form))
 		r.RequestURI = ""
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		status, text := send(certificate, r)
@@ -165,7 +159,7 @@ https://localhost:`+port+` {
 		}
 		return text
 	}
-	own, renewed := newCertificate(t, "robot", ca), newCertificate(t, "robot", ca)
+	own, renewed := newCertificate(t, "robot", s.ca), newCertificate(t, "robot", s.ca)
 	bound, plain := token(own, "client_id=robot"), token(own, "client_id=billing&client_secret="+marker)
 	for name, row := range map[string]struct {
 		token       string
@@ -177,7 +171,7 @@ https://localhost:`+port+` {
 		"no certificate":                {bound, nil, 401},
 		"required: a token that is not": {plain, own, 401},
 	} {
-		r := httptest.NewRequest(http.MethodGet, "https://localhost:"+port+"/orders", nil)
+		r := httptest.NewRequest(http.MethodGet, s.url+"/orders", nil)
 		r.RequestURI = ""
 		r.Header.Set("Authorization", "Bearer "+row.token)
 		if got, _ := send(row.certificate, r); got != row.want {

@@ -2,7 +2,9 @@ package verify_test
 
 import (
 	"bufio"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -89,22 +91,74 @@ func TestStreamsEndWithRevocation(t *testing.T) {
 	}
 }
 
-// A stream ends at exp and the leeway, and not before; a request that is over is left alone.
+// pipes is a network in memory, which shares the clock of a bubble of synctest.
+type pipes struct {
+	connections chan net.Conn
+	closed      chan struct{}
+}
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	p.connections <- server
+	return client, nil
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.connections:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error { close(p.closed); return nil }
+
+func (pipes) Addr() net.Addr { return &net.IPAddr{} }
+
+// A stream ends at exp and the leeway, and not before, for its handler and for the client, over
+// both versions of HTTP.
 func TestStreamsEndAtExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		issuer := verifytest.New("https://issuer.example", "https://api.example")
-		verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}, Now: time.Now, Leeway: 30 * time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		guard := &verify.Guard{Verifier: verifier, CloseStreams: true}
-		began := time.Now()
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		issuer.Authorize(r, verifytest.Claims{"exp": began.Add(time.Minute).Unix()})
-		guard.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })).
-			ServeHTTP(httptest.NewRecorder(), r)
-		if took := time.Since(began); took < 89*time.Second || took > 91*time.Second {
-			t.Errorf("it ended after %s", took)
-		}
-	})
+	for _, kind := range []string{"HTTP/1.1", "HTTP/2", "WebSocket"} {
+		t.Run(kind, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { endsAtExpiry(t, kind) }) })
+	}
+}
+
+func endsAtExpiry(t *testing.T, kind string) {
+	issuer := verifytest.New("https://issuer.example", "https://api.example")
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{issuer.Trust()}, Now: time.Now, Leeway: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{}, 1)
+	network := pipes{make(chan net.Conn), make(chan struct{})}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(kind != "HTTP/2")
+	protocols.SetUnencryptedHTTP2(kind == "HTTP/2")
+	guard := &verify.Guard{Verifier: verifier, CloseStreams: true}
+	server := http.Server{Handler: guard.Handler(hold(ended)), Protocols: protocols, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(network) }()
+	defer func() { _ = server.Close() }()
+	transport := &http.Transport{DialContext: network.dial, Protocols: protocols}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequest(http.MethodGet, "http://api.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	issuer.Authorize(r, verifytest.Claims{"exp": began.Add(time.Minute).Unix()})
+	if kind == "WebSocket" {
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", "websocket")
+	}
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	<-ended
+	_, _ = io.ReadAll(response.Body)
+	if took := time.Since(began); took < 89*time.Second || took > 91*time.Second {
+		t.Errorf("it ended after %s", took)
+	}
 }
