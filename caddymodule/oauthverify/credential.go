@@ -63,7 +63,7 @@ func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
 type finder = func(r *http.Request, t *verify.Token, presented string) (string, error)
 
 func (h *Handler) minted(o upstream.MintedOptions) (finder, error) {
-	o.Minter = h.server.Server().Minter()
+	o.Minter, o.Leeway = h.server.Server().Minter(), h.leeway()
 	m, err := upstream.NewMinted(o)
 	if err != nil {
 		return nil, err

@@ -177,6 +177,13 @@ type TokenHeader struct {
 
 const defaultLeeway = 30 * time.Second
 
+func (o *Options) leeway() time.Duration {
+	if o.Leeway == nil {
+		return defaultLeeway
+	}
+	return time.Duration(*o.Leeway)
+}
+
 // assemble makes the guard, or returns what is wrong with the options.
 func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 	if o.ErrorBody != "" && !slices.Contains(errorBodies, o.ErrorBody) {
@@ -186,12 +193,9 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 		return nil, err
 	}
 	config.RequireCertificate = o.ClientCertificates != nil && o.ClientCertificates.Required
-	config.Leeway, config.MaxTokenSize = defaultLeeway, o.MaxTokenSize
+	config.Leeway, config.MaxTokenSize = o.leeway(), o.MaxTokenSize
 	config.MaxLifetime, config.RequireClaims = time.Duration(o.MaxLifetime), o.RequireClaims
 	config.Authentication = verify.Authentication{MaxAge: time.Duration(o.MaxAuthAge), ACRValues: o.ACRValues}
-	if o.Leeway != nil {
-		config.Leeway = time.Duration(*o.Leeway)
-	}
 	verifier, err := verify.New(config)
 	if err != nil {
 		return nil, err

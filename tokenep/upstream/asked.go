@@ -95,17 +95,16 @@ func (a *Asked) Credential(r *http.Request, t *verify.Token, _ string) (string, 
 	if t.Subject == "" {
 		return "", none(errNobody)
 	}
-	hash := func() key { return keyOf(t.Issuer, t.Subject, t.ClientID) }
-	return a.kept.get(r.Context(), t, nil, hash, func(ctx context.Context) credential {
+	if value, known := a.kept.recall(t, nil); known {
+		return value, nil
+	}
+	return a.kept.get(r.Context(), t, nil, outbound.KeyOf(t.Issuer, t.Subject, t.ClientID), func(ctx context.Context) (string, time.Time, error) {
 		until := a.kept.now().Add(a.o.Good)
 		value, err := a.ask(ctx, t)
-		if _, known := errors.AsType[*verify.Error](err); err != nil && !known {
-			err = unavailable(fmt.Errorf("%s: %w", outbound.WithoutQuery(a.o.URL), err))
+		if _, refused := errors.AsType[*verify.Error](err); err != nil && !refused {
+			err = fmt.Errorf("%s: %w", outbound.WithoutQuery(a.o.URL), err)
 		}
-		if err != nil {
-			return a.kept.refused(err)
-		}
-		return credential{value: value, until: until}
+		return value, until, err
 	})
 }
 

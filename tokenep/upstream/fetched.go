@@ -111,15 +111,16 @@ func (f *Fetched) Close() {
 }
 
 // Credential returns the token for one that was presented. It is asked for once, for all who wait
-// for it, and remembered for nine tenths of its life, never past the exp of the one presented.
+// for it, and remembered for nine tenths of its life, but no longer than any verifier takes the one
+// presented.
 func (f *Fetched) Credential(r *http.Request, t *verify.Token, presented string) (string, error) {
-	return f.kept.get(r.Context(), t, nil, func() key { return keyOf(presented) }, func(ctx context.Context) credential {
+	if value, known := f.kept.recall(t, nil); known {
+		return value, nil
+	}
+	return f.kept.get(r.Context(), t, nil, outbound.KeyOf(presented), func(ctx context.Context) (string, time.Time, error) {
 		start := f.kept.now()
 		token, life, err := f.fetch(ctx, presented)
-		if err != nil {
-			return f.kept.refused(err)
-		}
-		return credential{value: token, until: capped(start.Add(life*9/10), t.Expires)}
+		return token, capped(start.Add(life*9/10), t.Expires, verify.MaxLeeway), err
 	})
 }
 
@@ -154,11 +155,10 @@ func (e *Endpoint) ask(ctx context.Context, client *outbound.Client, form url.Va
 			token, life, err = read(a, kind)
 			return err
 		})
-	if _, known := errors.AsType[*verify.Error](err); err != nil && !known {
-		err = unavailable(err)
-	}
 	if refusal, ok := errors.AsType[*verify.Error](err); ok {
 		refusal.Cause = fmt.Errorf("%s: %w", outbound.WithoutQuery(e.URL), refusal.Cause)
+	} else if err != nil {
+		err = fmt.Errorf("%s: %w", outbound.WithoutQuery(e.URL), err)
 	}
 	return token, life, err
 }

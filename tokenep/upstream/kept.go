@@ -1,15 +1,15 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // Bounds of what is remembered.
@@ -17,150 +17,90 @@ const (
 	DefaultEntries = 10_000
 	MaxEntries     = 1_000_000
 
-	spacing   = time.Second      // for how long nobody is asked again who did not know
-	noneFor   = 10 * time.Second // for how long there is none where there was none
-	maxLooked = 16               // entries of a full table that are looked at for one that is over
+	noneFor = 10 * time.Second // for how long there is none where there was none
+	maxNear = 32 << 20         // bytes of the credentials that are found without a hash
 )
 
-// credential is what goes to the upstream, or why nothing does.
+// kept remembers credentials. Those of the tokens that a verifier remembers are near: found by the
+// token, without a hash.
+type kept struct {
+	now    func() time.Time
+	form   Form
+	memory *outbound.Memory[string]
+
+	mu    sync.RWMutex
+	limit int
+	near  map[*verify.Token]credential
+	bytes int // of near
+}
+
+// credential is what goes to the upstream.
 type credential struct {
 	value string
-	err   error
-	until time.Time // when another one is made
+	until time.Time // when another one is obtained
 	by    any       // the key that has signed it; nil: none has
 }
 
-// key is the hash of what a credential is for.
-type key [sha256.Size]byte
-
-// keyOf returns the hash of texts, in a form from which they could be told apart.
-func keyOf(texts ...string) (k key) {
-	h := sha256.New()
-	var size [8]byte
-	for _, text := range texts {
-		binary.BigEndian.PutUint64(size[:], uint64(len(text)))
-		_, _ = h.Write(size[:])
-		_, _ = h.Write([]byte(text))
-	}
-	h.Sum(k[:0])
-	return k
-}
-
-// kept remembers credentials. One that is being made is waited for by all who need it.
-type kept struct {
-	now   func() time.Time
-	limit int
-	form  Form
-
-	mu      sync.RWMutex
-	entries map[key]*entry
-	tokens  map[*verify.Token]*entry // the same, of tokens that a verifier remembers
-}
-
-// entry is a credential, once done is closed.
-type entry struct {
-	done chan struct{}
-	credential
-}
-
 func newKept(limit int, form Form, now func() time.Time) *kept {
-	if limit == 0 {
-		limit = DefaultEntries
-	}
 	if now == nil {
 		now = time.Now
 	}
-	return &kept{now: now, limit: limit, form: form, entries: make(map[key]*entry), tokens: make(map[*verify.Token]*entry)}
+	limit = cmp.Or(limit, DefaultEntries)
+	return &kept{now: now, form: form, limit: limit, near: make(map[*verify.Token]credential),
+		memory: outbound.NewMemory(limit, now, func(value string) int { return len(value) })}
 }
 
-// good reports whether e is what a request with a token needs now: on its way, or made by the
-// current key and not over.
-func (e *entry) good(now time.Time, by any) bool {
-	if e == nil {
-		return false
-	}
-	select {
-	case <-e.done:
-		return now.Before(e.until) && (e.by == by || e.err != nil)
-	default:
-		return true
-	}
-}
-
-// get returns the credential for t, which hash tells apart from others. It has obtain get one
-// if it is needed. Whoever stops waiting stops nothing that others wait for.
-func (k *kept) get(ctx context.Context, t *verify.Token, by any, hash func() key, obtain func(context.Context) credential) (string, error) {
-	now := k.now()
+// recall returns the credential for t, if it is near. Those of another signing key are not good.
+func (k *kept) recall(t *verify.Token, by any) (value string, known bool) {
 	k.mu.RLock()
-	e := k.tokens[t]
+	c, known := k.near[t]
 	k.mu.RUnlock()
-	if !e.good(now, by) {
-		e = k.entry(ctx, t, now, by, hash(), obtain)
+	if !known || c.by != by || !k.now().Before(c.until) {
+		return "", false
 	}
-	select {
-	case <-e.done:
-		return e.value, e.err
-	default:
-	}
-	select {
-	case <-e.done:
-		return e.value, e.err
-	case <-ctx.Done():
-		return "", unavailable(ctx.Err())
-	}
+	return c.value, true
 }
 
-// entry returns the entry of a hash, and begins a new one if it must.
-func (k *kept) entry(ctx context.Context, t *verify.Token, now time.Time, by any, hash key, obtain func(context.Context) credential) *entry {
+// get returns the credential for t, which hash tells apart from others, and has obtain get one if
+// it must.
+func (k *kept) get(ctx context.Context, t *verify.Token, by any, hash outbound.Key, obtain func(context.Context) (string, time.Time, error)) (string, error) {
+	known := k.memory.Get(ctx, hash, func(ctx context.Context) outbound.Known[string] {
+		value, until, err := obtain(ctx)
+		if err == nil {
+			if value, err = k.form.write(value); err != nil {
+				err = senseless(err)
+			}
+		}
+		if err != nil {
+			return outbound.Known[string]{Err: err, Until: k.now().Add(unknownFor(err))}
+		}
+		return outbound.Known[string]{Value: value, Until: until}
+	})
+	if known.Err != nil {
+		if _, refused := errors.AsType[*verify.Error](known.Err); !refused {
+			return "", unavailable(known.Err)
+		}
+		return "", known.Err
+	}
+	k.keepNear(t, credential{known.Value, known.Until, by})
+	return known.Value, nil
+}
+
+// keepNear begins anew when there is no more room: a hash finds the others again.
+func (k *kept) keepNear(t *verify.Token, c credential) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e := k.entries[hash]
-	if !e.good(now, by) {
-		e = &entry{done: make(chan struct{})}
-		room(k.entries, k.limit, func(old *entry) bool { return !old.good(now, old.by) })
-		k.entries[hash] = e
-		go func() {
-			e.credential = k.written(obtain(context.WithoutCancel(ctx)))
-			close(e.done)
-		}()
+	if len(k.near) >= k.limit || k.bytes+len(c.value) > maxNear {
+		clear(k.near)
+		k.bytes = 0
 	}
-	room(k.tokens, k.limit, func(old *entry) bool { return !old.good(now, old.by) })
-	k.tokens[t] = e
-	return e
-}
-
-// written returns a credential as it is written where it goes.
-func (k *kept) written(c credential) credential {
-	if c.err != nil {
-		return c
-	}
-	value, err := k.form.write(c.value)
-	if err != nil {
-		return k.refused(senseless(err))
-	}
-	c.value = value
-	return c
-}
-
-// room makes room for one more by forgetting some that are over, or else any other one.
-func room[K comparable](entries map[K]*entry, limit int, over func(*entry) bool) {
-	if len(entries) < limit {
-		return
-	}
-	seen := 0
-	for other, old := range entries { // in any order
-		if seen++; seen == 1 || over(old) {
-			delete(entries, other)
-		}
-		if seen == maxLooked {
-			return
-		}
-	}
+	k.bytes += len(c.value) - len(k.near[t].value)
+	k.near[t] = c
 }
 
 // unavailable is the refusal while nobody knows.
 func unavailable(cause error) error {
-	return &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: spacing, Cause: cause}
+	return &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: outbound.Spacing, Cause: cause}
 }
 
 // senseless is the refusal because of an answer that makes no sense.
@@ -174,19 +114,18 @@ func none(cause error) error {
 		Description: "the application behind this API has no access for this token", Cause: cause}
 }
 
-// refused returns an entry that says why there is none.
-func (k *kept) refused(err error) credential {
-	life := spacing
+// unknownFor returns for how long nobody is asked again after an error.
+func unknownFor(err error) time.Duration {
 	if refusal, ok := errors.AsType[*verify.Error](err); ok && refusal.Status == http.StatusForbidden {
-		life = noneFor
+		return noneFor
 	}
-	return credential{err: err, until: k.now().Add(life)}
+	return outbound.Spacing
 }
 
-// capped returns the earlier one of two times; zero is none.
-func capped(until, end time.Time) time.Time {
-	if !end.IsZero() && end.Before(until) {
-		return end
+// capped returns until, or a time after the end if that is earlier. Zero is no end.
+func capped(until, end time.Time, after time.Duration) time.Time {
+	if !end.IsZero() && end.Add(after).Before(until) {
+		return end.Add(after)
 	}
 	return until
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
 // MintedOptions say what tokens this server makes for an application.
@@ -19,6 +20,10 @@ type MintedOptions struct {
 	Minter   *tokenep.Minter
 	Audience []string      // of the application; required
 	TTL      time.Duration // from 10 s to 1 h, never past the exp of the token; default: DefaultTTL
+
+	// Leeway is that of the verifier, which takes tokens for so long after their exp: for one of
+	// those a token is good no longer.
+	Leeway time.Duration
 
 	// Claims are the claims of the token that go on, beside sub and client_id: act, scope, and any
 	// that has no meaning to the server. Default: act and scope.
@@ -96,22 +101,33 @@ func (m *Minted) Credential(r *http.Request, t *verify.Token, presented string) 
 	if err != nil {
 		return "", unavailable(err)
 	}
-	return m.kept.get(r.Context(), t, active, func() key { return keyOf(presented) }, func(context.Context) credential {
+	if value, known := m.kept.recall(t, active); known {
+		return value, nil
+	}
+	return m.kept.get(r.Context(), t, active, outbound.KeyOf(presented, active.ID), func(context.Context) (string, time.Time, error) {
 		now := m.o.Minter.Now()
 		claims := m.claims(t, now)
-		minted, err := m.o.Minter.Mint(claims)
-		if err != nil {
-			return m.kept.refused(unavailable(err))
+		left := claims.Expires.Sub(now)
+		if left <= 0 {
+			return "", time.Time{}, errOver
 		}
-		return credential{value: minted.Token, by: active, until: now.Add(claims.Expires.Sub(now) / 2)}
+		minted, err := m.o.Minter.Mint(claims)
+		return minted.Token, now.Add(left / 2), err
 	})
 }
 
+// errOver is of a token that was let in after its exp and the leeway.
+var errOver = &verify.Error{Status: http.StatusUnauthorized, Code: verify.InvalidToken, Description: "the token has expired"}
+
 // claims returns those of the new token (RFC 9068 §2.2). Its lineage is that of an exchanged one.
 func (m *Minted) claims(t *verify.Token, now time.Time) *tokenep.Claims {
+	leeway := time.Duration(0)
+	if !t.Expires.After(now) {
+		leeway = m.o.Leeway
+	}
 	c := &tokenep.Claims{
 		Subject: t.Subject, ClientID: t.ClientID, Audience: m.o.Audience, GrantID: t.GrantID, Ancestors: subject.Lineage(t),
-		IssuedAt: now, Expires: capped(now.Add(m.o.TTL), t.Expires), Limits: t.Limits, ChainIssuedAt: t.IssuedAt,
+		IssuedAt: now, Expires: capped(now.Add(m.o.TTL), t.Expires, leeway), Limits: t.Limits, ChainIssuedAt: t.IssuedAt,
 		ChainExpires: date(t, tokenep.ChainExpiresClaim),
 	}
 	if began := date(t, tokenep.ChainIssuedAtClaim); !began.IsZero() {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +26,7 @@ type front struct {
 
 type finder = func(*http.Request, *verify.Token, string) (string, error)
 
-func newFront(t *testing.T, credential func(now func() time.Time) (finder, error)) *front {
+func newFront(t *testing.T, credential func(now func() time.Time) (finder, error), changes ...func(*verify.TrustedIssuer)) *front {
 	t.Helper()
 	f := &front{issuer: verifytest.New("https://issuer.example", "https://api.example"), clock: verifytest.NewClock(time.Now())}
 	f.issuer.Now = f.clock.Now
@@ -36,11 +34,24 @@ func newFront(t *testing.T, credential func(now func() time.Time) (finder, error
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{f.issuer.Trust()}, Now: f.clock.Now,
-		Cache: verify.NewCache(100, f.clock.Now)})
+	trusted := f.issuer.Trust()
+	for _, change := range changes {
+		change(&trusted)
+	}
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: f.clock.Now,
+		Cache: verify.NewCache(100, f.clock.Now), Leeway: leeway})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.listen(t, verifier, find)
+	return f
+}
+
+// leeway is that of the verifier.
+const leeway = 30 * time.Second
+
+func (f *front) listen(t *testing.T, verifier verify.TokenVerifier, find finder) {
+	t.Helper()
 	guard := &verify.Guard{Verifier: verifier, Replace: &verify.Replacement{In: verify.InHeader, Name: "X-Api-Key", Credential: find}}
 	f.Server = httptest.NewServer(guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
@@ -49,7 +60,6 @@ func newFront(t *testing.T, credential func(now func() time.Time) (finder, error
 		_, _ = io.WriteString(w, r.Header.Get("X-Api-Key"))
 	})))
 	t.Cleanup(f.Close)
-	return f
 }
 
 // get returns what the upstream got for a token, or the status of a refusal.
@@ -265,47 +275,6 @@ func TestAsked(t *testing.T) {
 	f.get(t, f.issuer.Sign(verifytest.Claims{"sub": "p0"}))
 	if n := asked.Load(); n != 8 {
 		t.Errorf("asked %d times, want 8", n)
-	}
-}
-
-// A file of credentials is read again when it changes, and a bad one changes nothing.
-func TestTable(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "people.json")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(`{"alice": "alice:pw"}`)
-	f := newFront(t, func(now func() time.Time) (finder, error) {
-		table, err := upstream.NewTable(path, upstream.Basic, now, nil)
-		if err != nil {
-			return nil, err
-		}
-		return table.Credential, nil
-	})
-	alice, bob := f.issuer.Sign(nil), f.issuer.Sign(verifytest.Claims{"sub": "bob"})
-	if got := f.get(t, alice); got != "Basic YWxpY2U6cHc=" {
-		t.Errorf("alice got %q", got)
-	}
-	if got := f.get(t, bob); got != "403" {
-		t.Errorf("bob got %q", got)
-	}
-	write(`{"bob": "bob:pw"}`)
-	f.clock.Advance(2 * time.Second)
-	if got := f.get(t, alice); got != "403" {
-		t.Errorf("alice is gone, and got %q", got)
-	}
-	for _, bad := range []string{`{"alice": 1}`, `{"alice": ""}`, `{"": "a:b"}`, `{"a": "a:b", "a": "c:d"}`, `[]`, `{"a": "a:b"`, `{} {}`, `{"a": "no colon"}`} {
-		write(bad)
-		f.clock.Advance(2 * time.Second)
-		if got := f.get(t, bob); got != "Basic Ym9iOnB3" {
-			t.Errorf("%s: bob got %q", bad, got)
-		}
-		if _, err := upstream.NewTable(path, upstream.Basic, nil, nil); err == nil || strings.Contains(err.Error(), "a:b") {
-			t.Errorf("%s: loaded, or shown: %v", bad, err)
-		}
 	}
 }
 

@@ -11,5 +11,6 @@
 //	rule.go    which answers mean something
 //	answer.go  the answers, and the members of their JSON
 //	tokens.go  what was said of tokens, for a while
-//	table.go   where that is remembered
+//	memory.go  any answers, for a while, and one question for all who wait
+//	table.go   where those are
 package outbound

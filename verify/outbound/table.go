@@ -1,22 +1,22 @@
 package outbound
 
-import (
-	"crypto/sha256"
-	"time"
-)
+import "time"
 
 // maxBytes bounds what each of the two tables has in memory, however long the answers are.
 const maxBytes = 32 << 20
 
-// table has answers by the hash of a token.
-type table struct {
-	entries map[[sha256.Size]byte]said
+// maxLooked is how many entries of a full table are looked at for some that are over.
+const maxLooked = 16
+
+// table has answers by the hash of what was asked.
+type table[V any] struct {
+	entries map[Key]*question[V]
 	bytes   int
 }
 
-func newTable() table { return table{entries: make(map[[sha256.Size]byte]said)} }
+func newTable[V any]() table[V] { return table[V]{entries: make(map[Key]*question[V])} }
 
-func (t *table) forget(key [sha256.Size]byte) {
+func (t *table[V]) forget(key Key) {
 	if old, there := t.entries[key]; there {
 		t.bytes -= old.size
 		delete(t.entries, key)
@@ -24,21 +24,19 @@ func (t *table) forget(key [sha256.Size]byte) {
 }
 
 // insert makes room by forgetting what is over, or else any others.
-func (t *table) insert(key [sha256.Size]byte, answer said, most int, now time.Time) {
-	for full := true; full && len(t.entries) > 0; {
-		if full = len(t.entries) >= most || t.bytes+answer.size > maxBytes; full {
-			t.makeRoom(now)
-		}
+func (t *table[V]) insert(key Key, q *question[V], most int, now time.Time) {
+	for len(t.entries) > 0 && (len(t.entries) >= most || t.bytes+q.size > maxBytes) {
+		t.makeRoom(now)
 	}
-	t.entries[key] = answer
-	t.bytes += answer.size
+	t.entries[key] = q
+	t.bytes += q.size
 }
 
 // makeRoom forgets an entry, and some that are over.
-func (t *table) makeRoom(now time.Time) {
+func (t *table[V]) makeRoom(now time.Time) {
 	seen := 0
 	for other, old := range t.entries { // in any order
-		if seen++; seen == 1 || !now.Before(old.until) {
+		if seen++; seen == 1 || !now.Before(old.answer.Until) {
 			t.forget(other)
 		}
 		if seen == maxLooked {
@@ -53,18 +51,7 @@ const (
 	valueWeight = 64
 )
 
-// weigh returns about how many bytes of memory an answer has.
-func (s said) weigh() int {
-	n := entryWeight
-	if s.err != nil {
-		n += len(s.err.Error())
-	}
-	if s.token != nil {
-		n += 2 * weigh(s.token.Claims) // those that have fields of a Token are there twice
-	}
-	return n
-}
-
+// weigh returns about how many bytes of memory a value of JSON has.
 func weigh(value any) int {
 	n := valueWeight
 	switch value := value.(type) {

@@ -6,10 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -37,11 +34,8 @@ const (
 // Leeway is what the clocks of others and of this machine may differ by, for nbf and iat.
 const Leeway = 30 * time.Second
 
-// spacing is how long a token is not asked about again after nobody knew.
-const spacing = time.Second
-
-// maxLooked is how many entries of a full table are looked at for some that are over.
-const maxLooked = 16
+// Spacing is how long nothing is asked again after nobody knew.
+const Spacing = time.Second
 
 // maxAsked bounds the tokens that anybody is asked about, in bytes.
 const maxAsked = 16 << 10
@@ -82,26 +76,18 @@ type Tokens struct {
 	o        Answers
 	patience time.Duration // with which a turn is waited for
 	ask      Ask
-	flight   singleflight.Group
-
-	mu        sync.Mutex
-	good, bad table
-}
-
-// said is what was said of a token.
-type said struct {
-	token *verify.Token
-	err   error // nil: the token is good
-	until time.Time
-	size  int // in memory, in bytes, roughly
+	memory   *Memory[*verify.Token]
 }
 
 // NewTokens returns Tokens that are asked about by requests with these options.
 func NewTokens(a Answers, connection Options, ask Ask) *Tokens {
 	a.complete()
 	connection.Complete()
-	return &Tokens{o: a, patience: connection.Timeout, ask: ask, good: newTable(), bad: newTable()}
+	return &Tokens{o: a, patience: connection.Timeout, ask: ask, memory: NewMemory(a.Entries, a.Now, weighToken)}
 }
+
+// weighToken counts claims that have fields of a Token twice, which they are there.
+func weighToken(t *verify.Token) int { return 2 * weigh(t.Claims) }
 
 var errTokenSize = fmt.Errorf("%w: it has more than %d bytes", verify.ErrBadToken, maxAsked)
 
@@ -111,58 +97,38 @@ func (t *Tokens) Ask(ctx context.Context, token string, turn Turn) (*verify.Toke
 	if len(token) > maxAsked {
 		return nil, errTokenSize
 	}
-	key := sha256.Sum256([]byte(token))
-	if known, found := t.recall(key); found {
-		return known.token, known.err
-	}
-	flight := t.flight.DoChan(string(key[:]), func() (any, error) {
-		if known, found := t.recall(key); found { // the one before has just ended
-			return known, nil
-		}
-		return t.question(context.WithoutCancel(ctx), key, token, turn), nil
+	known := t.memory.Get(ctx, sha256.Sum256([]byte(token)), func(ctx context.Context) Known[*verify.Token] {
+		return t.question(ctx, token, turn)
 	})
-	select {
-	case result := <-flight:
-		answer, ok := result.Val.(said)
-		if !ok {
-			return nil, result.Err
-		}
-		return answer.token, answer.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return known.Value, known.Err
 }
 
 // question asks when it is the turn of whoever asks.
-func (t *Tokens) question(ctx context.Context, key [sha256.Size]byte, token string, turn Turn) said {
+func (t *Tokens) question(ctx context.Context, token string, turn Turn) (answer Known[*verify.Token]) {
 	if turn != nil {
 		waiting, cancel := context.WithTimeout(ctx, t.patience)
 		release, err := turn(waiting)
 		cancel()
 		if err != nil {
-			return said{err: err}
+			return Known[*verify.Token]{Err: err}
 		}
 		defer release()
 	}
 	start := t.o.Now()
-	var answer said
-	answer.token, answer.err = t.ask(ctx, token)
-	if answer.err == nil {
-		answer.err = timely(answer.token, t.o.Now())
+	said, err := t.ask(ctx, token)
+	if err == nil {
+		err = timely(said, t.o.Now())
 	}
 	switch {
-	case answer.err == nil:
-		answer.until = start.Add(t.o.Good)
-		if e := answer.token.Expires; !e.IsZero() && e.Before(answer.until) {
-			answer.until = e
+	case err == nil:
+		answer.Value, answer.Until = said, start.Add(t.o.Good)
+		if e := said.Expires; !e.IsZero() && e.Before(answer.Until) {
+			answer.Until = e
 		}
-		t.remember(&t.good, key, answer)
-	case errors.Is(answer.err, verify.ErrBadToken):
-		answer.token, answer.until = nil, start.Add(t.o.Bad)
-		t.remember(&t.bad, key, answer)
+	case errors.Is(err, verify.ErrBadToken):
+		answer.Err, answer.Until = err, start.Add(t.o.Bad)
 	default:
-		answer.token, answer.until = nil, t.o.Now().Add(spacing)
-		t.remember(&t.bad, key, answer)
+		answer.Err, answer.Until = err, t.o.Now().Add(Spacing)
 	}
 	return answer
 }
@@ -178,29 +144,4 @@ func timely(t *verify.Token, now time.Time) error {
 		return fmt.Errorf("%w: iat is to come", verify.ErrBadToken)
 	}
 	return nil
-}
-
-func (t *Tokens) recall(key [sha256.Size]byte) (known said, found bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.o.Now()
-	for _, answers := range []*table{&t.good, &t.bad} {
-		if known, found = answers.entries[key]; found && now.Before(known.until) {
-			return known, true
-		}
-	}
-	return said{}, false
-}
-
-// remember keeps an answer. Junk is in a table of its own, and displaces no good token.
-func (t *Tokens) remember(answers *table, key [sha256.Size]byte, answer said) {
-	answer.size = answer.weigh()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.o.Now()
-	t.good.forget(key)
-	t.bad.forget(key)
-	if now.Before(answer.until) {
-		answers.insert(key, answer, t.o.Entries, now)
-	}
 }

@@ -1,0 +1,154 @@
+package outbound
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Memory remembers answers for a while, and has a question asked once for all who wait for its
+// answer. It is safe for concurrent use.
+//
+// Values and errors are apart, so that junk displaces nothing that is good. Each of the two kinds
+// has a bound, in number and in bytes, and so has what is being asked.
+type Memory[V any] struct {
+	now    func() time.Time
+	most   int
+	weigh  func(V) int
+	asking chan struct{} // has one element for each question
+
+	mu        sync.RWMutex
+	questions map[Key]*question[V]
+	good, bad table[V]
+}
+
+// maxAsking is how many questions there are at a time. Whoever has one more waits.
+const maxAsking = 4096
+
+// Known is an answer.
+type Known[V any] struct {
+	Value V
+	Err   error     // nil: there is a value
+	Until time.Time // when it is asked for again; zero: at once
+}
+
+// Key is the hash of what an answer is about.
+type Key [sha256.Size]byte
+
+// KeyOf returns the hash of texts, in a form from which they could be told apart.
+func KeyOf(texts ...string) (k Key) {
+	h := sha256.New()
+	var size [8]byte
+	for _, text := range texts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(text)))
+		_, _ = h.Write(size[:])
+		_, _ = h.Write([]byte(text))
+	}
+	h.Sum(k[:0])
+	return k
+}
+
+// question is one that is asked, or was. The answer is there once done is closed.
+type question[V any] struct {
+	done   chan struct{}
+	answer Known[V]
+	size   int // in memory, in bytes, roughly; of one that was answered
+}
+
+// NewMemory returns a Memory of at most so many values, and as many errors. weigh says how many
+// bytes a value has, roughly.
+func NewMemory[V any](entries int, now func() time.Time, weigh func(V) int) *Memory[V] {
+	return &Memory[V]{now: now, most: entries, weigh: weigh, asking: make(chan struct{}, maxAsking),
+		questions: make(map[Key]*question[V]), good: newTable[V](), bad: newTable[V]()}
+}
+
+// Get returns what is known, or has ask find it out. Whoever stops waiting ends nothing that others
+// wait for: the context of ask has the values of ctx, and not its end.
+func (m *Memory[V]) Get(ctx context.Context, key Key, ask func(context.Context) Known[V]) Known[V] {
+	m.mu.RLock()
+	q := m.find(key)
+	m.mu.RUnlock()
+	if q == nil {
+		select {
+		case m.asking <- struct{}{}:
+		case <-ctx.Done():
+			return Known[V]{Err: ctx.Err()}
+		}
+		q = m.begin(ctx, key, ask)
+	}
+	select {
+	case <-q.done:
+		return q.answer
+	default:
+	}
+	select {
+	case <-q.done:
+		return q.answer
+	case <-ctx.Done():
+		return Known[V]{Err: ctx.Err()}
+	}
+}
+
+// find returns the question whose answer is good, or is on its way; nil: there is none.
+func (m *Memory[V]) find(key Key) *question[V] {
+	if q := m.questions[key]; q != nil {
+		return q
+	}
+	now := m.now()
+	for _, t := range [...]*table[V]{&m.good, &m.bad} {
+		if q := t.entries[key]; q != nil && now.Before(q.answer.Until) {
+			return q
+		}
+	}
+	return nil
+}
+
+// begin asks, unless another one has begun to.
+func (m *Memory[V]) begin(ctx context.Context, key Key, ask func(context.Context) Known[V]) *question[V] {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if q := m.find(key); q != nil {
+		<-m.asking
+		return q
+	}
+	q := &question[V]{done: make(chan struct{})}
+	m.questions[key] = q
+	go func() {
+		q.answer.Err = errAbandoned
+		defer func() { // after a panic whoever waits gets an error, and the next one asks again
+			if p := recover(); p != nil {
+				q.answer.Err = fmt.Errorf("a panic: %v; %s", p, debug.Stack())
+			}
+			m.end(key, q)
+		}()
+		q.answer = ask(context.WithoutCancel(ctx))
+	}()
+	return q
+}
+
+var errAbandoned = errors.New("the question was abandoned")
+
+// end remembers an answer, and gives it to those who wait.
+func (m *Memory[V]) end(key Key, q *question[V]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.questions, key)
+	m.good.forget(key)
+	m.bad.forget(key)
+	if now := m.now(); now.Before(q.answer.Until) {
+		if q.answer.Err != nil {
+			q.size = entryWeight + len(q.answer.Err.Error())
+			m.bad.insert(key, q, m.most, now)
+		} else {
+			q.size = entryWeight + m.weigh(q.answer.Value)
+			m.good.insert(key, q, m.most, now)
+		}
+	}
+	close(q.done)
+	<-m.asking
+}
