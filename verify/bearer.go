@@ -114,15 +114,20 @@ func headerToken(values []string, takesDPoP bool) (scheme, token string, err err
 func isB64Token(s string) bool {
 	body := strings.TrimRight(s, "=")
 	for i := range len(body) {
-		switch c := body[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
-		default:
+		if !b64Bytes[body[i]] {
 			return false
 		}
 	}
 	return body != ""
 }
+
+// b64Bytes is a table because isB64Token runs for each byte of each token.
+var b64Bytes = func() (table [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/") {
+		table[c] = true
+	}
+	return table
+}()
 
 // parameter is what a query or form has under the name access_token.
 type parameter struct {

@@ -20,6 +20,8 @@ type Replacement struct {
 	// whole value of the header, the cookie or the parameter. It must be safe for concurrent use.
 	// An error that is not an *[Error] is answered with 500.
 	Credential func(r *http.Request, t *Token, presented string) (string, error)
+
+	header string // Name, as net/http spells it
 }
 
 // Place is where a credential goes.
@@ -36,6 +38,7 @@ var errCredential = errors.New("the credential for the upstream has characters t
 
 // check returns what is wrong with the replacement.
 func (p *Replacement) check() error {
+	p.header = http.CanonicalHeaderKey(p.Name)
 	switch {
 	case p.Credential == nil:
 		return errors.New("the replacement of the token has no credential")
@@ -51,14 +54,13 @@ func (p *Replacement) check() error {
 	return nil
 }
 
-// hide removes what a client has sent in the name of the credential.
+// hide removes what a client has sent in the name of the credential. Headers are gone: that one is
+// protected, or one that tokens are taken from.
 func (p *Replacement) hide(r *http.Request) {
 	if p == nil {
 		return
 	}
 	switch p.In {
-	case InHeader:
-		delete(r.Header, http.CanonicalHeaderKey(p.Name)) // other spellings are protected
 	case InCookie:
 		setCookies(r.Header, withoutCookies(r.Header["Cookie"], []string{p.Name}))
 	case InQuery:
@@ -80,7 +82,7 @@ func (p *Replacement) names(encoded string) bool {
 func (p *Replacement) put(r *http.Request, credential string) {
 	switch p.In {
 	case InHeader:
-		r.Header[http.CanonicalHeaderKey(p.Name)] = []string{credential}
+		r.Header[p.header] = []string{credential}
 	case InCookie:
 		pair := p.Name + "=" + credential
 		if lines := r.Header["Cookie"]; len(lines) > 0 {
@@ -101,14 +103,42 @@ func (p *Replacement) credential(r *http.Request, t *Token, presented string) (s
 	if err != nil {
 		return "", err
 	}
-	wrong := func(c rune) bool { return c < ' ' || c > '~' } // a space at an end is wrong too
-	if p.In == InCookie {                                    // RFC 6265 §4.1.1
-		wrong = func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`",;\`, c) }
-	}
-	if value == "" || strings.TrimSpace(value) != value || p.In != InQuery && strings.ContainsFunc(value, wrong) {
+	if !p.fits(value) {
 		return "", &Error{Status: http.StatusBadGateway, Cause: errCredential}
 	}
 	return value, nil
+}
+
+// fits reports whether a credential can go where it is to go, and is nothing else there.
+func (p *Replacement) fits(value string) bool {
+	switch {
+	case value == "" || strings.TrimSpace(value) != value:
+		return false
+	case p.In == InQuery: // where it is encoded
+		return true
+	case p.In == InCookie && strings.ContainsAny(value, " \",;\\"): // RFC 6265 §4.1.1
+		return false
+	}
+	return isPrintable(value)
+}
+
+// isPrintable reports whether a text has nothing but the characters of ASCII from space to ~. It
+// looks at eight bytes at a time, since credentials are long, and there is one in each request.
+func isPrintable(text string) bool {
+	const each = 0x0101010101010101
+	for ; len(text) >= 8; text = text[8:] {
+		x := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+		if (x-each*' ')&^x&(each*0x80) != 0 || (x|(x+each*(0x7f-'~')))&(each*0x80) != 0 {
+			return false
+		}
+	}
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // setCookies sets the lines of the header Cookie, or removes it.
