@@ -17,16 +17,16 @@ type process struct {
 
 var errEnded = errors.New("the process ended before it had started")
 
-// startProcess starts Caddy in a directory and waits for its pingback, as `caddy start` does, which
-// comes when the configuration is loaded. It closes log when the process has ended. The process has
-// files as descriptors 3 and up.
-func startProcess(dir string, environment []string, log *os.File, caddyfile string, files ...*os.File) (*process, error) {
+// startProcess starts a Caddy in a directory and waits for its pingback, as `caddy start` does,
+// which comes when the configuration is loaded. It closes log when the process has ended. The
+// process has files as descriptors 3 and up.
+func startProcess(binary, dir string, environment []string, log *os.File, caddyfile string, files ...*os.File) (*process, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = listener.Close() }()
-	cmd := exec.Command("caddy", "run", "--config", caddyfile, "--adapter", "caddyfile", "--pingback", listener.Addr().String())
+	cmd := exec.Command(binary, "run", "--config", caddyfile, "--adapter", "caddyfile", "--pingback", listener.Addr().String())
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, environment, log, log
 	cmd.ExtraFiles = files
 	cmd.Stdin = strings.NewReader("the pingback sends this back")

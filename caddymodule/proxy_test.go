@@ -161,7 +161,7 @@ func (p *proxy) start(environment ...string) error {
 		p.t.Fatal(err)
 	}
 	environment = append(os.Environ(), append(environment, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)...)
-	p.process, err = startProcess(p.dir, environment, log, "Caddyfile", p.socket)
+	p.process, err = startProcess("caddy", p.dir, environment, log, "Caddyfile", p.socket)
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 
 // scriptState is what a script runs in the background.
 type scriptState struct {
+	binary string              // that caddy-run starts
 	caddys map[string]*process // by name; "" is the one without
 	calls  []func() error      // wait for the requests in the background
 
@@ -46,7 +47,7 @@ func scriptCaddyRun(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var all sync.WaitGroup
 	for i := range starts {
-		all.Go(func() { starts[i].run(ts.MkAbs("."), args[0]) })
+		all.Go(func() { starts[i].run(scriptBackground(ts).binary, ts.MkAbs("."), args[0]) })
 	}
 	all.Wait()
 	ts.Defer(func() {
@@ -96,8 +97,8 @@ func prepare(ts *testscript.TestScript, name string, environment []string) start
 	return s
 }
 
-func (s *start) run(dir, caddyfile string) {
-	s.process, s.err = startProcess(dir, s.environment, s.log, caddyfile)
+func (s *start) run(binary, dir, caddyfile string) {
+	s.process, s.err = startProcess(binary, dir, s.environment, s.log, caddyfile)
 }
 
 // scriptAddress returns the address in a variable. If that is empty, it sets it to a free address.

@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -16,10 +17,11 @@ var databases = map[string]func(...string) (*servertest.Process, error){
 }
 
 // scriptCondition implements [redis], [postgres] and [slapd], which say whether that is installed,
-// and the names of clients. With CI set they are always true, so that a missing one is a failure.
+// and the names of scriptPrograms. With CI set they are always true, so that a missing one is a
+// failure.
 func scriptCondition(name string) (bool, error) {
-	if scriptClients[name] != nil {
-		return clientWanted(name), nil
+	if scriptPrograms[name] != nil {
+		return programWanted(name), nil
 	}
 	if databases[name] == nil {
 		return false, fmt.Errorf("unknown condition %q", name)
@@ -54,4 +56,14 @@ func scriptDatabaseKill(ts *testscript.TestScript, _ bool, _ []string) {
 // scriptDatabaseStart starts it again.
 func scriptDatabaseStart(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check((*ts.Value(databaseKey{}).(**servertest.Process)).Start())
+}
+
+// scriptDatabaseReader makes a user of it who only reads.
+func scriptDatabaseReader(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: database-reader NAME")
+	}
+	address, err := (*ts.Value(databaseKey{}).(**servertest.Process)).Reader(context.Background())
+	ts.Check(err)
+	ts.Setenv(args[0], address)
 }

@@ -58,7 +58,12 @@ import (
 //	database NAME
 //	    starts a private redis or postgres. Its address is in $DATABASE_URL, $DATABASE_PORT and
 //	    $DATABASE_PASSWORD. database-kill ends it as kill -9 does, and database-start starts it
-//	    again. The conditions [redis] and [postgres] say whether it is installed.
+//	    again. The conditions [redis] and [postgres] say whether it is installed. After
+//	    database-reader NAME there is a user who only reads, whose address is in $NAME; Redis
+//	    forgets it when it ends.
+//	xcaddy
+//	    builds Caddy as users do, which caddy-run starts from here on. It takes minutes: the
+//	    condition [xcaddy] says whether it is wanted.
 //	jwt TOKEN
 //	    prints the header and the claims of a JWT as indented JSON, members sorted. It does not
 //	    verify the token.
@@ -123,11 +128,14 @@ func runScripts(t *testing.T, dir, engine string) {
 			"save":         scriptSave,
 			"capture":      scriptCapture,
 
-			"iceberg":        runScriptClient("iceberg"),
-			"mcp":            runScriptClient("mcp"),
+			"iceberg":        runProgram("iceberg"),
+			"mcp":            runProgram("mcp"),
 			"database":       scriptDatabase,
 			"database-kill":  scriptDatabaseKill,
 			"database-start": scriptDatabaseStart,
+
+			"database-reader": scriptDatabaseReader,
+			"xcaddy":          scriptXcaddy,
 		},
 	})
 }
@@ -165,7 +173,7 @@ func setUpScript(env *testscript.Env) error {
 			}
 		}
 	}
-	env.Values[scriptStateKey{}] = &scriptState{caddys: make(map[string]*process), browsers: make(map[string]*scriptBrowser)}
+	env.Values[scriptStateKey{}] = &scriptState{binary: "caddy", caddys: make(map[string]*process), browsers: make(map[string]*scriptBrowser)}
 	env.Values[scriptKeysKey{}] = make(scriptKeys)
 	env.Values[scriptProversKey{}] = scriptProvers{}
 	env.Values[databaseKey{}] = new(*servertest.Process)

@@ -64,6 +64,12 @@ func FollowRevocations(ctx caddy.Context, module any, moduleName, server string)
 		return nil, err
 	}
 	opener := module.(StoreOpener)
+	open := opener.Open
+	if reader, ok := module.(interface {
+		OpenToRead(string, *slog.Logger) (store.Store, error)
+	}); ok {
+		open = reader.OpenToRead
+	}
 	location, err := opener.Locate(server)
 	if err != nil {
 		return nil, err
@@ -73,7 +79,7 @@ func FollowRevocations(ctx caddy.Context, module any, moduleName, server string)
 	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		background, stop := context.WithCancel(context.Background()) // it outlives a reload
 		return &followed{
-			open:   func() (store.Store, error) { return opener.Open(location, logger) },
+			open:   func() (store.Store, error) { return open(location, logger) },
 			logger: logger, ctx: background, stop: stop,
 		}, nil
 	})

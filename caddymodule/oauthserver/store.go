@@ -20,7 +20,12 @@ const StoreNamespace = "oauth_server.stores"
 const defaultStore = "bolt"
 
 // StoreOpener is what a module of the namespace oauth_server.stores implements. A store that is
-// also an io.Closer is closed when no configuration uses it any longer.
+// also an io.Closer is closed when no configuration uses it any longer. A module that has
+//
+//	OpenToRead(location string, logger *slog.Logger) (store.Store, error)
+//
+// as well opens a store by it that only Load and List are called of: one that writes nothing by
+// itself either, as for a user of a database who may not.
 type StoreOpener interface {
 	// Locate returns where the records of the named server are: a text that is the same for the
 	// same records, and contains no secret. It does no I/O.

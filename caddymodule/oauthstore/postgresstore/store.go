@@ -54,6 +54,11 @@ func (p *Store) Open(_ string, logger *slog.Logger) (store.Store, error) {
 	return postgres.Open(context.Background(), p.resolved, postgres.Options{Namespace: p.server, Logger: logger})
 }
 
+// OpenToRead is like Open, but leaves the deletion of what has expired to those who write.
+func (p *Store) OpenToRead(_ string, logger *slog.Logger) (store.Store, error) {
+	return postgres.Open(context.Background(), p.resolved, postgres.Options{Namespace: p.server, Logger: logger, SweepInterval: -1})
+}
+
 // Volatile is false: the records are in PostgreSQL.
 func (*Store) Volatile() bool { return false }
 

@@ -56,6 +56,11 @@ func (r *Store) Open(_ string, logger *slog.Logger) (store.Store, error) {
 	return redis.Open(context.Background(), r.resolved, redis.Options{Namespace: r.server, Logger: logger})
 }
 
+// OpenToRead is like Open, but leaves the cleaning of the indexes to those who write.
+func (r *Store) OpenToRead(_ string, logger *slog.Logger) (store.Store, error) {
+	return redis.Open(context.Background(), r.resolved, redis.Options{Namespace: r.server, Logger: logger, SweepInterval: -1})
+}
+
 // Volatile is false: the records are in Redis.
 func (*Store) Volatile() bool { return false }
 

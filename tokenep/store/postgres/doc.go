@@ -19,6 +19,9 @@
 //	GRANT SELECT ON oauth_schema TO oauth
 //	GRANT SELECT, INSERT, UPDATE, DELETE ON oauth_records TO oauth
 //
+// One that only reads, as for whoever follows revocations, needs SELECT on both, and a negative
+// [Options].SweepInterval.
+//
 // sslmode=verify-full and sslrootcert in the connection string verify the certificate of the
 // database server; any lower sslmode trusts every server.
 //

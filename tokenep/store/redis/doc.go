@@ -18,6 +18,11 @@
 //	ACL SETUSER oauth on >password ~oauth:{* +get +set +getrange +del +eval +evalsha
 //	ACL SETUSER oauth +zadd +zrem +zrange +time +sadd +smembers
 //
+// and one that only reads, as for whoever follows revocations, no more than these, with a negative
+// [Options].SweepInterval:
+//
+//	ACL SETUSER reader on >password %R~oauth:{* +get +zrange
+//
 // go-redis cannot give a client a logger of its own. It has one for the whole process, which writes
 // to the standard error unless redis.SetLogger replaces it. This package leaves that as it is,
 // because it may serve other clients too. While Redis is unavailable, a line goes there for each

@@ -10,6 +10,7 @@
 //	redis.go         Redis
 //	cluster.go       a cluster of Redis
 //	postgres.go      PostgreSQL
+//	reader.go        a user of either who only reads
 //	slapd.go         an LDAP directory
 //	tls.go           certificates for them
 //	signal_unix.go   signals and users, on Unix
