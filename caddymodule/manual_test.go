@@ -14,7 +14,7 @@ import (
 )
 
 // What the README and the manual, caddymodule/docs, say is held by tests: the blocks of a Caddyfile
-// by TestReadmeCaddyfilesAdapt, links by TestLinksLeadSomewhere, and here the rest.
+// by TestReadmeCaddyfilesAdapt, links by TestLinksOfDocsLeadSomewhere, and here the rest.
 
 // manualPages returns the texts of the README and of the pages of the manual, by their paths in the
 // repository.
@@ -32,8 +32,8 @@ func manualPages(t *testing.T) map[string]string {
 	return pages
 }
 
-// TestManualIndexHasEveryPage requires that somebody who has a question finds each page.
-func TestManualIndexHasEveryPage(t *testing.T) {
+// TestDocsIndexHasEveryPage requires that somebody who has a question finds each page.
+func TestDocsIndexHasEveryPage(t *testing.T) {
 	index := repositoryFile(t, "caddymodule/docs/README.md")
 	for name := range manualPages(t) {
 		if file := filepath.Base(name); file != "README.md" && !strings.Contains(index, "]("+file+")") {
@@ -79,9 +79,9 @@ func TestReadmeNamesEveryStandard(t *testing.T) {
 	}
 }
 
-// TestManualCommandsExist parses each command line of the manual that begins with caddy oauth, as
+// TestCommandsOfDocsExist parses each command line of the manual that begins with caddy oauth, as
 // the program would: the command, its flags, and in a block its arguments. Each command is in it.
-func TestManualCommandsExist(t *testing.T) {
+func TestCommandsOfDocsExist(t *testing.T) {
 	shown := map[string]bool{}
 	for name, text := range manualPages(t) {
 		for _, line := range commandLines(text) {
@@ -165,8 +165,8 @@ func parseCommand(line string) (path string, err error) {
 	return command.CommandPath(), err
 }
 
-// TestManualMetricsExist compares the metrics and labels of the manual with those of the source.
-func TestManualMetricsExist(t *testing.T) {
+// TestMetricsOfDocsExist compares the metrics and labels of the manual with those of the source.
+func TestMetricsOfDocsExist(t *testing.T) {
 	metrics := map[string]string{} // labels, by name
 	declared := regexp.MustCompile(`(?s)Namespace: "caddy", Subsystem: "oauth", Name: "(\w+)",.*?\[\]string\{([^}]*)\}\)`)
 	for _, s := range sources(t) {

@@ -51,9 +51,9 @@ func TestPackageCommentsMapEveryFile(t *testing.T) {
 	}
 }
 
-// TestLinksLeadSomewhere checks the relative links of the Markdown files: the file, and the heading
-// behind a #, by the names that GitHub gives to headings.
-func TestLinksLeadSomewhere(t *testing.T) {
+// TestLinksOfDocsLeadSomewhere checks the relative links of the Markdown files: the file, and the
+// heading behind a #, by the names that GitHub gives to headings.
+func TestLinksOfDocsLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)|src="([^":]*)"`)
 	for _, name := range markdownFiles(t) {
 		for _, found := range link.FindAllStringSubmatch(prose(t, name), -1) {

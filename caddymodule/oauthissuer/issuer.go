@@ -16,13 +16,13 @@ type TrustedIssuer struct {
 
 	// A file with its JWK Set (RFC 7517 §5). It is read again when it changes; while the new
 	// version is broken, the old one stays in use. One of jwks_file, jwks_uri, discovery,
-	// discovery_url and jwks is required.
+	// discovery_url, jwks and hmac_secrets says where the keys are. Default: none.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
 	// The URL of its JWK Set, which is https; http is for loopback hosts. It is fetched when the
 	// first token comes, every four minutes or so while tokens come, and for a kid that is not
 	// known. While it cannot be fetched, the last good version stays in use for a day. No redirect
-	// is followed, and no proxy used.
+	// is followed, and no proxy used. Default: none.
 	JWKSURI string `json:"jwks_uri,omitempty"`
 
 	// Find that URL in the metadata of the issuer: at /.well-known/openid-configuration behind its
@@ -32,10 +32,10 @@ type TrustedIssuer struct {
 	// a day, or sooner when the key set is gone or has not got the key of a token. Default: false.
 	Discovery bool `json:"discovery,omitempty"`
 
-	// The URL of such metadata, for an issuer that has it elsewhere.
+	// The URL of such metadata, for an issuer that has it elsewhere. Default: none.
 	DiscoveryURL string `json:"discovery_url,omitempty"`
 
-	// The JWK Set itself, which changes with the configuration alone.
+	// The JWK Set itself, which changes with the configuration alone. Default: none.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
 
 	// Secrets that it signs with in the place of a key, by an HMAC (RFC 7518 §3.2): any of them is

@@ -20,7 +20,7 @@ import (
 // The handlers oauth_token and oauth_verify refer to a server by its name; without a name they mean
 // "default".
 type App struct {
-	// The servers by name. Names are made of lower-case letters, digits, "-" and "_".
+	// The servers by name. Names are made of lower-case letters, digits, "-" and "_". Required.
 	Servers map[string]*AuthorizationServer `json:"servers,omitempty"`
 
 	ctx     caddy.Context

@@ -31,6 +31,7 @@ import (
 //	    cors_origins        <origins…>
 //	    key_addresses       <addresses…>
 //	    client_certificates { … }
+//	    dpop { … }
 //	    identity            [<placeholder>] { … }
 //	    insecure_identity   <placeholder> { … }
 //	    users               inline { … } | htpasswd <path> | http <url> { … } |
@@ -46,8 +47,11 @@ import (
 //	    client <id> { … }
 //	    registration { … }
 //	    token_exchange { … }
+//	    subject <module> …
 //	    grant <module> …
 //	}
+//
+// signing_key, encryption_key, client, subject and grant may be repeated.
 func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := App{Servers: make(map[string]*AuthorizationServer)}
 	if earlier, ok := existing.(httpcaddyfile.App); ok {

@@ -29,7 +29,9 @@ import (
 //	    auth_signing_alg <alg>
 //	    assertion_audience lax | strict
 //	    logo_uri, policy_uri, tos_uri <url>
-//	    tls_client_auth_subject_dn <name> (or …_san_dns, …_san_uri, …_san_ip, …_san_email)
+//	    tls_client_auth_subject_dn <name>
+//	    tls_client_auth_san_dns, tls_client_auth_san_uri <name>
+//	    tls_client_auth_san_ip, tls_client_auth_san_email <name>
 //	    grants           client_credentials | authorization_code | refresh_token |
 //	                     token_exchange …
 //	    redirect_uris    <uris…>
@@ -38,6 +40,8 @@ import (
 //	    require_offline_access
 //	    skip_consent
 //	    require_par
+//	    dpop_bound_access_tokens
+//	    tls_client_certificate_bound_access_tokens
 //	    insecure_plain_pkce
 //	    insecure_no_pkce
 //	    scope            <scope tokens…>

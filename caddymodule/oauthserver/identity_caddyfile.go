@@ -69,7 +69,7 @@ func (s *AuthorizationServer) parseIdentity(d *caddyfile.Dispenser, option strin
 	return s.parseUser(d)
 }
 
-// parseUser reads the block of an identity, if it has one.
+// parseUser reads the block of an identity, if it has one; see parseIdentity for the syntax.
 func (s *AuthorizationServer) parseUser(d *caddyfile.Dispenser) error {
 	block := *d
 	u := new(UserAttributes)

@@ -41,7 +41,8 @@ type AuthorizationServer struct {
 
 	// Signing keys in files, which replace the keys that the server generates. One of them signs,
 	// and all are published. To rotate them, load a configuration with other files. Keys that the
-	// server generated earlier stay published until their tokens have expired.
+	// server generated earlier stay published until their tokens have expired. Default: none, and
+	// the server generates its keys.
 	SigningKeys []SigningKey `json:"signing_keys,omitempty"`
 
 	// The keys that encrypt the signing keys in the store (AES-256-GCM). Each is a placeholder,
@@ -146,7 +147,7 @@ type AuthorizationServer struct {
 	// authorization code grant has the scope openid.
 	OpenID bool `json:"openid,omitempty"`
 
-	// The clients of the configuration. Others may be added at run time.
+	// The clients of the configuration. Others may be added at run time. Default: none.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
 	// Clients that register themselves (RFC 7591). Default: none can.

@@ -12,7 +12,7 @@ import (
 // App has what routes of oauth_verify share.
 type App struct {
 	// Options by the name of a policy. A route that names one has its options, but for those that
-	// the route gives itself: these take the place of the policy's, whole.
+	// the route gives itself: these take the place of the policy's, whole. Default: none.
 	Policies map[string]*Options `json:"policies,omitempty"`
 
 	resources map[string][]*resource // by the path of their metadata

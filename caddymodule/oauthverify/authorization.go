@@ -23,24 +23,25 @@ type Authorization struct {
 	// The token itself. Default: false.
 	Keep bool `json:"keep,omitempty"`
 
-	// A short access token for the upstream, which the oauth_server of this process makes.
+	// A short access token for the upstream, which the oauth_server of this process makes. Default:
+	// none.
 	Token *MintedToken `json:"token,omitempty"`
 
-	// A user name and a password (RFC 7617), for everybody or made of claims.
+	// A user name and a password (RFC 7617), for everybody or made of claims. Default: none.
 	Basic *BasicCredential `json:"basic,omitempty"`
 
 	// A credential such as an API key, with placeholders. Those of the request are replaced for
-	// each request, and where one is empty the answer is 403.
+	// each request, and where one is empty the answer is 403. Default: none.
 	Value string `json:"value,omitempty"`
 
 	// A file with the credentials of people: a JSON object that has a string for each subject. It
-	// is read again when it changes. Who is not in it gets 403.
+	// is read again when it changes. Who is not in it gets 403. Default: none.
 	File string `json:"file,omitempty"`
 
-	// A program that knows the credentials of people.
+	// A program that knows the credentials of people. Default: none.
 	Ask *AskedCredential `json:"ask,omitempty"`
 
-	// A token of another authorization server (RFC 8693).
+	// A token of another authorization server (RFC 8693). Default: none.
 	Exchange *ExchangedToken `json:"exchange,omitempty"`
 
 	// Where the credential goes: bearer, in Authorization (RFC 6750); basic, there too (RFC 7617),
@@ -48,7 +49,8 @@ type Authorization struct {
 	// send there is removed. Default: bearer for tokens, basic for basic; others require it.
 	Send string `json:"send,omitempty"`
 
-	// The name of the header, the cookie, or the parameter of the query.
+	// The name of the header, the cookie, or the parameter of the query. Required where send is one
+	// of these.
 	Field string `json:"field,omitempty"`
 
 	// The authentication scheme before the credential, in a header. Default: none.
@@ -58,7 +60,10 @@ type Authorization struct {
 // BasicCredential is a user name and a password. Placeholders are replaced for each request; a user
 // name with a colon is refused with 403.
 type BasicCredential struct {
-	User     string `json:"user"`
+	// The user name. Required.
+	User string `json:"user"`
+
+	// The password. Required.
 	Password string `json:"password"`
 }
 
@@ -84,7 +89,7 @@ type AskedCredential struct {
 	// The URL of the program. Required.
 	URL string `json:"url"`
 
-	// Further fields of each request, with placeholders.
+	// Further fields of each request, with placeholders. Default: none.
 	Header map[string]string `json:"header,omitempty"`
 
 	// The member of the answer that is the credential, with dots into objects. Default: credential.
@@ -105,6 +110,7 @@ type ExchangedToken struct {
 	Endpoint
 
 	// The server that takes an ID-JAG for an access token; the first one then gives the ID-JAG.
+	// Default: none, and the first one gives the access token.
 	Assert *Endpoint `json:"assert,omitempty"`
 
 	// The parameters audience, resource and scope of the request. Default: none.

@@ -18,7 +18,7 @@ import (
 //	    audience <values…>
 //	    ttl      <duration>
 //	    claims   <names…>
-//	    …
+//	    cache_entries <count>
 //	}
 //	authorization basic <user> <password>
 //	authorization value <value> { send … }
@@ -27,7 +27,12 @@ import (
 //	    header <name> <value>
 //	    member <member>
 //	    cache  <duration>
-//	    …
+//	    cache_entries <count>
+//	    addresses     <addresses…>
+//	    insecure_http
+//	    timeout       <duration>
+//	    requests      <count>
+//	    ca            <path>
 //	}
 //	authorization exchange <url> {
 //	    client   <client_id> [<secret>]
@@ -40,7 +45,7 @@ import (
 //	        client <client_id> [<secret>]
 //	        post_secret
 //	    }
-//	    …
+//	    … as for ask, from cache_entries on
 //	}
 //
 // Each block but that of basic may also have send, where the credential goes:
@@ -48,9 +53,6 @@ import (
 //	send bearer|basic
 //	send header <name> [<scheme>]
 //	send cookie|query <name>
-//
-// Those of token, ask and exchange may have cache_entries, and those of ask and exchange addresses,
-// insecure_http, timeout, requests and ca.
 func (o *Options) parseAuthorization(d *caddyfile.Dispenser) error {
 	o.Authorization = new(Authorization)
 	a := o.Authorization

@@ -11,10 +11,11 @@ import (
 // from it.
 type MCP struct {
 	// What calls of tools need: the scope tokens of all entries that match. A tool that none
-	// matches may not be called.
+	// matches may not be called. Default: none.
 	Tools []Operation `json:"tools,omitempty"`
 
 	// What other methods need, such as resources/*: the scope tokens of all entries that match.
+	// Default: none.
 	Methods []Operation `json:"methods,omitempty"`
 }
 

@@ -20,7 +20,7 @@ type Options struct {
 	// given.
 	Server string `json:"server,omitempty"`
 
-	// Other issuers that are trusted.
+	// Other issuers that are trusted. Default: none.
 	Issuers []*Issuer `json:"issuers,omitempty"`
 
 	// The names of this resource, one of which must be in aud (RFC 9068 §4), byte for byte.

@@ -28,13 +28,14 @@ type Subject struct {
 
 	// A file with the bundle of the domain: a JWK Set whose keys for JWT-SVIDs have the use
 	// jwt-svid. It is read again when it changes; while the new version is broken, the old one
-	// stays in use. One of bundle_file and bundle_uri is required.
+	// stays in use. Required, unless there is a bundle_uri.
 	BundleFile string `json:"bundle_file,omitempty"`
 
 	// The URL of the bundle, which is https with a certificate of a known authority (the profile
 	// https_web); http is for loopback hosts. It is fetched when the first token comes, every four
 	// minutes or so while tokens come, and for a kid that is not known. While it cannot be fetched,
 	// the last good version stays in use for a day. No redirect is followed, and no proxy used.
+	// Required, unless there is a bundle_file.
 	BundleURI string `json:"bundle_uri,omitempty"`
 
 	// Special-use addresses (RFC 6890), or blocks of them such as 10.0.0.0/8, from which the bundle
