@@ -3,8 +3,10 @@ package caddymodule_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,8 +52,9 @@ func benchmarkToken(b *testing.B, logOutput string) {
 }
 
 // BenchmarkVerify compares reverse_proxy behind oauth_verify with the same reverse_proxy alone:
-// once with a token that was verified before, and once with a new token on each request, where the
-// other makes one ECDSA verification.
+// with a token that was verified before; with one of this server, which may be revoked, and all
+// that a route may have besides; and with a new token on each request, where the other side makes
+// one ECDSA verification.
 func BenchmarkVerify(b *testing.B) {
 	idp := verifytest.New("https://idp.example", "orders")
 	at := runBenchCaddy(b, idp, "discard")
@@ -66,9 +69,37 @@ func BenchmarkVerify(b *testing.B) {
 		repeat := func(int) string { return request }
 		compare(b, side{"verify", dial(b, at["verify"]), repeat}, side{"proxy", dial(b, at["proxy"]), repeat}, "of-bare-proxy")
 	})
+	b.Run("rules", func(b *testing.B) {
+		request := get(benchToken(b, at["token"]))
+		repeat := func(int) string { return request }
+		compare(b, side{"verify", dial(b, at["rules"]), repeat}, side{"proxy", dial(b, at["proxy"]), repeat}, "of-bare-proxy")
+	})
 	b.Run("new", func(b *testing.B) {
 		compare(b, side{"verify", dial(b, at["verify"]), mint}, side{"ecdsa", dial(b, at["ecdsa"]), mint}, "of-bare-proxy-and-ecdsa")
 	})
+}
+
+// benchToken returns an access token of the server of the benchmarks.
+func benchToken(b *testing.B, address string) string {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), "POST", "http://"+address+"/oauth/token", strings.NewReader("grant_type=client_credentials"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth("billing", "demo-billing-secret")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer response.Body.Close()
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
+		b.Fatalf("%d %v", response.StatusCode, err)
+	}
+	return answer.AccessToken
 }
 
 // side is one side of a comparison: where its requests go, and what the n-th of them is.
@@ -200,7 +231,7 @@ const benchCaddyfile = `
 		client billing {
 			secret demo-billing-secret
 			grants client_credentials
-			scope orders:read
+			scope orders:read orders:write
 			audience orders
 		}
 	}
@@ -224,6 +255,18 @@ http://:$verify {
 		issuer https://idp.example {
 			jwks_file $jwks
 		}
+	}
+	reverse_proxy 127.0.0.1:$upstream
+}
+http://:$rules {
+	bind 127.0.0.1
+	oauth_verify {
+		audience orders
+		scope orders:read orders:write
+		rule "claims.client_id == 'billing' && request.method in ['GET', 'HEAD']"
+		header X-User-Id sub
+		header X-Client-Id client_id
+		header X-Token-Id jti
 	}
 	reverse_proxy 127.0.0.1:$upstream
 }
@@ -252,7 +295,7 @@ func runBenchCaddy(b *testing.B, idp *verifytest.Issuer, logOutput string) map[s
 	}
 	at := map[string]string{}
 	replacements := []string{"$jwks", jwks, "$output", logOutput}
-	for _, site := range []string{"token", "signature", "verify", "proxy", "ecdsa", "upstream"} {
+	for _, site := range []string{"token", "signature", "verify", "rules", "proxy", "ecdsa", "upstream"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)

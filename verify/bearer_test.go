@@ -69,6 +69,23 @@ func TestHeaderToken(t *testing.T) {
 	}
 }
 
+// RFC 6750 §2.1: each byte, at each place of a token and at each length of what is read at a time.
+func TestB64TokenBytes(t *testing.T) {
+	const good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/"
+	for length := 1; length <= 18; length++ {
+		for at := range length {
+			for c := range 256 {
+				token := []byte(strings.Repeat("a", length))
+				token[at] = byte(c)
+				want := strings.IndexByte(good, byte(c)) >= 0 || c == '=' && at == length-1 && length > 1
+				if _, _, err := headerToken([]string{"Bearer " + string(token)}, false); (err == nil) != want {
+					t.Fatalf("%q: %v", token, err)
+				}
+			}
+		}
+	}
+}
+
 // RFC 6750 §2.3: the parameter, however its name is encoded.
 func TestFindToken(t *testing.T) {
 	for _, c := range []struct {

@@ -36,34 +36,30 @@ func BenchmarkGuard(b *testing.B) {
 	w := httptest.NewRecorder()
 
 	b.Run("Verify", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+		benchmarkTurns(b, func() {
 			if _, err := verifier.Verify(b.Context(), verify.Presentation{Token: raw}); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 	b.Run("Admit", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+		benchmarkTurns(b, func() {
 			r.Header["Authorization"] = authorization
 			if _, err := guard.Admit(r); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 	b.Run("Handler", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+		benchmarkTurns(b, func() {
 			r.Header["Authorization"] = authorization
 			next.ServeHTTP(w, r)
-		}
+		})
 	})
 	b.Run("refused", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+		benchmarkTurns(b, func() {
 			delete(r.Header, "Authorization")
 			next.ServeHTTP(w, r)
-		}
+		})
 	})
 }

@@ -26,7 +26,7 @@ var reserved = []string{"Authorization", "Connection", "Content-Length", "Conten
 // name, and some servers map every other character to "_".
 type protected struct {
 	names   map[string]struct{} // folded
-	longest int                 // length of the longest folded name, in bytes
+	lengths uint64              // bit n-1 is set if one has n bytes
 }
 
 func (p *protected) add(name string) error {
@@ -41,7 +41,7 @@ func (p *protected) add(name string) error {
 		p.names = make(map[string]struct{})
 	}
 	p.names[folded] = struct{}{}
-	p.longest = max(p.longest, len(folded))
+	p.lengths |= 1 << (len(folded) - 1)
 	return nil
 }
 
@@ -130,8 +130,8 @@ func (g *Guard) protectClaims(framing *protected) error {
 	return nil
 }
 
-// has reports whether name folds to a protected one. It runs for each header of each request, and
-// allocates nothing.
+// has reports whether name folds to a protected one. It runs for each header of each request,
+// allocates nothing, and hashes only what has the length of a protected name.
 func (p *protected) has(name string) bool {
 	var folded [maxHeaderName]byte
 	n := 0
@@ -140,11 +140,14 @@ func (p *protected) has(name string) bool {
 		if c == 0 {
 			continue
 		}
-		if n == p.longest {
+		if n == maxHeaderName {
 			return false
 		}
 		folded[n] = c
 		n++
+	}
+	if n == 0 || p.lengths&(1<<(n-1)) == 0 {
+		return false
 	}
 	_, ok := p.names[string(folded[:n])]
 	return ok
