@@ -7,8 +7,8 @@ import (
 
 // Inspect says, check by check, what Admit would make of r with that token as a bearer token (RFC
 // 6750 §2.1). It goes on after a check that fails, and changes nothing: no use is counted. The
-// limits of a token on addresses and rates are not among the checks. The token is what its text
-// says: trust none of it unless every check passed.
+// limits of a token on addresses and rates are the last checks, if it has any. The token is what
+// its text says: trust none of it unless every check passed.
 //
 // The checks of a TokenVerifier that has no method Inspect, as a [Verifier] has, are not known:
 // there is one then, verify.
@@ -29,6 +29,9 @@ func (g *Guard) Inspect(r *http.Request, token string) (*Token, []Check) {
 			check.Err = rule(r, t)
 		}
 		checks = append(checks, check)
+	}
+	if t != nil && len(t.Limits) > 0 {
+		checks = append(checks, Check{Name: "address", Err: g.limitAddress(r, t)}, Check{Name: "rate", Err: g.limitRate(t)})
 	}
 	return t, checks
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"time"
 )
 
 // Limit is a bound on the use of an access token, which comes of the credential that it was
@@ -63,6 +64,23 @@ const RateLimited = "rate_limited"
 // limit holds a request with a token to all of its limits. It is the last rule: one that was
 // refused is not counted.
 func (g *Guard) limit(r *http.Request, t *Token) error {
+	if err := g.limitAddress(r, t); err != nil {
+		return err
+	}
+	for i := range t.Limits {
+		l := &t.Limits[i]
+		if wait := g.Rates.Take(t.Issuer, l.ID, l.Rate); wait > 0 {
+			for _, counted := range t.Limits[:i] {
+				g.Rates.Return(t.Issuer, counted.ID, counted.Rate)
+			}
+			return tooOften(l, wait)
+		}
+	}
+	return nil
+}
+
+// limitAddress holds a request to the addresses from which its token may be used.
+func (g *Guard) limitAddress(r *http.Request, t *Token) error {
 	var from netip.Addr
 	for i := range t.Limits {
 		if l := &t.Limits[i]; !l.Any() {
@@ -76,18 +94,23 @@ func (g *Guard) limit(r *http.Request, t *Token) error {
 			}
 		}
 	}
+	return nil
+}
+
+// limitRate says whether limit would refuse a token as used too often, and counts nothing.
+func (g *Guard) limitRate(t *Token) error {
 	for i := range t.Limits {
-		l := &t.Limits[i]
-		if wait := g.Rates.Take(t.Issuer, l.ID, l.Rate); wait > 0 {
-			for _, counted := range t.Limits[:i] {
-				g.Rates.Return(t.Issuer, counted.ID, counted.Rate)
-			}
-			return &Error{Status: http.StatusTooManyRequests, Code: RateLimited, RetryAfter: wait, Limit: l,
-				Description: "the access token is used too often; try again later",
-				Cause:       fmt.Errorf("%s is good for %s", l.ID, l.Rate)}
+		if wait := g.Rates.Wait(t.Issuer, t.Limits[i].ID, t.Limits[i].Rate); wait > 0 {
+			return tooOften(&t.Limits[i], wait)
 		}
 	}
 	return nil
+}
+
+func tooOften(l *Limit, wait time.Duration) error {
+	return &Error{Status: http.StatusTooManyRequests, Code: RateLimited, RetryAfter: wait, Limit: l,
+		Description: "the access token is used too often; try again later",
+		Cause:       fmt.Errorf("%s is good for %s", l.ID, l.Rate)}
 }
 
 // address returns the address that a request comes from.

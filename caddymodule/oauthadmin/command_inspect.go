@@ -1,15 +1,18 @@
 package oauthadmin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 )
 
 func inspectCommand() *cobra.Command {
@@ -20,15 +23,21 @@ prints its header and claims. Then it lists the checks of the server's verifier 
 their order: ok, FAIL with the reason, or a dash for a check that was skipped.
 
 The exit code is 0 if the token would be accepted, and 1 if it would not. With
---url the rules are those of the route that such a request would come to, in the
-running configuration. Otherwise give --audience and --scope as the route has
-them: without them every audience and scope passes.`
+--url the rules are those of the route that such a request would come to: in the
+running configuration or, with --config, in that file, with no Caddy running. Then
+the token must be of an issuer elsewhere: the keys of an oauth_server are known to
+a running Caddy alone. Otherwise give --audience and --scope as the route has them:
+without them every audience and scope passes.`
 	cmd.Example = `  $ echo "$TOKEN" | caddy oauth inspect --audience https://api.example.com/orders --scope orders:read
   $ echo "$TOKEN" | caddy oauth inspect --url https://api.example.com/orders/17 --method POST
+  $ echo "$TOKEN" | caddy oauth inspect --url https://api.example.com/mcp --method POST \\
+        --header 'MCP-Protocol-Version: 2026-07-28' --header 'Mcp-Method: tools/list' --from 192.0.2.1
   $ caddy oauth token --client billing < secret.txt | caddy oauth inspect`
 	flags := cmd.Flags()
 	flags.String("url", "", "URL of a request: the rules are those of its route")
 	flags.String("method", http.MethodGet, "Method of that request")
+	flags.StringArray("header", nil, "Header of that request, as 'Name: value' (repeatable)")
+	flags.String("from", "", "Address that it comes from (default 127.0.0.1)")
 	flags.StringArray("audience", nil, "Audience that is accepted (repeatable)")
 	flags.String("scope", "", "Scope that is required: scope tokens separated by spaces")
 	return cmd
@@ -43,7 +52,11 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return failed(err)
 	}
-	if fl.String("url") != "" && len(audience)+len(scope) > 0 {
+	asked, err := routeFlags(fl)
+	if err != nil {
+		return failed(err)
+	}
+	if asked.URL != "" && len(audience)+len(scope) > 0 {
 		return failed(errors.New("--url takes audience and scope from the route: leave --audience and --scope out"))
 	}
 	token, err := readSecret("the access token")
@@ -52,8 +65,8 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 	}
 	token = strings.TrimSpace(token)
 	var raw json.RawMessage
-	if url := fl.String("url"); url != "" {
-		err = callRoute(fl, routeInspection{Token: token, URL: url, Method: fl.String("method")}, &raw)
+	if asked.Token = token; asked.URL != "" {
+		err = callRoute(fl, asked, &raw)
 	} else {
 		err = callAdmin(fl, http.MethodPost, []string{"inspect"}, nil, inspection{Token: token, Scope: scope, Audience: audience}, &raw)
 	}
@@ -78,14 +91,70 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// callRoute asks what a route would make of a token.
-func callRoute(fl caddycmd.Flags, asked routeInspection, answer any) error {
+// routeFlags returns what the flags say of a request. Its URL is empty if there is none.
+func routeFlags(fl caddycmd.Flags) (asked routeInspection, err error) {
+	asked = routeInspection{URL: fl.String("url"), Method: fl.String("method"), Header: make(http.Header)}
+	fields, err := fl.GetStringArray("header")
+	if err != nil {
+		return asked, err
+	}
+	for _, field := range fields {
+		name, value, ok := strings.Cut(field, ":")
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return asked, fmt.Errorf("header %q: must be a name and a value, such as 'Mcp-Method: tools/list'", field)
+		}
+		asked.Header.Add(name, strings.TrimSpace(value))
+	}
+	if from := fl.String("from"); from != "" {
+		if asked.From, err = netip.ParseAddr(from); err != nil {
+			return asked, fmt.Errorf("from %q: must be an IP address, such as 192.0.2.1", from)
+		}
+	}
+	if asked.URL == "" && len(asked.Header)+len(fl.String("from")) > 0 {
+		return asked, errors.New("header and from are those of a request: give its URL with --url")
+	}
+	return asked, nil
+}
+
+// callRoute asks what a route would make of a token: one of a configuration file, or of the Caddy
+// that runs.
+func callRoute(fl caddycmd.Flags, asked routeInspection, answer *json.RawMessage) error {
+	if fl.String("config") != "" {
+		report, err := askConfig(fl, asked)
+		if err == nil {
+			*answer, err = json.Marshal(report)
+		}
+		return err
+	}
 	response, err := requestURI(fl, http.MethodPost, routePath, asked)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
 	return decodeAnswer(response, answer)
+}
+
+// askConfig provisions a configuration as "caddy validate" does, and asks it.
+func askConfig(fl caddycmd.Flags, asked routeInspection) (*inspected, error) {
+	text, file, _, err := caddycmd.LoadConfig(fl.String("config"), fl.String("adapter"))
+	if err != nil {
+		return nil, err
+	}
+	var config caddy.Config
+	if err := caddy.StrictUnmarshalJSON(text, &config); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", file, err)
+	}
+	// No log of that Caddy is opened.
+	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
+	r, err := asked.request(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	provisioned, err := caddy.ProvisionContext(&config)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", file, err)
+	}
+	return inspectIn(provisioned, r, asked.Token)
 }
 
 // print writes header and claims as they came, so that no number is rounded, and then the checks.

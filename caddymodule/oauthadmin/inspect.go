@@ -2,8 +2,10 @@ package oauthadmin
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -106,6 +108,12 @@ type routeInspection struct {
 	Token  string `json:"token"`
 	URL    string `json:"url"`              // of the request, as a client writes it
 	Method string `json:"method,omitempty"` // default: GET
+
+	// Its header, beside Authorization, which has the token.
+	Header http.Header `json:"header,omitempty"`
+
+	// Where it comes from: the address of a client, or of a proxy. Default: 127.0.0.1.
+	From netip.Addr `json:"from,omitzero"`
 }
 
 // routePath is where routes are asked: they are of no one server.
@@ -133,19 +141,44 @@ func askRoute(r *request) (any, error) {
 	if err := r.read(&in); err != nil {
 		return nil, err
 	}
-	if in.Token == "" {
-		return nil, refuse(http.StatusBadRequest, "token: is required")
+	asked, err := in.request(r.Context())
+	if err != nil {
+		return nil, err
 	}
-	asked, err := http.NewRequestWithContext(r.Context(), cmp.Or(in.Method, http.MethodGet), in.URL, http.NoBody)
-	if err != nil || asked.URL.Host == "" || asked.URL.Scheme != "https" && asked.URL.Scheme != "http" {
-		return nil, refuse(http.StatusBadRequest, "url: must be absolute, such as https://api.example.com/orders, and method one of HTTP")
-	}
-	asked.RemoteAddr, asked.RequestURI = "127.0.0.1:0", asked.URL.RequestURI()
 	active := caddy.ActiveContext()
 	if active.Context == nil {
 		return nil, refuse(http.StatusServiceUnavailable, "Caddy has not started yet")
 	}
-	app, err := active.App("oauth_verify")
+	return inspectIn(active, asked, in.Token)
+}
+
+// request returns the request that is asked about.
+func (in *routeInspection) request(ctx context.Context) (*http.Request, error) {
+	if in.Token == "" {
+		return nil, refuse(http.StatusBadRequest, "token: is required")
+	}
+	asked, err := http.NewRequestWithContext(ctx, cmp.Or(in.Method, http.MethodGet), in.URL, http.NoBody)
+	if err != nil || asked.URL.Host == "" || asked.URL.Scheme != "https" && asked.URL.Scheme != "http" {
+		return nil, refuse(http.StatusBadRequest, "url: must be absolute, such as https://api.example.com/orders, and method one of HTTP")
+	}
+	for name, values := range in.Header {
+		name = http.CanonicalHeaderKey(name)
+		if name == "Authorization" {
+			return nil, refuse(http.StatusBadRequest, "header: leave Authorization out: it has the token")
+		}
+		asked.Header[name] = append(asked.Header[name], values...)
+	}
+	from := in.From
+	if !from.IsValid() {
+		from = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	asked.RemoteAddr, asked.RequestURI = netip.AddrPortFrom(from, 0).String(), asked.URL.RequestURI()
+	return asked, nil
+}
+
+// inspectIn asks the routes of a configuration that is provisioned.
+func inspectIn(config caddy.Context, asked *http.Request, token string) (*inspected, error) {
+	app, err := config.App("oauth_verify")
 	if err != nil {
 		return nil, err
 	}
@@ -155,11 +188,11 @@ func askRoute(r *request) (any, error) {
 	if !ok {
 		return nil, refuse(http.StatusNotFound, "this Caddy has another oauth_verify")
 	}
-	token, checks, err := routes.Inspect(asked, in.Token)
+	found, checks, err := routes.Inspect(asked, token)
 	if err != nil {
 		return nil, refuse(http.StatusNotFound, "%w", err)
 	}
-	return reportOf(token, checks), nil
+	return reportOf(found, checks), nil
 }
 
 func showCheck(c verify.Check) inspectedCheck {

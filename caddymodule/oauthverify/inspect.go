@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"maps"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -16,12 +18,13 @@ import (
 
 var (
 	errNoServer = errors.New("no HTTP server is configured")
+	errNoKeys   = errors.New("the route trusts an oauth_server that has not started, and its keys are not known: ask the Caddy that runs")
 	errNoRoute  = errors.New("no route with oauth_verify sees such a request")
 )
 
 // Inspect says, check by check, what the first oauth_verify that sees a request would make of it
 // with that token. It finds the route as Caddy does, by the matchers of all servers; of the
-// handlers on the way none runs but rewrites. r has an absolute URL.
+// handlers on the way none runs but rewrites. r has an absolute URL and a RemoteAddr.
 func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Check, error) {
 	loaded, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
@@ -40,11 +43,28 @@ func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Ch
 			return nil, nil, err
 		}
 		if h != nil {
+			if h.server != nil {
+				atOnce, cancel := context.WithCancel(r.Context())
+				cancel()
+				if h.server.Ready(atOnce) != nil {
+					return nil, nil, errNoKeys
+				}
+			}
 			found, checks := h.guard.Inspect(asked, token)
 			return found, checks, nil
 		}
 	}
 	return nil, nil, errNoRoute
+}
+
+// provider returns the first provider of this module that authentication has, or nil.
+func provider(providers map[string]caddyauth.Authenticator) *Handler {
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		if p, ok := providers[name].(*Authentication); ok {
+			return &p.Handler
+		}
+	}
+	return nil
 }
 
 // find returns the first handler of this module that r comes to, or nil.
@@ -63,15 +83,8 @@ func find(routes caddyhttp.RouteList, r *http.Request, repl *caddy.Replacer) (*H
 		}
 		groups[route.Group] = true
 		for _, handler := range route.Handlers {
-			switch handler := handler.(type) {
-			case *Handler:
-				return handler, nil
-			case *rewrite.Rewrite:
-				handler.Rewrite(r, repl)
-			case *caddyhttp.Subroute:
-				if h, err := find(handler.Routes, r, repl); h != nil || err != nil {
-					return h, err
-				}
+			if h, err := findIn(handler, r, repl); h != nil || err != nil {
+				return h, err
 			}
 		}
 		if route.Terminal {
@@ -79,4 +92,19 @@ func find(routes caddyhttp.RouteList, r *http.Request, repl *caddy.Replacer) (*H
 		}
 	}
 	return nil, nil //nolint:nilnil // there is none, which is no error
+}
+
+// findIn returns what r comes to in a handler of a route, or nil, and rewrites r if that does.
+func findIn(handler caddyhttp.MiddlewareHandler, r *http.Request, repl *caddy.Replacer) (*Handler, error) {
+	switch handler := handler.(type) {
+	case *Handler:
+		return handler, nil
+	case *caddyauth.Authentication:
+		return provider(handler.Providers), nil
+	case *caddyhttp.Subroute:
+		return find(handler.Routes, r, repl)
+	case *rewrite.Rewrite:
+		handler.Rewrite(r, repl)
+	}
+	return nil, nil //nolint:nilnil // likewise
 }
