@@ -1,8 +1,12 @@
 package caddymodule_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -84,8 +88,20 @@ func scriptAssertion(ts *testscript.TestScript, neg bool, args []string) {
 // scriptAccessToken prints an access token (RFC 9068) of an issuer elsewhere. A value is JSON, or
 // else a text; now, now-60 and now+60 are times.
 func scriptAccessToken(ts *testscript.TestScript, neg bool, args []string) {
+	typ, secret := "at+jwt", ""
+	for len(args) > 2 && strings.HasPrefix(args[0], "-") {
+		switch args[0] {
+		case "-typ":
+			typ = args[1]
+		case "-secret":
+			secret = args[1]
+		default:
+			ts.Fatalf("access-token has no option %s", args[0])
+		}
+		args = args[2:]
+	}
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: access-token KEY CLAIM=VALUE…")
+		ts.Fatalf("usage: access-token [-typ TYP] [-secret SECRET] KEY CLAIM=VALUE…")
 	}
 	claims := verifytest.Claims{}
 	for _, arg := range args[1:] {
@@ -103,5 +119,13 @@ func scriptAccessToken(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		claims[name] = value
 	}
-	_, _ = fmt.Fprintln(ts.Stdout(), scriptKey(ts, args[0]).Sign(claims, verifytest.Header("kid", args[0])))
+	token := scriptKey(ts, args[0]).Sign(claims, verifytest.Header("kid", args[0]), verifytest.Header("typ", typ))
+	if secret != "" { // RFC 7518 §3.2
+		header := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"alg":"HS256","typ":%q}`, typ))
+		token = header + "." + strings.Split(token, ".")[1]
+		mac := hmac.New(sha256.New, []byte(secret))
+		_, _ = io.WriteString(mac, token)
+		token += "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	_, _ = fmt.Fprintln(ts.Stdout(), token)
 }

@@ -72,6 +72,10 @@ import (
 //	    is its kid.
 //	assertion KEY CLIENT AUDIENCE
 //	    prints an assertion of the client, signed with the key.
+//	access-token [-typ TYP] [-secret SECRET] KEY CLAIM=VALUE…
+//	    prints an access token of an issuer elsewhere (RFC 9068), or another JWT, signed with the
+//	    key, or by an HMAC. A value is JSON or text; now+60 is in a minute, and null takes a claim
+//	    out.
 //	dpop KEY METHOD URL [-token TOKEN] [-nonce NONCE]
 //	    prints a DPoP proof of a client's key, which is made when its name is first used.
 //	save NAME [PATH]
