@@ -101,6 +101,15 @@ func (f *FileKeys) holds(ctx context.Context, key crypto.PublicKey) (bool, error
 	return keys.holds(ctx, key)
 }
 
+// HasKey reports whether there is a key with this kid: see [Ancestor].
+func (f *FileKeys) HasKey(ctx context.Context, kid string) (bool, error) {
+	keys, err := f.latest()
+	if err != nil {
+		return false, err
+	}
+	return keys.HasKey(ctx, kid)
+}
+
 // latest returns the keys that were read last.
 func (f *FileKeys) latest() (*StaticKeys, error) {
 	f.refresh()

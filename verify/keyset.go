@@ -106,7 +106,18 @@ func Holds(ctx context.Context, set KeySet, key crypto.PublicKey) (bool, error) 
 }
 
 func (s *StaticKeys) holds(_ context.Context, key crypto.PublicKey) (bool, error) {
-	return slices.ContainsFunc(s.keys, func(own boundKey) bool { return sameKey(own.key, key) }), nil
+	return s.has(key), nil
+}
+
+func (s *StaticKeys) has(key crypto.PublicKey) bool {
+	return slices.ContainsFunc(s.keys, func(own boundKey) bool { return sameKey(own.key, key) })
+}
+
+// HasKey reports whether there is a key with this kid: see [Ancestor].
+func (s *StaticKeys) HasKey(_ context.Context, kid string) (bool, error) { return s.hasID(kid), nil }
+
+func (s *StaticKeys) hasID(kid string) bool {
+	return slices.ContainsFunc(s.keys, func(own boundKey) bool { return own.id == kid })
 }
 
 // sameKey reports whether a and b are equal. Most key sets return the same pointer each time.

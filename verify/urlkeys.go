@@ -155,17 +155,27 @@ func (u *URLKeys) anyRSA(ctx context.Context, kid string) (crypto.PublicKey, err
 }
 
 func (u *URLKeys) holds(ctx context.Context, key crypto.PublicKey) (bool, error) {
+	return u.has(ctx, func(keys *StaticKeys) bool { return keys.has(key) })
+}
+
+// HasKey reports whether there is a key with this kid: see [Ancestor].
+func (u *URLKeys) HasKey(ctx context.Context, kid string) (bool, error) {
+	return u.has(ctx, func(keys *StaticKeys) bool { return keys.hasID(kid) })
+}
+
+// has reports whether something is in the version that is known or, if it may be new, in the next.
+func (u *URLKeys) has(ctx context.Context, found func(*StaticKeys) bool) (bool, error) {
 	fetched, err := u.latest(ctx)
 	if err != nil {
 		return false, err
 	}
-	if found, _ := fetched.keys.holds(ctx, key); found { // keys in memory are always known
+	if found(fetched.keys) {
 		return true, nil
 	}
 	if fetched, err = u.await(ctx, true); err != nil {
 		return false, err
 	}
-	if found, _ := fetched.keys.holds(ctx, key); found {
+	if found(fetched.keys) {
 		return true, nil
 	}
 	return false, u.unknown(fetched, nil)

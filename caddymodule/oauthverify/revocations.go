@@ -143,6 +143,18 @@ func (k followedKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKe
 	return k.KeySet.Key(ctx, kid, alg)
 }
 
+// HasKey reports whether the issuer has a key, since withdrawing one ends what came of its tokens:
+// see verify.Ancestor.
+func (k followedKeys) HasKey(ctx context.Context, kid string) (bool, error) {
+	set, ok := k.KeySet.(interface {
+		HasKey(context.Context, string) (bool, error)
+	})
+	if !ok {
+		return true, nil
+	}
+	return set.HasKey(ctx, kid)
+}
+
 // parseRevocationOption reads the line at d if it is one of the options beside the store.
 func (i *Issuer) parseRevocationOption(d *caddyfile.Dispenser, option string) (known bool, err error) {
 	switch option {
