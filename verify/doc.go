@@ -62,6 +62,7 @@
 //	headerform.go    how they are written to a header (RFC 9110 §5.5)
 //	resource.go      what clients are told about a protected resource (RFC 9728)
 //	replacement.go   a credential of the upstream in the place of the token
+//	loosename.go     names of cookies and parameters, as applications read them
 //	streams.go       responses that end with their token
 //	refusal.go       the answer to a refused request, and its headers
 //	early.go         which does not wait for the body of the request

@@ -251,9 +251,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		if !g.Optional {
 			return nil, g.refuse(r, errNoToken)
 		}
-		if !g.KeepAuthorization {
-			g.hideToken(r)
-		}
+		g.hide(r)
 		return nil, nil
 	}
 	token, err := g.Verifier.Verify(r.Context(), p)
@@ -274,9 +272,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		}
 		return nil, refusal
 	}
-	if !g.KeepAuthorization {
-		g.hideToken(r)
-	}
+	g.hide(r)
 	if g.Replace != nil {
 		g.Replace.put(r, credential)
 	}

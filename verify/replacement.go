@@ -21,7 +21,8 @@ type Replacement struct {
 	// An error that is not an *[Error] is answered with 500.
 	Credential func(r *http.Request, t *Token, presented string) (string, error)
 
-	header string // Name, as net/http spells it
+	header string    // Name, as net/http spells it
+	names  looseName // Name, and what an application may read as it
 }
 
 // Place is where a credential goes.
@@ -38,7 +39,7 @@ var errCredential = errors.New("the credential for the upstream has characters t
 
 // check returns what is wrong with the replacement.
 func (p *Replacement) check() error {
-	p.header = http.CanonicalHeaderKey(p.Name)
+	p.header, p.names = http.CanonicalHeaderKey(p.Name), loosen(p.Name)
 	switch {
 	case p.Credential == nil:
 		return errors.New("the replacement of the token has no credential")
@@ -62,20 +63,17 @@ func (p *Replacement) hide(r *http.Request) {
 	}
 	switch p.In {
 	case InCookie:
-		setCookies(r.Header, withoutCookies(r.Header["Cookie"], []string{p.Name}))
+		setCookies(r.Header, withoutCookies(r.Header["Cookie"], p.names.isCookie))
 	case InQuery:
 		if r.URL.RawQuery != "" {
-			setQuery(r, withoutParameter(r.URL.RawQuery, p.names))
-			r.Form.Del(p.Name)
+			setQuery(r, withoutParameter(r.URL.RawQuery, p.names.isParameter))
+			for name := range r.Form {
+				if p.names.is(name) {
+					delete(r.Form, name)
+				}
+			}
 		}
 	}
-}
-
-// names reports whether a name in the query, as it is encoded, is that of the credential. A name
-// that cannot be decoded could be anything to an upstream.
-func (p *Replacement) names(encoded string) bool {
-	name, err := url.QueryUnescape(encoded)
-	return err != nil || name == p.Name
 }
 
 // put adds the credential to a request that has nothing in its name.
@@ -84,13 +82,17 @@ func (p *Replacement) put(r *http.Request, credential string) {
 	case InHeader:
 		r.Header[p.header] = []string{credential}
 	case InCookie:
+		// In front: whatever a client has left open, such as quotes, comes after it.
 		pair := p.Name + "=" + credential
-		if lines := r.Header["Cookie"]; len(lines) > 0 {
-			pair = strings.TrimRight(lines[len(lines)-1], "; ") + "; " + pair
-			r.Header["Cookie"] = append(slices.Clone(lines[:len(lines)-1]), pair)
+		lines := slices.Clone(r.Header["Cookie"])
+		if len(lines) == 0 {
+			lines = []string{pair}
 		} else {
-			r.Header["Cookie"] = []string{pair}
+			lines[0] = pair + "; " + lines[0]
 		}
+		r.Header["Cookie"] = lines
+		// A proxy drops what Connection names (RFC 9110 §7.6.1).
+		filterList(r.Header, "Connection", func(name string) bool { return strings.EqualFold(name, "Cookie") })
 	case InQuery:
 		parameter := url.QueryEscape(p.Name) + "=" + url.QueryEscape(credential)
 		setQuery(r, strings.TrimLeft(r.URL.RawQuery+"&"+parameter, "&"))

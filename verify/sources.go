@@ -135,19 +135,22 @@ func splitCookie(pair string) (name, value string) {
 	return strings.Trim(name, " \t"), strings.Trim(value, " \t")
 }
 
-// withoutCookies returns the lines of the header Cookie without those that tokens are taken from.
-// The others keep their order and spelling.
-func withoutCookies(lines, names []string) (kept []string) {
+// withoutCookies returns the lines of the header Cookie without the cookies that are named. The
+// others keep their order and spelling.
+func withoutCookies(lines []string, named func(pair string) bool) (kept []string) {
 	for _, line := range lines {
-		pairs := slices.DeleteFunc(strings.Split(line, ";"), func(pair string) bool {
-			name, _ := splitCookie(pair)
-			return slices.Contains(names, name)
-		})
+		pairs := slices.DeleteFunc(strings.Split(line, ";"), named)
 		if line = strings.TrimLeft(strings.Join(pairs, ";"), " \t"); line != "" {
 			kept = append(kept, line)
 		}
 	}
 	return kept
+}
+
+// isTokenCookie reports whether a cookie is one that tokens are taken from.
+func (g *Guard) isTokenCookie(pair string) bool {
+	name, _ := splitCookie(pair)
+	return slices.Contains(g.TokenCookies, name)
 }
 
 // crossOrigin reports whether r changes something, or opens a connection that may, and does not
@@ -171,6 +174,31 @@ func crossOrigin(r *http.Request) bool {
 	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
 }
 
+// hide removes what is not to go on: the token, or where it does go on, what an application may
+// take for it.
+func (g *Guard) hide(r *http.Request) {
+	if g.KeepAuthorization {
+		g.hideTwins(r)
+	} else {
+		g.hideToken(r)
+	}
+}
+
+// hideTwins removes cookies and parameters whose names are nearly those that tokens are taken from:
+// nobody has verified them. Such headers are gone.
+func (g *Guard) hideTwins(r *http.Request) {
+	if len(g.TokenCookies) > 0 && len(r.Header["Cookie"]) > 0 {
+		setCookies(r.Header, withoutCookies(r.Header["Cookie"], func(pair string) bool {
+			return !g.isTokenCookie(pair) && slices.ContainsFunc(g.TokenCookies, func(name string) bool { return loosen(name).isCookie(pair) })
+		}))
+	}
+	if g.InsecureQueryToken && r.URL.RawQuery != "" {
+		setQuery(r, withoutParameter(r.URL.RawQuery, func(name string) bool {
+			return !namesToken(name) && loosen(tokenParameter).isParameter(name)
+		}))
+	}
+}
+
 // hideToken removes the header Authorization, and the other headers, the cookies and the parameter
 // of the query from which the guard takes tokens.
 func (g *Guard) hideToken(r *http.Request) {
@@ -180,7 +208,7 @@ func (g *Guard) hideToken(r *http.Request) {
 	delete(r.Header, proofHeader) // it belongs to the token
 	g.Replace.hide(r)
 	if len(g.TokenCookies) > 0 && len(r.Header["Cookie"]) > 0 {
-		setCookies(r.Header, withoutCookies(r.Header["Cookie"], g.TokenCookies))
+		setCookies(r.Header, withoutCookies(r.Header["Cookie"], g.isTokenCookie))
 	}
 	if !g.InsecureQueryToken || r.URL.RawQuery == "" || findToken(r.URL.RawQuery).count == 0 {
 		return
