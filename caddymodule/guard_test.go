@@ -147,7 +147,7 @@ func TestGuardQueryToken(t *testing.T) {
 
 // Loading an option that loosens a guard logs a warning; a strict guard logs none.
 func TestGuardWarns(t *testing.T) {
-	for _, option := range []string{"insecure_query_token", "insecure_any_audience", "insecure_any_path", "optional"} {
+	for _, option := range []string{"insecure_query_token", "insecure_any_audience", "insecure_any_path", "insecure_any_method", "optional"} {
 		c, _ := trusting(t, option, "")
 		warned := regexp.MustCompile(`"level":"warn".*"msg":"` + option + ":").MatchString(readFile(t, filepath.Join(c.dir, "log")))
 		if warned != strings.HasPrefix(option, "insecure_") {

@@ -86,9 +86,15 @@ type Guard struct {
 	InsecureAnyOrigin bool
 
 	// InsecureAnyPath admits paths that an upstream could take for others: those with a dot
-	// segment, a backslash or a NUL, in whatever disguise. Which route a request met says nothing
-	// about what such an upstream serves.
+	// segment, a backslash or a NUL, in whatever disguise; and the headers X-Original-URL and
+	// X-Rewrite-URL, which are removed otherwise. Which route a request met says nothing about what
+	// such an upstream serves.
 	InsecureAnyPath bool
+
+	// InsecureAnyMethod passes on the headers that make some upstreams take a request for one of
+	// another method than routes, rules and DPoP proofs see, such as X-HTTP-Method-Override. They
+	// are removed otherwise.
+	InsecureAnyMethod bool
 
 	// CloseStreams ends requests that outlast their token: WebSockets, server-sent events and
 	// whatever else takes long. See [Guard.Bound].
@@ -298,11 +304,14 @@ func (g *Guard) permit(r *http.Request, t *Token) error {
 	return nil
 }
 
-// overrides makes some upstreams take an OPTIONS request, which passes without a token, for one of
-// another method.
-var overrides = mustProtect(overrideHeaders...)
+// methodHeaders make some upstreams take a request for one of another method, and pathHeaders for
+// one of another path.
+var (
+	methodHeaders = []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"}
+	pathHeaders   = []string{"X-Original-URL", "X-Rewrite-URL"}
 
-var overrideHeaders = []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"}
+	overrides = mustProtect(methodHeaders...) // that would make a preflight request another one
+)
 
 // isPreflight recognises the preflight request of the Fetch standard, §4.8.
 func isPreflight(r *http.Request) bool {

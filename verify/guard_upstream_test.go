@@ -38,6 +38,8 @@ func TestGuardProtectedHeaders(t *testing.T) {
 		{"RFC 3875 §4.1.18 case", "x-user-ID: admin\nx-rOLES: admin\n", "alice"},
 		{"RFC 3875 §4.1.18 mixed and doubled", "X_User.Id: admin\nX--Roles: admin\n_X-Roles: admin\n", "alice"},
 		{"other characters of a token", "X!User~Id: admin\nX*Roles: admin\n", "alice"},
+		{"another method", "X-HTTP-Method-Override: admin\nX_HTTP_Method: admin\nX-Method-Override: admin\n", "alice"},
+		{"another path", "X-Original-URL: admin\nX_Rewrite_URL: admin\n", "alice"},
 		{"listed in Strip", "X_Internal: admin\n", "alice"},
 		{"named by Connection", "Connection: X-User-Id, X-Roles, close\n", "alice"},
 		{"named by Connection in other spellings", "Connection: close\nConnection: x_user_id,X-USER-ID\n", "alice"},
@@ -287,6 +289,26 @@ func TestGuardValidate(t *testing.T) {
 		g.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Errorf("%s: let in", name) })).ServeHTTP(w, r)
 		if w.Code != http.StatusInternalServerError {
 			t.Errorf("%s: status %d", name, w.Code)
+		}
+	}
+}
+
+// What would make another request of one goes on where that is said.
+func TestGuardPassesOverrides(t *testing.T) {
+	const lines = "X-HTTP-Method-Override: DELETE\nX-Original-URL: /admin\n"
+	for _, c := range []struct {
+		guard *verify.Guard
+		want  string
+	}{
+		{&verify.Guard{}, ""},
+		{&verify.Guard{InsecureAnyMethod: true}, "DELETE"},
+		{&verify.Guard{InsecureAnyPath: true}, "/admin"},
+		{&verify.Guard{InsecureAnyMethod: true, InsecureAnyPath: true}, "DELETE/admin"},
+		{&verify.Guard{InsecureAnyMethod: true, MCP: new(verify.MCP)}, ""},
+	} {
+		got := newFront(t, newIssuer(), c.guard).raw(t, get+lines+"Mcp-Method: ping\nAuthorization: Bearer TOKEN\n\n").seen(t)
+		if text := got.Header.Get("X-HTTP-Method-Override") + got.Header.Get("X-Original-URL"); text != c.want {
+			t.Errorf("%+v: %q went on", c.guard.InsecureAnyMethod, text)
 		}
 	}
 }

@@ -90,7 +90,13 @@ func (g *Guard) protect() error {
 	names := []string{"Authorization", "HTTP2-Settings"}
 	if g.MCP != nil {
 		g.unread = slices.Concat(g.unread, mcpHeaders)
-		names = slices.Concat(names, mcpHeaders, overrideHeaders)
+		names = slices.Concat(names, mcpHeaders, methodHeaders)
+	}
+	if !g.InsecureAnyMethod {
+		names = slices.Concat(names, methodHeaders)
+	}
+	if !g.InsecureAnyPath {
+		names = slices.Concat(names, pathHeaders)
 	}
 	for _, name := range names {
 		if err := g.names.add(name); err != nil {

@@ -97,6 +97,7 @@ func parseResourceMetadata(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHan
 //	    insecure_any_origin
 //	    insecure_any_audience
 //	    insecure_any_path
+//	    insecure_any_method
 //	    max_token_size <bytes>
 //	    error_body     json|problem|iceberg
 //	    dpop                { … }
@@ -212,6 +213,8 @@ func (o *Options) flag(option string) *bool {
 		return &o.InsecureAnyOrigin
 	case "insecure_any_path":
 		return &o.InsecureAnyPath
+	case "insecure_any_method":
+		return &o.InsecureAnyMethod
 	}
 	return nil
 }

@@ -163,6 +163,9 @@ func (h *Handler) warn() {
 	if h.InsecureAnyPath {
 		h.logger.Warn("insecure_any_path: an upstream may read another path than the one that the route was chosen by")
 	}
+	if h.InsecureAnyMethod {
+		h.logger.Warn("insecure_any_method: an upstream may read another method than the one that the route was chosen by")
+	}
 }
 
 // warnOfForms logs an audience that means a resource of a client, but is written in another way:

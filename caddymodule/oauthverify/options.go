@@ -121,7 +121,12 @@ type Options struct {
 	// Pass on paths that an upstream could take for others: those with a dot segment, a backslash
 	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e. With them, a route that is
 	// open to all can lead to what another one protects. Default: false, they are refused with 400.
+	// Likewise the headers X-Original-URL and X-Rewrite-URL, which are removed otherwise.
 	InsecureAnyPath bool `json:"insecure_any_path,omitempty"`
+
+	// Pass on the headers by which an upstream may take the request for one of another method, such
+	// as X-HTTP-Method-Override. Default: false.
+	InsecureAnyMethod bool `json:"insecure_any_method,omitempty"`
 
 	// The largest size of a token, in bytes. Default: 8192.
 	MaxTokenSize int `json:"max_token_size,omitempty"`
@@ -206,7 +211,7 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 	guard := &verify.Guard{
 		Verifier: verifier, Scope: o.Scope, AnyScope: o.AnyScope, Realm: o.Realm, Resource: o.Resource,
 		Optional: o.Optional, KeepAuthorization: o.Authorization != nil && o.Authorization.Keep, Preflight: o.AllowPreflight, CloseStreams: o.CloseStreams,
-		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, Strip: o.Strip,
+		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, InsecureAnyMethod: o.InsecureAnyMethod, Strip: o.Strip,
 		ClientAddress: adapt.ClientAddress, Received: adapt.Received,
 	}
 	guard.MCP = o.MCP.rules()
