@@ -54,3 +54,38 @@ func TestAddressBehindAProxy(t *testing.T) {
 		})
 	}
 }
+
+// With the token in a cookie, a page without TLS is of another origin than a request over TLS to a
+// proxy that is trusted. What others say of TLS does not count.
+func TestOriginBehindAProxy(t *testing.T) {
+	for name, trusted := range map[string]bool{"trusted_proxies static private_ranges": true, "trusted_proxies static 192.0.2.0/24": false, "": false} {
+		t.Run(name, func(t *testing.T) {
+			c := newCaddy(t)
+			c.mustLoad("servers {\n"+name+"\n}\n"+runServer("memory", ""), site("token_cookie session"))
+			token := c.token(marker)
+			for _, row := range []struct {
+				proto, origin string
+				passes        bool
+			}{
+				{"https", "https://", true},
+				{"https", "http://", !trusted},
+				{"http, https", "http://", !trusted},
+				{"https, http", "http://", true},
+				{"http", "http://", true},
+				{"http", "https://", true},
+				{"", "http://", true},
+			} {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.site+"/orders", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Cookie", "session="+token)
+				r.Header.Set("Origin", row.origin+r.URL.Host)
+				r.Header.Set("X-Forwarded-Proto", row.proto)
+				if got := c.send(r); (got.status == http.StatusOK) != row.passes {
+					t.Errorf("%s, from %s: %d %s", row.proto, row.origin, got.status, got.body)
+				}
+			}
+		})
+	}
+}

@@ -116,6 +116,11 @@ type Guard struct {
 	// are those of r.
 	Received func(r *http.Request) (method string, target *url.URL)
 
+	// OverTLS reports whether the client has sent a request over TLS, which others may have taken
+	// off before the guard: a page that came without TLS is of another origin than that. nil: r.TLS
+	// says so.
+	OverTLS func(r *http.Request) bool
+
 	// Certificate returns the certificate of the client, or nil: see [Presentation]. nil: it is
 	// that of the TLS connection.
 	Certificate func(r *http.Request) (*x509.Certificate, error)
@@ -303,15 +308,6 @@ func (g *Guard) permit(r *http.Request, t *Token) error {
 	}
 	return nil
 }
-
-// methodHeaders make some upstreams take a request for one of another method, and pathHeaders for
-// one of another path.
-var (
-	methodHeaders = []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"}
-	pathHeaders   = []string{"X-Original-URL", "X-Rewrite-URL"}
-
-	overrides = mustProtect(methodHeaders...) // that would make a preflight request another one
-)
 
 // isPreflight recognises the preflight request of the Fetch standard, §4.8.
 func isPreflight(r *http.Request) bool {

@@ -18,6 +18,15 @@ const maxHeaderName = 64
 var reserved = []string{"Authorization", "Connection", "Content-Length", "Content-Type", "Expect", "Host",
 	"HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}
 
+// methodHeaders make some upstreams take a request for one of another method, and pathHeaders for
+// one of another path.
+var (
+	methodHeaders = []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"}
+	pathHeaders   = []string{"X-Original-URL", "X-Rewrite-URL"}
+
+	overrides = mustProtect(methodHeaders...) // that would make a preflight request another one
+)
+
 // protected is a set of header names that a client must not send, because the upstream trusts them
 // to come from the guard.
 //

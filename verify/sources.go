@@ -82,7 +82,7 @@ func (g *Guard) elsewhere(r *http.Request, found string) (string, error) {
 		case token == "":
 		case found != "":
 			return "", errTwoPlaces
-		case !g.InsecureAnyOrigin && crossOrigin(r):
+		case !g.InsecureAnyOrigin && g.crossOrigin(r):
 			return "", errCrossOrigin
 		default:
 			found = token
@@ -156,7 +156,11 @@ func (g *Guard) isTokenCookie(pair string) bool {
 // crossOrigin reports whether r changes something, or opens a connection that may, and does not
 // come from a page of the same origin: by Sec-Fetch-Site (Fetch Metadata §2.3), or by Origin (RFC
 // 6454 §7) from browsers that do not send that. Without either it is not known, and so it may not.
-func crossOrigin(r *http.Request) bool {
+//
+// Whoever is on the way can have a page that comes without TLS do anything, so it is no origin for
+// a request over TLS. A page that came over TLS, and whose requests do not, is behind a proxy that
+// takes TLS off.
+func (g *Guard) crossOrigin(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions: // safe (RFC 9110 §9.2.1)
 		if len(r.Header["Upgrade"]) == 0 {
@@ -170,8 +174,12 @@ func crossOrigin(r *http.Request) bool {
 	if len(origin) != 1 {
 		return true
 	}
+	overTLS := r.TLS != nil
+	if g.OverTLS != nil {
+		overTLS = g.OverTLS(r)
+	}
 	u, err := url.Parse(origin[0])
-	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
+	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) || u.Scheme != "https" && (u.Scheme != "http" || overTLS)
 }
 
 // hide removes what is not to go on: the token, or where it does go on, what an application may

@@ -109,6 +109,7 @@ func TestCookiesNeedTheSameOrigin(t *testing.T) {
 	guard := &verify.Guard{TokenCookies: []string{"session"}}
 	strict := newFront(t, newIssuer(), guard)
 	loose := newFront(t, newIssuer(), &verify.Guard{TokenCookies: []string{"session"}, InsecureAnyOrigin: true})
+	guard.OverTLS = func(r *http.Request) bool { return r.Header.Get("X-Forwarded-Proto") == "https" }
 	for _, c := range []struct {
 		name, method, headers string
 		passes                bool
@@ -123,6 +124,11 @@ func TestCookiesNeedTheSameOrigin(t *testing.T) {
 		{"by Origin", "POST", "Origin: https://H\n", true},
 		{"another host", "POST", "Origin: https://evil.example\n", false},
 		{"another port", "POST", "Origin: https://h:8443\n", false},
+		{"without TLS", "POST", "Origin: http://h\n", true},
+		{"without TLS, to a request over TLS", "POST", "X-Forwarded-Proto: https\nOrigin: http://h\n", false},
+		{"over TLS", "POST", "X-Forwarded-Proto: https\nOrigin: https://h\n", true},
+		{"over TLS, which a proxy takes off", "POST", "Origin: https://h\n", true},
+		{"another scheme", "POST", "Origin: app://h\n", false},
 		{"null", "POST", "Origin: null\n", false},
 		{"two origins", "POST", "Origin: https://h\nOrigin: https://evil.example\n", false},
 		{"neither", "POST", "", false},

@@ -212,7 +212,7 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 		Verifier: verifier, Scope: o.Scope, AnyScope: o.AnyScope, Realm: o.Realm, Resource: o.Resource,
 		Optional: o.Optional, KeepAuthorization: o.Authorization != nil && o.Authorization.Keep, Preflight: o.AllowPreflight, CloseStreams: o.CloseStreams,
 		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, InsecureAnyMethod: o.InsecureAnyMethod, Strip: o.Strip,
-		ClientAddress: adapt.ClientAddress, Received: adapt.Received,
+		ClientAddress: adapt.ClientAddress, Received: adapt.Received, OverTLS: adapt.OverTLS,
 	}
 	guard.MCP = o.MCP.rules()
 	guard.TokenCookies, guard.InsecureAnyOrigin = o.TokenCookies, o.InsecureAnyOrigin

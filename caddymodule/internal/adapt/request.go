@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -18,6 +19,21 @@ func ClientAddress(r *http.Request) netip.Addr {
 	}
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr()
+}
+
+// OverTLS reports whether the client has sent a request over TLS: to Caddy, or to a proxy of
+// trusted_proxies, as X-Forwarded-Proto says. Of several values the last one is that proxy's.
+func OverTLS(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	values := r.Header["X-Forwarded-Proto"]
+	if !trusted || len(values) == 0 {
+		return false
+	}
+	last := values[len(values)-1]
+	return strings.EqualFold(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:]), "https")
 }
 
 // Received returns the method and the target of a request as the client sent it, before any
