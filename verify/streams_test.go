@@ -162,3 +162,82 @@ func endsAtExpiry(t *testing.T, kind string) {
 		t.Errorf("it ended after %s", took)
 	}
 }
+
+// revokedMeanwhile is a verifier by which a token is good, and one is revoked right afterwards.
+type revokedMeanwhile struct {
+	*verify.Verifier
+	revoke func()
+}
+
+func (v revokedMeanwhile) Verify(ctx context.Context, p verify.Presentation) (*verify.Token, error) {
+	t, err := v.Verifier.Verify(ctx, p)
+	if t != nil && t.ID == "revoked" {
+		v.revoke()
+	}
+	return t, err
+}
+
+// A stream whose token is revoked after it was verified, and before the stream is known, ends as
+// well: nobody is told of that revocation any more.
+func TestStreamsEndWithARevocationMeanwhile(t *testing.T) {
+	issuer := newIssuer()
+	trusted, revocations := issuer.Trust(), new(verify.Revocations)
+	trusted.Revocations = revocations
+	verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: issuer.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := &verify.Guard{CloseStreams: true, Verifier: revokedMeanwhile{verifier, func() {
+		revocations.Add(verify.Revocation{Claim: "jti", Value: "revoked"})
+		time.Sleep(time.Second) // of the bubble: all who were told have looked
+	}}}
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{}, 2)
+		serve := func(id string) {
+			go guard.Handler(hold(ended)).ServeHTTP(httptest.NewRecorder(), bearerRequest(issuer.Sign(verifytest.Claims{"jti": id})).WithContext(t.Context()))
+		}
+		serve("other") // so that somebody waits for revocations already
+		synctest.Wait()
+		serve("revoked")
+		time.Sleep(time.Minute)
+		if len(ended) != 1 {
+			t.Errorf("%d streams have ended, want the revoked one", len(ended))
+		}
+	})
+}
+
+// RFC 7662 §2.2: exp is optional. A stream of a token without it has no end but its revocation.
+func TestStreamsOfTokensWithoutExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		revocations := new(verify.Revocations)
+		verifier, err := verify.New(verify.Config{Now: time.Now, Issuers: []verify.TrustedIssuer{{
+			Name: testIssuer, Audience: []string{testAPI}, Revocations: revocations,
+			Introspect: func(context.Context, string) (*verify.Token, error) {
+				return verify.NewToken(testIssuer, map[string]any{"aud": testAPI, "sub": "alice"})
+			},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guard := &verify.Guard{CloseStreams: true, Verifier: verifier}
+		ended := make(chan time.Time)
+		began := time.Now()
+		go guard.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			ended <- time.Now()
+		})).ServeHTTP(httptest.NewRecorder(), bearerRequest("opaque"))
+		const years = 10 * 365 * 24 * time.Hour
+		time.Sleep(years)
+		revocations.Add(verify.Revocation{Claim: "sub", Value: "alice"})
+		if got := (<-ended).Sub(began); got != years {
+			t.Errorf("it ended after %s", got)
+		}
+	})
+}
+
+// bearerRequest is a request with a token.
+func bearerRequest(token string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}
