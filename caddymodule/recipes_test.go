@@ -1,0 +1,142 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+)
+
+// TestRecipesForClients runs the programs of docs/client-recipes.md against the Caddyfile of that
+// page: each must get through once as the client and once by an API token. A program whose language
+// is not installed is skipped, or fails with CI=true.
+func TestRecipesForClients(t *testing.T) {
+	const page = "caddymodule/docs/client-recipes.md"
+	global, site, ok := strings.Cut(strings.TrimPrefix(blocks(t, page, "caddyfile")[0], "{\n"), "\n}\n\n")
+	if !ok {
+		t.Fatal("the page has no Caddyfile")
+	}
+	const secret = "kM3:/+ %9 secret of a machine" // what must be encoded in a form and in Basic
+	t.Setenv("BILLING_SECRET", secret)
+	c := newCaddy(t)
+	here := strings.NewReplacer("https://api.example.com", c.site)
+	c.mustLoad(strings.Replace(here.Replace(global), "oauth_server {", "oauth_server {\nstore memory", 1), here.Replace(strings.Replace(site, "api.example.com {", "%SITE% {", 1)))
+	t.Setenv("API_TOKEN", c.newAPIToken("ada", c.site+"/orders", "orders:read"))
+	for _, recipe := range []struct {
+		language, file string
+		command        []string
+	}{
+		{"sh", "orders.sh", []string{"sh", "-eu"}},
+		{"python", "orders.py", []string{"python3"}},
+		{"golang", "orders.go", []string{"go", "run"}},
+		{"js", "orders.mjs", []string{"node"}},
+		{"java", "Orders.java", []string{"java"}},
+	} {
+		t.Run(recipe.language, func(t *testing.T) {
+			for _, needed := range append([]string{recipe.command[0]}, map[string][]string{"sh": {"curl", "jq"}}[recipe.language]...) {
+				if _, err := exec.LookPath(needed); err != nil {
+					servertest.Check(t, fmt.Errorf("%s is %w", needed, servertest.ErrMissing))
+				}
+			}
+			text := here.Replace(blocks(t, page, recipe.language)[0])
+			dir := t.TempDir()
+			if recipe.language == "js" {
+				packages := os.Getenv("NPM_CLIENTS")
+				if packages == "" {
+					servertest.Check(t, fmt.Errorf("the npm package is %w: run: npm install --prefix DIR openid-client@6.8.9, and set NPM_CLIENTS=DIR", servertest.ErrMissing))
+				}
+				if err := os.Symlink(filepath.Join(packages, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+					t.Fatal(err)
+				}
+				// The server of this test has no TLS.
+				const secret = "client.ClientSecretBasic(process.env.BILLING_SECRET),"
+				text = strings.Replace(text, secret, secret+" { execute: [client.allowInsecureRequests] },", 1)
+			}
+			file := filepath.Join(dir, recipe.file)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			command := exec.CommandContext(t.Context(), recipe.command[0], append(recipe.command[1:], file)...)
+			command.Dir = root // for the modules of Go
+			said, err := command.CombinedOutput()
+			for _, who := range []string{"client:billing", "ada"} {
+				if !strings.Contains(string(said), "orders for "+who) {
+					t.Errorf("it does not get the orders for %s: %v\n%s", who, err, said)
+				}
+			}
+		})
+	}
+}
+
+// TestMigrationFromKeys runs the Caddyfile of docs/migration.md: a key and a token both lead to the
+// API, which is given a key each time, and a user only by Caddy.
+func TestMigrationFromKeys(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "key %q user %q token %q", r.Header.Get("X-Api-Key"), r.Header.Get("X-User-Id"), r.Header.Get("Authorization"))
+	}))
+	defer upstream.Close()
+	t.Setenv("BILLING_SECRET", marker)
+	t.Setenv("SHOP_KEY", "key of Caddy")
+	c := newCaddy(t, "legacy:8080", upstream.Listener.Addr().String(), "https://api.example.com/orders", "orders")
+	global, site, ok := strings.Cut(strings.TrimPrefix(blocks(t, "caddymodule/docs/migration.md", "caddyfile")[0], "{\n"), "\n}\n\n")
+	if !ok {
+		t.Fatal("the page has no Caddyfile")
+	}
+	c.mustLoad(strings.Replace(global, "oauth_server {", "oauth_server {\nstore memory", 1), strings.Replace(site, "api.example.com {", "%SITE% {", 1))
+	bearer := "Bearer " + c.token(marker)
+	for _, row := range []struct {
+		key, authorization string
+		status             int
+		says               string
+	}{
+		{"old", "", http.StatusOK, `key "old" user "" token ""`},
+		{"", bearer, http.StatusOK, `key "key of Caddy" user "client:billing" token ""`},
+		{"old", bearer, http.StatusOK, `key "key of Caddy" user "client:billing" token ""`},
+		{"old", "Bearer nonsense", http.StatusUnauthorized, ""},
+		{"", "", http.StatusUnauthorized, ""},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.site+"/orders", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-User-Id", "somebody else")
+		for name, value := range map[string]string{"X-Api-Key": row.key, "Authorization": row.authorization} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		if got := c.send(r); got.status != row.status || got.body != row.says {
+			t.Errorf("key %q, authorization %.20q: %d %s", row.key, row.authorization, got.status, got.body)
+		}
+	}
+}
+
+// newAPIToken makes an API token by the admin API.
+func (c *running) newAPIToken(owner, service, scope string) string {
+	c.t.Helper()
+	body := fmt.Sprintf(`{"owner":%q,"service":%q,"scope":%q}`, owner, service, scope)
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://"+c.admin+"/oauth_server/default/api_tokens", strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := scriptClient.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	_, token, found := strings.Cut(string(text), `"token":"`)
+	token, _, _ = strings.Cut(token, `"`)
+	if err != nil || !found {
+		c.t.Fatalf("%s %s: %v", answer.Status, text, err)
+	}
+	return token
+}
