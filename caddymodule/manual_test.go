@@ -2,9 +2,12 @@ package caddymodule_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/token"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -195,4 +198,67 @@ func TestMetricsOfDocsExist(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTroubleshootingDocsQuoteTheSource requires that each message in the first column of a table
+// of docs/troubleshooting.md is in a string of the source.
+func TestTroubleshootingDocsQuoteTheSource(t *testing.T) {
+	var said []string
+	for _, s := range sources(t) {
+		if s.isTest() {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if e, ok := n.(ast.Expr); ok {
+				said = append(said, literal(e))
+			}
+			return true
+		})
+	}
+	all, quoted := strings.Join(said, "\n"), 0
+	for line := range strings.Lines(repositoryFile(t, "caddymodule/docs/troubleshooting.md")) {
+		if !strings.HasPrefix(line, "| ") {
+			continue
+		}
+		symptom, _, _ := strings.Cut(line[2:], " | ")
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(symptom, -1) {
+			quoted++
+			if !strings.Contains(all, m[1]) {
+				t.Errorf("the source does not say %q", m[1])
+			}
+		}
+	}
+	if quoted < 70 {
+		t.Errorf("%d messages", quoted)
+	}
+}
+
+// TestTroubleshootingDocsHaveEveryErrorCode requires that the page explains each code that a client
+// can get.
+func TestTroubleshootingDocsHaveEveryErrorCode(t *testing.T) {
+	_, table, _ := strings.Cut(repositoryFile(t, "caddymodule/docs/troubleshooting.md"), "## What does each error code mean?")
+	for _, s := range sources(t) {
+		if s.path != "tokenep/error.go" && s.path != "verify/error.go" {
+			continue
+		}
+		for _, code := range constants(s.file) {
+			if !strings.Contains(table, "`"+code+"`") {
+				t.Errorf("%s: the page does not explain %s", s.path, code)
+			}
+		}
+	}
+}
+
+// literal returns the text of a string literal, or of several that are added.
+func literal(e ast.Expr) string {
+	switch x := e.(type) {
+	case *ast.BasicLit:
+		if x.Kind == token.STRING {
+			text, _ := strconv.Unquote(x.Value)
+			return text
+		}
+	case *ast.BinaryExpr:
+		return literal(x.X) + literal(x.Y)
+	}
+	return ""
 }
