@@ -1,20 +1,14 @@
 package caddymodule_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -30,8 +24,6 @@ import (
 // The benchmarks measure a whole Caddy over loopback connections that are kept alive, and compare
 // it with a Caddy that does only what is unavoidable. The two take turns of some milliseconds, so
 // that other load on the machine affects both. A metric is the ratio of the medians.
-
-const callers = 16
 
 // BenchmarkToken compares client_credentials (Basic, ES256) with a handler that reads the body,
 // makes one ES256 signature and answers as many bytes. It logs nothing, while we log a line for
@@ -79,6 +71,25 @@ func BenchmarkVerify(b *testing.B) {
 	})
 }
 
+// BenchmarkDPoP compares reverse_proxy behind oauth_verify, with a token that is bound to a key and
+// a proof of it that is new on each request (RFC 9449), with the same reverse_proxy alone, and with
+// one that makes one ECDSA verification, which is the least that a proof costs.
+func BenchmarkDPoP(b *testing.B) {
+	idp, prover := verifytest.New("https://idp.example", "orders"), verifytest.NewProver("ES256")
+	at := runBenchCaddy(b, idp, "discard")
+	token := idp.Sign(verifytest.Claims{"scope": "orders:read", "cnf": map[string]any{"jkt": prover.Thumbprint()}})
+	prove := func(int) string {
+		return "GET /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: DPoP " + token +
+			"\r\nDPoP: " + prover.Proof("GET", "https://api.example/orders", token, nil) + "\r\n\r\n"
+	}
+	b.Run("proxy", func(b *testing.B) {
+		compare(b, side{"dpop", dial(b, at["dpop"]), prove}, side{"proxy", dial(b, at["proxy"]), prove}, "of-bare-proxy")
+	})
+	b.Run("ecdsa", func(b *testing.B) {
+		compare(b, side{"dpop", dial(b, at["dpop"]), prove}, side{"ecdsa", dial(b, at["ecdsa"]), prove}, "of-bare-proxy-and-ecdsa")
+	})
+}
+
 // benchToken returns an access token of the server of the benchmarks.
 func benchToken(b *testing.B, address string) string {
 	b.Helper()
@@ -100,123 +111,6 @@ func benchToken(b *testing.B, address string) string {
 		b.Fatalf("%d %v", response.StatusCode, err)
 	}
 	return answer.AccessToken
-}
-
-// side is one side of a comparison: where its requests go, and what the n-th of them is.
-type side struct {
-	name    string
-	conns   sender
-	request func(n int) string
-}
-
-// sender sends requests, from several callers at once, and waits for all answers.
-type sender interface {
-	send(b *testing.B, requests []string)
-}
-
-// compare sends b.N requests to each side, some hundreds in each turn, and reports the rate of the
-// first as a share of that of the second.
-func compare(b *testing.B, ours, floor side, metric string) {
-	const turn = 400
-	seen := 0
-	perRequest := map[string][]float64{}
-	run := func(s side, n int) {
-		requests := make([]string, n)
-		for i := range requests {
-			requests[i] = s.request(seen)
-			seen++
-		}
-		b.StartTimer()
-		start := time.Now()
-		s.conns.send(b, requests)
-		elapsed := time.Since(start)
-		b.StopTimer()
-		if n == turn {
-			perRequest[s.name] = append(perRequest[s.name], float64(elapsed.Nanoseconds())/float64(n))
-		}
-	}
-	b.StopTimer()
-	b.ResetTimer()
-	for left := max(b.N, 2*turn); left > 0; left -= turn {
-		first, second := ours, floor
-		if left/turn%2 == 0 {
-			first, second = floor, ours
-		}
-		run(first, turn)
-		run(second, turn)
-	}
-	median := func(s side) float64 {
-		times := perRequest[s.name]
-		slices.Sort(times)
-		return times[len(times)/2]
-	}
-	b.ReportMetric(median(floor)/median(ours), metric)
-	b.ReportMetric(median(ours), "ns/"+ours.name)
-	b.ReportMetric(median(floor), "ns/"+floor.name)
-}
-
-// connections are connections to one address, which are kept alive.
-type connections []*bufio.ReadWriter
-
-func dial(b *testing.B, address string) (all connections) {
-	for range callers {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { c.Close() })
-		all = append(all, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)))
-	}
-	return all
-}
-
-// send distributes the requests among the connections and waits for all answers, each of which must
-// have status 200.
-func (all connections) send(b *testing.B, requests []string) {
-	var wg sync.WaitGroup
-	for i, c := range all {
-		wg.Go(func() {
-			for n := i; n < len(requests); n += len(all) {
-				if err := roundTrip(c, requests[n]); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if b.Failed() {
-		b.FailNow()
-	}
-}
-
-// roundTrip reads as little as possible, since it shares the processors with what it measures.
-func roundTrip(c *bufio.ReadWriter, request string) error {
-	_, _ = c.WriteString(request)
-	if err := c.Flush(); err != nil {
-		return err
-	}
-	length := -1
-	for first := true; ; first = false {
-		line, err := c.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-			return fmt.Errorf("answer %q", line)
-		}
-		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			length, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
-		}
-		if len(line) == 2 {
-			break
-		}
-	}
-	if length < 0 {
-		return fmt.Errorf("an answer without Content-Length")
-	}
-	_, err := c.Discard(length)
-	return err
 }
 
 const benchCaddyfile = `
@@ -270,6 +164,22 @@ http://:$rules {
 	}
 	reverse_proxy 127.0.0.1:$upstream
 }
+http://:$dpop {
+	bind 127.0.0.1
+	oauth_verify {
+		audience orders
+		scope orders:read
+		header X-User-Id sub
+		issuer https://idp.example {
+			jwks_file $jwks
+		}
+		dpop {
+			required
+			origin https://api.example
+		}
+	}
+	reverse_proxy 127.0.0.1:$upstream
+}
 http://:$proxy {
 	bind 127.0.0.1
 	reverse_proxy 127.0.0.1:$upstream
@@ -295,7 +205,7 @@ func runBenchCaddy(b *testing.B, idp *verifytest.Issuer, logOutput string) map[s
 	}
 	at := map[string]string{}
 	replacements := []string{"$jwks", jwks, "$output", logOutput}
-	for _, site := range []string{"token", "signature", "verify", "rules", "proxy", "ecdsa", "upstream"} {
+	for _, site := range []string{"token", "signature", "verify", "dpop", "rules", "proxy", "ecdsa", "upstream"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)

@@ -34,6 +34,10 @@ type DPoPOptions struct {
 	// Host. At least one is required.
 	Origins []string
 
+	// Prefix is what a proxy in front of this server takes off the paths that clients call, such as
+	// "/v1": htu has it, and the request no longer. "" stands for nothing.
+	Prefix string
+
 	// Window is how far iat of a proof may be from now, before or after it: clocks differ, and
 	// requests take their time. 0 stands for DefaultProofWindow; MaxProofWindow is the most.
 	Window time.Duration
@@ -59,6 +63,7 @@ type DPoPOptions struct {
 // 9449). It is safe for concurrent use.
 type DPoP struct {
 	origins  []string // canonical
+	prefix   string   // likewise
 	window   time.Duration
 	nonces   *Nonces
 	required bool
@@ -71,7 +76,7 @@ var ErrReplayed = errors.New("the proof was used before")
 
 // NewDPoP returns a DPoP, or what is wrong with its options.
 func NewDPoP(o DPoPOptions) (*DPoP, error) {
-	d := &DPoP{window: o.Window, nonces: o.Nonces, required: o.Required, remember: o.Remember, now: o.Now}
+	d := &DPoP{prefix: o.Prefix, window: o.Window, nonces: o.Nonces, required: o.Required, remember: o.Remember, now: o.Now}
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -84,6 +89,9 @@ func NewDPoP(o DPoPOptions) (*DPoP, error) {
 		return nil, fmt.Errorf("DPoP: the window of proofs must be between 0 and %s; it is %s", MaxProofWindow, o.Window)
 	case o.Window == 0:
 		d.window = DefaultProofWindow
+	}
+	if err := CheckPrefix(o.Prefix); err != nil {
+		return nil, fmt.Errorf("DPoP: %w", err)
 	}
 	for _, origin := range o.Origins {
 		canonical, err := canonicalOrigin(origin)
@@ -159,7 +167,7 @@ func (d *DPoP) check(p *Presentation) (Proof, *Error) {
 		return Proof{}, errProofMethod.because(fmt.Errorf("htm is %.20q, expected %.20q", proof.method, p.Method))
 	}
 	if p.URL == nil || !d.isTarget(proof.url, p.URL) {
-		return Proof{}, errProofURL.because(fmt.Errorf("htu is %.200q, expected the path %.200q of %q", proof.url, pathOf(p.URL), d.origins))
+		return Proof{}, errProofURL.because(fmt.Errorf("htu is %.200q, expected the path %.200q of %q", proof.url, d.prefix+pathOf(p.URL), d.origins))
 	}
 	until, refusal := d.isFresh(&proof)
 	if refusal != nil {

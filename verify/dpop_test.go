@@ -308,6 +308,33 @@ func TestDPoPTarget(t *testing.T) {
 	}
 }
 
+// What a proxy in front has taken off the path is in htu, which the client wrote.
+func TestDPoPTargetBehindAPrefix(t *testing.T) {
+	for _, row := range []struct {
+		target, htu string
+		good        bool
+	}{
+		{"/orders", "https://api.example/v1/orders", true},
+		{"/orders", "https://API.example:443/v1/%6Frders", true},
+		{"/orders", "https://api.example/orders", false},
+		{"/orders", "https://api.example/v1orders", false},
+		{"/orders", "https://api.example/v2/orders", false},
+		{"/orders", "https://api.example/v1/v1/orders", false},
+		{"/", "https://api.example/v1/", true},
+		{"/", "https://api.example/v1", true},
+		{"/", "https://api.example/", false},
+		{"/", "https://api.example", false},
+		{"/orders", "https://api.example/v1", false},
+	} {
+		g := newDPoPGuard(t, "ES256", func(o *verify.DPoPOptions) { o.Prefix = "/v1" })
+		r := httptest.NewRequest("GET", row.target, nil)
+		g.prover.Authorize(r, g.token(nil), verifytest.Claims{"htu": row.htu})
+		if status, h := g.answer(r); (status == http.StatusOK) != row.good {
+			t.Errorf("%s by %s: %d %v", row.target, row.htu, status, h)
+		}
+	}
+}
+
 // A proof is of the request as the client sent it, whatever was made of it before the guard.
 func TestDPoPOfTheRequestAsItWasSent(t *testing.T) {
 	g := newDPoPGuard(t, "ES256")
@@ -355,6 +382,10 @@ func TestNewDPoPRefuses(t *testing.T) {
 		"no memory":      {Origins: []string{"https://api.example"}},
 		"no URL":         {Origins: []string{"api.example"}, Remember: remember},
 		"a path":         {Origins: []string{"https://api.example/x"}, Remember: remember},
+		"a prefix":       {Origins: []string{"https://api.example"}, Prefix: "v1", Remember: remember},
+		"a prefix of /":  {Origins: []string{"https://api.example"}, Prefix: "/", Remember: remember},
+		"dots in it":     {Origins: []string{"https://api.example"}, Prefix: "/v1/../v2", Remember: remember},
+		"a query in it":  {Origins: []string{"https://api.example"}, Prefix: "/v1?x", Remember: remember},
 		"userinfo":       {Origins: []string{"https://x@api.example"}, Remember: remember},
 		"another scheme": {Origins: []string{"ftp://api.example"}, Remember: remember},
 		"a long window":  {Origins: []string{"https://api.example"}, Remember: remember, Window: 6 * time.Minute},

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -16,6 +17,15 @@ var errOrigin = errors.New("it must be the http or https URL of a host, without 
 func CheckOrigin(origin string) error {
 	if _, err := canonicalOrigin(origin); err != nil {
 		return fmt.Errorf("origin %q: %w", origin, err)
+	}
+	return nil
+}
+
+// CheckPrefix returns what is wrong with DPoPOptions.Prefix.
+func CheckPrefix(prefix string) error {
+	canonical, ok := canonicalPath(prefix)
+	if prefix != "" && (!ok || canonical != prefix || prefix[0] != '/' || strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "?#\\ ")) {
+		return fmt.Errorf("prefix %q: it must be the beginning of a path, without the slash that ends it, such as /v1", prefix)
 	}
 	return nil
 }
@@ -52,7 +62,8 @@ func canonicalAuthority(scheme, authority string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(authority), port), ":")
 }
 
-// isTarget reports whether htu is the URL of the request with this target, at one of the origins.
+// isTarget reports whether htu is the URL of the request with this target, at one of the origins
+// and behind the prefix.
 func (d *DPoP) isTarget(htu string, target *url.URL) bool {
 	if strings.ContainsFunc(htu, func(c rune) bool { return c <= ' ' || c > '~' || c == '\\' }) {
 		return false
@@ -62,7 +73,7 @@ func (d *DPoP) isTarget(htu string, target *url.URL) bool {
 	}
 	path := pathOf(target)
 	for _, origin := range d.origins { // as nearly every client writes it
-		if rest, ok := strings.CutPrefix(htu, origin); ok && rest == path {
+		if rest, ok := strings.CutPrefix(htu, origin); ok && rest == d.prefix+path {
 			return true
 		}
 	}
@@ -79,7 +90,8 @@ func (d *DPoP) isTarget(htu string, target *url.URL) bool {
 		return false
 	}
 	actual, ok := canonicalPath(path)
-	if !ok || claimed != actual {
+	// A proxy makes / of what is left where the prefix was all.
+	if !ok || claimed != d.prefix+actual && (actual != "/" || claimed != cmp.Or(d.prefix, actual)) {
 		return false
 	}
 	htu = scheme + "://" + canonicalAuthority(scheme, authority)

@@ -28,6 +28,10 @@ type DPoP struct {
 	// that are URLs, and that of the issuer of this process.
 	Origins []string `json:"origins,omitempty"`
 
+	// What a proxy in front of this one takes off the paths that clients call, such as /v1. What
+	// this Caddy takes off itself, by handle_path or uri, need not be named. Default: nothing.
+	Prefix string `json:"prefix,omitempty"`
+
 	// How far the time in a proof may be from now: 1s to 5m. Default: that of the server of this
 	// process, or 1m.
 	Window caddy.Duration `json:"window,omitempty"`
@@ -88,7 +92,7 @@ func (h *Handler) proofs() (*verify.DPoP, error) {
 	if len(origins) == 0 {
 		return nil, errors.New("dpop: write the origin that clients call, such as origin https://api.example.com, since no audience is a URL")
 	}
-	options := verify.DPoPOptions{Origins: origins, Window: time.Duration(rules.Window), Required: rules.Required}
+	options := verify.DPoPOptions{Origins: origins, Prefix: rules.Prefix, Window: time.Duration(rules.Window), Required: rules.Required}
 	if h.server == nil {
 		if rules.Nonce == oauthserver.NonceRequired {
 			return nil, errors.New("dpop: nonce required is for routes that trust an oauth_server of this process, whose nodes share the nonces")
@@ -133,6 +137,9 @@ func (o *Options) checkPossession() error {
 		if err := oauthserver.CheckWindow(time.Duration(o.DPoP.Window)); err != nil {
 			return err
 		}
+	}
+	if err := verify.CheckPrefix(o.DPoP.Prefix); err != nil {
+		return fmt.Errorf("dpop: %w", err)
 	}
 	for _, origin := range adapt.Literals(o.DPoP.Origins) {
 		if err := verify.CheckOrigin(origin); err != nil {

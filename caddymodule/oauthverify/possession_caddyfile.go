@@ -5,6 +5,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // parseBlock reads the options that have a block of their own.
@@ -31,6 +32,7 @@ func (o *Options) parseBlock(d *caddyfile.Dispenser, option string) error {
 //	dpop {
 //	    required
 //	    origin <origins…>
+//	    prefix <path>
 //	    window <duration>
 //	    nonce  required|off
 //	}
@@ -50,6 +52,8 @@ func (o *Options) parseDPoP(d *caddyfile.Dispenser) error {
 			if err := adapt.Some(d, &c.Origins); err != nil {
 				return err
 			}
+		case "prefix":
+			return adapt.One(d, &c.Prefix, verify.CheckPrefix)
 		case "window":
 			return adapt.Duration(d, &c.Window, oauthserver.CheckWindow)
 		case "nonce":
