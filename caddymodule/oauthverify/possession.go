@@ -102,10 +102,18 @@ func (h *Handler) proofs() (*verify.DPoP, error) {
 	}
 	own := h.server.Server()
 	options.Window = cmp.Or(options.Window, own.Config.DPoP.Window)
-	if rules.Nonce == oauthserver.NonceRequired || rules.Nonce == "" && own.Config.DPoP.RequireNonce {
+	if h.requiresNonce() {
 		options.Nonces = own.Nonces()
 	}
 	return own.DPoP(options)
+}
+
+// requiresNonce reports whether proofs need a nonce, which answers then have.
+func (h *Handler) requiresNonce() bool {
+	if h.DPoP != nil && h.DPoP.Nonce != "" {
+		return h.DPoP.Nonce == oauthserver.NonceRequired
+	}
+	return h.server != nil && h.server.Server().Config.DPoP.RequireNonce
 }
 
 // certificate returns what finds the certificate of a client; nil: it is that of the connection.
