@@ -1,7 +1,6 @@
 package oauthverify
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +11,8 @@ import (
 // App has what routes of oauth_verify share.
 type App struct {
 	// Options by the name of a policy. A route that names one has its options, but for those that
-	// the route gives itself: these take the place of the policy's, whole. Default: none.
+	// the route gives itself: these take the place of the policy's, whole, also where they are
+	// false, 0, empty or null. Default: none.
 	Policies map[string]*Options `json:"policies,omitempty"`
 
 	resources map[string][]*resource // by the path of their metadata
@@ -51,32 +51,6 @@ func (*App) Start() error { return nil }
 
 // Stop does nothing.
 func (*App) Stop() error { return nil }
-
-// apply returns the options of a route that has a policy of that name.
-func (a *App) apply(name string, route Options) (Options, error) {
-	policy := a.Policies[name]
-	if policy == nil {
-		return route, fmt.Errorf("there is no policy %q; configured are %q", name, slices.Sorted(maps.Keys(a.Policies)))
-	}
-	members := make(map[string]json.RawMessage)
-	for _, options := range []any{policy, route} {
-		text, err := json.Marshal(options)
-		if err != nil {
-			return route, err
-		}
-		var some map[string]json.RawMessage // so that a list or a map replaces another
-		if err := json.Unmarshal(text, &some); err != nil {
-			return route, err
-		}
-		maps.Copy(members, some)
-	}
-	text, err := json.Marshal(members)
-	if err != nil {
-		return route, err
-	}
-	var all Options
-	return all, json.Unmarshal(text, &all)
-}
 
 // Interface guards
 var (

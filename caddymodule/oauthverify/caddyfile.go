@@ -37,7 +37,7 @@ func parse(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		if err != nil {
 			return nil, err
 		}
-		if options, err = app.apply(h.Policy, options); err != nil {
+		if options, err = app.apply(h); err != nil {
 			return nil, block.WrapErr(err)
 		}
 		if err := cmp.Or(options.check(), options.checkAudience()); err != nil {
@@ -68,7 +68,7 @@ func parseResourceMetadata(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHan
 // UnmarshalCaddyfile reads the directive. Syntax:
 //
 //	oauth_verify [<matcher>] {
-//	    policy    <name>
+//	    policy    <name> [except <options…>]
 //	    server    <name>
 //	    issuer    <url> { … }
 //	    audience  <values…>
@@ -112,20 +112,20 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("oauth_verify takes no argument; its options go into its block")
 	}
 	block := *d // stays at the beginning of the block
-	if err := h.Options.parse(d, &h.Policy); err != nil {
+	if err := h.parse(d, h.parsePolicyOf); err != nil {
 		return err
 	}
 	if h.Policy != "" {
-		return nil
+		return adapt.Located(&block, h.checkExcept())
 	}
 	return adapt.Located(&block, h.checkAudience())
 }
 
-// parse reads a block of options, and the name of a policy where there may be one.
-func (o *Options) parse(d *caddyfile.Dispenser, policy *string) error {
+// parse reads a block of options, and a policy where there may be one.
+func (o *Options) parse(d *caddyfile.Dispenser, policy func(*caddyfile.Dispenser) error) error {
 	return adapt.Block(d, func(option string) error {
 		if option == "policy" && policy != nil {
-			return adapt.One(d, policy)
+			return policy(d)
 		}
 		if err := o.parseOption(d, option); err != nil {
 			return err

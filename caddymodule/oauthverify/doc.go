@@ -5,6 +5,7 @@
 //	options.go            what a route asks of a request
 //	caddyfile.go          the grammar of its directive
 //	app.go                named policies, for many routes
+//	policy.go             what a route has of one
 //	resource_metadata.go  what clients are told about the resources
 //	authorization.go      what goes to the upstream in the place of the token; its grammar is in
 //	                      authorization_caddyfile.go

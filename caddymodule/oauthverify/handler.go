@@ -56,11 +56,12 @@ func init() {
 // the error code of the challenge. {http.oauth_verify.description} says more, and
 // {http.oauth_verify.scope} is the scope that the route needs. handle_errors can show all of them.
 type Handler struct {
-	// The name of a policy of the app oauth_verify, whose options are those of this route too.
-	// Default: none.
+	// The name of a policy of the app oauth_verify, whose options are those of this route too,
+	// unless it gives them itself. Default: none.
 	Policy string `json:"policy,omitempty"`
 
 	Options
+	given members // the options that were written down, whatever their value
 
 	app      *App
 	guard    *verify.Guard
@@ -95,7 +96,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if h.Policy != "" {
-		if h.Options, err = h.app.apply(h.Policy, h.Options); err != nil {
+		if h.Options, err = h.app.apply(h); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,9 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not accepted: " +
 	"the name of this API in aud, such as https://api.example.com/orders")
 
+var errAnyAudience = errors.New("audience and insecure_any_audience exclude each other: remove one; " +
+	"a route is without one of its policy by: policy <name> except insecure_any_audience")
+
 // checkAudience returns an error if an issuer has no audience, neither its own nor that of the
 // handler.
 func (o *Options) checkAudience() error {

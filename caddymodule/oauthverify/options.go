@@ -194,6 +194,9 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 	if o.ErrorBody != "" && !slices.Contains(errorBodies, o.ErrorBody) {
 		return nil, fmt.Errorf("error_body %q: it must be one of %s", o.ErrorBody, strings.Join(errorBodies, ", "))
 	}
+	if len(o.Audience) > 0 && o.InsecureAnyAudience {
+		return nil, errAnyAudience
+	}
 	if err := o.checkPossession(); err != nil {
 		return nil, err
 	}
