@@ -46,3 +46,36 @@ func TestSecretsShowNowhere(t *testing.T) {
 		}
 	}
 }
+
+// A URL that is wrong is told by its host and path: what is before and behind them may be a secret.
+func TestErrorsShowNoSecretOfURL(t *testing.T) {
+	c := newCaddy(t)
+	guard := func(block string) string { return ":8080 {\noauth_verify {\naudience a\n" + block + "\n}\n}\n" }
+	issuer := func(block string) string { return guard("issuer https://idp.example {\n" + block + "\n}") }
+	server := func(block string) string { return "{\noauth_server {\nstore memory\n" + block + "\n}\n}\n" }
+	const plain, malformed = "http://idp.example/path?key=" + marker, "https://u:" + marker + "@idp.example:x/path"
+	for _, url := range []string{plain, malformed, "https://" + marker + ":" + marker + "@idp.example/path", "https://idp.example/path?a#" + marker} {
+		for name, text := range map[string]string{
+			"jwks_uri":       issuer("jwks_uri " + url),
+			"discovery":      issuer("discovery " + url),
+			"introspection":  issuer("introspection " + url + " {\nclient_id a\nclient_secret {env.A}\n}"),
+			"resource":       guard("resource " + url),
+			"ask":            guard("authorization ask " + url + " {\nsend bearer\n}"),
+			"exchange":       guard("authorization exchange " + url + " {\nclient a\n}"),
+			"issuer":         server("issuer " + url),
+			"jwks of client": server("issuer https://auth.example\nclient a {\nauth_method private_key_jwt\njwks_uri " + url + "\n}"),
+			"users":          server("issuer https://auth.example\nusers http " + url),
+			"subject":        server("issuer https://auth.example\nsubject introspection " + url + " {\nclient_id a\nclient_secret {env.A}\naudience a\n}"),
+			"subject http":   server("issuer https://auth.example\nsubject http " + url + " {\ntoken_type urn:x:y\n}"),
+			"trusted":        server("issuer https://auth.example\nsubject jwt https://idp.example {\njwks_uri " + url + "\naudience a\n}"),
+		} {
+			adapted, err := adapt([]byte(text))
+			if err == nil {
+				err = c.validate(adapted)
+			}
+			if err == nil || strings.Contains(err.Error(), marker) {
+				t.Errorf("%s %s: %v", name, url, err)
+			}
+		}
+	}
+}

@@ -142,7 +142,7 @@ func (d *discovery) fetch(ctx context.Context) error {
 			err = d.read(answer.body)
 		}
 		if err != nil {
-			return fmt.Errorf("metadata %s: %w", from.url, err)
+			return fmt.Errorf("metadata %s: %w", ShownURL(from.url), err)
 		}
 		d.from, d.etag = from, answer.etag
 		return nil

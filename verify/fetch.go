@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -34,14 +35,36 @@ func checkURL(what, uri string) error {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s %q: it is no URL", what, ShownURL(uri))
 	case u.Hostname() == "" || u.User != nil || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }):
-		return fmt.Errorf("%s %q: it must be an absolute URL without user name and fragment, such as https://idp.example.com/jwks", what, uri)
+		return fmt.Errorf("%s %q: it must be an absolute URL without user name and fragment, such as https://idp.example.com/jwks", what, ShownURL(uri))
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return fmt.Errorf("%s %q: the scheme must be https; http is for loopback hosts only", what, uri)
+		return fmt.Errorf("%s %q: the scheme must be https; http is for loopback hosts only", what, ShownURL(uri))
 	}
 	return nil
 }
+
+// ShownURL returns a URL as it may be shown: in the place of user name, password, query and
+// fragment, which may be secrets, is an ellipsis. Of what is no URL, where nobody knows what is
+// what, there is the scheme alone.
+func ShownURL(text string) string {
+	u, err := url.Parse(braces.ReplaceAllString(text, "1"))
+	scheme, _, _ := strings.Cut(text, ":")
+	if err != nil || strings.Contains(u.Opaque, "@") {
+		return scheme + ":…"
+	}
+	if end := strings.IndexAny(text, "?#"); end >= 0 {
+		text = text[:end+1] + "…"
+	}
+	if u.User != nil {
+		authority, _, _ := strings.Cut(text[len(scheme)+len("://"):], "/")
+		text = scheme + "://…" + text[len(scheme)+len("://")+strings.LastIndexByte(authority, '@'):]
+	}
+	return text
+}
+
+// braces matches placeholders of a configuration.
+var braces = regexp.MustCompile(`\{[^{}]*\}`)
 
 // origin is where a document is fetched from. Nothing but its URL decides which connection is made:
 // redirects are not followed, proxies are not used, and the address is judged after the name was

@@ -29,6 +29,27 @@ func TestJWKSURI(t *testing.T) {
 	}
 }
 
+// What may be a secret is not shown, wherever it is.
+func TestShownURL(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://idp.example/jwks":             "https://idp.example/jwks",
+		"https://idp.example/@me":              "https://idp.example/@me",
+		"https://idp.example/jwks?key=s&a=@s":  "https://idp.example/jwks?…",
+		"https://idp.example#s?s":              "https://idp.example#…",
+		"https://s:s@idp.example/jwks?s":       "https://…@idp.example/jwks?…",
+		"https://s@idp.example?a=s@s":          "https://…@idp.example?…",
+		"https://s:s/s@idp.example/":           "https:…",
+		"https://s:s s@idp.example/":           "https:…",
+		"https:s:s@idp.example":                "https:…",
+		"{env.URL}":                            "{env.URL}",
+		"https://{env.HOST}:{env.PORT}/a?b={}": "https://{env.HOST}:{env.PORT}/a?…",
+	} {
+		if got := verify.ShownURL(text); got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+	}
+}
+
 // RFC 6890, and the registries that follow it.
 func TestSpecialUseAddresses(t *testing.T) {
 	for _, special := range strings.Fields(`0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 127.1.2.3 169.254.169.254 172.16.0.1 172.31.255.255

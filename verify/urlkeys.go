@@ -220,7 +220,7 @@ func (u *URLKeys) age(fetched *fetchedKeys) time.Duration {
 }
 
 func (u *URLKeys) unavailable(cause error) error {
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, u.url, cause)
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, ShownURL(u.url), cause)
 }
 
 // await waits for a fetch, if there may be one now, and returns what is known after it. unknown
@@ -271,20 +271,20 @@ func (u *URLKeys) next(ctx context.Context, now time.Time, unknown bool) *fetche
 	var fetched *fetchedKeys
 	if err == nil {
 		if fetched, err = u.get(ctx, from, known); err != nil && u.discovery != nil {
-			err = fmt.Errorf("jwks_uri %s: %w", from.url, err)
+			err = fmt.Errorf("jwks_uri %s: %w", ShownURL(from.url), err)
 		}
 	}
 	logger := u.logger.Load()
 	if err != nil {
 		if known.err == nil {
-			logger.Error("a key set cannot be fetched; keeping the previous keys", "url", u.url, "error", err)
+			logger.Error("a key set cannot be fetched; keeping the previous keys", "url", ShownURL(u.url), "error", err)
 		}
 		failed := *known
 		failed.err = err
 		return &failed
 	}
 	if known.err != nil {
-		logger.Info("a key set can be fetched again", "url", u.url, "keys", fetched.keys.Len())
+		logger.Info("a key set can be fetched again", "url", ShownURL(u.url), "keys", fetched.keys.Len())
 	}
 	fetched.from, fetched.at = from, now
 	// Not all processes fetch at once which have started at once.
@@ -330,7 +330,7 @@ func (u *URLKeys) get(ctx context.Context, from *origin, known *fetchedKeys) (*f
 		return nil, err
 	}
 	for _, reason := range dropped {
-		u.logger.Load().Warn("key left out of the key set", "url", from.url, "reason", reason)
+		u.logger.Load().Warn("key left out of the key set", "url", ShownURL(from.url), "reason", reason)
 	}
 	return &fetchedKeys{keys: keys, sum: sum, etag: d.etag}, nil
 }

@@ -72,7 +72,7 @@ func (i *Issuer) parseIntrospection(d *caddyfile.Dispenser) error {
 	if err == nil {
 		err = n.options(n.Literal()).Validate()
 		if err != nil {
-			return block.Errf("introspection %s: %w", outbound.WithoutQuery(n.URL), err)
+			return block.Errf("introspection %s: %w", verify.ShownURL(n.URL), err)
 		}
 	}
 	return err
@@ -155,12 +155,12 @@ func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssue
 		return sharedIntrospection{server}, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("introspection %s: %w", outbound.WithoutQuery(n.URL), err)
+		return nil, fmt.Errorf("introspection %s: %w", verify.ShownURL(n.URL), err)
 	}
 	n.key = key
 	if n.InsecureHTTP {
 		ctx.Slogger().Warn("insecure_http: tokens and a secret cross the network in clear on the way to the introspection endpoint",
-			"url", outbound.WithoutQuery(o.URL))
+			"url", verify.ShownURL(o.URL))
 	}
 	return withhold(ctx, value.(sharedIntrospection).Introspect), nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // New and Mount check all of this. It is exported for adapters, which can say at which place of a
@@ -24,11 +25,11 @@ func CheckIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil:
-		return fmt.Errorf("issuer: %w", err)
+		return fmt.Errorf("issuer %q: it is no URL", verify.ShownURL(issuer))
 	case u.Hostname() == "" || strings.ContainsAny(issuer, "?#") || u.User != nil:
-		return fmt.Errorf("issuer %q: it must be an absolute URL without query and fragment (RFC 8414 §2), such as https://auth.example.com", issuer)
+		return fmt.Errorf("issuer %q: it must be an absolute URL without query and fragment (RFC 8414 §2), such as https://auth.example.com", verify.ShownURL(issuer))
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return fmt.Errorf("issuer %q: the scheme must be https; http is for loopback hosts only", issuer)
+		return fmt.Errorf("issuer %q: the scheme must be https; http is for loopback hosts only", verify.ShownURL(issuer))
 	}
 	return nil
 }

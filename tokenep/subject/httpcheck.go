@@ -162,7 +162,7 @@ func (c *HTTPCheck) Prove(ctx context.Context, r *tokenep.Request, token string)
 }
 
 // Name returns what tells the application apart: its URL.
-func (c *HTTPCheck) Name() string { return outbound.WithoutQuery(c.o.URL) }
+func (c *HTTPCheck) Name() string { return verify.ShownURL(c.o.URL) }
 
 // Close closes connections that wait for another request.
 func (c *HTTPCheck) Close() { c.client.Close() }

@@ -102,7 +102,7 @@ func (a *Asked) Credential(r *http.Request, t *verify.Token, _ string) (string, 
 		until := a.kept.now().Add(a.o.Good)
 		value, err := a.ask(ctx, t)
 		if _, refused := errors.AsType[*verify.Error](err); err != nil && !refused {
-			err = fmt.Errorf("%s: %w", outbound.WithoutQuery(a.o.URL), err)
+			err = fmt.Errorf("%s: %w", verify.ShownURL(a.o.URL), err)
 		}
 		return value, until, err
 	})
@@ -127,14 +127,14 @@ func (a *Asked) ask(ctx context.Context, t *verify.Token) (value string, err err
 		case http.StatusNotFound:
 			return none(errors.New("the program that knows them has none for this person"))
 		default:
-			return unavailable(fmt.Errorf("%s answers with status %d", outbound.WithoutQuery(a.o.URL), answer.StatusCode))
+			return unavailable(fmt.Errorf("%s answers with status %d", verify.ShownURL(a.o.URL), answer.StatusCode))
 		}
 		member, err := answer.Member(a.o.Member)
 		if err != nil {
-			return senseless(fmt.Errorf("%s: %w", outbound.WithoutQuery(a.o.URL), err))
+			return senseless(fmt.Errorf("%s: %w", verify.ShownURL(a.o.URL), err))
 		}
 		if value, _ = member.(string); value == "" {
-			return senseless(fmt.Errorf("%s: the answer has no text %q", outbound.WithoutQuery(a.o.URL), a.o.Member))
+			return senseless(fmt.Errorf("%s: the answer has no text %q", verify.ShownURL(a.o.URL), a.o.Member))
 		}
 		return nil
 	})

@@ -156,9 +156,9 @@ func (e *Endpoint) ask(ctx context.Context, client *outbound.Client, form url.Va
 			return err
 		})
 	if refusal, ok := errors.AsType[*verify.Error](err); ok {
-		refusal.Cause = fmt.Errorf("%s: %w", outbound.WithoutQuery(e.URL), refusal.Cause)
+		refusal.Cause = fmt.Errorf("%s: %w", verify.ShownURL(e.URL), refusal.Cause)
 	} else if err != nil {
-		err = fmt.Errorf("%s: %w", outbound.WithoutQuery(e.URL), err)
+		err = fmt.Errorf("%s: %w", verify.ShownURL(e.URL), err)
 	}
 	return token, life, err
 }

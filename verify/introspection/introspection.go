@@ -93,7 +93,7 @@ func New(o Options) (*Server, error) {
 }
 
 // Name returns what tells the server apart: its issuer, or the URL.
-func (s *Server) Name() string { return cmp.Or(s.o.Issuer, outbound.WithoutQuery(s.o.URL)) }
+func (s *Server) Name() string { return cmp.Or(s.o.Issuer, verify.ShownURL(s.o.URL)) }
 
 // Introspect returns what the server says of a token. It is a verify.Introspector.
 func (s *Server) Introspect(ctx context.Context, token string) (*verify.Token, error) {

@@ -6,7 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
-	"strings"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 var method = regexp.MustCompile(`^[A-Z]{1,20}$`)
@@ -33,7 +34,8 @@ func CheckURL(option, text string) error {
 func CheckScheme(option, text, secrets string) error {
 	u, err := url.Parse(text)
 	if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-		return fmt.Errorf("%s %q: %s would cross the network in clear; write https, or insecure_http where nobody can listen", option, text, secrets)
+		return fmt.Errorf("%s %q: %s would cross the network in clear; write https, or insecure_http where nobody can listen",
+			option, verify.ShownURL(text), secrets)
 	}
 	return nil
 }
@@ -61,10 +63,4 @@ func Named(text string) (named []netip.Prefix) {
 		named = append(named, netip.PrefixFrom(address, address.BitLen()))
 	}
 	return named
-}
-
-// WithoutQuery returns a URL as it can be shown: the query may have a secret.
-func WithoutQuery(text string) string {
-	before, _, _ := strings.Cut(text, "?")
-	return before
 }

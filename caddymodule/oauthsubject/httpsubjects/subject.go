@@ -109,7 +109,7 @@ func (s *Subject) Extend(c *server.Config) (err error) {
 		s.check, err = subject.NewHTTPCheck(o)
 	}
 	if err != nil {
-		return fmt.Errorf("http %s: %w", s.URL, err)
+		return fmt.Errorf("http %s: %w", verify.ShownURL(s.URL), err)
 	}
 	if s.InsecureHTTP {
 		c.Logger.Warn("insecure_http: tokens cross the network in clear on the way to the application", "url", s.check.Name())

@@ -10,6 +10,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/outbound"
 )
 
@@ -45,7 +46,7 @@ func (s *Subject) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err == nil {
 		err = cmp.Or(s.checkOptions(), s.literal().Validate())
 		if err != nil {
-			return block.Errf("subject http %s: %w", outbound.WithoutQuery(s.URL), err)
+			return block.Errf("subject http %s: %w", verify.ShownURL(s.URL), err)
 		}
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
+	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/introspection"
 )
 
@@ -79,7 +80,7 @@ func (s *Subject) Extend(c *server.Config) (err error) {
 		s.introspection, err = subject.NewIntrospection(o)
 	}
 	if err != nil {
-		return fmt.Errorf("introspection %s: %w", s.URL, err)
+		return fmt.Errorf("introspection %s: %w", verify.ShownURL(s.URL), err)
 	}
 	if s.InsecureHTTP {
 		c.Logger.Warn("insecure_http: tokens and a secret cross the network in clear on the way to the introspection endpoint", "url", s.introspection.Name())

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthsubject"
-	"github.com/tokenep/caddy-tokenep/verify/outbound"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // UnmarshalCaddyfile reads how another authorization server is asked, and the policies for its
@@ -39,7 +39,7 @@ func (s *Subject) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err == nil {
 		err = cmp.Or(s.checkOptions(), s.options(s.Literal()).Validate())
 		if err != nil {
-			return block.Errf("subject introspection %s: %w", outbound.WithoutQuery(s.URL), err)
+			return block.Errf("subject introspection %s: %w", verify.ShownURL(s.URL), err)
 		}
 	}
 	return err

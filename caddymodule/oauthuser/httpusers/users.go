@@ -16,6 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/user/httpcheck"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 func init() { caddy.RegisterModule(new(Users)) }
@@ -121,7 +122,7 @@ func (u *Users) Extend(c *server.Config) (err error) {
 		return fmt.Errorf("http: %w", err)
 	}
 	if u.InsecureHTTP {
-		c.Logger.Warn("insecure_http: passwords cross the network in clear on the way to the login", "url", o.URL)
+		c.Logger.Warn("insecure_http: passwords cross the network in clear on the way to the login", "url", verify.ShownURL(o.URL))
 	}
 	return oauthserver.AddUsers(c, u.check.Source(), u.Claims)
 }
