@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // What cannot be checked when a Caddyfile is adapted is checked when the configuration is loaded.
@@ -27,7 +28,17 @@ func TestProvisionErrors(t *testing.T) {
 		return server("issuer https://auth.example\nclient billing {\n" + block + "\n}")
 	}
 	guard := func(block string) string { return "%SITE% {\noauth_verify {\n" + block + "\n}\n}\n" }
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(verifytest.New("https://idp.example", "a").JWKS()))
+	two := func(authorization string) string {
+		return guard("audience a\nserver default\nissuer https://idp.example {\njwks_file %DIR%/jwks.json\n}\n" + authorization)
+	}
+	const person = "one issuer must be trusted"
 	for _, row := range []struct{ name, global, sites, want string }{
+		{"people of two issuers, by value", good, two("authorization value key-{http.auth.user.sub} {\nsend header X-Key\n}"), person},
+		{"people of two issuers, by user", good, two("authorization basic {http.auth.user.email} {env.PATH}"), person},
+		{"people of two issuers, by password", good, two("authorization basic {env.PATH} {http.auth.user.id}"), person},
+		{"people of two issuers, by file", good, two("authorization file %DIR%/empty.json {\nsend header X-Key\n}"), person},
+		{"people of two issuers, by program", good, two("authorization ask https://keys.example {\nsend header X-Key\n}"), person},
 		{"issuer placeholder", server("issuer {env.NO_SUCH_VARIABLE}"), "", "{env.NO_SUCH_VARIABLE}"},
 		{"initial access token unset", server("issuer https://auth.example\nregistration {\ninitial_access_token {env.NO_SUCH_VARIABLE}\ngrants client_credentials\n}"), "", "registration: "},
 		{"initial access token too short", server("issuer https://auth.example\nregistration {\ninitial_access_token {env.WRONG}\ngrants client_credentials\n}"), "", "initial_access_token {env.WRONG}: an initial access token must be 22"},
@@ -51,6 +62,9 @@ func TestProvisionErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v; want %s", row.name, err, row.want)
 		}
+	}
+	if err := c.validate(c.config(good, two("authorization basic orders {env.PATH}"))); err != nil {
+		t.Errorf("one credential for all, of two issuers: %v", err)
 	}
 }
 

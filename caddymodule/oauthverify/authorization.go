@@ -306,23 +306,31 @@ func literalURL(text string) string {
 	return text
 }
 
+// byPerson reports whether the credential is found by claims of the token.
+func (a *Authorization) byPerson() bool {
+	values := a.Value
+	if a.Basic != nil {
+		values = a.Basic.User + a.Basic.Password
+	}
+	return a.File != "" || a.Ask != nil || strings.Contains(values, "{"+userPlaceholder)
+}
+
 // checkIssuers returns why the credential cannot be chosen by the tokens of these issuers.
 func (a *Authorization) checkIssuers(issuers []verify.TrustedIssuer, own string) error {
 	kind, _ := a.kind()
-	switch kind {
-	case "file", "ask":
-		if len(issuers) > 1 {
-			return fmt.Errorf("authorization %s: one issuer must be trusted, as another one may mean somebody else by a subject; make a route for each", kind)
-		}
-	case "token":
-		if len(issuers) > 1 || issuers[0].Name != own {
-			return errors.New("authorization token: it is for tokens of the oauth_server of this process; " +
-				"those of another issuer become its tokens by subject and token exchange, or another server's by authorization exchange")
-		}
-		for _, audience := range issuers[0].Audience {
-			if slices.Contains(a.Token.Audience, audience) {
-				return fmt.Errorf("authorization token: audience %s is that of the route, where the upstream could use the token itself", audience)
-			}
+	if len(issuers) > 1 && a.byPerson() {
+		return fmt.Errorf("authorization %s: one issuer must be trusted, as another one may mean somebody else by a subject; make a route for each", kind)
+	}
+	if a.Token == nil {
+		return nil
+	}
+	if len(issuers) > 1 || issuers[0].Name != own {
+		return errors.New("authorization token: it is for tokens of the oauth_server of this process; " +
+			"those of another issuer become its tokens by subject and token exchange, or another server's by authorization exchange")
+	}
+	for _, audience := range issuers[0].Audience {
+		if slices.Contains(a.Token.Audience, audience) {
+			return fmt.Errorf("authorization token: audience %s is that of the route, where the upstream could use the token itself", audience)
 		}
 	}
 	return nil
