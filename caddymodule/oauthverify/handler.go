@@ -220,12 +220,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		tell(r, err)
 		return h.refuse(w, err)
 	}
+	admitted := r
 	if token != nil {
 		r = user.identify(r, token, h.guard)
 	}
 	w, r, release := h.guard.Bound(w, r, token)
 	defer release()
-	return next.ServeHTTP(w, r)
+	if err = next.ServeHTTP(w, r); err != nil {
+		h.guard.Withdraw(admitted) // it goes to the routes of handle_errors now
+	}
+	return err
 }
 
 // admit asks the guard as soon as the keys are loaded.
