@@ -58,6 +58,13 @@ var errNoAudience = errors.New("an audience is required, so that tokens for othe
 var errAnyAudience = errors.New("audience and insecure_any_audience exclude each other: remove one; " +
 	"a route is without one of its policy by: policy <name> except insecure_any_audience")
 
+func (o *Options) checkAnyAudience() error {
+	if len(o.Audience) > 0 && o.InsecureAnyAudience {
+		return errAnyAudience
+	}
+	return nil
+}
+
 // checkAudience returns an error if an issuer has no audience, neither its own nor that of the
 // handler.
 func (o *Options) checkAudience() error {

@@ -194,10 +194,7 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 	if o.ErrorBody != "" && !slices.Contains(errorBodies, o.ErrorBody) {
 		return nil, fmt.Errorf("error_body %q: it must be one of %s", o.ErrorBody, strings.Join(errorBodies, ", "))
 	}
-	if len(o.Audience) > 0 && o.InsecureAnyAudience {
-		return nil, errAnyAudience
-	}
-	if err := o.checkPossession(); err != nil {
+	if err := cmp.Or(o.checkAnyAudience(), o.checkPossession()); err != nil {
 		return nil, err
 	}
 	config.RequireCertificate = o.ClientCertificates != nil && o.ClientCertificates.Required
