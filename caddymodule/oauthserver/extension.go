@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
@@ -57,7 +58,7 @@ func (s *AuthorizationServer) parseGrant(d *caddyfile.Dispenser) error {
 	if s.GrantsRaw[name] != nil {
 		return d.Errf("grant %s is given twice", name)
 	}
-	module, err := caddyfile.UnmarshalModule(d, grantNamespace+"."+name)
+	module, err := adapt.Module(d, grantNamespace, name)
 	if err != nil {
 		return err
 	}

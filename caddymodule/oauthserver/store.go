@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 )
 
@@ -50,7 +51,7 @@ func (s *AuthorizationServer) parseStore(d *caddyfile.Dispenser) error {
 		return d.Err("store takes the name of a module, such as bolt or memory")
 	}
 	name := d.Val()
-	module, err := caddyfile.UnmarshalModule(d, StoreNamespace+"."+name)
+	module, err := adapt.Module(d, StoreNamespace, name)
 	if err != nil {
 		return err
 	}

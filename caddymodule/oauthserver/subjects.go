@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
@@ -29,7 +30,7 @@ func (s *AuthorizationServer) parseSubject(d *caddyfile.Dispenser) error {
 		return d.Err("subject takes the name of a module, such as jwt")
 	}
 	name := d.Val()
-	module, err := caddyfile.UnmarshalModule(d, SubjectsNamespace+"."+name)
+	module, err := adapt.Module(d, SubjectsNamespace, name)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (s *AuthorizationServer) parseUsers(d *caddyfile.Dispenser) error {
 		return d.Err("users takes the name of a module, such as inline, htpasswd, http or ldap")
 	}
 	name := d.Val()
-	module, err := caddyfile.UnmarshalModule(d, UsersNamespace+"."+name)
+	module, err := adapt.Module(d, UsersNamespace, name)
 	if err != nil {
 		return err
 	}

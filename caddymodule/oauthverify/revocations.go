@@ -49,7 +49,7 @@ func (i *Issuer) parseRevocations(d *caddyfile.Dispenser) error {
 		return d.Err(usage)
 	}
 	name := d.Val()
-	module, err := caddyfile.UnmarshalModule(d, oauthserver.StoreNamespace+"."+name)
+	module, err := adapt.Module(d, oauthserver.StoreNamespace, name)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,9 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -110,7 +113,7 @@ func compile(env *cel.Env, text string, want ...*cel.Type) (expression, error) {
 	compiled, issues := env.Compile(text)
 	if found := issues.Errors(); len(found) > 0 {
 		at := found[0].Location
-		return expression{}, fmt.Errorf("line %d, column %d: %s", at.Line(), at.Column()+1, found[0].Message)
+		return expression{}, fmt.Errorf("line %d, column %d: %s%s", at.Line(), at.Column()+1, found[0].Message, cure(env, found[0].Message))
 	}
 	is, fits := compiled.OutputType(), false
 	for _, t := range want {
@@ -129,6 +132,36 @@ func compile(env *cel.Env, text string, want ...*cel.Type) (expression, error) {
 	}
 	return expression{text, program, claimsOf(compiled.NativeRep())}, nil
 }
+
+// cure says what would be right where a name is unknown, or where the text is no expression at all.
+func cure(env *cel.Env, message string) string {
+	switch {
+	case strings.Contains(message, "undeclared reference"):
+		var variables, functions []string
+		for _, v := range env.Variables() {
+			if v.Name() == claimsVariable || strings.HasPrefix(v.Name(), requestVariables) {
+				variables = append(variables, v.Name())
+			}
+		}
+		for name, function := range env.Functions() {
+			if named.MatchString(name) && name != "in" && !function.IsDeclarationDisabled() {
+				functions = append(functions, name)
+			}
+		}
+		for _, macro := range env.Macros() {
+			functions = append(functions, macro.Function())
+		}
+		slices.Sort(functions)
+		functions = slices.Compact(functions)
+		return fmt.Sprintf("; there are the variables %s, and the functions %s", strings.Join(variables, ", "), strings.Join(functions, ", "))
+	case strings.HasPrefix(message, "Syntax error"):
+		return `; an expression is such as claims.tenant == "acme" && "ops" in claims.groups`
+	}
+	return ""
+}
+
+// named matches the names of functions that are no operators.
+var named = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.]*$`)
 
 // claimsOf returns the names of the members of claims in an expression: claims.x and claims["x"].
 func claimsOf(a *ast.AST) (names []string) {

@@ -2,6 +2,7 @@ package adapt
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +23,13 @@ func Block(d *caddyfile.Dispenser, set func(option string) error, repeatable ...
 		}
 		seen[option] = true
 		if err := set(option); err != nil {
+			if word, is := errors.AsType[unknown](err); is {
+				return explain(d, word, set)
+			}
 			return err
 		}
 	}
 	return nil
-}
-
-// Unknown returns the error for a word that is not in the grammar.
-func Unknown(d *caddyfile.Dispenser) error {
-	return d.Errf("unrecognized subdirective '%s'", d.Val())
 }
 
 // Located adds file and line to an error, if there is one.

@@ -6,4 +6,5 @@
 //	option.go       sets the fields of a structure of the library, by their tags
 //	placeholder.go  resolves placeholders, and tells values with and without them apart
 //	request.go      says which client sent a request
+//	unknown.go      says what there is in the place of a word that nobody knows
 package adapt

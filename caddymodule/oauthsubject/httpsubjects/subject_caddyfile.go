@@ -89,7 +89,7 @@ func (s *Subject) parseSend(d *caddyfile.Dispenser) error {
 	case args[0] == subject.SendHeader:
 		most = 3
 	}
-	if len(args) > most || most > 1 && len(args) < 2 {
+	if most == 0 || len(args) > most || most > 1 && len(args) < 2 {
 		return d.Err("send takes bearer, or another place and the name there, such as cookie session, header X-Api-Key, form token")
 	}
 	s.Send = args[0]
