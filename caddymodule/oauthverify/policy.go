@@ -79,11 +79,8 @@ func (a *App) apply(h *Handler) (Options, error) {
 	return all, json.Unmarshal(text, &all)
 }
 
-// parsePolicyOf reads the policy of a route. Syntax:
-//
-//	policy <name> [except <options…>]
-//
-// The route does not have these options of the policy.
+// parsePolicyOf reads the policy of a route, "policy <name> [except <options…>]": the route does not
+// have these options of the policy.
 func (h *Handler) parsePolicyOf(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || args[0] == "" || len(args) == 2 || len(args) > 2 && args[1] != "except" {
