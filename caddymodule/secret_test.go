@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // No secret and no token is in GET /config/, in the autosaved configuration, or in a log at DEBUG.
@@ -75,6 +77,50 @@ func TestErrorsShowNoSecretOfURL(t *testing.T) {
 			}
 			if err == nil || strings.Contains(err.Error(), marker) {
 				t.Errorf("%s %s: %v", name, url, err)
+			}
+		}
+	}
+}
+
+// A secret that is written down where a placeholder would do is warned about when it is loaded, and
+// the warning does not show it.
+func TestLiteralSecretsAreWarnedAbout(t *testing.T) {
+	t.Setenv("UPSTREAM", strings.Repeat(marker, 3))
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(verifytest.New("https://idp.example", "orders").JWKS()))
+	for _, row := range []struct{ option, issuer, guard, global string }{
+		{option: "authorization basic", guard: "authorization basic app SECRET"},
+		{option: "authorization value", guard: "authorization value SECRET {\nsend header X-Key\n}"},
+		{option: "authorization exchange: the client's secret", guard: "authorization exchange https://as.example/token {\nclient a SECRET\n}"},
+		{option: "authorization exchange: the client's secret", guard: "authorization exchange https://as.example/token {\nclient a\naudience https://as.example\nassert https://as.example/two {\nclient b SECRET\n}\n}"},
+		{option: "authorization ask: header X-Api-Key", guard: "authorization ask https://keys.example {\nheader X-Api-Key SECRET\nheader X-Tenant acme\nsend bearer\n}"},
+		{option: "introspection: client_secret", issuer: "introspection https://idp.example/introspect {\nclient a SECRET\n}"},
+		{option: "hmac_secret", issuer: "hmac_secret SECRET" + marker + marker},
+		{option: "introspection: client_secret", global: "subject introspection https://idp.example/introspect {\nclient a SECRET\naudience a\npolicy p {\nsubject claims.sub\nscope read\naudience a\n}\n}"},
+		{option: "http: header X-Api-Key", global: "users http https://login.example {\nheader X-Api-Key SECRET\nno 401\nsend basic\nsubject id\n}"},
+	} {
+		keys := row.issuer
+		if !strings.HasPrefix(keys, "hmac_secret") {
+			keys += "\njwks_file %DIR%/jwks.json"
+		}
+		for value, warned := range map[string]bool{marker: true, "{env.UPSTREAM}": false} {
+			global, site := "", "%SITE% {\noauth_verify {\nissuer https://idp.example {\naudience orders\n"+keys+"\n}\n"+row.guard+"\n}\n}\n"
+			if row.global != "" {
+				global, site = "oauth_server {\nissuer https://auth.example\nstore memory\n"+row.global+"\n}", ""
+			}
+			if value != marker {
+				site = strings.ReplaceAll(site, "SECRET"+marker+marker, "SECRET")
+			}
+			writeFile(t, filepath.Join(c.dir, "log"), "")
+			c.mustLoad(strings.ReplaceAll(global, "SECRET", value), strings.ReplaceAll(site, "SECRET", value))
+			said := ""
+			for line := range strings.Lines(readFile(t, filepath.Join(c.dir, "log"))) {
+				if strings.Contains(line, "a secret is in the configuration in clear") {
+					said += line
+				}
+			}
+			if warned != strings.Contains(said, `"option":"`+row.option+`"`) || warned != (said != "") || strings.Contains(said, marker) {
+				t.Errorf("%s %s: said %s", row.option, value, said)
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func (t *TrustedIssuer) ProvisionAsked(ctx caddy.Context) (issuer verify.Trusted
 		}
 	}
 	if len(t.HMACSecrets) > 0 {
-		return issuer, t.provisionSecrets(&issuer)
+		return issuer, t.provisionSecrets(ctx, &issuer)
 	}
 	if !t.NamesKeys() {
 		return issuer, nil
@@ -47,11 +47,12 @@ func (t *TrustedIssuer) ProvisionAsked(ctx caddy.Context) (issuer verify.Trusted
 }
 
 // provisionSecrets adds the secrets of the issuer.
-func (t *TrustedIssuer) provisionSecrets(issuer *verify.TrustedIssuer) error {
+func (t *TrustedIssuer) provisionSecrets(ctx caddy.Context, issuer *verify.TrustedIssuer) error {
 	if err := t.checkKeys(); err != nil {
 		return fmt.Errorf("issuer %s: %w", issuer.Name, err)
 	}
 	for _, configured := range t.HMACSecrets {
+		adapt.WarnLiteral(ctx.Slogger(), "hmac_secret", configured)
 		secret, err := adapt.Resolve("hmac_secret", configured)
 		if err != nil {
 			return fmt.Errorf("issuer %s: %w", issuer.Name, err)

@@ -49,8 +49,10 @@ func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
 	case "file":
 		*credential, err = h.table(a.File, form)
 	case "value":
+		adapt.WarnLiteral(h.logger, "authorization value", a.Value)
 		*credential, err = composed(form, a.Value)
 	case "basic":
+		adapt.WarnLiteral(h.logger, "authorization basic", a.Basic.Password)
 		*credential, err = composed(form, a.Basic.User, a.Basic.Password)
 	}
 	if err != nil {
@@ -77,7 +79,7 @@ func (h *Handler) asked(c *AskedCredential, form upstream.Form) (finder, error) 
 	if o.URL, err = adapt.Resolve("url", c.URL); err != nil {
 		return nil, err
 	}
-	if o.Header, err = remote.ResolveFields("ask", c.Header); err != nil {
+	if o.Header, err = remote.ResolveFields(h.logger, "authorization ask", c.Header); err != nil {
 		return nil, err
 	}
 	if o.Connection, err = c.options("ask", o.URL); err != nil {
@@ -108,6 +110,7 @@ func (h *Handler) exchanged(x *ExchangedToken, form upstream.Form) (finder, erro
 		if e.into.ClientID, err = adapt.Resolve("client", e.from.ClientID); err != nil {
 			return nil, err
 		}
+		adapt.WarnLiteral(h.logger, "authorization exchange: the client's secret", e.from.ClientSecret)
 		if e.from.ClientSecret != "" {
 			if e.into.ClientSecret, err = adapt.Resolve("the client's secret", e.from.ClientSecret); err != nil {
 				return nil, err

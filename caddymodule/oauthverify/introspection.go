@@ -115,7 +115,7 @@ func (s sharedIntrospection) Destruct() error {
 // provision returns what asks the issuer. It makes no request. keys is how the keys of the issuer
 // are configured.
 func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssuer, keys any) (verify.Introspector, error) {
-	endpoint, err := n.Introspection.Resolve()
+	endpoint, err := n.Introspection.Resolve(ctx.Slogger())
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package adapt
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,6 +53,15 @@ func Resolve(option, value string, checks ...func(string) error) (string, error)
 		}
 	}
 	return resolved, nil
+}
+
+// WarnLiteral logs that a secret is written down where a placeholder would do: a configuration is
+// shown by GET /config/ and kept in autosave.json, after {$NAME} in a Caddyfile was replaced.
+func WarnLiteral(logger *slog.Logger, option, secret string) {
+	if secret != "" && !placeholder.MatchString(secret) {
+		logger.Warn("a secret is in the configuration in clear, where GET /config/ and autosave.json show it: write {env.NAME} or {file./path}",
+			"option", option)
+	}
 }
 
 // ResolveAll is Resolve for each of the values.

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"log/slog"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -79,8 +80,9 @@ func (i *Introspection) Literal() introspection.Options {
 }
 
 // Resolve returns the options with placeholders resolved.
-func (i *Introspection) Resolve() (o introspection.Options, err error) {
+func (i *Introspection) Resolve(logger *slog.Logger) (o introspection.Options, err error) {
 	o = i.Options()
+	adapt.WarnLiteral(logger, "introspection: client_secret", i.ClientSecret)
 	for _, value := range []struct {
 		option, configured string
 		into               *string

@@ -2,7 +2,9 @@ package remote
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,11 +83,17 @@ func CheckField(name string) error {
 	return nil
 }
 
+// secretField matches the names of fields whose values are secrets.
+var secretField = regexp.MustCompile(`(?i)auth|cookie|key|password|secret|token`)
+
 // ResolveFields returns the header fields with their placeholders resolved. module is the name of
 // it, for errors.
-func ResolveFields(module string, fields map[string]string) (http.Header, error) {
+func ResolveFields(logger *slog.Logger, module string, fields map[string]string) (http.Header, error) {
 	header := make(http.Header)
 	for name, value := range fields {
+		if secretField.MatchString(name) {
+			adapt.WarnLiteral(logger, module+": header "+name, value)
+		}
 		value, err := adapt.Resolve(module+": header "+name, value)
 		if err != nil {
 			return nil, err

@@ -97,7 +97,7 @@ func (s *Subject) Extend(c *server.Config) (err error) {
 	if o.URL, err = adapt.Resolve("http: url", s.URL); err != nil {
 		return err
 	}
-	if o.Header, err = remote.ResolveFields("http", s.Header); err != nil {
+	if o.Header, err = remote.ResolveFields(c.Logger, "http", s.Header); err != nil {
 		return err
 	}
 	if o.Connection, err = s.Resolve("http", o.URL); err != nil {

@@ -60,7 +60,7 @@ func (s *Subject) Extend(c *server.Config) (err error) {
 		return fmt.Errorf("introspection: %w", err)
 	}
 	o := s.options(s.Introspection.Options())
-	if o.Options, err = s.Introspection.Resolve(); err != nil {
+	if o.Options, err = s.Introspection.Resolve(c.Logger); err != nil {
 		return err
 	}
 	if s.Issuer != "" {

@@ -110,7 +110,7 @@ func (u *Users) Extend(c *server.Config) (err error) {
 	if o.Find, err = resolveFind(u.Find); err != nil {
 		return err
 	}
-	if o.Header, err = remote.ResolveFields("http", u.Header); err != nil {
+	if o.Header, err = remote.ResolveFields(c.Logger, "http", u.Header); err != nil {
 		return err
 	}
 	connection, err := u.Connection.Resolve("http")
