@@ -71,7 +71,7 @@ func (a *App) apply(h *Handler) (Options, error) {
 	if err != nil {
 		return all, err
 	}
-	maps.Copy(merged, own) // so that a list or a map replaces another
+	maps.Copy(merged, own) // so that a list replaces another
 	text, err := json.Marshal(merged)
 	if err != nil {
 		return all, err
@@ -79,8 +79,8 @@ func (a *App) apply(h *Handler) (Options, error) {
 	return all, json.Unmarshal(text, &all)
 }
 
-// parsePolicyOf reads the policy of a route, "policy <name> [except <options…>]": the route does not
-// have these options of the policy.
+// parsePolicyOf reads the policy of a route, "policy <name> [except <options…>]". The route does
+// not have these options of it.
 func (h *Handler) parsePolicyOf(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || args[0] == "" || len(args) == 2 || len(args) > 2 && args[1] != "except" {
