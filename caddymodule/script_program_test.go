@@ -54,11 +54,11 @@ const xcaddyVersion = "v0.4.5"
 // has the flags of the other builds, and so their cache. The module of this tree may be in no
 // repository yet: of that, the go command hears from a proxy of its own that there is none.
 func buildByXcaddy() (string, error) {
-	upstream, err := exec.Command("go", "env", "GOPROXY").Output()
+	list, err := exec.Command("go", "env", "GOPROXY").Output()
 	if err != nil {
 		return "", err
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(upstream)), ",")
+	first, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(string(list)), "|", ","), ",")
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/"+module) {
 			http.NotFound(w, r)
@@ -79,7 +79,7 @@ func buildByXcaddy() (string, error) {
 	if err := json.Unmarshal(text, &x); err != nil {
 		return "", err
 	}
-	return build("caddy", root, []string{"GOPROXY=" + proxy.URL, "XCADDY_GO_BUILD_FLAGS=-tags=nobadger,nomysql,nopgx"},
+	return build("caddy", root, []string{"GOPROXY=" + proxy.URL, "GOFLAGS=", "XCADDY_GO_BUILD_FLAGS=-tags=nobadger,nomysql,nopgx"},
 		"run", "github.com/caddyserver/xcaddy/cmd/xcaddy@"+xcaddyVersion, "build", x.CaddyVersion,
 		"--with", x.Plugins[0].ModulePath, "--replace", module+"="+tree, "--output")
 }
