@@ -105,7 +105,7 @@ type AskedCredential struct {
 }
 
 // ExchangedToken is a token of another server, for the one that the client has. It is asked for
-// once, and remembered for nine tenths of its life, never past the exp of the client's.
+// once, and remembered for nine tenths of its life, but no longer than the client's is taken.
 type ExchangedToken struct {
 	Endpoint
 

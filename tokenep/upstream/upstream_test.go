@@ -114,7 +114,7 @@ func exchanged(o upstream.FetchedOptions) func(func() time.Time) (finder, error)
 }
 
 // RFC 8693 §2.1, §2.2: one exchange for all who wait for it, one for each token, and another one
-// when nine tenths of the life are over, never later than exp.
+// when nine tenths of the life are over.
 func TestExchangeIsAskedOnce(t *testing.T) {
 	url, asked := elsewhere(t, func(w http.ResponseWriter, r *http.Request) {
 		user, secret, _ := r.BasicAuth()
