@@ -249,6 +249,32 @@ func TestTroubleshootingDocsHaveEveryErrorCode(t *testing.T) {
 	}
 }
 
+// TestEndpointsOfDocsExist compares the table of docs/issuer.md with the names and the default
+// paths of the endpoints.
+func TestEndpointsOfDocsExist(t *testing.T) {
+	page, paths := repositoryFile(t, "caddymodule/docs/issuer.md"), 0
+	for _, s := range sources(t) {
+		if s.path == "tokenep/endpoint/all.go" {
+			for _, name := range constants(s.file) {
+				if !strings.Contains(page, "\n| `"+name+"` | `/") {
+					t.Errorf("docs/issuer.md does not have the endpoint %s", name)
+				}
+			}
+		}
+		if !s.isTest() && s.under("tokenep/endpoint") {
+			for _, m := range regexp.MustCompile(`"(/oauth/[^"]+)"`).FindAllStringSubmatch(repositoryFile(t, s.path), -1) {
+				paths++
+				if !strings.Contains(page, " | `"+m[1]) {
+					t.Errorf("docs/issuer.md does not have the path %s", m[1])
+				}
+			}
+		}
+	}
+	if paths < 10 {
+		t.Errorf("%d paths", paths)
+	}
+}
+
 // literal returns the text of a string literal, or of several that are added.
 func literal(e ast.Expr) string {
 	switch x := e.(type) {

@@ -118,6 +118,35 @@ func TestMigrationFromKeys(t *testing.T) {
 	}
 }
 
+// TestCurlOfTheAdminAPI runs the lines of curl of docs/admin-api.md, one after the other.
+func TestCurlOfTheAdminAPI(t *testing.T) {
+	for _, needed := range []string{"curl", "jq"} {
+		if _, err := exec.LookPath(needed); err != nil {
+			servertest.Check(t, fmt.Errorf("%s is %w", needed, servertest.ErrMissing))
+		}
+	}
+	c := newCaddy(t)
+	c.mustLoad(`oauth_server {
+	issuer %SITE%
+	store memory
+	token_exchange {
+		anonymous
+		api_tokens
+	}
+}`, "%SITE% {\n\toauth_token\n}\n")
+	lines := "curl() { command curl -sS --fail-with-body \"$@\"; }\n"
+	for _, block := range blocks(t, "caddymodule/docs/admin-api.md", "sh") {
+		if strings.Contains(block, "curl") {
+			lines += strings.ReplaceAll(block, "localhost:2019", c.admin)
+		}
+	}
+	command := exec.CommandContext(t.Context(), "sh", "-eux", "-c", lines)
+	command.Dir = t.TempDir()
+	if said, err := command.CombinedOutput(); err != nil || strings.Count(lines, "curl ") < 8 {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
 // newAPIToken makes an API token by the admin API.
 func (c *running) newAPIToken(owner, service, scope string) string {
 	c.t.Helper()
