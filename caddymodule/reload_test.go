@@ -1,7 +1,9 @@
 package caddymodule_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store/bolt"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 const runSite = `
@@ -197,6 +200,50 @@ func TestReloadKeepsGoroutinesLevel(t *testing.T) {
 		c.mustLoad(runServer("bolt", ""), site("leeway "+time.Duration(i+1).String()))
 		c.get(c.site+"/orders", c.token(marker)).want(t, "token", http.StatusOK)
 	}
+	keepsGoroutinesLevel(t, reload)
+}
+
+// Nor do those whose keys are at a URL, and those that ask about tokens: neither a fetch nor a
+// connection outlives its configuration.
+func TestReloadOfIssuersByURLKeepsGoroutinesLevel(t *testing.T) {
+	idp := verifytest.New("https://idp.example", "orders")
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"active":true,"aud":"orders"}`)
+			return
+		}
+		_, _ = w.Write(idp.JWKS())
+	}))
+	t.Cleanup(elsewhere.Close)
+	c := newCaddy(t)
+	reload := func(i int) {
+		c.mustLoad("", `
+%SITE% {
+	oauth_verify {
+		audience orders
+		leeway `+time.Duration(i+1).String()+`
+		issuer https://idp.example {
+			jwks_uri `+elsewhere.URL+`/jwks
+		}
+		issuer https://opaque.example {
+			introspection `+elsewhere.URL+`/introspect {
+				client gateway secret
+			}
+		}
+	}
+	respond "orders"
+}
+`)
+		c.get(c.site+"/orders", idp.Sign(nil)).want(t, "a JWT", http.StatusOK)
+		c.get(c.site+"/orders", "opaque").want(t, "an opaque token", http.StatusOK)
+	}
+	keepsGoroutinesLevel(t, reload)
+}
+
+// keepsGoroutinesLevel reloads 23 times, and compares the last with the third.
+func keepsGoroutinesLevel(t *testing.T, reload func(i int)) {
+	t.Helper()
 	for i := range 3 {
 		reload(i)
 	}
