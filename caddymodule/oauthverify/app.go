@@ -46,8 +46,15 @@ func (a *App) Validate() error {
 	return nil
 }
 
-// Start does nothing: the handlers do the work.
-func (*App) Start() error { return nil }
+// Start warns of resources whose metadata nobody can get. The work is that of the handlers.
+func (a *App) Start() error {
+	for _, path := range slices.Sorted(maps.Keys(a.resources)) {
+		for _, s := range a.resources[path] {
+			a.warnOfUnserved(s)
+		}
+	}
+	return nil
+}
 
 // Stop does nothing.
 func (*App) Stop() error { return nil }

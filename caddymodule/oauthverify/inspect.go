@@ -35,10 +35,11 @@ func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Ch
 		r.TLS = new(tls.ConnectionState)
 	}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		repl := caddy.NewReplacer()
-		asked := caddyhttp.PrepareRequest(r.Clone(r.Context()), repl, nil, servers[name])
-		asked.URL.Scheme, asked.URL.Host = "", "" // as a server has it
-		h, err := find(servers[name].Routes, asked, repl)
+		var h *Handler
+		asked, err := walk(servers[name], r, func(handler caddyhttp.MiddlewareHandler) bool {
+			h = guardOf(handler)
+			return h != nil
+		})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -57,18 +58,34 @@ func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Ch
 	return nil, nil, errNoRoute
 }
 
-// provider returns the first provider of this module that authentication has, or nil.
-func provider(providers map[string]caddyauth.Authenticator) *Handler {
-	for _, name := range slices.Sorted(maps.Keys(providers)) {
-		if p, ok := providers[name].(*Authentication); ok {
-			return &p.Handler
+// guardOf returns what a handler asks about tokens: itself, or the first provider of this module that
+// authentication has; nil: nothing.
+func guardOf(handler caddyhttp.MiddlewareHandler) *Handler {
+	switch handler := handler.(type) {
+	case *Handler:
+		return handler
+	case *caddyauth.Authentication:
+		for _, name := range slices.Sorted(maps.Keys(handler.Providers)) {
+			if p, ok := handler.Providers[name].(*Authentication); ok {
+				return &p.Handler
+			}
 		}
 	}
 	return nil
 }
 
-// find returns the first handler of this module that r comes to, or nil.
-func find(routes caddyhttp.RouteList, r *http.Request, repl *caddy.Replacer) (*Handler, error) {
+// walk shows the handlers that a request comes to at a server, until one is the right one, and
+// returns the request as that sees it.
+func walk(server *caddyhttp.Server, r *http.Request, right func(caddyhttp.MiddlewareHandler) bool) (*http.Request, error) {
+	repl := caddy.NewReplacer()
+	asked := caddyhttp.PrepareRequest(r.Clone(r.Context()), repl, nil, server)
+	asked.URL.Scheme, asked.URL.Host = "", "" // as a server has it
+	_, err := find(server.Routes, asked, repl, right)
+	return asked, err
+}
+
+// find reports whether r comes to a handler that is the right one.
+func find(routes caddyhttp.RouteList, r *http.Request, repl *caddy.Replacer, right func(caddyhttp.MiddlewareHandler) bool) (bool, error) {
 	groups := make(map[string]bool)
 	for _, route := range routes {
 		if route.Group != "" && groups[route.Group] {
@@ -76,35 +93,28 @@ func find(routes caddyhttp.RouteList, r *http.Request, repl *caddy.Replacer) (*H
 		}
 		matches, err := route.MatcherSets.AnyMatchWithError(r)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 		if !matches {
 			continue
 		}
 		groups[route.Group] = true
 		for _, handler := range route.Handlers {
-			if h, err := findIn(handler, r, repl); h != nil || err != nil {
-				return h, err
+			if right(handler) {
+				return true, nil
+			}
+			switch handler := handler.(type) {
+			case *rewrite.Rewrite:
+				handler.Rewrite(r, repl)
+			case *caddyhttp.Subroute:
+				if found, err := find(handler.Routes, r, repl, right); found || err != nil {
+					return found, err
+				}
 			}
 		}
 		if route.Terminal {
 			break
 		}
 	}
-	return nil, nil //nolint:nilnil // there is none, which is no error
-}
-
-// findIn returns what r comes to in a handler of a route, or nil, and rewrites r if that does.
-func findIn(handler caddyhttp.MiddlewareHandler, r *http.Request, repl *caddy.Replacer) (*Handler, error) {
-	switch handler := handler.(type) {
-	case *Handler:
-		return handler, nil
-	case *caddyauth.Authentication:
-		return provider(handler.Providers), nil
-	case *caddyhttp.Subroute:
-		return find(handler.Routes, r, repl)
-	case *rewrite.Rewrite:
-		handler.Rewrite(r, repl)
-	}
-	return nil, nil //nolint:nilnil // likewise
+	return false, nil
 }

@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -65,6 +66,50 @@ func (a *App) metadata(r *http.Request) http.Handler {
 		}
 	}
 	return nil
+}
+
+// warnOfUnserved logs that no route serves the metadata of a resource. Where the host of its URL is
+// that of no route, a proxy in front has another one for it, and what is served is not known.
+func (a *App) warnOfUnserved(s *resource) {
+	http, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return
+	}
+	protected := false
+	for _, server := range http.(*caddyhttp.App).Servers {
+		if comesTo(server, s.at.String(), func(handler caddyhttp.MiddlewareHandler) bool {
+			_, guard := handler.(*Handler)
+			_, metadata := handler.(*ResourceMetadata)
+			return guard || metadata
+		}) {
+			return
+		}
+		protected = protected || comesTo(server, s.metadata.Resource, func(handler caddyhttp.MiddlewareHandler) bool {
+			h, guard := handler.(*Handler)
+			return guard && h.resource == s
+		})
+	}
+	if protected {
+		a.ctx.Slogger().Warn("resource: challenges say that its metadata are here, and no route serves them: "+
+			"write oauth_resource_metadata in the site, outside of handle and route", "resource", s.metadata.Resource, "metadata", s.at.String())
+	}
+}
+
+// comesTo reports whether a request for a URL comes to a handler that is the right one.
+func comesTo(server *caddyhttp.Server, url string, right func(caddyhttp.MiddlewareHandler) bool) bool {
+	r, err := http.NewRequest(http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false
+	}
+	if r.URL.Scheme == "https" {
+		r.TLS = new(tls.ConnectionState)
+	}
+	found := false
+	_, err = walk(server, r, func(handler caddyhttp.MiddlewareHandler) bool {
+		found = found || right(handler)
+		return found
+	})
+	return found && err == nil
 }
 
 // isFor reports whether a request is for the host of the resource.

@@ -1,0 +1,68 @@
+package caddymodule_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+)
+
+// After a failure the routes of handle_errors know who was let in, and do not get the credential
+// that was for the upstream.
+func TestGuardErrorRoutes(t *testing.T) {
+	for _, row := range []struct{ options, want string }{
+		{"authorization value " + marker + " {\nsend header X-Key\n}", "502 alice [||b=c|a=1|alice]"},
+		{"authorization value " + marker + " {\nsend bearer\n}", "502 alice [||b=c|a=1|alice]"},
+		{"authorization basic app " + marker, "502 alice [||b=c|a=1|alice]"},
+		{"authorization value " + marker + " {\nsend cookie session\n}", "502 alice [||b=c|a=1|alice]"},
+		{"authorization value " + marker + " {\nsend query key\n}", "502 alice [||b=c|a=1|alice]"},
+		{"authorization strip", "502 alice [||b=c|a=1|alice]"},
+		{"authorization keep", "502 alice [Bearer TOKEN||b=c|a=1|alice]"},
+	} {
+		c, idp := trusting(t, "header X-User sub\n"+row.options, `
+	handle {
+		reverse_proxy 127.0.0.1:1
+	}
+	handle_errors {
+		respond "{err.status_code} {http.auth.user.id} [{header.Authorization}|{header.X-Key}|{header.Cookie}|{query}|{header.X-User}]"
+	}`)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.site+"/?a=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := idp.Sign(nil)
+		r.Header = http.Header{"Authorization": {"Bearer " + token}, "Cookie": {"b=c"}}
+		if got := c.send(r).body; got != strings.ReplaceAll(row.want, "TOKEN", token) {
+			t.Errorf("%s: %s, want %s", row.options, got, row.want)
+		}
+	}
+}
+
+// Challenges lead to the metadata of a resource (RFC 9728 §5.1): where no route serves them, the
+// log says what to write.
+func TestGuardWarnsOfUnservedMetadata(t *testing.T) {
+	const within = "\nhandle /orders* {\noauth_verify {\nresource RESOURCE\nPOLICY\n}\nrespond ok\n}\n"
+	for name, row := range map[string]struct {
+		site   string
+		warned bool
+	}{
+		"within handle":                   {within, true},
+		"within handle, served beside it": {"oauth_resource_metadata" + within, false},
+		"served in another handle":        {within + "handle /.well-known/oauth-protected-resource/* {\noauth_resource_metadata\n}\n", false},
+		"served by a route for all else":  {within + "handle {\noauth_verify {\nPOLICY\naudience a\n}\n}\n", false},
+		"behind a matcher":                {"oauth_verify /orders* {\nresource RESOURCE\nPOLICY\n}\n", false},
+		"the whole site":                  {"oauth_verify {\nresource RESOURCE\nPOLICY\n}\n", false},
+		"another host, by a proxy":        {strings.Replace(within, "RESOURCE", "https://api.example/orders", 1), false},
+	} {
+		c := newCaddy(t)
+		writeFile(t, filepath.Join(c.dir, "jwks.json"), string(verifytest.New("https://idp.example", "orders").JWKS()))
+		site := strings.NewReplacer("RESOURCE", c.site+"/orders", "POLICY", "issuer https://idp.example {\njwks_file %DIR%/jwks.json\n}").Replace(row.site)
+		c.mustLoad("", "%SITE% {\n"+site+"}\n")
+		log := readFile(t, filepath.Join(c.dir, "log"))
+		if warned := strings.Contains(log, "write oauth_resource_metadata"); warned != row.warned {
+			t.Errorf("%s: warned %v, want %v", name, warned, row.warned)
+		}
+	}
+}
