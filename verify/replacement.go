@@ -101,7 +101,12 @@ func (p *Replacement) put(r *http.Request, credential string) {
 
 // Withdraw removes the credential that Replace has put into a request which was admitted. Call it
 // when the request goes elsewhere than to the upstream, such as to what formats an error.
-func (g *Guard) Withdraw(r *http.Request) { g.Replace.hide(r) }
+func (g *Guard) Withdraw(r *http.Request) {
+	if p := g.Replace; p != nil && p.In == InHeader {
+		delete(r.Header, p.header)
+	}
+	g.Replace.hide(r)
+}
 
 // credential returns the credential for t, which can go where it is to go.
 func (p *Replacement) credential(r *http.Request, t *Token, presented string) (string, error) {
