@@ -78,6 +78,7 @@ func TestAuthenticationOptions(t *testing.T) {
 		`"authorization":{"value":"k","send":"header","field":"X-Key"},`: "authorization: ",
 		`"authorization":{"basic":{"user":"a","password":"b"}},`:         "authorization: ",
 		`"optional":true,`:                  "optional: ",
+		`"cors_origins":["*"],`:             "cors_origins: ",
 		`"allow_preflight":true,`:           "allow_preflight: ",
 		`"insecure_query_token":true,`:      "insecure_query_token: ",
 		`"close_streams":true,`:             "close_streams: ",

@@ -31,10 +31,20 @@ func Methods(origins CORS, next http.HandlerFunc, methods ...string) http.Handle
 	})
 }
 
-// headers adds the CORS protocol's headers (Fetch standard §3.2) to an answer.
+// headers adds the CORS protocol's headers to an answer.
 func (c CORS) headers(h http.Header, r *http.Request, allow string) {
+	if c.Allow(h, r) && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", allow)
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP, MCP-Protocol-Version")
+		h.Set("Access-Control-Max-Age", "7200")
+	}
+}
+
+// Allow adds to an answer that the page which has sent r may read it, with the headers of a refusal
+// (Fetch standard §3.2), and reports whether it may.
+func (c CORS) Allow(h http.Header, r *http.Request) bool {
 	if len(c) == 0 {
-		return
+		return false
 	}
 	if slices.Contains(c, "*") {
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -42,14 +52,10 @@ func (c CORS) headers(h http.Header, r *http.Request, allow string) {
 		h.Add("Vary", "Origin")
 		origin := r.Header.Get("Origin")
 		if !slices.Contains(c, origin) {
-			return
+			return false
 		}
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
 	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, DPoP-Nonce")
-	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", allow)
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP, MCP-Protocol-Version")
-		h.Set("Access-Control-Max-Age", "7200")
-	}
+	return true
 }

@@ -148,7 +148,7 @@ func (s *AuthorizationServer) parseOrigins(d *caddyfile.Dispenser) error {
 	if err := adapt.Some(d, &s.CORSOrigins); err != nil {
 		return err
 	}
-	return adapt.Located(d, checkOrigins(s.CORSOrigins))
+	return adapt.Located(d, CheckOrigins(s.CORSOrigins))
 }
 
 // parseRateLimit reads "rate_limit off" and "rate_limit <failures> <per>".

@@ -127,9 +127,9 @@ func isIdle(c *tokenep.Client) bool {
 	return len(c.Introspect) == 0 && !slices.ContainsFunc(c.GrantTypes, begins)
 }
 
-// checkOrigins returns an error if no browser would send such an Origin (RFC 6454 §7). The usual
+// CheckOrigins returns an error if no browser would send such an Origin (RFC 6454 §7). The usual
 // mistake is a slash at the end.
-func checkOrigins(origins []string) error {
+func CheckOrigins(origins []string) error {
 	if err := adapt.CheckNames(origins, "origins", adapt.Line("cors_origins")); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func TestCheckOrigins(t *testing.T) {
 		"https://App.example": false, "HTTPS://app.example": false, "https://bücher.example": false, "https://*.app.example": false,
 		"https://app.example:443": false, "http://app.example:80": false, "https://a.example https://b.example": false, "{env.APP}": false,
 	} {
-		if err := checkOrigins([]string{"https://a.example", origin}); (err == nil) != good {
+		if err := CheckOrigins([]string{"https://a.example", origin}); (err == nil) != good {
 			t.Errorf("%q: %v", origin, err)
 		}
 	}

@@ -224,7 +224,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if config.Audience, err = adapt.ResolveAudience(s.Audience); err != nil {
 		return err
 	}
-	if err := checkOrigins(s.CORSOrigins); err != nil {
+	if err := CheckOrigins(s.CORSOrigins); err != nil {
 		return err
 	}
 	if err := s.provisionClients(&config); err != nil {

@@ -52,6 +52,7 @@ func (a *Authentication) checkProvider() error {
 		{"authorization", replaced != "" && replaced != "keep"},
 		{"optional", a.Optional},
 		{"allow_preflight", a.AllowPreflight},
+		{"cors_origins", len(a.CORSOrigins) > 0},
 		{"insecure_query_token", a.InsecureQueryToken}, // with a private response (RFC 6750 §2.3)
 		{"close_streams", a.CloseStreams},
 		{"error_body", a.ErrorBody != ""},

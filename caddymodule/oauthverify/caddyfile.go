@@ -90,6 +90,7 @@ func parseResourceMetadata(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHan
 //	    close_streams
 //	    authorization  strip | keep | <credential…>
 //	    allow_preflight
+//	    cors_origins   <origins…>
 //	    form_token
 //	    insecure_query_token
 //	    token_header   <header> [<scheme>]
@@ -269,6 +270,8 @@ func (o *Options) list(option string) *[]string {
 		return &o.ACRValues
 	case "strip":
 		return &o.Strip
+	case "cors_origins":
+		return &o.CORSOrigins
 	case "token_cookie":
 		return &o.TokenCookies
 	}

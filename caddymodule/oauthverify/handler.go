@@ -217,6 +217,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.observe(r, token, err, time.Since(start))
 	if err != nil {
 		verify.AnswerEarly(w, r)
+		tokenep.CORS(h.CORSOrigins).Allow(w.Header(), r)
 		tell(r, err)
 		return h.refuse(w, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/policy"
 )
@@ -98,6 +99,10 @@ type Options struct {
 	// Pass on the preflight requests of CORS, which browsers send without credentials. Default:
 	// false.
 	AllowPreflight bool `json:"allow_preflight,omitempty"`
+
+	// The origins of web pages that may read refusals, with their challenges; "*" for all. What the
+	// API answers is between it and them. Default: none.
+	CORSOrigins []string `json:"cors_origins,omitempty"`
 
 	// Accept a token in a form as well (RFC 6750 §2.2). Default: false.
 	FormToken bool `json:"form_token,omitempty"`
@@ -259,6 +264,7 @@ func (o *Options) checkLists() error {
 	slices.Sort(implies)
 	return cmp.Or(
 		o.MCP.check(),
+		oauthserver.CheckOrigins(o.CORSOrigins),
 		adapt.RefusePlaceholders("scope_implies", implies),
 		adapt.RefusePlaceholders("require_claims", o.RequireClaims),
 		adapt.RefusePlaceholders("acr_values", o.ACRValues),
