@@ -58,8 +58,8 @@ func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Ch
 	return nil, nil, errNoRoute
 }
 
-// guardOf returns what a handler asks about tokens: itself, or the first provider of this module that
-// authentication has; nil: nothing.
+// guardOf returns what a handler asks about tokens: itself, or the first provider of this module
+// that authentication has; nil: nothing.
 func guardOf(handler caddyhttp.MiddlewareHandler) *Handler {
 	switch handler := handler.(type) {
 	case *Handler:
