@@ -116,6 +116,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.guard.Rates, h.guard.Certificate = h.rates(), h.certificate()
 	h.warn()
+	h.warnOfLog(ctx)
 	if err := h.replace(issuers); err != nil {
 		return err
 	}
@@ -166,6 +167,18 @@ func (h *Handler) warn() {
 	}
 	if h.InsecureAnyMethod {
 		h.logger.Warn("insecure_any_method: an upstream may read another method than the one that the route was chosen by")
+	}
+}
+
+// warnOfLog logs that an access log shows tokens: Caddy leaves out Authorization and cookies alone.
+func (h *Handler) warnOfLog(ctx caddy.Context) {
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Logs == nil || server.Logs.ShouldLogCredentials {
+		return
+	}
+	for _, source := range h.TokenHeaders {
+		h.logger.Warn("token_header: an access log of this server shows the header, unless its format leaves it out: "+
+			"write format filter { request>headers>"+http.CanonicalHeaderKey(source.Header)+" delete }", "header", source.Header)
 	}
 }
 
