@@ -100,21 +100,27 @@ func find(routes caddyhttp.RouteList, r *http.Request, repl *caddy.Replacer, rig
 		}
 		groups[route.Group] = true
 		for _, handler := range route.Handlers {
-			if right(handler) {
-				return true, nil
-			}
-			switch handler := handler.(type) {
-			case *rewrite.Rewrite:
-				handler.Rewrite(r, repl)
-			case *caddyhttp.Subroute:
-				if found, err := find(handler.Routes, r, repl, right); found || err != nil {
-					return found, err
-				}
+			if found, err := findIn(handler, r, repl, right); found || err != nil {
+				return found, err
 			}
 		}
 		if route.Terminal {
 			break
 		}
+	}
+	return false, nil
+}
+
+// findIn does so for a handler of a route, and rewrites r if that does.
+func findIn(handler caddyhttp.MiddlewareHandler, r *http.Request, repl *caddy.Replacer, right func(caddyhttp.MiddlewareHandler) bool) (bool, error) {
+	if right(handler) {
+		return true, nil
+	}
+	switch handler := handler.(type) {
+	case *rewrite.Rewrite:
+		handler.Rewrite(r, repl)
+	case *caddyhttp.Subroute:
+		return find(handler.Routes, r, repl, right)
 	}
 	return false, nil
 }
