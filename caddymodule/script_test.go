@@ -1,8 +1,11 @@
 package caddymodule_test
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,6 +132,7 @@ func runScripts(t *testing.T, dir, engine string) {
 			"assertion":    scriptAssertion,
 			"access-token": scriptAccessToken,
 			"dpop":         scriptDPoP,
+			"exits":        scriptExits,
 			"save":         scriptSave,
 			"capture":      scriptCapture,
 
@@ -142,6 +146,21 @@ func runScripts(t *testing.T, dir, engine string) {
 			"xcaddy":          scriptXcaddy,
 		},
 	})
+}
+
+// scriptExits runs a command that must fail with an exit code: exits 3 caddy oauth key list.
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARGUMENT...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	failed, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		ts.Fatalf("it did not fail: %v", err)
+	}
+	if code := strconv.Itoa(failed.ExitCode()); code != args[0] {
+		ts.Fatalf("it exits with %s, want %s", code, args[0])
+	}
 }
 
 // TestMain makes the test binary double as Caddy: under the name caddy it is the command line, with

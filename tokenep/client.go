@@ -297,6 +297,8 @@ func (c *Client) validateID() error {
 		return fmt.Errorf("client %.20s…: the id must not be longer than %d bytes; it has %d", c.ID, maxID, len(c.ID))
 	case strings.ContainsFunc(c.ID, func(r rune) bool { return r < 0x20 || r > 0x7e }):
 		return fmt.Errorf("client %q: an id must consist of visible ASCII characters and spaces (RFC 6749 appendix A.1)", c.ID)
+	case c.ID == "." || c.ID == "..":
+		return fmt.Errorf("client %q: no path of a URL can carry such an id (RFC 3986 §5.2.4), and clients are managed by theirs", c.ID)
 	case IsUnregistered(c.ID):
 		return fmt.Errorf("client %q: ids that begin with %s or %s are reserved", c.ID, APITokenClientPrefix, PolicyClientPrefix)
 	}

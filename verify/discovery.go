@@ -89,7 +89,7 @@ func NewDiscoveredKeys(issuer, document string, o URLKeysOptions) (*URLKeys, err
 		if err != nil {
 			return nil, err
 		}
-		d.loopback = isLoopback(u.Hostname())
+		d.loopback = IsLoopback(u.Hostname())
 		from := newOrigin(uri, &o, d.loopback)
 		from.accept = "application/json"
 		d.documents = append(d.documents, from)
@@ -173,6 +173,6 @@ func (d *discovery) read(text []byte) error {
 	if err != nil {
 		return err
 	}
-	d.keys = newOrigin(uri, &d.options, d.loopback && isLoopback(u.Hostname()))
+	d.keys = newOrigin(uri, &d.options, d.loopback && IsLoopback(u.Hostname()))
 	return nil
 }

@@ -38,7 +38,7 @@ func checkURL(what, uri string) error {
 		return fmt.Errorf("%s %q: it is no URL", what, ShownURL(uri))
 	case u.Hostname() == "" || u.User != nil || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }):
 		return fmt.Errorf("%s %q: it must be an absolute URL without user name and fragment, such as https://idp.example.com/jwks", what, ShownURL(uri))
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !IsLoopback(u.Hostname())):
 		return fmt.Errorf("%s %q: the scheme must be https; http is for loopback hosts only", what, ShownURL(uri))
 	}
 	return nil

@@ -10,13 +10,15 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// RFC 8414 §2: a URL of keys is https, and http on this machine alone.
+// RFC 8414 §2: a URL of keys is https, and http on this machine alone: at names below localhost too
+// (RFC 6761 §6.3).
 func TestJWKSURI(t *testing.T) {
 	for uri, good := range map[string]bool{
 		"https://idp.example/jwks": true, "https://idp.example:8443/keys?appid=1": true, "http://localhost:8080/jwks": true,
 		"http://127.0.0.1/jwks": true, "http://[::1]/jwks": true, "https://10.0.0.1/jwks": true,
 		"": false, "jwks": false, "/jwks": false, "http://idp.example/jwks": false, "ftp://idp.example/jwks": false, "file:///etc/jwks": false,
 		"https://": false, "https:///jwks": false, "https://me@idp.example/jwks": false, "https://idp.example/#keys": false,
+		"http://api.localhost/jwks": true, "http://a.b.LOCALHOST:81/jwks": true, "http://notlocalhost/jwks": false,
 		"http://localhost.example/jwks": false, "http://10.0.0.1/jwks": false, "http://127.0.0.1.example/jwks": false, "https://idp.example/a b": false,
 		"https://idp.example/%zz": false, "HTTPS://idp.example/jwks": true,
 	} {

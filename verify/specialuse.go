@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 )
 
@@ -87,10 +88,12 @@ func DialControl(addresses []netip.Prefix, loopback bool) func(network, address 
 	}
 }
 
-// isLoopback reports whether the host of a URL is this machine.
-func isLoopback(host string) bool {
+// IsLoopback reports whether the host of a URL is this machine: a loopback address, localhost, or a
+// name below it (RFC 6761 §6.3).
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	name := strings.ToLower(host)
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 // ParseAddresses reads addresses and blocks of them in CIDR notation (RFC 4632 §3.1, RFC 4291

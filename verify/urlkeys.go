@@ -98,7 +98,7 @@ func NewURLKeys(uri string, o URLKeysOptions) (*URLKeys, error) {
 		return nil, err
 	}
 	keys := newURLKeys(uri, o)
-	keys.origin = newOrigin(uri, &o, isLoopback(u.Hostname()))
+	keys.origin = newOrigin(uri, &o, IsLoopback(u.Hostname()))
 	return keys, nil
 }
 

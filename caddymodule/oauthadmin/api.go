@@ -34,6 +34,8 @@ func init() {
 //	GET    <server>/clients                 clients, in pages: ?after=<id>&limit=<n>
 //	POST   <server>/clients                 add a client; the answer has its secret
 //	GET    <server>/clients/<id>            one client
+//	PATCH  <server>/clients/<id>            change it, by a merge patch (RFC 7396); ends no token
+//	POST   <server>/clients/<id>/rotate     give it a new secret; the answer has it
 //	DELETE <server>/clients/<id>            remove a client, and revoke its access tokens
 //	GET    <server>/api_tokens              API tokens, in pages, as above and ?owner=<name>
 //	POST   <server>/api_tokens              create an API token; the answer has its text
@@ -113,6 +115,8 @@ var routes = []struct {
 	{http.MethodGet, "clients", http.StatusOK, listClients},
 	{http.MethodPost, "clients", http.StatusCreated, addClient},
 	{http.MethodGet, "clients/*", http.StatusOK, findClient},
+	{http.MethodPatch, "clients/*", http.StatusOK, updateClient},
+	{http.MethodPost, "clients/*/rotate", http.StatusCreated, rotateClient},
 	{http.MethodDelete, "clients/*", http.StatusNoContent, removeClient},
 	{http.MethodGet, "api_tokens", http.StatusOK, listAPITokens},
 	{http.MethodPost, "api_tokens", http.StatusCreated, createAPIToken},

@@ -1,10 +1,13 @@
 package oauthadmin
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
@@ -18,6 +21,9 @@ import (
 type shownClient struct {
 	tokenep.Client
 	Configured bool `json:"configured,omitempty"` // by Caddy's configuration, and changed there
+
+	// When each secret that is good now stops being good; "never" for one that does not.
+	LiveSecrets []string `json:"live_secrets,omitempty"`
 }
 
 type clientPage struct {
@@ -44,13 +50,13 @@ func listClients(r *request) (any, error) {
 	page := clientPage{Clients: []shownClient{}}
 	last := "" // what is beyond it may be in the store too, and waits for the next page
 	for i := range stored {
-		page.Clients = append(page.Clients, showClient(&stored[i], false))
+		page.Clients = append(page.Clients, r.showStored(&stored[i]))
 		last = stored[i].ID
 	}
 	for i := range r.server.Server().Config.Clients {
 		c := &r.server.Server().Config.Clients[i]
 		if c.ID > after && (last == "" || c.ID <= last) {
-			page.Clients = append(page.Clients, showClient(c, true))
+			page.Clients = append(page.Clients, r.showConfigured(c))
 		}
 	}
 	slices.SortStableFunc(page.Clients, func(a, b shownClient) int { return cmp.Compare(a.ID, b.ID) })
@@ -65,13 +71,13 @@ func listClients(r *request) (any, error) {
 func findClient(r *request) (any, error) {
 	static := r.server.Server().Config.Clients
 	if i := slices.IndexFunc(static, func(c tokenep.Client) bool { return c.ID == r.id }); i >= 0 {
-		return showClient(&static[i], true), nil
+		return r.showConfigured(&static[i]), nil
 	}
 	found, err := r.server.Server().Clients.Load(r.Context(), r.id)
 	if err != nil {
 		return nil, err
 	}
-	return showClient(found, false), nil
+	return r.showStored(found), nil
 }
 
 // addClient registers a client. The answer has its secret, if it has one.
@@ -94,7 +100,82 @@ func addClient(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return madeClient{Client: showClient(added, false), Secret: secret}, nil
+	return madeClient{Client: r.showStored(added), Secret: secret}, nil
+}
+
+// updateClient changes the members of a client that the body has, each as a whole; null takes one
+// away (RFC 7396). No token ends. The answer has a secret if the client needs one now and had none.
+func updateClient(r *request) (any, error) {
+	if configured(r.server, r.id) {
+		return nil, configuredClient(r.server, r.id, "change it there")
+	}
+	var patch map[string]json.RawMessage
+	if err := r.read(&patch); err != nil {
+		return nil, err
+	}
+	if id, ok := patch["client_id"]; ok && string(id) != strconv.Quote(r.id) {
+		return nil, refuse(http.StatusBadRequest, "client_id: an id cannot be changed; add another client")
+	}
+	updated, err := r.server.Server().Clients.Update(r.Context(), r.id, func(c *tokenep.Client) error {
+		in, err := merge(c, patch)
+		if err != nil {
+			return refuse(http.StatusBadRequest, "the client would not be as expected: %w", err)
+		}
+		*c = in.Client
+		return checkNewClient(r.server.Server(), &in)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return madeClient{Client: r.showStored(&updated.Client), Secret: updated.Secret}, nil
+}
+
+// merge returns a client with other members, without what the server sets.
+func merge(c *tokenep.Client, patch map[string]json.RawMessage) (in shownClient, err error) {
+	old := *c
+	old.Secrets, old.IssuedAt, old.RegistrationID, old.SelfRegistered, old.UnusedUntil = nil, 0, "", false, 0
+	text, err := json.Marshal(old)
+	if err != nil {
+		return in, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return in, err
+	}
+	for name, value := range patch {
+		if string(value) == "null" {
+			delete(members, name)
+		} else {
+			members[name] = value
+		}
+	}
+	if text, err = json.Marshal(members); err != nil {
+		return in, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return in, decoder.Decode(&in)
+}
+
+// rotatedClient says how long the old secret of a client stays good.
+type rotatedClient struct {
+	Overlap tokenep.Duration `json:"overlap,omitempty"` // default: it ends at once
+}
+
+// rotateClient gives a client a new secret. No token ends.
+func rotateClient(r *request) (any, error) {
+	if configured(r.server, r.id) {
+		return nil, configuredClient(r.server, r.id, "rotate its secret there, by a second line secret and an expires behind the first")
+	}
+	var in rotatedClient
+	if err := r.readAny(&in); err != nil {
+		return nil, err
+	}
+	rotated, err := r.server.Server().Clients.Rotate(r.Context(), r.id, time.Duration(in.Overlap))
+	if err != nil {
+		return nil, err
+	}
+	return madeClient{Client: r.showStored(&rotated.Client), Secret: rotated.Secret}, nil
 }
 
 // removeClient removes a client; its access tokens are refused from then on (RFC 7592 §2.3).
@@ -135,8 +216,8 @@ func checkNewClient(s *server.Server, c *shownClient) error {
 		return refuse(http.StatusBadRequest, "grant_types: client_credentials needs a secret (RFC 6749 §4.4), and the client is public")
 	case len(c.Secrets) > 0:
 		return refuse(http.StatusBadRequest, "secrets: must not be given; the server makes the secret")
-	case c.IssuedAt != 0 || c.RegistrationID != "" || c.Configured || c.SelfRegistered || c.UnusedUntil != 0:
-		return refuse(http.StatusBadRequest, "client_id_issued_at, registration_id, self_registered, unused_until and configured must not be given")
+	case c.LiveSecrets != nil || c.IssuedAt != 0 || c.RegistrationID != "" || c.Configured || c.SelfRegistered || c.UnusedUntil != 0:
+		return refuse(http.StatusBadRequest, "client_id_issued_at, registration_id, self_registered, unused_until, live_secrets and configured must not be given")
 	}
 	return nil
 }
@@ -170,8 +251,25 @@ func checkCommas(c *tokenep.Client) error {
 	return nil
 }
 
-func showClient(c *tokenep.Client, configured bool) shownClient {
-	shown := shownClient{Client: *c, Configured: configured}
+// showStored returns what is shown of a client that was made at run time.
+func (r *request) showStored(c *tokenep.Client) shownClient {
+	shown := shownClient{Client: *c}
 	shown.Secrets = nil
+	now := r.server.Server().Config.Now()
+	for _, secret := range c.Secrets {
+		switch {
+		case secret.Expires.IsZero():
+			shown.LiveSecrets = append(shown.LiveSecrets, never)
+		case now.Before(secret.Expires):
+			shown.LiveSecrets = append(shown.LiveSecrets, printTime(secret.Expires))
+		}
+	}
+	return shown
+}
+
+// showConfigured returns what is shown of a client of the configuration.
+func (r *request) showConfigured(c *tokenep.Client) shownClient {
+	shown := r.showStored(c)
+	shown.Configured = true
 	return shown
 }

@@ -40,7 +40,11 @@ there is more than one oauth_server, --server names the one to manage.
 
 A new secret is written to standard output, once. A secret that a command needs
 is read from standard input, or asked for on the terminal. There is no flag for
-a secret: others can see flags, and shells keep them in their history.`,
+a secret: others can see flags, and shells keep them in their history.
+
+It exits with 1 if what was asked for is refused, with 2 if the command line makes
+no sense, and with 3 if no Caddy answers. With --json, an error is written to
+standard output too: {"error": "…", "exit_code": 1}.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			flags := cmd.PersistentFlags()
 			flags.String("address", "", "Address of the administration API listener (if --config is not used)")
@@ -61,19 +65,45 @@ func leaf(use, short string, f caddycmd.CommandFunc) *cobra.Command {
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case argument == "" && len(args) > 0:
-				return fmt.Errorf("%s takes no argument, got %d", name, len(args))
+				return ended(cmd, misuse("%s takes no argument, got %d", name, len(args)))
 			case argument != "" && len(args) != 1:
-				return fmt.Errorf("%s takes one argument, %s, got %d", name, argument, len(args))
+				return ended(cmd, misuse("%s takes one argument, %s, got %d", name, argument, len(args)))
 			case slices.Contains(args, ""):
-				return fmt.Errorf("the argument %s of %s must not be empty", argument, name)
+				return ended(cmd, misuse("the argument %s of %s must not be empty", argument, name))
 			}
 			return nil
 		},
-		RunE: caddycmd.WrapCommandFuncForCobra(f),
+		RunE: caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+			status, err := f(fl)
+			if err != nil && fl.Bool("json") {
+				printFailure(status, err)
+			}
+			return status, err
+		}),
 	}
+}
+
+// printFailure writes what went wrong to standard output, as JSON. People read it on standard
+// error, where Caddy writes it as well.
+func printFailure(status int, err error) {
+	_, _ = printJSON(struct {
+		Error    string `json:"error"`
+		ExitCode int    `json:"exit_code"`
+	}{err.Error(), status})
+}
+
+// ended returns the error of a command that was not run, for Caddy to exit with its code.
+func ended(cmd *cobra.Command, err error) error {
+	return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+		status, err := failed(err)
+		if json, _ := fl.GetBool("json"); json {
+			printFailure(status, err)
+		}
+		return status, err
+	})(cmd, nil)
 }
 
 // family returns a command that only has subcommands.
@@ -93,13 +123,13 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) {
 		if len(args) == 0 {
 			return nil
 		}
-		return unknownCommand(cmd, args[0])
+		return ended(cmd, unknownCommand(cmd, args[0]))
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if word := cmd.Flags().Arg(0); word != "" && cmd.HasSubCommands() {
-			return unknownCommand(cmd, word)
+			return ended(cmd, unknownCommand(cmd, word))
 		}
-		return err
+		return ended(cmd, misuse("%s", err))
 	})
 }
 
@@ -107,17 +137,40 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) {
 func unknownCommand(cmd *cobra.Command, word string) error {
 	cmd.SuggestionsMinimumDistance = 2
 	if meant := cmd.SuggestionsFor(word); len(meant) > 0 {
-		return fmt.Errorf("there is no command %q in %s; did you mean %s?", word, cmd.CommandPath(), strings.Join(meant, " or "))
+		return misuse("there is no command %q in %s; did you mean %s?", word, cmd.CommandPath(), strings.Join(meant, " or "))
 	}
 	var names []string
 	for _, sub := range cmd.Commands() {
 		names = append(names, sub.Name())
 	}
-	return fmt.Errorf("there is no command %q in %s; expected %s", word, cmd.CommandPath(), strings.Join(names, ", "))
+	return misuse("there is no command %q in %s; expected %s", word, cmd.CommandPath(), strings.Join(names, ", "))
 }
 
+// The exit codes of a command that has failed.
+const (
+	exitRefused   = 1 // what was asked for is refused, or did not work
+	exitUsage     = 2 // the command line makes no sense; nothing was done
+	exitUnreached = 3 // no Caddy answers, or the server of the token endpoint does not
+)
+
 // failed is what a command returns that has failed.
-func failed(err error) (int, error) { return caddy.ExitCodeFailedStartup, err }
+func failed(err error) (int, error) {
+	if _, ok := errors.AsType[misused](err); ok {
+		return exitUsage, err
+	}
+	if _, ok := errors.AsType[unreached](err); ok {
+		return exitUnreached, err
+	}
+	return exitRefused, err
+}
+
+// misused is the error of a command line that makes no sense.
+type misused struct{ error }
+
+func misuse(format string, args ...any) error { return misused{fmt.Errorf(format, args...)} }
+
+// unreached is the error of a request that nobody has answered.
+type unreached struct{ error }
 
 // callAdmin makes a request to the admin API, for a resource of the server that the flags name. It
 // decodes the answer into answer, unless that is nil.
@@ -172,10 +225,13 @@ func requestURI(fl caddycmd.Flags, method, uri string, body any) (*http.Response
 		content = bytes.NewReader(text)
 	}
 	response, err := caddycmd.AdminAPIRequest(address, method, uri, http.Header{}, content)
-	if err != nil {
-		return nil, adminFailure(err)
+	switch {
+	case err == nil:
+		return response, nil
+	case strings.HasPrefix(err.Error(), "performing request: "):
+		return nil, unreached{fmt.Errorf("no Caddy answers at %s: %w; is it running? --address, --config or the variable CADDY_ADMIN says where its admin API is", address, err)}
 	}
-	return response, nil
+	return nil, adminFailure(err)
 }
 
 // escapeSegment escapes a segment of a path, also one that would lead elsewhere (RFC 3986 §5.2.4).

@@ -1,7 +1,6 @@
 package oauthadmin
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -64,6 +63,7 @@ Revokes all API tokens of an owner. If it fails, it can be repeated: it goes on
 where it ended.`
 	all.Example = `  $ caddy oauth api-token revoke-all alice --reason "has left"`
 	all.Flags().String("reason", "", "Why, for people")
+	completeFrom("api_tokens", "id", roll, revoke)
 	return family("api-token", "Creates, lists, rolls and revokes API tokens", `
 Manages API tokens: long-lived credentials of users for their programs, which
 exchange them for access tokens (RFC 8693).`, create, list, roll, revoke, all, apiTokenImportCommand())
@@ -97,13 +97,13 @@ func askedAPIToken(fl caddycmd.Flags) (asked newAPIToken, err error) {
 	default:
 		life, err := caddy.ParseDuration(text)
 		if err != nil {
-			return asked, fmt.Errorf("--expires-in: %w; write a time such as 90d, or never", err)
+			return asked, misuse("--expires-in: %w; write a time such as 90d, or never", err)
 		}
 		asked.ExpiresIn = caddy.Duration(life)
 	}
 	if text := fl.String("not-before"); text != "" {
 		if asked.NotBefore, err = time.Parse(time.RFC3339, text); err != nil {
-			return asked, fmt.Errorf("--not-before: %.60q is not a time such as 2026-01-31T08:00:00Z", text)
+			return asked, misuse("--not-before: %.60q is not a time such as 2026-01-31T08:00:00Z", text)
 		}
 	}
 	for name, into := range map[string]*[]string{"allow-from": &asked.AllowFrom, "deny-from": &asked.DenyFrom} {
@@ -115,7 +115,7 @@ func askedAPIToken(fl caddycmd.Flags) (asked newAPIToken, err error) {
 	}
 	for name, into := range map[string]*verify.Rate{"rate": &asked.Rate, "quota": &asked.Quota} {
 		if *into, err = verify.ParseRate(fl.String(name)); err != nil {
-			return asked, fmt.Errorf("--%s: %w", name, err)
+			return asked, misuse("--%s: %w", name, err)
 		}
 	}
 	return asked, nil
@@ -126,7 +126,7 @@ func cmdAPITokenRoll(fl caddycmd.Flags) (int, error) {
 	if text := fl.String("overlap"); text != "" {
 		overlap, err := caddy.ParseDuration(text)
 		if err != nil {
-			return failed(fmt.Errorf("--overlap: %w", err))
+			return failed(misuse("--overlap: %w", err))
 		}
 		asked.Overlap = caddy.Duration(overlap)
 	}

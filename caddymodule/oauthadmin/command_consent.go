@@ -1,7 +1,6 @@
 package oauthadmin
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,9 +64,9 @@ func cmdConsentRevoke(fl caddycmd.Flags) (int, error) {
 	asked := revokedConsent{Subject: fl.String("user"), ClientID: fl.String("client")}
 	switch {
 	case asked.Subject == "":
-		return failed(errors.New("--user is required, and must not be empty"))
+		return failed(misuse("--user is required, and must not be empty"))
 	case fl.Changed("client") && asked.ClientID == "":
-		return failed(errors.New("--client must not be empty"))
+		return failed(misuse("--client must not be empty"))
 	}
 	if err := callAdmin(fl, http.MethodPost, []string{"consents", "revoke"}, nil, asked, nil); err != nil {
 		return failed(err)

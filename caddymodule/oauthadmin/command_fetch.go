@@ -2,15 +2,19 @@ package oauthadmin
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // tokenClient is the HTTP client of `caddy oauth token`. It follows no redirect, which would send
@@ -18,6 +22,29 @@ import (
 var tokenClient = &http.Client{
 	Timeout:       30 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// trustAuthorities has tokenClient trust the certificates of a file as well, as of an authority of
+// one's own, such as Caddy's for local names.
+func trustAuthorities(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file) //nolint:gosec // G304: whoever runs the command names the file
+	if err != nil {
+		return misuse("--ca: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return err
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return misuse("--ca %s: there is no certificate in PEM in it", file)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	tokenClient.Transport = transport
+	return nil
 }
 
 // maxAnswer is how much of an answer is read, in bytes.
@@ -98,9 +125,7 @@ func checkCredentialsURL(endpoint string) error {
 	if err != nil {
 		return fmt.Errorf("token endpoint: %w", err)
 	}
-	ip := net.ParseIP(u.Hostname())
-	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-	if u.Scheme == "https" && u.Host != "" || u.Scheme == "http" && local {
+	if u.Scheme == "https" && u.Host != "" || u.Scheme == "http" && verify.IsLoopback(u.Hostname()) {
 		return nil
 	}
 	return fmt.Errorf("token endpoint %q: must be an https URL, or an http URL of this machine", endpoint)
@@ -112,7 +137,7 @@ func fetchJSON(request *http.Request, into any) (status int, err error) {
 	request.Header.Set("Accept", "application/json")
 	response, err := tokenClient.Do(request)
 	if err != nil {
-		return 0, err
+		return 0, unreached{err}
 	}
 	defer func() { _ = response.Body.Close() }()
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(into); err != nil && response.StatusCode == http.StatusOK {

@@ -57,7 +57,7 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 		return failed(err)
 	}
 	if asked.URL != "" && len(audience)+len(scope) > 0 {
-		return failed(errors.New("--url takes audience and scope from the route: leave --audience and --scope out"))
+		return failed(misuse("--url takes audience and scope from the route: leave --audience and --scope out"))
 	}
 	token, err := readSecret("the access token")
 	if err != nil {

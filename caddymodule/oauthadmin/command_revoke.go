@@ -2,7 +2,6 @@ package oauthadmin
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,10 +54,10 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 	asked := revocation{JTI: fl.String("jti"), Subject: fl.String("user"), ClientID: fl.String("client"), GrantID: fl.String("grant")}
 	for _, name := range revokeFlags {
 		if fl.Changed(name) && fl.String(name) == "" {
-			return failed(fmt.Errorf("--%s must not be empty", name))
+			return failed(misuse("--%s must not be empty", name))
 		}
 		if err := checkRevoked(fl.String(name), "without a flag, it is read from standard input"); err != nil {
-			return failed(fmt.Errorf("--%s: %w", name, err))
+			return failed(misuse("--%s: %w", name, err))
 		}
 	}
 	if asked == (revocation{}) {

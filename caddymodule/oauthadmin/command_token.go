@@ -36,6 +36,7 @@ neither the metadata nor the admin API is needed.`
 	flags.String("scope", "", "Scope to ask for: scope tokens separated by spaces (default: all that is allowed)")
 	flags.StringArray("audience", nil, "Target to ask for (repeatable; default: what is configured)")
 	flags.String("url", "", "URL of the token endpoint")
+	flags.String("ca", "", "File with certificates of authorities that are trusted beside those of the system (PEM)")
 	flags.String("subject-token-type", "", "Token type identifier of API tokens (default: the server's)")
 	cmd.MarkFlagsMutuallyExclusive("client", "api-token")
 	cmd.MarkFlagsOneRequired("client", "api-token")
@@ -45,6 +46,9 @@ neither the metadata nor the admin API is needed.`
 func cmdToken(fl caddycmd.Flags) (int, error) {
 	ctx := context.Background() // of the process: a command has none, and ends with it
 	form, err := askedOf(fl)
+	if err == nil {
+		err = trustAuthorities(fl.String("ca"))
+	}
 	if err != nil {
 		return failed(err)
 	}

@@ -1,7 +1,6 @@
 package oauthadmin
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -54,6 +53,7 @@ no tokens of clients: see 'caddy oauth user revoke'.`
 	sessions.Flags().String("end", "", "Id of the session to end")
 	sessions.Flags().Bool("end-all", false, "End all of them")
 	sessions.MarkFlagsMutuallyExclusive("end", "end-all")
+	completeFrom("users", "sub", show, disable, enable, revoke, sessions)
 	return family("user", "Disables, enables and revokes users, and ends their sessions", `
 Manages users, by the name that is the subject (sub) of their tokens. They are added
 and removed where their passwords are: see users in the configuration.`, list, show, disable, enable, revoke, sessions)
@@ -151,7 +151,7 @@ func unknownUser(fl caddycmd.Flags) (tell func()) {
 func cmdUserSessions(fl caddycmd.Flags) (int, error) {
 	if id := fl.String("end"); fl.Changed("end") || fl.Bool("end-all") {
 		if fl.Changed("end") && id == "" {
-			return failed(errors.New("--end must not be empty"))
+			return failed(misuse("--end must not be empty"))
 		}
 		if err := callUser(fl, http.MethodPost, []string{"sessions", "end"}, endedSessions{id, id == ""}, nil); err != nil {
 			return failed(err)

@@ -14,6 +14,7 @@
 //	revocations.go  revoked tokens
 //	users.go        users, and the browsers in which they have signed in
 //	command.go      the command, and what its subcommands share
+//	completion.go   what shells offer for ids and grants
 //	secret_patterns.go  regular expressions for secret scanners
 //	option.go       flags for the fields of a structure of the library
 //	command_*.go    one subcommand each, and what they need: reading a secret

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -46,12 +47,22 @@ var statuses = []struct {
 func asAPIError(w http.ResponseWriter, err error) error {
 	answer, ok := errors.AsType[caddy.APIError](err)
 	if !ok {
-		answer = caddy.APIError{HTTPStatus: statusOf(err), Err: err}
+		answer = caddy.APIError{HTTPStatus: statusOf(err), Err: err, Message: withoutKind(err)}
 	}
 	if answer.HTTPStatus == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
 	return answer
+}
+
+// withoutKind returns the text of an error without the kind of error at its end, which the status
+// says: "no client "x" in the store", and not "invalid_client" behind it.
+func withoutKind(err error) string {
+	text := err.Error()
+	for _, known := range statuses {
+		text = strings.TrimSuffix(text, ": "+known.err.Error())
+	}
+	return text
 }
 
 func statusOf(err error) int {

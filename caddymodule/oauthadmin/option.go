@@ -33,11 +33,11 @@ func scopeFlag(fl caddycmd.Flags, name string) (verify.Scope, error) {
 	tokens := strings.Fields(fl.String(name))
 	err := adapt.CheckScope(tokens, func(tokens []string) string { return fmt.Sprintf("--%s %q", name, strings.Join(tokens, " ")) })
 	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", name, err)
+		return nil, misuse("--%s: %w", name, err)
 	}
 	scope, err := verify.ParseScope(strings.Join(tokens, " "))
 	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", name, err)
+		return nil, misuse("--%s: %w", name, err)
 	}
 	return scope, nil
 }
@@ -54,7 +54,7 @@ func listFlag(fl caddycmd.Flags, name string, check func([]string, adapt.Written
 		err = check(values, func(names []string) string { return "--" + name + " " + strings.Join(names, " --"+name+" ") })
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", name, err)
+		return nil, misuse("--%s: %w", name, err)
 	}
 	return values, nil
 }
@@ -91,7 +91,7 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			}
 		case *json.RawMessage:
 			if *into = json.RawMessage(fl.String(o.Flag)); !json.Valid(*into) {
-				err = fmt.Errorf("--%s: it is not JSON", o.Flag)
+				err = misuse("--%s: it is not JSON", o.Flag)
 			}
 		case *string:
 			*into = fl.String(o.Flag)
@@ -99,7 +99,7 @@ func readOptions(fl caddycmd.Flags, v any) (err error) {
 			*into, err = scopeFlag(fl, o.Flag)
 		case *tokenep.Duration:
 			if *into, err = tokenep.ParseDuration(fl.String(o.Flag)); err != nil {
-				err = fmt.Errorf("--%s: %w", o.Flag, err)
+				err = misuse("--%s: %w", o.Flag, err)
 			}
 		default:
 			panic("oauthadmin: no flag sets a field of type " + reflect.TypeOf(o.Into).Elem().String())

@@ -109,22 +109,9 @@ func (s Registry) Replace(ctx context.Context, id, token string, c tokenep.Clien
 		if !v.opens(token) {
 			return false, tokenep.InvalidClient
 		}
-		next, old := c, v.Client
-		next.ID, next.SelfRegistered, next.UnusedUntil = id, true, old.UnusedUntil
-		next.IssuedAt, next.RegistrationID = old.IssuedAt, old.RegistrationID
-		r.Secret = ""
-		switch {
-		case !next.NeedsSecret():
-		case len(old.Secrets) > 0:
-			next.Secrets = old.Secrets
-		default:
-			r.Secret = secret
-			next.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(secret)}}
-		}
-		if err := s.check(&next); err != nil {
+		if r.Secret, err = s.replace(&v.Client, c, secret); err != nil {
 			return false, err
 		}
-		v.Client = next
 		return true, checkSize(*v)
 	})
 	if err != nil {

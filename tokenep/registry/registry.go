@@ -127,6 +127,47 @@ func (s Registry) List(ctx context.Context, after string, limit int) ([]tokenep.
 	return clients, nil
 }
 
+// Update changes the metadata of a client, which edit gets and changes. Its id, its registration,
+// its secrets and its tokens stay; it gets a secret if it needs one and had none, and loses those
+// that it needs no more. The error Is tokenep.InvalidClient for an unknown id, and state.ErrInvalid
+// when a field is outside its limits; an error of edit is returned as it is.
+func (s Registry) Update(ctx context.Context, id string, edit func(c *tokenep.Client) error) (r Registered, err error) {
+	made := newSecret(id)
+	v, err := s.change(ctx, id, func(v *registered) (bool, error) {
+		next := v.Client
+		if err := edit(&next); err != nil {
+			return false, err
+		}
+		r.Secret, err = s.replace(&v.Client, next, made)
+		return true, err
+	})
+	if err != nil {
+		return Registered{}, err
+	}
+	r.Client = v.Client
+	return r, nil
+}
+
+// replace puts the metadata of next in the place of those of c, and returns the secret, which is
+// made, if c had none and needs one now.
+func (s Registry) replace(c *tokenep.Client, next tokenep.Client, made string) (secret string, err error) {
+	next.ID, next.SelfRegistered, next.UnusedUntil = c.ID, c.SelfRegistered, c.UnusedUntil
+	next.IssuedAt, next.RegistrationID, next.Secrets = c.IssuedAt, c.RegistrationID, nil
+	switch {
+	case !next.NeedsSecret():
+	case len(c.Secrets) > 0:
+		next.Secrets = c.Secrets
+	default:
+		secret = made
+		next.Secrets = []tokenep.Secret{{Hash: tokenep.HashSecret(made)}}
+	}
+	if err := s.check(&next); err != nil {
+		return "", err
+	}
+	*c = next
+	return secret, nil
+}
+
 // Remove deletes a client and ends its access tokens (RFC 7592 §2.3): when it has returned, the
 // client cannot authenticate. Tokens carry the registration under which they were issued, so those
 // end too that are just being issued to the client as it was, and those of a later client with the

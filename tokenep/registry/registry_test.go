@@ -254,3 +254,51 @@ func TestListGoesThroughAllClientsInPages(t *testing.T) {
 		}
 	})
 }
+
+// Rotations that follow each other leave two secrets at the most, and lengthen the life of none.
+func TestRotatedSecrets(t *testing.T) {
+	enginetest.EachStore(t, func(t *testing.T, s store.Store, c *verifytest.Clock) {
+		clients := registry.Registry{Store: s, Now: c.Now}
+		first, err := clients.Add(t.Context(), billing())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := clients.Load(t.Context(), "billing")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rotate := func(overlap time.Duration, want ...string) string {
+			t.Helper()
+			rotated, err := clients.Rotate(t.Context(), "billing", overlap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := clients.Load(t.Context(), "billing")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var live []string
+			for _, secret := range got.Secrets {
+				if secret.Expires.IsZero() || c.Now().Before(secret.Expires) {
+					live = append(live, secret.Hash)
+				}
+			}
+			expected := []string{tokenep.HashSecret(rotated.Secret)}
+			for _, old := range want {
+				expected = append(expected, tokenep.HashSecret(old))
+			}
+			if !slices.Equal(live, expected) || got.RegistrationID != before.RegistrationID {
+				t.Errorf("secrets %v, want %v; registration %s, want %s", live, expected, got.RegistrationID, before.RegistrationID)
+			}
+			return rotated.Secret
+		}
+		second := rotate(time.Hour, first)
+		third := rotate(24*time.Hour, second)
+		c.Advance(24 * time.Hour)
+		rotate(time.Hour, third) // second has ended
+		rotate(0)
+		if _, err := clients.Rotate(t.Context(), "nobody", 0); !errors.Is(err, tokenep.InvalidClient) {
+			t.Errorf("%v, want %v", err, tokenep.InvalidClient)
+		}
+	})
+}

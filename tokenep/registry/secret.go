@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"regexp"
+	"slices"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/internal/record"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 )
 
@@ -26,6 +29,36 @@ func newSecret(id string) string {
 		return state.GenerateSecret()
 	}
 	return state.Checked(secretPrefix + id + "_" + state.GenerateSecret())
+}
+
+// Rotate gives a client a new secret, which is returned here and nowhere else. Its newest secret
+// stays good for overlap, or until it ends by itself; all others end at once, and no token does.
+// The error Is tokenep.InvalidClient for an unknown id, and state.ErrInvalid for a client without a
+// secret.
+func (s Registry) Rotate(ctx context.Context, id string, overlap time.Duration) (r Registered, err error) {
+	secret := newSecret(id)
+	v, err := s.change(ctx, id, func(v *registered) (bool, error) {
+		live := slices.DeleteFunc(slices.Clone(v.Secrets), func(old tokenep.Secret) bool {
+			return !old.Expires.IsZero() && !s.Now().Before(old.Expires)
+		})
+		if !v.NeedsSecret() {
+			return false, record.Invalidf("client %q has no secret that could be rotated: it is public, or has keys of its own", id)
+		}
+		v.Secrets = nil
+		if end := s.Now().Add(overlap).UTC().Truncate(time.Second); overlap > 0 && len(live) > 0 {
+			old := live[0]
+			if old.Expires.IsZero() || end.Before(old.Expires) {
+				old.Expires = end
+			}
+			v.Secrets = []tokenep.Secret{old}
+		}
+		v.Secrets = slices.Insert(v.Secrets, 0, tokenep.Secret{Hash: tokenep.HashSecret(secret)})
+		return true, nil
+	})
+	if err != nil {
+		return Registered{}, err
+	}
+	return Registered{Client: v.Client, Secret: secret}, nil
 }
 
 // ParseSecret returns the client that a secret says it is of. A secret that was mistyped, or has no

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -28,15 +27,10 @@ func CheckIssuer(issuer string) error {
 		return fmt.Errorf("issuer %q: it is no URL", verify.ShownURL(issuer))
 	case u.Hostname() == "" || strings.ContainsAny(issuer, "?#") || u.User != nil:
 		return fmt.Errorf("issuer %q: it must be an absolute URL without query and fragment (RFC 8414 §2), such as https://auth.example.com", verify.ShownURL(issuer))
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !verify.IsLoopback(u.Hostname())):
 		return fmt.Errorf("issuer %q: the scheme must be https; http is for loopback hosts only", verify.ShownURL(issuer))
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // CheckAudience returns what is wrong with the audience of a server.

@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -33,7 +32,7 @@ func CheckURL(option, text string) error {
 // CheckScheme holds a URL to https, unless nobody can listen. secrets is what would be heard.
 func CheckScheme(option, text, secrets string) error {
 	u, err := url.Parse(text)
-	if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+	if err == nil && u.Scheme == "http" && !verify.IsLoopback(u.Hostname()) {
 		return fmt.Errorf("%s %q: %s would cross the network in clear; write https, or insecure_http where nobody can listen",
 			option, verify.ShownURL(text), secrets)
 	}
@@ -43,12 +42,7 @@ func CheckScheme(option, text, secrets string) error {
 // Loopback reports whether the host of a URL is this machine.
 func Loopback(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && loopback(u.Hostname())
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return err == nil && verify.IsLoopback(u.Hostname())
 }
 
 // Named returns the address that the host of a URL is, if it is one: whoever has written it there

@@ -23,6 +23,8 @@ type Option struct {
 	Name  string
 	Flag  string
 	Usage string
+	// Member is its name in JSON.
+	Member string
 	// Into is a pointer to the field: *string, *bool, *[]string, *json.RawMessage, *verify.Scope or
 	// *tokenep.Duration.
 	Into any
@@ -38,7 +40,8 @@ func Options(v any) []Option {
 		if name == "" {
 			continue
 		}
-		o := Option{Name: name, Flag: tag.Get("flag"), Usage: tag.Get("usage"), Into: structure.Field(i).Addr().Interface()}
+		o := Option{Name: name, Flag: tag.Get("flag"), Usage: tag.Get("usage"),
+			Member: strings.TrimSuffix(tag.Get("json"), ",omitempty"), Into: structure.Field(i).Addr().Interface()}
 		if o.Flag == "" {
 			o.Flag = strings.ReplaceAll(name, "_", "-")
 		}
