@@ -6,7 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"runtime"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,4 +117,39 @@ func BenchmarkMiss(b *testing.B) {
 	}
 	b.ReportMetric(median(misses), "ns/op")
 	b.ReportMetric(median(misses)/median(bares), "of-ecdsa")
+}
+
+// BenchmarkHitParallel verifies 64 cached tokens in 64 goroutines, on one processor and on all, in
+// turns. The metric is how many times as much all of them do, by processor: 1 where they do not
+// wait for each other.
+func BenchmarkHitParallel(b *testing.B) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := benchVerifier(b, issuer)
+	const callers, turn = 64, 200
+	tokens := make([]string, callers)
+	for i := range tokens {
+		tokens[i] = issuer.Sign(verifytest.Claims{"scope": "orders:read", "jti": strconv.Itoa(i)})
+	}
+	run := func(processors int) time.Duration {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		var all sync.WaitGroup
+		start := time.Now()
+		for _, token := range tokens {
+			all.Go(func() {
+				for range turn {
+					if _, err := v.Verify(context.Background(), verify.Presentation{Token: token}); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		return time.Since(start)
+	}
+	processors := runtime.GOMAXPROCS(0)
+	var one, more []time.Duration
+	for b.Loop() {
+		one, more = append(one, run(1)), append(more, run(processors))
+	}
+	b.ReportMetric(median(one)/median(more)/float64(processors), "of-linear")
 }
