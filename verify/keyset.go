@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // KeySet finds the public keys of one issuer.
@@ -32,6 +33,42 @@ var (
 	ErrUnknownKey  = errors.New("unknown key")
 	ErrUnavailable = errors.New("keys are not available")
 )
+
+// KeySetState is how well a key set is known.
+type KeySetState string
+
+// The states of a key set.
+const (
+	KeySetNotFetched  KeySetState = "not_fetched" // nobody has needed it yet
+	KeySetFresh       KeySetState = "fresh"       // the last fetch was good
+	KeySetStale       KeySetState = "stale"       // it was not, and the version before is in use
+	KeySetUnavailable KeySetState = "unavailable" // likewise, and there is none that may be used
+)
+
+// KeySetStatus is what is known of a key set that is fetched.
+type KeySetStatus struct {
+	State   KeySetState
+	Fetched bool          // there is a version of it
+	Age     time.Duration // since that was the current one for certain
+}
+
+// Status returns what is known of the set. It fetches nothing.
+func (u *URLKeys) Status() KeySetStatus {
+	fetched := u.current.Load()
+	s := KeySetStatus{State: KeySetFresh, Fetched: fetched.keys != nil}
+	if s.Fetched {
+		s.Age = u.age(fetched)
+	}
+	switch {
+	case !s.Fetched && fetched.err == nil:
+		s.State = KeySetNotFetched
+	case fetched.err != nil && (!s.Fetched || s.Age >= u.maxStale):
+		s.State = KeySetUnavailable
+	case fetched.err != nil:
+		s.State = KeySetStale
+	}
+	return s
+}
 
 // StaticKeys is a KeySet that never changes. The zero value has no keys.
 type StaticKeys struct {

@@ -114,6 +114,14 @@ func (e Revocation) within(other Revocation) bool {
 // the wall clock jumps.
 func (r *Revocations) Followed(at time.Time) { r.followed.Store(&at) }
 
+// LastFollowed returns when the set was last complete; the zero time: never.
+func (r *Revocations) LastFollowed() time.Time {
+	if at := r.followed.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
 // ErrStale is the cause of a 503: the revocations of the issuer were last complete longer ago than
 // its RevocationMaxAge.
 var ErrStale = errors.New("revocations have not been followed for too long")

@@ -44,6 +44,7 @@ import (
 //	    device_code { … }
 //	    pages { … }
 //	    openid
+//	    health
 //	    client <id> { … }
 //	    registration { … }
 //	    token_exchange { … }
@@ -130,6 +131,8 @@ func (s *AuthorizationServer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // parseNetwork reads what is said of others on the network, and passes on all other options.
 func (s *AuthorizationServer) parseNetwork(d *caddyfile.Dispenser, option string) error {
 	switch option {
+	case "health":
+		return adapt.Flag(d, &s.Health)
 	case "cors_origins":
 		return s.parseOrigins(d)
 	case "key_addresses":

@@ -147,6 +147,12 @@ type AuthorizationServer struct {
 	// authorization code grant has the scope openid.
 	OpenID bool `json:"openid,omitempty"`
 
+	// Serve an endpoint at <path of the issuer>/oauth/health that says in JSON whether the signing
+	// keys, the store, the log of revocations, the key sets of other issuers and the source of
+	// users are good. It is 503 where this process can neither issue nor verify tokens, else 200,
+	// without a secret in it; anybody can read it whom the site lets. Default: false.
+	Health bool `json:"health,omitempty"`
+
 	// The clients of the configuration. Others may be added at run time. Default: none.
 	Clients []*tokenep.Client `json:"clients,omitempty"`
 
@@ -243,7 +249,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		return err
 	}
 	s.warnOf(config.Logger)
-	config.CompareHash, config.Decoy = compareHash, decoy
+	config.CompareHash, config.Decoy, config.Health = compareHash, decoy, s.Health
 	if err := s.acquireStore(ctx); err != nil {
 		return err
 	}

@@ -3,7 +3,7 @@ package endpoint
 // Names returns the names of the endpoints of this package, by which a configuration can move them.
 func Names() []string {
 	return []string{
-		accountName, apiTokensName, apiTokenName, authorizationName, consentName, deviceName, deviceAuthorizationName, grantsName, introspectionName, jwksName, pushedName, registrationName, revocationName,
+		accountName, apiTokensName, apiTokenName, authorizationName, consentName, deviceName, deviceAuthorizationName, grantsName, healthName, introspectionName, jwksName, pushedName, registrationName, revocationName,
 		signInName, signOutName, userInfoName, MetadataName,
 	}
 }
@@ -12,6 +12,7 @@ const (
 	authorizationName = "authorization"
 	consentName       = "consent"
 	grantsName        = "grants"
+	healthName        = "health"
 	introspectionName = "introspection"
 	jwksName          = "jwks"
 	registrationName  = "registration"

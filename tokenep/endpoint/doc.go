@@ -20,6 +20,7 @@
 //	sign_out.go           the end of a session (OpenID Connect RP-Initiated Logout 1.0)
 //	device_authorization.go  a device asks for a code (RFC 8628 §3.1)
 //	device.go             the page on which a user types it, and decides (RFC 8628 §3.3)
+//	health.go             whether the server can do its work (RFC 9110 §15.6.4)
 //	introspect.go         what a token says, and whether it is good (RFC 7662)
 //	jwks.go               the public keys (RFC 7517 §5)
 //	leaked.go             credentials that were found where they should not be

@@ -156,6 +156,17 @@ func (r *Ring) Withdraw(ctx context.Context, kid string) error {
 // Before.
 func (r *Ring) Current() *Set { return r.current.set.Load() }
 
+// overdueAfter is how late a rotation may be: the ring is refreshed each minute.
+const overdueAfter = 10 * time.Minute
+
+// Overdue reports whether the active key should have stopped to sign a while ago: the store cannot
+// be read or written. It is false for given keys.
+func (r *Ring) Overdue() bool {
+	entries := r.Current().entries
+	return len(r.options.Given) == 0 && len(entries) > 0 && entries[0].given == "" &&
+		r.schedule.promotionDue(entries, r.options.clock().Add(-overdueAfter))
+}
+
 // Active returns the key that signs, or ErrNotStarted while there is none.
 func (r *Ring) Active() (*Key, error) {
 	if key := r.Current().active; key != nil {

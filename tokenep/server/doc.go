@@ -22,6 +22,7 @@
 //	trust.go          verifiers of the server's own tokens
 //	guessing.go       guessing at secrets: the limit, and the comparison
 //	mount.go          the table of endpoints, and where each of them is
+//	health.go         whether the server can do its work
 //	token_endpoint.go the token endpoint at one path, under its dialect
 //	routes.go         which path leads to which handler
 //	revoke.go         which access tokens a revocation means

@@ -66,6 +66,9 @@ func (s *Server) addEndpoints() error {
 		}.Endpoint())
 	}
 	s.endpoints = append(s.endpoints, s.leaked())
+	if s.Config.Health {
+		s.endpoints = append(s.endpoints, s.health())
+	}
 	if s.Config.Registration != nil {
 		s.endpoints = append(s.endpoints, s.registration())
 	}

@@ -50,6 +50,7 @@ type Config struct {
 	PasswordGrant bool
 
 	RefreshTokens RefreshTokens
+	Health        bool // an endpoint says whether this server can do its work: see endpoint.Health
 	RequirePAR    bool // clients must push their authorization requests (RFC 9126)
 
 	// ConsentPage is a path or URL of the issuer's host where people are asked whether they allow
@@ -170,6 +171,7 @@ type Server struct {
 	toItself      *verify.Verifier      // as Verifier, for the issuer as audience
 	foreign       map[subject.Form]subject.Foreign
 	passwords     *tokenep.Passwords // nil: there are none
+	usersAsked    usersAsked
 	pages         *page.Set
 	paths         atomic.Pointer[map[string]string] // of endpoints, as they were mounted first
 	possessions   tokenep.Possessions
@@ -207,7 +209,8 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	if c.Users != nil {
-		s.passwords = &tokenep.Passwords{Source: c.Users, Active: s.active, Limiter: c.signInLimiter(), Limit: c.RateLimit, Now: c.Now}
+		s.Config.Users = s.usersAsked.watch(c.Users, c.Now)
+		s.passwords = &tokenep.Passwords{Source: s.Config.Users, Active: s.active, Limiter: c.signInLimiter(), Limit: c.RateLimit, Now: c.Now}
 	}
 	if err := s.addGrants(); err != nil {
 		return nil, err
