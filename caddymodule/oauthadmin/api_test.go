@@ -101,6 +101,7 @@ func TestAdminStatus(t *testing.T) {
 		{state.ErrRolledOften, http.StatusConflict},
 		{state.ErrExpiredAPIToken, http.StatusConflict},
 		{keys.ErrTooEarly, http.StatusConflict},
+		{keys.ErrFull, http.StatusConflict},
 		{keys.ErrUnknown, http.StatusNotFound},
 		{state.ErrInvalid, http.StatusBadRequest},
 		{store.ErrInvalid, http.StatusBadRequest},

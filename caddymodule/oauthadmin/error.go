@@ -37,6 +37,7 @@ var statuses = []struct {
 	{state.ErrRolledOften, http.StatusConflict},
 	{state.ErrBadAPIToken, http.StatusConflict}, // to roll what has expired or was revoked
 	{keys.ErrTooEarly, http.StatusConflict},
+	{keys.ErrFull, http.StatusConflict},
 	{keys.ErrGiven, http.StatusConflict},
 	{keys.ErrUnknown, http.StatusNotFound},
 	{state.ErrInvalid, http.StatusBadRequest},

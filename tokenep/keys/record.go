@@ -85,7 +85,25 @@ func (r record) encode(keys []entry) (store.Record, error) {
 	if err != nil {
 		return store.Record{}, err
 	}
-	return store.Record{Kind: recordKind, ID: r.id, Data: r.seals.Seal(recordKind, r.id, data)}, nil
+	rec := store.Record{Kind: recordKind, ID: r.id, Data: r.seals.Seal(recordKind, r.id, data)}
+	if len(rec.Data) > store.MaxData {
+		return store.Record{}, fmt.Errorf("%w: the ring has %d; %s", ErrFull, len(keys)-1, room(keys))
+	}
+	return rec, nil
+}
+
+// room says when there will be some in a ring that is full.
+func room(keys []entry) string {
+	var first time.Time
+	for _, e := range keys {
+		if e.state() == Retired && (first.IsZero() || e.gone().Before(first)) {
+			first = e.gone()
+		}
+	}
+	if first.IsZero() {
+		return "withdraw one"
+	}
+	return "the next retired one goes at " + first.UTC().Format(time.RFC3339) + ", with the last token that it signed; or withdraw one"
 }
 
 // storedKey is one key in the record. Its state is not stored: it follows from which of the times

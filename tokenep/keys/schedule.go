@@ -12,6 +12,10 @@ var (
 	// enough: verifiers that cached the key set would refuse its tokens.
 	ErrTooEarly = errors.New("keys: the next key has not been published long enough")
 
+	// ErrFull is the error of Ring.Rotate while the ring is as large as a record of a store can be.
+	// That takes many forced rotations within the life of a token.
+	ErrFull = errors.New("keys: there is no room for another key")
+
 	// ErrUnknown is the error of Ring.Withdraw for a kid that the ring does not have.
 	ErrUnknown = errors.New("keys: there is no such key")
 )
@@ -41,10 +45,9 @@ func (s schedule) first(now time.Time) ([]entry, error) {
 
 // due returns the keys as they should be at this time.
 func (s schedule) due(keys []entry, now time.Time) ([]entry, error) {
-	out := slices.DeleteFunc(slices.Clone(keys), func(e entry) bool {
+	out := slices.DeleteFunc(withoutGone(keys, now), func(e entry) bool {
 		// A next key of another algorithm has signed nothing, so no token needs it.
-		return e.state() == Retired && !now.Before(e.gone()) ||
-			e.state() == Next && e.key.Algorithm != s.algorithm
+		return e.state() == Next && e.key.Algorithm != s.algorithm
 	})
 	changed := len(out) != len(keys)
 
@@ -70,6 +73,12 @@ func (s schedule) due(keys []entry, now time.Time) ([]entry, error) {
 	return out, nil
 }
 
+// withoutGone returns the keys, in a slice of its own, but for the retired ones whose last token has
+// expired.
+func withoutGone(keys []entry, now time.Time) []entry {
+	return slices.DeleteFunc(slices.Clone(keys), func(e entry) bool { return e.state() == Retired && !now.Before(e.gone()) })
+}
+
 // rotate promotes the next key, whatever the age of the active one. If another process rotates
 // between the load and the swap of this one, the two rotations are one.
 func (s schedule) rotate(force bool) decision {
@@ -89,7 +98,7 @@ func (s schedule) rotate(force bool) decision {
 		if at := s.usable(keys[next]); now.Before(at) && !force {
 			return nil, fmt.Errorf("%w: it may sign from %s on", ErrTooEarly, at.Format(time.RFC3339))
 		}
-		out := slices.Clone(keys)
+		out := withoutGone(keys, now)
 		s.promote(out, now)
 		return s.addNext(out, now)
 	}

@@ -232,6 +232,32 @@ func TestForcedRotationIsImmediateAndKeepsTheOldKey(t *testing.T) {
 	}
 }
 
+// A ring that is full says so before anything is written, and has room again once the tokens of its
+// retired keys have expired, with no refresh between.
+func TestForcedRotationsFillTheRing(t *testing.T) {
+	c := newClock()
+	r := start(t, newStore(t, c), c)
+	var err error
+	rotations := 0
+	for ; err == nil && rotations < 1000; rotations++ {
+		err = r.Rotate(t.Context(), true)
+		c.Advance(time.Second)
+	}
+	if !errors.Is(err, ErrFull) || errors.Is(err, store.ErrInvalid) || rotations < 100 {
+		t.Fatalf("after %d rotations: %v, want %v", rotations, err, ErrFull)
+	}
+	if want := only(t, r, Next); want.ID == "" || activeID(t, r) == "" {
+		t.Error("the ring is not as it was")
+	}
+	c.Advance(retain)
+	if err := r.Rotate(t.Context(), true); err != nil {
+		t.Errorf("once the tokens have expired: %v", err)
+	}
+	if _, set := r.Current().JWKS(); set == "" {
+		t.Error("no key set")
+	}
+}
+
 func TestKeyPromotedJustNowIsRetainedInFull(t *testing.T) {
 	c := newClock()
 	r := start(t, newStore(t, c), c)
