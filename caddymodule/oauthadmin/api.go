@@ -60,7 +60,7 @@ func init() {
 //	POST   <server>/keys/<kid>/withdraw     refuse everything that the key has signed
 //	DELETE <server>/keys/<kid>              the same
 //	POST   <server>/revocations             revoke access tokens by token, jti, grant_id,
-//	                                        client_id or sub
+//	                                        client_id, sub or iss
 //	GET    <server>/backup                  a copy of the store bolt, with the private keys
 //	GET    <server>/secret_patterns         regular expressions of what is generated
 //	POST   <server>/inspect                 what a token says, and which checks it does not pass

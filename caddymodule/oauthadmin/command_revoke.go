@@ -14,7 +14,7 @@ import (
 )
 
 // revokeFlags are the flags that say which tokens are revoked.
-var revokeFlags = []string{"jti", "user", "client", "grant"}
+var revokeFlags = []string{"jti", "user", "client", "grant", "issuer"}
 
 func revokeCommand() *cobra.Command {
 	cmd := leaf("revoke", "Revokes access tokens", cmdRevoke)
@@ -31,6 +31,7 @@ a quarter of a second.
   --grant    all that came of one authorization, and its refresh token; or of an API
              token, by its id, and the API token; or, until now, of a policy for tokens
              of others, by "policy:" and its name
+  --issuer   all that came, until now, of tokens of another issuer, by its policies
 
 A client that is unknown now may have had tokens, and is no error; the output says so.
 
@@ -46,12 +47,14 @@ a client of the configuration there.`
 	flags.String(names[1], "", "User whose access tokens are revoked (sub)")
 	flags.String(names[2], "", "Id of the client whose access tokens are revoked (client_id)")
 	flags.String(names[3], "", "Authorization whose access tokens are revoked (grant_id)")
+	flags.String(names[4], "", "Other issuer of whose tokens the access tokens came that are revoked (iss)")
 	cmd.MarkFlagsMutuallyExclusive(names...)
 	return cmd
 }
 
 func cmdRevoke(fl caddycmd.Flags) (int, error) {
-	asked := revocation{JTI: fl.String("jti"), Subject: fl.String("user"), ClientID: fl.String("client"), GrantID: fl.String("grant")}
+	asked := revocation{JTI: fl.String("jti"), Subject: fl.String("user"), ClientID: fl.String("client"), GrantID: fl.String("grant"),
+		Issuer: fl.String("issuer")}
 	for _, name := range revokeFlags {
 		if fl.Changed(name) && fl.String(name) == "" {
 			return failed(misuse("--%s must not be empty", name))
@@ -71,6 +74,8 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 		return failed(err)
 	}
 	switch {
+	case asked.Issuer != "":
+		say("The access tokens that came of tokens of %q until now are revoked. More can come of them.", asked.Issuer)
 	case asked.Subject != "":
 		say("The access tokens of user %q that were issued until now are revoked. Its API tokens are not.", asked.Subject)
 	case asked.ClientID != "":

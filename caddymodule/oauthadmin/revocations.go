@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -24,6 +25,7 @@ type revocation struct {
 	GrantID  string `json:"grant_id,omitempty"`  // those of one authorization or API token
 	ClientID string `json:"client_id,omitempty"` // those that a client was issued until now
 	Subject  string `json:"sub,omitempty"`       // those that were issued for a subject until now
+	Issuer   string `json:"iss,omitempty"`       // those that came, until now, of tokens of another issuer
 }
 
 // revokeTokens revokes access tokens. This process refuses them from its answer on.
@@ -33,9 +35,9 @@ func revokeTokens(r *request) (_ any, err error) {
 		return nil, err
 	}
 	if in.count() != 1 {
-		return nil, refuse(http.StatusBadRequest, "exactly one of token, jti, grant_id, client_id and sub is required")
+		return nil, refuse(http.StatusBadRequest, "exactly one of token, jti, grant_id, client_id, sub and iss is required")
 	}
-	for name, value := range map[string]string{"jti": in.JTI, "grant_id": in.GrantID, "client_id": in.ClientID, "sub": in.Subject} {
+	for name, value := range map[string]string{"jti": in.JTI, "grant_id": in.GrantID, "client_id": in.ClientID, "sub": in.Subject, "iss": in.Issuer} {
 		if err := checkRevoked(value, `give it as "token"`); err != nil {
 			return nil, refuse(http.StatusBadRequest, "%s: %w", name, err)
 		}
@@ -54,6 +56,8 @@ func revokeTokens(r *request) (_ any, err error) {
 		claim, value, err = "grant_id", in.GrantID, s.RevokeGrant(ctx, in.GrantID)
 	case in.ClientID != "":
 		claim, value, err = "client_id", in.ClientID, s.RevokeClient(ctx, in.ClientID)
+	case in.Issuer != "":
+		claim, value, err = "iss", in.Issuer, r.revokeIssuer(in.Issuer)
 	default:
 		claim, value, err = "sub", in.Subject, s.RevokeSubject(ctx, in.Subject)
 	}
@@ -61,6 +65,30 @@ func revokeTokens(r *request) (_ any, err error) {
 		s.Config.Logger.LogAttrs(ctx, slog.LevelInfo, "tokens revoked", slog.String(claim, value))
 	}
 	return nil, err
+}
+
+// revokeIssuer revokes what the policies for tokens of another issuer have given until now. If it
+// fails, it can be repeated.
+func (r *request) revokeIssuer(name string) error {
+	s, known := r.server.Server(), false
+	if name == s.Config.Issuer {
+		return refuse(http.StatusBadRequest, "iss: this is the server itself, whose tokens all end with its keys: withdraw those")
+	}
+	for _, source := range s.Config.Subjects {
+		if source.Name != name {
+			continue
+		}
+		known = true
+		for i := range source.Policies {
+			if err := s.RevokeGrant(r.Context(), tokenep.PolicyGrantPrefix+source.Policies[i].Name); err != nil {
+				return err
+			}
+		}
+	}
+	if !known {
+		return refuse(http.StatusNotFound, "iss: no subject of the server takes tokens of this issuer")
+	}
+	return nil
 }
 
 // Reasons not to take a text for the name of what is revoked.
@@ -102,7 +130,7 @@ func isCompact(text string) bool {
 
 // count returns how many members are set.
 func (in *revocation) count() (n int) {
-	for _, member := range []string{in.Token, in.JTI, in.GrantID, in.ClientID, in.Subject} {
+	for _, member := range []string{in.Token, in.JTI, in.GrantID, in.ClientID, in.Subject, in.Issuer} {
 		if member != "" {
 			n++
 		}
