@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -87,7 +88,11 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 	if !report.Accepted {
 		return failed(errors.New("the token would be refused: " + report.refusal()))
 	}
-	say("The token would be accepted.")
+	if unchecked := report.unchecked(); len(unchecked) > 0 {
+		say("The token would be accepted, as far as that is known. What was not checked: %s.", strings.Join(unchecked, ", "))
+	} else {
+		say("The token would be accepted.")
+	}
 	return caddy.ExitCodeSuccess, nil
 }
 
@@ -101,17 +106,17 @@ func routeFlags(fl caddycmd.Flags) (asked routeInspection, err error) {
 	for _, field := range fields {
 		name, value, ok := strings.Cut(field, ":")
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return asked, fmt.Errorf("header %q: must be a name and a value, such as 'Mcp-Method: tools/list'", field)
+			return asked, misuse("header %q: must be a name and a value, such as 'Mcp-Method: tools/list'", field)
 		}
 		asked.Header.Add(name, strings.TrimSpace(value))
 	}
 	if from := fl.String("from"); from != "" {
 		if asked.From, err = netip.ParseAddr(from); err != nil {
-			return asked, fmt.Errorf("from %q: must be an IP address, such as 192.0.2.1", from)
+			return asked, misuse("from %q: must be an IP address, such as 192.0.2.1", from)
 		}
 	}
 	if asked.URL == "" && len(asked.Header)+len(fl.String("from")) > 0 {
-		return asked, errors.New("header and from are those of a request: give its URL with --url")
+		return asked, misuse("header and from are those of a request: give its URL with --url")
 	}
 	return asked, nil
 }
@@ -157,7 +162,8 @@ func askConfig(fl caddycmd.Flags, asked routeInspection) (*inspected, error) {
 	return inspectIn(provisioned, r, asked.Token)
 }
 
-// print writes header and claims as they came, so that no number is rounded, and then the checks.
+// print writes header and claims as they came, so that no number is rounded, its times as people
+// read them, and then the checks. Those that an earlier failure leaves open are one line.
 func (i *inspected) print(raw json.RawMessage) error {
 	var said struct {
 		Header json.RawMessage `json:"header"`
@@ -174,8 +180,13 @@ func (i *inspected) print(raw json.RawMessage) error {
 			return err
 		}
 	}
-	rows := make([][]string, 0, len(i.Checks))
+	i.printTimes(time.Now())
+	rows, open := make([][]string, 0, len(i.Checks)), 0
 	for _, c := range i.Checks {
+		if c.Reason == needsEarlier {
+			open++
+			continue
+		}
 		mark := map[string]string{checkOK: "ok", checkFail: "FAIL"}[c.Result]
 		row := []string{mark, c.Name}
 		if c.Reason != "" {
@@ -183,8 +194,45 @@ func (i *inspected) print(raw json.RawMessage) error {
 		}
 		rows = append(rows, row)
 	}
+	if open > 0 {
+		rows = append(rows, []string{"", fmt.Sprintf("%d more", open), needsEarlier})
+	}
 	printTable(rows)
 	return nil
+}
+
+// printTimes writes the times of the claims, and how far they are from now by the clock here.
+func (i *inspected) printTimes(now time.Time) {
+	rows := [][]string{}
+	for _, name := range []string{"auth_time", "iat", "nbf", "exp"} {
+		seconds, ok := i.Claims[name].(float64)
+		if !ok || seconds < 0 || seconds > 1<<40 {
+			continue
+		}
+		at := time.Unix(int64(seconds), 0)
+		apart := at.Sub(now).Abs().Truncate(time.Second)
+		distance := apart.String()
+		if days := apart / (24 * time.Hour); days > 1 {
+			distance = fmt.Sprintf("%d days", days)
+		}
+		if at.After(now) {
+			distance = "in " + distance
+		} else {
+			distance += " ago"
+		}
+		rows = append(rows, []string{name, printTime(at), distance})
+	}
+	printTable(rows)
+}
+
+// unchecked returns the checks that could not be made, for want of what is to be compared with.
+func (i *inspected) unchecked() (names []string) {
+	for _, c := range i.Checks {
+		if c.Result == checkSkipped {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // refusal returns the reason of a verifier, which is the first check that fails.

@@ -48,6 +48,8 @@ const (
 	checkOK      = "ok"
 	checkFail    = "fail"
 	checkSkipped = "skipped"
+
+	needsEarlier = "cannot be checked, since an earlier check failed"
 )
 
 // inspectToken runs the checks of a verifier that trusts only this server.
@@ -199,7 +201,7 @@ func showCheck(c verify.Check) inspectedCheck {
 	shown := inspectedCheck{Name: c.Name, Result: checkOK}
 	switch {
 	case c.Skipped:
-		shown.Result, shown.Reason = checkSkipped, "cannot be checked, since an earlier check failed"
+		shown.Result, shown.Reason = checkSkipped, needsEarlier
 	case c.Err != nil:
 		shown.Result, shown.Reason = checkFail, c.Err.Error()
 		if refused, ok := errors.AsType[*verify.Error](c.Err); ok && refused.Description != "" {
