@@ -25,7 +25,7 @@ type revocation struct {
 	GrantID  string `json:"grant_id,omitempty"`  // those of one authorization or API token
 	ClientID string `json:"client_id,omitempty"` // those that a client was issued until now
 	Subject  string `json:"sub,omitempty"`       // those that were issued for a subject until now
-	Issuer   string `json:"iss,omitempty"`       // those that came, until now, of tokens of another issuer
+	Issuer   string `json:"iss,omitempty"`       // those that came of another issuer's until now
 }
 
 // revokeTokens revokes access tokens. This process refuses them from its answer on.

@@ -73,8 +73,8 @@ func (s schedule) due(keys []entry, now time.Time) ([]entry, error) {
 	return out, nil
 }
 
-// withoutGone returns the keys, in a slice of its own, but for the retired ones whose last token has
-// expired.
+// withoutGone returns the keys, in a slice of its own, but for the retired ones whose last token
+// has expired.
 func withoutGone(keys []entry, now time.Time) []entry {
 	return slices.DeleteFunc(slices.Clone(keys), func(e entry) bool { return e.state() == Retired && !now.Before(e.gone()) })
 }
