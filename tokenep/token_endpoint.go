@@ -1,6 +1,7 @@
 package tokenep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -269,7 +270,7 @@ func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response 
 // issued notes for the log what the token says.
 func (o *Outcome) issued(c *Claims, t Minted) {
 	o.Event, o.ID = "token issued", t.ID
-	o.Details = slices.Grow(o.Details, 6)
+	o.Details = slices.Grow(o.Details, 8)
 	if o.Client == nil {
 		o.Details = append(o.Details, slog.String("client", c.ClientID))
 	}
@@ -279,4 +280,20 @@ func (o *Outcome) issued(c *Claims, t Minted) {
 		return // it is no access token
 	}
 	o.Details = append(o.Details, slog.String("jti", t.ID), slog.Time("exp", c.Expires))
+	if c.GrantID != "" {
+		o.Details = append(o.Details, slog.String("grant_id", c.GrantID))
+	}
+	if cameOf := names(c.Ancestors); len(cameOf) > 0 {
+		o.Details = append(o.Details, slog.Any("ancestors", cameOf))
+	}
+}
+
+// names returns the jti of each ancestor that is a token, and the grant_id of each that is none.
+func names(ancestors []verify.Ancestor) (ids []string) {
+	for i := range ancestors {
+		if id := cmp.Or(ancestors[i].ID, ancestors[i].GrantID); id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

@@ -34,7 +34,7 @@ and what they have allowed, the signing keys, and the revocation of access token
 can also get a token, show what a token says and whether it would be accepted, and back
 up the store.
 
-All commands but restore connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Use
+All commands but restore and trace connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Use
 --address for another address, or --config to read it from a configuration. If
 there is more than one oauth_server, --server names the one to manage.
 
@@ -52,7 +52,7 @@ standard output too: {"error": "…", "exit_code": 1}.`,
 			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 			flags.StringP("server", "s", oauthserver.DefaultName, "Name of the oauth_server")
 			flags.Bool("json", false, "Print the answer as JSON")
-			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), userCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), policyCommand(), secretPatternsCommand(), backupCommand(), restoreCommand())
+			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), userCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), traceCommand(), policyCommand(), secretPatternsCommand(), backupCommand(), restoreCommand())
 		},
 	}
 }
@@ -129,7 +129,10 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) {
 		if word := cmd.Flags().Arg(0); word != "" && cmd.HasSubCommands() {
 			return ended(cmd, unknownCommand(cmd, word))
 		}
-		return ended(cmd, misuse("%s", err))
+		if strings.HasPrefix(err.Error(), "unknown shorthand flag") {
+			err = fmt.Errorf("%w; an id that begins with a dash stands behind two of them: -- -id", err)
+		}
+		return ended(cmd, misuse("%w", err))
 	})
 }
 

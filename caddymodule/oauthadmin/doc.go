@@ -19,5 +19,6 @@
 //	option.go       flags for the fields of a structure of the library
 //	command_*.go    one subcommand each, and what they need: reading a secret
 //	                (command_secret.go), requests to the token endpoint (command_fetch.go),
-//	                and the file of a store (command_config.go)
+//	                the file of a store (command_config.go),
+//	                and what a log says (command_trace.go)
 package oauthadmin
