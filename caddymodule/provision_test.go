@@ -48,11 +48,9 @@ func TestProvisionErrors(t *testing.T) {
 		{"secret file", client("secret {file.%DIR%/none}"), "", `client "billing": secret:`},
 		{"one file for two", "oauth_server {\nissuer https://a.example\nstore bolt %DIR%/x\n}\noauth_server b {\nissuer https://b.example\nstore bolt %DIR%/./x\n}", "", "the same store"},
 		{"no app for oauth_token", "", "%SITE% {\noauth_token\n}\n", "the global option oauth_server"},
-		{"no such server", good, "%SITE% {\noauth_token {\nserver other\n}\n}\n", `no oauth_server "other"`},
 		{"endpoint path", good, "%SITE% {\noauth_token {\npath jwks {env.WRONG}\n}\n}\n", "jwks {env.WRONG}: endpoint path"},
 		{"path of another endpoint", good, "%SITE% {\noauth_token {\npath jwks /oauth/token\n}\n}\n", "share the path"},
 		{"nobody to trust", "", guard("audience a"), "no issuer is trusted"},
-		{"server to trust", good, guard("server other\naudience a"), `no oauth_server "other"`},
 		{"key file", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/none.json\n}"), "none.json"},
 		{"no usable key", "", guard("audience a\nissuer https://idp.example {\njwks_file %DIR%/empty.json\n}"), "no usable key"},
 		{"wrong realm", good, guard("audience a\nrealm {env.WRONG}"), "realm {env.WRONG}: the realm"},
@@ -104,6 +102,8 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 		{"life of a client", client(hash + `,"access_token_ttl":"500ms"`), "a second at least"},
 		{"grant without secret", client(`"token_endpoint_auth_method":"none","grant_types":["client_credentials"]`), "needs a secret"},
 		{"grant without exchange", client(hash + `,"grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"]`), "has no token_exchange"},
+		{"no such server", token(`"server":"other"`), `no oauth_server "other"`},
+		{"server to trust", guard(`"server":"other","audience":["a"]`), `no oauth_server "other"`},
 		{"endpoint path", token(`"paths":{"jwks":["keys"]}`), "must begin with a slash"},
 		{"shared path", token(`"paths":{"jwks":["/a"],"revocation":["/a"]}`), "share the path"},
 		{"no audience", guard(`"realm":"a"`), "an audience is required"},
@@ -170,16 +170,18 @@ func TestProvisionErrorsOfJSON(t *testing.T) {
 // While the server has not started, both handlers answer 503 with Retry-After, so that no client
 // discards its credentials. They do not wait for the body.
 func TestNotStarted(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "folder")
 	ctx, err := caddy.ProvisionContext(&caddy.Config{
 		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
 			"default": {BaseLog: caddy.BaseLog{WriterRaw: []byte(`{"output":"discard"}`)}},
 		}},
 		AppsRaw: caddy.ModuleMap{"oauth_server": []byte(`{"servers":{"default":{
-			"issuer":"https://auth.example","store":{"module":"bolt","path":"/dev/null/store.db"}}}}`)},
+			"issuer":"https://auth.example","store":{"module":"bolt","path":"` + folder + `/store.db"}}}}`)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	writeFile(t, folder, "in its place")
 	app, err := ctx.App("oauth_server")
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ func (t *TrustedIssuer) ParseOption(d *caddyfile.Dispenser, option string) (know
 func (t *TrustedIssuer) parseJWKS(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 || !json.Valid([]byte(args[0])) {
-		return d.Err("jwks takes the text of a JWK Set, between backticks")
+		return d.Err("jwks takes the text of a JWK Set, between backticks; its URL goes into jwks_uri, the path of a file into jwks_file")
 	}
 	t.JWKS = json.RawMessage(args[0])
 	_, _, err := t.inline()

@@ -87,7 +87,10 @@ func (t *TrustedIssuer) keys(ctx caddy.Context, name string) (verify.KeySet, err
 		return nil, err
 	}
 	keys := verify.NewFileKeys(path, verify.FileKeysOptions{Logger: ctx.Slogger()})
-	return keys, keys.Load()
+	if err := keys.Load(); err != nil {
+		return nil, fmt.Errorf("jwks_file: %w", err)
+	}
+	return keys, nil
 }
 
 var errNoInline = errors.New("jwks: there is no key in it that can be used")

@@ -2,6 +2,7 @@ package oauthserver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,7 +54,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration, endpointRequests, endpointDuration); err != nil {
 		return err
 	}
-	stores := make(map[string]string, len(a.Servers))
+	stores, issuers := make(map[string]string, len(a.Servers)), make(map[string]string, len(a.Servers))
 	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
 		if err := CheckName(name); err != nil {
 			return fmt.Errorf("server %q: %w", name, err)
@@ -69,9 +70,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("servers %q and %q have the same store; each needs its own", other, name)
 		}
 		stores[s.poolKey] = name
+		issuer := s.core.Config.Issuer
+		if other, taken := issuers[issuer]; taken {
+			return fmt.Errorf(sameIssuer, other, name, issuer)
+		}
+		issuers[issuer] = name
 	}
 	return nil
 }
+
+// sameIssuer is the error for two servers that nobody could tell apart (RFC 8414 §2).
+const sameIssuer = "servers %q and %q have the same issuer %s: clients and APIs would take the keys of one for those of the other; " +
+	"give each a URL of its own, such as one path below the other"
 
 // Start opens the stores and loads the signing keys, and generates the first ones where there are
 // none.
@@ -135,14 +145,35 @@ func (a *App) Server(name string) (*AuthorizationServer, error) {
 	return s, nil
 }
 
+// Adapted is Lookup while a Caddyfile is read; option is the global option oauth_server as
+// httpcaddyfile.Helper returns it.
+func Adapted(option any, name string) (*AuthorizationServer, error) {
+	read, ok := option.(httpcaddyfile.App)
+	if !ok {
+		return nil, missing(caddy.ErrNotConfigured)
+	}
+	var app App
+	if err := json.Unmarshal(read.Value, &app); err != nil {
+		return nil, err
+	}
+	return app.Server(name)
+}
+
 // Lookup returns a server for a handler that is being provisioned. The error wraps
 // caddy.ErrNotConfigured where there is no oauth_server at all.
 func Lookup(ctx caddy.Context, name string) (*AuthorizationServer, error) {
 	app, err := ctx.AppIfConfigured("oauth_server")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, missing(err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the global option oauth_server: %w", err)
 	}
 	return app.(*App).Server(name)
+}
+
+func missing(err error) error {
+	return fmt.Errorf("the global option oauth_server is missing, which configures an issuer: %w", err)
 }
 
 // Issuers returns the issuers of the servers of this process.

@@ -56,6 +56,10 @@ func warnClients(logger *slog.Logger, config *server.Config, now time.Time) {
 		if isIdle(c) {
 			logger.Warn("the client can get no token: give it grants, or introspect if it is a protected resource", "client", c.ID)
 		}
+		if time.Duration(c.AccessTokenTTL) > longLife {
+			logger.Warn("access_token_ttl: whoever steals an access token has it for longer than a year, and keys and revocations are kept for as long; "+
+				"make it shorter, and have clients ask again", "client", c.ID, "access_token_ttl", c.AccessTokenTTL.String())
+		}
 		for _, secret := range c.Secrets {
 			if !secret.Expires.IsZero() && !now.Before(secret.Expires) {
 				logger.Warn("a secret has expired; remove it", "client", c.ID, "expired", secret.Expires)
@@ -69,6 +73,9 @@ func warnClients(logger *slog.Logger, config *server.Config, now time.Time) {
 		warnNames(logger, config, c)
 	}
 }
+
+// longLife is longer than anybody means an access token to live.
+const longLife = 366 * 24 * time.Hour
 
 // warnNames logs which clients a client names that nobody knows. What a policy has issued without a
 // client has a client_id as well.
@@ -115,6 +122,11 @@ func (s *AuthorizationServer) warnIdle(logger *slog.Logger) {
 		logger.Warn("device_code does nothing: nobody can allow a device; add users, or identity", "option", "device_code")
 	case !slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool { return c != nil && c.May(grant.DeviceCodeType) }):
 		logger.Warn("device_code does nothing until a client is added that has the grant device_code: give it to one, or remove the option", "option", "device_code")
+	}
+	codes := func(c *tokenep.Client) bool { return c != nil && c.May(grant.AuthorizationCodeType) }
+	if i := slices.IndexFunc(s.Clients, codes); i >= 0 && placeholder == defaultIdentity && s.Identity == "" && s.InsecureIdentity == "" {
+		logger.Warn("authorization_code: nothing says how people sign in, and without it no client gets a code; add users, "+
+			"or the option identity if a directive in front of oauth_token signs them in, such as basic_auth", "client", s.Clients[i].ID)
 	}
 	if s.Sessions != nil && (placeholder != "" || s.UsersRaw == nil) {
 		logger.Warn("sessions does nothing: this server signs nobody in; add users, and leave out identity, or remove the option", "option", "sessions")

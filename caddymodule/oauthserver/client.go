@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 
@@ -15,7 +16,7 @@ import (
 
 // clients returns the configured clients with what their placeholders stand for. Resolved secrets
 // go nowhere else.
-func (s *AuthorizationServer) clients() ([]tokenep.Client, error) {
+func (s *AuthorizationServer) clients(logger *slog.Logger) ([]tokenep.Client, error) {
 	clients := make([]tokenep.Client, 0, len(s.Clients))
 	for _, c := range s.Clients {
 		if c == nil {
@@ -28,6 +29,7 @@ func (s *AuthorizationServer) clients() ([]tokenep.Client, error) {
 		if err := checkClient(&client); err != nil {
 			return nil, err
 		}
+		warnOfShort(logger, c)
 		clients = append(clients, client)
 	}
 	return clients, nil
@@ -82,7 +84,10 @@ func resolveKeys(c *tokenep.Client) (err error) {
 		return err
 	}
 	c.JWKSFile = path
-	return verify.NewFileKeys(path, verify.FileKeysOptions{}).Load()
+	if err := verify.NewFileKeys(path, verify.FileKeysOptions{}).Load(); err != nil {
+		return fmt.Errorf("jwks_file: %w", err)
+	}
+	return nil
 }
 
 // checkLiterals refuses placeholders where nobody would resolve them, and commas between names.

@@ -175,10 +175,10 @@ func findGrants(c *tokenep.Client) error {
 func parseSecret(d *caddyfile.Dispenser, server string, c *tokenep.Client) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 && (len(args) != 3 || args[1] != "expires") {
-		return d.Err("secret takes one value, optionally followed by: expires <time>")
+		return d.Err("secret takes one value, optionally followed by: expires <time>" + adapt.Empty(args))
 	}
 	if args[0] == "" {
-		return d.Err("the secret must not be empty")
+		return d.Err("the secret must not be empty: is an empty {$VARIABLE} there?")
 	}
 	var secret tokenep.Secret
 	var err error
@@ -189,6 +189,9 @@ func parseSecret(d *caddyfile.Dispenser, server string, c *tokenep.Client) error
 	}
 	if secret.Hash, err = adaptSecret(server, c.ID, args[0]); err != nil {
 		return d.WrapErr(err)
+	}
+	if secret.Hash != args[0] && len(args[0]) < shortSecret {
+		adapt.Warn(d, fmt.Sprintf("client %q: %s", c.ID, warnShort))
 	}
 	c.Secrets = append(c.Secrets, secret)
 	return nil

@@ -1,8 +1,6 @@
 package oauthserver
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
@@ -29,21 +26,9 @@ type Extension interface {
 
 const grantNamespace = "oauth_server.grants"
 
-// HasExtensions reports whether a server of a Caddyfile has grants of other plugins; name is that
-// of the server, and option the global option oauth_server as httpcaddyfile.Helper returns it.
-// Without any, all endpoints are known while the Caddyfile is read.
-func HasExtensions(option any, name string) bool {
-	read, ok := option.(httpcaddyfile.App)
-	if !ok {
-		return false
-	}
-	var app App
-	if json.Unmarshal(read.Value, &app) != nil {
-		return false
-	}
-	s := app.Servers[cmp.Or(name, DefaultName)]
-	return s != nil && s.GrantsRaw != nil
-}
+// HasExtensions reports whether the server has grants of other plugins. Without any, all endpoints
+// are known while a Caddyfile is read.
+func (s *AuthorizationServer) HasExtensions() bool { return s.GrantsRaw != nil }
 
 // parseGrant reads a grant of another plugin. Syntax:
 //

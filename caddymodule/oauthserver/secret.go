@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"regexp"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/tokenep"
 )
 
 var (
@@ -28,6 +30,12 @@ var (
 	// The hash of a generated secret, from tokenep.HashSecret.
 	sha256Hash = regexp.MustCompile(`^\$sha256\$[A-Za-z0-9_-]{43}$`)
 )
+
+// shortSecret is the least number of characters of a secret that nobody can guess, if they are
+// random.
+const shortSecret = 16
+
+const warnShort = "a secret of fewer than 16 characters can be guessed; make one with openssl rand -base64 32"
 
 var (
 	errMixedSecret   = errors.New("a secret must be a literal or one placeholder, not a mixture")
@@ -75,6 +83,19 @@ func resolveSecret(server, client, configured string) (string, error) {
 		err = errLiteralSecret
 	}
 	return hash, err
+}
+
+// warnOfShort logs which placeholders stand for a secret that can be guessed. Of a literal that is
+// known while the Caddyfile is read alone.
+func warnOfShort(logger *slog.Logger, c *tokenep.Client) {
+	for _, secret := range c.Secrets {
+		if !secretPlaceholder.MatchString(secret.Hash) {
+			continue
+		}
+		if value, err := adapt.Resolve("secret", secret.Hash); err == nil && len(value) < shortSecret {
+			logger.Warn(warnShort, "client", c.ID, "secret", secret.Hash)
+		}
+	}
 }
 
 // resolveSecretKey returns the secret that a placeholder stands for, as the key of an HMAC; nil if

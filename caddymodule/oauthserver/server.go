@@ -286,7 +286,7 @@ func (s *AuthorizationServer) provisionPages(config *server.Config) (err error) 
 
 // provisionClients adds the clients, and what they authenticate with.
 func (s *AuthorizationServer) provisionClients(config *server.Config) (err error) {
-	if config.Clients, err = s.clients(); err != nil {
+	if config.Clients, err = s.clients(config.Logger); err != nil {
 		return err
 	}
 	if config.KeyAddresses, err = verify.ParseAddresses(s.KeyAddresses); err != nil {

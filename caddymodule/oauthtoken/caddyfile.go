@@ -1,11 +1,13 @@
 package oauthtoken
 
 import (
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -19,11 +21,21 @@ import (
 
 func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h := new(Handler)
-	err := h.UnmarshalCaddyfile(helper.Dispenser)
-	if err == nil && !oauthserver.HasExtensions(helper.Option("oauth_server"), h.Server) {
-		err = h.unknownEndpoint
+	line := *helper.Dispenser // stays at the beginning
+	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+		return nil, err
 	}
-	return h, err
+	line.Next()
+	server, err := oauthserver.Adapted(helper.Option("oauth_server"), h.Server)
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		adapt.Warn(&line, "there is no global option oauth_server, and this oauth_token would serve one: it will not load")
+	} else if err != nil {
+		return nil, line.WrapErr(err)
+	}
+	if server != nil && server.HasExtensions() {
+		return h, nil
+	}
+	return h, h.unknownEndpoint
 }
 
 // UnmarshalCaddyfile reads the directive. Syntax:

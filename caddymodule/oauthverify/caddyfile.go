@@ -30,9 +30,9 @@ func parse(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
 		return nil, err
 	}
+	block.Next()
 	options := h.Options
 	if h.Policy != "" {
-		block.Next()
 		app, err := adaptedApp(helper.Option(appName))
 		if err != nil {
 			return nil, err
@@ -43,6 +43,9 @@ func parse(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		if err := cmp.Or(options.check(), options.checkAudience()); err != nil {
 			return nil, block.WrapErr(err)
 		}
+	}
+	if err := options.checkServer(helper.Option("oauth_server"), &block); err != nil {
+		return nil, err
 	}
 	routes := helper.NewRoute(matchers, h)
 	if options.Resource == "" || matchers == nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -117,6 +116,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.guard.Rates, h.guard.Certificate = h.rates(), h.certificate()
 	h.warn()
 	h.warnOfLog(ctx)
+	if h.server != nil {
+		h.warnOfReach(issuers[0].Audience, len(issuers) > 1)
+	}
 	if err := h.replace(issuers); err != nil {
 		return err
 	}
@@ -179,26 +181,6 @@ func (h *Handler) warnOfLog(ctx caddy.Context) {
 	for _, source := range h.TokenHeaders {
 		h.logger.Warn("token_header: an access log of this server shows the header, unless its format leaves it out: "+
 			"write format filter { request>headers>"+http.CanonicalHeaderKey(source.Header)+" delete }", "header", source.Header)
-	}
-}
-
-// warnOfForms logs an audience that means a resource of a client, but is written in another way:
-// aud is compared byte by byte (RFC 7519 §2), so that no such token of the client would pass.
-func (h *Handler) warnOfForms(audience []string) {
-	config := &h.server.Server().Config
-	for i := range config.Clients {
-		client := &config.Clients[i]
-		targets := client.Audience
-		if len(targets) == 0 {
-			targets = config.Audience
-		}
-		for _, target := range targets {
-			same := slices.IndexFunc(audience, func(a string) bool { return tokenep.SameResource(a, target) })
-			if same >= 0 && !slices.Contains(audience, target) {
-				h.logger.Warn("a client's audience is this one, but is written in another way, and its tokens are refused: write both alike",
-					"audience", audience[same], "client", client.ID, "its_audience", target)
-			}
-		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
@@ -22,10 +23,10 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 		return nil, err
 	}
 	var issuers []verify.TrustedIssuer
-	if h.Server != "" || len(h.Issuers) == 0 {
+	if h.trustsServer() {
 		s, err := oauthserver.Lookup(ctx, h.Server)
 		if errors.Is(err, caddy.ErrNotConfigured) {
-			return nil, errors.New("no issuer is trusted: configure the global option oauth_server, or an issuer with its keys")
+			return nil, errNobody
 		}
 		if err != nil {
 			return nil, err
@@ -34,7 +35,6 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 		own.Audience, own.InsecureAnyAudience = audience, h.InsecureAnyAudience
 		issuers = append(issuers, own)
 		h.server, h.label = s, s.Name()
-		h.warnOfForms(audience)
 	}
 	for _, t := range h.Issuers {
 		if t == nil {
@@ -44,6 +44,9 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 		if err != nil {
 			return nil, err
 		}
+		if h.server != nil && issuer.Name == issuers[0].Name {
+			return nil, fmt.Errorf("issuer %s is that of the server %q, which the route trusts already: remove the block issuer, or the line server", issuer.Name, h.label)
+		}
 		if len(t.Audience) == 0 {
 			issuer.Audience, issuer.InsecureAnyAudience = audience, h.InsecureAnyAudience
 		}
@@ -51,6 +54,25 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 	}
 	return issuers, nil
 }
+
+// trustsServer reports whether a server of this process is trusted.
+func (o *Options) trustsServer() bool { return o.Server != "" || len(o.Issuers) == 0 }
+
+// checkServer refuses a server that the Caddyfile does not have. A part of one may have none at
+// all.
+func (o *Options) checkServer(option any, line *caddyfile.Dispenser) error {
+	if !o.trustsServer() {
+		return nil
+	}
+	_, err := oauthserver.Adapted(option, o.Server)
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		adapt.Warn(line, errNobody.Error()+": it will not load")
+		return nil
+	}
+	return adapt.Located(line, err)
+}
+
+var errNobody = errors.New("no issuer is trusted: configure the global option oauth_server, or an issuer with its keys")
 
 var errNoAudience = errors.New("an audience is required, so that tokens for other resources are not accepted: " +
 	"the name of this API in aud, such as https://api.example.com/orders")
@@ -71,7 +93,7 @@ func (o *Options) checkAudience() error {
 	if len(o.Audience) > 0 || o.Resource != "" || o.InsecureAnyAudience {
 		return nil
 	}
-	if o.Server != "" || len(o.Issuers) == 0 {
+	if o.trustsServer() {
 		return errNoAudience
 	}
 	for _, t := range o.Issuers {

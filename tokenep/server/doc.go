@@ -20,6 +20,7 @@
 //	openid.go         ID tokens, and the rings of signing keys
 //	possession.go     the keys that clients have, to which their tokens are bound
 //	trust.go          verifiers of the server's own tokens
+//	reach.go          what access tokens a configuration can lead to
 //	guessing.go       guessing at secrets: the limit, and the comparison
 //	mount.go          the table of endpoints, and where each of them is
 //	health.go         whether the server can do its work

@@ -3,6 +3,7 @@ package adapt
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func One(d *caddyfile.Dispenser, into *string, checks ...func(string) error) err
 	option := d.Val()
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
-		return d.Errf("%s takes one argument", option)
+		return d.Errf("%s takes one argument%s", option, Empty(args))
 	}
 	*into = args[0]
 	for _, check := range checks {
@@ -64,6 +65,21 @@ func One(d *caddyfile.Dispenser, into *string, checks ...func(string) error) err
 		}
 	}
 	return nil
+}
+
+// Empty is the end of an error about arguments: why there is none, or an empty one, where somebody
+// has written one down. A variable of a Caddyfile is replaced before it is split into words.
+func Empty(args []string) string {
+	if len(args) > 0 && !slices.Contains(args, "") {
+		return ""
+	}
+	return ", and there is none: is an empty {$VARIABLE} there?"
+}
+
+// Warn logs what is probably a mistake, with file and line, as the directives of Caddy do: they
+// have no other way to warn.
+func Warn(d *caddyfile.Dispenser, warning string) {
+	caddy.Log().Named("caddyfile").Warn(fmt.Sprintf("%s, at %s:%d", warning, d.File(), d.Line()))
 }
 
 // JSON reads an option whose argument is JSON, between backquotes or as a heredoc.
@@ -85,7 +101,7 @@ func Some(d *caddyfile.Dispenser, into *[]string, checks ...func([]string) error
 	option := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 0 || slices.Contains(args, "") {
-		return d.Errf("%s takes one or more arguments", option)
+		return d.Errf("%s takes one or more arguments%s", option, Empty(args))
 	}
 	*into = args
 	for _, check := range checks {

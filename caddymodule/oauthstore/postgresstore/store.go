@@ -45,8 +45,8 @@ func (p *Store) Locate(server string) (location string, err error) {
 	return location, err
 }
 
-// Check has nothing to check that is not in PostgreSQL.
-func (*Store) Check(string) error { return nil }
+// Check returns an error if the connection string is malformed. It makes no connection.
+func (p *Store) Check(string) error { return postgres.Check(p.resolved) }
 
 // Open does not connect yet: PostgreSQL may be unavailable when Caddy starts. The store outlives
 // the configuration that opens it, and so its context.
@@ -66,7 +66,7 @@ func (*Store) Volatile() bool { return false }
 //
 //	store postgres <dsn>
 func (p *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return database.ReadAddress(d, &p.DSN)
+	return database.ReadAddress(d, &p.DSN, postgres.Check)
 }
 
 // Interface guards

@@ -47,8 +47,8 @@ func (r *Store) Locate(server string) (location string, err error) {
 	return location, err
 }
 
-// Check has nothing to check that is not in Redis.
-func (*Store) Check(string) error { return nil }
+// Check returns an error if the URL is none of Redis. It makes no connection.
+func (r *Store) Check(string) error { return redis.Check(r.resolved) }
 
 // Open does not connect yet: Redis may be unavailable when Caddy starts. The store outlives the
 // configuration that opens it, and so its context.
@@ -68,7 +68,7 @@ func (*Store) Volatile() bool { return false }
 //
 //	store redis <url>
 func (r *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return database.ReadAddress(d, &r.URL)
+	return database.ReadAddress(d, &r.URL, redis.Check)
 }
 
 // Interface guards

@@ -15,6 +15,7 @@
 //	sweep.go   finding and deleting what has expired
 //	layout.go  how records and their expiry lie in the file
 //	backup.go  a copy of the file while it is in use
+//	access_*.go whether a file can be made in a folder
 //	restore.go replacing the file with such a copy; owner_*.go keeps its owner
 //
 // A write goes from its verb to commit.go, where one goroutine does all writing, and returns after

@@ -31,18 +31,46 @@ var (
 		"restore a backup of it, or delete it to begin with a new store")
 )
 
-// Check returns an error if Open would refuse the file at path because of what is in it. It writes
-// nothing. A file that is missing, or that a process has open, is fine.
+// Check returns an error if Open would refuse the file at path because of what is in it, or could
+// not make it. It writes nothing. A file that a process has open is fine, and one that this user
+// may not read.
 func Check(path string) error {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil // Open makes the file, or says why it cannot
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil
+	case err != nil:
+		return checkFolder(path)
 	}
 	err = checkFile(path, info, info.Size() <= checkAll, 1)
 	if err == nil || errors.Is(err, errInUse) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	return openError(path, err)
+}
+
+// checkFolder returns an error if a file that is not there cannot be made: its folder is none, or
+// this user may not write there. A folder that is missing is made in the next one that there is.
+func checkFolder(path string) error {
+	for folder := filepath.Dir(path); ; folder = filepath.Dir(folder) {
+		info, err := os.Stat(folder)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && folder != filepath.Dir(folder):
+			continue
+		case errors.Is(err, fs.ErrPermission):
+			return nil
+		case err == nil && !info.IsDir():
+			err = fmt.Errorf("%s is no folder", folder)
+		case err == nil:
+			if err = mayWrite(folder); err != nil {
+				err = fmt.Errorf("the file is not there, and this user may make none in %s: %w", folder, err)
+			}
+		}
+		if err != nil {
+			return openError(path, err)
+		}
+		return nil
+	}
 }
 
 func openError(path string, err error) error { return fmt.Errorf("bolt: opening %s: %w", path, err) }

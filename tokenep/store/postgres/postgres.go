@@ -96,6 +96,12 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// Check returns an error if Open would refuse the connection string. It makes no connection.
+func Check(dsn string) error {
+	_, err := parse(dsn)
+	return err
+}
+
 func parse(dsn string) (*pgxpool.Config, error) {
 	if strings.TrimSpace(dsn) == "" {
 		return nil, errDSN

@@ -86,6 +86,15 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// Check returns an error if Open would refuse the address. It makes no connection.
+func Check(address string) error {
+	client, err := connect(address, time.Second)
+	if err != nil {
+		return err
+	}
+	return client.Close()
+}
+
 // Close ends the connections. Every later verb returns store.ErrUnavailable.
 func (s *Store) Close() error {
 	s.stop()

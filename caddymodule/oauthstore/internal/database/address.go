@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"regexp"
 	"strings"
@@ -18,13 +19,26 @@ import (
 )
 
 // ReadAddress reads the argument of a store in a Caddyfile: the address of a database. A password
-// in clear is an error, since the adapted configuration would show it.
-func ReadAddress(d *caddyfile.Dispenser, into *string) error {
+// in clear is an error, since the adapted configuration would show it. check refuses what is no
+// address; a file that it names may be on another machine.
+func ReadAddress(d *caddyfile.Dispenser, into *string, check func(string) error) error {
 	d.Next() // consume the name of the store
 	if err := adapt.One(d, into); err != nil {
 		return err
 	}
-	return adapt.Located(d, checkPassword(*into))
+	if err := checkPassword(*into); err != nil {
+		return d.WrapErr(err)
+	}
+	const some = "1" // value of a placeholder: a word, a port or a number
+	sample := addressPlaceholder.ReplaceAllString(*into, some)
+	if sample == some {
+		return nil
+	}
+	err := check(sample)
+	if _, file := errors.AsType[*fs.PathError](err); file {
+		return nil
+	}
+	return adapt.Located(d, err)
 }
 
 // errLiteralPassword is the error for a password in clear, which GET /config/ and autosave.json

@@ -1,0 +1,174 @@
+package caddymodule_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Mistakes that people make in a configuration. Each is refused, or warned about, by words that
+// match want, in which LINE is file and line of the word HERE. Without it what only a load can know
+// is named by server, client and option. What is refused ends with what would be right.
+func TestMistakes(t *testing.T) {
+	t.Setenv("EMPTY", "")
+	t.Setenv("SHORT", "short")
+	t.Setenv("ISSUER", "http://localhost:8080")
+	c := newCaddy(t)
+	c.mustLoad("", "") // from here on what is logged is in the file
+	for _, m := range mistakes {
+		t.Run(m.name, func(t *testing.T) {
+			text := c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", m.global, 1) + m.site)
+			at := "Caddyfile:" + strconv.Itoa(1+strings.Count(text[:max(0, strings.Index(text, "HERE"))], "\n"))
+			said := c.said(t, strings.Replace(text, "HERE", "", 1))
+			want := strings.Replace(m.want, "LINE", regexp.QuoteMeta(at)+`(\D|$)`, 1)
+			if strings.Contains(m.want, "LINE") != strings.Contains(text, "HERE") {
+				t.Fatal("LINE and HERE belong together")
+			}
+			if !regexp.MustCompile("(?m)" + want).MatchString(said) {
+				t.Errorf("want %s\nit says %s", want, said)
+			}
+		})
+	}
+}
+
+// said is what "caddy validate" prints of a Caddyfile that matters: an error, or warnings.
+func (c *running) said(t *testing.T, text string) string {
+	log := filepath.Join(c.dir, "log")
+	if err := os.Truncate(log, 0); err != nil {
+		t.Fatal(err)
+	}
+	adapted, err := adapt([]byte(text))
+	if err == nil {
+		var parsed caddy.Config
+		if err := json.Unmarshal(adapted, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		err = caddy.Validate(&parsed)
+	}
+	said := ""
+	if err != nil {
+		said = err.Error() + "\n"
+	}
+	for line := range strings.Lines(readFile(t, log)) {
+		if strings.Contains(line, `"level":"warn"`) {
+			said += strings.ReplaceAll(line, `\"`, `"`)
+		}
+	}
+	return said
+}
+
+type mistake struct{ name, global, site, want string }
+
+const (
+	ofBilling = "secret $sha256$jZae727K08KaOmKSgOaGzww_XVqGr_PKEgIMkjrcbJI\ngrants client_credentials\nscope orders:read\naudience https://api.example/orders\n"
+	billing   = "client billing {\n" + ofBilling + "}\n"
+)
+
+func withServer(lines string) string {
+	return "oauth_server {\nissuer http://localhost:8080\nstore memory\n" + lines + "\n}\n"
+}
+
+func withClient(lines string) string { return withServer("client billing {\n" + lines + "\n}") }
+
+// but is a client with one line changed.
+func but(line, changed string) string {
+	return withClient(strings.Replace(ofBilling, line+"\n", changed+"\n", 1))
+}
+
+// and is a client with one line more.
+func and(line string) string { return withClient(ofBilling + line) }
+
+// secret is a client with another secret.
+func secret(is string) string { return but(strings.Split(ofBilling, "\n")[0], "secret "+is) }
+
+// route is a site with a route that has these lines beside its audience.
+func route(lines string) string { return guarded("audience https://api.example/orders\n" + lines) }
+
+func guarded(lines string) string {
+	return "%SITE% {\noauth_token\nhandle /orders {\noauth_verify {\n" + lines + "\n}\nrespond hi\n}\n}\n"
+}
+
+// foreign is a route that trusts an issuer elsewhere.
+func foreign(lines string) string { return route("issuer https://idp.example {\n" + lines + "\n}") }
+
+const grantCode = "grants authorization_code\nredirect_uris https://app.example/cb"
+
+var mistakes = []mistake{
+	// The server.
+	{"no issuer", "oauth_server { HERE\nstore memory\n}", route(""), `issuer is missing: the URL .*such as https://auth.example.com, at LINE`},
+	{"issuer with a query", "oauth_server {\nissuer http://localhost:8080/?x=1 HERE\n}", route(""), `without query and fragment .*such as https://auth.example.com, at LINE`},
+	{"issuer over http", "oauth_server {\nissuer http://api.example.com HERE\n}", route(""), `the scheme must be https; http is for loopback hosts only, at LINE`},
+	{"issuer empty", "oauth_server {\nissuer {$NOT_SET} HERE\n}", route(""), `issuer takes one argument, and there is none: is an empty \{\$VARIABLE\} there\?, at LINE`},
+	{"two servers with one issuer", withServer(billing) + "oauth_server two { HERE\nissuer http://localhost:8080\nstore memory\n}", route(""), `servers "default" and "two" have the same issuer http://localhost:8080: .*give each a URL of its own.*, at LINE`},
+	{"two servers with one issuer, by variable", withServer(billing) + "oauth_server two {\nissuer {env.ISSUER}\nstore memory\n}", route(""), `servers "default" and "two" have the same issuer http://localhost:8080: .*give each a URL of its own`},
+	{"option misspelt", withServer(billing + "acces_token_ttl 5m HERE"), route(""), `did you mean access_token_ttl\?, at LINE`},
+	{"duration in words", withServer(billing + "access_token_ttl five HERE"), route(""), `must be a duration such as 30s, 4h or 730d, not "five", at LINE`},
+	{"negative duration", withServer(billing + "access_token_ttl -5m HERE"), route(""), `must be a duration such as .* not "-5m", at LINE`},
+	{"algorithm with a secret", withServer(billing + "signing_alg HS256 HERE"), route(""), `signing_alg must be one of ES256, .*, at LINE`},
+	{"signing key missing", withServer(billing + "signing_key /nonexistent.pem"), route(""), `server "default": signing key: open /nonexistent.pem: no such file or directory$`},
+	{"encryption key in clear", withServer(billing + "encryption_key abc HERE"), route(""), `encryption_key must be one placeholder, \{env.…\} or \{file.…\}.*, at LINE`},
+	{"no failure allowed", withServer(billing + "rate_limit 0 1s HERE"), route(""), `the number of failures must not be 0, at LINE`},
+	{"origin with a path", withServer(billing + "cors_origins https://app.example.com/x HERE"), route(""), `must be \* or an origin such as https://app.example.com.*, at LINE`},
+	{"option of another block", withServer(billing + "token_exchange {\nservice x HERE\n}"), route(""), `there are anonymous, api_tokens, max_chain, at LINE`},
+	{"templates missing", withServer(billing + "pages {\nfolder /nonexistent\n}"), route(""), `server "default": pages: .*/nonexistent.*no such file or directory`},
+	{"proxies that are believed", "servers {\ntrusted_proxies static private_ranges\n}\n" + withServer(billing), route(""), `add trusted_proxies_strict to servers in the global options`},
+
+	// Its store.
+	{"store of nobody", "oauth_server {\nissuer http://localhost:8080\nstore mysql x HERE\n}", route(""), `there are bolt, .*memory, .*redis.*, at LINE`},
+	{"store in no folder", "oauth_server {\nissuer http://localhost:8080\nstore bolt /dev/null/oauth/oauth.db\n}", route(""), `server "default": bolt: opening /dev/null/oauth/oauth.db: .*not a directory$`},
+	{"address that is no URL of Redis", "oauth_server {\nissuer http://localhost:8080\nstore redis localhost:6379 HERE\n}", route(""), `expected redis://user:password@host:port/database.*, at LINE`},
+	{"address by variable", "oauth_server {\nissuer http://localhost:8080\nstore redis {env.SHORT}\n}", route(""), `server "default": redis: malformed URL: expected redis://`},
+	{"address that is none of PostgreSQL", "oauth_server {\nissuer http://localhost:8080\nstore postgres localhost:5432 HERE\n}", route(""), `expected postgres://user:password@host:port/database.*, at LINE`},
+
+	// Its clients.
+	{"secret empty", secret("{$NOT_SET} HERE"), route(""), `secret takes one value.*is an empty \{\$VARIABLE\} there\?, at LINE`},
+	{"secret empty, in quotes", secret(`"{$NOT_SET}" HERE`), route(""), `the secret must not be empty: is an empty \{\$VARIABLE\} there\?, at LINE`},
+	{"secret of an empty variable", secret("{env.EMPTY}"), route(""), `server "default": client "billing": secret: .*\{?env.EMPTY\}?.* has to be set when the configuration is loaded$`},
+	{"short secret", secret("short HERE"), route(""), `"client "billing": a secret of fewer than 16 characters can be guessed; make one with openssl rand -base64 32, at LINE`},
+	{"short secret by variable", secret("{env.SHORT}"), route(""), `a secret of fewer than 16 characters.*"server":"default","client":"billing","secret":"\{env.SHORT\}"`},
+	{"no secret", but(strings.Split(ofBilling, "\n")[0], ""), route(""), `give it one, or write auth_method none if it is public, at `},
+	{"secret of a public client", but("grants client_credentials", "grants client_credentials\nauth_method none"), route(""), `auth_method none and a secret.* exclude one another, at Caddyfile:`},
+	{"no grants", but("grants client_credentials", ""), route(""), `give it grants, or introspect.*"server":"default","client":"billing"`},
+	{"nothing to refresh", but("grants client_credentials", "grants refresh_token"), route(""), `give it grants, or introspect.*"client":"billing"`},
+	{"option of a client misspelt", but("grants client_credentials", "grant client_credentials HERE"), route(""), `did you mean grants\?, at LINE`},
+	{"unknown grant", but("grants client_credentials", "grants client_credential HERE"), route(""), `expected client_credentials, .*, at LINE`},
+	{"client twice", withServer(billing + "client billing { HERE\n" + ofBilling + "}"), route(""), `client billing is given twice, at LINE`},
+	{"life of a century", and("access_token_ttl 999999h"), route(""), `make it shorter.*"client":"billing","access_token_ttl":"999999h"`},
+	{"scope with a quote", but("scope orders:read", `scope a"b HERE`), route(""), `a scope is scope-tokens of printable ASCII without quote.*, at LINE`},
+	{"scope with a comma", but("scope orders:read", "scope a,b HERE"), route(""), `write scope a b, at LINE`},
+	{"default scope outside", "oauth_server {\nissuer http://localhost:8080\nclient billing { HERE\n" + ofBilling + "default_scope orders:write\n}\n}", route(""), `default_scope "orders:write" is not within scope "orders:read", at LINE`},
+	{"redirect over http", withServer("client billing { HERE\n" + ofBilling + "redirect_uris http://app.example/cb\n}"), route(""), `"http://app.example/cb" must be https; http is for 127.0.0.1.*, at LINE`},
+	{"code for nobody", but("grants client_credentials", grantCode), route(""), `add users, or the option identity if .*"client":"billing"`},
+	{"exchange that is not offered", but("grants client_credentials", "grants token_exchange"), route(""), `client "billing" has the grant token_exchange, .*add it, or remove the grant, at Caddyfile:`},
+	{"exchange from nobody", withServer("token_exchange\nclient billing {\n" + strings.Replace(ofBilling, "client_credentials", "token_exchange", 1) + "exchange_from nobody\n}"), route(""), `exchange_from names a client that is not in the configuration.*"client":"billing","exchange_from":"nobody"`},
+	{"password grant that is not offered", but("grants client_credentials", "grants password"), route(""), `add password_grant, or remove the grant, at Caddyfile:`},
+	{"key file of a client missing", but(strings.Split(ofBilling, "\n")[0], "jwks_file /nonexistent.json"), route(""), `server "default": client "billing": jwks_file: .*/nonexistent.json`},
+
+	// Handlers.
+	{"oauth_token without a server", "", "%SITE% {\noauth_token HERE\n}\n", `there is no global option oauth_server, .*, at LINE`},
+	{"oauth_token of no server", withServer(billing), "%SITE% {\noauth_token { HERE\nserver other\n}\n}\n", `there is no oauth_server "other"; configured are \["default"\], at LINE`},
+	{"one path for two", withServer(billing), "%SITE% {\noauth_token {\ntoken_endpoint /t\npath revocation /t HERE\n}\n}\n", `two endpoints share the path "/t"; each must have its own, at LINE`},
+	{"oauth_verify without a server", "", "%SITE% {\noauth_verify { HERE\naudience a\n}\n}\n", `configure the global option oauth_server, or an issuer with its keys: it will not load, at LINE`},
+	{"oauth_verify of no server", withServer(billing), "%SITE% {\noauth_verify { HERE\naudience a\nserver other\n}\n}\n", `there is no oauth_server "other"; configured are \["default"\], at LINE`},
+	{"block that does not end", withServer(billing), "%SITE% {\noauth_verify {\n", `unexpected EOF, at Caddyfile:`},
+	{"no audience", withServer(billing), "%SITE% {\noauth_verify { HERE\n}\n}\n", `the name of this API in aud, such as https://api.example.com/orders, at LINE`},
+	{"audience of nobody", withServer(billing), guarded("audience https://api.example/bills"), `no client of the configuration.* give one .* this audience","server":"default","audience":\["https://api.example/bills"\]`},
+	{"scope of nobody", withServer(billing), route("scope orders:read orders:delete"), `no client of the configuration.*"server":"default","audience":.*"scope":"orders:delete"`},
+	{"one of scope of nobody", withServer(billing), route("any_scope orders:delete orders:drop"), `no client of the configuration.*"any_scope":\["orders:delete","orders:drop"\]`},
+	{"key file of an issuer missing", withServer(billing), foreign("jwks_file /nonexistent.json"), `issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory$`},
+	{"URL in the place of keys", withServer(billing), foreign("jwks https://idp.example/keys HERE"), `its URL goes into jwks_uri, .*, at LINE`},
+	{"issuer twice", withServer(billing), foreign("jwks_uri https://idp.example/keys\n}\nissuer https://idp.example { HERE"), `issuer https://idp.example is given twice, at LINE`},
+	{"own issuer as another's", withServer(billing), route("server default\nissuer http://localhost:8080 {\njwks_uri http://localhost:8080/oauth/jwks\n}"), `issuer http://localhost:8080 is that of the server "default".*: remove the block issuer, or the line server$`},
+	{"header of nobody's", withServer(billing), route("header Authorization sub HERE"), `take one such as X-User-Id, at LINE`},
+	{"header twice", withServer(billing), route("header X-User sub\nheader X_User name HERE"), `the header X_User is set twice.*, at LINE`},
+	{"condition that ends early", withServer(billing), route("rule `claims.a ==` HERE"), `an expression is such as claims.tenant == "acme".*, at LINE`},
+	{"condition misspelt", withServer(billing), route("rule `requst.method == \"GET\"` HERE"), `there are the variables claims, request.method, .*, at LINE`},
+	{"policy of nobody", withServer(billing), "%SITE% {\noauth_verify { HERE\npolicy nope\n}\n}\n", `there is no policy "nope"; configured are \[\], at LINE`},
+	{"leeway of an hour", withServer(billing), route("leeway 1h HERE"), `is not between 0 and 5m0s, at LINE`},
+}
