@@ -70,18 +70,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("servers %q and %q have the same store; each needs its own", other, name)
 		}
 		stores[s.poolKey] = name
-		issuer := s.core.Config.Issuer
-		if other, taken := issuers[issuer]; taken {
-			return fmt.Errorf(sameIssuer, other, name, issuer)
+		config := &s.core.Config
+		if other, taken := issuers[config.Issuer]; taken { // RFC 8414 §2
+			config.Logger.Warn("two servers have the same issuer: clients and APIs take the keys of one for those of the other; "+
+				"give each a URL of its own, such as a path on that host", "other", other, "issuer", config.Issuer)
 		}
-		issuers[issuer] = name
+		issuers[config.Issuer] = name
 	}
 	return nil
 }
-
-// sameIssuer is the error for two servers that nobody could tell apart (RFC 8414 §2).
-const sameIssuer = "servers %q and %q have the same issuer %s: clients and APIs would take the keys of one for those of the other; " +
-	"give each a URL of its own, such as one path below the other"
 
 // Start opens the stores and loads the signing keys, and generates the first ones where there are
 // none.

@@ -74,14 +74,9 @@ func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 	if app.Servers[name] != nil {
 		return nil, d.Errf("oauth_server %s is given twice", name)
 	}
-	s, line := &AuthorizationServer{name: name}, *d
+	s := &AuthorizationServer{name: name}
 	if err := s.UnmarshalCaddyfile(d); err != nil {
 		return nil, err
-	}
-	for other, earlier := range app.Servers {
-		if earlier.Issuer == s.Issuer && adapt.IsLiteral(s.Issuer) {
-			return nil, line.Errf(sameIssuer, other, name, s.Issuer)
-		}
 	}
 	app.Servers[name] = s
 	return httpcaddyfile.App{Name: "oauth_server", Value: caddyconfig.JSON(&app, nil)}, nil
