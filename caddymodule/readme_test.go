@@ -53,6 +53,8 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"gateway":             "secret of the gateway",
+		"billing":             "secret of billing",
+		"encryption_key":      strings.Repeat("00", 32),
 		"pages/texts/de.json": `{"sign_in.title": "Anmeldung"}`,
 		"users.htpasswd":      "ada:$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su\n",
 		"k8s-ca.pem":          certificatePEM(newCertificate(t, "authority", nil)),
@@ -73,7 +75,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	t.Setenv("SHOP_KEY", "key of the shop")
 	t.Setenv("LDAP_PASSWORD", "password of the reader")
 	t.Setenv("OAUTH_KEY", strings.Repeat("00", 32))
-	files := strings.NewReplacer("/run/secrets", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
+	files := strings.NewReplacer("/run/secrets", dir, "/run/credentials/caddy-tokenep.service", dir, "/etc/caddy", dir, "/var/lib/caddy", dir, "algorithms RS256", "algorithms EdDSA")
 	// caddy fmt removes the alignment of comments, which reads well in a README.
 	alignment := regexp.MustCompile(` +#`)
 	for page := range manualPages(t) {

@@ -13,13 +13,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptPrograms build what some scripts run beside the binary under test, each once, when the
-// first script wants it: the programs of testdata that are modules of their own, since nothing else
-// needs what they need, and Caddy as users build it.
+// scriptPrograms build what some scripts and tests run beside the binary under test, each once,
+// when the first one wants it: the programs of testdata that are modules of their own, since
+// nothing else needs what they need, and Caddy as users build it.
 var scriptPrograms = map[string]func() (string, error){
-	"iceberg": buildModule("iceberg"),
-	"mcp":     buildModule("mcp"),
-	"xcaddy":  sync.OnceValues(buildByXcaddy),
+	"iceberg":    buildModule("iceberg"),
+	"kubernetes": buildModule("kubernetes"),
+	"mcp":        buildModule("mcp"),
+	"xcaddy":     sync.OnceValues(buildByXcaddy),
 }
 
 // programWanted reports whether a program is built, which takes a minute or more the first time.
