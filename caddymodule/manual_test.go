@@ -14,6 +14,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
 
 // What the README and the manual, caddymodule/docs, say is held by tests: the blocks of a Caddyfile
@@ -272,6 +274,26 @@ func TestEndpointsOfDocsExist(t *testing.T) {
 	}
 	if paths < 10 {
 		t.Errorf("%d paths", paths)
+	}
+}
+
+// TestGrowthDocsCalculate repeats the table of rotations with the rates of the page on performance.
+func TestGrowthDocsCalculate(t *testing.T) {
+	page, rows := repositoryFile(t, "caddymodule/docs/growth.md"), 0
+	rates := regexp.MustCompile(`(?m)^\| (bolt|Redis|PostgreSQL) \|.*\| ([\d,]+) to [\d,]+ \|$`)
+	for _, m := range rates.FindAllStringSubmatch(repositoryFile(t, "caddymodule/docs/performance.md"), -1) {
+		rows++
+		rate, err := strconv.Atoi(strings.ReplaceAll(m[2], ",", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := message.NewPrinter(language.English).Sprintf("| %s | %d | %d | %d |\n", m[1], rate, rate*3600, rate*300)
+		if !strings.Contains(page, row) {
+			t.Errorf("docs/growth.md has no row %s", row)
+		}
+	}
+	if rows != 3 {
+		t.Errorf("%d rates", rows)
 	}
 }
 
