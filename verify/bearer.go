@@ -25,7 +25,7 @@ var (
 	errTwoHeaders = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
 		Description: "more than one Authorization header"}
 	errMalformedHeader = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
-		Description: "the Authorization header is not its scheme, one space and a token"}
+		Description: "the Authorization header is not its scheme, a space and a token"}
 	errCertificate = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
 		Description: "the client certificate that was passed on could not be read"}
 	errTwoPlaces = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
@@ -86,8 +86,8 @@ func (g *Guard) extract(r *http.Request) (Presentation, error) {
 // returns the scheme as it was sent, and the token. Both are "" for credentials of another scheme
 // than those by which tokens are taken: they are no token, neither a good nor a bad one.
 //
-// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token; likewise RFC 9449 §7.1. Exactly one space is
-// accepted here, as in every example of the RFCs; RFC 9110 §11.1 makes the scheme case-insensitive.
+// RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token; likewise RFC 9449 §7.1. RFC 9110 §11.1 makes
+// the scheme case-insensitive.
 func headerToken(values []string, takesDPoP bool) (scheme, token string, err error) {
 	switch len(values) {
 	case 0:
@@ -103,10 +103,10 @@ func headerToken(values []string, takesDPoP bool) (scheme, token string, err err
 	if !strings.EqualFold(scheme, bearer) && !(takesDPoP && strings.EqualFold(scheme, dpop)) {
 		return "", "", nil // so are "Bearer:" and "BearerX"
 	}
-	if rest == "" || rest[0] != ' ' || !isB64Token(rest[1:]) {
+	if token = strings.TrimLeft(rest, " "); token == rest || !isB64Token(token) {
 		return "", "", errMalformedHeader
 	}
-	return scheme, rest[1:], nil
+	return scheme, token, nil
 }
 
 // isB64Token reports whether s is a b64token of RFC 6750 §2.1:

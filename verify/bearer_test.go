@@ -25,7 +25,10 @@ func TestHeaderToken(t *testing.T) {
 		{"b64token: every character", []string{"Bearer aZ09-._~+/=="}, "aZ09-._~+/==", none},
 		{"RFC 6750 §2.1 no token", []string{"Bearer"}, "", bad},
 		{"RFC 6750 §2.1 no token but a space", []string{"Bearer "}, "", bad},
-		{"RFC 6750 §2.1 two spaces", []string{"Bearer  a"}, "", bad},
+		{"RFC 6750 §2.1 two spaces", []string{"Bearer  a"}, "a", none},
+		{"RFC 6750 §2.1 many spaces", []string{"bearer      a.b"}, "a.b", none},
+		{"RFC 6750 §2.1 spaces and a tab", []string{"Bearer  \ta"}, "", bad},
+		{"RFC 6750 §2.1 only spaces", []string{"Bearer   "}, "", bad},
 		{"RFC 6750 §2.1 tab", []string{"Bearer\ta"}, "", bad},
 		{"RFC 6750 §2.1 space and tab", []string{"Bearer \ta"}, "", bad},
 		{"RFC 6750 §2.1 trailing space", []string{"Bearer a "}, "", bad},
@@ -55,7 +58,7 @@ func TestHeaderToken(t *testing.T) {
 			if token != c.token {
 				t.Errorf("token %q, want %q", token, c.token)
 			}
-			if token != "" && scheme+" "+token != c.values[0] {
+			if token != "" && scheme+strings.Repeat(" ", len(c.values[0])-len(scheme)-len(token))+token != c.values[0] {
 				t.Errorf("scheme %q of %q", scheme, c.values[0])
 			}
 			var refusal *Error
@@ -77,7 +80,7 @@ func TestB64TokenBytes(t *testing.T) {
 			for c := range 256 {
 				token := []byte(strings.Repeat("a", length))
 				token[at] = byte(c)
-				want := strings.IndexByte(good, byte(c)) >= 0 || c == '=' && at == length-1 && length > 1
+				want := strings.IndexByte(good, byte(c)) >= 0 || c == '=' && at == length-1 && length > 1 || c == ' ' && at == 0 && length > 1
 				if _, _, err := headerToken([]string{"Bearer " + string(token)}, false); (err == nil) != want {
 					t.Fatalf("%q: %v", token, err)
 				}
@@ -183,7 +186,7 @@ func TestHeaderTokenOfDPoP(t *testing.T) {
 	}
 }
 
-// A value that is accepted is the scheme, one space and the token, and nothing else.
+// A value that is accepted is the scheme, spaces and the token, and nothing else.
 func FuzzBearer(f *testing.F) {
 	for _, seed := range []string{"Bearer a.b.c", "bearer a==", "Bearer  a", "Bearer a b", "Bearer\ta", "Basic a", "Bearer", "Bearer a,b"} {
 		f.Add(seed)
@@ -197,7 +200,7 @@ func FuzzBearer(f *testing.F) {
 			return
 		}
 		scheme, _, _ := strings.Cut(value, " ")
-		if !strings.EqualFold(scheme, "Bearer") || scheme+" "+token != value || sent != scheme {
+		if !strings.EqualFold(scheme, "Bearer") || scheme+strings.Repeat(" ", max(1, len(value)-len(scheme)-len(token)))+token != value || sent != scheme {
 			t.Fatalf("%q was read as %q %q", value, sent, token)
 		}
 		if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '"' }) {

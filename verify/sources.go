@@ -12,8 +12,8 @@ import (
 type TokenHeader struct {
 	Name string // such as "X-Access-Token"
 
-	// Scheme stands before the token, with one space (RFC 9110 §11.4), in any case; credentials of
-	// another scheme are no token. Empty: the value is the token alone.
+	// Scheme stands before the token, with spaces between (RFC 9110 §11.4), in any case;
+	// credentials of another scheme are no token. Empty: the value is the token alone.
 	Scheme string
 }
 
@@ -102,7 +102,7 @@ func (h *TokenHeader) token(values []string) (string, error) {
 		if !strings.EqualFold(scheme, h.Scheme) {
 			return "", nil
 		}
-		if token = credentials; !spaced {
+		if token = strings.TrimLeft(credentials, " "); !spaced {
 			return "", errMalformedTokenHeader
 		}
 	}

@@ -50,7 +50,7 @@ var ruleEnvironment = func() *cel.Env {
 //
 //	request.method   "GET"
 //	request.path     "/orders/17", decoded, as the guard gets it
-//	request.host     "api.example.com", in lower case and without port
+//	request.host     "api.example.com", in lower case, without port and without a dot at its end
 //	request.address  "192.0.2.7", as clientAddress says; "" where that is not known
 //	request.headers  "acme" for request.headers["X-Tenant"], in any case of the name
 //
@@ -109,13 +109,14 @@ func (a *ruleActivation) ResolveName(name string) (any, bool) {
 
 func (*ruleActivation) Parent() cel.Activation { return nil }
 
-// hostOf returns the host that a client asked for: for https://[::1]:8443 it is "::1".
+// hostOf returns the host that a client asked for: for https://[::1]:8443 it is "::1". The dot at
+// the end of a name that is absolute (RFC 1034 §3.1) makes no other host of it.
 func hostOf(r *http.Request) string {
 	host := strings.ToLower(r.Host)
 	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
+		host = name
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), ".")
 }
 
 // address returns the address of the client without zone; "": it is not known.

@@ -97,6 +97,36 @@ func TestRuleAddress(t *testing.T) {
 }
 
 // A request cannot make a rule run for long.
+// A host with a dot at its end (RFC 1034 §3.1), in capital letters or with a port is that host.
+func TestRuleOfAHost(t *testing.T) {
+	rule, err := policy.NewRule(`request.host != "admin.example.com"`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"admin.example.com", "admin.example.com.", "Admin.Example.com.:8443", "ADMIN.example.com:443"} {
+		r := request()
+		if r.Host = host; rule(r, &verify.Token{}) == nil {
+			t.Errorf("%s is let in", host)
+		}
+	}
+}
+
+// What a client makes as long as it likes is counted, so that a run ends at the limit.
+func TestRuleOfALongHeaderIsLimited(t *testing.T) {
+	for _, text := range []string{`request.headers["X-A"].matches("^(a|b|ab)*z$")`, `request.path.contains(request.headers["X-A"])`} {
+		rule, err := policy.NewRule(text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := request()
+		r.Header.Set("X-A", strings.Repeat("ab", 500<<10))
+		r.URL.Path = strings.Repeat("/a", 500<<10)
+		if err := rule(r, &verify.Token{}); err == nil || !strings.Contains(err.Error(), "cost limit") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestRuleCostIsLimited(t *testing.T) {
 	rule, err := policy.NewRule(`request.path.split("").all(a, request.path.split("").all(b, a + b != "xx"))`, nil)
 	if err != nil {
