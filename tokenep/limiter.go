@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,9 @@ type Limiter struct {
 	clients   table[sender, failures]
 	addresses table[netip.Prefix, failures]
 	known     table[sender, time.Time] // when each client succeeded last
+
+	refused atomic.Uint64 // attempts
+	waiting atomic.Int64  // attempts, now
 }
 
 // sender is a client at an address. The id is hashed: anybody may send a long one.
@@ -101,6 +105,8 @@ func (a *Attempt) Allow(ctx context.Context) error {
 		return err
 	}
 	if delay := max(a.own.delay(own.level), a.all.delay(all.level), min(a.all.delay(account.level), longestSignIn)); delay > 0 {
+		a.limiter.waiting.Add(1)
+		defer a.limiter.waiting.Add(-1)
 		return sleep(ctx, delay)
 	}
 	return nil
@@ -242,6 +248,7 @@ func (a *Attempt) tooMany(own, all failures) error {
 	if wait == 0 {
 		return nil
 	}
+	a.limiter.refused.Add(1)
 	e := TemporarilyUnavailable.Describe(a.tooManyOf())
 	e.Status = http.StatusTooManyRequests
 	e.RetryAfter = wait

@@ -32,3 +32,11 @@ func (t *table[K, V]) put(key K, row V, stale func(V) bool) {
 		}
 	}
 }
+
+// Stats returns how many attempts were refused, and how many wait now. Of a nil Limiter it is none.
+func (l *Limiter) Stats() (refused uint64, waiting int64) {
+	if l == nil {
+		return 0, 0
+	}
+	return l.refused.Load(), l.waiting.Load()
+}

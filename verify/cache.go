@@ -35,6 +35,7 @@ type fact struct {
 	expires time.Time
 	client  uint64 // hash of issuer and client
 	slot    int    // index in the facts of its shard
+	size    int    // of the token, in bytes
 }
 
 // cacheShard holds at most limit facts. proven is read without mu.
@@ -46,6 +47,9 @@ type cacheShard struct {
 	facts   []*fact
 	clients map[uint64]int // how many facts each client has
 	hand    int            // index of the fact that sweep looks at next
+	bytes   int            // of the tokens
+
+	hits, misses atomic.Uint64
 }
 
 const (
@@ -93,7 +97,7 @@ func (c *Cache) insert(jwt string, key crypto.PublicKey, issuer, client string, 
 	if expires.IsZero() || life <= 0 {
 		return
 	}
-	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client})}
+	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client}), size: len(jwt)}
 	f.token.Store(token)
 	c.shard(&f.sum).insert(f, min(life, maxLife), c.now())
 }
@@ -106,8 +110,14 @@ func (c *Cache) shard(sum *[sha256.Size]byte) *cacheShard {
 func (c *Cache) find(jwt string) *fact {
 	var onStack [1 << 10]byte // most tokens fit, and are hashed without an allocation
 	sum := sha256.Sum256(append(onStack[:0], jwt...))
-	found, _ := c.shard(&sum).proven.Get(string(sum[:]))
+	shard := c.shard(&sum)
+	found, _ := shard.proven.Get(string(sum[:]))
 	f, _ := found.(*fact)
+	if f == nil {
+		shard.misses.Add(1)
+	} else {
+		shard.hits.Add(1)
+	}
 	return f
 }
 
@@ -123,6 +133,25 @@ func (c *Cache) Len() int {
 	return n
 }
 
+// CacheStats is what a Cache holds, and how it was used.
+type CacheStats struct {
+	Tokens       int // some of them may have expired
+	Bytes        int // their length, as they were sent; in memory they take several times as much
+	Hits, Misses uint64
+}
+
+// Stats returns what the cache holds now, and how it was used since it was made.
+func (c *Cache) Stats() (all CacheStats) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		all.Tokens, all.Bytes = all.Tokens+len(s.facts), all.Bytes+s.bytes
+		s.mu.Unlock()
+		all.Hits, all.Misses = all.Hits+s.hits.Load(), all.Misses+s.misses.Load()
+	}
+	return all
+}
+
 func (s *cacheShard) insert(f *fact, life time.Duration, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,6 +164,7 @@ func (s *cacheShard) insert(f *fact, life time.Duration, now time.Time) {
 	}
 	f.slot = len(s.facts)
 	s.facts = append(s.facts, f)
+	s.bytes += f.size
 	s.clients[f.client]++
 	s.proven.Set(string(f.sum[:]), f, life)
 }
@@ -168,6 +198,7 @@ func (s *cacheShard) victim() *fact {
 
 func (s *cacheShard) evict(f *fact) {
 	s.proven.Delete(string(f.sum[:]))
+	s.bytes -= f.size
 	last := len(s.facts) - 1
 	s.facts[f.slot] = s.facts[last]
 	s.facts[f.slot].slot = f.slot

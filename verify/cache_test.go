@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"sync"
@@ -46,6 +47,25 @@ func TestExpiresWhileCached(t *testing.T) {
 	expect(t, v, raw, "ok")
 	clock.Advance(time.Second)
 	expect(t, v, raw, verify.InvalidToken)
+}
+
+// What is held is counted, and what was looked up.
+func TestCacheStats(t *testing.T) {
+	clock := newClock()
+	cache := verify.NewCache(2, clock.Now)
+	issuer := verifytest.New(testIssuer, testAPI)
+	issuer.Now = clock.Now
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Cache = cache })
+	length := 0
+	for range 5 {
+		raw := issuer.Sign(verifytest.Claims{"jti": rand.Text()})
+		length = len(raw)
+		expect(t, v, raw, "ok")
+		expect(t, v, raw, "ok")
+	}
+	if got, want := cache.Stats(), (verify.CacheStats{Tokens: 2, Bytes: 2 * length, Hits: 5, Misses: 5}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }
 
 // One cache serves routes with different rules, and decides for none of them.

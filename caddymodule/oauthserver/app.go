@@ -51,7 +51,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the servers. It opens, generates and writes nothing: Start does.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.settled = ctx, make(chan struct{})
-	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration, endpointRequests, endpointDuration); err != nil {
+	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration, endpointRequests, endpointDuration, storeErrors, pagesShown); err != nil {
 		return err
 	}
 	stores, issuers := make(map[string]string, len(a.Servers)), make(map[string]string, len(a.Servers))

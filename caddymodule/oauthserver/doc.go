@@ -25,6 +25,8 @@
 //	shared.go       what outlives a reload
 //	check.go        what the library does not check
 //	metrics.go      the counters of the token endpoint
+//	metrics_store.go the verbs of the store, measured
+//	metrics_state.go keys, revocations, caches and limiters, when somebody asks
 //	*_caddyfile.go  the grammar of what is configured in the file of that name
 //
 // The handlers oauth_token and oauth_verify, and the admin API, find a server by its name: Lookup

@@ -78,10 +78,12 @@ func FollowRevocations(ctx caddy.Context, module any, moduleName, server string)
 	logger := ctx.Slogger().With("server", server)
 	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		background, stop := context.WithCancel(context.Background()) // it outlives a reload
-		return &followed{
+		f := &followed{
 			open:   func() (store.Store, error) { return open(location, logger) },
 			logger: logger, ctx: background, stop: stop,
-		}, nil
+		}
+		running.follow(server, f)
+		return f, nil
 	})
 	if err != nil {
 		return nil, err
@@ -126,6 +128,7 @@ func (f *followed) start() (err error) {
 // Destruct ends it after the last who follows has released it.
 func (f *followed) Destruct() error {
 	f.stop()
+	running.unfollow(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if closer, ok := f.engine.(io.Closer); ok {

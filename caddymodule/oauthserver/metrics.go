@@ -34,16 +34,22 @@ var (
 		Help:    "Duration of requests to these endpoints, by server and endpoint.",
 		Buckets: durationBuckets,
 	}, []string{"server", "endpoint"})
+
+	pagesShown = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "oauth", Name: "pages_total",
+		Help: "Pages that people were shown, by server and page.",
+	}, []string{"server", "page"})
 )
 
 // durationBuckets are for requests that may wait for a hash or for a store, in seconds.
 var durationBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 
 // RegisterMetrics registers collectors with the registry of the configuration that is provisioned,
-// which is a new one at each load. Collectors that it has are left out.
+// which is a new one at each load, and with them what is known of the state of this process.
+// Collectors that it has are left out.
 func RegisterMetrics(ctx caddy.Context, collectors ...prometheus.Collector) error {
 	registry := ctx.GetMetricsRegistry()
-	for _, c := range collectors {
+	for _, c := range append(collectors, running) {
 		if err := registry.Register(c); err != nil {
 			if _, registered := errors.AsType[prometheus.AlreadyRegisteredError](err); !registered {
 				return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
@@ -281,6 +282,8 @@ func (s *AuthorizationServer) provisionPages(config *server.Config) (err error) 
 		}
 	}
 	config.Pages, err = s.Pages.options()
+	shown := pagesShown.MustCurryWith(prometheus.Labels{"server": s.name})
+	config.Pages.Shown = func(name string) { shown.WithLabelValues(name).Inc() }
 	return err
 }
 
@@ -303,7 +306,11 @@ func (s *AuthorizationServer) start(ctx caddy.Context) error {
 	}
 	s.warnOfClearKeys()
 	go s.events.run(ctx)
-	return s.core.Start(ctx)
+	if err := s.core.Start(ctx); err != nil {
+		return err
+	}
+	running.started(s)
+	return nil
 }
 
 // Ready returns when the server can answer. That is at once if it takes over from an earlier
@@ -322,6 +329,7 @@ func (s *AuthorizationServer) cleanup() error {
 		return nil
 	}
 	s.released = true
+	running.stopped(s)
 	if s.core != nil {
 		s.core.Close()
 	}

@@ -23,7 +23,8 @@ var pool = caddy.NewUsagePool()
 // name of the server is part of the location. It is a store.Store that is opened late: "caddy
 // validate" provisions a configuration and never starts it, and must not leave a file behind.
 type shared struct {
-	memory *server.Memory
+	memory  *server.Memory
+	measure atomic.Pointer[storeMeasure] // by the name that the server had last
 
 	mu     sync.Mutex // held while opening
 	engine atomic.Pointer[engine]
@@ -57,15 +58,18 @@ func ReleaseLogQuota() error {
 
 type engine struct{ store.Store }
 
-// acquireShared returns the shared state of a key. It makes it if no configuration has it.
-func acquireShared(key string, opener func() (store.Store, error)) (*shared, error) {
+// acquireShared returns the shared state of a key, for the server of that name. It makes it if no
+// configuration has it.
+func acquireShared(key, name string, opener func() (store.Store, error)) (*shared, error) {
 	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		return &shared{memory: server.NewMemory(time.Now), opener: opener}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return value.(*shared), nil
+	s := value.(*shared)
+	s.measure.Store(measureStore(name))
+	return s, nil
 }
 
 // Use keeps the store open until done is called. It is for a request that may need the store, and
@@ -141,42 +145,52 @@ var errNotOpen = fmt.Errorf("%w: the store is not open yet", store.ErrUnavailabl
 
 // Insert implements store.Store.
 func (s *shared) Insert(ctx context.Context, r store.Record) error {
+	began, err := time.Since(processStart), errNotOpen
 	if e := s.engine.Load(); e != nil {
-		return e.Insert(ctx, r)
+		err = e.Insert(ctx, r)
 	}
-	return errNotOpen
+	s.measure.Load().done(insert, began, err)
+	return err
 }
 
 // Load implements store.Store.
-func (s *shared) Load(ctx context.Context, kind, id string) (store.Record, error) {
+func (s *shared) Load(ctx context.Context, kind, id string) (r store.Record, err error) {
+	began, err := time.Since(processStart), errNotOpen
 	if e := s.engine.Load(); e != nil {
-		return e.Load(ctx, kind, id)
+		r, err = e.Load(ctx, kind, id)
 	}
-	return store.Record{}, errNotOpen
+	s.measure.Load().done(load, began, err)
+	return r, err
 }
 
 // Swap implements store.Store.
 func (s *shared) Swap(ctx context.Context, old, next store.Record) error {
+	began, err := time.Since(processStart), errNotOpen
 	if e := s.engine.Load(); e != nil {
-		return e.Swap(ctx, old, next)
+		err = e.Swap(ctx, old, next)
 	}
-	return errNotOpen
+	s.measure.Load().done(swap, began, err)
+	return err
 }
 
 // Delete implements store.Store.
 func (s *shared) Delete(ctx context.Context, kind, id string) error {
+	began, err := time.Since(processStart), errNotOpen
 	if e := s.engine.Load(); e != nil {
-		return e.Delete(ctx, kind, id)
+		err = e.Delete(ctx, kind, id)
 	}
-	return errNotOpen
+	s.measure.Load().done(remove, began, err)
+	return err
 }
 
 // List implements store.Store.
-func (s *shared) List(ctx context.Context, kind, prefix, after string, limit int) ([]store.Record, error) {
+func (s *shared) List(ctx context.Context, kind, prefix, after string, limit int) (page []store.Record, err error) {
+	began, err := time.Since(processStart), errNotOpen
 	if e := s.engine.Load(); e != nil {
-		return e.List(ctx, kind, prefix, after, limit)
+		page, err = e.List(ctx, kind, prefix, after, limit)
 	}
-	return nil, errNotOpen
+	s.measure.Load().done(list, began, err)
+	return page, err
 }
 
 // Interface guards

@@ -88,7 +88,7 @@ func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
 	}
 	logger := ctx.Slogger().With("server", s.name)
 	s.poolKey = StoreNamespace + "." + s.storeName + " " + location
-	s.shared, err = acquireShared(s.poolKey, func() (store.Store, error) { return module.Open(location, logger) })
+	s.shared, err = acquireShared(s.poolKey, s.name, func() (store.Store, error) { return module.Open(location, logger) })
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -30,10 +31,16 @@ type sharedReplays struct{ *verify.Replays }
 func (sharedReplays) Destruct() error { return nil }
 
 // sharedCache is a cache of verified tokens.
-type sharedCache struct{ *verify.Cache }
+type sharedCache struct {
+	*verify.Cache
+	forget func() // what is measured of it
+}
 
-// Destruct does nothing: a cache holds only memory.
-func (sharedCache) Destruct() error { return nil }
+// Destruct ends its measurement: a cache holds only memory.
+func (c sharedCache) Destruct() error {
+	c.forget()
+	return nil
+}
 
 // sharedRates counts the uses of tokens.
 type sharedRates struct{ *verify.Rates }
@@ -49,7 +56,8 @@ func (h *Handler) cache() *verify.Cache {
 	}
 	// It cannot fail.
 	value, _, _ := pool.LoadOrNew(sharedCacheKey{}, func() (caddy.Destructor, error) {
-		return sharedCache{verify.NewCache(server.CachedTokens, time.Now)}, nil
+		c := verify.NewCache(server.CachedTokens, time.Now)
+		return sharedCache{c, oauthserver.MeasureCache(c)}, nil
 	})
 	h.held = append(h.held, sharedCacheKey{})
 	return value.(sharedCache).Cache

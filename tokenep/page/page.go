@@ -25,6 +25,10 @@ type Options struct {
 	// Folder has templates (templates/<page>.html), texts (texts/<language>.json) and a style
 	// (style.css) in the place of those of this package; nil: none. It is read once.
 	Folder fs.FS
+
+	// Shown is told of each page that a browser gets, by the name of its template, such as
+	// "sign_in"; may be nil.
+	Shown func(page string)
 }
 
 // Set is the pages of a site. Make one with New. It is safe for concurrent use.
@@ -34,6 +38,7 @@ type Set struct {
 	matcher   language.Matcher
 	brand     Brand
 	policy    string
+	shown     func(page string)
 }
 
 var (
@@ -60,7 +65,7 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{templates: make(map[string]*template.Template), brand: o.Brand}
+	s := &Set{templates: make(map[string]*template.Template), brand: o.Brand, shown: o.Shown}
 	s.matcher, s.languages = matcher(all)
 	for name, text := range all {
 		if s.templates[name], err = parse(o, name, style, text); err != nil {
@@ -196,6 +201,9 @@ func (s *Set) Show(w http.ResponseWriter, r *http.Request, status int, data any,
 	h.Set("Cross-Origin-Opener-Policy", openerPolicy(data))
 	w.WriteHeader(status)
 	_, _ = w.Write(text.Bytes()) // nobody is left to be told that it failed
+	if s.shown != nil {
+		s.shown(strings.TrimSuffix(fileOf(data), ".html"))
+	}
 }
 
 // openerPolicy returns what an opener in another origin is to a page (HTML §7.1.3). An application

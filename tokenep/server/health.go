@@ -19,7 +19,7 @@ func (s *Server) health() tokenep.Endpoint {
 		KeySets: s.foreignKeys, Now: c.Now,
 	}
 	if c.Users != nil {
-		e.Users = s.usersAsked.last
+		e.Users = s.UsersAsked
 	}
 	return e.Endpoint()
 }
@@ -37,6 +37,10 @@ func (s *Server) foreignKeys() (sets []endpoint.ForeignKeys) {
 	}
 	return sets
 }
+
+// UsersAsked returns when the source of users was asked last, and why it did not know; the zero
+// time: it never was.
+func (s *Server) UsersAsked() (at time.Time, err error) { return s.usersAsked.last() }
 
 // usersAsked is how the source of users has answered last.
 type usersAsked struct{ outcome atomic.Pointer[usersOutcome] }
