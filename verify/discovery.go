@@ -111,14 +111,14 @@ func (d *discovery) locate(ctx context.Context, now time.Time, maxAge, maxStale 
 	case err == nil:
 		d.at = now
 		if d.err != nil {
-			logger.Info("the metadata of an issuer is good again", "issuer", d.issuer, "jwks_uri", d.keys.url)
+			logger.Info("the metadata of an issuer is good again", "issuer", d.issuer, "jwks_uri", ShownURL(d.keys.url))
 		}
 	case d.keys == nil || age >= maxStale:
 		d.err = err
 		return nil, err
 	case d.err == nil:
 		logger.Error("the metadata of an issuer cannot be used; keeping its previous jwks_uri", "issuer", d.issuer,
-			"jwks_uri", d.keys.url, "error", err)
+			"jwks_uri", ShownURL(d.keys.url), "error", err)
 	}
 	d.err = err
 	return d.keys, nil

@@ -45,22 +45,30 @@ func checkURL(what, uri string) error {
 }
 
 // ShownURL returns a URL as it may be shown: in the place of user name, password, query and
-// fragment, which may be secrets, is an ellipsis. Of what is no URL, where nobody knows what is
-// what, there is the scheme alone.
+// fragment, which may be secrets, is an ellipsis. Nothing that stands before an "@" is shown,
+// wherever that is, but http:// or https://. Of what is no URL, where nobody knows what is what,
+// there is the ellipsis alone.
 func ShownURL(text string) string {
 	u, err := url.Parse(braces.ReplaceAllString(text, "1"))
-	scheme, _, _ := strings.Cut(text, ":")
-	if err != nil || strings.Contains(u.Opaque, "@") {
-		return scheme + ":…"
+	if err != nil {
+		return "…"
 	}
-	if end := strings.IndexAny(text, "?#"); end >= 0 {
-		text = text[:end+1] + "…"
+	at, end := strings.LastIndexByte(text, '@'), strings.IndexAny(text, "?#")
+	front := ""
+	if at >= 0 {
+		scheme, _, absolute := strings.Cut(text, "://")
+		if !absolute || u.Host == "" || !strings.EqualFold(scheme, "https") && !strings.EqualFold(scheme, "http") {
+			return "…"
+		}
+		front = scheme + "://…"
 	}
-	if u.User != nil {
-		authority, _, _ := strings.Cut(text[len(scheme)+len("://"):], "/")
-		text = scheme + "://…" + text[len(scheme)+len("://")+strings.LastIndexByte(authority, '@'):]
+	switch {
+	case end < 0:
+		return front + text[max(at, 0):]
+	case end < at:
+		return front
 	}
-	return text
+	return front + text[max(at, 0):end+1] + "…"
 }
 
 // braces matches placeholders of a configuration.

@@ -35,16 +35,27 @@ func TestJWKSURI(t *testing.T) {
 func TestShownURL(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://idp.example/jwks":             "https://idp.example/jwks",
-		"https://idp.example/@me":              "https://idp.example/@me",
-		"https://idp.example/jwks?key=s&a=@s":  "https://idp.example/jwks?…",
+		"https://idp.example/jwks?key=s":       "https://idp.example/jwks?…",
 		"https://idp.example#s?s":              "https://idp.example#…",
+		"idp.example/jwks":                     "idp.example/jwks",
 		"https://s:s@idp.example/jwks?s":       "https://…@idp.example/jwks?…",
-		"https://s@idp.example?a=s@s":          "https://…@idp.example?…",
-		"https://s:s/s@idp.example/":           "https:…",
-		"https://s:s s@idp.example/":           "https:…",
-		"https:s:s@idp.example":                "https:…",
+		"HTTPS://s:s@idp.example/jwks":         "HTTPS://…@idp.example/jwks",
+		"https://s:1/s@idp.example/":           "https://…@idp.example/",
+		"https://s:1?s@idp.example/":           "https://…",
+		"https://s:1#s@idp.example/":           "https://…",
+		"https://s:s/s@idp.example/":           "…",
+		"https://s:s s@idp.example/":           "…",
+		"https:s:s@idp.example":                "…",
+		"https:/s:s@idp.example/jwks":          "…",
+		"https:///s:s@idp.example/jwks":        "…",
+		"https//s:s@idp.example/jwks":          "…",
+		"//s@idp.example":                      "…",
+		"s:s@idp.example":                      "…",
+		"s://s@idp.example":                    "…",
+		"s@idp.example":                        "…",
 		"{env.URL}":                            "{env.URL}",
 		"https://{env.HOST}:{env.PORT}/a?b={}": "https://{env.HOST}:{env.PORT}/a?…",
+		"https://{env.USER}:{env.PW}@{env.H}/": "https://…@{env.H}/",
 	} {
 		if got := verify.ShownURL(text); got != want {
 			t.Errorf("%s is shown as %s, want %s", text, got, want)

@@ -106,3 +106,30 @@ func FuzzKeySet(f *testing.F) {
 		}
 	})
 }
+
+// FuzzShownURL: any text can be shown, and of what stands before an "@" or behind a "?" nothing is.
+func FuzzShownURL(f *testing.F) {
+	for _, seed := range []string{
+		"https://idp.example/jwks?a=b#c", "https://u:p@h/", "//u@h", "https:/u:p@h", "https//u:p@h", "u:p@h", "HTTP://{env.U}:{env.P}@h",
+		"https://u:1/p@h", "https://u:1?p@h", "https:u@h", "{a@b}", "https://{a/b@c}?{d}", "http://[::1]:1/@", "://@", "https://@?#",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		shown := verify.ShownURL(text)
+		if shown == "…" {
+			return
+		}
+		public := text
+		if at := strings.LastIndexByte(text, '@'); at >= 0 {
+			scheme, rest, _ := strings.Cut(shown, "://…")
+			if scheme = strings.ToLower(scheme); scheme != "https" && scheme != "http" {
+				t.Fatalf("%q is shown as %q", text, shown)
+			}
+			shown, public = rest, text[at:]
+		}
+		if !strings.HasPrefix(public, strings.TrimSuffix(shown, "…")) || shown != public && strings.ContainsAny(strings.TrimRight(shown, "?#…"), "?#") {
+			t.Fatalf("%q is shown as %q", text, verify.ShownURL(text))
+		}
+	})
+}

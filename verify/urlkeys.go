@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -262,13 +263,20 @@ func (u *URLKeys) fetch(ctx context.Context, unknown bool) <-chan struct{} {
 	return done
 }
 
-// next returns what is known after a fetch that begins now.
-func (u *URLKeys) next(ctx context.Context, now time.Time, unknown bool) *fetchedKeys {
+// next returns what is known after a fetch that begins now. A panic is an error of it: what was
+// fetched is foreign, and nobody else would catch it.
+func (u *URLKeys) next(ctx context.Context, now time.Time, unknown bool) (fetched *fetchedKeys) {
+	defer func() {
+		if p := recover(); p != nil {
+			failed := *u.current.Load()
+			failed.err = fmt.Errorf("a panic: %v; %s", p, debug.Stack())
+			fetched = &failed
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, u.timeout)
 	defer cancel()
 	known := u.current.Load()
 	from, err := u.locate(ctx, now, unknown, known)
-	var fetched *fetchedKeys
 	if err == nil {
 		if fetched, err = u.get(ctx, from, known); err != nil && u.discovery != nil {
 			err = fmt.Errorf("jwks_uri %s: %w", ShownURL(from.url), err)

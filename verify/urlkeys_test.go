@@ -345,3 +345,27 @@ func TestURLKeysTLS(t *testing.T) {
 		}
 	}
 }
+
+// panics is a log that cannot be written.
+type panics struct{ slog.Handler }
+
+func (panics) Enabled(context.Context, slog.Level) bool           { return true }
+func (panics) Handle(_ context.Context, record slog.Record) error { panic("at " + record.Message) }
+
+// A panic in a fetch is an error of the fetch, and the next one may be good.
+func TestURLKeysPanic(t *testing.T) {
+	s := newKeyServer(t, `{}`) // no key set, which is logged
+	keys, err := verify.NewURLKeys(s.URL+"/jwks", verify.URLKeysOptions{RootCAs: s.roots, Now: s.clock.Now, Logger: slog.New(panics{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(keys.Settle)
+	if _, err := keys.Key(t.Context(), "a", "ES256"); !errors.Is(err, verify.ErrUnavailable) || !strings.Contains(err.Error(), "a panic: at ") {
+		t.Fatalf("%v", err)
+	}
+	s.serve(keySetOf("a"), "")
+	s.clock.Advance(time.Minute)
+	if _, err := keys.Key(t.Context(), "a", "ES256"); !errors.Is(err, verify.ErrUnavailable) || !strings.Contains(err.Error(), "fetched again") {
+		t.Fatalf("%v", err)
+	}
+}
