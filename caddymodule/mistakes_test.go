@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // Mistakes that people make in a configuration. Each is refused, or warned about, by words that
@@ -37,6 +39,50 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// What may be meant is not warned about: a route that only clients can use which register
+// themselves, API tokens and policies that need no client, clients that are all added at run time,
+// and scope that includes another.
+func TestNoMistakes(t *testing.T) {
+	const orders, scopeAndAudience = "scope orders:read\n", "scope orders:read\naudience https://api.example/orders\n"
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(verifytest.New("https://idp.example", "a").JWKS()))
+	other := strings.NewReplacer("orders:read", "a", "/orders", "/a").Replace(billing)
+	policy := func(clients string) string {
+		return other + "subject jwt https://idp.example {\njwks_file %DIR%/jwks.json\naudience a\npolicy jobs {\nclients " + clients + "\nsubject claims.sub\n" + scopeAndAudience + "}\n}"
+	}
+	tokens := func(service string) string {
+		return other + "token_exchange {\nanonymous\napi_tokens" + service + "\n}"
+	}
+	for _, row := range []struct {
+		name, server, site string
+		warned             bool
+	}{
+		{"a client", billing, route(orders), false},
+		{"others' clients alone", other, route(orders), true},
+		{"clients at run time", "", route(orders), false},
+		{"a client that only asks", strings.Replace(billing, "grants client_credentials", "introspect *", 1), route(orders), false},
+		{"clients that register themselves", other + "registration {\nopen\ngrants client_credentials\n" + scopeAndAudience + "}", route(orders), false},
+		{"API tokens of any scope", tokens(""), route(orders), false},
+		{"API tokens of a service", tokens(" {\nservice https://api.example/orders orders:read\n}"), route(orders), false},
+		{"API tokens of another service", tokens(" {\nservice https://api.example/a orders:read\n}"), route(orders), true},
+		{"a policy without a client", policy("none"), route(orders), false},
+		{"a policy of clients", policy("any"), route(orders), true},
+		{"exchange to the next service", strings.Replace(other, "client_credentials", "token_exchange\nexchange_to https://api.example/orders", 1) + "token_exchange", route("scope a"), false},
+		{"scope that includes it", strings.Replace(billing, "orders:read", "admin", 1), route(orders + "scope_implies admin orders:read"), false},
+		{"scope of two clients", billing + strings.NewReplacer("billing", "two", "orders:read", "admin").Replace(billing), route("scope orders:read admin"), true},
+		{"one of scope", billing, route("any_scope admin orders:read"), false},
+		{"scope of another issuer", billing, route("server default\nscope admin\nissuer https://idp.example {\njwks_file %DIR%/jwks.json\n}"), false},
+		{"any audience", billing, guarded("insecure_any_audience\n" + orders), false},
+		{"any audience, and scope of nobody", billing, guarded("insecure_any_audience\nscope admin"), true},
+	} {
+		said := c.said(t, c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", withServer(row.server), 1)+row.site))
+		if strings.Contains(said, "no client of the configuration") != row.warned || strings.Contains(said, "refused") {
+			t.Errorf("%s: %s", row.name, said)
+		}
+	}
+}
+
 // said is what "caddy validate" prints of a Caddyfile that matters: an error, or warnings.
 func (c *running) said(t *testing.T, text string) string {
 	log := filepath.Join(c.dir, "log")
@@ -53,7 +99,7 @@ func (c *running) said(t *testing.T, text string) string {
 	}
 	said := ""
 	if err != nil {
-		said = err.Error() + "\n"
+		said = "refused: " + err.Error() + "\n"
 	}
 	for line := range strings.Lines(readFile(t, log)) {
 		if strings.Contains(line, `"level":"warn"`) {

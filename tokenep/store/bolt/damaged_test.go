@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -336,6 +337,17 @@ func TestOpenLeavesFilesAlone(t *testing.T) {
 	must(t, db.Close())
 	if _, err := os.Stat(path); !errors.Is(inUse, errInUse) || err != nil {
 		t.Errorf("in use: %v; afterwards: %v", inUse, err)
+	}
+	if err := Check(filepath.Join(path, "oauth.db")); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a file in the place of the folder: %v", err)
+	}
+	if err := Check(filepath.Join(path+".none", "folder", "oauth.db")); err != nil {
+		t.Errorf("folders that can be made: %v", err)
+	}
+	closed := t.TempDir()
+	must(t, os.Chmod(closed, 0o500))
+	if err := Check(filepath.Join(closed, "oauth.db")); os.Geteuid() != 0 && !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a folder that cannot be written: %v", err)
 	}
 	if err := Check(path + ".none"); err != nil {
 		t.Errorf("Check of no file: %v", err)
