@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -59,6 +60,16 @@ var (
 		Help: "Attempts to authenticate that wait because of earlier failures, by server and who made them.",
 	}, []string{"server", "who"})
 
+	keySetUp = describe(prometheus.Opts{
+		Namespace: "caddy", Subsystem: "oauth", Name: "key_set_up",
+		Help: "Whether the key set of another issuer could be fetched the last time.",
+	}, []string{"issuer"})
+
+	keySetAge = describe(prometheus.Opts{
+		Namespace: "caddy", Subsystem: "oauth", Name: "key_set_age_seconds",
+		Help: "How long ago the key set of another issuer was the current one for certain.",
+	}, []string{"issuer"})
+
 	usersUp = describe(prometheus.Opts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "users_up",
 		Help: "Whether the source of users knew, when it was asked last, by server.",
@@ -75,6 +86,7 @@ type stateCollector struct {
 	mu        sync.Mutex
 	servers   []*AuthorizationServer // the last one of a name counts
 	followers []follows
+	keySets   []*endpoint.ForeignKeys
 	shared    *verify.Cache // see MeasureCache; may be nil
 }
 
@@ -100,6 +112,36 @@ func MeasureCache(c *verify.Cache) (forget func()) {
 			running.shared = nil
 		}
 	}
+}
+
+// MeasureKeys adds the keys of an issuer elsewhere whose tokens a guard takes, until forget is
+// called. Keys that are not fetched are not measured.
+func MeasureKeys(issuer string, set verify.KeySet) (forget func()) {
+	fetched, ok := set.(*verify.URLKeys)
+	if !ok {
+		return func() {}
+	}
+	running.mu.Lock()
+	defer running.mu.Unlock()
+	added := &endpoint.ForeignKeys{Issuer: issuer, Keys: fetched}
+	running.keySets = append(running.keySets, added)
+	return func() {
+		running.mu.Lock()
+		defer running.mu.Unlock()
+		running.keySets = slices.DeleteFunc(running.keySets, func(k *endpoint.ForeignKeys) bool { return k == added })
+	}
+}
+
+// foreignKeys returns the keys that guards of this process take, each once.
+func (c *stateCollector) foreignKeys() (sets []endpoint.ForeignKeys) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.keySets {
+		if !slices.Contains(sets, *k) {
+			sets = append(sets, *k)
+		}
+	}
+	return sets
 }
 
 func (c *stateCollector) started(s *AuthorizationServer) {
@@ -130,36 +172,44 @@ func (c *stateCollector) unfollow(f *followed) {
 func (*stateCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		storeDuration, revocationsAge, revocationsHeld, signingKeys, signingKeyAge, cacheTokens, cacheBytes, cacheLookups,
-		limiterRefused, limiterWaiting, usersUp,
+		limiterRefused, limiterWaiting, keySetUp, keySetAge, usersUp,
 	} {
 		to <- d
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
-	storeMeasures.Range(func(_, m any) bool {
-		m.(*storeMeasure).collect(to)
-		return true
-	})
+// now returns the servers by their names, and the revocations that are followed of others: of one
+// name those that are the most behind. What needs no more than the lock it sends itself.
+func (c *stateCollector) now(to chan<- prometheus.Metric) (map[string]*AuthorizationServer, map[string]*verify.Revocations) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	servers := make(map[string]*AuthorizationServer)
+	servers, revoked := make(map[string]*AuthorizationServer), make(map[string]*verify.Revocations)
 	for _, s := range c.servers {
 		servers[s.name] = s
 	}
-	sets := make(map[string]*verify.Revocations) // of one name the one that is the most behind
 	for _, f := range c.followers {
-		if set := sets[f.server]; set == nil || f.set.LastFollowed().Before(set.LastFollowed()) {
-			sets[f.server] = &f.set
+		if set := revoked[f.server]; set == nil || f.set.LastFollowed().Before(set.LastFollowed()) {
+			revoked[f.server] = &f.set
 		}
 	}
 	if c.shared != nil {
 		collectCache(to, "", c.shared)
 	}
+	return servers, revoked
+}
+
+// Collect implements prometheus.Collector.
+func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
+	sets := c.foreignKeys()
+	storeMeasures.Range(func(_, m any) bool {
+		m.(*storeMeasure).collect(to)
+		return true
+	})
+	servers, revoked := c.now(to)
 	for name, s := range servers {
 		memory := s.core.Config.Memory
-		sets[name] = memory.Revocations
+		revoked[name] = memory.Revocations
+		sets = append(sets, s.core.ForeignKeys()...)
 		collectKeys(to, name, s.core.Rings())
 		collectCache(to, name, memory.Cache)
 		collectLimiter(to, name, "client", memory.Limiter)
@@ -172,7 +222,8 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 			to <- gauge(usersUp, up, name)
 		}
 	}
-	for name, set := range sets {
+	collectKeySets(to, sets)
+	for name, set := range revoked {
 		if at := set.LastFollowed(); !at.IsZero() {
 			to <- gauge(revocationsAge, time.Since(at).Seconds(), name)
 		}
@@ -215,6 +266,32 @@ func collectKeys(to chan<- prometheus.Metric, server string, rings []*keys.Ring)
 	}
 	for of, d := range age {
 		to <- gauge(signingKeyAge, d.Seconds(), server, of.signs, of.alg, of.state)
+	}
+}
+
+// collectKeySets sends what is known of key sets: of several of one issuer the worst.
+func collectKeySets(to chan<- prometheus.Metric, sets []endpoint.ForeignKeys) {
+	up, age := make(map[string]float64), make(map[string]time.Duration)
+	for _, k := range sets {
+		s := k.Keys.Status()
+		if s.Fetched {
+			age[k.Issuer] = max(age[k.Issuer], s.Age)
+		}
+		if s.State == verify.KeySetNotFetched {
+			continue
+		}
+		if _, known := up[k.Issuer]; !known {
+			up[k.Issuer] = 1
+		}
+		if s.State != verify.KeySetFresh {
+			up[k.Issuer] = 0
+		}
+	}
+	for issuer, value := range up {
+		to <- gauge(keySetUp, value, issuer)
+	}
+	for issuer, d := range age {
+		to <- gauge(keySetAge, d.Seconds(), issuer)
 	}
 }
 

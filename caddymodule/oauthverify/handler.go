@@ -70,6 +70,7 @@ type Handler struct {
 	logger   *slog.Logger
 	log      *tokenep.RequestLog // nil until provisioned
 	held     []any               // keys of what it holds in the pool
+	measured []func()            // end the measurement of key sets
 	close    func()              // closes connections to who knows credentials; nil: none
 
 	cleaned bool // log is written out, and its share of the quota released
@@ -105,6 +106,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	issuers, err := h.trusted(ctx)
 	if err != nil {
 		return err
+	}
+	for i := range issuers {
+		h.measured = append(h.measured, oauthserver.MeasureKeys(issuers[i].Name, issuers[i].Keys))
 	}
 	proofs, err := h.proofs()
 	if err != nil {

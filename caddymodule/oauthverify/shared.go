@@ -98,6 +98,10 @@ func (h *Handler) release() error {
 			first = err
 		}
 	}
+	for _, forget := range h.measured {
+		forget()
+	}
+	h.measured = nil
 	for _, key := range h.held {
 		if _, err := pool.Delete(key); err != nil && first == nil {
 			first = err

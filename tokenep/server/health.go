@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,7 @@ func (s *Server) health() tokenep.Endpoint {
 	c := &s.Config
 	e := &endpoint.Health{
 		Rings: s.Rings(), Store: c.Store, Revocations: c.Memory.Revocations, RevocationMaxAge: c.RevocationMaxAge,
-		KeySets: s.foreignKeys, Now: c.Now,
+		KeySets: s.ForeignKeys, Now: c.Now,
 	}
 	if c.Users != nil {
 		e.Users = s.UsersAsked
@@ -24,15 +25,20 @@ func (s *Server) health() tokenep.Endpoint {
 	return e.Endpoint()
 }
 
-// foreignKeys returns the keys of issuers whose tokens can be exchanged, as far as they are
-// fetched.
-func (s *Server) foreignKeys() (sets []endpoint.ForeignKeys) {
+// ForeignKeys returns the keys that are fetched of issuers whose tokens can be exchanged, and those
+// of Config.ForeignKeys.
+func (s *Server) ForeignKeys() (sets []endpoint.ForeignKeys) {
+	if s.Config.ForeignKeys != nil {
+		sets = s.Config.ForeignKeys()
+	}
 	for _, source := range s.Config.Subjects {
 		if source.Issuer == nil {
 			continue
 		}
-		if fetched, ok := source.Issuer.Keys.(*verify.URLKeys); ok {
-			sets = append(sets, endpoint.ForeignKeys{Issuer: source.Issuer.Name, Keys: fetched})
+		fetched, ok := source.Issuer.Keys.(*verify.URLKeys)
+		set := endpoint.ForeignKeys{Issuer: source.Issuer.Name, Keys: fetched}
+		if ok && !slices.Contains(sets, set) {
+			sets = append(sets, set)
 		}
 	}
 	return sets

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
@@ -65,6 +66,9 @@ func (s *Server) addRings() (err error) {
 	}
 	return nil
 }
+
+// jwksMaxAge is how long other verifiers may cache the key set.
+const jwksMaxAge = 5 * time.Minute
 
 // ring makes a ring, over what all rings have in common.
 func (s *Server) ring(o keys.Options) (*keys.Ring, error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 	"github.com/tokenep/caddy-tokenep/tokenep/page"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
@@ -67,6 +68,8 @@ type Config struct {
 
 	// SignIn are those of auth_time, acr and amr that User says.
 	SignIn []string
+
+	ForeignKeys func() []endpoint.ForeignKeys // that others here trust, for Health; may be nil
 
 	DeviceCode DeviceCode // RFC 8628
 
@@ -238,9 +241,6 @@ func New(c Config) (*Server, error) {
 	}
 	return s, nil
 }
-
-// jwksMaxAge is how long other verifiers may cache the key set.
-const jwksMaxAge = 5 * time.Minute
 
 // complete fills in the defaults and checks what is left.
 func (c *Config) complete() error {
