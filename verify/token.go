@@ -1,6 +1,9 @@
 package verify
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Token is what a verified access token says (RFC 9068 §2.2). Requests that present the same bytes
 // share one Token, so nothing in it may be changed.
@@ -56,4 +59,51 @@ func (t *Token) Actor() map[string]any {
 		return actor
 	}
 	return map[string]any{}
+}
+
+// What values weigh beside their texts, in bytes.
+const (
+	valueWeight  = 64  // with its place in what holds it, which may be larger than it needs to be
+	objectWeight = 384 // with room for its first members
+	tokenWeight  = 512 // likewise an ancestor or a limit of it, at the most
+)
+
+// Weight returns about how many bytes of memory the token has, so that what remembers tokens can
+// have a bound.
+func (t *Token) Weight() int {
+	n := tokenWeight + weigh(t.Claims) + valueWeight*(len(t.Scope)+len(t.Audience)) +
+		len(t.Issuer) + len(t.Subject) + len(t.ClientID) + len(t.ID) + len(t.GrantID)
+	for i := range t.Ancestors {
+		a := &t.Ancestors[i]
+		n += tokenWeight + len(a.ID) + len(a.GrantID) + len(a.ClientID) + len(a.Subject) + len(a.KeyID)
+	}
+	for i := range t.Limits {
+		l := &t.Limits[i]
+		n += tokenWeight + len(l.ID) + (len(l.AllowFrom)+len(l.DenyFrom))*valueWeight
+	}
+	if t.loose != nil {
+		n += tokenWeight + valueWeight*len(t.loose.Scope)
+	}
+	return n
+}
+
+// weigh returns about how many bytes of memory a value of JSON has.
+func weigh(value any) int {
+	n := valueWeight
+	switch value := value.(type) {
+	case string:
+		n += len(value)
+	case json.Number:
+		n += len(value)
+	case []any:
+		for _, element := range value {
+			n += weigh(element)
+		}
+	case map[string]any:
+		n += objectWeight
+		for name, member := range value {
+			n += len(name) + weigh(member)
+		}
+	}
+	return n
 }

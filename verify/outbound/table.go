@@ -45,26 +45,5 @@ func (t *table[V]) makeRoom(now time.Time) {
 	}
 }
 
-// What an entry and a value weigh beside their texts, in bytes.
-const (
-	entryWeight = 512
-	valueWeight = 64
-)
-
-// weigh returns about how many bytes of memory a value of JSON has.
-func weigh(value any) int {
-	n := valueWeight
-	switch value := value.(type) {
-	case string:
-		n += len(value)
-	case []any:
-		for _, element := range value {
-			n += weigh(element)
-		}
-	case map[string]any:
-		for name, member := range value {
-			n += len(name) + weigh(member)
-		}
-	}
-	return n
-}
+// entryWeight is what an entry weighs beside its value, in bytes.
+const entryWeight = 512

@@ -83,11 +83,8 @@ type Tokens struct {
 func NewTokens(a Answers, connection Options, ask Ask) *Tokens {
 	a.complete()
 	connection.Complete()
-	return &Tokens{o: a, patience: connection.Timeout, ask: ask, memory: NewMemory(a.Entries, a.Now, weighToken)}
+	return &Tokens{o: a, patience: connection.Timeout, ask: ask, memory: NewMemory(a.Entries, a.Now, (*verify.Token).Weight)}
 }
-
-// weighToken counts claims that have fields of a Token twice, which they are there.
-func weighToken(t *verify.Token) int { return 2 * weigh(t.Claims) }
 
 var errTokenSize = fmt.Errorf("%w: it has more than %d bytes", verify.ErrBadToken, maxAsked)
 
