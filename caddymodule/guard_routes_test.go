@@ -1,9 +1,14 @@
 package caddymodule_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
@@ -65,4 +70,47 @@ func TestGuardWarnsOfUnservedMetadata(t *testing.T) {
 			t.Errorf("%s: warned %v, want %v", name, warned, row.warned)
 		}
 	}
+}
+
+// Sixty people behind one address, with a good opaque token each, wait for their turns.
+func TestOpaqueTokensOfOneAddressWait(t *testing.T) {
+	const all = 60
+	var sent sync.WaitGroup
+	sent.Add(all)
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		sent.Wait()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"active":true,"aud":"orders"}`)
+	}))
+	t.Cleanup(endpoint.Close)
+	c := newCaddy(t)
+	c.mustLoad("", `
+%SITE% {
+	oauth_verify {
+		audience orders
+		issuer https://opaque.example {
+			introspection `+endpoint.URL+` {
+				client gateway secret
+			}
+		}
+	}
+	respond "orders"
+}
+`)
+	var done sync.WaitGroup
+	for n := range all {
+		once := sync.OnceFunc(sent.Done)
+		trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once() }}
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, c.site+"/orders", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", fmt.Sprintf("Bearer opaque-%d", n))
+		done.Go(func() {
+			if a := c.send(r); a.status != http.StatusOK {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+	done.Wait()
 }

@@ -25,7 +25,8 @@ const (
 // While requests wait, a slot rests after each one for twice as long as that took, so that a flood
 // has a third of what the slots can do. When too many requests wait, further ones are refused.
 type Turns struct {
-	rests bool
+	rests   bool
+	guesses bool // what waits may be guesses, of which an address and a site have few
 
 	mu      sync.Mutex
 	free    int // slots
@@ -41,8 +42,8 @@ type Turns struct {
 type line struct {
 	address netip.Prefix
 	running int
-	waiting []chan struct{} // closed when it is the request's turn
-	sites   []*turnSite     // that it belongs to, the largest first
+	waiting []chan error // gets nil when it is the request's turn
+	sites   []*turnSite  // that it belongs to, the largest first
 }
 
 // turnSite is what is known of the requests of a site.
@@ -61,13 +62,22 @@ var ProcessTurns = NewTurns(max(1, runtime.GOMAXPROCS(0)-1))
 // NewTurns returns Turns with this many slots. One address may have all but one of them, and at
 // least one.
 func NewTurns(slots int) *Turns {
-	return &Turns{rests: true, free: slots, each: max(1, slots-1), lines: make(map[netip.Prefix]*line), sites: make(map[netip.Prefix]*turnSite)}
+	return &Turns{rests: true, guesses: true, free: slots, each: max(1, slots-1), lines: make(map[netip.Prefix]*line), sites: make(map[netip.Prefix]*turnSite)}
 }
 
 // NewQueue returns Turns at what another machine does: no slot rests.
 func NewQueue(slots int) *Turns {
 	t := NewTurns(slots)
 	t.rests = false
+	return t
+}
+
+// NewTokenQueue returns Turns at questions about tokens, which are no guesses: no slot rests, and
+// an address has as many places as there are. Where all are taken, the last request of whoever has
+// most of them is refused.
+func NewTokenQueue(slots int) *Turns {
+	t := NewQueue(slots)
+	t.guesses = false
 	return t
 }
 
@@ -95,15 +105,12 @@ func (t *Turns) Take(ctx context.Context, address netip.Prefix) (release func(),
 		t.mu.Unlock()
 		return t.releaser(l), nil
 	}
-	full := func(s *turnSite) bool { return s.waiting >= s.most }
-	if t.waiting >= maxWaiting || len(l.waiting) >= maxWaitingEach || slices.ContainsFunc(l.sites, full) {
+	if !t.place(l) {
 		t.forget(l)
 		t.mu.Unlock()
-		e := TemporarilyUnavailable.Describe("too many secrets wait to be checked; try again")
-		e.RetryAfter = retryTurn
-		return nil, e
+		return nil, t.refusal()
 	}
-	turn := make(chan struct{})
+	turn := make(chan error, 1)
 	l.waiting = append(l.waiting, turn)
 	t.wait(l, 1)
 	if len(l.waiting) == 1 {
@@ -111,12 +118,61 @@ func (t *Turns) Take(ctx context.Context, address netip.Prefix) (release func(),
 	}
 	t.mu.Unlock()
 	select {
-	case <-turn:
+	case err := <-turn:
+		if err != nil {
+			return nil, err
+		}
 		return t.releaser(l), nil
 	case <-ctx.Done():
 		t.leave(l, turn)
 		return nil, ctx.Err()
 	}
+}
+
+func (t *Turns) refusal() error {
+	what := "tokens wait to be asked about"
+	if t.guesses {
+		what = "secrets wait to be checked"
+	}
+	e := TemporarilyUnavailable.Describe("too many " + what + "; try again")
+	e.RetryAfter = retryTurn
+	return e
+}
+
+// place reports whether another request may wait in a line. It may have taken the place of another.
+func (t *Turns) place(l *line) bool {
+	if t.guesses {
+		full := func(s *turnSite) bool { return s.waiting >= s.most }
+		return t.waiting < maxWaiting && len(l.waiting) < maxWaitingEach && !slices.ContainsFunc(l.sites, full)
+	}
+	if t.waiting < maxWaiting {
+		return true
+	}
+	longest := t.order[0]
+	for _, other := range t.order {
+		if other.crowds(longest) {
+			longest = other
+		}
+	}
+	if !longest.crowds(l) {
+		return false
+	}
+	last := len(longest.waiting) - 1
+	longest.waiting[last] <- t.refusal()
+	t.withdraw(longest, last)
+	t.forget(longest)
+	return true
+}
+
+// crowds reports whether more requests wait in a line than in another one: of the sites in which
+// they differ, or else of the two themselves.
+func (l *line) crowds(other *line) bool {
+	for i := range min(len(l.sites), len(other.sites)) {
+		if mine, its := l.sites[i], other.sites[i]; mine != its {
+			return mine.waiting > its.waiting
+		}
+	}
+	return len(l.waiting) > len(other.waiting)
 }
 
 // line returns the line of an address.
@@ -218,7 +274,7 @@ func (t *Turns) next() {
 		}
 		l := t.order[i]
 		t.order = slices.Delete(t.order, i, i+1)
-		close(l.waiting[0])
+		l.waiting[0] <- nil
 		l.waiting = slices.Delete(l.waiting, 0, 1)
 		t.wait(l, -1)
 		t.start(l)
@@ -229,21 +285,28 @@ func (t *Turns) next() {
 }
 
 // leave withdraws a request that has given up. If its turn came meanwhile, it is passed on.
-func (t *Turns) leave(l *line, turn chan struct{}) {
+func (t *Turns) leave(l *line, turn chan error) {
 	t.mu.Lock()
 	i := slices.Index(l.waiting, turn)
 	if i < 0 {
 		t.mu.Unlock()
-		t.release(l)
+		if <-turn == nil {
+			t.release(l)
+		}
 		return
 	}
 	defer t.mu.Unlock()
+	t.withdraw(l, i)
+	t.forget(l)
+}
+
+// withdraw takes a request that waits out of its line.
+func (t *Turns) withdraw(l *line, i int) {
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	t.wait(l, -1)
 	if len(l.waiting) == 0 {
 		t.order = slices.DeleteFunc(t.order, func(other *line) bool { return other == l })
 	}
-	t.forget(l)
 }
 
 // forget drops a line that nobody uses.

@@ -57,6 +57,60 @@ func TestTurnsOfASite(t *testing.T) {
 	}
 }
 
+// Questions about tokens wait, however many there are of one address, up to the bound for all: then
+// the last one of whoever has most is refused. Another address waits for one of them.
+func TestTokenQueue(t *testing.T) {
+	for name, c := range map[string]struct {
+		requests, refused int
+		others            bool // of addresses that have one request each, when all places are taken
+	}{
+		"60 of one address":   {requests: 60},
+		"all places":          {requests: 1024 + 15},
+		"more than there are": {requests: 1024 + 15 + 7, refused: 7},
+		"and others come":     {requests: 1024 + 15, refused: 20, others: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				turns := tokenep.NewTokenQueue(16)
+				var ran, refused atomic.Int64
+				take := func(address string) error {
+					release, err := turns.Take(t.Context(), tokenep.Network(netip.MustParseAddr(address)))
+					if err != nil {
+						return err
+					}
+					time.Sleep(time.Millisecond)
+					ran.Add(1)
+					release()
+					return nil
+				}
+				for range c.requests {
+					go func() {
+						if err := take("192.0.2.1"); errors.Is(err, tokenep.TemporarilyUnavailable) {
+							refused.Add(1)
+						} else if err != nil {
+							t.Error(err)
+						}
+					}()
+				}
+				synctest.Wait()
+				if c.others {
+					for n := range 21 { // one of which has the slot that one address cannot have
+						go func() {
+							if err := take(fmt.Sprintf("198.51.%d.7", n)); err != nil || ran.Load() > 100 {
+								t.Errorf("another one: %v, after %d", err, ran.Load())
+							}
+						}()
+					}
+				}
+				time.Sleep(time.Minute)
+				if int(refused.Load()) != c.refused || turns.Len() != 0 || turns.Waiting() != 0 {
+					t.Errorf("%d were refused, want %d; %d are left", refused.Load(), c.refused, turns.Len())
+				}
+			})
+		})
+	}
+}
+
 // Of what anybody may do, a site has a quarter at most, however many addresses it has.
 func TestPaceOfASite(t *testing.T) {
 	p := &tokenep.Pace{PerAddress: 4, InAll: 100, Per: time.Hour, Now: time.Now}

@@ -127,7 +127,7 @@ func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssue
 	if o.Connection, err = n.Asked.Resolve("introspection", o.URL); err != nil {
 		return nil, err
 	}
-	turns := tokenep.NewQueue(cmp.Or(o.Connection.Requests, outbound.DefaultRequests))
+	turns := tokenep.NewTokenQueue(cmp.Or(o.Connection.Requests, outbound.DefaultRequests))
 	o.Turn = func(ctx context.Context) (func(), error) { return turns.Take(ctx, tokenep.Network(clientAddress(ctx))) }
 	resolved := *n
 	resolved.URL, resolved.ClientID, resolved.ClientSecret = o.URL, o.ClientID, o.ClientSecret

@@ -23,7 +23,7 @@ func newQueue(connection outbound.Options, address Address) queue {
 	if address == nil {
 		address = tokenep.PeerAddress
 	}
-	return queue{tokenep.NewQueue(connection.Requests), address}
+	return queue{tokenep.NewTokenQueue(connection.Requests), address}
 }
 
 // turn returns the turn of whoever has sent a request.

@@ -9,3 +9,10 @@ func (m *Memory[V]) Len() (values, errs int) {
 	defer m.mu.Unlock()
 	return len(m.good.entries), len(m.bad.entries)
 }
+
+// Questions returns how many are asked or waited for.
+func (m *Memory[V]) Questions() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.questions)
+}

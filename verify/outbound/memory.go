@@ -35,6 +35,10 @@ type Known[V any] struct {
 	Value V
 	Err   error     // nil: there is a value
 	Until time.Time // when it is asked for again; zero: at once
+
+	// Unasked: nothing was asked, for a reason that is that of whoever would have. Err is for him
+	// alone, and the next one of those who wait asks.
+	Unasked bool
 }
 
 // Key is the hash of what an answer is about.
@@ -55,9 +59,11 @@ func KeyOf(texts ...string) (k Key) {
 
 // question is one that is asked, or was. The answer is there once done is closed.
 type question[V any] struct {
-	done   chan struct{}
-	answer Known[V]
-	size   int // in memory, in bytes, roughly; of one that was answered
+	done    chan struct{}
+	asker   chan struct{} // has an element while somebody asks, and once there is an answer
+	waiting int           // who wait for the answer, and who asks
+	answer  Known[V]
+	size    int // in memory, in bytes, roughly; of one that was answered
 }
 
 // NewMemory returns a Memory of at most so many values, and as many errors. weigh says how many
@@ -73,22 +79,35 @@ func (m *Memory[V]) Get(ctx context.Context, key Key, ask func(context.Context) 
 	m.mu.RLock()
 	q := m.find(key)
 	m.mu.RUnlock()
-	if q == nil {
+	if q != nil {
 		select {
-		case m.asking <- struct{}{}:
-		case <-ctx.Done():
-			return Known[V]{Err: ctx.Err()}
+		case <-q.done:
+			return q.answer
+		default:
 		}
-		q = m.begin(ctx, key, ask)
 	}
+	if err := ctx.Err(); err != nil {
+		return Known[V]{Err: err}
+	}
+	q = m.join(key)
+	defer m.leave(key, q)
 	select {
 	case <-q.done:
 		return q.answer
-	default:
+	case q.asker <- struct{}{}:
+	case <-ctx.Done():
+		return Known[V]{Err: ctx.Err()}
 	}
 	select {
-	case <-q.done:
-		return q.answer
+	case m.asking <- struct{}{}:
+	case <-ctx.Done():
+		<-q.asker
+		return Known[V]{Err: ctx.Err()}
+	}
+	own := m.begin(ctx, key, q, ask)
+	select {
+	case known := <-own:
+		return known
 	case <-ctx.Done():
 		return Known[V]{Err: ctx.Err()}
 	}
@@ -108,35 +127,61 @@ func (m *Memory[V]) find(key Key) *question[V] {
 	return nil
 }
 
-// begin asks, unless another one has begun to.
-func (m *Memory[V]) begin(ctx context.Context, key Key, ask func(context.Context) Known[V]) *question[V] {
+// join returns the question to wait for. leave is called once.
+func (m *Memory[V]) join(key Key) *question[V] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if q := m.find(key); q != nil {
-		<-m.asking
-		return q
+	q := m.find(key)
+	if q == nil {
+		q = &question[V]{done: make(chan struct{}), asker: make(chan struct{}, 1)}
+		m.questions[key] = q
 	}
-	q := &question[V]{done: make(chan struct{})}
-	m.questions[key] = q
+	q.waiting++
+	return q
+}
+
+// leave forgets a question that nobody waits for, and that was not answered.
+func (m *Memory[V]) leave(key Key, q *question[V]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if q.waiting--; q.waiting == 0 && m.questions[key] == q {
+		delete(m.questions, key)
+	}
+}
+
+// begin asks, and returns what the asker gets.
+func (m *Memory[V]) begin(ctx context.Context, key Key, q *question[V], ask func(context.Context) Known[V]) <-chan Known[V] {
+	m.mu.Lock()
+	q.waiting++
+	m.mu.Unlock()
+	own := make(chan Known[V], 1)
 	go func() {
-		q.answer.Err = errAbandoned
+		known := Known[V]{Err: errAbandoned}
 		defer func() { // after a panic whoever waits gets an error, and the next one asks again
 			if p := recover(); p != nil {
-				q.answer.Err = fmt.Errorf("a panic: %v; %s", p, debug.Stack())
+				known = Known[V]{Err: fmt.Errorf("a panic: %v; %s", p, debug.Stack())}
 			}
-			m.end(key, q)
+			own <- known
+			<-m.asking
+			if known.Unasked {
+				<-q.asker
+			} else {
+				m.end(key, q, known)
+			}
+			m.leave(key, q)
 		}()
-		q.answer = ask(context.WithoutCancel(ctx))
+		known = ask(context.WithoutCancel(ctx))
 	}()
-	return q
+	return own
 }
 
 var errAbandoned = errors.New("the question was abandoned")
 
 // end remembers an answer, and gives it to those who wait.
-func (m *Memory[V]) end(key Key, q *question[V]) {
+func (m *Memory[V]) end(key Key, q *question[V], known Known[V]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	q.answer = known
 	delete(m.questions, key)
 	m.good.forget(key)
 	m.bad.forget(key)
@@ -150,5 +195,4 @@ func (m *Memory[V]) end(key Key, q *question[V]) {
 		}
 	}
 	close(q.done)
-	<-m.asking
 }

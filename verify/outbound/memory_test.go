@@ -75,6 +75,60 @@ func TestWaitersLeave(t *testing.T) {
 	}
 }
 
+// Whoever may not ask gets his own error, and the next one who waits for the same answer asks.
+func TestTheNextOneAsks(t *testing.T) {
+	m, clock := newMemory(10)
+	mayNot := errors.New("may not ask")
+	const refused, good = 3, 3
+	var asked atomic.Int32
+	started, refuse := make(chan struct{}), make(chan struct{})
+	get := func(answer known) chan known {
+		got := make(chan known, 1)
+		go func() {
+			got <- m.Get(t.Context(), outbound.KeyOf("a"), func(context.Context) known {
+				if asked.Add(1) == 1 {
+					close(started)
+				}
+				<-refuse
+				return answer
+			})
+		}()
+		return got
+	}
+	own := known{Err: mayNot, Unasked: true}
+	first := get(own)
+	<-started
+	var others []chan known
+	for range refused - 1 {
+		others = append(others, get(own))
+	}
+	for range good {
+		others = append(others, get(known{Value: "answer", Until: clock.Now().Add(time.Minute)}))
+	}
+	close(refuse)
+	if got := <-first; !errors.Is(got.Err, mayNot) {
+		t.Errorf("the first one: %v", got)
+	}
+	n := 0
+	for _, other := range others {
+		got := <-other
+		if got.Value == "answer" && got.Err == nil {
+			n++
+		} else if !errors.Is(got.Err, mayNot) {
+			t.Error(got)
+		}
+	}
+	if n < good || int(asked.Load()) > 1+refused {
+		t.Errorf("%d have the answer, of %d questions", n, asked.Load())
+	}
+	if got := m.Get(t.Context(), outbound.KeyOf("a"), nil); got.Value != "answer" {
+		t.Errorf("later: %v", got)
+	}
+	if n := m.Questions(); n != 0 {
+		t.Errorf("%d questions are left", n)
+	}
+}
+
 // A panic and an error are of those who wait, and the next one asks again: after an error when its
 // time is over.
 func TestFailuresEnd(t *testing.T) {

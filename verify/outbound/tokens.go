@@ -66,7 +66,8 @@ func (a *Answers) complete() {
 type Ask func(ctx context.Context, token string) (*verify.Token, error)
 
 // Turn waits until it is the turn of whoever asks. release is called once. An error says nothing of
-// the token. A nil Turn waits for nothing.
+// the token, and is for him alone: others who wait for the same answer ask. A nil Turn waits for
+// nothing.
 type Turn func(ctx context.Context) (release func(), err error)
 
 // Tokens remembers what was said of tokens, by the hash of each. What is asked about is the bytes
@@ -94,20 +95,21 @@ func (t *Tokens) Ask(ctx context.Context, token string, turn Turn) (*verify.Toke
 	if len(token) > maxAsked {
 		return nil, errTokenSize
 	}
+	until := time.Now().Add(t.patience)
 	known := t.memory.Get(ctx, sha256.Sum256([]byte(token)), func(ctx context.Context) Known[*verify.Token] {
-		return t.question(ctx, token, turn)
+		return t.question(ctx, token, turn, until)
 	})
 	return known.Value, known.Err
 }
 
-// question asks when it is the turn of whoever asks.
-func (t *Tokens) question(ctx context.Context, token string, turn Turn) (answer Known[*verify.Token]) {
+// question asks when it is the turn of whoever asks, who waits for that until then.
+func (t *Tokens) question(ctx context.Context, token string, turn Turn, until time.Time) (answer Known[*verify.Token]) {
 	if turn != nil {
-		waiting, cancel := context.WithTimeout(ctx, t.patience)
+		waiting, cancel := context.WithDeadline(ctx, until)
 		release, err := turn(waiting)
 		cancel()
 		if err != nil {
-			return Known[*verify.Token]{Err: err}
+			return Known[*verify.Token]{Err: err, Unasked: true}
 		}
 		defer release()
 	}

@@ -18,8 +18,8 @@ type Connection struct {
 	// How long a request may take, 100ms to 1m. Default: 5s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// How many requests are made at once, 1 to 1024. Others wait for their turn, a few of each
-	// address. Default: 16.
+	// How many requests are made at once, 1 to 1024. Others wait for their turn, for as long as a
+	// request may take; the addresses that they come from take turns. Default: 16.
 	Requests int `json:"requests,omitempty"`
 
 	// A file of certificates (PEM) of the authorities for https. Default: those of the system.
