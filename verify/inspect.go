@@ -3,12 +3,15 @@ package verify
 import (
 	"context"
 	"net/http"
+	"slices"
 )
 
 // Inspect says, check by check, what Admit would make of r with that token as a bearer token (RFC
-// 6750 §2.1). It goes on after a check that fails, and changes nothing: no use is counted. The
-// limits of a token on addresses and rates are the last checks, if it has any. The token is what
-// its text says: trust none of it unless every check passed.
+// 6750 §2.1). It goes on after a check that fails, and changes nothing: no use is counted. Rules
+// see r as they do in Admit, without what that removes. The limits of a token on addresses and
+// rates are checked after the rules, if it has any; then its credential for the upstream is found,
+// if everything was good, and the headers for its claims. The token is what its text says: trust
+// none of it unless every check passed.
 //
 // The checks of a TokenVerifier that has no method Inspect, as a [Verifier] has, are not known:
 // there is one then, verify.
@@ -16,6 +19,8 @@ func (g *Guard) Inspect(r *http.Request, token string) (*Token, []Check) {
 	if err := g.Validate(); err != nil {
 		return nil, []Check{{Name: "configuration", Err: err}}
 	}
+	r = r.Clone(r.Context())
+	g.names.strip(r, g.unread)
 	path := Check{Name: "path"}
 	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
 		path.Err = errPath
@@ -23,17 +28,42 @@ func (g *Guard) Inspect(r *http.Request, token string) (*Token, []Check) {
 	p := Presentation{Token: token, Scheme: bearer, Method: r.Method, URL: r.URL}
 	t, checks := g.inspectToken(r, p)
 	checks = append([]Check{path}, checks...)
-	for i, rule := range g.rules {
-		check := Check{Name: g.ruleNames[i], Skipped: t == nil || t.Claims == nil}
-		if !check.Skipped {
-			check.Err = rule(r, t)
+	known := t != nil && t.Claims != nil
+	add := func(name string, check func() error) {
+		c := Check{Name: name, Skipped: !known}
+		if known {
+			c.Err = check()
 		}
-		checks = append(checks, check)
+		checks = append(checks, c)
+	}
+	for i, rule := range g.rules {
+		add(g.ruleNames[i], func() error { return rule(r, t) })
 	}
 	if t != nil && len(t.Limits) > 0 {
 		checks = append(checks, Check{Name: "address", Err: g.limitAddress(r, t)}, Check{Name: "rate", Err: g.limitRate(t)})
 	}
+	if g.Replace != nil {
+		checks = append(checks, g.inspectCredential(r, t, token, checks))
+	}
+	if len(g.claims) > 0 {
+		add("headers", func() error { return setClaims(r.Header, g.claims, t) })
+	}
 	return t, checks
+}
+
+// inspectCredential finds the credential for a token that has passed the checks before.
+func (g *Guard) inspectCredential(r *http.Request, t *Token, token string, before []Check) Check {
+	check := Check{Name: "credential"}
+	failed := func(c Check) bool { return c.Skipped || c.Err != nil }
+	switch {
+	case t == nil || slices.ContainsFunc(before, failed):
+		check.Skipped = true
+	case g.Replace.Elsewhere:
+		check.Elsewhere = true
+	default:
+		_, check.Err = g.Replace.credential(r, t, token)
+	}
+	return check
 }
 
 func (g *Guard) inspectToken(r *http.Request, p Presentation) (*Token, []Check) {

@@ -21,6 +21,9 @@ type Replacement struct {
 	// An error that is not an *[Error] is answered with 500.
 	Credential func(r *http.Request, t *Token, presented string) (string, error)
 
+	// Elsewhere: Credential asks a program elsewhere. [Guard.Inspect] leaves it out.
+	Elsewhere bool
+
 	header string    // Name, as net/http spells it
 	names  looseName // Name, and what an application may read as it
 }

@@ -308,6 +308,9 @@ type Check struct {
 	Name    string
 	Err     error // an *Error; nil when the check passed or was skipped
 	Skipped bool  // an earlier check failed, which leaves nothing to check
+
+	// Elsewhere: a program elsewhere would have to be asked, which an inspection does not do.
+	Elsewhere bool
 }
 
 // Inspect runs the checks of Verify without stopping at the first that fails, and without the

@@ -200,6 +200,8 @@ func inspectIn(config caddy.Context, asked *http.Request, token string) (*inspec
 func showCheck(c verify.Check) inspectedCheck {
 	shown := inspectedCheck{Name: c.Name, Result: checkOK}
 	switch {
+	case c.Elsewhere:
+		shown.Result, shown.Reason = checkSkipped, "not asked for: a request would ask a program elsewhere"
 	case c.Skipped:
 		shown.Result, shown.Reason = checkSkipped, needsEarlier
 	case c.Err != nil:

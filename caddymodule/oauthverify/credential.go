@@ -39,6 +39,7 @@ func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
 	if err != nil {
 		return err
 	}
+	h.guard.Replace.Elsewhere = kind == "ask" || kind == "exchange"
 	switch credential := &h.guard.Replace.Credential; kind {
 	case "token":
 		*credential, err = h.minted(a.Token.options(form))

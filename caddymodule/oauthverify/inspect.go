@@ -121,6 +121,11 @@ func findIn(handler caddyhttp.MiddlewareHandler, r *http.Request, repl *caddy.Re
 		handler.Rewrite(r, repl)
 	case *caddyhttp.Subroute:
 		return find(handler.Routes, r, repl, right)
+	case *caddyhttp.Invoke:
+		server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+		if route := server.NamedRoutes[handler.Name]; route != nil {
+			return find(caddyhttp.RouteList{*route}, r, repl, right)
+		}
 	}
 	return false, nil
 }
