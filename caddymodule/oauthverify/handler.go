@@ -209,6 +209,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	start := time.Now()
+	if !h.AllowPreflight && tokenep.CORS(h.CORSOrigins).Preflight(w, r) {
+		h.observe(r, nil, nil, time.Since(start))
+		return nil
+	}
 	w = h.guard.Private(w, r)
 	h.guard.OfferNonce(w.Header(), r)
 	user := expectIdentity(r)
