@@ -170,38 +170,6 @@ func parseCommand(line string) (path string, err error) {
 	return command.CommandPath(), err
 }
 
-// TestMetricsOfDocsExist compares the metrics and labels of the manual with those of the source.
-func TestMetricsOfDocsExist(t *testing.T) {
-	metrics := map[string]string{} // labels, by name
-	declared := regexp.MustCompile(`(?s)Namespace: "caddy", Subsystem: "oauth", Name: "(\w+)",.*?\[\]string\{([^}]*)\}\)`)
-	for _, s := range sources(t) {
-		if s.isTest() || !s.under("caddymodule") {
-			continue
-		}
-		for _, m := range declared.FindAllStringSubmatch(repositoryFile(t, s.path), -1) {
-			metrics["caddy_oauth_"+m[1]] = strings.ReplaceAll(m[2], `"`, "")
-		}
-	}
-	page := repositoryFile(t, "caddymodule/docs/metrics.md")
-	if len(metrics) < 6 {
-		t.Fatalf("the source has %v", metrics)
-	}
-	for name, labels := range metrics {
-		row := "| `" + name + "` | `" + strings.ReplaceAll(labels, ", ", "`, `") + "` |"
-		if !strings.Contains(page, row) {
-			t.Errorf("docs/metrics.md has no row %s", row)
-		}
-	}
-	used := regexp.MustCompile(`\b(caddy_oauth_\w+?)(_bucket|_sum|_count)?\b(?:\{(\w+)=)?`)
-	for name, text := range manualPages(t) {
-		for _, m := range used.FindAllStringSubmatch(text, -1) {
-			if labels, ok := metrics[m[1]]; !ok || !slices.Contains(strings.Split(labels, ", "), m[3]) && m[3] != "" {
-				t.Errorf("%s: there is no metric %s", name, m[0])
-			}
-		}
-	}
-}
-
 // TestTroubleshootingDocsQuoteTheSource requires that each message in the first column of a table
 // of docs/troubleshooting.md is in a string of the source.
 func TestTroubleshootingDocsQuoteTheSource(t *testing.T) {

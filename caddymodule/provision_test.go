@@ -234,6 +234,15 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
+	// What is in the registry is what the source declares, and so what the manual says.
+	declared := declaredMetrics(t)
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "caddy_oauth_") {
+			if _, err := metricsOf(bucketLabel.ReplaceAllString(line, ""), declared); err != nil {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+	}
 	if strings.Contains(text, "billing") || strings.Contains(text, "strange") {
 		t.Errorf("a label shows what a request said")
 	}
