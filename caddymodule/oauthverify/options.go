@@ -96,11 +96,12 @@ type Options struct {
 	// see the token.
 	Authorization *Authorization `json:"authorization,omitempty"`
 
-	// Pass on the preflight requests of CORS, which browsers send without credentials. Default:
-	// false.
+	// Pass on the preflight requests of CORS, which browsers send without credentials, also those
+	// of the pages in cors_origins. Default: false.
 	AllowPreflight bool `json:"allow_preflight,omitempty"`
 
-	// The origins of web pages that may read refusals, with their challenges; "*" for all. What the
+	// The origins of web pages that may send requests, with any method and header, and read
+	// refusals, with their challenges; "*" for all. Their preflights are answered here; what the
 	// API answers is between it and them. Default: none.
 	CORSOrigins []string `json:"cors_origins,omitempty"`
 
