@@ -35,8 +35,9 @@ var (
 // answerType is the typ of such an answer.
 const answerType = "token-introspection+jwt"
 
-// Open returns the members of token_introspection in a signed answer that satisfies the rules. An
-// error says nothing of the token that was asked about.
+// Open returns the members of token_introspection in a signed answer that satisfies the rules. What
+// the issuer has signed as something else than an answer vouches for no token: the error wraps
+// ErrBadToken (RFC 8725 §3.11). Any other one says nothing of the token that was asked about.
 func (s SignedIntrospection) Open(ctx context.Context, jwt string) (map[string]any, error) {
 	parts, err := parseCompact(jwt)
 	if err != nil {
@@ -67,6 +68,9 @@ func (s SignedIntrospection) Open(ctx context.Context, jwt string) (map[string]a
 	if err := algorithm.verify(key, parts.input, parts.signature); err != nil {
 		return nil, err
 	}
+	if answer.Header.Type != answerType {
+		return nil, fmt.Errorf("%w: %w: it is %.40q", ErrBadToken, errAnswerType, answer.Header.Type)
+	}
 	said, ok := claims["token_introspection"].(map[string]any)
 	if !ok {
 		return nil, errAnswerMember
@@ -74,12 +78,10 @@ func (s SignedIntrospection) Open(ctx context.Context, jwt string) (map[string]a
 	return said, nil
 }
 
-// check returns what is wrong with an answer but for its signature.
+// check returns what is wrong with an answer but for its signature and its typ.
 func (s SignedIntrospection) check(answer *Token, claims map[string]any) error {
 	audience, err := parseAudience(claims["aud"])
 	switch {
-	case answer.Header.Type != answerType:
-		return fmt.Errorf("%w: it is %.40q", errAnswerType, answer.Header.Type)
 	case answer.deviations[headerKeys] != nil:
 		return answer.deviations[headerKeys]
 	case claims["iss"] != s.Issuer:

@@ -23,7 +23,8 @@ func signed(text string) http.HandlerFunc {
 }
 
 // RFC 9701 §5: who must have signed an answer, for whom, and when. One that is wrong says nothing
-// of the token, so that no client throws its token away.
+// of the token, so that no client throws its token away. What the issuer has signed for this client
+// and now, but as something else, vouches for no token, and the answer is 401.
 func TestSignedResponse(t *testing.T) {
 	issuer, other := verifytest.New(idp, api, "ES256", "RS256"), verifytest.New(idp, api)
 	typ := verifytest.Header("typ", "token-introspection+jwt")
@@ -49,8 +50,9 @@ func TestSignedResponse(t *testing.T) {
 		{"aud as a list", signed(issuer.Sign(answer(verifytest.Claims{"aud": []string{"orders"}}), typ)), 200},
 		{"not active", signed(issuer.Sign(answer(verifytest.Claims{"token_introspection": map[string]any{"active": false}}), typ)), 401},
 		{"for another audience", signed(issuer.Sign(answer(verifytest.Claims{"token_introspection": map[string]any{"active": true, "aud": "x"}}), typ)), 401},
-		{"typ of an access token", signed(issuer.Sign(answer(nil))), 503},
-		{"no typ", signed(issuer.Sign(answer(nil), verifytest.Header("typ", nil))), 503},
+		{"typ of an access token", signed(issuer.Sign(answer(nil))), 401},
+		{"typ of an access token, by nobody", signed(other.Sign(answer(nil))), 503},
+		{"no typ", signed(issuer.Sign(answer(nil), verifytest.Header("typ", nil))), 401},
 		{"another iss", signed(issuer.Sign(answer(verifytest.Claims{"iss": "https://other.example"}), typ)), 503},
 		{"aud of another client", signed(issuer.Sign(answer(verifytest.Claims{"aud": "shop"}), typ)), 503},
 		{"aud of two", signed(issuer.Sign(answer(verifytest.Claims{"aud": []string{"orders", "shop"}}), typ)), 503},
