@@ -9,7 +9,9 @@ import (
 )
 
 // identify finds out which client sent the request: by its credentials, or by its access token.
-func (t *TokenEndpoint) identify(ctx context.Context, r *Request, o *Outcome) error {
+func (t *TokenEndpoint) identify(ctx context.Context, r *Request, o *Outcome) (err error) {
+	ctx, end := t.phase(ctx, "authenticate the client")
+	defer func() { end(err) }()
 	if err := t.authenticate(ctx, r); err != nil {
 		return err
 	}

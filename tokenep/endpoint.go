@@ -98,6 +98,19 @@ type Front struct {
 	Log           *RequestLog                          // gets a line for each request
 	Observe       func(ctx context.Context, o Outcome) // is told of each request; may be nil
 	Now           func() time.Time                     // the clock of the endpoints
+	Trace         Trace                                // of the token endpoint's phases; nil: none
+}
+
+// Trace begins a span of a trace: a part of the work for a request, with a name such as "sign". It
+// returns the context for what belongs to it, and what ends it, with the error of the part.
+type Trace func(ctx context.Context, name string) (context.Context, func(err error))
+
+// phase begins a span, if there is a trace.
+func (f *Front) phase(ctx context.Context, name string) (context.Context, func(error)) {
+	if f.Trace == nil {
+		return ctx, func(error) {}
+	}
+	return f.Trace(ctx, name)
 }
 
 // Outcome is how a request ended: for the log and for metrics.

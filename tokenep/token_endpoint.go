@@ -88,7 +88,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 
 	for range state.Attempts {
 		// 6. The grant's own section of its RFC: it reads and checks.
-		authorization, err := authorize(ctx, req, grant)
+		authorization, err := t.authorize(ctx, req, grant)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 		}
 
 		// 8. Sign whatever does not come of the spend.
-		response, minted, err := t.sign(req, authorization, claims)
+		response, minted, err := t.sign(ctx, req, authorization, claims)
 		if err != nil {
 			return nil, err
 		}
@@ -138,6 +138,8 @@ func (t *TokenEndpoint) Narrow(ctx context.Context, c *Client, a *Authorization)
 // spend uses up the proof of possession, if there is one, and then the credential: a proof that was
 // used before costs nobody a credential.
 func (t *TokenEndpoint) spend(ctx context.Context, r *Request, a *Authorization) (none RefreshToken, err error) {
+	ctx, end := t.phase(ctx, "spend")
+	defer func() { end(err) }()
 	if err := t.Possessions.Spend(ctx, &r.Shown); err != nil {
 		return none, err
 	}
@@ -216,8 +218,10 @@ const notApplicable = "N_A"
 
 // authorize asks the grant, and holds what it returns to the rules that are the same for all
 // grants.
-func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error) {
-	a, err := g.Authorize(ctx, r)
+func (t *TokenEndpoint) authorize(ctx context.Context, r *Request, g Grant) (a *Authorization, err error) {
+	ctx, end := t.phase(ctx, "check the grant")
+	defer func() { end(err) }()
+	a, err = g.Authorize(ctx, r)
 	switch {
 	case err != nil:
 		return nil, err
@@ -239,7 +243,9 @@ func authorize(ctx context.Context, r *Request, g Grant) (*Authorization, error)
 
 // sign makes the access token and, where the grant asks for one, the ID token, with it or in its
 // place. Both are worth nothing until the answer is written.
-func (t *TokenEndpoint) sign(r *Request, a *Authorization, c *Claims) (response *Response, minted Minted, err error) {
+func (t *TokenEndpoint) sign(ctx context.Context, r *Request, a *Authorization, c *Claims) (response *Response, minted Minted, err error) {
+	_, end := t.phase(ctx, "sign")
+	defer func() { end(err) }()
 	response = &Response{IssuedTokenType: a.IssuedTokenType, TokenType: c.TokenType()}
 	if !slices.Contains(r.Dialect.Ignore, "scope") {
 		response.Scope = c.Scope.String()

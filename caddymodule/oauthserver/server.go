@@ -215,8 +215,8 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		RequirePAR:         s.RequirePAR,
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
-		Observe:            s.observe,
-		Logger:             ctx.Slogger().With("server", name),
+		Observe:            s.observe, Trace: adapt.Trace,
+		Logger: ctx.Slogger().With("server", name),
 	}
 	var err error
 	if err := s.check(); err != nil {

@@ -243,7 +243,9 @@ func (h *Handler) admit(r *http.Request) (*verify.Token, error) {
 			return nil, &verify.Error{Status: http.StatusServiceUnavailable, RetryAfter: oauthserver.RetryStart, Cause: err}
 		}
 	}
+	_, end := adapt.Trace(r.Context(), "verify the access token")
 	token, err := h.guard.Admit(r)
+	defer func() { end(err) }()
 	if own, ok := errors.AsType[caddyhttp.HandlerError](err); ok && own.StatusCode != 0 {
 		// Another handler keeps the form from being read, such as request_body with a 413.
 		err = &verify.Error{Status: own.StatusCode, Code: verify.InvalidRequest,

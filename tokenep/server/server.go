@@ -115,20 +115,18 @@ type Config struct {
 	// those of the request.
 	Received Received
 
-	// KeyAddresses are special-use addresses, such as those of private networks, from which the
-	// keys of clients may be fetched: see verify.URLKeysOptions.
-	KeyAddresses []netip.Prefix
+	KeyAddresses []netip.Prefix    // special-use, for keys of clients: see verify.URLKeysOptions
+	RateLimit    tokenep.RateLimit // of failed authentication, of clients and of people
 
-	RateLimit tokenep.RateLimit // of failed authentication, of clients and of people
-
-	// ClientAddress returns the address that a request comes from: failed authentication is counted
-	// for it, and API tokens can be bound to it. Default: that of the peer.
+	// ClientAddress is where a request comes from: failed authentication is counted for it, and API
+	// tokens can be bound to it. Default: the peer.
 	ClientAddress func(*http.Request) netip.Addr
 
 	Observe func(context.Context, tokenep.Outcome) // is told of each request; may be nil
+	Trace   tokenep.Trace                          // of the token endpoint's phases; nil: none
 
-	// APITokenEvent is told of what happens to API tokens, and must return at once; may be nil.
-	// That one was denied or used too often is told once a minute of each.
+	// APITokenEvent is told of what happens to API tokens, once a minute if one is denied or used
+	// too often, and must return at once; may be nil.
 	APITokenEvent func(context.Context, state.APITokenEvent)
 
 	Logger *slog.Logger     // default: slog.Default()
@@ -227,7 +225,7 @@ func New(c Config) (*Server, error) {
 		Authenticator: &tokenep.Authenticator{
 			Methods: s.methods, Clients: s.clients(configured), Limiter: c.limiter(), Limit: c.RateLimit, Address: c.ClientAddress,
 		},
-		Origins: c.Origins, Possessions: s.possessions, Wait: s.Wait, Observe: c.Observe, Now: c.Now,
+		Origins: c.Origins, Possessions: s.possessions, Wait: s.Wait, Observe: c.Observe, Now: c.Now, Trace: c.Trace,
 		Log: &tokenep.RequestLog{Logger: c.Logger, Now: c.Now, Quota: c.LogQuota},
 	}
 	if s.pages, err = c.Memory.pageSet(c.Pages); err != nil {

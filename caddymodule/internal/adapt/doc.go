@@ -5,6 +5,6 @@
 //	list.go         tells lists with commas from names with one
 //	option.go       sets the fields of a structure of the library, by their tags
 //	placeholder.go  resolves placeholders, and tells values with and without them apart
-//	request.go      says which client sent a request
+//	request.go      says which client sent a request, and traces it
 //	unknown.go      says what there is in the place of a word that nobody knows
 package adapt
