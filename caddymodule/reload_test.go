@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,6 +203,48 @@ func TestReloadKeepsGoroutinesLevel(t *testing.T) {
 		c.get(c.site+"/orders", c.token(marker)).want(t, "token", http.StatusOK)
 	}
 	keepsGoroutinesLevel(t, reload)
+}
+
+// What a program that knows people's credentials, or another server, has given for an upstream is
+// remembered across a reload. Another configuration asks anew.
+func TestReloadKeepsCredentialsOfUpstreams(t *testing.T) {
+	idp := verifytest.New("https://idp.example", "orders")
+	var asked atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"credential":"c%[1]d","access_token":"c%[1]d","token_type":"Bearer","expires_in":600,`+
+			`"issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`, asked.Add(1))
+	}))
+	t.Cleanup(elsewhere.Close)
+	for _, credential := range []string{
+		"authorization ask " + elsewhere.URL + "/credentials {\nsend bearer\nMORE\n}",
+		"authorization exchange " + elsewhere.URL + "/token {\nclient gateway " + marker + "\nMORE\n}",
+	} {
+		asked.Store(0)
+		c := newCaddy(t)
+		writeFile(t, filepath.Join(c.dir, "jwks.json"), string(idp.JWKS()))
+		token := idp.Sign(nil)
+		for i, row := range []struct{ leeway, more, want string }{
+			{"1s", "", "Bearer c1"}, {"2s", "", "Bearer c1"}, {"2s", "timeout 3s", "Bearer c2"}, {"3s", "timeout 3s", "Bearer c2"},
+		} {
+			c.mustLoad("", `
+%SITE% {
+	oauth_verify {
+		audience orders
+		leeway `+row.leeway+`
+		issuer https://idp.example {
+			jwks_file %DIR%/jwks.json
+		}
+		`+strings.Replace(credential, "MORE", row.more, 1)+`
+	}
+	respond {header.Authorization}
+}
+`)
+			if a := c.get(c.site, token); a.status != http.StatusOK || a.body != row.want {
+				t.Errorf("%.30s, %d: %d %s, want %s", credential, i+1, a.status, a.body, row.want)
+			}
+		}
+	}
 }
 
 // Nor do those whose keys are at a URL, and those that ask about tokens: neither a fetch nor a

@@ -86,17 +86,19 @@ func (h *Handler) asked(c *AskedCredential, form upstream.Form) (finder, error) 
 	if o.Connection, err = c.options("ask", o.URL); err != nil {
 		return nil, err
 	}
-	asked, err := upstream.NewAsked(o)
-	if err != nil {
-		return nil, err
-	}
 	h.warnOfHTTP(c.InsecureHTTP)
-	h.close = asked.Close
-	return asked.Credential, nil
+	return h.credentials(c.CA, []any{o.URL, o.Header}, func() (s sharedCredentials, err error) {
+		asked, err := upstream.NewAsked(o)
+		if err != nil {
+			return s, err
+		}
+		return sharedCredentials{asked.Credential, asked.Close}, nil
+	})
 }
 
 func (h *Handler) exchanged(x *ExchangedToken, form upstream.Form) (finder, error) {
 	o := x.literal(form)
+	var resolved []string
 	for _, e := range []struct {
 		from *Endpoint
 		into *upstream.Endpoint
@@ -120,14 +122,16 @@ func (h *Handler) exchanged(x *ExchangedToken, form upstream.Form) (finder, erro
 		if e.into.Connection, err = x.options("exchange", e.into.URL); err != nil {
 			return nil, err
 		}
-	}
-	fetched, err := upstream.NewFetched(o)
-	if err != nil {
-		return nil, err
+		resolved = append(resolved, e.into.URL, e.into.ClientID, e.into.ClientSecret)
 	}
 	h.warnOfHTTP(x.InsecureHTTP)
-	h.close = fetched.Close
-	return fetched.Credential, nil
+	return h.credentials(x.CA, resolved, func() (s sharedCredentials, err error) {
+		fetched, err := upstream.NewFetched(o)
+		if err != nil {
+			return s, err
+		}
+		return sharedCredentials{fetched.Credential, fetched.Close}, nil
+	})
 }
 
 func (h *Handler) warnOfHTTP(insecure bool) {

@@ -71,7 +71,6 @@ type Handler struct {
 	log      *tokenep.RequestLog // nil until provisioned
 	held     []any               // keys of what it holds in the pool
 	measured []func()            // end the measurement of key sets
-	close    func()              // closes connections to who knows credentials; nil: none
 
 	cleaned bool // log is written out, and its share of the quota released
 }
@@ -195,9 +194,6 @@ func (h *Handler) Cleanup() error {
 		h.cleaned = true
 		h.log.Flush()
 		err = oauthserver.ReleaseLogQuota()
-	}
-	if h.close != nil {
-		h.close()
 	}
 	return errors.Join(err, h.release())
 }

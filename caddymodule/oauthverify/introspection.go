@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -131,25 +129,11 @@ func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssue
 	o.Turn = func(ctx context.Context) (func(), error) { return turns.Take(ctx, tokenep.Network(clientAddress(ctx))) }
 	resolved := *n
 	resolved.URL, resolved.ClientID, resolved.ClientSecret = o.URL, o.ClientID, o.ClientSecret
-	var roots []byte
-	if n.CA != "" {
-		path, err := adapt.Resolve("introspection: ca", n.CA)
-		if err == nil {
-			roots, err = os.ReadFile(path)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	text, err := json.Marshal(struct {
-		Issuer, Keys any
-		Roots        []byte
-		*Introspection
-	}{issuer.Name, keys, roots, &resolved})
+	sum, err := configured(n.CA, issuer.Name, keys, &resolved)
 	if err != nil {
 		return nil, err
 	}
-	key := introspectionKey(sha256.Sum256(text))
+	key := introspectionKey(sum)
 	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		server, err := introspection.New(o)
 		return sharedIntrospection{server}, err

@@ -1,17 +1,22 @@
 package oauthverify
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // pool holds what outlives a reload: the cache, the counters and the memory of proofs that guards
-// share which trust no server of this process.
+// share which trust no server of this process; and what was said elsewhere of tokens, and of the
+// credentials of upstreams.
 var pool = caddy.NewUsagePool()
 
 // The keys of what is shared.
@@ -47,6 +52,55 @@ type sharedRates struct{ *verify.Rates }
 
 // Destruct does nothing: counters are only memory.
 func (sharedRates) Destruct() error { return nil }
+
+// configured returns a hash of how somebody elsewhere is asked: all that is configured, with its
+// placeholders resolved, and what is in the file of the authorities, if there is one.
+func configured(ca string, config ...any) (sum [sha256.Size]byte, err error) {
+	var roots []byte
+	if ca != "" {
+		path, err := adapt.Resolve("ca", ca)
+		if err == nil {
+			roots, err = os.ReadFile(path)
+		}
+		if err != nil {
+			return sum, err
+		}
+	}
+	text, err := json.Marshal(append(config, roots))
+	return sha256.Sum256(text), err
+}
+
+// credentialKey tells apart the credentials of upstreams that are shared in the pool, as configured
+// has it.
+type credentialKey [sha256.Size]byte
+
+// sharedCredentials are those that somebody elsewhere has given.
+type sharedCredentials struct {
+	find  finder
+	close func()
+}
+
+// Destruct closes connections that wait for another request.
+func (s sharedCredentials) Destruct() error {
+	s.close()
+	return nil
+}
+
+// credentials returns what finds the credentials of the handler's configuration, of which resolved
+// is what had placeholders. open makes it, if no other handler has.
+func (h *Handler) credentials(ca string, resolved any, open func() (sharedCredentials, error)) (finder, error) {
+	sum, err := configured(ca, h.Authorization, resolved)
+	if err != nil {
+		return nil, err
+	}
+	key := credentialKey(sum)
+	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return open() })
+	if err != nil {
+		return nil, err
+	}
+	h.held = append(h.held, key)
+	return value.(sharedCredentials).find, nil
+}
 
 // cache returns the cache of verified tokens. It is that of the server of this process, which adds
 // the tokens that it issues, or else the one that all other guards share.
