@@ -114,3 +114,20 @@ func TestOpaqueTokensOfOneAddressWait(t *testing.T) {
 	}
 	done.Wait()
 }
+
+// The body of a refusal is JSON where nothing is said, and what handle_errors writes where that is.
+func TestGuardRefusalBody(t *testing.T) {
+	const body = `{"error_description":"Unauthorized"}`
+	page := "handle_errors {\nrespond \"page {err.status_code}\"\n}"
+	for _, row := range []struct{ name, guard, more, want string }{
+		{"nothing is said", "", "", body},
+		{"handle_errors", "", page, "page 401"},
+		{"both", "error_body json", page, body},
+	} {
+		c, _ := trusting(t, row.guard, row.more)
+		a := c.get(c.site, "").want(t, row.name, http.StatusUnauthorized)
+		if a.body != row.want || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer ") {
+			t.Errorf("%s: %s, challenge %q; want %s", row.name, a.body, a.header.Get("WWW-Authenticate"), row.want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -31,27 +32,47 @@ var icebergTypes = map[int]string{
 	http.StatusServiceUnavailable:    "SlowDownException",
 }
 
-// refuse answers a request that is refused. Without error_body the answer is an error of Caddy, so
-// that handle_errors can format it.
-func (h *Handler) refuse(w http.ResponseWriter, err error) error {
+// refuse answers a request that is refused. Without error_body the answer is an error of Caddy
+// where error routes may format it, and JSON elsewhere.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	status := h.guard.WriteRefusal(w.Header(), err)
-	if h.ErrorBody == "" {
-		return caddyhttp.Error(status, public(err))
+	form := h.ErrorBody
+	if form == "" {
+		if formatsErrors(r) {
+			return caddyhttp.Error(status, public(err))
+		}
+		form = jsonBody
 	}
 	refusal, ok := errors.AsType[*verify.Error](err)
 	if !ok {
 		refusal = new(verify.Error)
 	}
 	mediaType := "application/json"
-	if h.ErrorBody == problemBody {
+	if form == problemBody {
 		mediaType = "application/problem+json"
 	}
-	body, _ := json.Marshal(errorBody(h.ErrorBody, status, refusal)) // it cannot fail
+	body, _ := json.Marshal(errorBody(form, status, refusal)) // it cannot fail
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the connection may be gone
 	return nil
+}
+
+// formatsErrors reports whether the server of a request has error routes, of its own or of a
+// subroute: which of them an error comes to is known once it is there.
+func formatsErrors(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return !ok || hasRoutes(server.Errors) || slices.ContainsFunc(server.Routes, routeFormatsErrors)
+}
+
+func hasRoutes(errs *caddyhttp.HTTPErrorConfig) bool { return errs != nil && len(errs.Routes) > 0 }
+
+func routeFormatsErrors(route caddyhttp.Route) bool {
+	return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
+		sub, ok := handler.(*caddyhttp.Subroute)
+		return ok && (hasRoutes(sub.Errors) || slices.ContainsFunc(sub.Routes, routeFormatsErrors))
+	})
 }
 
 // errorBody returns what a body of that form says. All of it is in the challenge too, if there is

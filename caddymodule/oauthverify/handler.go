@@ -32,9 +32,9 @@ func init() {
 }
 
 // Handler passes on requests with a valid access token (RFC 6750, RFC 9068). It refuses all others
-// with status 400, 401, 403, 429 or 503 and the challenge of RFC 6750 §3. A refusal is an error of
-// Caddy, so that handle_errors can format it. It does not wait for the body of the request: if
-// there is one that was not read, HTTP/1.1 ends the connection after the answer.
+// with status 400, 401, 403, 429 or 503 and the challenge of RFC 6750 §3. A refusal has a JSON
+// body, or is an error of Caddy where handle_errors can format it. It does not wait for the body of
+// the request: if there is one that was not read, HTTP/1.1 ends the connection after the answer.
 //
 // An access token that an API token was exchanged for is good from the addresses and as often as
 // that was bound to: otherwise the answer is 403, or 429 with Retry-After. The address is that of
@@ -218,7 +218,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		verify.AnswerEarly(w, r)
 		tokenep.CORS(h.CORSOrigins).Allow(w.Header(), r)
 		tell(r, err)
-		return h.refuse(w, err)
+		return h.refuse(w, r, err)
 	}
 	admitted := r
 	if token != nil {

@@ -147,7 +147,8 @@ type Options struct {
 
 	// The form of the body of a refusal: json, with error and error_description; problem, a problem
 	// document (RFC 9457) with error and scope; or iceberg, that of the Iceberg REST catalog.
-	// Default: there is none, and handle_errors can write one.
+	// Default: json; where the server has routes of handle_errors, they can write one, or there is
+	// none.
 	ErrorBody string `json:"error_body,omitempty"`
 }
 
