@@ -34,20 +34,21 @@ type fact struct {
 	token   atomic.Pointer[Token] // nil until parsed
 	expires time.Time
 	client  uint64 // hash of issuer and client
-	slot    int    // index in the facts of its shard
-	size    int    // of the token, in bytes
+	slot    int    // index in the facts of its shard; -1: it was evicted
+	weight  int    // in bytes; with that of token, if there is one
 }
 
-// cacheShard holds at most limit facts. proven is read without mu.
+// cacheShard holds at most limit facts of at most so many bytes. proven is read without mu.
 type cacheShard struct {
 	proven *gocache.Cache
 
 	mu      sync.Mutex
 	limit   int
+	most    int // bytes
+	bytes   int // of facts
 	facts   []*fact
-	clients map[uint64]int // how many facts each client has
+	clients map[uint64]int // how many bytes the facts of each client have
 	hand    int            // index of the fact that sweep looks at next
-	bytes   int            // of the tokens
 
 	hits, misses atomic.Uint64
 }
@@ -57,13 +58,18 @@ const (
 	minShard  = 64 // entries; in a smaller shard, eviction by sampling is unfair
 	samples   = 8
 
+	factBytes  = 4 << 10 // of a token, on average: most have fewer
+	factWeight = 512     // of a fact without a token
+	factShare  = 16      // a token with more than this part of a shard is not kept
+
 	// maxLife keeps the expiry that go-cache computes, in nanoseconds, within an int64. An overflow
 	// would keep the entry for ever.
 	maxLife = 24 * time.Hour
 )
 
-// NewCache returns a cache for at most limit tokens; a limit below 1 stands for 1. A token takes a
-// few kilobytes of memory. A nil now stands for time.Now.
+// NewCache returns a cache for at most limit tokens; a limit below 1 stands for 1. All of them have
+// at most 4 KiB of memory each, on average, and most tokens need less: tokens with more claims make
+// it hold fewer. A nil now stands for time.Now.
 func NewCache(limit int, now func() time.Time) *Cache {
 	if now == nil {
 		now = time.Now
@@ -78,6 +84,7 @@ func NewCache(limit int, now func() time.Time) *Cache {
 			// A cleanup interval would start a goroutine that is never stopped.
 			proven:  gocache.New(gocache.NoExpiration, 0),
 			limit:   max(limit/n, 1),
+			most:    max(limit/n, 1) * factBytes,
 			clients: make(map[uint64]int),
 		}
 	}
@@ -86,8 +93,8 @@ func NewCache(limit int, now func() time.Time) *Cache {
 
 // Insert stores that key signed jwt, so that its signature need not be verified until it expires.
 // It is for the issuer that has just signed jwt. A token that has expired, or whose expires is
-// zero, is not stored. When the cache is full, tokens of the issuer and client that have most of
-// them are evicted first.
+// zero, is not stored. When the cache is full, tokens of the issuer and client that have most bytes
+// of it are evicted first.
 func (c *Cache) Insert(jwt string, key crypto.PublicKey, issuer, client string, expires time.Time) {
 	c.insert(jwt, key, issuer, client, expires, nil)
 }
@@ -97,9 +104,24 @@ func (c *Cache) insert(jwt string, key crypto.PublicKey, issuer, client string, 
 	if expires.IsZero() || life <= 0 {
 		return
 	}
-	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, client: maphash.Comparable(c.seed, [2]string{issuer, client}), size: len(jwt)}
-	f.token.Store(token)
-	c.shard(&f.sum).insert(f, min(life, maxLife), c.now())
+	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, weight: factWeight,
+		client: maphash.Comparable(c.seed, [2]string{issuer, client})}
+	shard := c.shard(&f.sum)
+	if token != nil {
+		if weight := shard.share(token, jwt); weight > 0 {
+			f.weight += weight
+			f.token.Store(token)
+		}
+	}
+	shard.insert(f, min(life, maxLife), c.now())
+}
+
+// keep gives a fact its token, unless that is too heavy.
+func (c *Cache) keep(f *fact, jwt string, token *Token) {
+	shard := c.shard(&f.sum)
+	if weight := shard.share(token, jwt); weight > 0 {
+		shard.keep(f, token, weight)
+	}
 }
 
 func (c *Cache) shard(sum *[sha256.Size]byte) *cacheShard {
@@ -136,7 +158,7 @@ func (c *Cache) Len() int {
 // CacheStats is what a Cache holds, and how it was used.
 type CacheStats struct {
 	Tokens       int // some of them may have expired
-	Bytes        int // their length, as they were sent; in memory they take several times as much
+	Bytes        int // of memory, about
 	Hits, Misses uint64
 }
 
@@ -159,14 +181,46 @@ func (s *cacheShard) insert(f *fact, life time.Duration, now time.Time) {
 		return
 	}
 	s.sweep(now)
-	if len(s.facts) >= s.limit {
+	for len(s.facts) > 0 && (len(s.facts) >= s.limit || s.bytes+f.weight > s.most) {
 		s.evict(s.victim())
 	}
 	f.slot = len(s.facts)
 	s.facts = append(s.facts, f)
-	s.bytes += f.size
-	s.clients[f.client]++
+	s.weigh(f, f.weight)
 	s.proven.Set(string(f.sum[:]), f, life)
+}
+
+// share returns how many bytes a token has, with its text; 0: it has more than its share, and is
+// parsed whenever it is presented.
+func (s *cacheShard) share(token *Token, jwt string) int {
+	weight := token.Weight() + len(jwt)
+	if factWeight+weight > max(s.most/factShare, factBytes) {
+		return 0
+	}
+	return weight
+}
+
+// keep gives a fact its token, unless it was evicted, or has it by now.
+func (s *cacheShard) keep(f *fact, token *Token, weight int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.slot < 0 || f.token.Load() != nil {
+		return
+	}
+	f.token.Store(token)
+	f.weight += weight
+	s.weigh(f, weight)
+	for s.bytes > s.most {
+		s.evict(s.victim())
+	}
+}
+
+// weigh counts bytes that a fact has now, or has no longer.
+func (s *cacheShard) weigh(f *fact, bytes int) {
+	s.bytes += bytes
+	if s.clients[f.client] += bytes; s.clients[f.client] == 0 {
+		delete(s.clients, f.client)
+	}
 }
 
 // sweep looks at the next two facts, and evicts those that have expired. It is called on each
@@ -184,7 +238,7 @@ func (s *cacheShard) sweep(now time.Time) {
 	}
 }
 
-// victim returns, of a few facts picked at random, one of the client that has most facts. So a
+// victim returns, of a few facts picked at random, one of the client that has most bytes. So a
 // client that fills the cache evicts its own tokens.
 func (s *cacheShard) victim() *fact {
 	victim := s.facts[rand.IntN(len(s.facts))] //nolint:gosec // G404: not a secret
@@ -198,15 +252,13 @@ func (s *cacheShard) victim() *fact {
 
 func (s *cacheShard) evict(f *fact) {
 	s.proven.Delete(string(f.sum[:]))
-	s.bytes -= f.size
 	last := len(s.facts) - 1
 	s.facts[f.slot] = s.facts[last]
 	s.facts[f.slot].slot = f.slot
 	s.facts[last] = nil
 	s.facts = s.facts[:last]
-	if s.clients[f.client]--; s.clients[f.client] == 0 {
-		delete(s.clients, f.client)
-	}
+	f.slot = -1
+	s.weigh(f, -f.weight)
 }
 
 // recall looks the token up in the cache.
@@ -229,7 +281,7 @@ func (s *verification) remember() {
 	switch t := s.token; {
 	case s.cache == nil || s.parsed || s.opaque:
 	case s.fact != nil:
-		s.fact.token.Store(t)
+		s.cache.keep(s.fact, s.jwt, t)
 	default:
 		client := t.ClientID
 		if client == "" {

@@ -44,6 +44,14 @@ func (c *Cache) Clients() (n int) {
 	return n
 }
 
+// MostBytes returns how many bytes of memory c may have.
+func (c *Cache) MostBytes() (most int) {
+	for i := range c.shards {
+		most += c.shards[i].most
+	}
+	return most
+}
+
 // ParseObject is the strict JSON reader.
 var ParseObject = parseObject
 

@@ -42,7 +42,7 @@ var (
 
 	cacheBytes = describe(prometheus.Opts{
 		Namespace: "caddy", Subsystem: "oauth", Name: "cache_bytes",
-		Help: "Length of the tokens in the cache, by trusted server of this process.",
+		Help: "Memory that the tokens in the cache have, about, by trusted server of this process.",
 	}, []string{"server"})
 
 	cacheLookups = describe(prometheus.Opts{
