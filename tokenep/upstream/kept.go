@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/outbound"
@@ -22,7 +23,7 @@ const (
 )
 
 // kept remembers credentials. Those of the tokens that a verifier remembers are near: found by the
-// token, without a hash.
+// token, without a hash. A token that the verifier has forgotten is not held by that.
 type kept struct {
 	now    func() time.Time
 	form   Form
@@ -30,7 +31,7 @@ type kept struct {
 
 	mu    sync.RWMutex
 	limit int
-	near  map[*verify.Token]credential
+	near  map[weak.Pointer[verify.Token]]credential
 	bytes int // of near
 }
 
@@ -46,14 +47,15 @@ func newKept(limit int, form Form, now func() time.Time) *kept {
 		now = time.Now
 	}
 	limit = cmp.Or(limit, DefaultEntries)
-	return &kept{now: now, form: form, limit: limit, near: make(map[*verify.Token]credential),
+	return &kept{now: now, form: form, limit: limit, near: make(map[weak.Pointer[verify.Token]]credential),
 		memory: outbound.NewMemory(limit, now, func(value string) int { return len(value) })}
 }
 
 // recall returns the credential for t, if it is near. Those of another signing key are not good.
 func (k *kept) recall(t *verify.Token, by any) (value string, known bool) {
+	token := weak.Make(t)
 	k.mu.RLock()
-	c, known := k.near[t]
+	c, known := k.near[token]
 	k.mu.RUnlock()
 	if !known || c.by != by || !k.now().Before(c.until) {
 		return "", false
@@ -88,14 +90,15 @@ func (k *kept) get(ctx context.Context, t *verify.Token, by any, hash outbound.K
 
 // keepNear begins anew when there is no more room: a hash finds the others again.
 func (k *kept) keepNear(t *verify.Token, c credential) {
+	token := weak.Make(t)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.near) >= k.limit || k.bytes+len(c.value) > maxNear {
 		clear(k.near)
 		k.bytes = 0
 	}
-	k.bytes += len(c.value) - len(k.near[t].value)
-	k.near[t] = c
+	k.bytes += len(c.value) - len(k.near[token].value)
+	k.near[token] = c
 }
 
 // unavailable is the refusal while nobody knows.

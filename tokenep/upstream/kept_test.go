@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -41,6 +44,38 @@ func TestFullTable(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// What is remembered of a token that its verifier has forgotten is the credential alone.
+func TestTokensAreNotHeld(t *testing.T) {
+	url, _ := elsewhere(t, tokenFor)
+	find, err := exchanged(upstream.FetchedOptions{Exchange: upstream.Endpoint{URL: url, ClientID: "a"}})(time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := verifytest.New("https://issuer.example", "https://api.example")
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	memory := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := memory()
+	for i := range 500 {
+		raw := issuer.Sign(verifytest.Claims{"n": i, "x": slices.Repeat([]map[string]any{{"a": 1}}, 400)})
+		token, err := issuer.Verifier().Verify(t.Context(), verify.Presentation{Token: raw})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := find(r, token, raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held := memory() - before; held > 16<<20 { // of 75
+		t.Errorf("%d MiB are held", held>>20)
+	}
+	runtime.KeepAlive(find)
 }
 
 // A form that panics is a fault of one request, and nobody gets anything.
