@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -230,6 +231,61 @@ func TestClientCertificateInHeader(t *testing.T) {
 			log, err := os.ReadFile(filepath.Join(c.dir, "log"))
 			if err != nil || !bytes.Contains(log, []byte(row.reason)) {
 				t.Errorf("the log does not say %q: %v", row.reason, err)
+			}
+		})
+	}
+}
+
+// RFC 9440 §4: what follows oauth_verify gets the header of a trusted proxy, and nobody else's. It
+// is read before it is stripped, whether oauth_verify has the option or its server.
+func TestClientCertificateOnItsWay(t *testing.T) {
+	ca := newCertificate(t, "authority", nil)
+	der := ":" + base64.StdEncoding.EncodeToString(newCertificate(t, "robot", ca).Certificate[0]) + ":"
+	for name, row := range map[string]struct {
+		proxies, options string
+		want             string // of the header
+	}{
+		"a trusted proxy":             {"127.0.0.1/32", "", der},
+		"a trusted proxy, stripped":   {"127.0.0.1/32", "strip Client-Cert", ""},
+		"a client":                    {"192.0.2.0/24", "optional", ""},
+		"a client, by another name":   {"192.0.2.0/24", "optional\nclient_certificates {\nheader X-Cert\n}", der},
+		"a client, by its own option": {"192.0.2.0/24", "optional\nclient_certificates {\nheader Client-Cert\n}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCaddy(t)
+			caFile, _ := writeCertificate(t, c.dir, "ca", ca)
+			trusted := "servers {\ntrusted_proxies static %s\ntrusted_proxies_strict\n}\n"
+			server := runServer("bolt %DIR%/state.db", strings.Replace(certificateClients, "%OPTIONS%", "header Client-Cert\nca "+caFile, 1))
+			route := "%SITE% {\noauth_token\nhandle /orders {\noauth_verify {\ninsecure_any_audience\n" + row.options +
+				"\n}\nrespond {http.request.header.Client-Cert}{http.request.header.Client_Cert}\n}\n}"
+			c.mustLoad(fmt.Sprintf(trusted, "127.0.0.1/32")+server, route)
+			ask := func(method, path, body, token string) response {
+				r, err := http.NewRequestWithContext(t.Context(), method, c.site+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Header.Set("Content-Type", "application/x-www-form-urlencoded"); token != "" {
+					r.Header.Set("Authorization", "Bearer "+token)
+				}
+				r.Header["Client-Cert"] = []string{der}
+				return c.send(r)
+			}
+			var answer struct {
+				Token string `json:"access_token"`
+			}
+			issued := ask(http.MethodPost, "/oauth/token", "grant_type=client_credentials&client_id=robot", "")
+			issued.want(t, "the token", http.StatusOK)
+			if err := json.Unmarshal([]byte(issued.body), &answer); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(row.options, "optional") { // a token would be refused
+				answer.Token = ""
+				c.mustLoad(fmt.Sprintf(trusted, row.proxies)+server, route)
+			}
+			got := ask(http.MethodGet, "/orders", "", answer.Token)
+			got.want(t, "the API", http.StatusOK)
+			if got.body != row.want {
+				t.Errorf("the upstream gets %q, want %q", got.body, row.want)
 			}
 		})
 	}

@@ -40,46 +40,42 @@ var (
 // (RFC 6750 §3.1).
 var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no bearer token")}
 
-// extract finds the one bearer token of a request; Token is "" if there is none.
+// extract finds the one bearer token of a request for p; Token is "" if there is none.
 //
 // RFC 6750 §2: a client must not use more than one method in a request. The query parameter
 // access_token counts as one even where that method is off, because the upstream may read it, and a
 // form counts where forms are read, whatever the method of the request.
-func (g *Guard) extract(r *http.Request) (Presentation, error) {
-	p, err := g.present(r)
-	if err != nil {
-		return p, err
-	}
+func (g *Guard) extract(r *http.Request, p *Presentation) (err error) {
 	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"], g.dpop != nil); err != nil {
-		return p, err
+		return err
 	}
 	if len(g.TokenHeaders)+len(g.TokenCookies) > 0 {
 		if p.Token, err = g.elsewhere(r, p.Token); err != nil {
-			return p, err
+			return err
 		}
 	}
 	query := findToken(r.URL.RawQuery)
 	if query.occurs() && p.Token != "" {
-		return p, errTwoPlaces
+		return errTwoPlaces
 	}
 	if g.FormToken {
 		taken := p.Token != "" || query.count > 0 && g.InsecureQueryToken
 		form, err := searchForm(r, taken)
 		switch {
 		case err != nil:
-			return p, err
+			return err
 		case !form.occurs():
 		case p.Token != "" || query.occurs():
-			return p, errTwoPlaces
+			return errTwoPlaces
 		case form.count > 0:
 			p.Token, err = form.token()
-			return p, err
+			return err
 		}
 	}
 	if query.count > 0 && g.InsecureQueryToken {
 		p.Token, err = query.token()
 	}
-	return p, err
+	return err
 }
 
 // headerToken reads the values of the Authorization header, of which there must be at most one. It

@@ -4,8 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -94,5 +97,62 @@ func TestForwardedCertificate(t *testing.T) {
 	failure = errors.New("no certificate")
 	if status, h := g.answer(r.Clone(t.Context())); status != http.StatusBadRequest || codeOf(h) != verify.InvalidRequest {
 		t.Errorf("one that cannot be read: %d %v", status, h)
+	}
+}
+
+// RFC 9440 §4: the header with a certificate reaches the upstream from a trusted proxy alone, and
+// in one spelling. It is read before it is removed, whatever removes it.
+func TestCertificateHeader(t *testing.T) {
+	const sent = "Client-Cert, Client-Cert-Chain, Client_cert"
+	for name, row := range map[string]struct {
+		change  func(*verify.Guard)
+		trusted bool
+		want    string
+	}{
+		"from a client":         {want: ""},
+		"from a trusted proxy":  {trusted: true, want: "Client-Cert, Client-Cert-Chain"},
+		"stripped":              {func(g *verify.Guard) { g.Strip = []string{"client_cert"} }, true, "Client-Cert-Chain"},
+		"nobody is trusted":     {func(g *verify.Guard) { g.TrustedProxy = nil }, true, ""},
+		"a preflight":           {func(g *verify.Guard) { g.Preflight = true }, false, ""},
+		"nothing to be read of": {func(g *verify.Guard) { g.CertificateHeader = "" }, false, sent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newDPoPGuard(t, "ES256")
+			g.Certificate = func(r *http.Request) (*x509.Certificate, error) {
+				if r.Header.Get("Client-Cert") != "certificate" {
+					t.Error("it is gone before it is read")
+				}
+				return parseExample(t), nil
+			}
+			g.CertificateHeader, g.TrustedProxy = "client-cert", func(*http.Request) bool { return row.trusted }
+			if row.change != nil {
+				row.change(g.Guard)
+			}
+			r := httptest.NewRequest("GET", proofURL, nil)
+			if g.Preflight {
+				r = httptest.NewRequest("OPTIONS", proofURL, nil)
+				r.Header.Set("Origin", "https://app.example")
+				r.Header.Set("Access-Control-Request-Method", "GET")
+			}
+			g.issuer.Authorize(r, verifytest.Claims{"cnf": map[string]any{"x5t#S256": exampleX5T}})
+			for header := range strings.SplitSeq(sent, ", ") {
+				r.Header[header] = []string{"certificate"}
+			}
+			if _, err := g.Admit(r); err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range []string{"Origin", "Access-Control-Request-Method"} {
+				r.Header.Del(other)
+			}
+			if got := strings.Join(slices.Sorted(maps.Keys(r.Header)), ", "); got != row.want {
+				t.Errorf("the upstream gets %q, want %q", got, row.want)
+			}
+		})
+	}
+	for _, name := range []string{"Authorization", "content_length", "Cookie", "no header"} {
+		g := newDPoPGuard(t, "ES256")
+		if g.CertificateHeader = name; g.Validate() == nil {
+			t.Errorf("the header %s is accepted", name)
+		}
 	}
 }

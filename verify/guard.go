@@ -125,6 +125,12 @@ type Guard struct {
 	// that of the TLS connection.
 	Certificate func(r *http.Request) (*x509.Certificate, error)
 
+	// CertificateHeader is the header that Certificate reads, if it does: one in which TrustedProxy
+	// passes on the certificate of its client (RFC 9440). From others it is removed, so that nobody
+	// behind the guard takes it for more than it is; nil: from all.
+	CertificateHeader string
+	TrustedProxy      func(r *http.Request) bool
+
 	// Rates counts the requests with tokens that are good for so many in a time. Guards that share
 	// one count together. nil: one of its own.
 	Rates *Rates
@@ -133,6 +139,7 @@ type Guard struct {
 	streams    streams
 	sources    []string // the headers with tokens: Authorization first, then TokenHeaders
 	unread     []string // those, and others that are read in one spelling alone
+	forwarded  []string // those, and the headers of a certificate; nil: none of them goes on
 	err        error
 	names      protected
 	claims     []HeaderClaim    // with canonical header names
@@ -245,7 +252,8 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	if err := g.Validate(); err != nil {
 		return nil, &Error{Status: http.StatusInternalServerError, Cause: err}
 	}
-	g.names.strip(r, g.unread)
+	p, certificateErr := g.present(r) // which reads headers that may have to go
+	g.names.strip(r, g.staying(r))
 	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
 		return nil, g.refuse(r, errPath)
 	}
@@ -254,7 +262,10 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		g.hideToken(r)
 		return nil, nil
 	}
-	p, err := g.extract(r)
+	err := certificateErr
+	if err == nil {
+		err = g.extract(r, &p)
+	}
 	if err != nil {
 		return nil, g.refuse(r, err)
 	}
@@ -288,25 +299,6 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		g.Replace.put(r, credential)
 	}
 	return token, nil
-}
-
-// errNoVerdict keeps a request without an identity from passing as one that needs none.
-var errNoVerdict = errors.New("the verifier returned neither a token nor an error")
-
-// permit asks each rule what the verified token t is good for.
-func (g *Guard) permit(r *http.Request, t *Token) error {
-	if t == nil {
-		return errNoVerdict
-	}
-	for _, rule := range g.rules {
-		if err := rule(r, t); err != nil {
-			return err
-		}
-	}
-	if len(t.Limits) > 0 {
-		return g.limit(r, t)
-	}
-	return nil
 }
 
 // isPreflight recognises the preflight request of the Fetch standard, §4.8.

@@ -112,7 +112,38 @@ func (g *Guard) protect() error {
 			return err
 		}
 	}
+	return g.protectCertificate(framing)
+}
+
+// protectCertificate protects the header with the certificate of a client, and that with the chain
+// of it (RFC 9440 §2.3). Both stay if a proxy that is trusted has sent them, unless something else
+// removes them.
+func (g *Guard) protectCertificate(framing *protected) error {
+	name := g.CertificateHeader
+	switch {
+	case name == "":
+		return nil
+	case framing.has(name) || slices.ContainsFunc(slices.Concat(g.unread, []string{"Cookie"}), func(other string) bool { return fold(other) == fold(name) }):
+		return fmt.Errorf("no certificate can be taken from the header %s: it has another use", name)
+	}
+	g.forwarded = slices.Clone(g.unread)
+	for _, name := range []string{name, name + "-Chain"} {
+		if !g.names.has(name) {
+			g.forwarded = append(g.forwarded, http.CanonicalHeaderKey(name))
+		}
+		if err := g.names.add(name); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// staying returns the protected headers that stay in r for now.
+func (g *Guard) staying(r *http.Request) []string {
+	if g.forwarded != nil && g.TrustedProxy != nil && g.TrustedProxy(r) {
+		return g.forwarded
+	}
+	return g.unread
 }
 
 // protectClaims checks the headers that claims are written to, and protects them.

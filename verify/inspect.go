@@ -20,7 +20,7 @@ func (g *Guard) Inspect(r *http.Request, token string) (*Token, []Check) {
 		return nil, []Check{{Name: "configuration", Err: err}}
 	}
 	r = r.Clone(r.Context())
-	g.names.strip(r, g.unread)
+	g.names.strip(r, g.staying(r))
 	path := Check{Name: "path"}
 	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
 		path.Err = errPath

@@ -91,3 +91,22 @@ func checkRequired(token string) error {
 func notScopeToken(token string) error {
 	return fmt.Errorf("%q is not a scope-token: printable ASCII without space, quote and backslash", token)
 }
+
+// errNoVerdict keeps a request without an identity from passing as one that needs none.
+var errNoVerdict = errors.New("the verifier returned neither a token nor an error")
+
+// permit asks each rule what the verified token t is good for.
+func (g *Guard) permit(r *http.Request, t *Token) error {
+	if t == nil {
+		return errNoVerdict
+	}
+	for _, rule := range g.rules {
+		if err := rule(r, t); err != nil {
+			return err
+		}
+	}
+	if len(t.Limits) > 0 {
+		return g.limit(r, t)
+	}
+	return nil
+}

@@ -194,7 +194,7 @@ func (o *Options) check() error {
 		}
 	}
 	later := verify.TrustedIssuer{Name: "any", Keys: new(verify.StaticKeys), InsecureAnyAudience: true}
-	_, err := literal.assemble(verify.Config{Issuers: []verify.TrustedIssuer{later}})
+	_, err := literal.assemble(verify.Config{Issuers: []verify.TrustedIssuer{later}}, literal.ownCertificateHeader())
 	return err
 }
 

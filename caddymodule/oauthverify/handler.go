@@ -113,7 +113,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache(), DPoP: proofs}); err != nil {
+	if h.guard, err = h.assemble(verify.Config{Issuers: issuers, Cache: h.cache(), DPoP: proofs}, h.certificateHeader()); err != nil {
 		return err
 	}
 	h.guard.Rates, h.guard.Certificate = h.rates(), h.certificate()

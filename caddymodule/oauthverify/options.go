@@ -196,8 +196,9 @@ func (o *Options) leeway() time.Duration {
 	return time.Duration(*o.Leeway)
 }
 
-// assemble makes the guard, or returns what is wrong with the options.
-func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
+// assemble makes the guard, or returns what is wrong with the options. Trusted proxies pass on the
+// certificates of their clients in a header; "": they don't.
+func (o *Options) assemble(config verify.Config, certificateHeader string) (*verify.Guard, error) {
 	if o.ErrorBody != "" && !slices.Contains(errorBodies, o.ErrorBody) {
 		return nil, fmt.Errorf("error_body %q: it must be one of %s", o.ErrorBody, strings.Join(errorBodies, ", "))
 	}
@@ -220,6 +221,7 @@ func (o *Options) assemble(config verify.Config) (*verify.Guard, error) {
 		Optional: o.Optional, KeepAuthorization: o.Authorization != nil && o.Authorization.Keep, Preflight: o.AllowPreflight, CloseStreams: o.CloseStreams,
 		FormToken: o.FormToken, InsecureQueryToken: o.InsecureQueryToken, InsecureAnyPath: o.InsecureAnyPath, InsecureAnyMethod: o.InsecureAnyMethod, Strip: o.Strip,
 		ClientAddress: adapt.ClientAddress, Received: adapt.Received, OverTLS: adapt.OverTLS,
+		CertificateHeader: certificateHeader, TrustedProxy: adapt.TrustedProxy,
 	}
 	guard.MCP = o.MCP.rules()
 	guard.TokenCookies, guard.InsecureAnyOrigin = o.TokenCookies, o.InsecureAnyOrigin

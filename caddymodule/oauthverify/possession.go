@@ -119,13 +119,30 @@ func (h *Handler) requiresNonce() bool {
 // certificate returns what finds the certificate of a client; nil: it is that of the connection.
 func (h *Handler) certificate() func(*http.Request) (*x509.Certificate, error) {
 	switch {
-	case h.ClientCertificates != nil && h.ClientCertificates.Header != "":
-		c := &oauthserver.ClientCertificates{Header: h.ClientCertificates.Header}
+	case h.ownCertificateHeader() != "":
+		c := &oauthserver.ClientCertificates{Header: h.ownCertificateHeader()}
 		return c.Presented
 	case h.server != nil && h.server.Server().Config.ClientCertificates != nil:
 		return h.server.Server().ClientCertificate
 	}
 	return nil
+}
+
+// certificateHeader returns the header in which trusted proxies pass on the certificates of their
+// clients; "": they don't.
+func (h *Handler) certificateHeader() string {
+	if header := h.ownCertificateHeader(); header != "" || h.server == nil || h.server.ClientCertificates == nil {
+		return header
+	}
+	return h.server.ClientCertificates.Header
+}
+
+// ownCertificateHeader is that of the options, if there is one.
+func (o *Options) ownCertificateHeader() string {
+	if o.ClientCertificates == nil {
+		return ""
+	}
+	return o.ClientCertificates.Header
 }
 
 // checkPossession returns what is wrong with the options, as far as they are known.

@@ -64,9 +64,8 @@ func OverTLS(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	values := r.Header["X-Forwarded-Proto"]
-	if !trusted || len(values) == 0 {
+	if !TrustedProxy(r) || len(values) == 0 {
 		return false
 	}
 	last := values[len(values)-1]
@@ -80,4 +79,10 @@ func Received(r *http.Request) (method string, target *url.URL) {
 		return original.Method, original.URL
 	}
 	return r.Method, r.URL
+}
+
+// TrustedProxy reports whether a request is from one of trusted_proxies.
+func TrustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
 }
