@@ -40,42 +40,46 @@ var (
 // (RFC 6750 §3.1).
 var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no bearer token")}
 
-// extract finds the one bearer token of a request for p; Token is "" if there is none.
+// extract finds the one bearer token of a request for p, and what carries it; Token is "" if there
+// is none.
 //
 // RFC 6750 §2: a client must not use more than one method in a request. The query parameter
 // access_token counts as one even where that method is off, because the upstream may read it, and a
 // form counts where forms are read, whatever the method of the request.
-func (g *Guard) extract(r *http.Request, p *Presentation) (err error) {
+func (g *Guard) extract(r *http.Request, p *Presentation) (from carrier, err error) {
 	if p.Scheme, p.Token, err = headerToken(r.Header["Authorization"], g.dpop != nil); err != nil {
-		return err
+		return from, err
+	}
+	if p.Token != "" {
+		from.header = "Authorization"
 	}
 	if len(g.TokenHeaders)+len(g.TokenCookies) > 0 {
-		if p.Token, err = g.elsewhere(r, p.Token); err != nil {
-			return err
+		if err = g.elsewhere(r, p, &from); err != nil {
+			return from, err
 		}
 	}
 	query := findToken(r.URL.RawQuery)
 	if query.occurs() && p.Token != "" {
-		return errTwoPlaces
+		return from, errTwoPlaces
 	}
 	if g.FormToken {
 		taken := p.Token != "" || query.count > 0 && g.InsecureQueryToken
 		form, err := searchForm(r, taken)
 		switch {
 		case err != nil:
-			return err
+			return from, err
 		case !form.occurs():
 		case p.Token != "" || query.occurs():
-			return errTwoPlaces
+			return from, errTwoPlaces
 		case form.count > 0:
 			p.Token, err = form.token()
-			return err
+			return from, err
 		}
 	}
 	if query.count > 0 && g.InsecureQueryToken {
 		p.Token, err = query.token()
 	}
-	return err
+	return from, err
 }
 
 // headerToken reads the values of the Authorization header, of which there must be at most one. It

@@ -51,9 +51,10 @@ type Guard struct {
 	// still refused.
 	Optional bool
 
-	// KeepAuthorization passes the token on. Otherwise the header Authorization, whatever its
-	// scheme, and the other places that tokens are taken from are removed. A form is never
-	// rewritten: it goes on as it came.
+	// KeepAuthorization passes the token on, where it was found. The header Authorization, whatever
+	// its scheme, and the other places that tokens are taken from are removed otherwise, and where
+	// there was no token in them: what goes on is verified. A form is never rewritten: it goes on
+	// as it came.
 	KeepAuthorization bool
 
 	// Replace, if not nil, puts a credential in the place of the token on its way to the upstream.
@@ -262,9 +263,10 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		g.hideToken(r)
 		return nil, nil
 	}
+	var from carrier
 	err := certificateErr
 	if err == nil {
-		err = g.extract(r, &p)
+		from, err = g.extract(r, &p)
 	}
 	if err != nil {
 		return nil, g.refuse(r, err)
@@ -273,7 +275,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		if !g.Optional {
 			return nil, g.refuse(r, errNoToken)
 		}
-		g.hide(r)
+		g.hide(r, from)
 		return nil, nil
 	}
 	token, err := g.Verifier.Verify(r.Context(), p)
@@ -294,7 +296,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		}
 		return nil, refusal
 	}
-	g.hide(r)
+	g.hide(r, from)
 	if g.Replace != nil {
 		g.Replace.put(r, credential)
 	}

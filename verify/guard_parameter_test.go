@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,48 @@ func TestGuardKeepAuthorization(t *testing.T) {
 	}
 	if s := f.raw(t, "GET /?access_token=TOKEN HTTP/1.1\nHost: x\n\n").seen(t); !strings.HasPrefix(s.URI, "/?access_token=ey") {
 		t.Errorf("upstream got %v", s.URI)
+	}
+}
+
+// KeepAuthorization passes on what carried the token that was verified, and no other credential in
+// the places of tokens, which an application may read first.
+func TestGuardKeepsWhatWasVerified(t *testing.T) {
+	issuer := newIssuer()
+	token := issuer.Sign(nil)
+	const cookie, header = "Cookie: session=TOKEN; a=1", "X-Access-Token: Token TOKEN"
+	for name, row := range map[string]struct {
+		optional   bool
+		sent, want []string
+	}{
+		"Authorization":        {sent: []string{"Authorization: Bearer TOKEN", "Cookie: session=; a=1"}, want: []string{"Authorization: Bearer TOKEN", "Cookie: a=1"}},
+		"cookie and DPoP":      {sent: []string{cookie, "Authorization: DPoP forged"}, want: []string{cookie}},
+		"cookie and Token":     {sent: []string{cookie, "Authorization: Token forged"}, want: []string{cookie}},
+		"cookie and Basic":     {sent: []string{cookie, "Authorization: Basic forged"}, want: []string{cookie}},
+		"cookie and Bearer:":   {sent: []string{cookie, "Authorization: Bearer: forged"}, want: []string{cookie}},
+		"cookie and a header":  {sent: []string{cookie, "X-Access-Token: Other forged"}, want: []string{cookie}},
+		"header and Basic":     {sent: []string{header, "Authorization: Basic forged"}, want: []string{header}},
+		"Authorization beside": {sent: []string{"Authorization: Bearer TOKEN", "X-Access-Token: Other forged"}, want: []string{"Authorization: Bearer TOKEN"}},
+		"no token":             {true, []string{"Authorization: DPoP forged", "X-Access-Token: Other forged", "Cookie: a=1", "Dpop: forged"}, []string{"Cookie: a=1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &verify.Guard{Verifier: issuer.Verifier(), KeepAuthorization: true, Optional: row.optional, TokenCookies: []string{"session"},
+				TokenHeaders: []verify.TokenHeader{{Name: "X-Access-Token", Scheme: "Token"}}}
+			r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+			for _, line := range row.sent {
+				name, value, _ := strings.Cut(line, ": ")
+				r.Header.Set(name, strings.ReplaceAll(value, "TOKEN", token))
+			}
+			if _, err := g.Admit(r); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for name := range r.Header {
+				got = append(got, name+": "+strings.ReplaceAll(r.Header.Get(name), token, "TOKEN"))
+			}
+			if slices.Sort(got); !slices.Equal(got, row.want) {
+				t.Errorf("the upstream gets %q, want %q", got, row.want)
+			}
+		})
 	}
 }
 

@@ -59,36 +59,40 @@ func (g *Guard) protectSources(framing *protected) error {
 	return nil
 }
 
-// elsewhere returns the one token in the header Authorization, where it was found already, in the
+// carrier is what carried the token of a request: a header or a cookie, by its name. Neither: there
+// is no token, or it is in the query or a form.
+type carrier struct{ header, cookie string }
+
+// elsewhere finds the one token in the header Authorization, where it was found already, in the
 // TokenHeaders, and in the TokenCookies.
-func (g *Guard) elsewhere(r *http.Request, found string) (string, error) {
+func (g *Guard) elsewhere(r *http.Request, p *Presentation, from *carrier) error {
 	for i, source := range g.TokenHeaders {
 		token, err := source.token(r.Header[g.sources[i+1]])
 		switch {
 		case err != nil:
-			return "", err
+			return err
 		case token == "":
-		case found != "":
-			return "", errTwoPlaces
+		case p.Token != "":
+			return errTwoPlaces
 		default:
-			found = token
+			p.Token, from.header = token, g.sources[i+1]
 		}
 	}
 	for _, name := range g.TokenCookies {
 		token, err := cookieToken(r.Header["Cookie"], name)
 		switch {
 		case err != nil:
-			return "", err
+			return err
 		case token == "":
-		case found != "":
-			return "", errTwoPlaces
+		case p.Token != "":
+			return errTwoPlaces
 		case !g.InsecureAnyOrigin && g.crossOrigin(r):
-			return "", errCrossOrigin
+			return errCrossOrigin
 		default:
-			found = token
+			p.Token, from.cookie = token, name
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // token reads the values of a header; "": it has none.
@@ -182,22 +186,34 @@ func (g *Guard) crossOrigin(r *http.Request) bool {
 	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) || u.Scheme != "https" && (u.Scheme != "http" || overTLS)
 }
 
-// hide removes what is not to go on: the token, or where it does go on, what an application may
-// take for it.
-func (g *Guard) hide(r *http.Request) {
+// hide removes what is not to go on: the token, or where it does go on, everything else that an
+// application may take for it.
+func (g *Guard) hide(r *http.Request, from carrier) {
 	if g.KeepAuthorization {
-		g.hideTwins(r)
+		g.hideOthers(r, from)
 	} else {
 		g.hideToken(r)
 	}
 }
 
-// hideTwins removes cookies and parameters whose names are nearly those that tokens are taken from:
-// nobody has verified them. Such headers are gone.
-func (g *Guard) hideTwins(r *http.Request) {
+// hideOthers removes the headers and cookies that tokens are taken from, but for the one that has
+// carried the token, and cookies and parameters whose names are nearly those: nobody has verified
+// them. Headers of such names are gone.
+func (g *Guard) hideOthers(r *http.Request, from carrier) {
+	for _, name := range g.sources {
+		if name != from.header {
+			delete(r.Header, name)
+		}
+	}
+	if from.header != "Authorization" {
+		delete(r.Header, proofHeader)
+	}
 	if len(g.TokenCookies) > 0 && len(r.Header["Cookie"]) > 0 {
 		setCookies(r.Header, withoutCookies(r.Header["Cookie"], func(pair string) bool {
-			return !g.isTokenCookie(pair) && slices.ContainsFunc(g.TokenCookies, func(name string) bool { return loosen(name).isCookie(pair) })
+			if name, _ := splitCookie(pair); from.cookie != "" && name == from.cookie {
+				return false
+			}
+			return slices.ContainsFunc(g.TokenCookies, func(name string) bool { return loosen(name).isCookie(pair) })
 		}))
 	}
 	if g.InsecureQueryToken && r.URL.RawQuery != "" {
