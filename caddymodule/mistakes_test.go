@@ -207,7 +207,7 @@ var mistakes = []mistake{
 	{"audience of nobody", withServer(billing), guarded("audience https://api.example/bills"), `no client of the configuration.* give one .* this audience","server":"default","audience":\["https://api.example/bills"\]`},
 	{"scope of nobody", withServer(billing), route("scope orders:read orders:delete"), `no client of the configuration.*"server":"default","audience":.*"scope":"orders:delete"`},
 	{"one of scope of nobody", withServer(billing), route("any_scope orders:delete orders:drop"), `no client of the configuration.*"any_scope":\["orders:delete","orders:drop"\]`},
-	{"key file of an issuer missing", withServer(billing), foreign("jwks_file /nonexistent.json"), `issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory$`},
+	{"key file of an issuer missing", withServer(billing), foreign("jwks_file /nonexistent.json"), `the route for audience https://api.example/orders: issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory$`},
 	{"URL in the place of keys", withServer(billing), foreign("jwks https://idp.example/keys HERE"), `its URL goes into jwks_uri, .*, at LINE`},
 	{"issuer twice", withServer(billing), foreign("jwks_uri https://idp.example/keys\n}\nissuer https://idp.example { HERE"), `issuer https://idp.example is given twice, at LINE`},
 	{"own issuer as another's", withServer(billing), route("server default\nissuer http://localhost:8080 {\njwks_uri http://localhost:8080/oauth/jwks\n}"), `issuer http://localhost:8080 is that of the server "default".*: remove the block issuer, or the line server$`},

@@ -2,8 +2,10 @@ package oauthverify
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -83,8 +85,17 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the trusted issuers and makes the guard.
+// Provision finds the trusted issuers and makes the guard. Its errors name the route by what tokens
+// for it say.
 func (h *Handler) Provision(ctx caddy.Context) error {
+	err := h.provision(ctx)
+	if names := append(slices.Clone(h.Audience), h.Resource); err != nil && names[0] != "" {
+		err = fmt.Errorf("the route for audience %s: %w", names[0], err)
+	}
+	return err
+}
+
+func (h *Handler) provision(ctx caddy.Context) error {
 	h.logger = ctx.Slogger()
 	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now, Quota: oauthserver.AcquireLogQuota()}
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
