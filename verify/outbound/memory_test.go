@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify/outbound"
@@ -77,56 +78,40 @@ func TestWaitersLeave(t *testing.T) {
 
 // Whoever may not ask gets his own error, and the next one who waits for the same answer asks.
 func TestTheNextOneAsks(t *testing.T) {
-	m, clock := newMemory(10)
-	mayNot := errors.New("may not ask")
-	const refused, good = 3, 3
-	var asked atomic.Int32
-	started, refuse := make(chan struct{}), make(chan struct{})
-	get := func(answer known) chan known {
-		got := make(chan known, 1)
-		go func() {
-			got <- m.Get(t.Context(), outbound.KeyOf("a"), func(context.Context) known {
-				if asked.Add(1) == 1 {
-					close(started)
-				}
-				<-refuse
-				return answer
-			})
-		}()
-		return got
-	}
-	own := known{Err: mayNot, Unasked: true}
-	first := get(own)
-	<-started
-	var others []chan known
-	for range refused - 1 {
-		others = append(others, get(own))
-	}
-	for range good {
-		others = append(others, get(known{Value: "answer", Until: clock.Now().Add(time.Minute)}))
-	}
-	close(refuse)
-	if got := <-first; !errors.Is(got.Err, mayNot) {
-		t.Errorf("the first one: %v", got)
-	}
-	n := 0
-	for _, other := range others {
-		got := <-other
-		if got.Value == "answer" && got.Err == nil {
-			n++
-		} else if !errors.Is(got.Err, mayNot) {
-			t.Error(got)
+	synctest.Test(t, func(t *testing.T) {
+		m, clock := newMemory(10)
+		mayNot, may := errors.New("may not ask"), make(chan struct{})
+		asked := 0
+		get := func(answer known) chan known {
+			got := make(chan known, 1)
+			go func() {
+				got <- m.Get(t.Context(), outbound.KeyOf("a"), func(context.Context) known {
+					asked++
+					<-may
+					return answer
+				})
+			}()
+			synctest.Wait() // they wait in this order
+			return got
 		}
-	}
-	if n < good || int(asked.Load()) > 1+refused {
-		t.Errorf("%d have the answer, of %d questions", n, asked.Load())
-	}
-	if got := m.Get(t.Context(), outbound.KeyOf("a"), nil); got.Value != "answer" {
-		t.Errorf("later: %v", got)
-	}
-	if n := m.Questions(); n != 0 {
-		t.Errorf("%d questions are left", n)
-	}
+		refused, good := known{Err: mayNot, Unasked: true}, known{Value: "answer", Until: clock.Now().Add(time.Minute)}
+		first, second, third, fourth := get(refused), get(refused), get(good), get(refused)
+		close(may)
+		for _, got := range []known{<-first, <-second} {
+			if !errors.Is(got.Err, mayNot) {
+				t.Errorf("who may not ask: %v", got)
+			}
+		}
+		for _, got := range []known{<-third, <-fourth, m.Get(t.Context(), outbound.KeyOf("a"), nil)} {
+			if got.Value != "answer" || got.Err != nil {
+				t.Errorf("who waits: %v", got)
+			}
+		}
+		synctest.Wait()
+		if n := m.Questions(); asked != 3 || n != 0 {
+			t.Errorf("asked %d times; %d questions are left", asked, n)
+		}
+	})
 }
 
 // A panic and an error are of those who wait, and the next one asks again: after an error when its
