@@ -222,6 +222,19 @@ func composed(form upstream.Form, values ...string) (finder, error) {
 
 var errColon = errors.New("the user name has a colon, which would end it (RFC 7617 §2)")
 
+// severalOf reports whether the claim of a placeholder is a list of more than one element: no
+// credential may be that of another claim.
+func severalOf(t *verify.Token, placeholder string) bool {
+	name, ok := strings.CutPrefix(placeholder, userPlaceholder)
+	if !ok || t == nil {
+		return false
+	}
+	path, _ := verify.ParseClaimPath(name)
+	claim, _ := t.Claim(path...)
+	list, _ := claim.([]any)
+	return len(list) > 1
+}
+
 // compose returns a value for a request. The claims are those of t, whoever was let in before.
 func compose(r *http.Request, t *verify.Token, all []part) (string, error) {
 	var text strings.Builder
@@ -229,6 +242,9 @@ func compose(r *http.Request, t *verify.Token, all []part) (string, error) {
 		if p.placeholder == "" {
 			text.WriteString(p.text)
 			continue
+		}
+		if severalOf(t, p.placeholder) {
+			return "", fmt.Errorf("{%s} is a list of several values, which would be like one text with commas", p.placeholder)
 		}
 		value, known := (&identity{token: t}).placeholder(p.placeholder)
 		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && !known {
