@@ -71,9 +71,9 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 }
 
 // DialControl returns what a net.Dialer takes for Control to make no connection to a special-use
-// address (RFC 6890), but to those within addresses, and to those of the loopback interface if
-// loopback says so. It judges the address after the name was resolved, so that no name can stand
-// for another one by then.
+// address (RFC 6890), but to those within addresses. With loopback, which is for a name of this
+// machine (see IsLoopback), it makes none but to those and to the loopback interface. It judges the
+// address after the name was resolved, so that no name can stand for another one by then.
 func DialControl(addresses []netip.Prefix, loopback bool) func(network, address string, _ syscall.RawConn) error {
 	return func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
@@ -81,7 +81,12 @@ func DialControl(addresses []netip.Prefix, loopback bool) func(network, address 
 			return err
 		}
 		a := to.Addr().Unmap().WithZone("")
-		if isSpecialUse(a) && !within(addresses, a) && (!loopback || !a.IsLoopback()) {
+		switch {
+		case within(addresses, a), loopback && a.IsLoopback():
+			return nil
+		case loopback:
+			return fmt.Errorf("%s is not of this machine, as the name of the host says", a)
+		case isSpecialUse(a):
 			return fmt.Errorf("%s is %w", a, errSpecialUse)
 		}
 		return nil

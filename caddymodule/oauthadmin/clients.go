@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
@@ -143,6 +144,9 @@ func merge(c *tokenep.Client, patch map[string]json.RawMessage) (in shownClient,
 		return in, err
 	}
 	for name, value := range patch {
+		if name != strings.ToLower(name) {
+			return in, fmt.Errorf("there is no member %.40q; all are in lower case", name)
+		}
 		if string(value) == "null" {
 			delete(members, name)
 		} else {
@@ -154,7 +158,8 @@ func merge(c *tokenep.Client, patch map[string]json.RawMessage) (in shownClient,
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	return in, decoder.Decode(&in)
+	err = decoder.Decode(&in)
+	return in, err
 }
 
 // rotatedClient says how long the old secret of a client stays good.

@@ -74,11 +74,14 @@ func leaf(use, short string, f caddycmd.CommandFunc) *cobra.Command {
 			case slices.Contains(args, ""):
 				return ended(cmd, misuse("the argument %s of %s must not be empty", argument, name))
 			}
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return ended(cmd, misuse("%w", err))
+			}
 			return nil
 		},
 		RunE: caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
 			status, err := f(fl)
-			if err != nil && fl.Bool("json") {
+			if _, reported := errors.AsType[reported](err); err != nil && !reported && fl.Bool("json") {
 				printFailure(status, err)
 			}
 			return status, err
@@ -171,6 +174,9 @@ func failed(err error) (int, error) {
 type misused struct{ error }
 
 func misuse(format string, args ...any) error { return misused{fmt.Errorf(format, args...)} }
+
+// reported is an error of which a report has been printed that says the same.
+type reported struct{ error }
 
 // unreached is the error of a request that nobody has answered.
 type unreached struct{ error }

@@ -86,7 +86,7 @@ func cmdInspect(fl caddycmd.Flags) (int, error) {
 		return failed(err)
 	}
 	if !report.Accepted {
-		return failed(errors.New("the token would be refused: " + report.refusal()))
+		return failed(reported{errors.New("the token would be refused: " + report.refusal())})
 	}
 	if unchecked := report.unchecked(); len(unchecked) > 0 {
 		say("The token would be accepted, as far as that is known. What was not checked: %s.", strings.Join(unchecked, ", "))

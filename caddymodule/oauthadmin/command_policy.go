@@ -87,9 +87,9 @@ func cmdPolicyTest(fl caddycmd.Flags) (int, error) {
 	}
 	switch {
 	case len(report.Sources) == 0:
-		return failed(errors.New("no access token: it is of no source that has policies"))
+		return failed(reported{errors.New("no access token: it is of no source that has policies")})
 	case !report.Accepted:
-		return failed(errors.New("no access token: no policy admits it"))
+		return failed(reported{errors.New("no access token: no policy admits it")})
 	}
 	say("An access token would be issued.")
 	return caddy.ExitCodeSuccess, nil

@@ -31,7 +31,8 @@ a quarter of a second.
   --grant    all that came of one authorization, and its refresh token; or of an API
              token, by its id, and the API token; or, until now, of a policy for tokens
              of others, by "policy:" and its name
-  --issuer   all that came, until now, of tokens of another issuer, by its policies
+  --issuer   all that came, until now, of tokens of another issuer, by the policies that
+             the configuration has now; of a policy that it had, see --grant
 
 A client that is unknown now may have had tokens, and is no error; the output says so.
 
@@ -75,7 +76,7 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 	}
 	switch {
 	case asked.Issuer != "":
-		say("The access tokens that came of tokens of %q until now are revoked. More can come of them.", asked.Issuer)
+		say("The access tokens that came of tokens of %q until now, by the policies of the configuration as it is, are revoked. More can come of them.", asked.Issuer)
 	case asked.Subject != "":
 		say("The access tokens of user %q that were issued until now are revoked. Its API tokens are not.", asked.Subject)
 	case asked.ClientID != "":

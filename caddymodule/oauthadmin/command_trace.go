@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -26,7 +29,8 @@ func traceCommand() *cobra.Command {
 Reads logs of Caddy in its JSON format, and prints the lines that have to do with an
 access token (jti), an API token or an authorization (grant_id): how it came to be,
 from the person on; what came of it; and, where the access log has the jti, the
-requests that were made with it. Give rotated files in their order.
+requests that were made with it. Give rotated files in their order; those that are
+compressed by gzip are read as well.
 
 It needs no Caddy. With --json the lines are printed as they are.`
 	cmd.Example = `  $ caddy oauth trace 4oK2iTqQ0Zl7 --log /var/log/caddy/caddy.log
@@ -37,7 +41,7 @@ It needs no Caddy. With --json the lines are printed as they are.`
 
 // tracedLine is what of a line of the log is followed and shown.
 type tracedLine struct {
-	Time      float64  `json:"ts"`
+	Time      logTime  `json:"ts"`
 	Message   string   `json:"msg"`
 	JTI       string   `json:"jti"`
 	ID        string   `json:"id"` // of an API token, or a session
@@ -63,6 +67,33 @@ type tracedLine struct {
 	} `json:"request"`
 
 	text string
+}
+
+// logTime is the time of a line, in whatever form the log has it: seconds since 1970, or a text.
+type logTime struct {
+	seconds float64
+	text    string
+}
+
+// UnmarshalJSON reads it.
+func (t *logTime) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, &t.seconds) == nil {
+		return nil
+	}
+	err := json.Unmarshal(data, &t.text)
+	if at, failed := time.Parse(time.RFC3339Nano, t.text); failed == nil {
+		t.seconds, t.text = float64(at.UnixNano())/1e9, ""
+	}
+	return err
+}
+
+// String returns it as RFC 3339, or as the log has it.
+func (t logTime) String() string {
+	if t.text != "" {
+		return t.text
+	}
+	seconds, fraction := math.Modf(t.seconds)
+	return time.Unix(int64(seconds), int64(fraction*1e9)).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // own returns what the line is about: a token, else an API token, else an authorization.
@@ -98,7 +129,7 @@ func cmdTrace(fl caddycmd.Flags) (int, error) {
 		}
 		return caddy.ExitCodeSuccess, nil
 	}
-	slices.SortStableFunc(lines, func(a, b tracedLine) int { return cmp.Compare(a.Time, b.Time) })
+	slices.SortStableFunc(lines, func(a, b tracedLine) int { return cmp.Compare(a.Time.seconds, b.Time.seconds) })
 	rows := [][]string{{"TIME", "WHAT", "ID", "WHO", "HOW"}}
 	for i := range lines {
 		rows = append(rows, lines[i].row())
@@ -143,6 +174,23 @@ func trace(id string, files []string) (found []tracedLine, err error) {
 	return found, nil
 }
 
+// uncompressed returns what is in a log file: Caddy compresses those that it has rotated.
+func uncompressed(file io.Reader) (*bufio.Reader, error) {
+	content := bufio.NewReaderSize(file, maxLogLine)
+	magic, _ := content.Peek(4)
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}): // RFC 1952 §2.3.1
+		plain, err := gzip.NewReader(content)
+		if err != nil {
+			return nil, err
+		}
+		return bufio.NewReaderSize(plain, maxLogLine), nil
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}): // RFC 8878 §3.1.1
+		return nil, errors.New("it is compressed by zstd: uncompress it first")
+	}
+	return content, nil
+}
+
 // maxLogLine is the length in bytes of the longest line that is read.
 const maxLogLine = 1 << 20
 
@@ -153,22 +201,27 @@ func eachLine(files []string, do func(*tracedLine)) error {
 		if err != nil {
 			return misuse("--log: %w", err)
 		}
-		lines := bufio.NewScanner(file)
-		lines.Buffer(nil, maxLogLine)
-		for lines.Scan() {
-			text := lines.Bytes()
+		content, err := uncompressed(file)
+		for err == nil {
+			var text []byte
+			if text, err = content.ReadSlice('\n'); errors.Is(err, bufio.ErrBufferFull) {
+				say("--log %s: a line of more than %d bytes is left out.", name, maxLogLine)
+				for errors.Is(err, bufio.ErrBufferFull) {
+					_, err = content.ReadSlice('\n')
+				}
+				continue
+			}
 			if !bytes.Contains(text, []byte(`"jti":`)) && !bytes.Contains(text, []byte(`"id":`)) && !bytes.Contains(text, []byte(`"grant_id":`)) {
 				continue
 			}
 			var l tracedLine
 			if json.Unmarshal(text, &l) == nil {
-				l.text = string(text)
+				l.text = strings.TrimRight(string(text), "\r\n")
 				do(&l)
 			}
 		}
-		err = lines.Err()
 		_ = file.Close()
-		if err != nil {
+		if !errors.Is(err, io.EOF) {
 			return fmt.Errorf("--log %s: %w", name, err)
 		}
 	}
@@ -177,8 +230,6 @@ func eachLine(files []string, do func(*tracedLine)) error {
 
 // row is the line in the columns of a table.
 func (l *tracedLine) row() []string {
-	seconds, fraction := math.Modf(l.Time)
-	at := time.Unix(int64(seconds), int64(fraction*1e9)).UTC().Format("2006-01-02T15:04:05.000Z")
 	var who, how []string
 	for _, person := range []string{l.Subject, l.Owner, l.User} {
 		if person != "" {
@@ -196,5 +247,5 @@ func (l *tracedLine) row() []string {
 	if l.Status != 0 {
 		how = append(how, strconv.Itoa(l.Status))
 	}
-	return []string{at, printText(l.Message), printText(l.own()), strings.Join(who, " "), strings.Join(how, " ")}
+	return []string{l.Time.String(), printText(l.Message), printText(l.own()), strings.Join(who, " "), strings.Join(how, " ")}
 }

@@ -86,7 +86,7 @@ type stateCollector struct {
 	mu        sync.Mutex
 	servers   []*AuthorizationServer // the last one of a name counts
 	followers []follows
-	keySets   []*endpoint.ForeignKeys
+	keySets   []*guardedKeys
 	shared    *verify.Cache // see MeasureCache; may be nil
 }
 
@@ -114,34 +114,48 @@ func MeasureCache(c *verify.Cache) (forget func()) {
 	}
 }
 
-// MeasureKeys adds the keys of an issuer elsewhere whose tokens a guard takes, until forget is
-// called. Keys that are not fetched are not measured.
-func MeasureKeys(issuer string, set verify.KeySet) (forget func()) {
+// guardedKeys are the keys of an issuer elsewhere whose tokens a guard takes that trusts a server of
+// this process; "": none.
+type guardedKeys struct {
+	server string
+	endpoint.ForeignKeys
+}
+
+// MeasureKeys adds the keys of an issuer elsewhere whose tokens a guard takes, beside those of a
+// server if there is one, until forget is called. Keys that are not fetched are not measured.
+func MeasureKeys(server, issuer string, set verify.KeySet) (forget func()) {
 	fetched, ok := set.(*verify.URLKeys)
 	if !ok {
 		return func() {}
 	}
 	running.mu.Lock()
 	defer running.mu.Unlock()
-	added := &endpoint.ForeignKeys{Issuer: issuer, Keys: fetched}
+	added := &guardedKeys{server, endpoint.ForeignKeys{Issuer: issuer, Keys: fetched}}
 	running.keySets = append(running.keySets, added)
 	return func() {
 		running.mu.Lock()
 		defer running.mu.Unlock()
-		running.keySets = slices.DeleteFunc(running.keySets, func(k *endpoint.ForeignKeys) bool { return k == added })
+		running.keySets = slices.DeleteFunc(running.keySets, func(k *guardedKeys) bool { return k == added })
 	}
 }
 
-// foreignKeys returns the keys that guards of this process take, each once.
-func (c *stateCollector) foreignKeys() (sets []endpoint.ForeignKeys) {
+// foreignKeys returns the keys that guards of this process take for which that holds, each once.
+func (c *stateCollector) foreignKeys(holds func(server string) bool) (sets []endpoint.ForeignKeys) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, k := range c.keySets {
-		if !slices.Contains(sets, *k) {
-			sets = append(sets, *k)
+		if holds(k.server) && !slices.Contains(sets, k.ForeignKeys) {
+			sets = append(sets, k.ForeignKeys)
 		}
 	}
 	return sets
+}
+
+func ofAll(string) bool { return true }
+
+// foreignKeys returns those that are taken beside the tokens of this server.
+func (s *AuthorizationServer) foreignKeys() []endpoint.ForeignKeys {
+	return running.foreignKeys(func(server string) bool { return server == s.name })
 }
 
 func (c *stateCollector) started(s *AuthorizationServer) {
@@ -200,7 +214,7 @@ func (c *stateCollector) now(to chan<- prometheus.Metric) (map[string]*Authoriza
 
 // Collect implements prometheus.Collector.
 func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
-	sets := c.foreignKeys()
+	sets := c.foreignKeys(ofAll)
 	storeMeasures.Range(func(_, m any) bool {
 		m.(*storeMeasure).collect(to)
 		return true

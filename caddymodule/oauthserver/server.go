@@ -250,7 +250,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		return err
 	}
 	s.warnOf(config.Logger)
-	config.CompareHash, config.Decoy, config.Health, config.ForeignKeys = compareHash, decoy, s.Health, running.foreignKeys
+	config.CompareHash, config.Decoy, config.Health, config.ForeignKeys = compareHash, decoy, s.Health, s.foreignKeys
 	if err := s.acquireStore(ctx); err != nil {
 		return err
 	}

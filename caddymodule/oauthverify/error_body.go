@@ -38,7 +38,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) erro
 	status := h.guard.WriteRefusal(w.Header(), err)
 	form := h.ErrorBody
 	if form == "" {
-		if formatsErrors(r) {
+		if h.formatsErrors(r) {
 			return caddyhttp.Error(status, public(err))
 		}
 		form = jsonBody
@@ -60,10 +60,19 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) erro
 }
 
 // formatsErrors reports whether the server of a request has error routes, of its own or of a
-// subroute: which of them an error comes to is known once it is there.
-func formatsErrors(r *http.Request) bool {
+// subroute: which of them an error comes to is known once it is there. It looks through the routes
+// once, since they stay as they are for as long as the handler does.
+func (h *Handler) formatsErrors(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	return !ok || hasRoutes(server.Errors) || slices.ContainsFunc(server.Routes, routeFormatsErrors)
+	if !ok {
+		return true
+	}
+	formats, known := h.errorRoutes.Load(server)
+	if !known {
+		formats = hasRoutes(server.Errors) || slices.ContainsFunc(server.Routes, routeFormatsErrors)
+		h.errorRoutes.Store(server, formats)
+	}
+	return formats.(bool)
 }
 
 func hasRoutes(errs *caddyhttp.HTTPErrorConfig) bool { return errs != nil && len(errs.Routes) > 0 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -74,6 +75,8 @@ type Handler struct {
 	held     []any               // keys of what it holds in the pool
 	measured []func()            // end the measurement of key sets
 
+	errorRoutes sync.Map // *caddyhttp.Server to whether it has some: see formatsErrors
+
 	cleaned bool // log is written out, and its share of the quota released
 }
 
@@ -118,7 +121,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	for i := range issuers {
-		h.measured = append(h.measured, oauthserver.MeasureKeys(issuers[i].Name, issuers[i].Keys))
+		h.measured = append(h.measured, oauthserver.MeasureKeys(h.label, issuers[i].Name, issuers[i].Keys))
 	}
 	proofs, err := h.proofs()
 	if err != nil {
