@@ -99,8 +99,9 @@ func TestMigrationFromKeys(t *testing.T) {
 		{"old", "", http.StatusOK, `key "old" user "" token ""`},
 		{"", bearer, http.StatusOK, `key "key of Caddy" user "client:billing" token ""`},
 		{"old", bearer, http.StatusOK, `key "key of Caddy" user "client:billing" token ""`},
-		{"old", "Bearer nonsense", http.StatusUnauthorized, ""},
-		{"", "", http.StatusUnauthorized, ""},
+		{"old", "Bearer nonsense", http.StatusUnauthorized,
+			`{"error":"invalid_token","error_description":"the token is not a signed JWT","scope":"orders:read"}`},
+		{"", "", http.StatusUnauthorized, `{"error_description":"Unauthorized","scope":"orders:read"}`},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.site+"/orders", nil)
 		if err != nil {

@@ -75,7 +75,7 @@ func (s *stream) end() {
 		return
 	}
 	past := time.Unix(1, 0)
-	control := http.NewResponseController(s.ResponseWriter)
+	control := http.NewResponseController(innermost(s.ResponseWriter))
 	_ = control.SetReadDeadline(past) // a writer may have no deadlines
 	_ = control.SetWriteDeadline(past)
 }
@@ -94,8 +94,39 @@ func (s *stream) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffered, err
 }
 
+// innermost returns the writer of net/http, whose deadlines may be set while somebody else writes.
+// Those around it may keep them in fields that they read for each write.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
+	}
+}
+
+// Write fails once the stream has ended: a writer around that of net/http may have set another
+// deadline since.
+func (s *stream) Write(p []byte) (int, error) {
+	if s.isEnded() {
+		return 0, http.ErrHandlerTimeout
+	}
+	return s.ResponseWriter.Write(p)
+}
+
 // Flush sends what was written; some handlers look for this method alone.
-func (s *stream) Flush() { _ = http.NewResponseController(s.ResponseWriter).Flush() }
+func (s *stream) Flush() {
+	if !s.isEnded() {
+		_ = http.NewResponseController(s.ResponseWriter).Flush()
+	}
+}
+
+func (s *stream) isEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
 
 // Unwrap returns the underlying writer to [http.ResponseController].
 func (s *stream) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -137,7 +137,7 @@ func checkCredentialsURL(endpoint string) error {
 func fetchJSON(request *http.Request, into any) (status int, err error) {
 	request.Header.Set("Accept", "application/json")
 	client := *tokenClient
-	if request.URL.Scheme == "http" { // in clear, it does not leave this machine, whatever a name resolves to
+	if request.URL.Scheme == "http" { // it stays on this machine, whatever a name resolves to
 		dialer := &net.Dialer{Control: verify.DialControl(nil, true)}
 		client.Transport = &http.Transport{DialContext: dialer.DialContext}
 	}

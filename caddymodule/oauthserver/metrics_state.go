@@ -114,8 +114,8 @@ func MeasureCache(c *verify.Cache) (forget func()) {
 	}
 }
 
-// guardedKeys are the keys of an issuer elsewhere whose tokens a guard takes that trusts a server of
-// this process; "": none.
+// guardedKeys are the keys of an issuer elsewhere whose tokens a guard takes that trusts a server
+// of this process; "": none.
 type guardedKeys struct {
 	server string
 	endpoint.ForeignKeys

@@ -91,7 +91,7 @@ bundle_uri ca cache cache_entries cache_refused claim claims client client_alias
 client_certificates clients close_streams consent_page cors_origins default_resource default_scope
 device_code dialect discovery dpop dpop_bound_access_tokens dry_run encryption_key end_reused
 error_body exchange_from exchange_to filter find folder form_token gone grace grant grants groups
-header hmac_secret id_token_alg identity idle ignore initial_access_token insecure_any_audience
+header health hmac_secret id_token_alg identity idle ignore initial_access_token insecure_any_audience
 insecure_any_method insecure_any_origin insecure_any_path insecure_http insecure_identity insecure_no_pkce
 insecure_plain insecure_plain_pkce insecure_query_token insecure_unsecured_subject interval
 introspect introspection invalid_client_status issuer json jwks jwks_file jwks_uri key_addresses
