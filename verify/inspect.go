@@ -6,6 +6,40 @@ import (
 	"slices"
 )
 
+// Check is the outcome of one check.
+type Check struct {
+	Name    string
+	Err     error // an *Error; nil when the check passed or was skipped
+	Skipped bool  // an earlier check failed, which leaves nothing to check
+
+	// Elsewhere: a program elsewhere would have to be asked, which an inspection does not do.
+	Elsewhere bool
+}
+
+// Inspect runs the checks of Verify without stopping at the first that fails, and without the
+// cache. The token is what p.Token says, or nil if that cannot be read. Trust none of it unless
+// every check passed.
+func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check) {
+	s := v.verification(ctx, p)
+	report := make([]Check, 0, len(checks))
+	for i, c := range checks {
+		if !s.applies(i) {
+			continue
+		}
+		check := Check{Name: c.name, Skipped: s.known&c.needs != c.needs}
+		if !check.Skipped {
+			if err := c.run(&s); err != nil {
+				check.Err = err
+			}
+		}
+		report = append(report, check)
+	}
+	if s.issuer != nil {
+		return s.issuer.reading(s.token), report
+	}
+	return s.token, report
+}
+
 // Inspect says, check by check, what Admit would make of r with that token as a bearer token (RFC
 // 6750 §2.1). It goes on after a check that fails, and changes nothing: no use is counted. Rules
 // see r as they do in Admit, without what that removes. The limits of a token on addresses and

@@ -303,40 +303,6 @@ func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
 // Proofs returns the DPoP of the configuration; nil: no proofs are taken.
 func (v *Verifier) Proofs() *DPoP { return v.dpop }
 
-// Check is the outcome of one check.
-type Check struct {
-	Name    string
-	Err     error // an *Error; nil when the check passed or was skipped
-	Skipped bool  // an earlier check failed, which leaves nothing to check
-
-	// Elsewhere: a program elsewhere would have to be asked, which an inspection does not do.
-	Elsewhere bool
-}
-
-// Inspect runs the checks of Verify without stopping at the first that fails, and without the
-// cache. The token is what p.Token says, or nil if that cannot be read. Trust none of it unless
-// every check passed.
-func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check) {
-	s := v.verification(ctx, p)
-	report := make([]Check, 0, len(checks))
-	for i, c := range checks {
-		if !s.applies(i) {
-			continue
-		}
-		check := Check{Name: c.name, Skipped: s.known&c.needs != c.needs}
-		if !check.Skipped {
-			if err := c.run(&s); err != nil {
-				check.Err = err
-			}
-		}
-		report = append(report, check)
-	}
-	if s.issuer != nil {
-		return s.issuer.reading(s.token), report
-	}
-	return s.token, report
-}
-
 // Left returns how long a verified token is still good, leeway included, and the set that it may be
 // revoked by; nil: there is none.
 func (v *Verifier) Left(t *Token) (time.Duration, *Revocations) {
