@@ -297,6 +297,20 @@ func TestRotatedSecrets(t *testing.T) {
 		c.Advance(24 * time.Hour)
 		rotate(time.Hour, third) // second has ended
 		rotate(0)
+		// Of a secret that was to end anyway, a rotation does not make it later.
+		fifth := rotate(0)
+		sixth := rotate(time.Hour, fifth)
+		if ended, err := clients.EndSecret(t.Context(), "billing", sixth); !ended || err != nil {
+			t.Fatal(ended, err)
+		}
+		if before, err = clients.Load(t.Context(), "billing"); err != nil { // under another registration
+			t.Fatal(err)
+		}
+		rotate(24*time.Hour, fifth)
+		after, err := clients.Load(t.Context(), "billing")
+		if err != nil || len(after.Secrets) != 2 || after.Secrets[1].Expires.After(c.Now().Add(time.Hour)) {
+			t.Errorf("%v; the old secret ends at %v, want an hour from %v", err, after.Secrets, c.Now())
+		}
 		if _, err := clients.Rotate(t.Context(), "nobody", 0); !errors.Is(err, tokenep.InvalidClient) {
 			t.Errorf("%v, want %v", err, tokenep.InvalidClient)
 		}
