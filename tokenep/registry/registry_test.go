@@ -303,7 +303,8 @@ func TestRotatedSecrets(t *testing.T) {
 		if ended, err := clients.EndSecret(t.Context(), "billing", sixth); !ended || err != nil {
 			t.Fatal(ended, err)
 		}
-		if before, err = clients.Load(t.Context(), "billing"); err != nil { // under another registration
+		// The client has another registration since.
+		if before, err = clients.Load(t.Context(), "billing"); err != nil {
 			t.Fatal(err)
 		}
 		rotate(24*time.Hour, fifth)
