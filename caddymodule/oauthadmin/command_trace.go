@@ -21,16 +21,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/upstream"
 )
 
 func traceCommand() *cobra.Command {
 	cmd := leaf("trace <id>", "Finds what a log says of a token, and of what it came of", cmdTrace)
 	cmd.Long = `
 Reads logs of Caddy in its JSON format, and prints the lines that have to do with an
-access token (jti), an API token or an authorization (grant_id): how it came to be,
-from the person on; what came of it; and, where the access log has the jti, the
-requests that were made with it. Give rotated files in their order; those that are
-compressed by gzip are read as well.
+access token (jti), an API token, an authorization (grant_id) or what an upstream got
+in the place of a token (upstream_credential): how it came to be, from the person on;
+what came of it; and, where the access log has the jti, the requests that were made
+with it. Give rotated files in their order; those that are compressed by gzip are read
+as well.
 
 It needs no Caddy. With --json the lines are printed as they are.`
 	cmd.Example = `  $ caddy oauth trace 4oK2iTqQ0Zl7 --log /var/log/caddy/caddy.log
@@ -47,6 +49,10 @@ type tracedLine struct {
 	ID        string   `json:"id"` // of an API token, or a session
 	GrantID   string   `json:"grant_id"`
 	Ancestors []string `json:"ancestors"`
+
+	Credential    string `json:"upstream_credential"` // that was obtained, or used by a request
+	Authorization string `json:"authorization"`       // how it was obtained
+	From          string `json:"from"`
 
 	Grant    string `json:"grant"`
 	Client   string `json:"client"`
@@ -96,17 +102,25 @@ func (t logTime) String() string {
 	return time.Unix(int64(seconds), int64(fraction*1e9)).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// own returns what the line is about: a token, else an API token, else an authorization.
+// obtained reports whether the line says where a credential for an upstream is from.
+func (l *tracedLine) obtained() bool { return l.Message == upstream.Obtained }
+
+// own returns what the line is about: a credential that was obtained, else a token, else an API
+// token, else an authorization, else the credential of a request.
 func (l *tracedLine) own() string {
-	for _, id := range []string{l.JTI, l.ID, l.GrantID} {
-		if id != "" {
-			return id
-		}
+	if l.obtained() {
+		return l.Credential
 	}
-	return ""
+	return cmp.Or(l.JTI, l.ID, l.GrantID, l.Credential)
 }
 
-func (l *tracedLine) origins() []string { return append([]string{l.GrantID}, l.Ancestors...) }
+// origins returns what it came of.
+func (l *tracedLine) origins() []string {
+	if l.obtained() {
+		return []string{l.JTI, l.GrantID}
+	}
+	return append([]string{l.GrantID}, l.Ancestors...)
+}
 
 func cmdTrace(fl caddycmd.Flags) (int, error) {
 	files, err := fl.GetStringArray("log")
@@ -139,39 +153,59 @@ func cmdTrace(fl caddycmd.Flags) (int, error) {
 }
 
 // trace returns the lines about an id, about what it came of, and about what came of that id alone:
-// not about its siblings. It reads the files until a pass finds no other id, which is as often as
-// tokens were exchanged, and keeps no more of them than it returns.
+// not about its siblings. Of the credentials of its requests it says where they are from, and no
+// more: one may be that of many tokens. It reads the files until a pass finds no other id, which is
+// as often as tokens were exchanged, and keeps no more of them than it returns.
 func trace(id string, files []string) (found []tracedLine, err error) {
-	above, below := map[string]bool{id: true}, map[string]bool{id: true}
-	for known := 0; known != len(above)+len(below); {
-		known = len(above) + len(below)
+	f := followedIDs{id: id, above: map[string]bool{id: true}, below: map[string]bool{id: true}, used: make(map[string]bool)}
+	for known := 0; known != f.count(); {
+		known = f.count()
 		found = nil
 		err := eachLine(files, func(l *tracedLine) {
-			own := l.own()
-			descends := below[own]
-			for _, origin := range l.origins() {
-				descends = descends || below[origin]
+			if f.follow(l) {
+				found = append(found, *l)
 			}
-			switch {
-			case own == "":
-				return
-			case descends:
-				below[own] = true
-			case !above[own]:
-				return
-			}
-			if above[own] {
-				for _, origin := range l.origins() {
-					above[origin] = origin != ""
-				}
-			}
-			found = append(found, *l)
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
+}
+
+// followedIDs are those that a trace has come upon.
+type followedIDs struct {
+	id    string
+	above map[string]bool // what it came of, and itself
+	below map[string]bool // what came of it, and itself
+	used  map[string]bool // the credentials of requests
+}
+
+func (f *followedIDs) count() int { return len(f.above) + len(f.below) + len(f.used) }
+
+// follow reports whether the line belongs to the trace, and notes the ids that it leads to.
+func (f *followedIDs) follow(l *tracedLine) bool {
+	own := l.own()
+	descends := f.below[own] || slices.ContainsFunc(l.origins(), func(origin string) bool { return f.below[origin] })
+	switch {
+	case own == "":
+		return false
+	case descends:
+		f.below[own] = true
+	case !f.above[own] && l.Credential != f.id && !(l.obtained() && f.used[own]):
+		return false
+	}
+	if l.Credential != "" && !l.obtained() {
+		f.used[l.Credential] = true
+	}
+	if f.above[own] {
+		for _, origin := range l.origins() {
+			if origin != "" {
+				f.above[origin] = true
+			}
+		}
+	}
+	return true
 }
 
 // uncompressed returns what is in a log file: Caddy compresses those that it has rotated.
@@ -190,6 +224,9 @@ func uncompressed(file io.Reader) (*bufio.Reader, error) {
 	}
 	return content, nil
 }
+
+// linking are the members of lines by which they are linked.
+var linking = [][]byte{[]byte(`"jti":`), []byte(`"id":`), []byte(`"grant_id":`), []byte(`"upstream_credential":`)}
 
 // maxLogLine is the length in bytes of the longest line that is read.
 const maxLogLine = 1 << 20
@@ -211,7 +248,7 @@ func eachLine(files []string, do func(*tracedLine)) error {
 				}
 				continue
 			}
-			if !bytes.Contains(text, []byte(`"jti":`)) && !bytes.Contains(text, []byte(`"id":`)) && !bytes.Contains(text, []byte(`"grant_id":`)) {
+			if !slices.ContainsFunc(linking, func(member []byte) bool { return bytes.Contains(text, member) }) {
 				continue
 			}
 			var l tracedLine
@@ -239,13 +276,17 @@ func (l *tracedLine) row() []string {
 	if l.Client != "" && l.Subject != "client:"+l.Client {
 		who = append(who, "by "+printText(l.Client))
 	}
-	for _, part := range []string{tokenep.GrantName(l.Grant), l.Scope, l.Method, l.Path, l.Request.Method, l.Request.URI, l.Upstream, l.Reason, l.Address + l.Request.Address} {
+	for _, part := range []string{tokenep.GrantName(l.Grant), l.Scope, l.Method, l.Path, l.Request.Method, l.Request.URI, l.Upstream, l.Reason,
+		l.Address + l.Request.Address, l.Authorization, l.From} {
 		if part != "" {
 			how = append(how, printText(part))
 		}
 	}
 	if l.Status != 0 {
 		how = append(how, strconv.Itoa(l.Status))
+	}
+	if l.Credential != "" && !l.obtained() {
+		how = append(how, "with "+printText(l.Credential))
 	}
 	return []string{l.Time.String(), printText(l.Message), printText(l.own()), strings.Join(who, " "), strings.Join(how, " ")}
 }

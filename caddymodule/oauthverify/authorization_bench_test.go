@@ -27,7 +27,7 @@ func replacements(b *testing.B, s *tokeneptest.Server) map[string]*verify.Replac
 	if err := os.WriteFile(people, []byte(`{"alice":"alice:secret"}`), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	found := func(find finder, err error) finder {
+	found := func(find upstream.Finder, err error) upstream.Finder {
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -50,12 +50,12 @@ func replacements(b *testing.B, s *tokeneptest.Server) map[string]*verify.Replac
 		b.Fatal(err)
 	}
 	return map[string]*verify.Replacement{
-		"token":    {In: verify.InHeader, Name: "Authorization", Credential: minted.Credential},
+		"token":    {In: verify.InHeader, Name: "Authorization", Credential: minted.Credential(nil)},
 		"basic":    {In: verify.InHeader, Name: "Authorization", Credential: found(composed(upstream.Basic, "orders", "secret"))},
 		"value":    {In: verify.InHeader, Name: "X-Api-Key", Credential: found(composed(nil, "key:{http.auth.user.id}"))},
 		"file":     {In: verify.InHeader, Name: "Authorization", Credential: table.Credential},
-		"ask":      {In: verify.InHeader, Name: "X-Api-Key", Credential: asked.Credential},
-		"exchange": {In: verify.InHeader, Name: "Authorization", Credential: fetched.Credential},
+		"ask":      {In: verify.InHeader, Name: "X-Api-Key", Credential: asked.Credential(nil)},
+		"exchange": {In: verify.InHeader, Name: "Authorization", Credential: fetched.Credential(nil)},
 	}
 }
 

@@ -1,14 +1,18 @@
 package oauthverify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/remote"
@@ -23,7 +27,7 @@ var errNotProvisioned = errors.New("the credential for the upstream is not provi
 func noCredential(*http.Request, *verify.Token, string) (string, error) { return "", errNotProvisioned }
 
 // replace gives the guard the credential that takes the place of the token. Nobody is asked yet.
-func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
+func (h *Handler) replace(ctx caddy.Context, issuers []verify.TrustedIssuer) (err error) {
 	a, own := h.Authorization, ""
 	if h.guard.Replace == nil {
 		return nil
@@ -39,6 +43,7 @@ func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
 	if err != nil {
 		return err
 	}
+	h.trail = h.auditTrail(ctx, kind)
 	h.guard.Replace.Elsewhere = kind == "ask" || kind == "exchange"
 	switch credential := &h.guard.Replace.Credential; kind {
 	case "token":
@@ -51,10 +56,10 @@ func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
 		*credential, err = h.table(a.File, form)
 	case "value":
 		adapt.WarnLiteral(h.logger, "authorization value", a.Value)
-		*credential, err = composed(form, a.Value)
+		*credential, err = h.configured(form, a.Value)
 	case "basic":
 		adapt.WarnLiteral(h.logger, "authorization basic", a.Basic.Password)
-		*credential, err = composed(form, a.Basic.User, a.Basic.Password)
+		*credential, err = h.configured(form, a.Basic.User, a.Basic.Password)
 	}
 	if err != nil {
 		return fmt.Errorf("authorization %s: %w", kind, err)
@@ -62,19 +67,30 @@ func (h *Handler) replace(issuers []verify.TrustedIssuer) (err error) {
 	return nil
 }
 
-// finder is a verify.Replacement's Credential.
-type finder = func(r *http.Request, t *verify.Token, presented string) (string, error)
+// auditTrail returns where the credentials of this route are written down. The lines of Caddy's
+// access log, where the server has one, get the id of the credential of their request.
+func (h *Handler) auditTrail(ctx caddy.Context, kind string) *upstream.Trail {
+	t := &upstream.Trail{Logger: h.logger.With("authorization", kind, "audience", append(slices.Clone(h.Audience), h.Resource)[0])}
+	if server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); server != nil && server.Logs != nil {
+		t.Used = func(r *http.Request, id string) {
+			if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+				extra.Set(zap.String("upstream_credential", id))
+			}
+		}
+	}
+	return t
+}
 
-func (h *Handler) minted(o upstream.MintedOptions) (finder, error) {
+func (h *Handler) minted(o upstream.MintedOptions) (upstream.Finder, error) {
 	o.Minter, o.Leeway = h.server.Server().Minter(), h.leeway()
 	m, err := upstream.NewMinted(o)
 	if err != nil {
 		return nil, err
 	}
-	return m.Credential, nil
+	return m.Credential(h.trail), nil
 }
 
-func (h *Handler) asked(c *AskedCredential, form upstream.Form) (finder, error) {
+func (h *Handler) asked(c *AskedCredential, form upstream.Form) (upstream.Finder, error) {
 	o := c.literal(form)
 	var err error
 	if o.URL, err = adapt.Resolve("url", c.URL); err != nil {
@@ -96,7 +112,7 @@ func (h *Handler) asked(c *AskedCredential, form upstream.Form) (finder, error) 
 	})
 }
 
-func (h *Handler) exchanged(x *ExchangedToken, form upstream.Form) (finder, error) {
+func (h *Handler) exchanged(x *ExchangedToken, form upstream.Form) (upstream.Finder, error) {
 	o := x.literal(form)
 	var resolved []string
 	for _, e := range []struct {
@@ -140,12 +156,12 @@ func (h *Handler) warnOfHTTP(insecure bool) {
 	}
 }
 
-func (h *Handler) table(path string, form upstream.Form) (finder, error) {
+func (h *Handler) table(path string, form upstream.Form) (upstream.Finder, error) {
 	path, err := adapt.Resolve("file", path)
 	if err != nil {
 		return nil, err
 	}
-	table, err := upstream.NewTable(path, form, time.Now, h.logger)
+	table, err := upstream.NewTable(path, form, time.Now, h.trail)
 	if err != nil {
 		return nil, err
 	}
@@ -177,8 +193,29 @@ func parts(value string) (all []part, err error) {
 	return append(all, part{text: value[at:]}), nil
 }
 
+// configured returns what makes a credential of values of the configuration, which has an id from
+// now until it is loaded again.
+func (h *Handler) configured(form upstream.Form, values ...string) (upstream.Finder, error) {
+	find, err := composed(form, values...)
+	if err != nil {
+		return nil, err
+	}
+	id := upstream.NewID()
+	h.trail.Write(context.Background(), id, nil)
+	if h.trail.Used == nil {
+		return find, nil
+	}
+	return func(r *http.Request, t *verify.Token, presented string) (string, error) {
+		text, err := find(r, t, presented)
+		if err == nil {
+			h.trail.Use(r, id)
+		}
+		return text, err
+	}, nil
+}
+
 // composed returns what makes a credential of one value, or of a user name and a password.
-func composed(form upstream.Form, values ...string) (finder, error) {
+func composed(form upstream.Form, values ...string) (upstream.Finder, error) {
 	all, dynamic := make([][]part, len(values)), false
 	for i, value := range values {
 		var err error

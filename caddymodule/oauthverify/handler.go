@@ -16,6 +16,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/upstream"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -67,6 +68,7 @@ type Handler struct {
 
 	app      *App
 	guard    *verify.Guard
+	trail    *upstream.Trail                  // of the credentials in the place of the token
 	resource *resource                        // nil if it has no name
 	server   *oauthserver.AuthorizationServer // nil when no server of this process is trusted
 	label    string                           // of metrics: the name of server
@@ -136,7 +138,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if h.server != nil {
 		h.warnOfReach(issuers[0].Audience, len(issuers) > 1)
 	}
-	if err := h.replace(issuers); err != nil {
+	if err := h.replace(ctx, issuers); err != nil {
 		return err
 	}
 	if h.Resource == "" {

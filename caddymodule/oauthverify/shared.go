@@ -11,6 +11,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
+	"github.com/tokenep/caddy-tokenep/tokenep/upstream"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -76,7 +77,7 @@ type credentialKey [sha256.Size]byte
 
 // sharedCredentials are those that somebody elsewhere has given.
 type sharedCredentials struct {
-	find  finder
+	find  func(*upstream.Trail) upstream.Finder
 	close func()
 }
 
@@ -88,7 +89,7 @@ func (s sharedCredentials) Destruct() error {
 
 // credentials returns what finds the credentials of the handler's configuration, of which resolved
 // is what had placeholders. open makes it, if no other handler has.
-func (h *Handler) credentials(ca string, resolved any, open func() (sharedCredentials, error)) (finder, error) {
+func (h *Handler) credentials(ca string, resolved any, open func() (sharedCredentials, error)) (upstream.Finder, error) {
 	sum, err := configured(ca, h.Authorization, resolved)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func (h *Handler) credentials(ca string, resolved any, open func() (sharedCreden
 		return nil, err
 	}
 	h.held = append(h.held, key)
-	return value.(sharedCredentials).find, nil
+	return value.(sharedCredentials).find(h.trail), nil
 }
 
 // cache returns the cache of verified tokens. It is that of the server of this process, which adds

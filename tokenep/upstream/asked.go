@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -90,22 +91,25 @@ func (a *Asked) Close() { a.client.Close() }
 
 var errNobody = errors.New("the token is about nobody: it has no sub")
 
-// Credential returns the credential of whom t is about, through whichever client.
-func (a *Asked) Credential(r *http.Request, t *verify.Token, _ string) (string, error) {
-	if t.Subject == "" {
-		return "", none(errNobody)
-	}
-	if value, known := a.kept.recall(t, nil); known {
-		return value, nil
-	}
-	return a.kept.get(r.Context(), t, nil, outbound.KeyOf(t.Issuer, t.Subject, t.ClientID), func(ctx context.Context) (string, time.Time, error) {
-		until := a.kept.now().Add(a.o.Good)
-		value, err := a.ask(ctx, t)
-		if _, refused := errors.AsType[*verify.Error](err); err != nil && !refused {
-			err = fmt.Errorf("%s: %w", verify.ShownURL(a.o.URL), err)
+// Credential finds the credential of whom a token is about, through whichever client.
+func (a *Asked) Credential(trail *Trail) Finder {
+	return func(r *http.Request, t *verify.Token, _ string) (string, error) {
+		if t.Subject == "" {
+			return "", none(errNobody)
 		}
-		return value, until, err
-	})
+		if c, known := a.kept.recall(t, nil); known {
+			trail.Use(r, c.id)
+			return c.value, nil
+		}
+		return a.kept.get(r, t, nil, trail, outbound.KeyOf(t.Issuer, t.Subject, t.ClientID), func(ctx context.Context) (obtained, error) {
+			until := a.kept.now().Add(a.o.Good)
+			value, err := a.ask(ctx, t)
+			if _, refused := errors.AsType[*verify.Error](err); err != nil && !refused {
+				err = fmt.Errorf("%s: %w", verify.ShownURL(a.o.URL), err)
+			}
+			return obtained{value, until, NewID(), []slog.Attr{from(verify.ShownURL(a.o.URL))}}, err
+		})
+	}
 }
 
 func (a *Asked) ask(ctx context.Context, t *verify.Token) (value string, err error) {

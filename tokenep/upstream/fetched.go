@@ -1,10 +1,12 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -110,18 +112,22 @@ func (f *Fetched) Close() {
 	}
 }
 
-// Credential returns the token for one that was presented. It is asked for once, for all who wait
+// Credential finds the token for one that was presented. It is asked for once, for all who wait
 // for it, and remembered for nine tenths of its life, but no longer than any verifier takes the one
 // presented.
-func (f *Fetched) Credential(r *http.Request, t *verify.Token, presented string) (string, error) {
-	if value, known := f.kept.recall(t, nil); known {
-		return value, nil
+func (f *Fetched) Credential(trail *Trail) Finder {
+	return func(r *http.Request, t *verify.Token, presented string) (string, error) {
+		if c, known := f.kept.recall(t, nil); known {
+			trail.Use(r, c.id)
+			return c.value, nil
+		}
+		return f.kept.get(r, t, nil, trail, outbound.KeyOf(presented), func(ctx context.Context) (obtained, error) {
+			start := f.kept.now()
+			token, life, err := f.fetch(ctx, presented)
+			return obtained{token, capped(start.Add(life*9/10), t.Expires, verify.MaxLeeway), NewID(),
+				[]slog.Attr{from(verify.ShownURL(cmp.Or(f.o.Assert.URL, f.o.Exchange.URL))), expiring(start.Add(life))}}, err
+		})
 	}
-	return f.kept.get(r.Context(), t, nil, outbound.KeyOf(presented), func(ctx context.Context) (string, time.Time, error) {
-		start := f.kept.now()
-		token, life, err := f.fetch(ctx, presented)
-		return token, capped(start.Add(life*9/10), t.Expires, verify.MaxLeeway), err
-	})
 }
 
 func (f *Fetched) fetch(ctx context.Context, presented string) (token string, life time.Duration, err error) {

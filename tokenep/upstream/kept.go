@@ -27,7 +27,7 @@ const (
 type kept struct {
 	now    func() time.Time
 	form   Form
-	memory *outbound.Memory[string]
+	memory *outbound.Memory[written]
 
 	mu    sync.RWMutex
 	limit int
@@ -35,9 +35,12 @@ type kept struct {
 	bytes int // of near
 }
 
-// credential is what goes to the upstream.
+// written is a credential as it goes to the upstream.
+type written struct{ value, id string }
+
+// credential is one that is near.
 type credential struct {
-	value string
+	written
 	until time.Time // when another one is obtained
 	by    any       // the key that has signed it; nil: none has
 }
@@ -48,35 +51,33 @@ func newKept(limit int, form Form, now func() time.Time) *kept {
 	}
 	limit = cmp.Or(limit, DefaultEntries)
 	return &kept{now: now, form: form, limit: limit, near: make(map[weak.Pointer[verify.Token]]credential),
-		memory: outbound.NewMemory(limit, now, func(value string) int { return len(value) })}
+		memory: outbound.NewMemory(limit, now, func(w written) int { return len(w.value) + len(w.id) })}
 }
 
 // recall returns the credential for t, if it is near. Those of another signing key are not good.
-func (k *kept) recall(t *verify.Token, by any) (value string, known bool) {
+func (k *kept) recall(t *verify.Token, by any) (c credential, known bool) {
 	token := weak.Make(t)
 	k.mu.RLock()
-	c, known := k.near[token]
+	c, known = k.near[token]
 	k.mu.RUnlock()
-	if !known || c.by != by || !k.now().Before(c.until) {
-		return "", false
-	}
-	return c.value, true
+	return c, known && c.by == by && k.now().Before(c.until)
 }
 
 // get returns the credential for t, which hash tells apart from others, and has obtain get one if
-// it must.
-func (k *kept) get(ctx context.Context, t *verify.Token, by any, hash outbound.Key, obtain func(context.Context) (string, time.Time, error)) (string, error) {
-	known := k.memory.Get(ctx, hash, func(ctx context.Context) outbound.Known[string] {
-		value, until, err := obtain(ctx)
+// it must. The trail is that of whoever has it obtained.
+func (k *kept) get(r *http.Request, t *verify.Token, by any, trail *Trail, hash outbound.Key, obtain func(context.Context) (obtained, error)) (string, error) {
+	known := k.memory.Get(r.Context(), hash, func(ctx context.Context) outbound.Known[written] {
+		o, err := obtain(ctx)
 		if err == nil {
-			if value, err = k.form.write(value); err != nil {
+			if o.value, err = k.form.write(o.value); err != nil {
 				err = senseless(err)
 			}
 		}
 		if err != nil {
-			return outbound.Known[string]{Err: err, Until: k.now().Add(unknownFor(err))}
+			return outbound.Known[written]{Err: err, Until: k.now().Add(unknownFor(err))}
 		}
-		return outbound.Known[string]{Value: value, Until: until}
+		trail.Write(ctx, o.id, t, o.attrs...)
+		return outbound.Known[written]{Value: written{o.value, o.id}, Until: o.until}
 	})
 	if known.Err != nil {
 		if _, refused := errors.AsType[*verify.Error](known.Err); !refused {
@@ -85,7 +86,8 @@ func (k *kept) get(ctx context.Context, t *verify.Token, by any, hash outbound.K
 		return "", known.Err
 	}
 	k.keepNear(t, credential{known.Value, known.Until, by})
-	return known.Value, nil
+	trail.Use(r, known.Value.id)
+	return known.Value.value, nil
 }
 
 // keepNear begins anew when there is no more room: a hash finds the others again.

@@ -133,7 +133,7 @@ func TestTokensAboutNobody(t *testing.T) {
 		},
 		"ask": func(now func() time.Time) (finder, error) {
 			a, err := upstream.NewAsked(upstream.AskedOptions{URL: url, Now: now})
-			return a.Credential, err
+			return a.Credential(nil), err
 		},
 	} {
 		f := newFront(t, credential, func(i *verify.TrustedIssuer) { i.Profile = verify.ProfileJWT })

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -94,26 +95,29 @@ func NewMinted(o MintedOptions) (*Minted, error) {
 	return &Minted{o: o, kept: newKept(o.Entries, o.Form, o.Minter.Now)}, nil
 }
 
-// Credential returns a token with the audience of the application. All that ends the token that it
+// Credential finds a token with the audience of the application. All that ends the token that it
 // came of ends it too.
-func (m *Minted) Credential(r *http.Request, t *verify.Token, presented string) (string, error) {
-	active, err := m.o.Minter.Keys.Active()
-	if err != nil {
-		return "", unavailable(err)
-	}
-	if value, known := m.kept.recall(t, active); known {
-		return value, nil
-	}
-	return m.kept.get(r.Context(), t, active, outbound.KeyOf(presented, active.ID), func(context.Context) (string, time.Time, error) {
-		now := m.o.Minter.Now()
-		claims := m.claims(t, now)
-		left := claims.Expires.Sub(now)
-		if left <= 0 {
-			return "", time.Time{}, errOver
+func (m *Minted) Credential(trail *Trail) Finder {
+	return func(r *http.Request, t *verify.Token, presented string) (string, error) {
+		active, err := m.o.Minter.Keys.Active()
+		if err != nil {
+			return "", unavailable(err)
 		}
-		minted, err := m.o.Minter.Mint(claims)
-		return minted.Token, now.Add(left / 2), err
-	})
+		if c, known := m.kept.recall(t, active); known {
+			trail.Use(r, c.id)
+			return c.value, nil
+		}
+		return m.kept.get(r, t, active, trail, outbound.KeyOf(presented, active.ID), func(context.Context) (obtained, error) {
+			now := m.o.Minter.Now()
+			claims := m.claims(t, now)
+			left := claims.Expires.Sub(now)
+			if left <= 0 {
+				return obtained{}, errOver
+			}
+			minted, err := m.o.Minter.Mint(claims)
+			return obtained{minted.Token, now.Add(left / 2), minted.ID, []slog.Attr{expiring(claims.Expires)}}, err
+		})
+	}
 }
 
 // errOver is of a token that was let in after its exp and the leeway.

@@ -25,7 +25,7 @@ func newMintedFront(t *testing.T) *mintedFront {
 	}
 	f.listen(t, f.server.NewVerifier(t, func(c *verify.Config) {
 		c.Cache, c.Leeway = verify.NewCache(100, c.Now), leeway
-	}), minted.Credential)
+	}), minted.Credential(nil))
 	return f
 }
 
@@ -97,7 +97,7 @@ func TestMintedWithoutALeeway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.listen(t, f.server.NewVerifier(t, func(c *verify.Config) { c.Leeway = leeway }), minted.Credential)
+	f.listen(t, f.server.NewVerifier(t, func(c *verify.Config) { c.Leeway = leeway }), minted.Credential(nil))
 	token := f.server.Mint(t, tokenep.Claims{Expires: f.server.Clock.Now().Add(20 * time.Second).Truncate(time.Second)})
 	f.server.Clock.Advance(22 * time.Second)
 	if got := f.get(t, token); got != "401" {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,14 +21,21 @@ type Table struct {
 	path   string
 	form   Form
 	now    func() time.Time
+	trail  Trail
 	logger *slog.Logger
 
 	due     atomic.Int64 // when the file is looked at again, in Unix nanoseconds
-	current atomic.Pointer[map[string]string]
+	current atomic.Pointer[people]
 
 	mu      sync.Mutex // held while reading
 	content []byte     // from which current was parsed
 	problem string     // the last one logged
+}
+
+// people are the credentials of one reading of the file, which has an id.
+type people struct {
+	of map[string]string // by subject
+	id string
 }
 
 const (
@@ -35,29 +43,35 @@ const (
 	maxTable = 8 << 20     // bytes
 )
 
-// NewTable reads the file at path. nil stands for time.Now and slog.Default.
-func NewTable(path string, form Form, now func() time.Time, logger *slog.Logger) (*Table, error) {
+// NewTable reads the file at path. A nil now stands for time.Now. The trail has a line about each
+// reading that finds something new, and its logger, or slog.Default, those about problems.
+func NewTable(path string, form Form, now func() time.Time, trail *Trail) (*Table, error) {
+	t := &Table{path: path, form: form, now: now, logger: slog.Default()}
 	if now == nil {
-		now = time.Now
+		t.now = time.Now
 	}
-	if logger == nil {
-		logger = slog.Default()
+	if trail != nil {
+		t.trail = *trail
 	}
-	t := &Table{path: path, form: form, now: now, logger: logger.With("file", path)}
+	if t.trail.Logger != nil {
+		t.logger = t.trail.Logger
+	}
 	return t, t.read()
 }
 
 // Credential returns what the file has for the subject of t.
-func (t *Table) Credential(_ *http.Request, token *verify.Token, _ string) (string, error) {
+func (t *Table) Credential(r *http.Request, token *verify.Token, _ string) (string, error) {
 	ahead := t.due.Load() - t.now().UnixNano() // more than every: the clock was set back
 	if (ahead <= 0 || ahead > int64(every)) && t.mu.TryLock() {
 		t.refresh()
 		t.mu.Unlock()
 	}
-	value := (*t.current.Load())[token.Subject]
+	current := t.current.Load()
+	value := current.of[token.Subject]
 	if value == "" || token.Subject == "" {
 		return "", none(errors.New("the file has none for this person"))
 	}
+	t.trail.Use(r, current.id)
 	return value, nil
 }
 
@@ -68,7 +82,7 @@ func (t *Table) refresh() {
 		problem = err.Error()
 	}
 	if problem != t.problem && problem != "" {
-		t.logger.Error("the file of credentials cannot be used; keeping those that were read before", "error", problem)
+		t.logger.Error("the file of credentials cannot be used; keeping those that were read before", "file", t.path, "error", problem)
 	}
 	t.problem = problem
 }
@@ -92,7 +106,9 @@ func (t *Table) read() error {
 		}
 	}
 	t.content = content
-	t.current.Store(&table)
+	read := &people{of: table, id: NewID()}
+	t.trail.Write(context.Background(), read.id, nil, from(t.path))
+	t.current.Store(read)
 	return nil
 }
 

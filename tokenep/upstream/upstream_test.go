@@ -109,7 +109,7 @@ func exchanged(o upstream.FetchedOptions) func(func() time.Time) (finder, error)
 		if err != nil {
 			return nil, err
 		}
-		return f.Credential, nil
+		return f.Credential(nil), nil
 	}
 }
 
@@ -251,7 +251,7 @@ func TestAsked(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return a.Credential, nil
+		return a.Credential(nil), nil
 	})
 	var wait sync.WaitGroup
 	for i := range 60 {

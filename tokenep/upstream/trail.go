@@ -1,0 +1,71 @@
+package upstream
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// Obtained is the message of the lines about credentials.
+const Obtained = "upstream credential obtained"
+
+// Finder is the Credential of a verify.Replacement.
+type Finder = func(r *http.Request, t *verify.Token, presented string) (string, error)
+
+// Trail writes down where the credentials of a route are from, and never what they are. Each has an
+// id: the jti of a token that was minted, or a random one. nil: nothing is written.
+type Trail struct {
+	// Logger gets a line at the level INFO when a credential is obtained, with its id as
+	// upstream_credential, and with jti, grant_id, client and sub of the token that it was obtained
+	// for; from, the URL or the file; and exp, of a token. nil: none.
+	Logger *slog.Logger
+
+	// Used is told the id of the credential of each request, however long it has been remembered.
+	// nil: nobody asks.
+	Used func(r *http.Request, id string)
+}
+
+// Write writes the line about a credential. The token is nil where it is for all of them.
+func (l *Trail) Write(ctx context.Context, id string, t *verify.Token, attrs ...slog.Attr) {
+	if l == nil || l.Logger == nil || !l.Logger.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attrs = append([]slog.Attr{slog.String("upstream_credential", id)}, attrs...)
+	if t != nil {
+		for _, a := range []struct{ name, value string }{
+			{"iss", t.Issuer}, {"jti", t.ID}, {"grant_id", t.GrantID}, {"client", t.ClientID}, {"sub", t.Subject}} {
+			if a.value != "" {
+				attrs = append(attrs, slog.String(a.name, a.value))
+			}
+		}
+	}
+	l.Logger.LogAttrs(ctx, slog.LevelInfo, Obtained, attrs...)
+}
+
+// Use tells of a request that gets a credential.
+func (l *Trail) Use(r *http.Request, id string) {
+	if l != nil && l.Used != nil {
+		l.Used(r, id)
+	}
+}
+
+// NewID returns the id of a credential that has none of its own.
+func NewID() string { return rand.Text() }
+
+// obtained is a credential that has just come from somewhere.
+type obtained struct {
+	value string
+	until time.Time // when another one is obtained
+	id    string
+	attrs []slog.Attr // what its line says beside the token
+}
+
+// from returns what the line says of the URL or the file that a credential is from.
+func from(place string) slog.Attr { return slog.String("from", place) }
+
+// expiring returns what the line says of the end of a token.
+func expiring(at time.Time) slog.Attr { return slog.Time("exp", at) }

@@ -1,0 +1,133 @@
+package upstream_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/tokenep/upstream"
+	"github.com/tokenep/caddy-tokenep/verify"
+)
+
+// ledger is the trail of a test.
+type ledger struct {
+	upstream.Trail
+	mu   sync.Mutex
+	used []string
+	log  bytes.Buffer
+}
+
+func newLedger() *ledger {
+	l := new(ledger)
+	l.Logger = slog.New(slog.NewJSONHandler(&l.log, nil))
+	l.Used = func(_ *http.Request, id string) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.used = append(l.used, id)
+	}
+	return l
+}
+
+// Where a credential is from is written when it is obtained, and each request that it goes with is
+// told its id. Neither has anything of the credential.
+func TestTrail(t *testing.T) {
+	s := tokeneptest.New(t)
+	program, _ := elsewhere(t, says(http.StatusOK, `{"credential":"very-secret","access_token":"very-secret","token_type":"Bearer","expires_in":100}`))
+	path := filepath.Join(t.TempDir(), "people.json")
+	if err := os.WriteFile(path, []byte(`{"ada": "very-secret"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		find func(*upstream.Trail) (finder, error)
+		from string
+		of   bool // a token
+	}{
+		"token": {find: func(trail *upstream.Trail) (finder, error) {
+			m, err := upstream.NewMinted(upstream.MintedOptions{Minter: s.Minter(), Audience: []string{"https://internal"}})
+			return m.Credential(trail), err
+		}, of: true},
+		"exchange": {find: func(trail *upstream.Trail) (finder, error) {
+			f, err := upstream.NewFetched(upstream.FetchedOptions{Exchange: upstream.Endpoint{URL: program + "?key=hidden", ClientID: "a"}, Now: s.Clock.Now})
+			return f.Credential(trail), err
+		}, from: program, of: true},
+		"ask": {find: func(trail *upstream.Trail) (finder, error) {
+			a, err := upstream.NewAsked(upstream.AskedOptions{URL: program, Now: s.Clock.Now})
+			return a.Credential(trail), err
+		}, from: program, of: true},
+		"file": {find: func(trail *upstream.Trail) (finder, error) {
+			table, err := upstream.NewTable(path, nil, s.Clock.Now, trail)
+			return table.Credential, err
+		}, from: path},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger()
+			find, err := c.find(&l.Trail)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &front{}
+			f.listen(t, s.NewVerifier(t, func(c *verify.Config) { c.Cache = verify.NewCache(100, c.Now) }), find)
+			token := s.Mint(t, tokenep.Claims{Subject: "ada", GrantID: "grant"})
+			said, err := s.Verify(t, token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			value := f.get(t, token)
+			f.get(t, token)
+			var line map[string]any
+			if err := json.Unmarshal(l.log.Bytes(), &line); err != nil {
+				t.Fatalf("%v: the log has %s", err, l.log.String())
+			}
+			id, _ := line["upstream_credential"].(string)
+			if id == "" || len(l.used) != 2 || l.used[0] != id || l.used[1] != id || line["msg"] != upstream.Obtained {
+				t.Errorf("requests used %q of %v", l.used, line)
+			}
+			if from, _ := line["from"].(string); !strings.HasPrefix(from, c.from) || strings.Contains(from, "hidden") {
+				t.Errorf("it is from %q", from)
+			}
+			if c.of != (line["jti"] == said.ID && line["grant_id"] == "grant" && line["sub"] == "ada" && line["client"] == said.ClientID) {
+				t.Errorf("the line is %v", line)
+			}
+			if text := l.log.String(); strings.Contains(text, "secret") || strings.Contains(text, value) {
+				t.Errorf("the log has the credential: %s", text)
+			}
+		})
+	}
+}
+
+// The file is another credential when it says something else.
+func TestTrailOfAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "people.json")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"alice": "a"}`)
+	l := newLedger()
+	f := newFront(t, func(now func() time.Time) (finder, error) {
+		table, err := upstream.NewTable(path, nil, now, &l.Trail)
+		return table.Credential, err
+	})
+	for i, text := range []string{`{"alice": "a"}`, `{"alice": "b"}`, `{"alice": `} {
+		write(text)
+		f.clock.Advance(2 * time.Second)
+		f.get(t, f.issuer.Sign(nil))
+		if got := strings.Count(l.log.String(), upstream.Obtained); got != min(i+1, 2) {
+			t.Errorf("after %s there are %d lines", text, got)
+		}
+	}
+	if l.used[0] == l.used[1] || l.used[1] != l.used[2] {
+		t.Errorf("requests used %q", l.used)
+	}
+}
