@@ -244,7 +244,7 @@ func (f *codeFlow) redeemedOnce(t *testing.T) {
 	f.isOver(t)
 }
 
-func (a response) isInvalidGrant(t *testing.T, what string) {
+func (a response) isInvalidGrant(t testing.TB, what string) {
 	t.Helper()
 	if a.status != http.StatusBadRequest || a.member("error") != "invalid_grant" {
 		t.Errorf("%s: %d %s, want invalid_grant", what, a.status, a.body)

@@ -71,7 +71,7 @@ func (o *outage) needs() map[string]func() response {
 }
 
 // works waits until everything works as before the outage.
-func (o *outage) works(t *testing.T) {
+func (o *outage) works(t testing.TB) {
 	t.Helper()
 	o.within(10*time.Second, "an exchange", http.StatusOK, func() response { return o.exchange(o.apiToken) })
 	o.within(time.Second, "a run-time client", http.StatusOK, func() response { return o.credentials("nightly", o.secret) })

@@ -28,7 +28,7 @@ import (
 // queue of the old one are reset when it closes.
 type proxy struct {
 	*process
-	t      *testing.T
+	t      testing.TB
 	ctx    context.Context // of the requests
 	dir    string
 	store  string // what a Caddyfile says of it
@@ -51,6 +51,8 @@ const (
 	}
 	servers {
 		protocols h1 h2c
+		trusted_proxies static 127.0.0.1/32
+		trusted_proxies_strict
 	}
 	oauth_server {
 		issuer http://localhost
@@ -83,7 +85,7 @@ http://localhost {
 )
 
 // newProxy prepares a proxy. store is the line of the Caddyfile for its store.
-func newProxy(t *testing.T, store string) *proxy {
+func newProxy(t testing.TB, store string) *proxy {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "proxy") // short: the path of a socket has at most 107 bytes
 	if err != nil {
@@ -331,8 +333,8 @@ func (p *proxy) within(bound time.Duration, what string, status int, ask func() 
 
 // database starts a database server. It returns the line of a Caddyfile for it as a store, and the
 // environment that the line needs.
-func database(t *testing.T, engine string) (s *servertest.Process, store, environment string) {
+func database(t testing.TB, engine string, settings ...string) (s *servertest.Process, store, environment string) {
 	t.Helper()
-	s = servertest.For(t, databases[engine])
+	s = servertest.For(t, databases[engine], settings...)
 	return s, "store " + engine + " {env.DATABASE_URL}", "DATABASE_URL=" + s.URL
 }

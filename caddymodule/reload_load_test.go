@@ -52,7 +52,7 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 	// The reverse_proxy of an old configuration would keep its connections alive for two minutes.
 	upstream.Config.SetKeepAlivesEnabled(false)
 	p.mustStart(environment)
-	p.reload(0, upstream.URL, http.StatusOK)
+	p.reload(0, "reverse_proxy "+upstream.URL, http.StatusOK)
 	l := newLoad(p)
 	defer l.stop()
 	if len(stores) > 1 {
@@ -69,7 +69,7 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 			want = http.StatusBadRequest // and the configuration of before goes on
 		}
 		p.store = stores[i%len(stores)]
-		p.reload(i, upstream.URL, want)
+		p.reload(i, "reverse_proxy "+upstream.URL, want)
 		l.between()
 		if i == warm {
 			before = l.use()
@@ -99,7 +99,7 @@ func reloadUnderLoad(t *testing.T, n int, environment string, stores ...string) 
 // turn, because it cannot be provisioned or because its store cannot be opened.
 func (p *proxy) reload(i int, upstream string, want int) {
 	p.t.Helper()
-	more := fmt.Sprintf("access_token_ttl %dm\n", 10+i%2)
+	more := p.more + fmt.Sprintf("\naccess_token_ttl %dm\n", 10+i%2)
 	if i%3 > 0 {
 		more += fmt.Sprintf("client extra%d {\nsecret %s\ngrants client_credentials\nscope s%d\n}\n", i%3, marker, i)
 	}
@@ -110,7 +110,7 @@ func (p *proxy) reload(i int, upstream string, want int) {
 	default:
 		more += "}\noauth_server second {\nissuer http://localhost\nstore bolt " + os.DevNull + "/second.db\n"
 	}
-	config, err := adapt([]byte(p.caddyfile(more, "reverse_proxy "+upstream)))
+	config, err := adapt([]byte(p.caddyfile(more, upstream)))
 	if err != nil {
 		p.t.Fatal(err)
 	}

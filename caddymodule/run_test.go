@@ -184,7 +184,7 @@ func (c *running) token(secret string) string {
 }
 
 // want compares the status with the expected one.
-func (a response) want(t *testing.T, what string, status int) response {
+func (a response) want(t testing.TB, what string, status int) response {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("%s: status %d, want %d; %v %s", what, a.status, status, a.header, a.body)
@@ -232,7 +232,7 @@ func (whoami) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	return json.NewEncoder(w).Encode(seen)
 }
 
-func writeFile(t *testing.T, path, content string) {
+func writeFile(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@
 //	cluster.go       a cluster of Redis
 //	postgres.go      PostgreSQL
 //	reader.go        a user of either who only reads
+//	figures.go       what they count of their work
 //	slapd.go         an LDAP directory
 //	tls.go           certificates for them
 //	signal_unix.go   signals and users, on Unix
