@@ -45,8 +45,11 @@ func (c CORS) headers(h http.Header, r *http.Request, allow string) {
 // Preflight answers the preflight of a page that may send requests, to which it permits what it
 // asks for (Fetch standard §4.8), and reports whether it has.
 func (c CORS) Preflight(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodOptions {
+		return false
+	}
 	method, origin := r.Header.Get("Access-Control-Request-Method"), r.Header.Get("Origin")
-	if r.Method != http.MethodOptions || method == "" || origin == "" || !slices.Contains(c, "*") && !slices.Contains(c, origin) {
+	if method == "" || origin == "" || !slices.Contains(c, "*") && !slices.Contains(c, origin) {
 		return false
 	}
 	h := w.Header()

@@ -158,11 +158,13 @@ func findToken(encoded string) parameter {
 	var p parameter
 	before := byte('&')
 	for encoded != "" {
-		piece, after := encoded, byte('&')
-		if i := strings.IndexAny(encoded, "&;"); i >= 0 {
-			piece, after, encoded = encoded[:i], encoded[i], encoded[i+1:]
-		} else {
-			encoded = ""
+		end := 0
+		for end < len(encoded) && encoded[end] != '&' && encoded[end] != ';' {
+			end++
+		}
+		piece, after := encoded[:end], byte('&')
+		if encoded = encoded[end:]; encoded != "" {
+			after, encoded = encoded[0], encoded[1:]
 		}
 		name, value, _ := strings.Cut(piece, "=")
 		switch {

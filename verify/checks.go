@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -114,9 +115,13 @@ type verification struct {
 	proof     Proof // that is to be spent; zero: there is none
 }
 
-// verification returns a run over the checks.
-func (v *Verifier) verification(ctx context.Context, p Presentation) verification {
-	return verification{Verifier: v, ctx: ctx, jwt: p.Token, shown: p, now: v.now()}
+// verifications are those of Verify that are over: the checks are called through a table, so that
+// each would be on the heap.
+var verifications = sync.Pool{New: func() any { return new(verification) }}
+
+// start sets the zero value to a run over the checks.
+func (s *verification) start(ctx context.Context, v *Verifier, p Presentation) {
+	s.Verifier, s.ctx, s.jwt, s.shown, s.now = v, ctx, p.Token, p, v.now()
 }
 
 func (s *verification) checkSize() *Error {

@@ -34,8 +34,10 @@ var (
 // headers as CGI variables (RFC 3875 §4.1.18) sees X_User.Id, X-User-Id and "X-User-Id " under one
 // name, and some servers map every other character to "_".
 type protected struct {
-	names   map[string]struct{} // folded
-	lengths uint64              // bit n-1 is set if one has n bytes
+	names map[string]struct{} // folded
+
+	// By a byte of ASCII: bit n-1 is set if a name of n bytes begins with it, or ends.
+	first, last [utf8.RuneSelf]uint64
 }
 
 func (p *protected) add(name string) error {
@@ -50,7 +52,9 @@ func (p *protected) add(name string) error {
 		p.names = make(map[string]struct{})
 	}
 	p.names[folded] = struct{}{}
-	p.lengths |= 1 << (len(folded) - 1)
+	length := uint64(1) << (len(folded) - 1)
+	p.first[folded[0]] |= length
+	p.last[folded[len(folded)-1]] |= length
 	return nil
 }
 
@@ -177,8 +181,13 @@ func (g *Guard) protectClaims(framing *protected) error {
 }
 
 // has reports whether name folds to a protected one. It runs for each header of each request,
-// allocates nothing, and hashes only what has the length of a protected name.
+// allocates nothing, folds only what begins and ends like a protected name, and hashes only what
+// has the length of one, too.
 func (p *protected) has(name string) bool {
+	lengths := p.lengths(name)
+	if lengths == 0 {
+		return false
+	}
 	var folded [maxHeaderName]byte
 	n := 0
 	for i := range len(name) {
@@ -192,11 +201,26 @@ func (p *protected) has(name string) bool {
 		folded[n] = c
 		n++
 	}
-	if n == 0 || p.lengths&(1<<(n-1)) == 0 {
+	if lengths&(1<<(n-1)) == 0 {
 		return false
 	}
 	_, ok := p.names[string(folded[:n])]
 	return ok
+}
+
+// lengths returns the lengths of the protected names that begin and end as name does, folded: bit
+// n-1 stands for n.
+func (p *protected) lengths(name string) uint64 {
+	for len(name) > 0 && foldByte(name[0]) == 0 {
+		name = name[1:]
+	}
+	for len(name) > 0 && foldByte(name[len(name)-1]) == 0 {
+		name = name[:len(name)-1]
+	}
+	if name == "" {
+		return 0
+	}
+	return p.first[foldByte(name[0])] & p.last[foldByte(name[len(name)-1])]
 }
 
 // fold returns the letters and digits of name, in lower case.

@@ -20,7 +20,8 @@ type Check struct {
 // cache. The token is what p.Token says, or nil if that cannot be read. Trust none of it unless
 // every check passed.
 func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check) {
-	s := v.verification(ctx, p)
+	var s verification
+	s.start(ctx, v, p)
 	report := make([]Check, 0, len(checks))
 	for i, c := range checks {
 		if !s.applies(i) {

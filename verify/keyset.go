@@ -114,8 +114,10 @@ type anyRSA interface {
 // findKey returns the key for an algorithm: with loose also one for RSA that names no alg.
 func findKey(ctx context.Context, keys KeySet, kid string, a *algorithm, loose bool) (crypto.PublicKey, error) {
 	key, err := keys.Key(ctx, kid, a.name)
-	if all, ok := keys.(anyRSA); ok && loose && errors.Is(err, ErrUnknownKey) && a.isRSA() {
-		return all.anyRSA(ctx, kid)
+	if loose && a.isRSA() && errors.Is(err, ErrUnknownKey) {
+		if all, ok := keys.(anyRSA); ok {
+			return all.anyRSA(ctx, kid)
+		}
 	}
 	return key, err
 }

@@ -24,7 +24,7 @@ type Replacement struct {
 	// Elsewhere: Credential asks a program elsewhere. [Guard.Inspect] leaves it out.
 	Elsewhere bool
 
-	header string    // Name, as net/http spells it
+	header string    // Name, as net/http spells it; "": it goes elsewhere
 	names  looseName // Name, and what an application may read as it
 }
 
@@ -42,7 +42,10 @@ var errCredential = errors.New("the credential for the upstream has characters t
 
 // check returns what is wrong with the replacement.
 func (p *Replacement) check() error {
-	p.header, p.names = http.CanonicalHeaderKey(p.Name), loosen(p.Name)
+	p.names = loosen(p.Name)
+	if p.In == InHeader {
+		p.header = http.CanonicalHeaderKey(p.Name)
+	}
 	switch {
 	case p.Credential == nil:
 		return errors.New("the replacement of the token has no credential")

@@ -272,7 +272,12 @@ func (i *TrustedIssuer) algorithms() ([]string, []sharedSecret, error) {
 // Verify returns the token that p presents if this server should honour it now. The error is always
 // an *[Error].
 func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
-	s := v.verification(ctx, p)
+	s := verifications.Get().(*verification)
+	s.start(ctx, v, p)
+	defer func() {
+		*s = verification{}
+		verifications.Put(s)
+	}()
 	s.recall()
 	vouched := false // the issuer has said what the token says
 	for i := range checks {
@@ -280,7 +285,7 @@ func (v *Verifier) Verify(ctx context.Context, p Presentation) (*Token, error) {
 			continue
 		}
 		if !s.cached(checks[i].cached) {
-			if err := checks[i].run(&s); err != nil {
+			if err := checks[i].run(s); err != nil {
 				if vouched {
 					err.Token = s.issuer.reading(s.token)
 				}

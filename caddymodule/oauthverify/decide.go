@@ -15,7 +15,7 @@ import (
 // observe counts the decision, and logs a refusal, which Caddy itself logs at level DEBUG only. No
 // line shows a token.
 func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time.Duration) {
-	count(h.label, result(r, t, err), took)
+	h.decided.count(result(r, t, err), took)
 	if err == nil {
 		return
 	}
@@ -43,12 +43,15 @@ func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time
 	h.log.Refused(r.Context(), level, "request denied", from, attrs...)
 }
 
+// resultOK is the result of a request with a good token.
+const resultOK = "ok"
+
 // result returns the decision in one word, from a fixed list.
 func result(r *http.Request, t *verify.Token, err error) string {
 	if err == nil {
 		switch {
 		case t != nil:
-			return "ok"
+			return resultOK
 		case r.Method == http.MethodOptions:
 			return "preflight"
 		}

@@ -72,6 +72,7 @@ type Handler struct {
 	resource *resource                        // nil if it has no name
 	server   *oauthserver.AuthorizationServer // nil when no server of this process is trusted
 	label    string                           // of metrics: the name of server
+	decided  decisions
 	logger   *slog.Logger
 	log      *tokenep.RequestLog // nil until provisioned
 	held     []any               // keys of what it holds in the pool
@@ -122,6 +123,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	h.decided = decisionsFor(h.label)
 	for i := range issuers {
 		h.measured = append(h.measured, oauthserver.MeasureKeys(h.label, issuers[i].Name, issuers[i].Keys))
 	}

@@ -21,8 +21,25 @@ var (
 	}, []string{"server"})
 )
 
+// decisions counts the decisions of one route. Most are ok: that counter is not looked up.
+type decisions struct {
+	all      *prometheus.CounterVec // by result
+	ok       prometheus.Counter
+	duration prometheus.Observer
+}
+
+// decisionsFor returns what counts the decisions of a route that trusts server.
+func decisionsFor(server string) decisions {
+	all := verifyRequests.MustCurryWith(prometheus.Labels{"server": server})
+	return decisions{all: all, ok: all.WithLabelValues(resultOK), duration: verifyDuration.WithLabelValues(server)}
+}
+
 // count counts a decision, and its duration.
-func count(server, result string, took time.Duration) {
-	verifyRequests.WithLabelValues(server, result).Inc()
-	verifyDuration.WithLabelValues(server).Observe(took.Seconds())
+func (d *decisions) count(result string, took time.Duration) {
+	if result == resultOK {
+		d.ok.Inc()
+	} else {
+		d.all.WithLabelValues(result).Inc()
+	}
+	d.duration.Observe(took.Seconds())
 }
