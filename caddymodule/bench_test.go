@@ -46,7 +46,8 @@ func benchmarkToken(b *testing.B, logOutput string) {
 // BenchmarkVerify compares reverse_proxy behind oauth_verify with the same reverse_proxy alone:
 // with a token that was verified before; with one of this server, which may be revoked, and all
 // that a route may have besides; and with a new token on each request, where the other side makes
-// one ECDSA verification.
+// one ECDSA verification. A token that is replaced by one for the upstream is compared with one
+// that is removed.
 func BenchmarkVerify(b *testing.B) {
 	idp := verifytest.New("https://idp.example", "orders")
 	at := runBenchCaddy(b, idp, "discard")
@@ -65,6 +66,11 @@ func BenchmarkVerify(b *testing.B) {
 		request := get(benchToken(b, at["token"]))
 		repeat := func(int) string { return request }
 		compare(b, side{"verify", dial(b, at["rules"]), repeat}, side{"proxy", dial(b, at["proxy"]), repeat}, "of-bare-proxy")
+	})
+	b.Run("replaced", func(b *testing.B) {
+		request := get(benchToken(b, at["token"]))
+		repeat := func(int) string { return request }
+		compare(b, side{"replaced", dial(b, at["replaced"]), repeat}, side{"stripped", dial(b, at["stripped"]), repeat}, "of-stripped")
 	})
 	b.Run("new", func(b *testing.B) {
 		compare(b, side{"verify", dial(b, at["verify"]), mint}, side{"ecdsa", dial(b, at["ecdsa"]), mint}, "of-bare-proxy-and-ecdsa")
@@ -164,6 +170,23 @@ http://:$rules {
 	}
 	reverse_proxy 127.0.0.1:$upstream
 }
+http://:$replaced {
+	bind 127.0.0.1
+	oauth_verify {
+		audience orders
+		authorization token {
+			audience https://orders.internal
+		}
+	}
+	reverse_proxy 127.0.0.1:$upstream
+}
+http://:$stripped {
+	bind 127.0.0.1
+	oauth_verify {
+		audience orders
+	}
+	reverse_proxy 127.0.0.1:$upstream
+}
 http://:$dpop {
 	bind 127.0.0.1
 	oauth_verify {
@@ -205,7 +228,7 @@ func runBenchCaddy(b *testing.B, idp *verifytest.Issuer, logOutput string) map[s
 	}
 	at := map[string]string{}
 	replacements := []string{"$jwks", jwks, "$output", logOutput}
-	for _, site := range []string{"token", "signature", "verify", "dpop", "rules", "proxy", "ecdsa", "upstream"} {
+	for _, site := range []string{"token", "signature", "verify", "dpop", "rules", "replaced", "stripped", "proxy", "ecdsa", "upstream"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)

@@ -259,7 +259,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		return nil, g.refuse(r, errPath)
 	}
 	if g.Preflight && isPreflight(r) {
-		overrides.stripFields(r.Header, nil)
+		overrides.stripFields(r.Header)
 		g.hideToken(r, "")
 		return nil, nil
 	}

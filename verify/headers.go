@@ -266,23 +266,40 @@ func isFieldName(name string) bool {
 //
 // The headers of unread stay, since they have yet to be read; other spellings of their names go.
 func (p *protected) strip(r *http.Request, unread []string) {
-	p.stripFields(r.Header, unread)
-	filterList(r.Header, "Connection", p.has)
-	filterList(r.Header, "Trailer", p.has)
-	if filterList(r.Header, "Upgrade", isHTTP2) && len(r.Header["Upgrade"]) == 0 {
-		filterList(r.Header, "Connection", func(name string) bool { return strings.EqualFold(name, "Upgrade") })
+	lists := false // there are headers with names of others: most requests have none
+	for name := range r.Header {
+		switch {
+		case name == "Connection" || name == "Trailer" || name == "Upgrade":
+			lists = true
+		case p.has(name) && !slices.Contains(unread, name):
+			delete(r.Header, name)
+		}
 	}
-	p.stripFields(r.Trailer, nil)
+	if lists {
+		p.stripLists(r.Header)
+	}
+	p.stripFields(r.Trailer)
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &trailerBody{countedBody: countedBody{ReadCloser: r.Body, left: r.ContentLength}, request: r, names: p}
 	}
 }
 
-func (p *protected) stripFields(h http.Header, except []string) {
+// stripFields removes the protected names from a header or trailer.
+func (p *protected) stripFields(h http.Header) {
 	for name := range h {
-		if p.has(name) && !slices.Contains(except, name) {
+		if p.has(name) {
 			delete(h, name)
 		}
+	}
+}
+
+// stripLists removes the protected names, and the upgrade to HTTP/2, from the headers that list
+// names of others.
+func (p *protected) stripLists(h http.Header) {
+	filterList(h, "Connection", p.has)
+	filterList(h, "Trailer", p.has)
+	if filterList(h, "Upgrade", isHTTP2) && len(h["Upgrade"]) == 0 {
+		filterList(h, "Connection", func(name string) bool { return strings.EqualFold(name, "Upgrade") })
 	}
 }
 
@@ -351,5 +368,5 @@ func (b *trailerBody) Close() error {
 func (b *trailerBody) strip() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.names.stripFields(b.request.Trailer, nil)
+	b.names.stripFields(b.request.Trailer)
 }

@@ -259,19 +259,6 @@ func composed(form upstream.Form, values ...string) (upstream.Finder, error) {
 
 var errColon = errors.New("the user name has a colon, which would end it (RFC 7617 §2)")
 
-// severalOf reports whether the claim of a placeholder is a list of more than one element: no
-// credential may be that of another claim.
-func severalOf(t *verify.Token, placeholder string) bool {
-	name, ok := strings.CutPrefix(placeholder, userPlaceholder)
-	if !ok || t == nil {
-		return false
-	}
-	path, _ := verify.ParseClaimPath(name)
-	claim, _ := t.Claim(path...)
-	list, _ := claim.([]any)
-	return len(list) > 1
-}
-
 // compose returns a value for a request. The claims are those of t, whoever was let in before.
 func compose(r *http.Request, t *verify.Token, all []part) (string, error) {
 	var text strings.Builder
@@ -280,18 +267,33 @@ func compose(r *http.Request, t *verify.Token, all []part) (string, error) {
 			text.WriteString(p.text)
 			continue
 		}
-		if severalOf(t, p.placeholder) {
-			return "", fmt.Errorf("{%s} is a list of several values, which would be like one text with commas", p.placeholder)
+		value, err := valueOf(r, t, p.placeholder)
+		if err != nil {
+			return "", err
 		}
-		value, known := (&identity{token: t}).placeholder(p.placeholder)
-		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && !known {
-			value, known = repl.Get(p.placeholder)
+		got := caddy.ToString(value)
+		if got == "" {
+			return "", fmt.Errorf("{%s} is empty", p.placeholder)
 		}
-		if got := caddy.ToString(value); known && got != "" {
-			text.WriteString(got)
-			continue
-		}
-		return "", fmt.Errorf("{%s} is empty", p.placeholder)
+		text.WriteString(got)
 	}
 	return text.String(), nil
+}
+
+// valueOf returns what a placeholder is in a credential. No credential may be that of another
+// claim: here a list of several values has none, and a text with commas, which would be like it, is
+// as it is.
+func valueOf(r *http.Request, t *verify.Token, placeholder string) (value any, err error) {
+	if path, ok := strings.CutPrefix(placeholder, userPlaceholder); ok && path != "id" {
+		claim := claimAt(t, path)
+		if list, ok := claim.([]any); ok && len(list) > 1 {
+			return nil, fmt.Errorf("{%s} is a list of several values, which would be like one text with commas", placeholder)
+		}
+		return textOf(claim), nil
+	}
+	value, known := (&identity{token: t}).placeholder(placeholder)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && !known {
+		value, _ = repl.Get(placeholder)
+	}
+	return value, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,15 +31,19 @@ func TestIdentifyReplacesAnother(t *testing.T) {
 	}
 }
 
-// A placeholder reads a claim by the path that header has, and never what ends a line.
+// A placeholder reads a claim by the path and the rules that header has, but for texts that are not
+// ASCII: so no text is like a list, and none ends a line.
 func TestPlaceholders(t *testing.T) {
 	user := &identity{token: &verify.Token{Claims: map[string]any{
 		"org": map[string]any{"id": "nested"}, "org.id": "dotted", "https://example.com/roles": []any{"a", "b"},
-		"name": "Doe, Zoë", "lines": "a\r\nX-Admin: 1", "nul": "\x00", "groups": []any{"a,b", "c"}, "admin": true,
-	}}}
+		"name": "Zoë Doe", "lines": "a\r\nX-Admin: 1", "nul": "\x00", "groups": []any{"a,b", "c"}, "admin": true,
+		"sub": "cn=zoe,ou=people", "list": "a,b", "spaces": "a ", "tab": "a\tb", "long": strings.Repeat("ë", 4<<10),
+		"longer": strings.Repeat("e", 4<<10+1), "number": json.Number("1.0"), "none": nil,
+	}, Subject: "cn=zoe,ou=people"}}
 	for name, want := range map[string]any{
-		"org.id": "nested", `org\.id`: "dotted", "https://example.com/roles": "a,b", "name": "Doe, Zoë",
-		"lines": "", "nul": "", "groups": "", "admin": true, "org": "", "org..id": "", "": "",
+		"org.id": "nested", `org\.id`: "dotted", "https://example.com/roles": "a,b", "name": "Zoë Doe",
+		"lines": "", "nul": "", "groups": "", "admin": true, "org": "", "org..id": "", "": "", "id": "cn=zoe,ou=people",
+		"sub": "", "list": "", "spaces": "", "tab": "", "long": strings.Repeat("ë", 4<<10), "longer": "", "number": "1.0", "none": "",
 	} {
 		if got, known := user.placeholder(userPlaceholder + name); got != want || !known {
 			t.Errorf("%s is %v, want %v", name, got, want)

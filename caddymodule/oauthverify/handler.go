@@ -49,9 +49,10 @@ func init() {
 //
 // Afterwards {http.auth.user.id} is the subject of the token, and {http.auth.user.<claim>} is each
 // claim, where <claim> may be a path with dots into objects; a dot in a name is written \., and a
-// name with :// as it is. The elements of a list are joined with commas. An object, a text with a
-// line end or NUL, a claim that is absent, and every claim of a request without a token is the
-// empty string. An upstream reads claims from request headers: for example X-User-Id from sub,
+// name with :// as it is. The elements of a list are joined with commas, as in a header, so that a
+// text with a comma is the empty string: header has forms for it. So is an object, a text with a
+// control character or a space at an end, a claim that is absent, and every claim of a request
+// without a token. An upstream reads claims from request headers: for example X-User-Id from sub,
 // X-Client-Id from client_id and X-Scope from scope. A header that a claim is written to is removed
 // from every request first, and Authorization is removed at the end.
 //

@@ -3,6 +3,7 @@ package oauthverify
 import (
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -62,8 +63,8 @@ func (i *identity) identify(r *http.Request, t *verify.Token, g *verify.Guard) *
 }
 
 // placeholder returns the value of {http.auth.user.<claim>}: the empty string if there is none. It
-// is that of a header, where any string without a line end or NUL is as it is, also if it is not
-// ASCII or has a comma. Placeholders in a value are not expanded.
+// is that of a header, where a string is as it is if it is not ASCII. A string with a comma has no
+// value either, since it would be like a list. Placeholders in a value are not expanded.
 func (i *identity) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, userPlaceholder)
 	switch {
@@ -76,18 +77,38 @@ func (i *identity) placeholder(key string) (any, bool) {
 	case name == "id": // even if there is a claim called id
 		return i.token.Subject, true
 	}
-	path, _ := verify.ParseClaimPath(name) // what is no path leads to no claim
-	claim, _ := i.token.Claim(path...)
+	claim := claimAt(i.token, name)
+	if text, ok := claim.(string); ok && strings.Contains(text, ",") {
+		return "", true
+	}
+	return textOf(claim), true
+}
+
+// claimAt returns the claim of a path, as a placeholder names it. What is no path leads to none.
+func claimAt(t *verify.Token, path string) any {
+	names, _ := verify.ParseClaimPath(path)
+	claim, _ := t.Claim(names...)
+	return claim
+}
+
+// textOf returns a claim as a placeholder writes it: a boolean as one, and anything else as text.
+func textOf(claim any) any {
 	switch claim := claim.(type) {
 	case bool:
-		return claim, true
+		return claim
 	case string:
-		if strings.ContainsAny(claim, "\r\n\x00") {
-			return "", true
+		ascii := strings.Map(func(c rune) rune {
+			if c >= utf8.RuneSelf || c == ',' {
+				return '.'
+			}
+			return c
+		}, claim)
+		if _, err := verify.HeaderValue(ascii); err != nil {
+			return ""
 		}
-		return claim, true
+		return claim
 	}
 	// What no header could carry has no text.
 	text, _ := verify.HeaderValue(claim)
-	return text, true
+	return text
 }
