@@ -26,7 +26,8 @@
 // # The path of a token
 //
 //	guard.go         a request: strip headers · extract · verify · rules · set headers · next
-//	headers.go       what a client must not send, in any spelling
+//	headers.go       what a client must not send, and where a request can carry it
+//	protected.go     names of headers, in any spelling
 //	path.go          paths that the upstream could take for others (RFC 3986 §5.2.4)
 //	bearer.go        where in the request the token is (RFC 6750 §2)
 //	sources.go       other headers, and cookies
