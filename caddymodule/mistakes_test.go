@@ -15,8 +15,8 @@ import (
 )
 
 // Mistakes that people make in a configuration. Each is refused, or warned about, by words that
-// match want, in which LINE is file and line of the word HERE. Without it what only a load can know
-// is named by server, client and option. What is refused ends with what would be right.
+// match want, in which LINE is file and line of the word HERE. What is refused ends with what would
+// be right.
 func TestMistakes(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	t.Setenv("SHORT", "short")
@@ -151,50 +151,50 @@ var mistakes = []mistake{
 	{"issuer with a query", "oauth_server {\nissuer http://localhost:8080/?x=1 HERE\n}", route(""), `without query and fragment .*such as https://auth.example.com, at LINE`},
 	{"issuer over http", "oauth_server {\nissuer http://api.example.com HERE\n}", route(""), `the scheme must be https; http is for loopback hosts only, at LINE`},
 	{"issuer empty", "oauth_server {\nissuer {$NOT_SET} HERE\n}", route(""), `issuer takes one argument, and there is none: is an empty \{\$VARIABLE\} there\?, at LINE`},
-	{"two servers with one issuer", withServer(billing) + "oauth_server two {\nissuer http://localhost:8080\nstore memory\n}", route(""), `two servers have the same issuer: .*give each a URL of its own.*"server":"two","other":"default","issuer":"http://localhost:8080"`},
-	{"two servers with one issuer, by variable", withServer(billing) + "oauth_server two {\nissuer {env.ISSUER}\nstore memory\n}", route(""), `two servers have the same issuer: .*give each a URL of its own.*"server":"two","other":"default","issuer":"http://localhost:8080"`},
+	{"two servers with one issuer", withServer(billing) + "oauth_server two {\nissuer http://localhost:8080 HERE\nstore memory\n}", route(""), `two servers have the same issuer: .*give each a URL of its own.*"server":"two","other":"default","issuer":"http://localhost:8080","at":"LINE`},
+	{"two servers with one issuer, by variable", withServer(billing) + "oauth_server two {\nissuer {env.ISSUER} HERE\nstore memory\n}", route(""), `two servers have the same issuer: .*give each a URL of its own.*"server":"two","other":"default","issuer":"http://localhost:8080","at":"LINE`},
 	{"option misspelt", withServer(billing + "acces_token_ttl 5m HERE"), route(""), `did you mean access_token_ttl\?, at LINE`},
 	{"duration in words", withServer(billing + "access_token_ttl five HERE"), route(""), `must be a duration such as 30s, 4h or 730d, not "five", at LINE`},
 	{"negative duration", withServer(billing + "access_token_ttl -5m HERE"), route(""), `must be a duration such as .* not "-5m", at LINE`},
 	{"algorithm with a secret", withServer(billing + "signing_alg HS256 HERE"), route(""), `signing_alg must be one of ES256, .*, at LINE`},
-	{"signing key missing", withServer(billing + "signing_key /nonexistent.pem"), route(""), `server "default": signing key: open /nonexistent.pem: no such file or directory$`},
+	{"signing key missing", withServer(billing + "signing_key /nonexistent.pem HERE"), route(""), `server "default": signing key: open /nonexistent.pem: no such file or directory, at LINE`},
 	{"encryption key in clear", withServer(billing + "encryption_key abc HERE"), route(""), `encryption_key must be one placeholder, \{env.…\} or \{file.…\}.*, at LINE`},
 	{"no failure allowed", withServer(billing + "rate_limit 0 1s HERE"), route(""), `the number of failures must not be 0, at LINE`},
 	{"origin with a path", withServer(billing + "cors_origins https://app.example.com/x HERE"), route(""), `must be \* or an origin such as https://app.example.com.*, at LINE`},
 	{"option of another block", withServer(billing + "token_exchange {\nservice x HERE\n}"), route(""), `there are anonymous, api_tokens, max_chain, at LINE`},
-	{"templates missing", withServer(billing + "pages {\nfolder /nonexistent\n}"), route(""), `server "default": pages: .*/nonexistent.*no such file or directory`},
-	{"proxies that are believed", "servers {\ntrusted_proxies static private_ranges\n}\n" + withServer(billing), route(""), `add trusted_proxies_strict to servers in the global options`},
+	{"templates missing", withServer(billing + "pages {\nfolder /nonexistent HERE\n}"), route(""), `server "default": pages: .*/nonexistent.*no such file or directory, at LINE`},
+	{"proxies that are believed", "servers {\ntrusted_proxies static private_ranges\n}\n" + withServer(billing), "%SITE% {\noauth_token HERE\n}\n", `add trusted_proxies_strict to servers in the global options.*"at":"LINE`},
 
 	// Its store.
 	{"store of nobody", "oauth_server {\nissuer http://localhost:8080\nstore mysql x HERE\n}", route(""), `there are bolt, .*memory, .*redis.*, at LINE`},
-	{"store in no folder", "oauth_server {\nissuer http://localhost:8080\nstore bolt /dev/null/oauth/oauth.db\n}", route(""), `server "default": bolt: opening /dev/null/oauth/oauth.db: .*not a directory$`},
+	{"store in no folder", "oauth_server {\nissuer http://localhost:8080\nstore bolt /dev/null/oauth/oauth.db HERE\n}", route(""), `server "default": bolt: opening /dev/null/oauth/oauth.db: .*not a directory, at LINE`},
 	{"address that is no URL of Redis", "oauth_server {\nissuer http://localhost:8080\nstore redis localhost:6379 HERE\n}", route(""), `expected redis://user:password@host:port/database.*, at LINE`},
-	{"address by variable", "oauth_server {\nissuer http://localhost:8080\nstore redis {env.SHORT}\n}", route(""), `server "default": redis: malformed URL: expected redis://`},
+	{"address by variable", "oauth_server {\nissuer http://localhost:8080\nstore redis {env.SHORT} HERE\n}", route(""), `server "default": redis: malformed URL: expected redis://.*, at LINE`},
 	{"address that is none of PostgreSQL", "oauth_server {\nissuer http://localhost:8080\nstore postgres localhost:5432 HERE\n}", route(""), `expected postgres://user:password@host:port/database.*, at LINE`},
 
 	// Its clients.
 	{"secret empty", secret("{$NOT_SET} HERE"), route(""), `secret takes one value.*is an empty \{\$VARIABLE\} there\?, at LINE`},
 	{"secret empty, in quotes", secret(`"{$NOT_SET}" HERE`), route(""), `the secret must not be empty: is an empty \{\$VARIABLE\} there\?, at LINE`},
-	{"secret of an empty variable", secret("{env.EMPTY}"), route(""), `server "default": client "billing": secret: .*\{?env.EMPTY\}?.* has to be set when the configuration is loaded$`},
+	{"secret of an empty variable", secret("{env.EMPTY} HERE"), route(""), `server "default": client "billing": secret: .*\{?env.EMPTY\}?.* has to be set when the configuration is loaded, at LINE`},
 	{"short secret", secret("short HERE"), route(""), `"client "billing": a secret of fewer than 16 characters can be guessed; make one with openssl rand -base64 32, at LINE`},
-	{"short secret by variable", secret("{env.SHORT}"), route(""), `a secret of fewer than 16 characters.*"server":"default","client":"billing","secret":"\{env.SHORT\}"`},
+	{"short secret by variable", secret("{env.SHORT} HERE"), route(""), `a secret of fewer than 16 characters.*"server":"default","client":"billing","secret":"\{env.SHORT\}","at":"LINE`},
 	{"no secret", but(strings.Split(ofBilling, "\n")[0], ""), route(""), `give it one, or write auth_method none if it is public, at `},
 	{"secret of a public client", but("grants client_credentials", "grants client_credentials\nauth_method none"), route(""), `auth_method none and a secret.* exclude one another, at Caddyfile:`},
-	{"no grants", but("grants client_credentials", ""), route(""), `give it grants, or introspect.*"server":"default","client":"billing"`},
-	{"nothing to refresh", but("grants client_credentials", "grants refresh_token"), route(""), `give it grants, or introspect.*"client":"billing"`},
+	{"no grants", withServer("client billing { HERE\n" + strings.Replace(ofBilling, "grants client_credentials\n", "", 1) + "}"), route(""), `give it grants, or introspect.*"server":"default","client":"billing","at":"LINE`},
+	{"nothing to refresh", withServer("client billing { HERE\n" + strings.Replace(ofBilling, "client_credentials", "refresh_token", 1) + "}"), route(""), `give it grants, or introspect.*"client":"billing","at":"LINE`},
 	{"option of a client misspelt", but("grants client_credentials", "grant client_credentials HERE"), route(""), `did you mean grants\?, at LINE`},
 	{"unknown grant", but("grants client_credentials", "grants client_credential HERE"), route(""), `expected client_credentials, .*, at LINE`},
 	{"client twice", withServer(billing + "client billing { HERE\n" + ofBilling + "}"), route(""), `client billing is given twice, at LINE`},
-	{"life of a century", and("access_token_ttl 999999h"), route(""), `make it shorter.*"client":"billing","access_token_ttl":"999999h"`},
+	{"life of a century", and("access_token_ttl 999999h HERE"), route(""), `make it shorter.*"client":"billing","access_token_ttl":"999999h","at":"LINE`},
 	{"scope with a quote", but("scope orders:read", `scope a"b HERE`), route(""), `a scope is scope-tokens of printable ASCII without quote.*, at LINE`},
 	{"scope with a comma", but("scope orders:read", "scope a,b HERE"), route(""), `write scope a b, at LINE`},
 	{"default scope outside", "oauth_server {\nissuer http://localhost:8080\nclient billing { HERE\n" + ofBilling + "default_scope orders:write\n}\n}", route(""), `default_scope "orders:write" is not within scope "orders:read", at LINE`},
 	{"redirect over http", withServer("client billing { HERE\n" + ofBilling + "redirect_uris http://app.example/cb\n}"), route(""), `"http://app.example/cb" must be https; http is for 127.0.0.1.*, at LINE`},
-	{"code for nobody", but("grants client_credentials", grantCode), route(""), `add users, or the option identity if .*"client":"billing"`},
+	{"code for nobody", withServer("client billing { HERE\n" + strings.Replace(ofBilling, "grants client_credentials", grantCode, 1) + "}"), route(""), `add users, or the option identity if .*"client":"billing","at":"LINE`},
 	{"exchange that is not offered", but("grants client_credentials", "grants token_exchange"), route(""), `client "billing" has the grant token_exchange, .*add it, or remove the grant, at Caddyfile:`},
-	{"exchange from nobody", withServer("token_exchange\nclient billing {\n" + strings.Replace(ofBilling, "client_credentials", "token_exchange", 1) + "exchange_from nobody\n}"), route(""), `exchange_from names a client that is not in the configuration.*"client":"billing","exchange_from":"nobody"`},
+	{"exchange from nobody", withServer("token_exchange\nclient billing {\n" + strings.Replace(ofBilling, "client_credentials", "token_exchange", 1) + "exchange_from nobody HERE\n}"), route(""), `exchange_from names a client that is not in the configuration.*"client":"billing","exchange_from":"nobody","at":"LINE`},
 	{"password grant that is not offered", but("grants client_credentials", "grants password"), route(""), `add password_grant, or remove the grant, at Caddyfile:`},
-	{"key file of a client missing", but(strings.Split(ofBilling, "\n")[0], "jwks_file /nonexistent.json"), route(""), `server "default": client "billing": jwks_file: .*/nonexistent.json`},
+	{"key file of a client missing", but(strings.Split(ofBilling, "\n")[0], "jwks_file /nonexistent.json HERE"), route(""), `server "default": client "billing": jwks_file: .*/nonexistent.json.*, at LINE`},
 
 	// Handlers.
 	{"oauth_token without a server", "", "%SITE% {\noauth_token HERE\n}\n", `there is no global option oauth_server, .*, at LINE`},
@@ -204,13 +204,13 @@ var mistakes = []mistake{
 	{"oauth_verify of no server", withServer(billing), "%SITE% {\noauth_verify { HERE\naudience a\nserver other\n}\n}\n", `there is no oauth_server "other"; configured are \["default"\], at LINE`},
 	{"block that does not end", withServer(billing), "%SITE% {\noauth_verify {\n", `unexpected EOF, at Caddyfile:`},
 	{"no audience", withServer(billing), "%SITE% {\noauth_verify { HERE\n}\n}\n", `the name of this API in aud, such as https://api.example.com/orders, at LINE`},
-	{"audience of nobody", withServer(billing), guarded("audience https://api.example/bills"), `no client of the configuration.* give one .* this audience","server":"default","audience":\["https://api.example/bills"\]`},
-	{"scope of nobody", withServer(billing), route("scope orders:read orders:delete"), `no client of the configuration.*"server":"default","audience":.*"scope":"orders:delete"`},
-	{"one of scope of nobody", withServer(billing), route("any_scope orders:delete orders:drop"), `no client of the configuration.*"any_scope":\["orders:delete","orders:drop"\]`},
-	{"key file of an issuer missing", withServer(billing), foreign("jwks_file /nonexistent.json"), `the route for audience https://api.example/orders: issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory$`},
+	{"audience of nobody", withServer(billing), guarded("audience https://api.example/bills HERE"), `no client of the configuration.* give one .* this audience","server":"default","audience":\["https://api.example/bills"\],"at":"LINE`},
+	{"scope of nobody", withServer(billing), route("scope orders:read orders:delete HERE"), `no client of the configuration.*"server":"default","audience":.*"scope":"orders:delete","at":"LINE`},
+	{"one of scope of nobody", withServer(billing), route("any_scope orders:delete orders:drop HERE"), `no client of the configuration.*"any_scope":\["orders:delete","orders:drop"\],"at":"LINE`},
+	{"key file of an issuer missing", withServer(billing), foreign("jwks_file /nonexistent.json HERE"), `the route for audience https://api.example/orders: issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory, at LINE`},
 	{"URL in the place of keys", withServer(billing), foreign("jwks https://idp.example/keys HERE"), `its URL goes into jwks_uri, .*, at LINE`},
 	{"issuer twice", withServer(billing), foreign("jwks_uri https://idp.example/keys\n}\nissuer https://idp.example { HERE"), `issuer https://idp.example is given twice, at LINE`},
-	{"own issuer as another's", withServer(billing), route("server default\nissuer http://localhost:8080 {\njwks_uri http://localhost:8080/oauth/jwks\n}"), `issuer http://localhost:8080 is that of the server "default".*: remove the block issuer, or the line server$`},
+	{"own issuer as another's", withServer(billing), route("server default\nissuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `issuer http://localhost:8080 is that of the server "default".*: remove the block issuer, or the line server, at LINE`},
 	{"header of nobody's", withServer(billing), route("header Authorization sub HERE"), `take one such as X-User-Id, at LINE`},
 	{"header twice", withServer(billing), route("header X-User sub\nheader X_User name HERE"), `the header X_User is set twice.*, at LINE`},
 	{"condition that ends early", withServer(billing), route("rule `claims.a ==` HERE"), `an expression is such as claims.tenant == "acme".*, at LINE`},

@@ -88,7 +88,7 @@ func (t *TrustedIssuer) keys(ctx caddy.Context, name string) (verify.KeySet, err
 	}
 	keys := verify.NewFileKeys(path, verify.FileKeysOptions{Logger: ctx.Slogger()})
 	if err := keys.Load(); err != nil {
-		return nil, fmt.Errorf("jwks_file: %w", err)
+		return nil, adapt.Of("jwks_file", fmt.Errorf("jwks_file: %w", err))
 	}
 	return keys, nil
 }

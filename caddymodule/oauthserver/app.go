@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
@@ -63,8 +64,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if s == nil {
 			return fmt.Errorf("server %q: the configuration must not be null", name)
 		}
+		s.places = adapt.PlacesOf(ctx, s)
 		if err := s.provision(ctx, a, name); err != nil {
-			return fmt.Errorf("server %q: %w", name, err)
+			return fmt.Errorf("server %q: %w", name, s.places.Locate(err))
 		}
 		if other, taken := stores[s.poolKey]; taken {
 			return fmt.Errorf("servers %q and %q have the same store; each needs its own", other, name)
@@ -72,7 +74,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		stores[s.poolKey] = name
 		config := &s.core.Config
 		if other, taken := issuers[config.Issuer]; taken { // RFC 8414 §2
-			config.Logger.Warn("two servers have the same issuer: clients and APIs take the keys of one for those of the other; "+
+			s.places.Logger(config.Logger).Warn("two servers have the same issuer: clients and APIs take the keys of one for those of the other; "+
 				"give each a URL of its own, such as a path on that host", "other", other, "issuer", config.Issuer)
 		}
 		issuers[config.Issuer] = name
@@ -86,7 +88,7 @@ func (a *App) Start() error {
 	defer close(a.settled)
 	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
 		if err := a.Servers[name].start(a.ctx); err != nil {
-			a.failure = fmt.Errorf("server %q: %w", name, err)
+			a.failure = fmt.Errorf("server %q: %w", name, a.Servers[name].places.Locate(err))
 			return a.failure
 		}
 	}

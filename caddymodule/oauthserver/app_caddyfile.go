@@ -54,6 +54,7 @@ import (
 //
 // signing_key, encryption_key, client, subject and grant may be repeated.
 func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
+	places := adapt.PlacesIn(d)
 	app := App{Servers: make(map[string]*AuthorizationServer)}
 	if earlier, ok := existing.(httpcaddyfile.App); ok {
 		if err := json.Unmarshal(earlier.Value, &app); err != nil {
@@ -79,6 +80,7 @@ func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, err
 	}
 	app.Servers[name] = s
+	places.Remember(s)
 	return httpcaddyfile.App{Name: "oauth_server", Value: caddyconfig.JSON(&app, nil)}, nil
 }
 

@@ -24,10 +24,10 @@ func (s *AuthorizationServer) clients(logger *slog.Logger) ([]tokenep.Client, er
 		}
 		client, err := resolveClient(s.name, c)
 		if err != nil {
-			return nil, fmt.Errorf("client %q: %w", c.ID, err)
+			return nil, adapt.Of("client "+c.ID, fmt.Errorf("client %q: %w", c.ID, err))
 		}
 		if err := checkClient(&client); err != nil {
-			return nil, err
+			return nil, adapt.Of("client "+c.ID, err)
 		}
 		warnOfShort(logger, c)
 		clients = append(clients, client)
@@ -85,7 +85,7 @@ func resolveKeys(c *tokenep.Client) (err error) {
 	}
 	c.JWKSFile = path
 	if err := verify.NewFileKeys(path, verify.FileKeysOptions{}).Load(); err != nil {
-		return fmt.Errorf("jwks_file: %w", err)
+		return adapt.Of("jwks_file", fmt.Errorf("jwks_file: %w", err))
 	}
 	return nil
 }

@@ -57,11 +57,11 @@ func (p *Pages) options() (page.Options, error) {
 	}
 	folder, err := adapt.Resolve("folder", p.Folder)
 	if err != nil {
-		return o, fmt.Errorf("pages: %w", err)
+		return o, adapt.Of("pages", fmt.Errorf("pages: %w", err))
 	}
 	o.Folder = os.DirFS(folder)
 	if _, err := fs.Stat(o.Folder, "."); err != nil {
-		return o, fmt.Errorf("pages: folder %s: %w", folder, err)
+		return o, adapt.Of("pages", adapt.Of("folder", fmt.Errorf("pages: folder %s: %w", folder, err)))
 	}
 	return o, nil
 }

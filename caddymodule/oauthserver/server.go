@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -176,6 +177,7 @@ type AuthorizationServer struct {
 	core      *server.Server
 	events    *events
 
+	places       *adapt.Places
 	unknownGrant error // of a client in the Caddyfile: it may be that of a plugin
 
 	takesOver bool // the memory of an earlier configuration has all that it needs
@@ -195,6 +197,7 @@ func (s *AuthorizationServer) Server() *server.Server { return s.core }
 // store.
 func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string) error {
 	s.app, s.name = app, name
+	logger := ctx.Slogger().With("server", name)
 	config := server.Config{
 		Name:               name,
 		TokenTTL:           time.Duration(s.AccessTokenTTL),
@@ -216,22 +219,19 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 		Origins:            tokenep.CORS(s.CORSOrigins),
 		ClientAddress:      adapt.ClientAddress,
 		Observe:            s.observe, Trace: adapt.Trace,
-		Logger: ctx.Slogger().With("server", name),
+		Logger: s.places.Logger(logger), // until it is loaded
 	}
-	var err error
-	if err := s.check(); err != nil {
+	err := s.check()
+	if err != nil {
 		return err
 	}
 	if config.Issuer, err = adapt.Resolve("issuer", s.Issuer, server.CheckIssuer); err != nil {
 		return err
 	}
-	if err := s.provisionPages(&config); err != nil {
-		return err
-	}
 	if config.Audience, err = adapt.ResolveAudience(s.Audience); err != nil {
 		return err
 	}
-	if err := CheckOrigins(s.CORSOrigins); err != nil {
+	if err := cmp.Or(s.provisionPages(&config), CheckOrigins(s.CORSOrigins)); err != nil {
 		return err
 	}
 	if err := s.provisionClients(&config); err != nil {
@@ -258,6 +258,7 @@ func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string
 	if err := s.extend(ctx, &config); err != nil {
 		return err
 	}
+	config.Logger = logger
 	if s.core, err = server.New(config); err != nil {
 		return err
 	}

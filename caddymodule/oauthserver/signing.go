@@ -40,7 +40,7 @@ func (s *AuthorizationServer) signingKeys() ([]*keys.Key, error) {
 		}
 		key, err := keys.ReadFile(path, s.SigningAlg)
 		if err != nil {
-			return nil, err
+			return nil, adapt.Of("signing_key "+given.Path, err)
 		}
 		if i == signer {
 			list = slices.Insert(list, 0, key)
@@ -110,6 +110,6 @@ func decodeEncryptionKey(text string) []byte {
 // warnOfClearKeys warns the operator that whoever can read the store has the private keys.
 func (s *AuthorizationServer) warnOfClearKeys() {
 	if len(s.EncryptionKeys) == 0 && len(s.SigningKeys) == 0 && !s.volatile {
-		s.core.Config.Logger.Warn("private signing keys are stored in clear; set encryption_key in oauth_server")
+		s.places.Logger(s.core.Config.Logger).Warn("private signing keys are stored in clear; set encryption_key in oauth_server")
 	}
 }

@@ -75,7 +75,7 @@ func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
 	s.storeName = s.StoreName() // Caddy drops the configuration of a module that it has loaded
 	loaded, err := ctx.LoadModule(s, "StoreRaw")
 	if err != nil {
-		return fmt.Errorf("loading the store: %w", err)
+		return adapt.Of("store", fmt.Errorf("loading the store: %w", err))
 	}
 	module, ok := loaded.(StoreOpener)
 	if !ok {
@@ -84,7 +84,7 @@ func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
 	s.volatile = module.Volatile()
 	location, err := module.Locate(s.name)
 	if err != nil {
-		return err
+		return adapt.Of("store", err)
 	}
 	logger := ctx.Slogger().With("server", s.name)
 	s.poolKey = StoreNamespace + "." + s.storeName + " " + location
@@ -96,5 +96,5 @@ func (s *AuthorizationServer) acquireStore(ctx caddy.Context) error {
 	if s.shared.engine.Load() == nil {
 		err = module.Check(location)
 	}
-	return err
+	return adapt.Of("store", err)
 }

@@ -22,10 +22,12 @@ import (
 func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h := new(Handler)
 	line := *helper.Dispenser // stays at the beginning
+	places := adapt.PlacesIn(helper.Dispenser)
 	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
 		return nil, err
 	}
 	line.Next()
+	places.Remember(h)
 	server, err := oauthserver.Adapted(helper.Option("oauth_server"), h.Server)
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		adapt.Warn(&line, "there is no global option oauth_server, and this oauth_token would serve one: it will not load")

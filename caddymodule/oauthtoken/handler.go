@@ -60,7 +60,7 @@ type Handler struct {
 
 	server *oauthserver.AuthorizationServer
 	routes *server.Routes
-	logger *slog.Logger
+	logger *slog.Logger // for warnings
 	warned sync.Once
 
 	unknownEndpoint error // of a path in the Caddyfile
@@ -76,7 +76,12 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the server and mounts its endpoints.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Slogger()
+	places := adapt.PlacesOf(ctx, h)
+	h.logger = places.Logger(ctx.Slogger())
+	return places.Locate(h.provision(ctx))
+}
+
+func (h *Handler) provision(ctx caddy.Context) error {
 	var err error
 	if h.server, err = oauthserver.Lookup(ctx, h.Server); err != nil {
 		return err

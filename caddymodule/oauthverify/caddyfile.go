@@ -27,6 +27,7 @@ func parse(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	h := new(Handler)
 	block := *helper.Dispenser // stays at the beginning
+	places := adapt.PlacesIn(helper.Dispenser)
 	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
 		return nil, err
 	}
@@ -47,6 +48,7 @@ func parse(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := options.checkServer(helper.Option("oauth_server"), &block); err != nil {
 		return nil, err
 	}
+	places.Remember(h)
 	routes := helper.NewRoute(matchers, h)
 	if options.Resource == "" || matchers == nil {
 		return routes, nil

@@ -70,7 +70,7 @@ func (h *Handler) replace(ctx caddy.Context, issuers []verify.TrustedIssuer) (er
 // auditTrail returns where the credentials of this route are written down. The lines of Caddy's
 // access log, where the server has one, get the id of the credential of their request.
 func (h *Handler) auditTrail(ctx caddy.Context, kind string) *upstream.Trail {
-	t := &upstream.Trail{Logger: h.logger.With("authorization", kind, "audience", append(slices.Clone(h.Audience), h.Resource)[0])}
+	t := &upstream.Trail{Logger: ctx.Slogger().With("authorization", kind, "audience", append(slices.Clone(h.Audience), h.Resource)[0])}
 	if server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); server != nil && server.Logs != nil {
 		t.Used = func(r *http.Request, id string) {
 			if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {

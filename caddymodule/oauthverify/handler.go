@@ -69,6 +69,7 @@ type Handler struct {
 
 	app      *App
 	guard    *verify.Guard
+	places   *adapt.Places
 	trail    *upstream.Trail                  // of the credentials in the place of the token
 	resource *resource                        // nil if it has no name
 	server   *oauthserver.AuthorizationServer // nil when no server of this process is trusted
@@ -95,7 +96,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision finds the trusted issuers and makes the guard. Its errors name the route by what tokens
 // for it say.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	err := h.provision(ctx)
+	h.places = adapt.PlacesOf(ctx, h)
+	err := h.places.Locate(h.provision(ctx))
+	h.logger = ctx.Slogger()
 	if names := append(slices.Clone(h.Audience), h.Resource); err != nil && names[0] != "" {
 		err = fmt.Errorf("the route for audience %s: %w", names[0], err)
 	}
@@ -103,8 +106,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) provision(ctx caddy.Context) error {
-	h.logger = ctx.Slogger()
-	h.log = &tokenep.RequestLog{Logger: h.logger, Now: time.Now, Quota: oauthserver.AcquireLogQuota()}
+	h.logger = h.places.Logger(ctx.Slogger()) // until it is loaded
+	h.log = &tokenep.RequestLog{Logger: ctx.Slogger(), Now: time.Now, Quota: oauthserver.AcquireLogQuota()}
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
 		return err
 	}

@@ -42,10 +42,10 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 		}
 		issuer, err := t.provision(ctx)
 		if err != nil {
-			return nil, err
+			return nil, adapt.Of("issuer "+t.Issuer, err)
 		}
 		if h.server != nil && issuer.Name == issuers[0].Name {
-			return nil, fmt.Errorf("issuer %s is that of the server %q, which the route trusts already: remove the block issuer, or the line server", issuer.Name, h.label)
+			return nil, adapt.Of("issuer "+t.Issuer, fmt.Errorf("issuer %s is that of the server %q, which the route trusts already: remove the block issuer, or the line server", issuer.Name, h.label))
 		}
 		if len(t.Audience) == 0 {
 			issuer.Audience, issuer.InsecureAnyAudience = audience, h.InsecureAnyAudience

@@ -75,7 +75,7 @@ func (a *App) warnOfUnserved(s *resource) {
 	if err != nil {
 		return
 	}
-	protected := false
+	var protected *Handler
 	for _, server := range http.(*caddyhttp.App).Servers {
 		if comesTo(server, s.at.String(), func(handler caddyhttp.MiddlewareHandler) bool {
 			_, guard := handler.(*Handler)
@@ -84,13 +84,16 @@ func (a *App) warnOfUnserved(s *resource) {
 		}) {
 			return
 		}
-		protected = protected || comesTo(server, s.metadata.Resource, func(handler caddyhttp.MiddlewareHandler) bool {
+		comesTo(server, s.metadata.Resource, func(handler caddyhttp.MiddlewareHandler) bool {
 			h, guard := handler.(*Handler)
-			return guard && h.resource == s
+			if guard && h.resource == s {
+				protected = h
+			}
+			return protected != nil
 		})
 	}
-	if protected {
-		a.ctx.Slogger().Warn("resource: challenges say that its metadata are here, and no route serves them: "+
+	if protected != nil {
+		protected.places.Logger(protected.logger).Warn("resource: challenges say that its metadata are here, and no route serves them: "+
 			"write oauth_resource_metadata in the site, outside of handle and route", "resource", s.metadata.Resource, "metadata", s.at.String())
 	}
 }

@@ -41,15 +41,15 @@ func Resolve(option, value string, checks ...func(string) error) (string, error)
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%s: %w; it has to be set when the configuration is loaded", option, err)
+		return "", Of(option, fmt.Errorf("%s: %w; it has to be set when the configuration is loaded", option, err))
 	case resolved == "":
-		return "", errors.New(option + " is missing")
+		return "", Of(option, errors.New(option+" is missing"))
 	}
 	for _, check := range checks {
 		if err := check(resolved); err != nil && resolved != value {
-			return "", fmt.Errorf("%s %s: %w", option, value, err)
+			return "", Of(option, fmt.Errorf("%s %s: %w", option, value, err))
 		} else if err != nil {
-			return "", err
+			return "", Of(option, err)
 		}
 	}
 	return resolved, nil

@@ -1,0 +1,213 @@
+package adapt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Places says where the lines of a block are, by the words of each: "client billing", and below it
+// "secret". What a load finds wrong, and nobody can know before, is named by them.
+//
+// The JSON of a configuration has no lines. They are remembered until the load that follows, in the
+// process that has read the Caddyfile: "caddy run" and "caddy validate" know them, and a server to
+// which "caddy reload" sends JSON does not. A nil Places knows nothing.
+type Places struct {
+	block string            // file:line
+	lines map[string]string // likewise, by path; empty: there are several
+}
+
+const below = "\x00" // between the parts of a path
+
+// PlacesIn returns where the lines of the block are whose first word is next at d. It does not move
+// d.
+func PlacesIn(d *caddyfile.Dispenser) *Places {
+	p := &Places{lines: make(map[string]string)}
+	block := *d
+	block.Next()
+	p.block = place(&block)
+	block.RemainingArgs()
+	p.read(&block, "")
+	return p
+}
+
+func place(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
+
+// read notes the lines of a block, by their words and, where there are not several of one, by the
+// first of them.
+func (p *Places) read(d *caddyfile.Dispenser, path string) {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		at, option := place(d), path+d.Val()
+		if args := d.RemainingArgs(); len(args) > 0 {
+			p.note(option, at)
+			option += " " + args[0]
+		}
+		p.note(option, at)
+		p.read(d, option+below)
+	}
+}
+
+func (p *Places) note(path, at string) {
+	if _, several := p.lines[path]; several {
+		at = ""
+	}
+	p.lines[path] = at
+}
+
+// at returns the place of the innermost of these blocks that is known, or of the first of the
+// options in it that is.
+func (p *Places) at(blocks, options []string) string {
+	at, path := p.block, ""
+	for _, block := range blocks {
+		if found := p.lines[path+block]; found != "" {
+			at, path = found, path+block+below
+		}
+	}
+	for _, option := range options {
+		if found := p.lines[path+option]; found != "" {
+			return found
+		}
+	}
+	return at
+}
+
+// remembered are the places of what was read and not yet loaded, by the hash of its JSON.
+var remembered = struct {
+	sync.Mutex
+	by map[[sha256.Size]byte]*rememberedPlaces
+}{by: make(map[[sha256.Size]byte]*rememberedPlaces)}
+
+type rememberedPlaces struct {
+	*Places
+	load <-chan struct{} // the end of the configuration that they were looked up for; nil: none yet
+}
+
+// maxRemembered bounds what is remembered of configurations that are only adapted.
+const maxRemembered = 4096
+
+func hashOf(config any) (sum [sha256.Size]byte, ok bool) {
+	text, err := json.Marshal(config)
+	return sha256.Sum256(text), err == nil
+}
+
+// Remember keeps the places of a block for the load of what it was adapted to.
+func (p *Places) Remember(config any) {
+	key, ok := hashOf(config)
+	if !ok {
+		return
+	}
+	remembered.Lock()
+	defer remembered.Unlock()
+	if len(remembered.by) >= maxRemembered {
+		clear(remembered.by)
+	}
+	remembered.by[key] = &rememberedPlaces{Places: p}
+}
+
+// PlacesOf returns where a module was written down that is being loaded, before anything in it is
+// changed. In a later load the lines may be others.
+func PlacesOf(ctx caddy.Context, config any) *Places {
+	key, ok := hashOf(config)
+	remembered.Lock()
+	defer remembered.Unlock()
+	r := remembered.by[key]
+	if !ok || r == nil || r.load != nil && r.load != ctx.Done() {
+		return nil
+	}
+	r.load = ctx.Done()
+	return r.Places
+}
+
+// optionError is an error of an option, or of a block: by its words.
+type optionError struct {
+	option string
+	error
+}
+
+func (e optionError) Unwrap() error { return e.error }
+
+// Of notes which line an error is about: the option, or the option and its first argument. It does
+// not change its text.
+func Of(option string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return optionError{option, err}
+}
+
+// Locate adds file and line to an error of a load, if they are known.
+func (p *Places) Locate(err error) error {
+	if p == nil || err == nil {
+		return err
+	}
+	var options []string
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		if e, ok := inner.(optionError); ok { //nolint:errorlint // each of the chain is looked at
+			options = append(options, e.option)
+		}
+	}
+	return fmt.Errorf("%w, at %s", err, p.at(options, nil))
+}
+
+// Logger returns a logger for the warnings of a load: each gets file and line as "at", if they are
+// known. Its attributes say which line it is about: client and issuer by a name, option by a word,
+// others by their own; or else the first word of the warning does, before a colon.
+func (p *Places) Logger(logger *slog.Logger) *slog.Logger {
+	if p == nil {
+		return logger
+	}
+	return slog.New(&placer{Handler: logger.Handler(), places: p})
+}
+
+// placer adds places to warnings.
+type placer struct {
+	slog.Handler
+	places *Places
+	attrs  []slog.Attr // that it has
+}
+
+// Handle writes a line.
+func (h *placer) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level != slog.LevelWarn {
+		return h.Handler.Handle(ctx, r)
+	}
+	attrs := slices.Clone(h.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = append(attrs, a)
+		return true
+	})
+	word, _, _ := strings.Cut(r.Message, ":")
+	var blocks, options []string
+	for _, a := range slices.Backward(attrs) {
+		switch a.Key {
+		case "client", "issuer":
+			blocks = append(blocks, a.Key+" "+a.Value.String())
+			options = append(options, a.Key)
+		case "option":
+			options = append(options, a.Value.String())
+		default:
+			options = append(options, a.Key)
+		}
+	}
+	r.AddAttrs(slog.String("at", h.places.at(append(blocks, word), options)))
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs returns a handler whose lines have more attributes.
+func (h *placer) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &placer{h.Handler.WithAttrs(attrs), h.places, slices.Concat(h.attrs, attrs)}
+}
+
+// WithGroup returns a handler whose further attributes are in a group.
+func (h *placer) WithGroup(name string) slog.Handler {
+	return &placer{h.Handler.WithGroup(name), h.places, h.attrs}
+}
