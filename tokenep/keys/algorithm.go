@@ -26,9 +26,9 @@ type algorithm struct {
 // much weaker than the other. Ed25519 has two names: the polymorphic EdDSA and, since RFC 9864, its
 // own.
 var algorithms = map[string]algorithm{
-	"ES256":   onCurve(elliptic.P256(), sum256),
-	"ES384":   onCurve(elliptic.P384(), sum384),
-	"ES512":   onCurve(elliptic.P521(), sum512),
+	"ES256":   onCurve(elliptic.P256(), crypto.SHA256, sum256),
+	"ES384":   onCurve(elliptic.P384(), crypto.SHA384, sum384),
+	"ES512":   onCurve(elliptic.P521(), crypto.SHA512, sum512),
 	"RS256":   withRSA(2048, crypto.SHA256, sum256, nil),
 	"RS384":   withRSA(3072, crypto.SHA384, sum384, nil),
 	"RS512":   withRSA(4096, crypto.SHA512, sum512, nil),
@@ -51,8 +51,10 @@ func sum256(message []byte) []byte { d := sha256.Sum256(message); return d[:] }
 func sum384(message []byte) []byte { d := sha512.Sum384(message); return d[:] }
 func sum512(message []byte) []byte { d := sha512.Sum512(message); return d[:] }
 
-// onCurve is ECDSA (RFC 7518 §3.4).
-func onCurve(curve elliptic.Curve, sum func([]byte) []byte) algorithm {
+// onCurve is ECDSA (RFC 7518 §3.4), deterministic as RFC 8725 §3.2 recommends for JWTs: the nonce
+// of RFC 6979 comes of the key and the message, so that no weak random number can give the key
+// away. It is also the cheaper one to make.
+func onCurve(curve elliptic.Curve, hash crypto.Hash, sum func([]byte) []byte) algorithm {
 	size := (curve.Params().BitSize + 7) / 8
 	return algorithm{
 		generate: func() (crypto.Signer, error) { return ecdsa.GenerateKey(curve, rand.Reader) },
@@ -61,7 +63,7 @@ func onCurve(curve elliptic.Curve, sum func([]byte) []byte) algorithm {
 			return ok && k.Curve == curve
 		},
 		sign: func(key crypto.Signer, message []byte) ([]byte, error) {
-			der, err := ecdsa.SignASN1(rand.Reader, key.(*ecdsa.PrivateKey), sum(message))
+			der, err := key.Sign(nil, sum(message), hash)
 			if err != nil {
 				return nil, err
 			}

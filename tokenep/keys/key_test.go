@@ -7,8 +7,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -94,11 +96,46 @@ func TestRFC7518_3_4_ECDSASignaturesHaveFixedWidth(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 50 {
-			raw, err := k.sign(k.private, []byte("message"))
+		for i := range 50 { // each message has another r and s
+			raw, err := k.sign(k.private, fmt.Append(nil, "message ", i))
 			if err != nil || len(raw) != size {
 				t.Fatalf("%s: %d bytes (%v), want %d", alg, len(raw), err, size)
 			}
+		}
+	}
+}
+
+// RFC 8725 §3.2; the messages and signatures are those of RFC 6979 §A.2.5 to §A.2.7.
+func TestRFC6979_A_2_ECDSASignaturesAreDeterministic(t *testing.T) {
+	for alg, tc := range map[string]struct {
+		curve elliptic.Curve
+		d     string
+		want  string // of "sample": r and s
+	}{
+		"ES256": {elliptic.P256(), "C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721",
+			"EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716" +
+				"F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8"},
+		"ES384": {elliptic.P384(), "6B9D3DAD2E1B8C1C05B19875B6659F4DE23C3B667BF297BA9AA47740787137D896D5724E4C70A825F872C9EA60D2EDF5",
+			"94EDBB92A5ECB8AAD4736E56C691916B3F88140666CE9FA73D64C4EA95AD133C81A648152E44ACF96E36DD1E80FABE46" +
+				"99EF4AEB15F178CEA1FE40DB2603138F130E740A19624526203B6351D0A3A94FA329C145786E679E7B82C71A38628AC8"},
+		"ES512": {elliptic.P521(), "00FAD06DAA62BA3B25D2FB40133DA757205DE67F5BB0018FEE8C86E1B68C7E75CAA896EB32F1F47C70855836A6D16FCC1466" +
+			"F6D8FBEC67DB89EC0C08B0E996B83538",
+			"00C328FAFCBD79DD77850370C46325D987CB525569FB63C5D3BC53950E6D4C5F174E25A1EE9017B5D450606ADD152B534931D7D4E8" +
+				"455CC91F9B15BF05EC36E377FA" +
+				"00617CCE7CF5064806C467F678D3B4080D6F1CC50AF26CA209417308281B68AF282623EAA63E5B5C0723D8B8C37FF0777B1A20F8CC" +
+				"B1DCCC43997F1EE0E44DA4A67A"},
+	} {
+		d, err := hex.DecodeString(tc.d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		private, err := ecdsa.ParseRawPrivateKey(tc.curve, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := algorithms[alg].sign(private, []byte("sample"))
+		if want := strings.ToLower(tc.want); err != nil || hex.EncodeToString(got) != want {
+			t.Errorf("%s: got %x, %v; want %s", alg, got, err, want)
 		}
 	}
 }
