@@ -191,23 +191,30 @@ func (f *Front) authenticate(ctx context.Context, r *Request) (err error) {
 	return err
 }
 
-// Answer writes what call returns, and tells the log and the metrics how the request ended.
+// Answer writes what call returns. The line about it is in the log before: whoever has a token can
+// be asked about by its line, even if the process is killed at that moment.
 func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, call func(o *Outcome) (any, error)) {
+	var answer any
+	var refusal *Error
 	f.Record(r, endpoint, func(o *Outcome) {
-		answer, err := call(o)
-		created, isCreated := answer.(Created)
-		switch {
-		case err != nil:
-			o.Err = WriteError(w, r, err)
-		case isCreated:
-			WriteJSON(w, http.StatusCreated, created.Answer)
-		default:
-			WriteJSON(w, http.StatusOK, answer)
+		var err error
+		if answer, err = call(o); err != nil {
+			o.Err = AsError(err)
 		}
+		refusal = o.Err
 	})
+	created, isCreated := answer.(Created)
+	switch {
+	case refusal != nil:
+		_ = WriteError(w, r, refusal)
+	case isCreated:
+		WriteJSON(w, http.StatusCreated, created.Answer)
+	default:
+		WriteJSON(w, http.StatusOK, answer)
+	}
 }
 
-// Record tells the log and the metrics how a request ended that answer has answered.
+// Record tells the log and the metrics how a request ended that answer has answered, or will be.
 func (f *Front) Record(r *http.Request, endpoint string, answer func(o *Outcome)) {
 	o := Outcome{Endpoint: endpoint}
 	start := f.Now()
@@ -225,7 +232,7 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 	if o.Err == nil && o.Event == "" {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 8)
+	attrs := make([]slog.Attr, 0, 16) // on the stack, for all but a few lines
 	from := f.Authenticator.RemoteAddress(r)
 	if o.Err != nil {
 		attrs = append(attrs, slog.String("client_ip", from.String()))

@@ -168,18 +168,35 @@ func shown(p netip.Prefix) string {
 	return p.String()
 }
 
+// write passes a line on. That it comes from here is not worth finding out.
 func (l *RequestLog) write(ctx context.Context, level slog.Level, message string, attrs []slog.Attr) {
+	if !l.Logger.Enabled(ctx, level) {
+		return
+	}
+	line := slog.NewRecord(time.Now(), level, message, 0)
 	for i, a := range attrs {
 		switch {
 		case a.Value.Kind() == slog.KindString:
 			attrs[i].Value = slog.StringValue(printable(a.Value.String()))
 		case a.Value.Kind() == slog.KindAny:
-			if list, ok := a.Value.Any().([]string); ok {
+			if list, ok := a.Value.Any().([]string); ok && !isShown(strings.Join(list, "")) {
 				attrs[i].Value = slog.AnyValue(printables(list))
 			}
 		}
 	}
-	l.Logger.LogAttrs(ctx, level, message, attrs...)
+	line.AddAttrs(attrs...)
+	_ = l.Logger.Handler().Handle(ctx, line) // nobody is left to be told that it failed
+}
+
+// isShown reports whether a text is short and of the characters of ASCII that print: nearly every
+// one is.
+func isShown(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return len(text) <= maxText
 }
 
 func printables(list []string) []string {
@@ -192,6 +209,9 @@ func printables(list []string) []string {
 
 // printable returns text with what does not print escaped as in Go, and without what is too long.
 func printable(text string) string {
+	if isShown(text) {
+		return text
+	}
 	more := ""
 	if len(text) > maxText {
 		end := maxText

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -17,6 +18,44 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
 )
+
+// lookout is told of an answer before its first byte is written.
+type lookout struct {
+	*httptest.ResponseRecorder
+	before func()
+}
+
+func (l lookout) WriteHeader(status int) {
+	l.before()
+	l.ResponseRecorder.WriteHeader(status)
+}
+
+// Whoever has an answer can be asked about by its line, even if the process was killed right after:
+// the line is written first, however long the answer is.
+func TestLogIsBeforeTheAnswer(t *testing.T) {
+	f := tokeneptest.New(t)
+	for match, row := range map[string]struct{ path, secret, form string }{
+		`msg="token issued"`:    {tokenPath, "billing-secret", "grant_type=client_credentials"},
+		`msg="token refused"`:   {tokenPath, "x", "grant_type=client_credentials"},
+		`msg="token revoked"`:   {revokePath, "billing-secret", "token=" + f.Issued(t, plain.Basic("billing", "billing-secret"))},
+		"error=invalid_request": {revokePath, "billing-secret", "x=y"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", row.path, strings.NewReader(row.form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("billing", row.secret)
+		f.Log.Reset()
+		answered := 0
+		f.Handler.ServeHTTP(lookout{httptest.NewRecorder(), func() {
+			answered++
+			if log := f.Log.String(); !strings.Contains(log, match) {
+				t.Errorf("no line with %s before the answer: %s", match, log)
+			}
+		}}, r)
+		if answered != 1 {
+			t.Errorf("%s: %d answers", match, answered)
+		}
+	}
+}
 
 var leftOut = regexp.MustCompile(` left_out=(\d+)`)
 

@@ -197,7 +197,7 @@ func (s *AuthorizationServer) Server() *server.Server { return s.core }
 // store.
 func (s *AuthorizationServer) provision(ctx caddy.Context, app *App, name string) error {
 	s.app, s.name = app, name
-	logger := ctx.Slogger().With("server", name)
+	logger := adapt.Logger(ctx).With("server", name)
 	config := server.Config{
 		Name:               name,
 		TokenTTL:           time.Duration(s.AccessTokenTTL),

@@ -107,7 +107,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) provision(ctx caddy.Context) error {
 	h.logger = h.places.Logger(ctx.Slogger()) // until it is loaded
-	h.log = &tokenep.RequestLog{Logger: ctx.Slogger(), Now: time.Now, Quota: oauthserver.AcquireLogQuota()}
+	h.log = &tokenep.RequestLog{Logger: adapt.Logger(ctx), Now: time.Now, Quota: oauthserver.AcquireLogQuota()}
 	if err := oauthserver.RegisterMetrics(ctx, verifyRequests, verifyDuration); err != nil {
 		return err
 	}
