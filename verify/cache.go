@@ -17,9 +17,10 @@ import (
 // right and the token unexpired is checked on every request. So one Cache may serve many verifiers
 // with different rules.
 //
-// It wraps go-cache, which keeps entries with a negative lifetime for ever, and has no limit and
-// only one lock. Here the key of an entry is the SHA-256 of the whole token, every entry has a
-// lifetime, and each shard has a lock and a limit of its own.
+// It wraps go-cache, which has no limit and only one lock, and a clock of its own. Here the key of
+// an entry is the SHA-256 of the whole token, and each shard has a lock and a limit of its own. A
+// fact stays true when its token has expired, which is checked on every request: such entries make
+// room for others.
 type Cache struct {
 	shards []cacheShard
 	seed   maphash.Seed
@@ -61,10 +62,6 @@ const (
 	factBytes  = 4 << 10 // of a token, on average: most have fewer
 	factWeight = 512     // of a fact without a token
 	factShare  = 16      // a token with more than this part of a shard is not kept
-
-	// maxLife keeps the expiry that go-cache computes, in nanoseconds, within an int64. An overflow
-	// would keep the entry for ever.
-	maxLife = 24 * time.Hour
 )
 
 // NewCache returns a cache for at most limit tokens; a limit below 1 stands for 1. All of them have
@@ -81,7 +78,8 @@ func NewCache(limit int, now func() time.Time) *Cache {
 	c := &Cache{shards: make([]cacheShard, n), seed: maphash.MakeSeed(), now: now}
 	for i := range c.shards {
 		c.shards[i] = cacheShard{
-			// A cleanup interval would start a goroutine that is never stopped.
+			// Facts are swept and evicted here. A cleanup interval would start a goroutine that is
+			// never stopped.
 			proven:  gocache.New(gocache.NoExpiration, 0),
 			limit:   max(limit/n, 1),
 			most:    max(limit/n, 1) * factBytes,
@@ -100,8 +98,8 @@ func (c *Cache) Insert(jwt string, key crypto.PublicKey, issuer, client string, 
 }
 
 func (c *Cache) insert(jwt string, key crypto.PublicKey, issuer, client string, expires time.Time, token *Token) {
-	life := expires.Sub(c.now())
-	if expires.IsZero() || life <= 0 {
+	now := c.now()
+	if !now.Before(expires) {
 		return
 	}
 	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, weight: factWeight,
@@ -113,7 +111,7 @@ func (c *Cache) insert(jwt string, key crypto.PublicKey, issuer, client string, 
 			f.token.Store(token)
 		}
 	}
-	shard.insert(f, min(life, maxLife), c.now())
+	shard.insert(f, now)
 }
 
 // keep gives a fact its token, unless that is too heavy.
@@ -174,7 +172,7 @@ func (c *Cache) Stats() (all CacheStats) {
 	return all
 }
 
-func (s *cacheShard) insert(f *fact, life time.Duration, now time.Time) {
+func (s *cacheShard) insert(f *fact, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.proven.Get(string(f.sum[:])); known {
@@ -187,7 +185,7 @@ func (s *cacheShard) insert(f *fact, life time.Duration, now time.Time) {
 	f.slot = len(s.facts)
 	s.facts = append(s.facts, f)
 	s.weigh(f, f.weight)
-	s.proven.Set(string(f.sum[:]), f, life)
+	s.proven.SetDefault(string(f.sum[:]), f)
 }
 
 // share returns how many bytes a token has, with its text; 0: it has more than its share, and is

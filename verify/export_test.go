@@ -24,18 +24,6 @@ func BearerChallenge(e *Error, realm string) string {
 // Holds reports whether c has the token raw.
 func (c *Cache) Holds(raw string) bool { return c.find(raw) != nil }
 
-// Undying returns how many entries go-cache would never drop.
-func (c *Cache) Undying() (n int) {
-	for i := range c.shards {
-		for _, item := range c.shards[i].proven.Items() {
-			if item.Expiration <= 0 {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // Clients returns how many clients the shards count facts of.
 func (c *Cache) Clients() (n int) {
 	for i := range c.shards {
