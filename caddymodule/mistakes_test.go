@@ -83,6 +83,21 @@ func TestNoMistakes(t *testing.T) {
 	}
 }
 
+// One issuer has one person for a sub, and with iss beside it nobody takes one for another.
+func TestNoMistakesOfPeople(t *testing.T) {
+	const other = "\nserver default\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}"
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	for _, lines := range []string{
+		"header X-User-Id sub", "header X-User-Id sub\nheader X-Issuer iss" + other, "header X-Sub data.sub" + other, "header X-Mail email" + other,
+		"header X-User-Id sub\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}",
+	} {
+		if said := c.said(t, c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", withServer(billing), 1)+route(lines))); said != "" {
+			t.Errorf("%s: %s", lines, said)
+		}
+	}
+}
+
 // said is what "caddy validate" prints of a Caddyfile that matters: an error, or warnings.
 func (c *running) said(t *testing.T, text string) string {
 	log := filepath.Join(c.dir, "log")
@@ -268,6 +283,7 @@ var mistakes = []mistake{
 	{"own issuer as another's", withServer(billing), route("server default\nissuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `issuer http://localhost:8080 is that of the server "default".*: remove the block issuer, or the line server, at LINE`},
 	{"own issuer as one elsewhere", withServer(billing), route("issuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `write the line server in the place of the block issuer","issuer":"http://localhost:8080","server":"default","at":"LINE`},
 	{"header of nobody's", withServer(billing), route("header Authorization sub HERE"), `take one such as X-User-Id, at LINE`},
+	{"people of two issuers", withServer(billing), route("server default\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}\nheader X-Name name\nheader X-User-Id sub HERE"), `write a header with iss too.*"option":"header X-User-Id","at":"LINE`},
 	{"header twice", withServer(billing), route("header X-User sub\nheader X_User name HERE"), `the header X_User is set twice.*, at LINE`},
 	{"condition that ends early", withServer(billing), route("rule `claims.a ==` HERE"), `an expression is such as claims.tenant == "acme".*, at LINE`},
 	{"condition misspelt", withServer(billing), route("rule `requst.method == \"GET\"` HERE"), `there are the variables claims, request.method, .*, at LINE`},
