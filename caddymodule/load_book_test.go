@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,9 +39,7 @@ func (b *book) took(name string, took time.Duration, calls servertest.Calls) {
 		b.times, b.calls = make(map[string][]time.Duration), make(map[string][]servertest.Calls)
 	}
 	b.times[name] = append(b.times[name], took)
-	if calls != (servertest.Calls{}) {
-		b.calls[name] = append(b.calls[name], calls)
-	}
+	b.calls[name] = append(b.calls[name], calls)
 }
 
 func (b *book) note(name, what string, n int) {
@@ -133,22 +131,37 @@ func spread(times []time.Duration) string {
 	return fmt.Sprintf("p50 %6.1f ms, p99 %6.1f ms, max %6.0f ms", ms(times[len(times)/2]), ms(times[len(times)*99/100]), ms(times[len(times)-1]))
 }
 
+// work is how long processors have worked for the nodes of a fleet, and for its database.
+type work struct{ nodes, database time.Duration }
+
+func (f *fleet) work() (w work) {
+	for _, n := range f.nodes {
+		w.nodes += n.worked()
+	}
+	w.database = f.server.Worked()
+	return w
+}
+
 // logWork shows how long processors have worked, and for whom, and what the store has.
 func (f *fleet) logWork() {
 	f.t.Helper()
-	nodes := time.Duration(0)
-	for _, n := range f.nodes {
-		nodes += n.worked()
-	}
-	var own syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &own)
-	f.t.Logf("%d rounds; processor time: the nodes %s, the database %s, the callers %s", f.rounds, nodes.Round(time.Second),
-		f.server.Worked().Round(time.Second), (time.Duration(own.Utime.Nano()) + time.Duration(own.Stime.Nano())).Round(time.Second))
+	w := f.work()
+	f.t.Logf("%d rounds; processor time: the nodes %s, the database %s, the callers %s", f.rounds, w.nodes.Round(time.Second),
+		w.database.Round(time.Second), servertest.Worked(os.Getpid()).Round(time.Second))
 	kinds, err := f.figures.Kinds(f.t.Context())
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Logf("records: %+v", kinds)
+	bytes, err := f.figures.Bytes(f.t.Context())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	records := 0
+	for _, kind := range kinds {
+		records += kind.Records
+		f.t.Logf("%d records of %s with %d bytes each", kind.Records, kind.Name, kind.Bytes)
+	}
+	f.t.Logf("%d records with %d bytes each, with indexes", records, bytes/max(1, records))
 }
 
 // settle holds every answer against what all nodes say at the end: of each family that goes on the

@@ -71,13 +71,27 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// endures kills a node and loads a configuration into another in each tenth of the time.
+// endures kills a node in each tenth of the time, starts it again, and loads a configuration into
+// another one.
 func (f *fleet) endures(began time.Time, lasts time.Duration) {
+	at := func(hundredths int) { time.Sleep(time.Until(began.Add(lasts * time.Duration(hundredths) / 100))) }
 	for i := 0; time.Since(began) < lasts && !f.t.Failed(); i++ {
-		f.nodes[i%len(f.nodes)].dies()
-		time.Sleep(time.Until(began.Add(lasts * time.Duration(2*i+1) / 20)))
+		n := f.nodes[i%len(f.nodes)]
+		n.dead.Store(true)
+		n.work = n.worked()
+		n.kill()
+		at(10*i + 1)
+		f.book.mu.Lock()
+		missed := f.book.over[max(0, len(f.book.over)-50):]
+		f.book.mu.Unlock()
+		n.mustStart(n.environment)
+		for _, over := range missed { // from its first request on
+			n.get(over.accessToken).want(f.t, "a token that was revoked while the node was away", http.StatusUnauthorized)
+		}
+		n.dead.Store(false)
+		at(10*i + 5)
 		f.nodes[(i+1)%len(f.nodes)].reload(i, "respond orders", http.StatusOK)
-		time.Sleep(time.Until(began.Add(lasts * time.Duration(2*i+2) / 20)))
+		at(10*i + 10)
 		f.rounds = i + 1
 	}
 }
@@ -93,26 +107,21 @@ type fleet struct {
 	rounds  int
 }
 
-// node is one of them.
+// node is one of them. Nobody opens a connection to it while it is dead.
 type node struct {
-	killable
-	dead atomic.Bool
-	work time.Duration // of processes that are gone
+	*proxy
+	environment string
+	dead        atomic.Bool
+	work        time.Duration // of processes that are gone
 }
+
+// worked is how long processors have worked for it.
 
 func (n *node) worked() time.Duration {
 	if n.process == nil {
 		return n.work
 	}
 	return n.work + servertest.Worked(n.cmd.Process.Pid)
-}
-
-// dies ends the process as kill -9 does, and starts it again. Nobody opens a connection meanwhile.
-func (n *node) dies() {
-	n.dead.Store(true)
-	n.work = n.worked()
-	n.killable.dies()
-	n.dead.Store(false)
 }
 
 // loadPeople is how many people sign in, all with the password wonderland.
@@ -188,7 +197,7 @@ func newFleet(t testing.TB, nodes int, engine string) *fleet {
 	t.Cleanup(f.figures.Close)
 	var starting sync.WaitGroup
 	for range nodes {
-		n := &node{killable: killable{newProxy(t, store), environment}}
+		n := &node{proxy: newProxy(t, store), environment: environment}
 		n.more = loadOptions()
 		writeFile(t, n.path("ci.jwks.json"), string(f.ci.JWKS()))
 		f.nodes = append(f.nodes, n)

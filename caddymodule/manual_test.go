@@ -265,6 +265,35 @@ func TestGrowthDocsCalculate(t *testing.T) {
 	}
 }
 
+// TestGrowthDocsCalculateTenNodes repeats what ten nodes of two processors carry, from how long
+// processors work in a request: for the nodes and for the database, on Redis and on PostgreSQL.
+func TestGrowthDocsCalculateTenNodes(t *testing.T) {
+	page := repositoryFile(t, "caddymodule/docs/growth.md")
+	measured := regexp.MustCompile(`(?m)^(\| [^|]+ \|) (\d+) \| (\d+) \| (\d+) \| (\d+) \|$`).FindAllStringSubmatch(page, -1)
+	carry := func(nodes, database string) string {
+		node, err := strconv.ParseFloat(nodes, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := strconv.ParseFloat(database, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rate := 20_000_000 / node
+		rounded, _ := strconv.ParseFloat(strconv.FormatFloat(rate, 'g', 3, 64), 64)
+		return message.NewPrinter(language.English).Sprintf("%d | %.1f |", int(rounded), rate*db/1_000_000)
+	}
+	for _, m := range measured {
+		row := m[1] + " " + carry(m[2], m[4]) + " " + carry(m[3], m[5]) + "\n"
+		if !strings.Contains(page, row) {
+			t.Errorf("docs/growth.md has no row %s", row)
+		}
+	}
+	if len(measured) < len(fleetOperations) {
+		t.Errorf("%d kinds of requests, want %d", len(measured), len(fleetOperations))
+	}
+}
+
 // literal returns the text of a string literal, or of several that are added.
 func literal(e ast.Expr) string {
 	switch x := e.(type) {
