@@ -83,6 +83,21 @@ func TestNoMistakes(t *testing.T) {
 	}
 }
 
+// One issuer has one person for a sub, and with iss beside it nobody takes one for another.
+func TestNoMistakesOfPeople(t *testing.T) {
+	const other = "\nserver default\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}"
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	for _, lines := range []string{
+		"header X-User-Id sub", "header X-User-Id sub\nheader X-Issuer iss" + other, "header X-Sub data.sub" + other, "header X-Mail email" + other,
+		"header X-User-Id sub\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}",
+	} {
+		if said := c.said(t, c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", withServer(billing), 1)+route(lines))); said != "" {
+			t.Errorf("%s: %s", lines, said)
+		}
+	}
+}
+
 // said is what "caddy validate" prints of a Caddyfile that matters: an error, or warnings.
 func (c *running) said(t *testing.T, text string) string {
 	log := filepath.Join(c.dir, "log")
@@ -107,6 +122,61 @@ func (c *running) said(t *testing.T, text string) string {
 		}
 	}
 	return said
+}
+
+// What is known of sites when all of them are provisioned: whether requests for the URL of an
+// issuer come to its endpoints. Where a proxy in front may change host or path, nothing is said.
+func TestMistakesOfSites(t *testing.T) {
+	const closed, opened = "takes away a part", "no site leads requests"
+	c := newCaddy(t)
+	server := func(issuer string) string {
+		return "auto_https off\noauth_server {\nissuer " + issuer + "\nstore memory\n" + billing + "}\n"
+	}
+	for _, row := range []struct{ name, issuer, sites, want string }{
+		{"its host", "https://auth.example.com", "https://auth.example.com:%PORT% {\noauth_token\n}", ""},
+		{"another host", "https://auth.example.com", "https://api.example.com:%PORT% {\noauth_token HERE\n}", opened},
+		{"its host on another site", "https://auth.example.com", "https://api.example.com:%PORT% {\noauth_token HERE\n}\nhttps://auth.example.com:%PORT% {\nrespond hi\n}", opened},
+		{"a wildcard", "https://auth.example.com", "https://*.example.com:%PORT% {\noauth_token\n}", ""},
+		{"any host", "https://auth.example.com", "https://:%PORT% {\noauth_token\n}", ""},
+		{"two hosts", "https://auth.example.com", "https://api.example.com:%PORT% {\noauth_token\n}\nhttps://auth.example.com:%PORT% {\noauth_token\n}", ""},
+		{"a proxy in front takes off TLS, and names this machine", "https://auth.example.com", "http://internal.example.com:%PORT% {\noauth_token\n}", ""},
+		{"a proxy in front adds a path", "https://auth.example.com", "http://:%PORT% {\nhandle_path /auth/* {\noauth_token\n}\n}", ""},
+		{"this machine by another name", "http://localhost:8080", "http://127.0.0.1:%PORT% {\noauth_token HERE\n}", opened},
+		{"another port", "http://localhost:8080", "http://localhost:%PORT% {\noauth_token\n}", ""},
+		{"handle_path", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\noauth_token HERE\n}\n}", closed},
+		{"uri strip_prefix", "https://example.com/auth", "https://example.com:%PORT% {\nuri strip_prefix /auth\noauth_token HERE\n}", closed},
+		{"uri strip_prefix elsewhere", "https://example.com/auth", "https://example.com:%PORT% {\nuri /api/* strip_prefix /api\noauth_token\n}", ""},
+		{"uri strip_prefix of some", "https://example.com/auth", "https://example.com:%PORT% {\n@old header X-Old *\nuri @old strip_prefix /auth\noauth_token\n}", ""},
+		{"handle_path beside", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /api/* {\nrespond hi\n}\noauth_token\n}", ""},
+		{"the path of the issuer is put back", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /x/* {\nrespond hi\n}\nhandle /auth/* {\noauth_token\n}\n}", ""},
+		{"handle of another path", "https://example.com", "https://example.com:%PORT% {\nhandle /auth/* {\noauth_token HERE\n}\n}", opened},
+		{"matchers that may not match", "https://example.com", "https://example.com:%PORT% {\n@inside remote_ip 10.0.0.0/8\nhandle @inside {\noauth_token\n}\nhandle {\nrespond hi\n}\n}", ""},
+		{"moved endpoints", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\noauth_token { HERE\ntoken_endpoint /token\n}\n}\n}", closed},
+		{"a named route", "https://example.com", "&(tokens) {\noauth_token\n}\nhttps://example.com:%PORT% {\ninvoke tokens\n}", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			port := c.site[strings.LastIndex(c.site, ":")+1:]
+			sites := strings.ReplaceAll(row.sites, "%PORT%", port)
+			text := c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", server(row.issuer), 1) + sites)
+			line := 1 + strings.Count(text[:max(0, strings.Index(text, "HERE"))], "\n")
+			if err := c.load(server(row.issuer), strings.Replace(sites, "HERE", "", 1)); err != nil {
+				t.Fatal(err)
+			}
+			said := ""
+			for found := range strings.Lines(readFile(t, filepath.Join(c.dir, "log"))) {
+				if strings.Contains(found, `"msg":"oauth_token: `) {
+					said = found
+				}
+			}
+			if err := os.Truncate(filepath.Join(c.dir, "log"), 0); err != nil {
+				t.Fatal(err)
+			}
+			if (said != "") != (row.want != "") || !strings.Contains(said, row.want) ||
+				said != "" && !strings.Contains(said, `"at":"Caddyfile:`+strconv.Itoa(line)+`"`) {
+				t.Errorf("want %q in line %d, it says %s", row.want, line, said)
+			}
+		})
+	}
 }
 
 type mistake struct{ name, global, site, want string }
@@ -211,7 +281,9 @@ var mistakes = []mistake{
 	{"URL in the place of keys", withServer(billing), foreign("jwks https://idp.example/keys HERE"), `its URL goes into jwks_uri, .*, at LINE`},
 	{"issuer twice", withServer(billing), foreign("jwks_uri https://idp.example/keys\n}\nissuer https://idp.example { HERE"), `issuer https://idp.example is given twice, at LINE`},
 	{"own issuer as another's", withServer(billing), route("server default\nissuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `issuer http://localhost:8080 is that of the server "default".*: remove the block issuer, or the line server, at LINE`},
+	{"own issuer as one elsewhere", withServer(billing), route("issuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `write the line server in the place of the block issuer","issuer":"http://localhost:8080","server":"default","at":"LINE`},
 	{"header of nobody's", withServer(billing), route("header Authorization sub HERE"), `take one such as X-User-Id, at LINE`},
+	{"people of two issuers", withServer(billing), route("server default\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}\nheader X-Name name\nheader X-User-Id sub HERE"), `write a header with iss too.*"option":"header X-User-Id","at":"LINE`},
 	{"header twice", withServer(billing), route("header X-User sub\nheader X_User name HERE"), `the header X_User is set twice.*, at LINE`},
 	{"condition that ends early", withServer(billing), route("rule `claims.a ==` HERE"), `an expression is such as claims.tenant == "acme".*, at LINE`},
 	{"condition misspelt", withServer(billing), route("rule `requst.method == \"GET\"` HERE"), `there are the variables claims, request.method, .*, at LINE`},

@@ -106,6 +106,7 @@ func syntax(comment string) (block string, options []option, text string) {
 // field is a field of a configuration.
 type field struct {
 	json, option, text string
+	kind               string // its type
 	embedded           string // the type whose fields it has as well
 }
 
@@ -132,9 +133,23 @@ func (d *described) fields(name string) (fields []field) {
 		if json == "" || json == "-" || strings.Contains(text, "It is set by the server") {
 			continue
 		}
-		fields = append(fields, field{json: json, option: tag.Get("option"), text: text})
+		fields = append(fields, field{json: json, option: tag.Get("option"), text: text, kind: typeName(f.Type)})
 	}
 	return fields
+}
+
+var counted = regexp.MustCompile(`^How many (?:live )?[a-z-]+s\b|^The .*, in bytes\.|^The status of `)
+
+// unit returns what stands behind the name of a field that is a time or a number, and whether its
+// comment says what that is the number of.
+func (f field) unit() (unit string, ok bool) {
+	switch f.kind {
+	case "caddy.Duration", "tokenep.Duration", "Duration":
+		return ", a duration", true
+	case "int", "int64", "uint64", "float64":
+		return ", a number", counted.MatchString(f.text)
+	}
+	return "", true
 }
 
 // preset takes the sentences out of a text that say what holds without the option.
@@ -203,7 +218,11 @@ func (d *described) write(t *testing.T, w *strings.Builder, p part, printed map[
 		if standard == "" {
 			t.Errorf("%s: the comment of %s says neither Default nor Required", p.fields, f.json)
 		}
-		fmt.Fprintf(w, "| %s | `%s` | %s | %s |\n", p.spelling(f, options), f.json, cell(standard), cell(text))
+		unit, ok := f.unit()
+		if !ok {
+			t.Errorf("%s: the comment of %s does not say of what it is the number: how many of what, a size in bytes, or a status", p.fields, f.json)
+		}
+		fmt.Fprintf(w, "| %s | `%s`%s | %s | %s |\n", p.spelling(f, options), f.json, unit, cell(standard), cell(text))
 	}
 }
 

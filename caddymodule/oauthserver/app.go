@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
@@ -30,7 +31,8 @@ type App struct {
 	failure error         // the error of Start; read it only after settled is closed
 
 	mu      sync.Mutex
-	mounted []*server.Routes // of every oauth_token handler that is provisioned
+	mounted []*server.Routes                // of every oauth_token handler that is provisioned
+	checks  map[string]func(*caddyhttp.App) // of all sites, by server
 }
 
 func init() {
@@ -51,7 +53,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the servers. It opens, generates and writes nothing: Start does.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.settled = ctx, make(chan struct{})
+	a.ctx, a.settled, a.checks = ctx, make(chan struct{}), make(map[string]func(*caddyhttp.App))
 	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration, endpointRequests, endpointDuration, storeErrors, pagesShown); err != nil {
 		return err
 	}
@@ -90,6 +92,11 @@ func (a *App) Start() error {
 		if err := a.Servers[name].start(a.ctx); err != nil {
 			a.failure = fmt.Errorf("server %q: %w", name, a.Servers[name].places.Locate(err))
 			return a.failure
+		}
+	}
+	if sites, err := a.ctx.AppIfConfigured("http"); err == nil {
+		for _, name := range slices.Sorted(maps.Keys(a.checks)) {
+			a.checks[name](sites.(*caddyhttp.App))
 		}
 	}
 	return nil
@@ -175,26 +182,28 @@ func missing(err error) error {
 	return fmt.Errorf("the global option oauth_server is missing, which configures an issuer: %w", err)
 }
 
-// Issuers returns the issuers of the servers of this process.
-func Issuers(ctx caddy.Context) map[string]bool {
+// Issuers returns the servers of this process by their issuers.
+func Issuers(ctx caddy.Context) map[string]*AuthorizationServer {
 	app, err := ctx.AppIfConfigured("oauth_server")
 	if err != nil {
 		return nil
 	}
-	issuers := make(map[string]bool)
+	issuers := make(map[string]*AuthorizationServer)
 	for _, s := range app.(*App).Servers {
-		issuers[s.Server().Config.Issuer] = true
+		issuers[s.Server().Config.Issuer] = s
 	}
 	return issuers
 }
 
-// Mount returns the routes of the server for a handler that is being provisioned.
-func (s *AuthorizationServer) Mount(p server.Paths) (*server.Routes, error) {
+// Mount returns the routes of the server for a handler that is being provisioned. The check of the
+// last one of them is called when all sites are provisioned.
+func (s *AuthorizationServer) Mount(p server.Paths, check func(*caddyhttp.App)) (*server.Routes, error) {
 	routes, err := s.core.Mount(p)
 	if err == nil {
 		s.app.mu.Lock()
 		defer s.app.mu.Unlock()
 		s.app.mounted = append(s.app.mounted, routes)
+		s.app.checks[s.name] = check
 	}
 	return routes, err
 }

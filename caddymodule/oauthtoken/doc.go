@@ -4,4 +4,5 @@
 //	handler.go         the handler
 //	token_endpoint.go  the options of one path of the token endpoint, and the dialects
 //	caddyfile.go       the grammar of its directive
+//	reach.go           whether requests come to the endpoints, by the sites of the configuration
 package oauthtoken

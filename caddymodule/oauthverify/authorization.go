@@ -79,7 +79,7 @@ type MintedToken struct {
 	// The claims of the token that it has too. Default: act and scope.
 	Claims []string `json:"claims,omitempty"`
 
-	// How many are remembered, at most. Default: 10000.
+	// How many tokens are remembered, at most. Default: 10000.
 	CacheEntries int `json:"cache_entries,omitempty"`
 }
 
@@ -98,7 +98,7 @@ type AskedCredential struct {
 	// How long an answer is remembered, 1s to 1h. Default: 1m.
 	Cache caddy.Duration `json:"cache,omitempty"`
 
-	// How many are remembered, at most. Default: 10000.
+	// How many credentials are remembered, at most. Default: 10000.
 	CacheEntries int `json:"cache_entries,omitempty"`
 
 	Elsewhere
@@ -121,7 +121,7 @@ type ExchangedToken struct {
 	// What the token of the client is called there (RFC 8693 §3). Default: an access token.
 	SubjectTokenType string `json:"subject_token_type,omitempty"`
 
-	// How many are remembered, at most. Default: 10000.
+	// How many tokens are remembered, at most. Default: 10000.
 	CacheEntries int `json:"cache_entries,omitempty"`
 
 	Elsewhere

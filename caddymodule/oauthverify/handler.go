@@ -140,6 +140,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	}
 	h.guard.Rates, h.guard.Certificate = h.rates(), h.certificate()
 	h.warn()
+	h.warnOfNames(issuers)
 	h.warnOfLog(ctx)
 	if h.server != nil {
 		h.warnOfReach(issuers[0].Audience, len(issuers) > 1)
@@ -194,6 +195,18 @@ func (h *Handler) warn() {
 	}
 	if h.InsecureAnyMethod {
 		h.logger.Warn("insecure_any_method: an upstream may read another method than the one that the route was chosen by")
+	}
+}
+
+// warnOfNames logs that an application is told sub alone, which is unique within one issuer (RFC
+// 7519 §4.1.2).
+func (h *Handler) warnOfNames(issuers []verify.TrustedIssuer) {
+	writes := func(claim string) int {
+		return slices.IndexFunc(h.Headers, func(c ClaimHeader) bool { return len(c.Claim) == 1 && c.Claim[0] == claim })
+	}
+	if at := writes("sub"); len(issuers) > 1 && at >= 0 && writes("iss") < 0 {
+		h.logger.Warn("header: two issuers may mean different people by one sub, and the application cannot tell them apart: "+
+			"write a header with iss too, or make a route for each issuer", "option", "header "+h.Headers[at].Header)
 	}
 }
 

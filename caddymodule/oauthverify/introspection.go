@@ -173,7 +173,7 @@ var errOurs = fmt.Errorf("%w: it looks like a credential of a server of this pro
 func withhold(ctx caddy.Context, ask verify.Introspector) verify.Introspector {
 	own := oauthserver.Issuers(ctx)
 	return func(ctx context.Context, token string) (*verify.Token, error) {
-		if state.IsAPIToken(token) || state.IsRefreshToken(token) || own[verify.UnverifiedIssuer(token)] {
+		if state.IsAPIToken(token) || state.IsRefreshToken(token) || own[verify.UnverifiedIssuer(token)] != nil {
 			return nil, errOurs
 		}
 		return ask(ctx, token)

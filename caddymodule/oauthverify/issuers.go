@@ -47,6 +47,10 @@ func (h *Handler) trusted(ctx caddy.Context) ([]verify.TrustedIssuer, error) {
 		if h.server != nil && issuer.Name == issuers[0].Name {
 			return nil, adapt.Of("issuer "+t.Issuer, fmt.Errorf("issuer %s is that of the server %q, which the route trusts already: remove the block issuer, or the line server", issuer.Name, h.label))
 		}
+		if own := oauthserver.Issuers(ctx)[issuer.Name]; own != nil {
+			h.logger.Warn("this issuer is an oauth_server of this configuration, and the route would ask for its keys over the network, and not know what it has revoked: "+
+				"write the line server in the place of the block issuer", "issuer", t.Issuer, "server", own.Name())
+		}
 		if len(t.Audience) == 0 {
 			issuer.Audience, issuer.InsecureAnyAudience = audience, h.InsecureAnyAudience
 		}
