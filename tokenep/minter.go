@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -88,10 +89,13 @@ const (
 // Whoever issues the token calls Remember; one that is dropped instead leaves no trace.
 func (m *Minter) Mint(c *Claims) (Minted, error) {
 	id := cmp.Or(c.ID, newID())
-	payload, err := c.appendJSON(make([]byte, 0, 512), m.Issuer, id)
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	payload, err := c.appendJSON((*buffer)[:0], m.Issuer, id)
 	if err != nil {
 		return Minted{}, err
 	}
+	*buffer = payload
 	key, err := active(m.Keys)
 	if err != nil {
 		return Minted{}, err
@@ -124,12 +128,14 @@ func active(ring *keys.Ring) (*keys.Key, error) {
 	return key, nil
 }
 
+// buffers are where tokens are put together.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+
 // sign returns a JWS in compact form (RFC 7515 §7.1).
 func sign(key *keys.Key, typ string, payload []byte) (string, error) {
-	header := key.Header(typ)
-	// There is room for an ES256 signature; another one grows it.
-	token := make([]byte, 0, len(header)+base64.RawURLEncoding.EncodedLen(len(payload))+128)
-	token = append(token, header...)
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	token := append((*buffer)[:0], key.Header(typ)...)
 	token = append(token, '.')
 	token = base64.RawURLEncoding.AppendEncode(token, payload)
 	signed := len(token)
@@ -138,6 +144,7 @@ func sign(key *keys.Key, typ string, payload []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	*buffer = token
 	return string(token), nil
 }
 

@@ -41,14 +41,62 @@ func (r *Response) complete(c *Claims, t RefreshToken, now time.Time) {
 	}
 }
 
+// appendJSON appends what json.Marshal would say of r, by hand as in [Minter.Mint]: that is most of
+// what there is to write.
+func (r *Response) appendJSON(b []byte) []byte {
+	b = append(b, `{"access_token":`...)
+	b = appendString(b, r.AccessToken)
+	b = appendText(b, "issued_token_type", r.IssuedTokenType)
+	b = append(b, `,"token_type":`...)
+	b = appendString(b, r.TokenType)
+	b = append(b, `,"expires_in":`...)
+	b = strconv.AppendInt(b, r.ExpiresIn, 10)
+	b = appendText(b, "refresh_token", r.RefreshToken)
+	b = appendSeconds(b, "refresh_token_timeout", r.RefreshTokenTimeout)
+	b = appendSeconds(b, "authorization_expires_in", r.AuthorizationExpiresIn)
+	b = appendText(b, "scope", r.Scope)
+	b = appendText(b, "id_token", r.IDToken)
+	return append(b, '}')
+}
+
+// appendText appends one more member of an object, unless it is empty.
+func appendText(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	return appendString(b, value)
+}
+
+// appendSeconds appends one more member of an object, unless it is zero.
+func appendSeconds(b []byte, name string, seconds int64) []byte {
+	if seconds == 0 {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	return strconv.AppendInt(b, seconds, 10)
+}
+
 // Created is what Endpoint.Call returns for an answer with status 201 in the place of 200.
 type Created struct{ Answer any }
 
 // WriteJSON answers with v. Nothing that an endpoint says may be cached (RFC 6749 §5.1).
 func WriteJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
+	var body []byte
+	if response, ok := v.(*Response); ok {
+		buffer := buffers.Get().(*[]byte)
+		defer buffers.Put(buffer)
+		body = response.appendJSON((*buffer)[:0])
+		*buffer = body
+	} else {
+		var err error
+		if body, err = json.Marshal(v); err != nil {
+			status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
+		}
 	}
 	h, values := w.Header(), [...]string{"application/json", "no-store", "no-cache", strconv.Itoa(len(body))}
 	h["Content-Type"], h["Cache-Control"] = values[0:1:1], values[1:2:2]

@@ -102,7 +102,7 @@ func (c *Cache) insert(jwt string, key crypto.PublicKey, issuer, client string, 
 	if !now.Before(expires) {
 		return
 	}
-	f := &fact{sum: sha256.Sum256([]byte(jwt)), key: key, expires: expires, weight: factWeight,
+	f := &fact{sum: sumOf(jwt), key: key, expires: expires, weight: factWeight,
 		client: maphash.Comparable(c.seed, [2]string{issuer, client})}
 	shard := c.shard(&f.sum)
 	if token != nil {
@@ -126,10 +126,15 @@ func (c *Cache) shard(sum *[sha256.Size]byte) *cacheShard {
 	return &c.shards[int(sum[0])&(len(c.shards)-1)]
 }
 
+// sumOf returns the SHA-256 of a token.
+func sumOf(jwt string) [sha256.Size]byte {
+	var onStack [1 << 10]byte // most tokens fit, and are hashed without an allocation
+	return sha256.Sum256(append(onStack[:0], jwt...))
+}
+
 // find returns the fact about jwt, or nil.
 func (c *Cache) find(jwt string) *fact {
-	var onStack [1 << 10]byte // most tokens fit, and are hashed without an allocation
-	sum := sha256.Sum256(append(onStack[:0], jwt...))
+	sum := sumOf(jwt)
 	shard := c.shard(&sum)
 	found, _ := shard.proven.Get(string(sum[:]))
 	f, _ := found.(*fact)

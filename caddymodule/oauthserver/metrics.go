@@ -71,6 +71,18 @@ func (s *AuthorizationServer) observe(_ context.Context, o tokenep.Outcome) {
 		return
 	}
 	grant := tokenep.GrantName(o.Grant) // empty if the request was refused before it named one
-	tokenRequests.WithLabelValues(s.name, grant, code).Inc()
-	tokenDuration.WithLabelValues(s.name, grant).Observe(o.Duration.Seconds())
+	tokens, ok := s.tokens.Load([2]string{grant, code})
+	if !ok {
+		tokens, _ = s.tokens.LoadOrStore([2]string{grant, code}, tokenMetrics{
+			requests: tokenRequests.WithLabelValues(s.name, grant, code), duration: tokenDuration.WithLabelValues(s.name, grant),
+		})
+	}
+	tokens.(tokenMetrics).requests.Inc()
+	tokens.(tokenMetrics).duration.Observe(o.Duration.Seconds())
+}
+
+// tokenMetrics are those of one grant and one error code. They are looked up once.
+type tokenMetrics struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -176,6 +177,7 @@ type AuthorizationServer struct {
 	released  bool // the shared state has been released
 	core      *server.Server
 	events    *events
+	tokens    sync.Map // of tokenMetrics, by grant and error code
 
 	places       *adapt.Places
 	unknownGrant error // of a client in the Caddyfile: it may be that of a plugin
