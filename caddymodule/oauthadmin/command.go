@@ -34,9 +34,11 @@ and what they have allowed, the signing keys, and the revocation of access token
 can also get a token, show what a token says and whether it would be accepted, and back
 up the store.
 
-All commands but restore and trace connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `'. Use
---address for another address, or --config to read it from a configuration. If
-there is more than one oauth_server, --server names the one to manage.
+The commands connect to Caddy's admin API at '` + caddy.DefaultAdminListen + `', which the variable
+CADDY_ADMIN changes; restore and trace do not, nor do 'token --url' and 'inspect --url'
+with --config. Use --address for another address, or --config to read it from a
+configuration. If there is more than one oauth_server, --server names the one to
+manage.
 
 A new secret is written to standard output, once. A secret that a command needs
 is read from standard input, or asked for on the terminal. There is no flag for

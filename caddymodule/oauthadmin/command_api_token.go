@@ -30,7 +30,7 @@ The token is written to standard output. The server keeps only its hash.`
 	flags.String("scope", "", "Its largest scope: scope tokens separated by spaces")
 	flags.String("name", "", "A name for people")
 	flags.String("note", "", "A longer text for people")
-	flags.String("expires-in", "", "Its lifetime, such as 30d, or never if the server allows that (default: 90d)")
+	flags.String("expires-in", "", "Its lifetime, such as 30d, or never if the server allows that (default: 90d, or the most that the server allows if that is less)")
 	flags.String("not-before", "", "When it becomes good, such as 2026-01-31T08:00:00Z (default: at once)")
 	flags.StringArray("allow-from", nil, "An address or block, such as 192.0.2.0/24, from which alone it can be used (can be repeated)")
 	flags.StringArray("deny-from", nil, "An address or block from which it cannot be used (can be repeated)")

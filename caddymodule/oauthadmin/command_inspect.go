@@ -31,14 +31,14 @@ a running Caddy alone. Otherwise give --audience and --scope as the route has th
 without them every audience and scope passes.`
 	cmd.Example = `  $ echo "$TOKEN" | caddy oauth inspect --audience https://api.example.com/orders --scope orders:read
   $ echo "$TOKEN" | caddy oauth inspect --url https://api.example.com/orders/17 --method POST
-  $ echo "$TOKEN" | caddy oauth inspect --url https://api.example.com/mcp --method POST \\
+  $ echo "$TOKEN" | caddy oauth inspect --url https://api.example.com/mcp --method POST \
         --header 'MCP-Protocol-Version: 2026-07-28' --header 'Mcp-Method: tools/list' --from 192.0.2.1
   $ caddy oauth token --client billing < secret.txt | caddy oauth inspect`
 	flags := cmd.Flags()
 	flags.String("url", "", "URL of a request: the rules are those of its route")
 	flags.String("method", http.MethodGet, "Method of that request")
 	flags.StringArray("header", nil, "Header of that request, as 'Name: value' (repeatable)")
-	flags.String("from", "", "Address that it comes from (default 127.0.0.1)")
+	flags.String("from", "", "Address that it comes from (default: 127.0.0.1)")
 	flags.StringArray("audience", nil, "Audience that is accepted (repeatable)")
 	flags.String("scope", "", "Scope that is required: scope tokens separated by spaces")
 	return cmd

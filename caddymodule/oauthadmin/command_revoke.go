@@ -22,7 +22,7 @@ func revokeCommand() *cobra.Command {
 Revokes access tokens before they expire (RFC 7009): one token, which is read from
 standard input or asked for on the terminal, or the tokens that a flag names. They
 are refused from the next request on; on other machines with the same store, within
-a quarter of a second.
+a quarter of a second, or what revocation_interval says there.
 
   (no flag)  one token, and those that it was exchanged for
   --jti      the same, by the id of the token
