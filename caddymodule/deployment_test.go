@@ -105,6 +105,12 @@ func TestDeploymentManifestsAreOfTheAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	list := exec.Command("go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", "k8s.io/api")
+	list.Dir = "testdata/kubernetes"
+	api, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct{ name, file, from, to, want string }{
 		{"as it is", "front.yaml", "", "", ""},
 		{"as it is", "sidecar.yaml", "", "", ""},
@@ -116,6 +122,8 @@ func TestDeploymentManifestsAreOfTheAPI(t *testing.T) {
 		{"no such volume", "front.yaml", "- name: admin\n              mountPath", "- name: adnim\n              mountPath", "no volume adnim"},
 		{"no such port", "front.yaml", "targetPort: https", "targetPort: http", "port http"},
 		{"a probe of no port", "front.yaml", "port: health", "port: heatlh", "a probe"},
+		{"a value that there is not", "front.yaml", "type: LoadBalancer", "type: LoadBalancr", "Service.spec.type: \"LoadBalancr\""},
+		{"a value in another case", "front.yaml", "type: RuntimeDefault", "type: runtimedefault", "none of"},
 		{"another API", "front.yaml", "policy/v1\n", "policy/v1beta1\n", "policy/v1beta1"},
 	} {
 		t.Run(test.file+" "+test.name, func(t *testing.T) {
@@ -125,7 +133,7 @@ func TestDeploymentManifestsAreOfTheAPI(t *testing.T) {
 				t.Fatalf("it has no %q", test.from)
 			}
 			writeFile(t, file, strings.Replace(text, test.from, test.to, 1))
-			said, err := exec.Command(program, file).CombinedOutput()
+			said, err := exec.Command(program, strings.TrimSpace(string(api)), file).CombinedOutput()
 			if (err != nil) != (test.want != "") || !strings.Contains(string(said), test.want) {
 				t.Errorf("%v: %s", err, said)
 			}

@@ -1,14 +1,16 @@
 // Command kubernetes checks manifests as a cluster would that accepts them: each document is decoded
-// strictly into the type of the API that its kind names, pods meet the Pod Security Standard
-// "restricted", and what a document refers to in its file is there.
+// strictly into the type of the API that its kind names, its values are those of the enumerations of
+// the API, pods meet the Pod Security Standard "restricted", and what a document refers to in its
+// file is there.
 //
-//	kubernetes <file.yaml>…
+//	kubernetes <folder of the module k8s.io/api> <file.yaml>…
 package main
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,14 +27,17 @@ import (
 )
 
 func main() {
-	failed := false
-	for _, name := range os.Args[1:] {
-		if err := check(name); err != nil {
+	if len(os.Args) < 3 {
+		os.Exit(1)
+	}
+	failed, known := false, &enums{folder: os.Args[1], read: make(map[string]bool), values: make(map[string][]string)}
+	for _, name := range os.Args[2:] {
+		if err := check(name, known); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 			failed = true
 		}
 	}
-	if failed || len(os.Args) < 2 {
+	if failed {
 		os.Exit(1)
 	}
 }
@@ -51,14 +56,15 @@ type manifests struct {
 	services  []corev1.Service
 	budgets   []policyv1.PodDisruptionBudget
 	configs   []string // names of ConfigMaps
+	enums     *enums
 }
 
-func check(name string) error {
+func check(name string, known *enums) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	var all manifests
+	all := manifests{enums: known}
 	for _, document := range strings.Split(string(text), "\n---\n") {
 		if err := all.add([]byte(document)); err != nil {
 			return err
@@ -92,7 +98,7 @@ func (m *manifests) add(document []byte) error {
 		if err := yaml.UnmarshalStrict(document, into); err != nil {
 			return fmt.Errorf("%s: %w", kind.Kind, err)
 		}
-		return nil
+		return m.enums.check(kind.Kind, reflect.ValueOf(into))
 	}
 	switch kind.APIVersion + " " + kind.Kind {
 	case "v1 Namespace":
