@@ -36,10 +36,6 @@ var (
 		Description: "the form could not be read, or is too large to be searched for an access token"}
 )
 
-// errNoToken refuses a request without authentication information. The challenge has no error code
-// (RFC 6750 §3.1).
-var errNoToken = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no bearer token")}
-
 // extract finds the one bearer token of a request for p, and what carries it; Token is "" if there
 // is none.
 //

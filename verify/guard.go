@@ -273,7 +273,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	}
 	if p.Token == "" {
 		if !g.Optional {
-			return nil, g.refuse(r, errNoToken)
+			return nil, g.refuse(r, noToken(r))
 		}
 		g.hide(r, from)
 		return nil, nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -96,9 +97,9 @@ func (g *Guard) requireMCP(r *http.Request, t *Token) error {
 	}
 	for _, token := range needs {
 		if !g.Grants(t, token) {
-			refusal := *errScopeMissing
+			refusal := lacksScope(t, strconv.Quote(token))
 			refusal.Scope = g.required.with(needs)
-			return &refusal
+			return refusal
 		}
 	}
 	return nil

@@ -8,6 +8,27 @@ import (
 	"strconv"
 )
 
+// Refusals of a request without authentication information. The challenge has no error code (RFC
+// 6750 §3.1).
+var (
+	errNoToken     = &Error{Status: http.StatusUnauthorized, Cause: errors.New("no bearer token")}
+	errOtherScheme = &Error{Status: http.StatusUnauthorized,
+		Cause: errors.New("no bearer token: the Authorization header has another scheme, or none")}
+	errTokenGone = &Error{Status: http.StatusUnauthorized,
+		Cause: errors.New("no bearer token: another guard in front of this one has let the request in, and removed it")}
+)
+
+// noToken returns the refusal of a request without a token, whose cause says where one may be.
+func noToken(r *http.Request) *Error {
+	if len(r.Header["Authorization"]) > 0 {
+		return errOtherScheme
+	}
+	if _, earlier := FromContext(r.Context()); earlier {
+		return errTokenGone
+	}
+	return errNoToken
+}
+
 // refuse removes the token from r, which may still go to an error handler, and completes err.
 func (g *Guard) refuse(r *http.Request, err error) *Error {
 	g.hideToken(r, "")

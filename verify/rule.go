@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 )
 
 // Rule decides whether t permits r. It returns nil, or why not: an *[Error], which is answered with
@@ -19,11 +20,18 @@ type Rule func(r *http.Request, t *Token) error
 var errScopeMissing = &Error{Status: http.StatusForbidden, Code: InsufficientScope,
 	Description: "the access token lacks a scope that is needed here"}
 
+// lacksScope is the refusal of t, whose scope is not enough; lacks says of what.
+func lacksScope(t *Token, lacks string) *Error {
+	refusal := *errScopeMissing
+	refusal.Cause = fmt.Errorf("its scope is %s, without %s", quoteSome(t.Scope), lacks)
+	return &refusal
+}
+
 // requireAll permits tokens that have all of Scope.
 func (g *Guard) requireAll(_ *http.Request, t *Token) error {
 	for _, token := range g.Scope {
 		if !g.Grants(t, token) {
-			return errScopeMissing
+			return lacksScope(t, strconv.Quote(token))
 		}
 	}
 	return nil
@@ -36,7 +44,7 @@ func (g *Guard) requireAny(_ *http.Request, t *Token) error {
 			return nil
 		}
 	}
-	return errScopeMissing
+	return lacksScope(t, "any of "+quoteSome(g.AnyScope))
 }
 
 // Grants reports whether t has a scope-token, or one that includes it by ScopeImplies. The guard

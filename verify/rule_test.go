@@ -103,6 +103,50 @@ func TestGuardRuleErrors(t *testing.T) {
 	}
 }
 
+// The log says what the request had, and what was needed: the challenge says the second alone, and
+// the client knows the first.
+func TestReasonsOfRefusals(t *testing.T) {
+	issuer := newIssuer()
+	reader := "Bearer " + issuer.Sign(verifytest.Claims{"scope": "read"})
+	all := verify.Guard{Verifier: issuer.Verifier(), Scope: verify.Scope{"read", "write"}}
+	const lacks = "insufficient_scope: the access token lacks a scope that is needed here: "
+	for _, c := range []struct {
+		name          string
+		guard         *verify.Guard
+		earlier       *verify.Guard // in front
+		authorization string
+		reason        string
+	}{
+		{"scope", &all, nil, reader, lacks + `its scope is "read", without "write"`},
+		{"no scope", &all, nil, "Bearer " + issuer.Sign(nil), lacks + `its scope is absent, without "read"`},
+		{"any scope", &verify.Guard{Verifier: issuer.Verifier(), AnyScope: verify.Scope{"eu", "us"}}, nil, reader,
+			lacks + `its scope is "read", without any of "eu", "us"`},
+		{"no token", &all, nil, "", "unauthorized: no bearer token"},
+		{"no scheme", &all, nil, issuer.Sign(nil), "unauthorized: no bearer token: the Authorization header has another scheme, or none"},
+		{"Basic", &all, nil, "Basic YTpi", "unauthorized: no bearer token: the Authorization header has another scheme, or none"},
+		{"a second guard", &all, &verify.Guard{Verifier: issuer.Verifier()}, reader,
+			"unauthorized: no bearer token: another guard in front of this one has let the request in, and removed it"},
+		{"a second guard, behind one that passed it on", &all, &verify.Guard{Verifier: issuer.Verifier(), KeepAuthorization: true}, reader,
+			lacks + `its scope is "read", without "write"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var handler http.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if _, err := c.guard.Admit(r); err == nil || err.Error() != c.reason {
+					t.Errorf("%v\nwant %s", err, c.reason)
+				}
+			})
+			if c.earlier != nil {
+				handler = c.earlier.Handler(handler)
+			}
+			r := httptest.NewRequest("GET", "/", nil)
+			if c.authorization != "" {
+				r.Header.Set("Authorization", c.authorization)
+			}
+			handler.ServeHTTP(httptest.NewRecorder(), r)
+		})
+	}
+}
+
 // Each challenge is a line (RFC 9110 §11.6.1), and earlier lines are replaced.
 func TestChallenges(t *testing.T) {
 	h := http.Header{}
