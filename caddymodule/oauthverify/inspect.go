@@ -20,11 +20,14 @@ var (
 	errNoServer = errors.New("no HTTP server is configured")
 	errNoKeys   = errors.New("the route trusts an oauth_server that has not started, and its keys are not known: ask the Caddy that runs")
 	errNoRoute  = errors.New("no route with oauth_verify sees such a request")
+	errTakenOff = errors.New("another oauth_verify sees the request behind this one, which removes the token: " +
+		"put each into a handle of its own, or write authorization keep in the first")
 )
 
 // Inspect says, check by check, what the first oauth_verify that sees a request would make of it
 // with that token. It finds the route as Caddy does, by the matchers of all servers; of the
-// handlers on the way none runs but rewrites. r has an absolute URL and a RemoteAddr.
+// handlers on the way none runs but rewrites. A second one behind it fails a check, where it would
+// find no token. r has an absolute URL and a RemoteAddr.
 func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Check, error) {
 	loaded, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
@@ -52,10 +55,42 @@ func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Ch
 				}
 			}
 			found, checks := h.guard.Inspect(asked, token)
-			return found, checks, nil
+			again, err := h.followed(servers[name], r)
+			if again {
+				checks = append(checks, verify.Check{Name: "second oauth_verify", Err: errTakenOff})
+			}
+			return found, checks, err
 		}
 	}
 	return nil, nil, errNoRoute
+}
+
+// followed reports whether the request comes to an oauth_verify behind h that needs the token, which
+// h removes. It looks no further than a handler that answers.
+func (h *Handler) followed(server *caddyhttp.Server, r *http.Request) (needed bool, err error) {
+	if h.guard.KeepAuthorization || h.guard.Replace != nil {
+		return false, nil
+	}
+	passed := false
+	_, err = walk(server, r, func(handler caddyhttp.MiddlewareHandler) bool {
+		next := guardOf(handler)
+		switch {
+		case next == h:
+			passed = true
+		case passed && next != nil && !next.guard.Optional:
+			needed = true
+		}
+		return needed || passed && answers(handler)
+	})
+	return needed, err
+}
+
+// answers reports whether nothing that stands behind a handler sees a request, as far as is known.
+func answers(handler caddyhttp.MiddlewareHandler) bool {
+	module, ok := handler.(caddy.Module)
+	return ok && slices.Contains([]caddy.ModuleID{
+		"http.handlers.static_response", "http.handlers.reverse_proxy", "http.handlers.file_server", "http.handlers.error",
+	}, module.CaddyModule().ID)
 }
 
 // guardOf returns what a handler asks about tokens: itself, or the first provider of this module
