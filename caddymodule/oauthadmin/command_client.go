@@ -102,6 +102,9 @@ func cmdClientAdd(fl caddycmd.Flags) (int, error) {
 	if err := callAdmin(fl, http.MethodPost, []string{"clients"}, nil, client, &made); err != nil {
 		return failed(err)
 	}
+	if len(made.Client.Audience) == 0 {
+		say("Without --audience, the tokens of client %q are for the audience of the server.", made.Client.ID)
+	}
 	switch {
 	case made.Client.Public():
 		say("Client %q is added. It is public: it has no secret.", made.Client.ID)

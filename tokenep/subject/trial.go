@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -44,7 +45,18 @@ func (t *Trial) Decides() *Policy {
 	return nil
 }
 
-var errForAnotherGrant = errors.New("the policy is for another grant")
+// forAnotherGrant says which grants a policy is for, as its configuration does.
+func (p *Policy) forAnotherGrant() error {
+	types := p.Grants
+	if len(types) == 0 {
+		types = []string{tokenep.TokenExchangeType}
+	}
+	names := make([]string, len(types))
+	for i, grantType := range types {
+		names[i] = tokenep.GrantName(grantType)
+	}
+	return fmt.Errorf("the policy is for another grant: %s", strings.Join(names, " "))
+}
 
 // Sent is a token as a client, or nobody, would send it.
 type Sent struct {
@@ -149,7 +161,7 @@ func (t *Trial) decide(ctx context.Context, f *Foreign, c *tokenep.Client) {
 		if serves, _ := d.Policy.serves(f.GrantType); serves {
 			d.Authorization, d.Err = d.Policy.authorize(c, t.Token, f.Now())
 		} else {
-			d.Err = errForAnotherGrant
+			d.Err = d.Policy.forAnotherGrant()
 		}
 		if d.Err == nil && t.Source.IDJAG != nil {
 			d.Err = t.Source.IDJAG.narrow(t.Token, d.Authorization)
