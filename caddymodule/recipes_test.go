@@ -1,13 +1,16 @@
 package caddymodule_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -119,6 +122,46 @@ func TestMigrationFromKeys(t *testing.T) {
 	}
 }
 
+// TestMigrationOfAKey imports what docs/migration.md does, the hash of abc, into a server that the
+// page says is needed: that key is exchanged for a token that the route of the page takes.
+func TestMigrationOfAKey(t *testing.T) {
+	const page = "caddymodule/docs/migration.md"
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "orders for "+r.Header.Get("X-User-Id"))
+	}))
+	defer upstream.Close()
+	t.Setenv("BILLING_SECRET", marker)
+	t.Setenv("SHOP_KEY", "key of Caddy")
+	c := newCaddy(t, "legacy:8080", upstream.Listener.Addr().String())
+	here := strings.NewReplacer("https://api.example.com", c.site)
+	global, site, _ := strings.Cut(strings.TrimPrefix(blocks(t, page, "caddyfile")[0], "{\n"), "\n}\n\n")
+	global = strings.Replace(global, "oauth_server {", "oauth_server {\nstore memory\ntoken_exchange {\nanonymous\napi_tokens\n}", 1)
+	c.mustLoad(here.Replace(global), here.Replace(strings.Replace(site, "api.example.com {", "%SITE% {", 1)))
+	line := regexp.MustCompile(`'(\{.*\})'`).FindStringSubmatch(blocks(t, page, "sh")[0])
+	if line == nil {
+		t.Fatal("the page imports nothing")
+	}
+	if said := c.administer("api_tokens/import", `{"lines":[`+here.Replace(line[1])+`]}`); !strings.Contains(said, `"imported":1`) {
+		t.Fatal(said)
+	}
+	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"},
+		"subject_token_type": {"urn:tokenep:params:oauth:token-type:api_token"}, "subject_token": {"abc"}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.site+"/oauth/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	var issued struct {
+		Token string `json:"access_token"`
+	}
+	if got := c.send(r).want(t, "the exchange", http.StatusOK); json.Unmarshal([]byte(got.body), &issued) != nil {
+		t.Fatal(got.body)
+	}
+	if got := c.get(c.site+"/orders", issued.Token).want(t, "the route", http.StatusOK); got.body != "orders for ada" {
+		t.Error(got.body)
+	}
+}
+
 // TestCurlOfTheAdminAPI runs the lines of curl of docs/admin-api.md, one after the other.
 func TestCurlOfTheAdminAPI(t *testing.T) {
 	for _, needed := range []string{"curl", "jq"} {
@@ -151,22 +194,22 @@ func TestCurlOfTheAdminAPI(t *testing.T) {
 // newAPIToken makes an API token by the admin API.
 func (c *running) newAPIToken(owner, service, scope string) string {
 	c.t.Helper()
-	body := fmt.Sprintf(`{"owner":%q,"service":%q,"scope":%q}`, owner, service, scope)
-	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://"+c.admin+"/oauth_server/default/api_tokens", strings.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := scriptClient.Do(request)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	_, token, found := strings.Cut(string(text), `"token":"`)
+	text := c.administer("api_tokens", fmt.Sprintf(`{"owner":%q,"service":%q,"scope":%q}`, owner, service, scope))
+	_, token, found := strings.Cut(text, `"token":"`)
 	token, _, _ = strings.Cut(token, `"`)
-	if err != nil || !found {
-		c.t.Fatalf("%s %s: %v", answer.Status, text, err)
+	if !found {
+		c.t.Fatal(text)
 	}
 	return token
+}
+
+// administer sends JSON to a resource of the admin API, and returns the answer.
+func (c *running) administer(resource, body string) string {
+	c.t.Helper()
+	r, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://"+c.admin+"/oauth_server/default/"+resource, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return c.send(r).body
 }

@@ -65,8 +65,8 @@ func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Ch
 	return nil, nil, errNoRoute
 }
 
-// followed reports whether a request comes to an oauth_verify behind h that needs the token, which h
-// removes. It looks no further than a handler that answers.
+// followed reports whether a request comes to an oauth_verify behind h that needs the token, which
+// h removes. It looks no further than a handler that answers.
 func (h *Handler) followed(server *caddyhttp.Server, r *http.Request) (needed bool, err error) {
 	if h.guard.KeepAuthorization || h.guard.Replace != nil {
 		return false, nil
