@@ -52,7 +52,7 @@ func (t *TrustedIssuer) provisionSecrets(ctx caddy.Context, issuer *verify.Trust
 		return fmt.Errorf("issuer %s: %w", issuer.Name, err)
 	}
 	for _, configured := range t.HMACSecrets {
-		adapt.WarnLiteral(ctx.Slogger(), "hmac_secret", configured)
+		adapt.WarnLiteral(adapt.Warnings(ctx, "issuer", issuer.Name), "hmac_secret", configured)
 		secret, err := adapt.Resolve("hmac_secret", configured)
 		if err != nil {
 			return fmt.Errorf("issuer %s: %w", issuer.Name, err)
@@ -73,7 +73,7 @@ func (t *TrustedIssuer) keys(ctx caddy.Context, name string) (verify.KeySet, err
 	case len(t.JWKS) > 0:
 		keys, dropped, err := t.inline()
 		for _, reason := range dropped {
-			ctx.Slogger().Warn("key left out of the key set", "issuer", name, "reason", reason)
+			adapt.Warnings(ctx, "issuer", name).Warn("key left out of the key set", "reason", reason)
 		}
 		return keys, err
 	case t.JWKSFile == "":

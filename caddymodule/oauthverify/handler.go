@@ -123,7 +123,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err := h.resolve(); err != nil {
 		return err
 	}
-	issuers, err := h.trusted(ctx)
+	issuers, err := h.trusted(h.places.In(ctx))
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (s sharedIntrospection) Destruct() error {
 // provision returns what asks the issuer. It makes no request. keys is how the keys of the issuer
 // are configured.
 func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssuer, keys any) (verify.Introspector, error) {
-	endpoint, err := n.Introspection.Resolve(ctx.Slogger())
+	endpoint, err := n.Introspection.Resolve(adapt.Warnings(ctx, "issuer", issuer.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (n *Introspection) provision(ctx caddy.Context, issuer *verify.TrustedIssue
 	}
 	n.key = key
 	if n.InsecureHTTP {
-		ctx.Slogger().Warn("insecure_http: tokens and a secret cross the network in clear on the way to the introspection endpoint",
+		adapt.Warnings(ctx, "issuer", issuer.Name).Warn("insecure_http: tokens and a secret cross the network in clear on the way to the introspection endpoint",
 			"url", verify.ShownURL(o.URL))
 	}
 	return withhold(ctx, value.(sharedIntrospection).Introspect), nil

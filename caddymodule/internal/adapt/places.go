@@ -168,6 +168,19 @@ func (p *Places) Logger(logger *slog.Logger) *slog.Logger {
 	return slog.New(&placer{Handler: logger.Handler(), places: p})
 }
 
+// placesKey is that of places in the context of what is loaded for a route.
+type placesKey struct{}
+
+// In returns the context with the places, for Warnings.
+func (p *Places) In(ctx caddy.Context) caddy.Context { return ctx.WithValue(placesKey{}, p) }
+
+// Warnings returns the logger of a context for the warnings of a load, about a block: see
+// [Places.Logger].
+func Warnings(ctx caddy.Context, block, name string) *slog.Logger {
+	p, _ := ctx.Value(placesKey{}).(*Places)
+	return p.Logger(ctx.Slogger()).With(block, name)
+}
+
 // placer adds places to warnings.
 type placer struct {
 	slog.Handler
