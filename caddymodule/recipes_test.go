@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store/storetest/servertest"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // TestRecipesForClients runs the programs of docs/client-recipes.md against the Caddyfile of that
@@ -75,6 +76,47 @@ func TestRecipesForClients(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRecipesForGrants runs the lines of curl of docs/client-recipes.md for the clients of the
+// README. read, of the shell, is the person who opens the URL and allows it, signed in by
+// basic_auth. The identity provider is one whose key is in a file.
+func TestRecipesForGrants(t *testing.T) {
+	for _, needed := range []string{"curl", "jq", "openssl"} {
+		if _, err := exec.LookPath(needed); err != nil {
+			servertest.Check(t, fmt.Errorf("%s is %w", needed, servertest.ErrMissing))
+		}
+	}
+	for _, name := range []string{"BILLING_SECRET", "NOTES_SECRET", "ASSISTANT_SECRET"} {
+		t.Setenv(name, "secret of a machine")
+	}
+	t.Setenv("ADA_PASSWORD", "wonderland")
+	c := newCaddy(t)
+	idp := verifytest.New("https://acme.okta.com", c.site)
+	jwks, dir := filepath.Join(t.TempDir(), "jwks.json"), t.TempDir()
+	writeFile(t, jwks, string(idp.JWKS()))
+	t.Setenv("ASSERTION", idp.Sign(verifytest.Claims{"sub": "ada", "jti": "1"}))
+	const ada = "ada $argon2id$v=19$m=8,t=1,p=1$ipBXIkWLk8WGxaaqypWD9g$/YCnL1MH/T9mUq2uTvF51lHNvCI1o7W0QRh5Bd0/a+0"
+	here := strings.NewReplacer("https://api.example.com", c.site, "oauth_server {", "oauth_server {\nstore memory\nidentity",
+		"users htpasswd /etc/caddy/users.htpasswd", "users inline {\nuser "+ada+"\n}",
+		"id_jag https://acme.okta.com {\n\t\t\tdiscovery", "jwt https://acme.okta.com {\n\t\t\tjwks_file "+jwks,
+		"policy assistants {", "policy assistants {\ngrants jwt_bearer",
+		"\napi.example.com {", "\n%SITE% {\n@person path /oauth/authorize /oauth/device\nbasic_auth @person argon2id {\n"+ada+"\n}")
+	global, site, _ := strings.Cut(strings.TrimPrefix(blocks(t, "README.md", "caddyfile")[0], "{\n"), "\n}\n")
+	c.mustLoad(here.Replace(global), here.Replace(site))
+	const person = `
+person() {
+	curl -sS -u ada:wonderland -c jar -b jar "$url" >page.html
+	page=$(sed -n 's/.*name="page" value="\([^"]*\)".*/\1/p' page.html)
+	curl -sS -u ada:wonderland -c jar -b jar -d "page=$page" -d decision=allow -o done.html -w '%{redirect_url}' "${url%%\?*}"
+}
+read() { code=$(person | sed 's/.*[?&]code=\([^&]*\).*/\1/'); }
+`
+	command := exec.CommandContext(t.Context(), "sh", "-eu", "-c", person+here.Replace(blocks(t, "caddymodule/docs/client-recipes.md", "sh")[1]))
+	command.Dir = dir
+	if said, err := command.CombinedOutput(); err != nil || strings.Count(string(said), `"access_token":`) != 5 {
+		t.Errorf("%v\n%s", err, said)
 	}
 }
 
