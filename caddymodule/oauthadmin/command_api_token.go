@@ -148,6 +148,9 @@ func printMadeAPIToken(fl caddycmd.Flags, made *madeAPIToken) (int, error) {
 	if !t.NoExpiry {
 		until = printTime(t.Expires)
 	}
+	if len(t.Scope) == 0 {
+		say("What API token %s is exchanged for has no scope, and a route that asks for one refuses it.", t.ID)
+	}
 	say("API token %s of %s for %s is valid until %s. It is shown only once:", t.ID, printText(t.Owner), printText(t.Service), until)
 	return printSecret(fl, made.Token, made)
 }

@@ -105,6 +105,9 @@ func cmdClientAdd(fl caddycmd.Flags) (int, error) {
 	if len(made.Client.Audience) == 0 {
 		say("Without --audience, the tokens of client %q are for the audience of the server.", made.Client.ID)
 	}
+	if len(made.Client.Scope) == 0 {
+		say("Without --scope, the tokens of client %q have none.", made.Client.ID)
+	}
 	switch {
 	case made.Client.Public():
 		say("Client %q is added. It is public: it has no secret.", made.Client.ID)
