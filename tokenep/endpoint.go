@@ -268,6 +268,11 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 // Address returns the address that a request comes from, as far as it is counted for anything.
 func (f *Front) Address(r *http.Request) netip.Addr { return f.Authenticator.RemoteAddress(r) }
 
+// Denied writes the line of a request that the guard of an endpoint has refused.
+func (f *Front) Denied(r *http.Request, refusal *verify.Error) {
+	f.Log.Denied(r, refusal, f.Address(r))
+}
+
 // Nothing answers for a path at which there could be an endpoint, and is none.
 func (f *Front) Nothing(w http.ResponseWriter, r *http.Request) {
 	e := InvalidRequest.Describe("there is no endpoint at this path")

@@ -2,7 +2,9 @@ package tokenep
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -10,6 +12,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // What a RequestLog writes of refused requests in a minute. The rest is counted.
@@ -76,6 +80,29 @@ func (l *RequestLog) Refused(ctx context.Context, level slog.Level, message stri
 	if l.quota().count(ctx, l, k) {
 		l.write(ctx, level, message, attrs)
 	}
+}
+
+// Denied writes the line about a request from an address that a [verify.Guard] has refused.
+func (l *RequestLog) Denied(r *http.Request, err error, from netip.Addr) {
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.String("client_ip", from.String()),
+	}
+	level := slog.LevelInfo
+	refusal, ok := errors.AsType[*verify.Error](err)
+	if ok {
+		attrs = append(attrs, slog.String("error", refusal.Code), slog.Int("status", refusal.Status))
+		if t := refusal.Token; t != nil {
+			attrs = append(attrs, slog.String("client", t.ClientID), slog.String("sub", t.Subject), slog.String("jti", t.ID))
+		}
+		if refusal.Status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	attrs = append(attrs, slog.String("reason", err.Error()))
+	if ok && refusal.Option != "" {
+		attrs = append(attrs, slog.String("option", refusal.Option))
+	}
+	l.Refused(r.Context(), level, "request denied", from, attrs...)
 }
 
 func (l *RequestLog) quota() *LogQuota {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -79,6 +80,17 @@ func (e *Error) Reason() string {
 		return OneLine(e.Cause.Error())
 	}
 	return e.Description + ": " + OneLine(e.Cause.Error())
+}
+
+// Body returns what the body of an answer says: error and error_description, as RFC 6749 §5.2 has
+// them, and scope. All of it is in the challenges too, if there are some: an error code is missing
+// where the request had no token (RFC 6750 §3.1).
+func (e *Error) Body() any {
+	return struct {
+		Code        string `json:"error,omitempty"`
+		Description string `json:"error_description,omitempty"`
+		Scope       Scope  `json:"scope,omitzero"`
+	}{e.Code, cmp.Or(e.Description, http.StatusText(e.Status)), e.Scope}
 }
 
 // OneLine returns a text for a line of a log: several errors in one, and those of a database, have

@@ -61,7 +61,7 @@ func ExampleNewDiscoveredKeys() {
 	}
 	// Output:
 	// 200 orders of alice
-	// 403
+	// 403 {"error":"insufficient_scope","error_description":"the access token lacks a scope that is needed here","scope":"orders:read"}
 }
 
 // exampleIssuer is an issuer with its metadata and its key set on this machine.

@@ -132,6 +132,9 @@ type Guard struct {
 	CertificateHeader string
 	TrustedProxy      func(r *http.Request) bool
 
+	// Refused, if not nil, is told by [Guard.Handler] of each request that it refuses, for a log.
+	Refused func(r *http.Request, refusal *Error)
+
 	// Rates counts the requests with tokens that are good for so many in a time. Guards that share
 	// one count together. nil: one of its own.
 	Rates *Rates
@@ -320,8 +323,8 @@ func (g *Guard) OfferNonce(h http.Header, r *http.Request) {
 }
 
 // Handler passes to next what [Guard.Admit] admits, with the token in the request's context. It
-// answers all other requests itself, without reading their bodies unless FormToken is set; see
-// [AnswerEarly].
+// answers all other requests itself, with [Error.Body] in JSON, and without reading their bodies
+// unless FormToken is set; see [AnswerEarly].
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = g.Private(w, r)
@@ -331,7 +334,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		token, err := g.Admit(r)
 		if err != nil {
 			AnswerEarly(w, r)
-			w.WriteHeader(g.WriteRefusal(w.Header(), err))
+			g.answer(w, r, err)
 			return
 		}
 		ctx.token = token

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
@@ -71,6 +72,20 @@ func (e *Error) explain(c Challenge) Challenge {
 		{"error", e.Code}, {"error_description", e.Description}, {"scope", e.Scope.String()},
 	}, e.Parameters)
 	return c
+}
+
+// answer answers a request that Admit has refused, whose error is an *Error.
+func (g *Guard) answer(w http.ResponseWriter, r *http.Request, err error) {
+	refusal, _ := errors.AsType[*Error](err)
+	if g.Refused != nil {
+		g.Refused(r, refusal)
+	}
+	status := g.WriteRefusal(w.Header(), refusal)
+	body, _ := json.Marshal(refusal.Body()) // texts have a JSON form
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the connection may be gone
 }
 
 // WriteRefusal writes the headers that go with err to h and returns the status: WWW-Authenticate

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -144,6 +145,39 @@ func TestReasonsOfRefusals(t *testing.T) {
 			}
 			handler.ServeHTTP(httptest.NewRecorder(), r)
 		})
+	}
+}
+
+// Handler says in the body what is in the challenge, and tells Refused the rest.
+func TestRefusalOfHandler(t *testing.T) {
+	issuer := newIssuer()
+	var told []string
+	guard := &verify.Guard{Verifier: issuer.Verifier(), Scope: verify.Scope{"write"},
+		Refused: func(r *http.Request, refusal *verify.Error) {
+			told = append(told, r.Method+" "+refusal.Reason())
+		}}
+	for _, c := range []struct {
+		authorization string
+		status        int
+		body, told    string
+	}{
+		{"", 401, `{"error_description":"Unauthorized","scope":"write"}`, "GET no bearer token"},
+		{"Bearer junk", 401, `{"error":"invalid_token","error_description":"the token is not a signed JWT","scope":"write"}`,
+			"GET the token is not a signed JWT: not three parts between two dots"},
+		{"Bearer " + issuer.Sign(verifytest.Claims{"scope": "read"}), 403,
+			`{"error":"insufficient_scope","error_description":"the access token lacks a scope that is needed here","scope":"write"}`,
+			`GET the access token lacks a scope that is needed here: its scope is "read", without "write"`},
+		{"Bearer " + issuer.Sign(verifytest.Claims{"scope": "write"}), 200, "", ""},
+	} {
+		r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+		if c.authorization != "" {
+			r.Header.Set("Authorization", c.authorization)
+		}
+		told = nil
+		guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		if said := strings.Join(told, "; "); w.Code != c.status || w.Body.String() != c.body || said != c.told {
+			t.Errorf("%.20q: %d %s, told %q\nwant %d %s, told %q", c.authorization, w.Code, w.Body, said, c.status, c.body, c.told)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package oauthverify
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -20,27 +19,10 @@ func (h *Handler) observe(r *http.Request, t *verify.Token, err error, took time
 		return
 	}
 	from := adapt.ClientAddress(r)
-	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.String("client_ip", from.String()),
+	if refusal, ok := errors.AsType[*verify.Error](err); ok && h.server != nil {
+		h.server.Server().DeniedUse(r.Context(), refusal, from)
 	}
-	level := slog.LevelInfo
-	if refusal, ok := errors.AsType[*verify.Error](err); ok {
-		attrs = append(attrs, slog.String("error", refusal.Code), slog.Int("status", refusal.Status))
-		if t := refusal.Token; t != nil {
-			attrs = append(attrs, slog.String("client", t.ClientID), slog.String("sub", t.Subject), slog.String("jti", t.ID))
-		}
-		if refusal.Status >= http.StatusInternalServerError {
-			level = slog.LevelError
-		}
-		if h.server != nil {
-			h.server.Server().DeniedUse(r.Context(), refusal, from)
-		}
-	}
-	attrs = append(attrs, slog.String("reason", err.Error()))
-	if refusal, ok := errors.AsType[*verify.Error](err); ok && refusal.Option != "" {
-		attrs = append(attrs, slog.String("option", refusal.Option))
-	}
-	h.log.Refused(r.Context(), level, "request denied", from, attrs...)
+	h.log.Denied(r, err, from)
 }
 
 // resultOK is the result of a request with a good token.

@@ -45,7 +45,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) erro
 	}
 	refusal, ok := errors.AsType[*verify.Error](err)
 	if !ok {
-		refusal = new(verify.Error)
+		refusal = &verify.Error{Status: status}
 	}
 	mediaType := "application/json"
 	if form == problemBody {
@@ -84,28 +84,22 @@ func routeFormatsErrors(route caddyhttp.Route) bool {
 	})
 }
 
-// errorBody returns what a body of that form says. All of it is in the challenge too, if there is
-// one: an error code is missing where the request had no token (RFC 6750 §3.1).
+// errorBody returns what a body of that form says.
 func errorBody(form string, status int, refusal *verify.Error) any {
 	title := http.StatusText(status)
-	message := cmp.Or(refusal.Description, title)
-	if form == icebergBody {
+	switch form {
+	case jsonBody:
+		return refusal.Body()
+	case icebergBody:
 		kind := cmp.Or(icebergTypes[status], "InternalServerError")
-		return map[string]any{"error": map[string]any{"message": message, "type": kind, "code": status}}
+		return map[string]any{"error": map[string]any{"message": cmp.Or(refusal.Description, title), "type": kind, "code": status}}
 	}
-	said := struct {
-		Type        string       `json:"type,omitempty"`
-		Title       string       `json:"title,omitempty"`
-		Status      int          `json:"status,omitempty"`
-		Detail      string       `json:"detail,omitempty"`
-		Error       string       `json:"error,omitempty"`
-		Description string       `json:"error_description,omitempty"`
-		Scope       verify.Scope `json:"scope,omitzero"`
-	}{Error: refusal.Code, Scope: refusal.Scope}
-	if form == problemBody {
-		said.Type, said.Title, said.Status, said.Detail = "about:blank", title, status, refusal.Description
-	} else {
-		said.Description = message
-	}
-	return said
+	return struct {
+		Type   string       `json:"type"`
+		Title  string       `json:"title"`
+		Status int          `json:"status"`
+		Detail string       `json:"detail,omitempty"`
+		Error  string       `json:"error,omitempty"`
+		Scope  verify.Scope `json:"scope,omitzero"`
+	}{"about:blank", title, status, refusal.Description, refusal.Code, refusal.Scope}
 }

@@ -45,7 +45,7 @@ type APITokensAPI struct {
 func (e APITokensAPI) Endpoints() []tokenep.Endpoint {
 	guard := &verify.Guard{
 		Verifier: e.Verifier, Scope: verify.Scope{APITokensScope}, Rules: []verify.Rule{ofUser, ofNoAPIToken}, Realm: "api_tokens",
-		ClientAddress: e.Address, Rates: e.Rates,
+		ClientAddress: e.Address, Rates: e.Rates, Refused: e.Front.Denied,
 	}
 	const path = "/oauth/api-tokens"
 	return []tokenep.Endpoint{

@@ -102,7 +102,8 @@ func TestAPITokensAPIRefused(t *testing.T) {
 		}
 	})
 	t.Run("another audience", func(t *testing.T) {
-		if a := program(t, s, "api_tokens", tokeneptest.Orders)(http.MethodGet, apiTokensPath, ""); a.Status != http.StatusUnauthorized {
+		a := program(t, s, "api_tokens", tokeneptest.Orders)(http.MethodGet, apiTokensPath, "")
+		if a.Status != http.StatusUnauthorized || a.JSON["error_description"] != "the token is for another audience" {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	})

@@ -24,13 +24,15 @@ type UserInfo struct {
 	// Address and Rates are for tokens that are bound to addresses, or good for so many requests.
 	Address func(*http.Request) netip.Addr
 	Rates   *verify.Rates
+
+	Refused func(*http.Request, *verify.Error) // logs a request that is refused; may be nil
 }
 
 // Endpoint returns the row of the table.
 func (e UserInfo) Endpoint() tokenep.Endpoint {
 	guard := &verify.Guard{
 		Verifier: e.Verifier, Scope: verify.Scope{tokenep.OpenIDScope}, Rules: []verify.Rule{ofUser}, FormToken: true, Realm: "userinfo",
-		ClientAddress: e.Address, Rates: e.Rates,
+		ClientAddress: e.Address, Rates: e.Rates, Refused: e.Refused,
 	}
 	return tokenep.Endpoint{
 		Name: userInfoName, Path: "/oauth/userinfo", Member: "userinfo_endpoint",

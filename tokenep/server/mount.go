@@ -62,7 +62,7 @@ func (s *Server) addEndpoints() error {
 	if s.Config.openID() {
 		s.endpoints = append(s.endpoints, endpoint.UserInfo{
 			Verifier: s.Verifier, Users: s.users(), Claims: s.Config.UserClaims, SignIn: s.Config.SignIn,
-			Address: s.Config.ClientAddress, Rates: s.Config.Memory.Rates,
+			Address: s.Config.ClientAddress, Rates: s.Config.Memory.Rates, Refused: s.front.Denied,
 		}.Endpoint())
 	}
 	s.endpoints = append(s.endpoints, s.leaked())
