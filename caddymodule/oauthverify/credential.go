@@ -1,7 +1,6 @@
 package oauthverify
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -201,7 +200,7 @@ func (h *Handler) configured(form upstream.Form, values ...string) (upstream.Fin
 		return nil, err
 	}
 	id := upstream.NewID()
-	h.trail.Write(context.Background(), id, nil)
+	h.trail.Write(id, nil)
 	if h.trail.Used == nil {
 		return find, nil
 	}

@@ -76,7 +76,7 @@ func (k *kept) get(r *http.Request, t *verify.Token, by any, trail *Trail, hash 
 		if err != nil {
 			return outbound.Known[written]{Err: err, Until: k.now().Add(unknownFor(err))}
 		}
-		trail.Write(ctx, o.id, t, o.attrs...)
+		trail.Write(o.id, t, o.attrs...) //nolint:contextcheck // it is of no request
 		return outbound.Known[written]{Value: written{o.value, o.id}, Until: o.until}
 	})
 	if known.Err != nil {

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,7 +106,7 @@ func (t *Table) read() error {
 	}
 	t.content = content
 	read := &people{of: table, id: NewID()}
-	t.trail.Write(context.Background(), read.id, nil, from(t.path))
+	t.trail.Write(read.id, nil, from(t.path))
 	t.current.Store(read)
 	return nil
 }

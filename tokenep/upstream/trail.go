@@ -29,8 +29,10 @@ type Trail struct {
 	Used func(r *http.Request, id string)
 }
 
-// Write writes the line about a credential. The token is nil where it is for all of them.
-func (l *Trail) Write(ctx context.Context, id string, t *verify.Token, attrs ...slog.Attr) {
+// Write writes the line about a credential. The token is nil where it is for all of them. The line
+// is of no request: whoever had the credential obtained may be gone, and the context be in use.
+func (l *Trail) Write(id string, t *verify.Token, attrs ...slog.Attr) {
+	ctx := context.Background()
 	if l == nil || l.Logger == nil || !l.Logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}

@@ -2,9 +2,11 @@ package upstream_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,6 +103,40 @@ func TestTrail(t *testing.T) {
 				t.Errorf("the log has the credential: %s", text)
 			}
 		})
+	}
+}
+
+// contexts notes whether a line is of a request.
+type contexts struct {
+	slog.Handler
+	ofRequest *bool
+}
+
+type requestKey struct{}
+
+func (c contexts) Handle(ctx context.Context, line slog.Record) error {
+	*c.ofRequest = ctx.Value(requestKey{}) != nil
+	return c.Handler.Handle(ctx, line)
+}
+
+// Whoever has a credential obtained may hang up before it is there. What belongs to the request,
+// such as the fields that Caddy's handlers add to its lines, is not touched any more.
+func TestTrailIsOfNoRequest(t *testing.T) {
+	program, _ := elsewhere(t, says(http.StatusOK, `{"credential":"x"}`))
+	a, err := upstream.NewAsked(upstream.AskedOptions{URL: program})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	ofRequest := false
+	l := newLedger()
+	l.Logger = slog.New(contexts{l.Logger.Handler(), &ofRequest})
+	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), requestKey{}, "fields"), http.MethodGet, "/", nil)
+	if _, err := a.Credential(&l.Trail)(r, &verify.Token{Subject: "ada"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if l.log.Len() == 0 || ofRequest {
+		t.Errorf("of the request: %t; the log has %s", ofRequest, l.log.String())
 	}
 }
 
