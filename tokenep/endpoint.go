@@ -191,24 +191,26 @@ func (f *Front) authenticate(ctx context.Context, r *Request) (err error) {
 	return err
 }
 
-// Answer writes what call returns. The line about it is in the log before: whoever has a token can
-// be asked about by its line, even if the process is killed at that moment.
+// Answer writes what call returns; nil is an answer without content. The line about it is in the
+// log before: whoever has a token can be asked about by its line, even if the process is killed at
+// that moment.
 func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, call func(o *Outcome) (any, error)) {
 	var answer any
-	var refusal *Error
+	var err error
 	f.Record(r, endpoint, func(o *Outcome) {
-		var err error
 		if answer, err = call(o); err != nil {
 			o.Err = AsError(err)
 		}
-		refusal = o.Err
 	})
 	created, isCreated := answer.(Created)
 	switch {
-	case refusal != nil:
-		_ = WriteError(w, r, refusal)
+	case err != nil:
+		_ = WriteError(w, r, err)
 	case isCreated:
 		WriteJSON(w, http.StatusCreated, created.Answer)
+	case answer == nil:
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		WriteJSON(w, http.StatusOK, answer)
 	}

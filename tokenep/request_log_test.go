@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // lookout is told of an answer before its first byte is written.
@@ -33,15 +35,23 @@ func (l lookout) WriteHeader(status int) {
 // Whoever has an answer can be asked about by its line, even if the process was killed right after:
 // the line is written first, however long the answer is.
 func TestLogIsBeforeTheAnswer(t *testing.T) {
-	f := tokeneptest.New(t)
+	f := tokeneptest.New(t, func(c *server.Config) {
+		c.Registration = &server.Registration{Open: true, Template: endpoint.RegistrationTemplate{
+			GrantTypes: []string{"client_credentials"}, Scope: verify.Scope{"read"}, Audience: []string{tokeneptest.Orders},
+		}}
+	})
 	for match, row := range map[string]struct{ path, secret, form string }{
-		`msg="token issued"`:    {tokenPath, "billing-secret", "grant_type=client_credentials"},
-		`msg="token refused"`:   {tokenPath, "x", "grant_type=client_credentials"},
-		`msg="token revoked"`:   {revokePath, "billing-secret", "token=" + f.Issued(t, plain.Basic("billing", "billing-secret"))},
-		"error=invalid_request": {revokePath, "billing-secret", "x=y"},
+		`msg="token issued"`:      {tokenPath, "billing-secret", "grant_type=client_credentials"},
+		`msg="token refused"`:     {tokenPath, "x", "grant_type=client_credentials"},
+		`msg="token revoked"`:     {revokePath, "billing-secret", "token=" + f.Issued(t, plain.Basic("billing", "billing-secret"))},
+		"error=invalid_request":   {revokePath, "billing-secret", "x=y"},
+		`msg="client registered"`: {"/oauth/register", "", `{"grant_types":["client_credentials"],"response_types":[]}`},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", row.path, strings.NewReader(row.form))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if strings.HasPrefix(row.form, "{") {
+			r.Header.Set("Content-Type", "application/json")
+		}
 		r.SetBasicAuth("billing", row.secret)
 		f.Log.Reset()
 		answered := 0

@@ -88,22 +88,14 @@ func (e APITokensAPI) all(w http.ResponseWriter, r *http.Request) {
 
 // one answers for one token.
 func (e APITokensAPI) one(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodDelete {
-		e.Front.Answer(w, r, apiTokenName, func(o *tokenep.Outcome) (any, error) {
-			if r.Method == http.MethodPost {
-				return e.rolled(r, o)
-			}
-			return e.show(r)
-		})
-		return
-	}
-	e.Front.Record(r, apiTokenName, func(o *tokenep.Outcome) {
-		if err := e.revoked(r, o); err != nil {
-			o.Err = tokenep.WriteError(w, r, err)
-			return
+	e.Front.Answer(w, r, apiTokenName, func(o *tokenep.Outcome) (any, error) {
+		switch r.Method {
+		case http.MethodDelete:
+			return nil, e.revoked(r, o)
+		case http.MethodPost:
+			return e.rolled(r, o)
 		}
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusNoContent)
+		return e.show(r)
 	})
 }
 

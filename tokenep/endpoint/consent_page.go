@@ -103,11 +103,10 @@ type decidedAnswer struct {
 
 // ServeHTTP answers one request. A user who denies gets an answer too, but it is logged as refused.
 func (e Grants) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, grantsName, func(o *tokenep.Outcome) {
+	e.Front.Answer(w, r, grantsName, func(o *tokenep.Outcome) (any, error) {
 		q, values, err := e.decide(r, o)
 		if err != nil {
-			o.Err = tokenep.WriteError(w, r, err)
-			return
+			return nil, err
 		}
 		values = e.complete(q, values)
 		answer := decidedAnswer{RedirectURI: q.RedirectURI}
@@ -119,7 +118,7 @@ func (e Grants) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		} else {
 			answer.RedirectURI = redirectTo(q.RedirectURI, values)
 		}
-		tokenep.WriteJSON(w, http.StatusOK, answer)
+		return answer, nil
 	})
 }
 

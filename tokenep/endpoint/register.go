@@ -58,33 +58,18 @@ func (e Registration) Endpoint() tokenep.Endpoint {
 
 // ServeHTTP answers one request.
 func (e Registration) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, registrationName, func(o *tokenep.Outcome) {
-		answer, status, err := e.answer(r, o)
-		switch {
-		case err != nil:
-			o.Err = tokenep.WriteError(w, r, err)
-		case answer == nil:
-			w.Header().Set("Cache-Control", "no-store")
-			w.WriteHeader(status)
-		default:
-			tokenep.WriteJSON(w, status, answer)
+	e.Front.Answer(w, r, registrationName, func(o *tokenep.Outcome) (any, error) {
+		switch r.Method {
+		case http.MethodPost:
+			answer, err := e.register(r, o)
+			return tokenep.Created{Answer: answer}, err
+		case http.MethodDelete:
+			return nil, e.remove(r, o)
+		case http.MethodPut:
+			return e.replace(r, o)
 		}
+		return e.read(r, o)
 	})
-}
-
-func (e Registration) answer(r *http.Request, o *tokenep.Outcome) (answer *registration, status int, err error) {
-	switch r.Method {
-	case http.MethodPost:
-		answer, err = e.register(r, o)
-		return answer, http.StatusCreated, err
-	case http.MethodDelete:
-		return nil, http.StatusNoContent, e.remove(r, o)
-	case http.MethodPut:
-		answer, err = e.replace(r, o)
-	default:
-		answer, err = e.read(r, o)
-	}
-	return answer, http.StatusOK, err
 }
 
 // register adds a client (RFC 7591 §3.1).
