@@ -117,7 +117,7 @@ func TestOpaqueTokensOfOneAddressWait(t *testing.T) {
 
 // The body of a refusal is JSON where nothing is said, and what handle_errors writes where that is.
 func TestGuardRefusalBody(t *testing.T) {
-	const body = `{"error_description":"Unauthorized"}`
+	const body = `{"error_description":"no access token was sent"}`
 	page := "handle_errors {\nrespond \"page {err.status_code}\"\n}"
 	for _, row := range []struct{ name, guard, more, want string }{
 		{"nothing is said", "", "", body},

@@ -146,7 +146,7 @@ func TestMigrationFromKeys(t *testing.T) {
 		{"old", bearer, http.StatusOK, `key "key of Caddy" user "client:billing" token ""`},
 		{"old", "Bearer nonsense", http.StatusUnauthorized,
 			`{"error":"invalid_token","error_description":"the token is not a signed JWT","scope":"orders:read"}`},
-		{"", "", http.StatusUnauthorized, `{"error_description":"Unauthorized","scope":"orders:read"}`},
+		{"", "", http.StatusUnauthorized, `{"error_description":"no access token was sent","scope":"orders:read"}`},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.site+"/orders", nil)
 		if err != nil {

@@ -86,11 +86,15 @@ func (e *Error) Reason() string {
 // them, and scope. All of it is in the challenges too, if there are some: an error code is missing
 // where the request had no token (RFC 6750 §3.1).
 func (e *Error) Body() any {
+	description := cmp.Or(e.Description, http.StatusText(e.Status))
+	if e.Status == http.StatusUnauthorized && e.Code == "" {
+		description = "no access token was sent"
+	}
 	return struct {
 		Code        string `json:"error,omitempty"`
 		Description string `json:"error_description,omitempty"`
 		Scope       Scope  `json:"scope,omitzero"`
-	}{e.Code, cmp.Or(e.Description, http.StatusText(e.Status)), e.Scope}
+	}{e.Code, description, e.Scope}
 }
 
 // OneLine returns a text for a line of a log: several errors in one, and those of a database, have

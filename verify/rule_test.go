@@ -161,7 +161,7 @@ func TestRefusalOfHandler(t *testing.T) {
 		status        int
 		body, told    string
 	}{
-		{"", 401, `{"error_description":"Unauthorized","scope":"write"}`, "GET no bearer token"},
+		{"", 401, `{"error_description":"no access token was sent","scope":"write"}`, "GET no bearer token"},
 		{"Bearer junk", 401, `{"error":"invalid_token","error_description":"the token is not a signed JWT","scope":"write"}`,
 			"GET the token is not a signed JWT: not three parts between two dots"},
 		{"Bearer " + issuer.Sign(verifytest.Claims{"scope": "read"}), 403,

@@ -54,7 +54,7 @@ func warnClients(logger *slog.Logger, config *server.Config, now time.Time) {
 	for i := range config.Clients {
 		c := &config.Clients[i]
 		if isIdle(c) {
-			logger.Warn("the client can get no token: give it grants, or introspect if it is a protected resource", "client", c.ID)
+			logger.Warn("the client can get no token: give it grants other than refresh_token, or introspect if it is a protected resource", "client", c.ID)
 		}
 		if time.Duration(c.AccessTokenTTL) > longLife {
 			logger.Warn("access_token_ttl: whoever steals an access token has it for longer than a year, and keys and revocations are kept for as long; "+
