@@ -227,8 +227,10 @@ var mistakes = []mistake{
 	{"duration in words", withServer(billing + "access_token_ttl five HERE"), route(""), `must be a duration such as 30s, 4h or 730d, not "five", at LINE`},
 	{"negative duration", withServer(billing + "access_token_ttl -5m HERE"), route(""), `must be a duration such as .* not "-5m", at LINE`},
 	{"algorithm with a secret", withServer(billing + "signing_alg HS256 HERE"), route(""), `signing_alg must be one of ES256, .*, at LINE`},
-	{"signing key missing", withServer(billing + "signing_key /nonexistent.pem HERE"), route(""), `server "default": signing key: open /nonexistent.pem: no such file or directory, at LINE`},
+	{"signing key missing", withServer(billing + "signing_key /nonexistent.pem HERE"), route(""), `server "default": signing key: open /nonexistent.pem: no such file or directory, at LINE$`},
 	{"encryption key in clear", withServer(billing + "encryption_key abc HERE"), route(""), `encryption_key must be one placeholder, \{env.…\} or \{file.…\}.*, at LINE`},
+	{"encryption key of an empty variable", withServer(billing + "encryption_key {env.EMPTY} HERE"), route(""), `server "default": encryption_key: .*\{env.EMPTY\} is empty, at LINE$`},
+	{"encryption key that is short", withServer(billing + "encryption_key {env.SHORT} HERE"), route(""), `\{env.SHORT\} must be 32 random bytes .*openssl rand -base64 32, at LINE$`},
 	{"no failure allowed", withServer(billing + "rate_limit 0 1s HERE"), route(""), `the number of failures must not be 0, at LINE`},
 	{"origin with a path", withServer(billing + "cors_origins https://app.example.com/x HERE"), route(""), `must be \* or an origin such as https://app.example.com.*, at LINE`},
 	{"option of another block", withServer(billing + "token_exchange {\nservice x HERE\n}"), route(""), `there are anonymous, api_tokens, max_chain, at LINE`},
@@ -241,6 +243,8 @@ var mistakes = []mistake{
 	{"address that is no URL of Redis", "oauth_server {\nissuer http://localhost:8080\nstore redis localhost:6379 HERE\n}", route(""), `expected redis://user:password@host:port/database.*, at LINE`},
 	{"address by variable", "oauth_server {\nissuer http://localhost:8080\nstore redis {env.SHORT} HERE\n}", route(""), `server "default": redis: malformed URL: expected redis://.*, at LINE`},
 	{"address that is none of PostgreSQL", "oauth_server {\nissuer http://localhost:8080\nstore postgres localhost:5432 HERE\n}", route(""), `expected postgres://user:password@host:port/database.*, at LINE`},
+
+	{"one store for two", "oauth_server {\nissuer http://localhost:8080\nstore bolt %DIR%/a.db\n" + billing + "}\noauth_server two {\nissuer http://localhost:8080/two\nstore bolt %DIR%/a.db HERE\n}", route("server default"), `servers "default" and "two" have the same store; each needs its own, at LINE$`},
 
 	// Its clients.
 	{"secret empty", secret("{$NOT_SET} HERE"), route(""), `secret takes one value.*is an empty \{\$VARIABLE\} there\?, at LINE`},

@@ -71,7 +71,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("server %q: %w", name, s.places.Locate(err))
 		}
 		if other, taken := stores[s.poolKey]; taken {
-			return fmt.Errorf("servers %q and %q have the same store; each needs its own", other, name)
+			return s.places.Locate(adapt.Of("store", fmt.Errorf("servers %q and %q have the same store; each needs its own", other, name)))
 		}
 		stores[s.poolKey] = name
 		config := &s.core.Config
@@ -173,7 +173,7 @@ func Lookup(ctx caddy.Context, name string) (*AuthorizationServer, error) {
 		return nil, missing(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the global option oauth_server: %w", err)
+		return nil, adapt.Elsewhere(fmt.Errorf("the global option oauth_server: %w", err))
 	}
 	return app.(*App).Server(name)
 }

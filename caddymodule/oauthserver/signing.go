@@ -82,11 +82,12 @@ func (s *AuthorizationServer) encryptionKeys() ([][]byte, error) {
 		}
 		text, err := caddy.NewReplacer().ReplaceOrErr(placeholder, true, true)
 		if err != nil {
-			return nil, fmt.Errorf("encryption_key: %w", err)
+			return nil, adapt.Of("encryption_key "+placeholder, fmt.Errorf("encryption_key: %w", err))
 		}
 		key := decodeEncryptionKey(strings.TrimSpace(text))
 		if len(key) != keys.EncryptionKeySize {
-			return nil, fmt.Errorf("encryption_key: %s must be %d random bytes in base64 or hex; make them with openssl rand -base64 %[2]d", placeholder, keys.EncryptionKeySize)
+			return nil, adapt.Of("encryption_key "+placeholder,
+				fmt.Errorf("encryption_key: %s must be %d random bytes in base64 or hex; make them with openssl rand -base64 %[2]d", placeholder, keys.EncryptionKeySize))
 		}
 		list = append(list, key)
 	}

@@ -144,9 +144,19 @@ func Of(option string, err error) error {
 	return optionError{option, err}
 }
 
-// Locate adds file and line to an error of a load, if they are known.
+// elsewhereError is an error about another block.
+type elsewhereError struct{ error }
+
+func (e elsewhereError) Unwrap() error { return e.error }
+
+// Elsewhere notes that an error is not about the block that is being loaded, but about one that it
+// needs. It does not change its text.
+func Elsewhere(err error) error { return elsewhereError{err} }
+
+// Locate adds file and line to an error of a load, if they are known, and it is not about a block
+// elsewhere.
 func (p *Places) Locate(err error) error {
-	if p == nil || err == nil {
+	if _, elsewhere := errors.AsType[elsewhereError](err); p == nil || err == nil || elsewhere {
 		return err
 	}
 	var options []string

@@ -50,6 +50,9 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
+	if about := adapt.Elsewhere(plain); p.Locate(about).Error() != plain.Error() || !errors.Is(about, plain) {
+		t.Error(p.Locate(about))
+	}
 	if p.Locate(nil) != nil || (*adapt.Places)(nil).Locate(plain) != plain { //nolint:errorlint // it is this one
 		t.Error("an error was made")
 	}
