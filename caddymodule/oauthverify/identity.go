@@ -3,6 +3,7 @@ package oauthverify
 import (
 	"net/http"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
@@ -98,7 +99,7 @@ func textOf(claim any) any {
 		return claim
 	case string:
 		ascii := strings.Map(func(c rune) rune {
-			if c >= utf8.RuneSelf || c == ',' {
+			if c >= utf8.RuneSelf && !endsLine(c) || c == ',' {
 				return '.'
 			}
 			return c
@@ -112,3 +113,7 @@ func textOf(claim any) any {
 	text, _ := verify.HeaderValue(claim)
 	return text
 }
+
+// endsLine reports whether a character that is not ASCII is a control character, such as NEL, or
+// separates lines or paragraphs.
+func endsLine(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }
