@@ -286,11 +286,8 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		err = g.permit(r, token)
 	}
 	credential := ""
-	if err == nil && g.Replace != nil {
-		credential, err = g.Replace.credential(r, token, p.Token)
-	}
 	if err == nil {
-		err = setClaims(r.Header, g.claims, token)
+		credential, err = g.tell(r, token, p.Token)
 	}
 	if err != nil {
 		refusal := g.refuse(r, err)

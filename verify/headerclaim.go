@@ -86,9 +86,7 @@ func setClaims(h http.Header, claims []HeaderClaim, t *Token) error {
 		if err == nil {
 			lines = extended
 		} else if err = c.refuse(claim); err != nil {
-			for _, set := range claims[:i] {
-				delete(h, set.Header)
-			}
+			unset(h, claims[:i])
 			return err
 		}
 		if len(lines) > start {
@@ -96,6 +94,13 @@ func setClaims(h http.Header, claims []HeaderClaim, t *Token) error {
 		}
 	}
 	return nil
+}
+
+// unset removes the headers of claims.
+func unset(h http.Header, claims []HeaderClaim) {
+	for i := range claims {
+		delete(h, claims[i].Header)
+	}
 }
 
 // HeaderValue returns the value of the header for a claim in [ListForm]; "" stands for no header.

@@ -44,9 +44,9 @@ func (v *Verifier) Inspect(ctx context.Context, p Presentation) (*Token, []Check
 // Inspect says, check by check, what Admit would make of r with that token as a bearer token (RFC
 // 6750 §2.1). It goes on after a check that fails, and changes nothing: no use is counted. Rules
 // see r as they do in Admit, without what that removes. The limits of a token on addresses and
-// rates are checked after the rules, if it has any; then its credential for the upstream is found,
-// if everything was good, and the headers for its claims. The token is what its text says: trust
-// none of it unless every check passed.
+// rates are checked after the rules, if it has any; then the headers for its claims, and its
+// credential for the upstream is found, if everything was good. The token is what its text says:
+// trust none of it unless every check passed.
 //
 // The checks of a TokenVerifier that has no method Inspect, as a [Verifier] has, are not known:
 // there is one then, verify.
@@ -77,11 +77,11 @@ func (g *Guard) Inspect(r *http.Request, token string) (*Token, []Check) {
 	if t != nil && len(t.Limits) > 0 {
 		checks = append(checks, Check{Name: "address", Err: g.limitAddress(r, t)}, Check{Name: "rate", Err: g.limitRate(t)})
 	}
-	if g.Replace != nil {
-		checks = append(checks, g.inspectCredential(r, t, token, checks))
-	}
 	if len(g.claims) > 0 {
 		add("headers", func() error { return setClaims(r.Header, g.claims, t) })
+	}
+	if g.Replace != nil {
+		checks = append(checks, g.inspectCredential(r, t, token, checks))
 	}
 	return t, checks
 }

@@ -114,6 +114,19 @@ func (g *Guard) Withdraw(r *http.Request) {
 	g.Replace.hide(r)
 }
 
+// tell sets the headers of claims, and returns the credential that takes the place of the token, if
+// there is one. The credential is found last: nobody is asked for one that does not go on. After an
+// error no header is set.
+func (g *Guard) tell(r *http.Request, t *Token, presented string) (credential string, err error) {
+	if err = setClaims(r.Header, g.claims, t); err != nil || g.Replace == nil {
+		return "", err
+	}
+	if credential, err = g.Replace.credential(r, t, presented); err != nil {
+		unset(r.Header, g.claims)
+	}
+	return credential, err
+}
+
 // credential returns the credential for t, which can go where it is to go.
 func (p *Replacement) credential(r *http.Request, t *Token, presented string) (string, error) {
 	value, err := p.Credential(r, t, presented)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // replacing returns a guard that puts a credential in the place of the token.
@@ -212,6 +213,38 @@ func TestCredentialsThatAreNotThere(t *testing.T) {
 	r, err := admitted(t, replacing(verify.InHeader, "key", "good", away))
 	if refusal, _ := errors.AsType[*verify.Error](err); refusal == nil || refusal.Status != away.Status || len(r.Header) > 0 {
 		t.Errorf("%v, %v", err, r.Header)
+	}
+}
+
+// A credential is found when all else is good, the headers of claims included, which it may be made
+// of. Without one, none of them goes on.
+func TestCredentialsAreFoundLast(t *testing.T) {
+	asked := 0
+	g := replacing(verify.InHeader, "key", "", nil)
+	g.Replace.Credential = func(r *http.Request, t *verify.Token, _ string) (string, error) {
+		if asked++; t.Subject == "eve" {
+			return "", errors.New("she has none")
+		}
+		return "key of " + r.Header.Get("X-User"), nil
+	}
+	g.Verifier = newVerifier(t, replacedIssuer, nil)
+	g.Headers = []verify.HeaderClaim{{Header: "X-User", Claim: verify.ClaimPath{"sub"}}, {Header: "X-Name", Claim: verify.ClaimPath{"name"}}}
+	for _, row := range []struct {
+		claims verifytest.Claims
+		asked  int
+		want   string
+	}{
+		{verifytest.Claims{"sub": "ada", "name": "Ada"}, 1, "key of ada"},
+		{verifytest.Claims{"sub": "eve", "name": "Eve"}, 1, ""},
+		{verifytest.Claims{"sub": "ada", "name": "a\nb"}, 0, ""},
+	} {
+		asked = 0
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+replacedIssuer.Sign(row.claims))
+		_, err := g.Admit(r)
+		if asked != row.asked || r.Header.Get("Key") != row.want || (err == nil) != (row.want != "") || err != nil && len(r.Header) > 0 {
+			t.Errorf("%v: asked %d times, %v, %v", row.claims, asked, err, r.Header)
+		}
 	}
 }
 
