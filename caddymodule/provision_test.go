@@ -45,7 +45,7 @@ func TestProvisionErrors(t *testing.T) {
 		{"issuer over http", server("issuer {env.WRONG}"), "", `issuer {env.WRONG}: issuer "http://ü": the scheme must be https`},
 		{"secret unset", client("secret {env.NO_SUCH_VARIABLE}"), "", `client "billing": secret:`},
 		{"secret empty", client("secret {env.EMPTY}"), "", `client "billing": secret:`},
-		{"secret file", client("secret {file.%DIR%/none}"), "", `client "billing": secret:`},
+		{"secret file", client("secret {file.%DIR%/none}"), "", `none}: open `},
 		{"one file for two", "oauth_server {\nissuer https://a.example\nstore bolt %DIR%/x\n}\noauth_server b {\nissuer https://b.example\nstore bolt %DIR%/./x\n}", "", "the same store"},
 		{"no app for oauth_token", "", "%SITE% {\noauth_token\n}\n", "the global option oauth_server"},
 		{"endpoint path", good, "%SITE% {\noauth_token {\npath jwks {env.WRONG}\n}\n}\n", "jwks {env.WRONG}: endpoint path"},

@@ -77,7 +77,7 @@ func (l *RequestLog) Refused(ctx context.Context, level slog.Level, message stri
 			k.code = a.Value.String()
 		}
 	}
-	if l.quota().count(ctx, l, k) {
+	if l.quota().count(l, k) {
 		l.write(ctx, level, message, attrs)
 	}
 }
@@ -113,12 +113,12 @@ func (l *RequestLog) quota() *LogQuota {
 }
 
 // count counts a refusal, and reports whether its line is to be written.
-func (q *LogQuota) count(ctx context.Context, l *RequestLog, k refusalKind) bool {
+func (q *LogQuota) count(l *RequestLog, k refusalKind) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := l.Now()
 	if left := q.end.Sub(now); left <= 0 || left > time.Minute { // the clock may be set back
-		q.begin(ctx)
+		q.begin()
 		q.end = now.Add(time.Minute)
 	}
 	if q.refused[k] == nil && q.lines >= linesOfAll {
@@ -149,7 +149,7 @@ func (l *RequestLog) Flush() {
 	defer q.mu.Unlock()
 	for k, n := range q.refused {
 		if n.log == l {
-			n.tell(context.Background(), k) // of no request
+			n.tell(k)
 		}
 	}
 }
@@ -158,24 +158,24 @@ func (l *RequestLog) Flush() {
 func (q *LogQuota) endMinute() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.begin(context.Background()) // of no request
+	q.begin()
 	q.end = time.Time{}
 }
 
 // begin begins another minute, for who holds the lock.
-func (q *LogQuota) begin(ctx context.Context) {
+func (q *LogQuota) begin() {
 	if q.report != nil {
 		q.report.Stop()
 		q.report = nil
 	}
 	for k, n := range q.refused {
-		n.tell(ctx, k)
+		n.tell(k)
 	}
 	q.lines, q.refused = 0, make(map[refusalKind]*refusals)
 }
 
 // tell writes how many lines have been left out.
-func (n *refusals) tell(ctx context.Context, k refusalKind) {
+func (n *refusals) tell(k refusalKind) {
 	if n.leftOut == 0 {
 		return
 	}
@@ -183,7 +183,7 @@ func (n *refusals) tell(ctx context.Context, k refusalKind) {
 	if k.network.IsValid() {
 		attrs = slices.Insert(attrs, 0, slog.String("client_ip", shown(k.network)))
 	}
-	n.log.write(ctx, k.level, k.message, attrs)
+	n.log.write(context.Background(), k.level, k.message, attrs) // of no request
 	n.leftOut = 0
 }
 

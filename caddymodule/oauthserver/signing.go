@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/keys"
 )
@@ -80,7 +78,7 @@ func (s *AuthorizationServer) encryptionKeys() ([][]byte, error) {
 		if !secretPlaceholder.MatchString(placeholder) {
 			return nil, errLiteralEncryptionKey
 		}
-		text, err := caddy.NewReplacer().ReplaceOrErr(placeholder, true, true)
+		text, err := adapt.Expand(placeholder)
 		if err != nil {
 			return nil, adapt.Of("encryption_key "+placeholder, fmt.Errorf("encryption_key: %w", err))
 		}

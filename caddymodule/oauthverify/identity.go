@@ -76,7 +76,7 @@ func (i *identity) placeholder(key string) (any, bool) {
 	case i.token == nil:
 		return "", true
 	case name == "id": // even if there is a claim called id
-		return i.token.Subject, true
+		return textOf(i.token.Subject), true
 	}
 	claim := claimAt(i.token, name)
 	if text, ok := claim.(string); ok && strings.Contains(text, ",") {

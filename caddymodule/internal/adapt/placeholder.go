@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,7 +23,10 @@ func Literals(values []string) []string {
 
 // placeholder matches what Caddy would resolve somewhere, such as {env.NAME}. A brace alone may be
 // part of a name.
-var placeholder = regexp.MustCompile(`\{[a-z]+\.[^{}]*\}`)
+var (
+	placeholder     = regexp.MustCompile(`\{[a-z]+\.[^{}]*\}`)
+	filePlaceholder = regexp.MustCompile(`\{file\.([^{}]*)\}`)
+)
 
 // RefusePlaceholders returns an error for an option whose placeholders nobody would resolve.
 func RefusePlaceholders(option string, values []string) error {
@@ -38,7 +42,7 @@ func RefusePlaceholders(option string, values []string) error {
 // Resolve expands the placeholders of a configured value, which must not be empty afterwards, and
 // runs the checks on it. An error names the option, and the placeholder that is to blame.
 func Resolve(option, value string, checks ...func(string) error) (string, error) {
-	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	resolved, err := Expand(value)
 	switch {
 	case err != nil:
 		return "", Of(option, fmt.Errorf("%s: %w; it has to be set when the configuration is loaded", option, err))
@@ -53,6 +57,23 @@ func Resolve(option, value string, checks ...func(string) error) (string, error)
 		}
 	}
 	return resolved, nil
+}
+
+// Expand expands the placeholders of a value, none of which may be unknown or empty. For Caddy that
+// of a file which cannot be read is empty: the error says why.
+func Expand(value string) (string, error) {
+	expanded, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	if err == nil {
+		return expanded, nil
+	}
+	for _, found := range filePlaceholder.FindAllStringSubmatch(value, -1) {
+		f, unreadable := os.Open(found[1])
+		if unreadable != nil {
+			return "", fmt.Errorf("%s: %w", found[0], unreadable)
+		}
+		_ = f.Close()
+	}
+	return "", err
 }
 
 // WarnLiteral logs that a secret is written down where a placeholder would do: a configuration is

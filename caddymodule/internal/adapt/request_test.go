@@ -28,3 +28,16 @@ func TestClientAddress(t *testing.T) {
 		}
 	}
 }
+
+// A request without a trace costs nothing.
+func TestTraceOfNone(t *testing.T) {
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(100, func() {
+		traced, end := Trace(ctx, "verify the access token")
+		if end(nil); traced != ctx {
+			t.Error("a context where there is no trace")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
