@@ -197,7 +197,7 @@ func (f *Front) authenticate(ctx context.Context, r *Request) (err error) {
 func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, call func(o *Outcome) (any, error)) {
 	var answer any
 	var err error
-	f.Record(r, endpoint, func(o *Outcome) {
+	f.record(r, endpoint, func(o *Outcome) {
 		if answer, err = call(o); err != nil {
 			o.Err = AsError(err)
 		}
@@ -216,8 +216,16 @@ func (f *Front) Answer(w http.ResponseWriter, r *http.Request, endpoint string, 
 	}
 }
 
-// Record tells the log and the metrics how a request ended that answer has answered, or will be.
-func (f *Front) Record(r *http.Request, endpoint string, answer func(o *Outcome)) {
+// Page passes on what show answers, a page or a redirect, with the line about it in the log before,
+// as Answer does.
+func (f *Front) Page(w http.ResponseWriter, r *http.Request, endpoint string, show func(w http.ResponseWriter, o *Outcome)) {
+	held := heldAnswer{ResponseWriter: w}
+	f.record(r, endpoint, func(o *Outcome) { show(&held, o) })
+	held.send()
+}
+
+// record tells the log and the metrics how a request ended that answer has found the answer to.
+func (f *Front) record(r *http.Request, endpoint string, answer func(o *Outcome)) {
 	o := Outcome{Endpoint: endpoint}
 	start := f.Now()
 	answer(&o)

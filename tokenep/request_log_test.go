@@ -35,17 +35,18 @@ func (l lookout) WriteHeader(status int) {
 // Whoever has an answer can be asked about by its line, even if the process was killed right after:
 // the line is written first, however long the answer is.
 func TestLogIsBeforeTheAnswer(t *testing.T) {
-	f := tokeneptest.New(t, func(c *server.Config) {
+	f := tokeneptest.New(t, tokeneptest.WithPeople, func(c *server.Config) {
 		c.Registration = &server.Registration{Open: true, Template: endpoint.RegistrationTemplate{
 			GrantTypes: []string{"client_credentials"}, Scope: verify.Scope{"read"}, Audience: []string{tokeneptest.Orders},
 		}}
 	})
 	for match, row := range map[string]struct{ path, secret, form string }{
-		`msg="token issued"`:      {tokenPath, "billing-secret", "grant_type=client_credentials"},
-		`msg="token refused"`:     {tokenPath, "x", "grant_type=client_credentials"},
-		`msg="token revoked"`:     {revokePath, "billing-secret", "token=" + f.Issued(t, plain.Basic("billing", "billing-secret"))},
-		"error=invalid_request":   {revokePath, "billing-secret", "x=y"},
-		`msg="client registered"`: {"/oauth/register", "", `{"grant_types":["client_credentials"],"response_types":[]}`},
+		`msg="token issued"`:          {tokenPath, "billing-secret", "grant_type=client_credentials"},
+		`msg="token refused"`:         {tokenPath, "x", "grant_type=client_credentials"},
+		`msg="token revoked"`:         {revokePath, "billing-secret", "token=" + f.Issued(t, plain.Basic("billing", "billing-secret"))},
+		"error=invalid_request":       {revokePath, "billing-secret", "x=y"},
+		`msg="authorization refused"`: {"/oauth/authorize", "", "client_id=nobody&response_type=code"},
+		`msg="client registered"`:     {"/oauth/register", "", `{"grant_types":["client_credentials"],"response_types":[]}`},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", row.path, strings.NewReader(row.form))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -136,3 +136,29 @@ func SetRetryAfter(h http.Header, e *Error) {
 func secondsLeft(expires, now time.Time) int64 {
 	return max(0, int64(expires.Sub(now)/time.Second))
 }
+
+// heldAnswer keeps an answer back until send.
+type heldAnswer struct {
+	http.ResponseWriter
+	status int // 0: there is none
+	body   []byte
+}
+
+func (h *heldAnswer) WriteHeader(status int) {
+	if h.status == 0 {
+		h.status = status
+	}
+}
+
+func (h *heldAnswer) Write(p []byte) (int, error) {
+	h.WriteHeader(http.StatusOK)
+	h.body = append(h.body, p...)
+	return len(p), nil
+}
+
+func (h *heldAnswer) send() {
+	if h.status != 0 {
+		h.ResponseWriter.WriteHeader(h.status)
+		_, _ = h.ResponseWriter.Write(h.body) // nobody is left to be told that it failed
+	}
+}

@@ -62,7 +62,7 @@ type visit struct {
 
 // ServeHTTP answers one request.
 func (e Account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, accountName, func(o *tokenep.Outcome) {
+	e.Front.Page(w, r, accountName, func(w http.ResponseWriter, o *tokenep.Outcome) {
 		v := &visit{w: w, o: o}
 		if err := e.visit(r, v); err != nil {
 			e.onPage(w, r, o, err)

@@ -104,7 +104,7 @@ func (e Authorize) Endpoint() tokenep.Endpoint {
 
 // ServeHTTP answers one request.
 func (e Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, authorizationName, func(o *tokenep.Outcome) {
+	e.Front.Page(w, r, authorizationName, func(w http.ResponseWriter, o *tokenep.Outcome) {
 		form, err := tokenep.ReadParameters(r, authorizeParameters)
 		switch {
 		case err == nil && r.Method == http.MethodPost && form.Get("page") != "":

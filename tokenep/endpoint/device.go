@@ -46,7 +46,7 @@ type devicePage struct {
 
 // ServeHTTP answers one request.
 func (e Device) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, deviceName, func(o *tokenep.Outcome) {
+	e.Front.Page(w, r, deviceName, func(w http.ResponseWriter, o *tokenep.Outcome) {
 		if err := e.answerDevice(w, r, o); err != nil {
 			e.onPage(w, r, o, err)
 		}

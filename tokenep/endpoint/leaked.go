@@ -41,7 +41,7 @@ func (e Leaked) Endpoint() tokenep.Endpoint {
 
 // ServeHTTP answers one request.
 func (e Leaked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, LeakedName, func(o *tokenep.Outcome) {
+	e.Front.Page(w, r, LeakedName, func(w http.ResponseWriter, o *tokenep.Outcome) {
 		credentials, err := e.read(w, r)
 		if err != nil {
 			o.Err = tokenep.WriteError(w, r, err)

@@ -86,7 +86,7 @@ var signInParameters = []string{"flow", "username", "password", "decision"}
 
 // ServeHTTP answers one request.
 func (e SignIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, signInName, func(o *tokenep.Outcome) {
+	e.Front.Page(w, r, signInName, func(w http.ResponseWriter, o *tokenep.Outcome) {
 		form, err := tokenep.ReadParameters(r, signInParameters)
 		if err != nil {
 			e.onPage(w, r, o, err)

@@ -54,7 +54,7 @@ type signOut struct {
 
 // ServeHTTP answers one request.
 func (e SignOut) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.Front.Record(r, signOutName, func(o *tokenep.Outcome) {
+	e.Front.Page(w, r, signOutName, func(w http.ResponseWriter, o *tokenep.Outcome) {
 		form, err := tokenep.ReadParameters(r, signOutParameters)
 		switch {
 		case err != nil:

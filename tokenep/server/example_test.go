@@ -87,5 +87,5 @@ func Example() {
 	}
 	// Output:
 	// 200 "orders, for billing"
-	// 401 "{\"error_description\":\"Unauthorized\",\"scope\":\"orders:read\"}"
+	// 401 "{\"error_description\":\"no access token was sent\",\"scope\":\"orders:read\"}"
 }
