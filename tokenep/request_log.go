@@ -77,7 +77,7 @@ func (l *RequestLog) Refused(ctx context.Context, level slog.Level, message stri
 			k.code = a.Value.String()
 		}
 	}
-	if l.quota().count(l, k) {
+	if l.quota().count(l, k) { //nolint:contextcheck // its lines about others are of no request
 		l.write(ctx, level, message, attrs)
 	}
 }
