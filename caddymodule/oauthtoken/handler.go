@@ -91,7 +91,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	h.warnOfChosenAddress(ctx, hasTrustedProxies)
-	h.routes, err = h.server.Mount(paths, h.warnOfReach)
+	h.routes, err = h.server.Mount(paths, h.checkSites)
 	return err
 }
 

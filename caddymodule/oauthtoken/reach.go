@@ -9,7 +9,63 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 )
+
+// checkSites warns of handlers of its server that the sites leave without requests.
+func (h *Handler) checkSites(app *caddyhttp.App) {
+	h.warnOfReach(app)
+	h.warnOfTaken(app)
+}
+
+// warnOfTaken logs that handlers of other servers answer all requests for an endpoint, in front.
+func (h *Handler) warnOfTaken(app *caddyhttp.App) {
+	free := make(map[*Handler][]string) // paths for which a request may come
+	taken := make(map[*Handler]*Handler)
+	for _, s := range app.Servers {
+		adapt.Passed(s, func(handler caddyhttp.MiddlewareHandler, passed adapt.Handlers) adapt.Handlers {
+			own, ok := handler.(*Handler)
+			if !ok {
+				if adapt.LeavesRequests(handler) {
+					return passed
+				}
+				return nil
+			}
+			if own.server != h.server {
+				return append(slices.Clip(passed), own)
+			}
+			for _, path := range own.routes.Paths() {
+				if first := takes(passed, path); first != nil {
+					taken[own] = first
+				} else {
+					free[own] = append(free[own], path)
+				}
+			}
+			return passed
+		})
+	}
+	for own, first := range taken {
+		never := slices.DeleteFunc(own.routes.Paths(), func(path string) bool { return slices.Contains(free[own], path) })
+		if len(never) > 0 {
+			own.logger.Warn("oauth_token: another server has endpoints at the same paths, and its oauth_token, in front, answers all requests for them: "+
+				"put each into a site or handle of its own, or give them other paths", "server", own.server.Name(), "other", first.server.Name(), "paths", never)
+		}
+	}
+}
+
+// takes returns the handler that answers requests for a path, of those that they pass.
+func takes(passed adapt.Handlers, path string) *Handler {
+	if strings.HasSuffix(path, "/") {
+		path += "x"
+	}
+	for _, handler := range passed {
+		if first := handler.(*Handler); first.routes.Has(path) {
+			return first
+		}
+	}
+	return nil
+}
 
 // warnOfReach logs that no request for a URL of the issuer comes to an endpoint of its server. It
 // takes only those sites for the ones that clients see which have the scheme of the issuer: before

@@ -46,8 +46,10 @@ func (a *App) Validate() error {
 	return nil
 }
 
-// Start warns of resources whose metadata nobody can get. The work is that of the handlers.
+// Start warns of resources whose metadata nobody can get, and of routes that get no token. The work
+// is that of the handlers.
 func (a *App) Start() error {
+	a.warnOfTakenOff()
 	for _, path := range slices.Sorted(maps.Keys(a.resources)) {
 		for _, s := range a.resources[path] {
 			a.warnOfUnserved(s)

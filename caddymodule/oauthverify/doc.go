@@ -11,7 +11,7 @@
 //	                      authorization_caddyfile.go
 //	credential.go         how that is found
 //	issuers.go            whom it trusts
-//	reach.go              what it asks for that no client could have
+//	reach.go              what it asks for that no client or request could have
 //	issuer.go             one that is elsewhere
 //	introspection.go      which is asked about its opaque tokens
 //	revocations.go        whose revocations are read in its store
