@@ -23,13 +23,13 @@ func Example() {
 		issuer.Authorize(r, claims, options...)
 		w := httptest.NewRecorder()
 		orders.ServeHTTP(w, r)
-		fmt.Printf("%d %q\n", w.Code, w.Body)
+		fmt.Println(w.Code)
 	}
 	call(verifytest.Claims{"scope": "orders:read"})
 	call(verifytest.Claims{"scope": "orders:write"})
 	call(verifytest.Claims{"scope": "orders:read"}, verifytest.Unsigned())
 	// Output:
-	// 200 "orders of alice"
-	// 403 ""
-	// 401 ""
+	// 200
+	// 403
+	// 401
 }
