@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -243,13 +242,8 @@ func runBenchCaddy(b *testing.B, idp *verifytest.Issuer, logOutput string) map[s
 	at := map[string]string{}
 	replacements := []string{"$jwks", jwks, "$output", logOutput}
 	for _, site := range []string{"token", "signature", "verify", "dpop", "headers", "rules", "replaced", "stripped", "proxy", "ecdsa", "upstream"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		at[site] = l.Addr().String()
-		l.Close()
-		_, port, _ := net.SplitHostPort(at[site])
+		port := mustFreePort(b)
+		at[site] = "127.0.0.1:" + port
 		replacements = append(replacements, "$"+site, port)
 	}
 	text := strings.NewReplacer(replacements...).Replace(benchCaddyfile)

@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -101,12 +100,7 @@ func runExchanges(b *testing.B, algorithm string) *exchanges {
 	}
 	var global, sites strings.Builder
 	server := func(name string, issuers, each int) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		x.at[name] = l.Addr().String()
-		_ = l.Close()
+		x.at[name] = "127.0.0.1:" + mustFreePort(b)
 		fmt.Fprintf(&global, "oauth_server %s {\nissuer https://as.example/%s\nstore memory\ntoken_exchange {\napi_tokens {\ntoken_type urn:x:api-token\n}\n}\n", name, name)
 		global.WriteString("client gateway {\nsecret demo\ngrants token_exchange client_credentials\naudience orders\n}\n")
 		for i := range issuers {

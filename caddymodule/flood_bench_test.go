@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -251,13 +250,8 @@ func runFloodCaddyWith(b *testing.B, idp *verifytest.Issuer, lines string) strin
 	if err := os.WriteFile(jwks, idp.JWKS(), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
+	port := mustFreePort(b)
+	address := "127.0.0.1:" + port
 	text := strings.NewReplacer("$jwks", jwks, "$port", port, "$clients", lines).Replace(floodCaddyfile)
 	loadBench(b, text)
 	res, err := http.Get("http://" + address + "/oauth/jwks") // it has started

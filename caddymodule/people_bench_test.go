@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -206,12 +205,7 @@ type peopleTokens struct {
 }
 
 func runPeople(b *testing.B, store string) people {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	p := people{l.Addr().String()}
-	_ = l.Close()
+	p := people{"127.0.0.1:" + mustFreePort(b)}
 	text := strings.NewReplacer("$address", p.address, "$store", store).Replace(peopleCaddyfile)
 	loadBench(b, text)
 	return p

@@ -330,7 +330,7 @@ func TestReadmeQuickStartEndsAtATakenPort(t *testing.T) {
 	_ = mute.Close()
 }
 
-func mustFreePort(t *testing.T) string {
+func mustFreePort(t testing.TB) string {
 	t.Helper()
 	port, err := freePort()
 	if err != nil {

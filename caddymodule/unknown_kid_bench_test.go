@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -49,13 +48,8 @@ func BenchmarkUnknownKids(b *testing.B) {
 		_, _ = w.Write(idp.JWKS())
 	}))
 	b.Cleanup(keys.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	_, port, _ := strings.Cut(address, ":")
+	port := mustFreePort(b)
+	address := "127.0.0.1:" + port
 	loadBench(b, strings.NewReplacer("$port", port, "$keys", keys.URL).Replace(unknownKidCaddyfile))
 	f := &flood{address: address, verifying: dial(b, address), get: "GET /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + idp.Sign(verifytest.Claims{}) + "\r\n\r\n"}
 	const unknown = 1000
