@@ -98,13 +98,7 @@ func textOf(claim any) any {
 	case bool:
 		return claim
 	case string:
-		ascii := strings.Map(func(c rune) rune {
-			if c >= utf8.RuneSelf && !endsLine(c) || c == ',' {
-				return '.'
-			}
-			return c
-		}, claim)
-		if _, err := verify.HeaderValue(ascii); err != nil {
+		if len(claim) > maxText || strings.TrimSpace(claim) != claim || strings.ContainsFunc(claim, isControl) {
 			return ""
 		}
 		return claim
@@ -114,6 +108,14 @@ func textOf(claim any) any {
 	return text
 }
 
-// endsLine reports whether a character that is not ASCII is a control character, such as NEL, or
-// separates lines or paragraphs.
-func endsLine(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }
+// maxText is the length in bytes of the longest text, as in a header.
+const maxText = 4 << 10
+
+// isControl reports whether a character is a control character, such as NEL, or separates lines or
+// paragraphs.
+func isControl(c rune) bool {
+	if c < utf8.RuneSelf {
+		return c < ' ' || c == 0x7f
+	}
+	return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp)
+}
