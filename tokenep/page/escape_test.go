@@ -41,6 +41,7 @@ func everyPage(t testing.TB, text string) map[string]any {
 			}
 		case *page.NewToken:
 			p.Failed, p.Wrong = "new.bad", map[string]string{"name": "wrong.name", "days": "wrong.days"}
+			p.Life = "custom" // one of the choices, and no text
 			if name == "new token" {
 				p.Made = nil
 			}
@@ -86,7 +87,7 @@ var hostile = []string{
 	`"><script>alert(1)</script>`, `'><img src=x onerror=alert(1)>`, `</style><script>alert(1)</script>`, `</title><b>`,
 	`" autofocus onfocus="alert(1)`, `' onmouseover='alert(1)`, `javascript:alert(1)`, `JaVa	ScRiPt:alert(1)`,
 	`data:text/html,<script>alert(1)</script>`, `{{.}}`, `&lt;b&gt;`, `<!--`, `]]>`, "\x00\r\n\u2028", `</pre></code></p></form>`,
-	"a`b${c}", "+ADw-script+AD4-", "\xff\xfe", `<svg/onload=alert(1)>`, `?a=b&c="d"#<e>`,
+	"a`b${c}", "+ADw-script+AD4-", "\xff\xfe", `<svg/onload=alert(1)>`, `?a=b&c="d"#<e>`, "7",
 }
 
 // skeleton is the elements of a page and the names of their attributes.
