@@ -285,7 +285,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	if err == nil {
 		err = g.permit(r, token)
 	}
-	credential := ""
+	var credential Credential
 	if err == nil {
 		credential, err = g.tell(r, token, p.Token)
 	}

@@ -19,11 +19,11 @@ func forwarded(r *http.Request, t *verify.Token) error {
 }
 
 // keyOf knows the credential of everybody but one.
-func keyOf(_ *http.Request, t *verify.Token, _ string) (string, error) {
+func keyOf(_ *http.Request, t *verify.Token, _ string) (verify.Credential, error) {
 	if t.Subject == "eve" {
-		return "", &verify.Error{Status: 403, Code: verify.AccessDenied}
+		return verify.Credential{}, &verify.Error{Status: 403, Code: verify.AccessDenied}
 	}
-	return "key of " + t.Subject, nil
+	return verify.Credential{Value: "key of " + t.Subject}, nil
 }
 
 // Inspect and Admit agree, and Inspect names every check that fails.

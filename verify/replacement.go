@@ -19,13 +19,23 @@ type Replacement struct {
 	// Credential returns the credential for the token t, which was presented in these bytes: the
 	// whole value of the header, the cookie or the parameter. It must be safe for concurrent use.
 	// An error that is not an *[Error] is answered with 500.
-	Credential func(r *http.Request, t *Token, presented string) (string, error)
+	Credential func(r *http.Request, t *Token, presented string) (Credential, error)
+
+	// Used, if not nil, is told of each request that goes on with a credential, by the id of that:
+	// of none that is refused.
+	Used func(r *http.Request, id string)
 
 	// Elsewhere: Credential asks a program elsewhere. [Guard.Inspect] leaves it out.
 	Elsewhere bool
 
 	header string    // Name, as net/http spells it; "": it goes elsewhere
 	names  looseName // Name, and what an application may read as it
+}
+
+// Credential is what an upstream gets in the place of a token.
+type Credential struct {
+	Value string
+	ID    string // for logs, and says nothing of Value
 }
 
 // Place is where a credential goes.
@@ -83,13 +93,13 @@ func (p *Replacement) hide(r *http.Request) {
 }
 
 // put adds the credential to a request that has nothing in its name.
-func (p *Replacement) put(r *http.Request, credential string) {
+func (p *Replacement) put(r *http.Request, c Credential) {
 	switch p.In {
 	case InHeader:
-		r.Header[p.header] = []string{credential}
+		r.Header[p.header] = []string{c.Value}
 	case InCookie:
 		// In front: whatever a client has left open, such as quotes, comes after it.
-		pair := p.Name + "=" + credential
+		pair := p.Name + "=" + c.Value
 		lines := slices.Clone(r.Header["Cookie"])
 		if len(lines) == 0 {
 			lines = []string{pair}
@@ -100,8 +110,11 @@ func (p *Replacement) put(r *http.Request, credential string) {
 		// A proxy drops what Connection names (RFC 9110 §7.6.1).
 		filterList(r.Header, "Connection", func(name string) bool { return strings.EqualFold(name, "Cookie") })
 	case InQuery:
-		parameter := url.QueryEscape(p.Name) + "=" + url.QueryEscape(credential)
+		parameter := url.QueryEscape(p.Name) + "=" + url.QueryEscape(c.Value)
 		setQuery(r, strings.TrimLeft(r.URL.RawQuery+"&"+parameter, "&"))
+	}
+	if p.Used != nil {
+		p.Used(r, c.ID)
 	}
 }
 
@@ -117,26 +130,26 @@ func (g *Guard) Withdraw(r *http.Request) {
 // tell sets the headers of claims, and returns the credential that takes the place of the token, if
 // there is one. The credential is found last: nobody is asked for one that does not go on. After an
 // error no header is set.
-func (g *Guard) tell(r *http.Request, t *Token, presented string) (credential string, err error) {
+func (g *Guard) tell(r *http.Request, t *Token, presented string) (c Credential, err error) {
 	if err = setClaims(r.Header, g.claims, t); err != nil || g.Replace == nil {
-		return "", err
+		return c, err
 	}
-	if credential, err = g.Replace.credential(r, t, presented); err != nil {
+	if c, err = g.Replace.credential(r, t, presented); err != nil {
 		unset(r.Header, g.claims)
 	}
-	return credential, err
+	return c, err
 }
 
 // credential returns the credential for t, which can go where it is to go.
-func (p *Replacement) credential(r *http.Request, t *Token, presented string) (string, error) {
-	value, err := p.Credential(r, t, presented)
+func (p *Replacement) credential(r *http.Request, t *Token, presented string) (Credential, error) {
+	c, err := p.Credential(r, t, presented)
 	if err != nil {
-		return "", err
+		return Credential{}, err
 	}
-	if !p.fits(value) {
-		return "", &Error{Status: http.StatusBadGateway, Cause: errCredential}
+	if !p.fits(c.Value) {
+		return Credential{}, &Error{Status: http.StatusBadGateway, Cause: errCredential}
 	}
-	return value, nil
+	return c, nil
 }
 
 // fits reports whether a credential can go where it is to go, and is nothing else there.

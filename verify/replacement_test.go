@@ -14,8 +14,8 @@ import (
 
 // replacing returns a guard that puts a credential in the place of the token.
 func replacing(in verify.Place, name, credential string, err error) *verify.Guard {
-	return &verify.Guard{Replace: &verify.Replacement{In: in, Name: name, Credential: func(*http.Request, *verify.Token, string) (string, error) {
-		return credential, err
+	return &verify.Guard{Replace: &verify.Replacement{In: in, Name: name, Credential: func(*http.Request, *verify.Token, string) (verify.Credential, error) {
+		return verify.Credential{Value: credential, ID: "id of it"}, err
 	}}}
 }
 
@@ -178,7 +178,12 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 			for _, place := range c.in {
 				fits = fits || place == in
 			}
-			r, err := admitted(t, replacing(in, "key", c.credential, nil))
+			g, used := replacing(in, "key", c.credential, nil), ""
+			g.Replace.Used = func(_ *http.Request, id string) { used += id }
+			r, err := admitted(t, g)
+			if (used == "id of it") != fits || !fits && used != "" {
+				t.Errorf("%q in a %s: a request is told to go on with %q", c.credential, in, used)
+			}
 			refusal, _ := errors.AsType[*verify.Error](err)
 			if fits != (err == nil) || !fits && (refusal.Status != http.StatusBadGateway || len(r.Header)+len(r.URL.RawQuery) > 0) {
 				t.Errorf("%q in a %s: %v, %v", c.credential, in, err, r.Header)
@@ -194,7 +199,9 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 func TestEachByteOfACredential(t *testing.T) {
 	g := replacing(verify.InHeader, "key", "", nil)
 	credential := ""
-	g.Replace.Credential = func(*http.Request, *verify.Token, string) (string, error) { return credential, nil }
+	g.Replace.Credential = func(*http.Request, *verify.Token, string) (verify.Credential, error) {
+		return verify.Credential{Value: credential}, nil
+	}
 	for at := 1; at < 18; at++ {
 		for c := range 256 {
 			text := []byte(strings.Repeat("x", 19))
@@ -221,11 +228,11 @@ func TestCredentialsThatAreNotThere(t *testing.T) {
 func TestCredentialsAreFoundLast(t *testing.T) {
 	asked := 0
 	g := replacing(verify.InHeader, "key", "", nil)
-	g.Replace.Credential = func(r *http.Request, t *verify.Token, _ string) (string, error) {
+	g.Replace.Credential = func(r *http.Request, t *verify.Token, _ string) (c verify.Credential, err error) {
 		if asked++; t.Subject == "eve" {
-			return "", errors.New("she has none")
+			return c, errors.New("she has none")
 		}
-		return "key of " + r.Header.Get("X-User"), nil
+		return verify.Credential{Value: "key of " + r.Header.Get("X-User")}, nil
 	}
 	g.Verifier = newVerifier(t, replacedIssuer, nil)
 	g.Headers = []verify.HeaderClaim{{Header: "X-User", Claim: verify.ClaimPath{"sub"}}, {Header: "X-Name", Claim: verify.ClaimPath{"name"}}}

@@ -51,8 +51,8 @@ func replacements(b *testing.B, s *tokeneptest.Server) map[string]*verify.Replac
 	}
 	return map[string]*verify.Replacement{
 		"token":    {In: verify.InHeader, Name: "Authorization", Credential: minted.Credential(nil)},
-		"basic":    {In: verify.InHeader, Name: "Authorization", Credential: found(composed(upstream.Basic, "orders", "secret"))},
-		"value":    {In: verify.InHeader, Name: "X-Api-Key", Credential: found(composed(nil, "key:{http.auth.user.id}"))},
+		"basic":    {In: verify.InHeader, Name: "Authorization", Credential: found(composed("", upstream.Basic, "orders", "secret"))},
+		"value":    {In: verify.InHeader, Name: "X-Api-Key", Credential: found(composed("", nil, "key:{http.auth.user.id}"))},
 		"file":     {In: verify.InHeader, Name: "Authorization", Credential: table.Credential},
 		"ask":      {In: verify.InHeader, Name: "X-Api-Key", Credential: asked.Credential(nil)},
 		"exchange": {In: verify.InHeader, Name: "Authorization", Credential: fetched.Credential(nil)},

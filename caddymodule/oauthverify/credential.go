@@ -23,7 +23,9 @@ func duration(d caddy.Duration) time.Duration { return time.Duration(d) }
 
 var errNotProvisioned = errors.New("the credential for the upstream is not provisioned")
 
-func noCredential(*http.Request, *verify.Token, string) (string, error) { return "", errNotProvisioned }
+func noCredential(*http.Request, *verify.Token, string) (verify.Credential, error) {
+	return verify.Credential{}, errNotProvisioned
+}
 
 // replace gives the guard the credential that takes the place of the token. Nobody is asked yet.
 func (h *Handler) replace(ctx caddy.Context, issuers []verify.TrustedIssuer) (err error) {
@@ -42,7 +44,8 @@ func (h *Handler) replace(ctx caddy.Context, issuers []verify.TrustedIssuer) (er
 	if err != nil {
 		return err
 	}
-	h.trail = h.auditTrail(ctx, kind)
+	h.trail = &upstream.Trail{Logger: ctx.Slogger().With("authorization", kind, "audience", append(slices.Clone(h.Audience), h.Resource)[0])}
+	h.guard.Replace.Used = toAccessLog(ctx)
 	h.guard.Replace.Elsewhere = kind == "ask" || kind == "exchange"
 	switch credential := &h.guard.Replace.Credential; kind {
 	case "token":
@@ -66,18 +69,18 @@ func (h *Handler) replace(ctx caddy.Context, issuers []verify.TrustedIssuer) (er
 	return nil
 }
 
-// auditTrail returns where the credentials of this route are written down. The lines of Caddy's
-// access log, where the server has one, get the id of the credential of their request.
-func (h *Handler) auditTrail(ctx caddy.Context, kind string) *upstream.Trail {
-	t := &upstream.Trail{Logger: ctx.Slogger().With("authorization", kind, "audience", append(slices.Clone(h.Audience), h.Resource)[0])}
-	if server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); server != nil && server.Logs != nil {
-		t.Used = func(r *http.Request, id string) {
-			if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-				extra.Set(zap.String("upstream_credential", id))
-			}
+// toAccessLog returns what gives the line of a request in Caddy's access log the id of the
+// credential that the request goes on with; nil: the server has no such log.
+func toAccessLog(ctx caddy.Context) func(r *http.Request, id string) {
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Logs == nil {
+		return nil
+	}
+	return func(r *http.Request, id string) {
+		if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			extra.Set(zap.String("upstream_credential", id))
 		}
 	}
-	return t
 }
 
 func (h *Handler) minted(o upstream.MintedOptions) (upstream.Finder, error) {
@@ -195,26 +198,16 @@ func parts(value string) (all []part, err error) {
 // configured returns what makes a credential of values of the configuration, which has an id from
 // now until it is loaded again.
 func (h *Handler) configured(form upstream.Form, values ...string) (upstream.Finder, error) {
-	find, err := composed(form, values...)
-	if err != nil {
-		return nil, err
-	}
 	id := upstream.NewID()
-	h.trail.Write(id, nil)
-	if h.trail.Used == nil {
-		return find, nil
+	find, err := composed(id, form, values...)
+	if err == nil {
+		h.trail.Write(id, nil)
 	}
-	return func(r *http.Request, t *verify.Token, presented string) (string, error) {
-		text, err := find(r, t, presented)
-		if err == nil {
-			h.trail.Use(r, id)
-		}
-		return text, err
-	}, nil
+	return find, err
 }
 
 // composed returns what makes a credential of one value, or of a user name and a password.
-func composed(form upstream.Form, values ...string) (upstream.Finder, error) {
+func composed(id string, form upstream.Form, values ...string) (upstream.Finder, error) {
 	all, dynamic := make([][]part, len(values)), false
 	for i, value := range values {
 		var err error
@@ -225,34 +218,33 @@ func composed(form upstream.Form, values ...string) (upstream.Finder, error) {
 			dynamic = dynamic || p.placeholder != ""
 		}
 	}
-	write := func(r *http.Request, t *verify.Token) (string, error) {
+	write := func(r *http.Request, t *verify.Token) (c verify.Credential, err error) {
 		texts := make([]string, len(all))
 		for i := range all {
-			var err error
 			if texts[i], err = compose(r, t, all[i]); err != nil {
-				return "", err
+				return c, err
 			}
 		}
 		if len(texts) == 2 && strings.Contains(texts[0], ":") {
-			return "", errColon
+			return c, errColon
 		}
 		text := strings.Join(texts, ":")
-		if form == nil {
-			return text, nil
+		if form != nil {
+			text, err = form(text)
 		}
-		return form(text)
+		return verify.Credential{Value: text, ID: id}, err
 	}
 	if !dynamic {
-		text, err := write(nil, nil)
-		return func(*http.Request, *verify.Token, string) (string, error) { return text, nil }, err
+		c, err := write(nil, nil)
+		return func(*http.Request, *verify.Token, string) (verify.Credential, error) { return c, nil }, err
 	}
-	return func(r *http.Request, t *verify.Token, _ string) (string, error) {
-		text, err := write(r, t)
+	return func(r *http.Request, t *verify.Token, _ string) (verify.Credential, error) {
+		c, err := write(r, t)
 		if err != nil {
-			return "", &verify.Error{Status: http.StatusForbidden, Code: verify.AccessDenied,
+			return c, &verify.Error{Status: http.StatusForbidden, Code: verify.AccessDenied,
 				Description: "the application behind this API has no access for this token", Cause: err}
 		}
-		return text, nil
+		return c, nil
 	}, nil
 }
 

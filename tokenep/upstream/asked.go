@@ -93,13 +93,12 @@ var errNobody = errors.New("the token is about nobody: it has no sub")
 
 // Credential finds the credential of whom a token is about, through whichever client.
 func (a *Asked) Credential(trail *Trail) Finder {
-	return func(r *http.Request, t *verify.Token, _ string) (string, error) {
+	return func(r *http.Request, t *verify.Token, _ string) (verify.Credential, error) {
 		if t.Subject == "" {
-			return "", none(errNobody)
+			return verify.Credential{}, none(errNobody)
 		}
 		if c, known := a.kept.recall(t, nil); known {
-			trail.Use(r, c.id)
-			return c.value, nil
+			return c.Credential, nil
 		}
 		return a.kept.get(r, t, nil, trail, outbound.KeyOf(t.Issuer, t.Subject, t.ClientID), func(ctx context.Context) (obtained, error) {
 			until := a.kept.now().Add(a.o.Good)

@@ -116,10 +116,9 @@ func (f *Fetched) Close() {
 // for it, and remembered for nine tenths of its life, but no longer than any verifier takes the one
 // presented.
 func (f *Fetched) Credential(trail *Trail) Finder {
-	return func(r *http.Request, t *verify.Token, presented string) (string, error) {
+	return func(r *http.Request, t *verify.Token, presented string) (verify.Credential, error) {
 		if c, known := f.kept.recall(t, nil); known {
-			trail.Use(r, c.id)
-			return c.value, nil
+			return c.Credential, nil
 		}
 		return f.kept.get(r, t, nil, trail, outbound.KeyOf(presented), func(ctx context.Context) (obtained, error) {
 			start := f.kept.now()

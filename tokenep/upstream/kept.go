@@ -27,7 +27,7 @@ const (
 type kept struct {
 	now    func() time.Time
 	form   Form
-	memory *outbound.Memory[written]
+	memory *outbound.Memory[verify.Credential]
 
 	mu    sync.RWMutex
 	limit int
@@ -35,12 +35,9 @@ type kept struct {
 	bytes int // of near
 }
 
-// written is a credential as it goes to the upstream.
-type written struct{ value, id string }
-
 // credential is one that is near.
 type credential struct {
-	written
+	verify.Credential
 	until time.Time // when another one is obtained
 	by    any       // the key that has signed it; nil: none has
 }
@@ -51,7 +48,7 @@ func newKept(limit int, form Form, now func() time.Time) *kept {
 	}
 	limit = cmp.Or(limit, DefaultEntries)
 	return &kept{now: now, form: form, limit: limit, near: make(map[weak.Pointer[verify.Token]]credential),
-		memory: outbound.NewMemory(limit, now, func(w written) int { return len(w.value) + len(w.id) })}
+		memory: outbound.NewMemory(limit, now, func(c verify.Credential) int { return len(c.Value) + len(c.ID) })}
 }
 
 // recall returns the credential for t, if it is near. Those of another signing key are not good.
@@ -65,8 +62,8 @@ func (k *kept) recall(t *verify.Token, by any) (c credential, known bool) {
 
 // get returns the credential for t, which hash tells apart from others, and has obtain get one if
 // it must. The trail is that of whoever has it obtained.
-func (k *kept) get(r *http.Request, t *verify.Token, by any, trail *Trail, hash outbound.Key, obtain func(context.Context) (obtained, error)) (string, error) {
-	known := k.memory.Get(r.Context(), hash, func(ctx context.Context) outbound.Known[written] {
+func (k *kept) get(r *http.Request, t *verify.Token, by any, trail *Trail, hash outbound.Key, obtain func(context.Context) (obtained, error)) (verify.Credential, error) {
+	known := k.memory.Get(r.Context(), hash, func(ctx context.Context) outbound.Known[verify.Credential] {
 		o, err := obtain(ctx)
 		if err == nil {
 			if o.value, err = k.form.write(o.value); err != nil {
@@ -74,20 +71,19 @@ func (k *kept) get(r *http.Request, t *verify.Token, by any, trail *Trail, hash 
 			}
 		}
 		if err != nil {
-			return outbound.Known[written]{Err: err, Until: k.now().Add(unknownFor(err))}
+			return outbound.Known[verify.Credential]{Err: err, Until: k.now().Add(unknownFor(err))}
 		}
 		trail.Write(o.id, t, o.attrs...) //nolint:contextcheck // it is of no request
-		return outbound.Known[written]{Value: written{o.value, o.id}, Until: o.until}
+		return outbound.Known[verify.Credential]{Value: verify.Credential{Value: o.value, ID: o.id}, Until: o.until}
 	})
 	if known.Err != nil {
 		if _, refused := errors.AsType[*verify.Error](known.Err); !refused {
-			return "", unavailable(known.Err)
+			return verify.Credential{}, unavailable(known.Err)
 		}
-		return "", known.Err
+		return verify.Credential{}, known.Err
 	}
 	k.keepNear(t, credential{known.Value, known.Until, by})
-	trail.Use(r, known.Value.id)
-	return known.Value.value, nil
+	return known.Value, nil
 }
 
 // keepNear begins anew when there is no more room: a hash finds the others again.
@@ -95,11 +91,11 @@ func (k *kept) keepNear(t *verify.Token, c credential) {
 	token := weak.Make(t)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.near) >= k.limit || k.bytes+len(c.value) > maxNear {
+	if len(k.near) >= k.limit || k.bytes+len(c.Value) > maxNear {
 		clear(k.near)
 		k.bytes = 0
 	}
-	k.bytes += len(c.value) - len(k.near[token].value)
+	k.bytes += len(c.Value) - len(k.near[token].Value)
 	k.near[token] = c
 }
 

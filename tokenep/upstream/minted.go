@@ -98,14 +98,13 @@ func NewMinted(o MintedOptions) (*Minted, error) {
 // Credential finds a token with the audience of the application. All that ends the token that it
 // came of ends it too.
 func (m *Minted) Credential(trail *Trail) Finder {
-	return func(r *http.Request, t *verify.Token, presented string) (string, error) {
+	return func(r *http.Request, t *verify.Token, presented string) (verify.Credential, error) {
 		active, err := m.o.Minter.Keys.Active()
 		if err != nil {
-			return "", unavailable(err)
+			return verify.Credential{}, unavailable(err)
 		}
 		if c, known := m.kept.recall(t, active); known {
-			trail.Use(r, c.id)
-			return c.value, nil
+			return c.Credential, nil
 		}
 		return m.kept.get(r, t, active, trail, outbound.KeyOf(presented, active.ID), func(context.Context) (obtained, error) {
 			now := m.o.Minter.Now()

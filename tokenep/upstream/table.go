@@ -59,7 +59,7 @@ func NewTable(path string, form Form, now func() time.Time, trail *Trail) (*Tabl
 }
 
 // Credential returns what the file has for the subject of t.
-func (t *Table) Credential(r *http.Request, token *verify.Token, _ string) (string, error) {
+func (t *Table) Credential(_ *http.Request, token *verify.Token, _ string) (verify.Credential, error) {
 	ahead := t.due.Load() - t.now().UnixNano() // more than every: the clock was set back
 	if (ahead <= 0 || ahead > int64(every)) && t.mu.TryLock() {
 		t.refresh()
@@ -68,10 +68,9 @@ func (t *Table) Credential(r *http.Request, token *verify.Token, _ string) (stri
 	current := t.current.Load()
 	value := current.of[token.Subject]
 	if value == "" || token.Subject == "" {
-		return "", none(errors.New("the file has none for this person"))
+		return verify.Credential{}, none(errors.New("the file has none for this person"))
 	}
-	t.trail.Use(r, current.id)
-	return value, nil
+	return verify.Credential{Value: value, ID: current.id}, nil
 }
 
 // refresh reads the file, and logs a problem that is new.

@@ -14,7 +14,7 @@ import (
 const Obtained = "upstream credential obtained"
 
 // Finder is the Credential of a verify.Replacement.
-type Finder = func(r *http.Request, t *verify.Token, presented string) (string, error)
+type Finder = func(r *http.Request, t *verify.Token, presented string) (verify.Credential, error)
 
 // Trail writes down where the credentials of a route are from, and never what they are. Each has an
 // id: the jti of a token that was minted, or a random one. nil: nothing is written.
@@ -23,10 +23,6 @@ type Trail struct {
 	// upstream_credential, and with jti, grant_id, client and sub of the token that it was obtained
 	// for; from, the URL or the file; and exp, of a token. nil: none.
 	Logger *slog.Logger
-
-	// Used is told the id of the credential of each request, however long it has been remembered.
-	// nil: nobody asks.
-	Used func(r *http.Request, id string)
 }
 
 // Write writes the line about a credential. The token is nil where it is for all of them. The line
@@ -46,13 +42,6 @@ func (l *Trail) Write(id string, t *verify.Token, attrs ...slog.Attr) {
 		}
 	}
 	l.Logger.LogAttrs(ctx, slog.LevelInfo, Obtained, attrs...)
-}
-
-// Use tells of a request that gets a credential.
-func (l *Trail) Use(r *http.Request, id string) {
-	if l != nil && l.Used != nil {
-		l.Used(r, id)
-	}
 }
 
 // NewID returns the id of a credential that has none of its own.

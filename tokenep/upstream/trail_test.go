@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,19 +22,12 @@ import (
 // ledger is the trail of a test.
 type ledger struct {
 	upstream.Trail
-	mu   sync.Mutex
-	used []string
-	log  bytes.Buffer
+	log bytes.Buffer
 }
 
 func newLedger() *ledger {
 	l := new(ledger)
 	l.Logger = slog.New(slog.NewJSONHandler(&l.log, nil))
-	l.Used = func(_ *http.Request, id string) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.used = append(l.used, id)
-	}
 	return l
 }
 
@@ -90,8 +82,8 @@ func TestTrail(t *testing.T) {
 				t.Fatalf("%v: the log has %s", err, l.log.String())
 			}
 			id, _ := line["upstream_credential"].(string)
-			if id == "" || len(l.used) != 2 || l.used[0] != id || l.used[1] != id || line["msg"] != upstream.Obtained {
-				t.Errorf("requests used %q of %v", l.used, line)
+			if id == "" || len(f.used) != 2 || f.used[0] != id || f.used[1] != id || line["msg"] != upstream.Obtained {
+				t.Errorf("requests used %q of %v", f.used, line)
 			}
 			if from, _ := line["from"].(string); !strings.HasPrefix(from, c.from) || strings.Contains(from, "hidden") {
 				t.Errorf("it is from %q", from)
@@ -163,7 +155,7 @@ func TestTrailOfAFile(t *testing.T) {
 			t.Errorf("after %s there are %d lines", text, got)
 		}
 	}
-	if l.used[0] == l.used[1] || l.used[1] != l.used[2] {
-		t.Errorf("requests used %q", l.used)
+	if f.used[0] == f.used[1] || f.used[1] != f.used[2] {
+		t.Errorf("requests used %q", f.used)
 	}
 }

@@ -22,9 +22,18 @@ type front struct {
 	*httptest.Server
 	issuer *verifytest.Issuer
 	clock  *verifytest.Clock
+
+	mu   sync.Mutex
+	used []string // the ids of the credentials that requests have gone on with
 }
 
-type finder = func(*http.Request, *verify.Token, string) (string, error)
+func (f *front) use(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.used = append(f.used, id)
+}
+
+type finder = func(*http.Request, *verify.Token, string) (verify.Credential, error)
 
 func newFront(t *testing.T, credential func(now func() time.Time) (finder, error), changes ...func(*verify.TrustedIssuer)) *front {
 	t.Helper()
@@ -52,7 +61,8 @@ const leeway = 30 * time.Second
 
 func (f *front) listen(t *testing.T, verifier verify.TokenVerifier, find finder) {
 	t.Helper()
-	guard := &verify.Guard{Verifier: verifier, Replace: &verify.Replacement{In: verify.InHeader, Name: "X-Api-Key", Credential: find}}
+	guard := &verify.Guard{Verifier: verifier, Replace: &verify.Replacement{In: verify.InHeader, Name: "X-Api-Key", Credential: find,
+		Used: func(_ *http.Request, id string) { f.use(id) }}}
 	f.Server = httptest.NewServer(guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			t.Error("the token reached the upstream")
