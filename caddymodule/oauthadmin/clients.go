@@ -23,8 +23,13 @@ type shownClient struct {
 	tokenep.Client
 	Configured bool `json:"configured,omitempty"` // by Caddy's configuration, and changed there
 
-	// When each secret that is good now stops being good; "never" for one that does not.
-	LiveSecrets []string `json:"live_secrets,omitempty"`
+	// The secrets that are good now. Empty: all have expired; nil: it has none.
+	LiveSecrets []liveSecret `json:"live_secrets,omitzero"`
+}
+
+// liveSecret is what is shown of a secret that is good.
+type liveSecret struct {
+	Expires string `json:"expires"` // RFC 3339, or never
 }
 
 type clientPage struct {
@@ -261,12 +266,15 @@ func (r *request) showStored(c *tokenep.Client) shownClient {
 	shown := shownClient{Client: *c}
 	shown.Secrets = nil
 	now := r.server.Server().Config.Now()
+	if len(c.Secrets) > 0 {
+		shown.LiveSecrets = []liveSecret{}
+	}
 	for _, secret := range c.Secrets {
 		switch {
 		case secret.Expires.IsZero():
-			shown.LiveSecrets = append(shown.LiveSecrets, never)
+			shown.LiveSecrets = append(shown.LiveSecrets, liveSecret{never})
 		case now.Before(secret.Expires):
-			shown.LiveSecrets = append(shown.LiveSecrets, printTime(secret.Expires))
+			shown.LiveSecrets = append(shown.LiveSecrets, liveSecret{printTime(secret.Expires)})
 		}
 	}
 	return shown

@@ -2,6 +2,7 @@ package oauthadmin
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -142,7 +143,10 @@ func cmdClientShow(fl caddycmd.Flags) (int, error) {
 		var text string
 		var list []string
 		var seconds int64
+		var secrets []liveSecret
 		switch {
+		case name == "live_secrets" && json.Unmarshal(members[name], &secrets) == nil:
+			value = printSecrets(secrets)
 		case name == "client_id_issued_at" && json.Unmarshal(members[name], &seconds) == nil:
 			value = printTime(time.Unix(seconds, 0))
 		case json.Unmarshal(members[name], &text) == nil:
@@ -154,6 +158,20 @@ func cmdClientShow(fl caddycmd.Flags) (int, error) {
 	}
 	printTable(rows)
 	return caddy.ExitCodeSuccess, nil
+}
+
+// printSecrets says how many secrets a client has that are good, and until when each is.
+func printSecrets(live []liveSecret) string {
+	if len(live) == 0 {
+		return "none: all have expired"
+	}
+	until := make([]string, len(live))
+	for i, secret := range live {
+		if until[i] = "one until " + secret.Expires; secret.Expires == never {
+			until[i] = "one that never expires"
+		}
+	}
+	return fmt.Sprintf("%d: %s", len(live), strings.Join(until, ", "))
 }
 
 func cmdClientUpdate(fl caddycmd.Flags) (int, error) {
@@ -233,7 +251,7 @@ func cmdClientRotate(fl caddycmd.Flags) (int, error) {
 		return failed(err)
 	}
 	if live := made.Client.LiveSecrets; len(live) > 1 {
-		say("The old secret of client %q is good until %s. The new one is shown only once:", fl.Arg(0), live[1])
+		say("The old secret of client %q is good until %s. The new one is shown only once:", fl.Arg(0), live[1].Expires)
 	} else {
 		say("The old secret of client %q has ended. The new one is shown only once:", fl.Arg(0))
 	}
