@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
@@ -33,6 +34,7 @@ type App struct {
 	mu      sync.Mutex
 	mounted []*server.Routes                // of every oauth_token handler that is provisioned
 	checks  map[string]func(*caddyhttp.App) // of all sites, by server
+	checked sites.Checked
 }
 
 func init() {
@@ -54,6 +56,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the servers. It opens, generates and writes nothing: Start does.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.settled, a.checks = ctx, make(chan struct{}), make(map[string]func(*caddyhttp.App))
+	a.checked = sites.Check(ctx, a.checkSites)
 	if err := RegisterMetrics(ctx, tokenRequests, tokenDuration, endpointRequests, endpointDuration, storeErrors, pagesShown); err != nil {
 		return err
 	}
@@ -94,12 +97,15 @@ func (a *App) Start() error {
 			return a.failure
 		}
 	}
-	if sites, err := a.ctx.AppIfConfigured("http"); err == nil {
-		for _, name := range slices.Sorted(maps.Keys(a.checks)) {
-			a.checks[name](sites.(*caddyhttp.App))
-		}
-	}
+	a.checked.Start()
 	return nil
+}
+
+// checkSites warns of what is wrong with the sites, server by server.
+func (a *App) checkSites(http *caddyhttp.App) {
+	for _, name := range slices.Sorted(maps.Keys(a.checks)) {
+		a.checks[name](http)
+	}
 }
 
 // ready returns when Start has returned, or never will. Caddy starts its apps in no particular
@@ -127,6 +133,7 @@ func (*App) Stop() error { return nil }
 
 // Cleanup releases the stores. They close unless a newer configuration uses them too.
 func (a *App) Cleanup() error {
+	a.checked.Cleanup()
 	var first error
 	for _, s := range a.Servers {
 		if s == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
-	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
 )
 
 // checkSites warns of handlers of its server that the sites leave without requests.
@@ -24,10 +24,10 @@ func (h *Handler) warnOfTaken(app *caddyhttp.App) {
 	free := make(map[*Handler][]string) // paths for which a request may come
 	taken := make(map[*Handler]*Handler)
 	for _, s := range app.Servers {
-		adapt.Passed(s, func(handler caddyhttp.MiddlewareHandler, passed adapt.Handlers) adapt.Handlers {
+		sites.Passed(s, func(handler caddyhttp.MiddlewareHandler, passed sites.Handlers) sites.Handlers {
 			own, ok := handler.(*Handler)
 			if !ok {
-				if adapt.LeavesRequests(handler) {
+				if sites.LeavesRequests(handler) {
 					return passed
 				}
 				return nil
@@ -55,7 +55,7 @@ func (h *Handler) warnOfTaken(app *caddyhttp.App) {
 }
 
 // takes returns the handler that answers requests for a path, of those that they pass.
-func takes(passed adapt.Handlers, path string) *Handler {
+func takes(passed sites.Handlers, path string) *Handler {
 	if strings.HasSuffix(path, "/") {
 		path += "x"
 	}

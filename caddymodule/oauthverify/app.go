@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
 )
 
 // App has what routes of oauth_verify share.
@@ -17,6 +20,7 @@ type App struct {
 
 	resources map[string][]*resource // by the path of their metadata
 	ctx       caddy.Context
+	checked   sites.Checked
 }
 
 // appName is the name of the app.
@@ -29,7 +33,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision keeps the context, by which Inspect finds the routes.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx = ctx
+	a.ctx, a.checked = ctx, sites.Check(ctx, a.checkSites)
 	return nil
 }
 
@@ -46,24 +50,35 @@ func (a *App) Validate() error {
 	return nil
 }
 
-// Start warns of resources whose metadata nobody can get, and of routes that get no token. The work
-// is that of the handlers.
+// Start checks the sites. The work is that of the handlers.
 func (a *App) Start() error {
-	a.warnOfTakenOff()
+	a.checked.Start()
+	return nil
+}
+
+// checkSites warns of resources whose metadata nobody can get, and of routes that get no token.
+func (a *App) checkSites(http *caddyhttp.App) {
+	warnOfTakenOff(http)
 	for _, path := range slices.Sorted(maps.Keys(a.resources)) {
 		for _, s := range a.resources[path] {
-			a.warnOfUnserved(s)
+			warnOfUnserved(http, s)
 		}
 	}
-	return nil
 }
 
 // Stop does nothing.
 func (*App) Stop() error { return nil }
 
+// Cleanup checks the sites of a configuration that is only validated.
+func (a *App) Cleanup() error {
+	a.checked.Cleanup()
+	return nil
+}
+
 // Interface guards
 var (
-	_ caddy.App         = (*App)(nil)
-	_ caddy.Provisioner = (*App)(nil)
-	_ caddy.Validator   = (*App)(nil)
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
 )

@@ -6,7 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
-	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -80,14 +80,10 @@ func (h *Handler) warnOfForms(audience []string) (warned bool) {
 }
 
 // warnOfTakenOff logs that a route refuses every request, since another in front removes the token.
-func (a *App) warnOfTakenOff() {
-	loaded, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return
-	}
+func warnOfTakenOff(http *caddyhttp.App) {
 	asked := make(map[*Handler]bool) // to whether each request has lost its token
-	for _, s := range loaded.(*caddyhttp.App).Servers {
-		adapt.Passed(s, func(handler caddyhttp.MiddlewareHandler, passed adapt.Handlers) adapt.Handlers {
+	for _, s := range http.Servers {
+		sites.Passed(s, func(handler caddyhttp.MiddlewareHandler, passed sites.Handlers) sites.Handlers {
 			switch own := handler.(type) {
 			case *Handler:
 				without, again := asked[own]
@@ -99,7 +95,7 @@ func (a *App) warnOfTakenOff() {
 			case *rewrite.Rewrite:
 				return passed
 			}
-			if adapt.LeavesRequests(handler) {
+			if sites.LeavesRequests(handler) {
 				return passed
 			}
 			return nil

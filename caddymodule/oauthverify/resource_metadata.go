@@ -70,13 +70,9 @@ func (a *App) metadata(r *http.Request) http.Handler {
 
 // warnOfUnserved logs that no route serves the metadata of a resource. Where the host of its URL is
 // that of no route, a proxy in front has another one for it, and what is served is not known.
-func (a *App) warnOfUnserved(s *resource) {
-	http, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return
-	}
+func warnOfUnserved(http *caddyhttp.App, s *resource) {
 	var protected *Handler
-	for _, server := range http.(*caddyhttp.App).Servers {
+	for _, server := range http.Servers {
 		if comesTo(server, s.at.String(), func(handler caddyhttp.MiddlewareHandler) bool {
 			_, guard := handler.(*Handler)
 			_, metadata := handler.(*ResourceMetadata)

@@ -5,7 +5,6 @@
 //	list.go         tells lists with commas from names with one
 //	log.go          writes the lines of requests
 //	option.go       sets the fields of a structure of the library, by their tags
-//	passed.go       says what every request has passed that comes to a handler
 //	places.go       says in which line of a Caddyfile is what a load finds wrong
 //	placeholder.go  resolves placeholders, and tells values with and without them apart
 //	request.go      says which client sent a request, and traces it

@@ -1,4 +1,4 @@
-package adapt
+package sites
 
 import (
 	"slices"

@@ -1,0 +1,137 @@
+package caddymodule_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// What is known of sites when all of them are provisioned: whether requests for the URL of an
+// issuer come to its endpoints, and whether a handler has taken away what another one behind it
+// needs. Where a proxy in front may change host or path, and where a request may come to a handler
+// by another way, nothing is said.
+func TestMistakesOfSites(t *testing.T) {
+	const closed, opened = "takes away a part", "no site leads requests"
+	const taken, takenOff = "answers all requests for them", "removes the token"
+	const two, example = "https://a.example.com https://b.example.com", "https://example.com"
+	const a, b, verify, keep = "oauth_token {\nserver default\n}\n", "oauth_token {\nserver two HERE\n}\n", "oauth_verify {\naudience a\n", "authorization keep\n"
+	const onBoth, onOne = "https://a.example.com:%PORT%, https://b.example.com:%PORT% {\n", "https://example.com:%PORT% {\noauth_token\n"
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	server := func(issuers string) string {
+		issuer, second, more := strings.Cut(issuers, " ")
+		text := "auto_https off\noauth_server {\nissuer " + issuer + "\nstore memory\n" + strings.ReplaceAll(billing, "https://api.example/orders", "a") + "}\n"
+		if more {
+			text += "oauth_server two {\nissuer " + second + "\nstore memory\n" + billing + "}\n"
+		}
+		return text
+	}
+	for _, row := range []struct{ name, issuer, sites, want string }{
+		{"its host", "https://auth.example.com", "https://auth.example.com:%PORT% {\noauth_token\n}", ""},
+		{"another host", "https://auth.example.com", "https://api.example.com:%PORT% {\noauth_token HERE\n}", opened},
+		{"its host on another site", "https://auth.example.com", "https://api.example.com:%PORT% {\noauth_token HERE\n}\nhttps://auth.example.com:%PORT% {\nrespond hi\n}", opened},
+		{"a wildcard", "https://auth.example.com", "https://*.example.com:%PORT% {\noauth_token\n}", ""},
+		{"any host", "https://auth.example.com", "https://:%PORT% {\noauth_token\n}", ""},
+		{"two hosts", "https://auth.example.com", "https://api.example.com:%PORT% {\noauth_token\n}\nhttps://auth.example.com:%PORT% {\noauth_token\n}", ""},
+		{"a proxy in front takes off TLS, and names this machine", "https://auth.example.com", "http://internal.example.com:%PORT% {\noauth_token\n}", ""},
+		{"a proxy in front adds a path", "https://auth.example.com", "http://:%PORT% {\nhandle_path /auth/* {\noauth_token\n}\n}", ""},
+		{"this machine by another name", "http://localhost:8080", "http://127.0.0.1:%PORT% {\noauth_token HERE\n}", opened},
+		{"another port", "http://localhost:8080", "http://localhost:%PORT% {\noauth_token\n}", ""},
+		{"handle_path", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\noauth_token HERE\n}\n}", closed},
+		{"uri strip_prefix", "https://example.com/auth", "https://example.com:%PORT% {\nuri strip_prefix /auth\noauth_token HERE\n}", closed},
+		{"uri strip_prefix elsewhere", "https://example.com/auth", "https://example.com:%PORT% {\nuri /api/* strip_prefix /api\noauth_token\n}", ""},
+		{"uri strip_prefix of some", "https://example.com/auth", "https://example.com:%PORT% {\n@old header X-Old *\nuri @old strip_prefix /auth\noauth_token\n}", ""},
+		{"handle_path beside", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /api/* {\nrespond hi\n}\noauth_token\n}", ""},
+		{"the path of the issuer is put back", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /x/* {\nrespond hi\n}\nhandle /auth/* {\noauth_token\n}\n}", ""},
+		{"handle of another path", "https://example.com", "https://example.com:%PORT% {\nhandle /auth/* {\noauth_token HERE\n}\n}", opened},
+		{"matchers that may not match", "https://example.com", "https://example.com:%PORT% {\n@inside remote_ip 10.0.0.0/8\nhandle @inside {\noauth_token\n}\nhandle {\nrespond hi\n}\n}", ""},
+		{"moved endpoints", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\noauth_token { HERE\ntoken_endpoint /token\n}\n}\n}", closed},
+		{"a named route", "https://example.com", "&(tokens) {\noauth_token\n}\nhttps://example.com:%PORT% {\ninvoke tokens\n}", ""},
+
+		{"two servers at the same paths", two, onBoth + a + b + "}", taken},
+		{"two servers at the same paths of a handle", two, onBoth + "handle {\n" + a + b + "}\n}", taken},
+		{"two servers at the same paths, within another", two, onBoth + "route {\n" + a + "encode gzip\nhandle /oauth/* {\n" + b + "}\n}\n}", taken},
+		{"two servers, one endpoint at the same path", "https://a.example.com https://a.example.com/b", "https://a.example.com:%PORT% {\noauth_token {\nserver default\ntoken_endpoint /b/oauth/token\n}\n" + b + "}", taken},
+		{"two servers at paths of their own", "https://a.example.com https://a.example.com/b", "https://a.example.com:%PORT% {\n" + a + b + "}", ""},
+		{"two servers by host", two, onBoth + "@a host a.example.com\n" + strings.Replace(a, "{", "@a {", 1) + strings.Replace(a, "{", "@a {", 1) + b + "}", ""},
+		{"two servers by handle", two, onBoth + "@a host a.example.com\nhandle @a {\n" + a + "}\nhandle {\n" + b + "}\n}", ""},
+		{"two servers on two sites", two, "https://a.example.com:%PORT% {\n" + a + "}\nhttps://b.example.com:%PORT% {\n" + b + "}", ""},
+		{"two servers, and the path is another between them", two, onBoth + "route {\n" + a + "uri strip_prefix /b\n" + b + "}\n}", ""},
+		{"two servers, and some paths are others between them", two, onBoth + "route {\n" + a + "uri /b/* strip_prefix /b\n" + b + "}\n}", ""},
+
+		{"two guards", example, onOne + "handle /x {\nroute {\n" + verify + "}\noauth_verify { HERE\naudience a\n}\n}\n}\n}", takenOff},
+		{"a guard of the site and one of a handle", example, onOne + verify + "}\nhandle /longer/* {\nrespond hi\n}\nhandle_path /x/* {\noauth_verify { HERE\naudience a\n}\n}\n}", takenOff},
+		{"the first of two guards is optional", example, onOne + verify + "optional\n}\nhandle /x {\noauth_verify { HERE\naudience a\n}\n}\n}", takenOff},
+		{"the first of two guards keeps the token", example, onOne + verify + keep + "}\nhandle /x {\n" + verify + "}\n}\n}", ""},
+		{"the first of two guards replaces the token", example, onOne + verify + "authorization value {http.auth.user.id} {\nsend bearer\n}\n}\nhandle /x {\n" + verify + "}\n}\n}", ""},
+		{"the second of two guards is optional", example, onOne + verify + "}\nhandle /x {\n" + verify + "optional\n}\n}\n}", ""},
+		{"the second of two guards has a token elsewhere", example, onOne + verify + "}\nhandle /x {\n" + verify + "token_header X-Token\n}\n}\n}", ""},
+		{"a token is put between two guards", example, onOne + "route {\n" + verify + "}\nrequest_header Authorization \"Bearer {header.X-Token}\"\n" + verify + "}\n}\n}", ""},
+		{"a token is put between two guards for some", example, onOne + "route {\n" + verify + "}\nrequest_header /x Authorization \"Bearer {header.X-Token}\"\n" + verify + "}\n}\n}", ""},
+		{"two guards by path", example, onOne + "route {\n" + strings.Replace(verify, "{", "/x* {", 1) + "}\n" + strings.Replace(verify, "{", "/y* {", 1) + "}\n}\n}", ""},
+		{"two guards by handle", example, onOne + "handle /x {\n" + verify + "}\n}\nhandle {\n" + verify + "}\n}\n}", ""},
+		{"a guard that answers lead to too", example, "&(guard) {\n" + verify + "}\n}\n" + onOne + "handle /x {\nroute {\n" + verify + "}\ninvoke guard\n}\n}\nhandle {\nreverse_proxy localhost:1 {\nhandle_response {\ninvoke guard\n}\n}\n}\n}", ""},
+		{"the first of two guards is in the second of two handles", example, onOne + "route {\nhandle /y {\nheader A b\n}\nencode gzip\nhandle {\n" + verify + "}\n}\n" + verify + "}\n}\n}", ""},
+		{"a guard that two routes share", example, "&(guard) {\n" + verify + "}\n}\n" + onOne + "handle /x {\nroute {\n" + verify + "}\ninvoke guard\n}\n}\nhandle {\ninvoke guard\n}\n}", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			port := c.site[strings.LastIndex(c.site, ":")+1:]
+			sites := strings.ReplaceAll(row.sites, "%PORT%", port)
+			text := c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", server(row.issuer), 1) + sites)
+			line := 1 + strings.Count(text[:max(0, strings.Index(text, "HERE"))], "\n")
+			for by, said := range c.saidOfSites(t, server(row.issuer), strings.Replace(sites, "HERE", "", 1)) {
+				if (said != "") != (row.want != "") || !strings.Contains(said, row.want) ||
+					said != "" && !strings.Contains(said, `"at":"Caddyfile:`+strconv.Itoa(line)+`"`) {
+					t.Errorf("want %q in line %d, caddy %s says %s", row.want, line, by, said)
+				}
+			}
+		})
+	}
+}
+
+// A configuration that cannot be loaded has its error, and nothing is said of its sites, whichever
+// of its apps was loaded before.
+func TestNothingIsSaidOfSitesThatCannotBeLoaded(t *testing.T) {
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	config := c.config(withServer(billing), "%SITE% {\noauth_token\n}")
+	for name, says := range map[string]bool{"events": true, "nonexistent": false} {
+		with := bytes.Replace(config, []byte(`"apps":{`), []byte(`"apps":{"`+name+`":{},`), 1)
+		for range 20 { // they are loaded in no particular order
+			log := filepath.Join(c.dir, "log")
+			if err := os.Truncate(log, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.validate(with); (err == nil) != says {
+				t.Fatal(err)
+			}
+			if said := readFile(t, log); strings.Contains(said, "no site leads requests") != says {
+				t.Fatalf("%s: %s", name, said)
+			}
+		}
+	}
+}
+
+// saidOfSites is what "caddy run" and "caddy validate" say of sites.
+func (c *running) saidOfSites(t *testing.T, global, sites string) map[string]string {
+	log := filepath.Join(c.dir, "log")
+	read := func(load func() error) (said string) {
+		if err := errors.Join(os.Truncate(log, 0), load()); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(readFile(t, log)) {
+			if strings.Contains(line, `"msg":"oauth_token: `) || strings.Contains(line, `"msg":"oauth_verify: `) {
+				said += line
+			}
+		}
+		return said
+	}
+	return map[string]string{
+		"run":      read(func() error { return c.load(global, sites) }),
+		"validate": read(func() error { return c.validate(c.config(global, sites)) }),
+	}
+}
