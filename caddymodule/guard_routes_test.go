@@ -3,6 +3,7 @@ package caddymodule_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -128,6 +129,35 @@ func TestGuardRefusalBody(t *testing.T) {
 		a := c.get(c.site, "").want(t, row.name, http.StatusUnauthorized)
 		if a.body != row.want || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer ") {
 			t.Errorf("%s: %s, challenge %q; want %s", row.name, a.body, a.header.Get("WWW-Authenticate"), row.want)
+		}
+	}
+}
+
+// RFC 9112 §3.2: what a route without a guard's rules gets is not the path of a protected one, to
+// whomever it may look so, whatever was rewritten before.
+func TestGuardTargets(t *testing.T) {
+	idp := verifytest.New("https://idp.example", "orders")
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(idp.JWKS()))
+	const guard = "oauth_verify {\nissuer https://idp.example {\njwks_file %DIR%/jwks.json\naudience orders\n}\n%OPTION%\n}\n"
+	open, closed := strings.Replace(guard, "%OPTION%", "optional", 1), strings.Replace(guard, "%OPTION%", "", 1)
+	c.mustLoad("", "%SITE% {\nuri query -utm\nhandle / {\n"+closed+"respond secret\n}\nhandle /orders* {\n"+closed+"respond secret\n}\n"+
+		"handle_path /api* {\n"+open+"respond \"api {path}\"\n}\nhandle {\n"+open+"respond \"open {path}\"\n}\n}\n")
+	host := strings.TrimPrefix(c.site, "http://")
+	for target, want := range map[string]int{
+		"/": 401, "http://" + host + "/": 401, "/orders": 401, "http://" + host + "/orders": 401,
+		"http://" + host: 400, "http://" + host + "?a": 400, "http:?a": 400, "x:orders": 400, "//x/orders": 400, "/;/orders": 400, "*": 400,
+		"/open": 200, "/api": 200, "/api/x": 200, "http://" + host + "/api": 200,
+	} {
+		conn, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+		answer, _ := io.ReadAll(conn)
+		_ = conn.Close()
+		if !strings.HasPrefix(string(answer), fmt.Sprintf("HTTP/1.1 %d ", want)) {
+			t.Errorf("%s: want %d, got %s", target, want, answer)
 		}
 	}
 }

@@ -87,9 +87,9 @@ type Guard struct {
 	InsecureAnyOrigin bool
 
 	// InsecureAnyPath admits paths that an upstream could take for others: those with a dot
-	// segment, a backslash or a NUL, in whatever disguise; and the headers X-Original-URL and
-	// X-Rewrite-URL, which are removed otherwise. Which route a request met says nothing about what
-	// such an upstream serves.
+	// segment, a backslash or a NUL, in whatever disguise, and targets that are no path which
+	// begins with one slash; and the headers X-Original-URL and X-Rewrite-URL, which are removed
+	// otherwise. Which route a request met says nothing about what such an upstream serves.
 	InsecureAnyPath bool
 
 	// InsecureAnyMethod passes on the headers that make some upstreams take a request for one of
@@ -258,8 +258,8 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	}
 	p, certificateErr := g.present(r) // which reads headers that may have to go
 	g.names.strip(r, g.staying(r))
-	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
-		return nil, g.refuse(r, errPath)
+	if err := g.checkPath(r); err != nil {
+		return nil, g.refuse(r, err)
 	}
 	if g.Preflight && isPreflight(r) {
 		overrides.stripFields(r.Header)

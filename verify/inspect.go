@@ -56,10 +56,7 @@ func (g *Guard) Inspect(r *http.Request, token string) (*Token, []Check) {
 	}
 	r = r.Clone(r.Context())
 	g.names.strip(r, g.staying(r))
-	path := Check{Name: "path"}
-	if !g.InsecureAnyPath && ambiguousPath(r.URL) {
-		path.Err = errPath
-	}
+	path := Check{Name: "path", Err: g.checkPath(r)}
 	p := Presentation{Token: token, Scheme: bearer, Method: r.Method, URL: r.URL}
 	t, checks := g.inspectToken(r, p)
 	checks = append([]Check{path}, checks...)

@@ -10,20 +10,62 @@ import (
 	"unicode/utf8"
 )
 
-// errPath is invalid_request (RFC 6750 §3.1).
-var errPath = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
-	Description: "the path has a dot segment, a backslash or a NUL, plain or in disguise",
-	Cause:       errors.New("the upstream could take it for the path of another route"),
-	Option:      "insecure_any_path"}
+// Refusals with invalid_request (RFC 6750 §3.1).
+var (
+	errPath = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the path has a dot segment, a backslash or a NUL, plain or in disguise",
+		Cause:       errAnotherRoute, Option: "insecure_any_path"}
+	errTarget = &Error{Status: http.StatusBadRequest, Code: InvalidRequest,
+		Description: "the target of the request is no path that begins with one slash",
+		Cause:       errAnotherRoute, Option: "insecure_any_path"}
+
+	errAnotherRoute = errors.New("the upstream could take it for the path of another route")
+)
 
 // maxEscapes is how many times a path may be escaped, the first time included.
 const maxEscapes = 4
 
+// checkPath refuses what an upstream could take for the path of another route.
+func (g *Guard) checkPath(r *http.Request) error {
+	switch {
+	case g.InsecureAnyPath:
+	case !g.targetsPath(r):
+		return errTarget
+	case ambiguousPath(r.URL):
+		return errPath
+	}
+	return nil
+}
+
+// targetsPath reports whether the target of a request is a path, with or without scheme and host in
+// front of it (RFC 9112 §3.2). Without a path it is "/" to the upstream, and to no matcher of
+// routes. Of one that is opaque, such as x:orders, the upstream gets what follows the scheme. What
+// begins with two slashes is a host and its path to those who resolve it as a reference (RFC 3986
+// §4.2).
+//
+// A path may be empty where something in front has taken off all of it, and is where a client asks
+// for a tunnel (RFC 9110 §9.3.6).
+func (g *Guard) targetsPath(r *http.Request) bool {
+	switch u := r.URL; {
+	case u.Opaque != "":
+		return false
+	case u.Path != "":
+		return u.Path[0] == '/' && !(strings.HasPrefix(u.Path, "//") && strings.HasPrefix(u.EscapedPath(), "//"))
+	case r.Method == http.MethodConnect:
+		return true
+	case g.Received != nil:
+		_, sent := g.Received(r)
+		return sent.Path != ""
+	}
+	return r.RequestURI == "" || r.RequestURI[0] == '/'
+}
+
 // ambiguousPath reports whether an upstream could read another path in that of u than whoever chose
 // the route: because of a dot segment (RFC 3986 §5.2.4), of a backslash, which some servers take
 // for a slash, or of a NUL, at which some stop. Servers differ in how often they unescape a path,
-// in whether they drop the parameters of a segment ("..;") first, and in what other bytes they take
-// for a dot. An escaped slash alone is lawful, and common.
+// in whether they drop the parameters of a segment ("..;") first, and all of one that is nothing
+// else (";"), and in what other bytes they take for a dot. An escaped slash alone is lawful, and
+// common.
 func ambiguousPath(u *url.URL) bool {
 	path := u.Path // unescaped once
 	for range maxEscapes {
@@ -47,7 +89,7 @@ func suspicious(path string) bool {
 	start := true
 	for i := range len(path) {
 		switch c := path[i]; {
-		case c == '%', c == '\\', c == 0, c >= 0x80, c == '.' && start:
+		case c == '%', c == '\\', c == 0, c >= 0x80, (c == '.' || c == ';') && start:
 			return true
 		default:
 			start = c == '/' || start && (c <= ' ' || c == 0x7f)
@@ -58,10 +100,14 @@ func suspicious(path string) bool {
 
 func hasDotSegment(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
-		segment, _, _ = strings.Cut(segment, ";")
+		segment, _, parameters := strings.Cut(segment, ";")
 		switch strings.Map(visible, segment) {
 		case ".", "..":
 			return true
+		case "":
+			if parameters {
+				return true
+			}
 		}
 	}
 	return false

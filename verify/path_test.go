@@ -1,6 +1,8 @@
 package verify_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -36,7 +38,9 @@ func TestGuardAmbiguousPath(t *testing.T) {
 		"/catalog/%c2%a0../orders": false, "/catalog/%09./orders": false, "/catalog/..%7f/orders": false, "/catalog/%7f../orders": false,
 		"/catalog/.%0a./orders": false, "/catalog/.%e2%80%8b./orders": false, "/catalog/..%a0/orders": false, "/catalog/%2520../orders": false,
 
-		"/orders": true, "/": true, "/orders/": true, "//orders": true, "/a//b": true, "/a%2fb": true, "/a%2Fb%2fc": true, "/a%252fb": true,
+		"/;/orders": false, "/;x/orders": false, "/%3b/orders": false, "/a/%253bx/orders": false, "/%20;/orders": false,
+
+		"/orders": true, "/": true, "/orders/": true, "/a//b": true, "/%2fx/orders": true, "/a%2fb": true, "/a%2Fb%2fc": true, "/a%252fb": true,
 		"/.well-known/x": true, "/a/.b": true, "/a/..b": true, "/a/b..": true, "/a/b./c": true, "/a/...": true, "/a/.../b": true, "/a.b/c..d": true,
 		"/a;b/c": true, "/a;/b": true, "/a;x=../b": true, "/a/b;v=1.2": true, "/100%25": true, "/a%25b": true, "/%25zz": true, "/a%20b": true,
 		"/caf%C3%A9": true, "/%E4%BD%A0": true, "/caf%E9": true, "/a?b=../..": true, "/a?b=%00": true, "/a%3Fb": true, "/a%25252fb": true,
@@ -64,5 +68,41 @@ func TestGuardAmbiguousPath(t *testing.T) {
 	strict.raw(t, preflight).refused(t, 400, verify.InvalidRequest)
 	if got := strict.raw(t, "OPTIONS * HTTP/1.1\nHost: x\n\n"); got.StatusCode == 400 {
 		t.Error("OPTIONS * was refused")
+	}
+}
+
+// RFC 9112 §3.2: a target without a path, or with one that does not begin with one slash, is
+// another one to the upstream than to whoever chose the route.
+func TestGuardTargets(t *testing.T) {
+	issuer := newIssuer()
+	received := func(r *http.Request) (string, *url.URL) { return r.Method, r.URL }
+	for name, guard := range map[string]*verify.Guard{
+		"as it is":             {Optional: true},
+		"as it was received":   {Optional: true, Received: received},
+		"with InsecureAnyPath": {Optional: true, InsecureAnyPath: true},
+	} {
+		f := newFront(t, issuer, guard)
+		for target, want := range map[string]string{ // what the upstream gets; "": it is refused
+			"/orders": "/orders", "http://x/orders": "/orders", "x://x/orders": "/orders", "http:/orders": "/orders", "/?a=//b": "/?a=//b",
+			"http://x": "", "http://x?a=/orders": "", "http:?a": "", "*": "", "x:orders": "", "x:%2forders": "", `x:\orders`: "", "x:../orders": "",
+			"//x/orders": "", "//orders": "", "///orders": "", "http://x//orders": "",
+		} {
+			for _, lines := range []string{"", "Authorization: Bearer TOKEN\n"} {
+				got := f.raw(t, "GET "+target+" HTTP/1.1\nHost: x\n"+lines+"\n")
+				switch {
+				case guard.InsecureAnyPath && got.StatusCode == 400 && strings.Contains(got.body, "one slash"):
+					t.Errorf("%s: %s is refused", name, target)
+				case guard.InsecureAnyPath:
+				case want == "":
+					got.refused(t, 400, verify.InvalidRequest)
+				case got.seen(t).URI != want:
+					t.Errorf("%s: of %s the upstream got %s", name, target, got.seen(t).URI)
+				}
+			}
+		}
+		stripped := newServer(t, http.StripPrefix("/api", guard.Handler(http.HandlerFunc(echo))))
+		if got := rawTo(t, stripped.Listener.Addr().String(), "GET /api HTTP/1.1\r\nHost: x\r\n\r\n"); guard.Received == nil && got.StatusCode != 200 {
+			t.Errorf("%s: what is left of a path is refused: %s", name, got.body)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -113,7 +114,9 @@ func guardOf(handler caddyhttp.MiddlewareHandler) *Handler {
 // returns the request as that sees it.
 func walk(server *caddyhttp.Server, r *http.Request, right func(caddyhttp.MiddlewareHandler) bool) (*http.Request, error) {
 	repl := caddy.NewReplacer()
-	asked := caddyhttp.PrepareRequest(r.Clone(r.Context()), repl, nil, server)
+	asked := r.Clone(r.Context())
+	asked.URL.Path = cmp.Or(asked.URL.Path, "/") // as clients send it (RFC 9112 §3.2.1)
+	asked = caddyhttp.PrepareRequest(asked, repl, nil, server)
 	asked.URL.Scheme, asked.URL.Host = "", "" // as a server has it
 	_, err := find(server.Routes, asked, repl, right)
 	return asked, err

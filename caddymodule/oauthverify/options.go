@@ -125,9 +125,10 @@ type Options struct {
 	InsecureAnyOrigin bool `json:"insecure_any_origin,omitempty"`
 
 	// Pass on paths that an upstream could take for others: those with a dot segment, a backslash
-	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e. With them, a route that is
-	// open to all can lead to what another one protects. Default: false, they are refused with 400.
-	// Likewise the headers X-Original-URL and X-Rewrite-URL, which are removed otherwise.
+	// or a NUL, plain or in disguise, such as ..;, %2e%2e, %5c or %252e, and what is no path that
+	// begins with one slash. With them, a route that is open to all can lead to what another one
+	// protects. Default: false, they are refused with 400. Likewise the headers X-Original-URL and
+	// X-Rewrite-URL, which are removed otherwise.
 	InsecureAnyPath bool `json:"insecure_any_path,omitempty"`
 
 	// Pass on the headers by which an upstream may take the request for one of another method, such
