@@ -263,7 +263,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	}
 	if g.Preflight && isPreflight(r) {
 		overrides.stripFields(r.Header)
-		g.hideToken(r, "")
+		g.hideToken(r)
 		return nil, nil
 	}
 	var from carrier
@@ -296,11 +296,9 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		}
 		return nil, refusal
 	}
+	g.hide(r, from)
 	if g.Replace != nil {
-		g.hideToken(r, g.Replace.header)
 		g.Replace.put(r, credential)
-	} else {
-		g.hide(r, from)
 	}
 	return token, nil
 }

@@ -23,7 +23,7 @@ func keyOf(_ *http.Request, t *verify.Token, _ string) (verify.Credential, error
 	if t.Subject == "eve" {
 		return verify.Credential{}, &verify.Error{Status: 403, Code: verify.AccessDenied}
 	}
-	return verify.Credential{Value: "key of " + t.Subject}, nil
+	return verify.NewCredential("key of "+t.Subject, ""), nil
 }
 
 // Inspect and Admit agree, and Inspect names every check that fails.

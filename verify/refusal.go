@@ -32,7 +32,7 @@ func noToken(r *http.Request) *Error {
 
 // refuse removes the token from r, which may still go to an error handler, and completes err.
 func (g *Guard) refuse(r *http.Request, err error) *Error {
-	g.hideToken(r, "")
+	g.hideToken(r)
 	var refusal *Error
 	if !errors.As(err, &refusal) {
 		return &Error{Status: http.StatusInternalServerError, Cause: err}

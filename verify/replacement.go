@@ -16,13 +16,12 @@ type Replacement struct {
 	In   Place
 	Name string
 
-	// Credential returns the credential for the token t, which was presented in these bytes: the
-	// whole value of the header, the cookie or the parameter. It must be safe for concurrent use.
-	// An error that is not an *[Error] is answered with 500.
+	// Credential returns the credential for the token t, which was presented in these bytes. It
+	// must be safe for concurrent use. An error that is not an *[Error] is answered with 500.
 	Credential func(r *http.Request, t *Token, presented string) (Credential, error)
 
-	// Used, if not nil, is told of each request that goes on with a credential, by the id of that:
-	// of none that is refused.
+	// Used is told the ID of the credential of each request that goes on with one. nil: nobody
+	// asks.
 	Used func(r *http.Request, id string)
 
 	// Elsewhere: Credential asks a program elsewhere. [Guard.Inspect] leaves it out.
@@ -32,11 +31,27 @@ type Replacement struct {
 	names  looseName // Name, and what an application may read as it
 }
 
-// Credential is what an upstream gets in the place of a token.
+// Credential is what an upstream takes in the place of the token: the whole value of the header,
+// the cookie or the parameter. What it has in it is looked at once, by [NewCredential], however
+// often it is sent.
 type Credential struct {
-	Value string
-	ID    string // for logs, and says nothing of Value
+	id, text  string
+	trimmed   bool // it has something, and no space at an end
+	printable bool // likewise, and nothing else than printable ASCII
 }
+
+// NewCredential returns a credential. By its id, which may be empty, logs tell it from others.
+func NewCredential(text, id string) Credential {
+	c := Credential{id: id, text: text, trimmed: text != "" && strings.TrimSpace(text) == text}
+	c.printable = c.trimmed && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' })
+	return c
+}
+
+// Size returns how many bytes there are in the credential and its id.
+func (c Credential) Size() int { return len(c.text) + len(c.id) }
+
+// String keeps credentials out of logs.
+func (c Credential) String() string { return "credential " + c.id }
 
 // Place is where a credential goes.
 type Place string
@@ -96,10 +111,10 @@ func (p *Replacement) hide(r *http.Request) {
 func (p *Replacement) put(r *http.Request, c Credential) {
 	switch p.In {
 	case InHeader:
-		r.Header[p.header] = []string{c.Value}
+		r.Header[p.header] = []string{c.text}
 	case InCookie:
 		// In front: whatever a client has left open, such as quotes, comes after it.
-		pair := p.Name + "=" + c.Value
+		pair := p.Name + "=" + c.text
 		lines := slices.Clone(r.Header["Cookie"])
 		if len(lines) == 0 {
 			lines = []string{pair}
@@ -110,11 +125,11 @@ func (p *Replacement) put(r *http.Request, c Credential) {
 		// A proxy drops what Connection names (RFC 9110 §7.6.1).
 		filterList(r.Header, "Connection", func(name string) bool { return strings.EqualFold(name, "Cookie") })
 	case InQuery:
-		parameter := url.QueryEscape(p.Name) + "=" + url.QueryEscape(c.Value)
+		parameter := url.QueryEscape(p.Name) + "=" + url.QueryEscape(c.text)
 		setQuery(r, strings.TrimLeft(r.URL.RawQuery+"&"+parameter, "&"))
 	}
 	if p.Used != nil {
-		p.Used(r, c.ID)
+		p.Used(r, c.id)
 	}
 }
 
@@ -143,45 +158,21 @@ func (g *Guard) tell(r *http.Request, t *Token, presented string) (c Credential,
 // credential returns the credential for t, which can go where it is to go.
 func (p *Replacement) credential(r *http.Request, t *Token, presented string) (Credential, error) {
 	c, err := p.Credential(r, t, presented)
-	if err != nil {
-		return Credential{}, err
+	if err == nil && !p.fits(c) {
+		err = &Error{Status: http.StatusBadGateway, Cause: errCredential}
 	}
-	if !p.fits(c.Value) {
-		return Credential{}, &Error{Status: http.StatusBadGateway, Cause: errCredential}
-	}
-	return c, nil
+	return c, err
 }
 
 // fits reports whether a credential can go where it is to go, and is nothing else there.
-func (p *Replacement) fits(value string) bool {
-	switch {
-	case value == "" || strings.TrimSpace(value) != value:
-		return false
-	case p.In == InQuery: // where it is encoded
-		return true
-	case p.In == InCookie && strings.ContainsAny(value, " \",;\\"): // RFC 6265 §4.1.1
-		return false
+func (p *Replacement) fits(c Credential) bool {
+	switch p.In {
+	case InQuery: // where it is encoded
+		return c.trimmed
+	case InCookie: // RFC 6265 §4.1.1
+		return c.printable && !strings.ContainsAny(c.text, " \",;\\")
 	}
-	return isPrintable(value)
-}
-
-// isPrintable reports whether a text has nothing but the characters of ASCII from space to ~. It
-// looks at eight bytes at a time, since credentials are long, and there is one in each request.
-func isPrintable(text string) bool {
-	const each = 0x0101010101010101
-	for ; len(text) >= 8; text = text[8:] {
-		x := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
-			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		if (x-each*' ')&^x&(each*0x80) != 0 || (x|(x+each*(0x7f-'~')))&(each*0x80) != 0 {
-			return false
-		}
-	}
-	for i := range len(text) {
-		if text[i] < ' ' || text[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return c.printable
 }
 
 // setCookies sets the lines of the header Cookie, or removes it.

@@ -15,7 +15,7 @@ import (
 // replacing returns a guard that puts a credential in the place of the token.
 func replacing(in verify.Place, name, credential string, err error) *verify.Guard {
 	return &verify.Guard{Replace: &verify.Replacement{In: in, Name: name, Credential: func(*http.Request, *verify.Token, string) (verify.Credential, error) {
-		return verify.Credential{Value: credential, ID: "id of it"}, err
+		return verify.NewCredential(credential, "id of it"), err
 	}}}
 }
 
@@ -200,7 +200,7 @@ func TestEachByteOfACredential(t *testing.T) {
 	g := replacing(verify.InHeader, "key", "", nil)
 	credential := ""
 	g.Replace.Credential = func(*http.Request, *verify.Token, string) (verify.Credential, error) {
-		return verify.Credential{Value: credential}, nil
+		return verify.NewCredential(credential, ""), nil
 	}
 	for at := 1; at < 18; at++ {
 		for c := range 256 {
@@ -232,7 +232,7 @@ func TestCredentialsAreFoundLast(t *testing.T) {
 		if asked++; t.Subject == "eve" {
 			return c, errors.New("she has none")
 		}
-		return verify.Credential{Value: "key of " + r.Header.Get("X-User")}, nil
+		return verify.NewCredential("key of "+r.Header.Get("X-User"), ""), nil
 	}
 	g.Verifier = newVerifier(t, replacedIssuer, nil)
 	g.Headers = []verify.HeaderClaim{{Header: "X-User", Claim: verify.ClaimPath{"sub"}}, {Header: "X-Name", Claim: verify.ClaimPath{"name"}}}

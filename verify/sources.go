@@ -192,7 +192,7 @@ func (g *Guard) hide(r *http.Request, from carrier) {
 	if g.KeepAuthorization {
 		g.hideOthers(r, from)
 	} else {
-		g.hideToken(r, "")
+		g.hideToken(r)
 	}
 }
 
@@ -224,13 +224,10 @@ func (g *Guard) hideOthers(r *http.Request, from carrier) {
 }
 
 // hideToken removes the header Authorization, and the other headers, the cookies and the parameter
-// of the query from which the guard takes tokens. It leaves the header of that name, which is to
-// have another value.
-func (g *Guard) hideToken(r *http.Request, replaced string) {
+// of the query from which the guard takes tokens.
+func (g *Guard) hideToken(r *http.Request) {
 	for _, name := range g.sources {
-		if name != replaced {
-			delete(r.Header, name)
-		}
+		delete(r.Header, name)
 	}
 	delete(r.Header, proofHeader) // it belongs to the token
 	g.Replace.hide(r)

@@ -23,8 +23,8 @@ func duration(d caddy.Duration) time.Duration { return time.Duration(d) }
 
 var errNotProvisioned = errors.New("the credential for the upstream is not provisioned")
 
-func noCredential(*http.Request, *verify.Token, string) (verify.Credential, error) {
-	return verify.Credential{}, errNotProvisioned
+func noCredential(*http.Request, *verify.Token, string) (c verify.Credential, err error) {
+	return c, errNotProvisioned
 }
 
 // replace gives the guard the credential that takes the place of the token. Nobody is asked yet.
@@ -44,8 +44,10 @@ func (h *Handler) replace(ctx caddy.Context, issuers []verify.TrustedIssuer) (er
 	if err != nil {
 		return err
 	}
-	h.trail = &upstream.Trail{Logger: ctx.Slogger().With("authorization", kind, "audience", append(slices.Clone(h.Audience), h.Resource)[0])}
-	h.guard.Replace.Used = toAccessLog(ctx)
+	h.obtained = ctx.Slogger().With("authorization", kind, "audience", append(slices.Clone(h.Audience), h.Resource)[0])
+	if server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); server != nil && server.Logs != nil {
+		h.guard.Replace.Used = showCredential
+	}
 	h.guard.Replace.Elsewhere = kind == "ask" || kind == "exchange"
 	switch credential := &h.guard.Replace.Credential; kind {
 	case "token":
@@ -69,17 +71,11 @@ func (h *Handler) replace(ctx caddy.Context, issuers []verify.TrustedIssuer) (er
 	return nil
 }
 
-// toAccessLog returns what gives the line of a request in Caddy's access log the id of the
-// credential that the request goes on with; nil: the server has no such log.
-func toAccessLog(ctx caddy.Context) func(r *http.Request, id string) {
-	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if server == nil || server.Logs == nil {
-		return nil
-	}
-	return func(r *http.Request, id string) {
-		if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-			extra.Set(zap.String("upstream_credential", id))
-		}
+// showCredential adds the id of the credential that a request goes on with to its line of Caddy's
+// access log.
+func showCredential(r *http.Request, id string) {
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("upstream_credential", id))
 	}
 }
 
@@ -89,7 +85,7 @@ func (h *Handler) minted(o upstream.MintedOptions) (upstream.Finder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.Credential(h.trail), nil
+	return m.Credential(h.obtained), nil
 }
 
 func (h *Handler) asked(c *AskedCredential, form upstream.Form) (upstream.Finder, error) {
@@ -163,15 +159,18 @@ func (h *Handler) table(path string, form upstream.Form) (upstream.Finder, error
 	if err != nil {
 		return nil, err
 	}
-	table, err := upstream.NewTable(path, form, time.Now, h.trail)
+	table, err := upstream.NewTable(path, form, time.Now, h.obtained)
 	if err != nil {
 		return nil, err
 	}
 	return table.Credential, nil
 }
 
-// part is a piece of a value: a text, or a placeholder of the request.
-type part struct{ text, placeholder string }
+// part is a piece of a value: a text, and the placeholder of the request behind it, if any.
+type part struct {
+	text, placeholder string
+	claim             []string // of which the placeholder is; nil: of none
+}
 
 var inBraces = regexp.MustCompile(`\{[^{}]+\}`)
 
@@ -183,7 +182,11 @@ func parts(value string) (all []part, err error) {
 		text, name := value[at:found[0]], value[found[0]+1:found[1]-1]
 		at = found[1]
 		if strings.HasPrefix(name, "http.") {
-			all = append(all, part{text: text}, part{placeholder: name})
+			p := part{text: text, placeholder: name}
+			if path, ok := strings.CutPrefix(name, userPlaceholder); ok && path != "id" {
+				p.claim, _ = verify.ParseClaimPath(path) // what is no path leads to none
+			}
+			all = append(all, p)
 			continue
 		}
 		resolved, err := adapt.Resolve("value", "{"+name+"}")
@@ -201,7 +204,7 @@ func (h *Handler) configured(form upstream.Form, values ...string) (upstream.Fin
 	id := upstream.NewID()
 	find, err := composed(id, form, values...)
 	if err == nil {
-		h.trail.Write(id, nil)
+		upstream.Record(h.obtained, id, nil)
 	}
 	return find, err
 }
@@ -219,20 +222,17 @@ func composed(id string, form upstream.Form, values ...string) (upstream.Finder,
 		}
 	}
 	write := func(r *http.Request, t *verify.Token) (c verify.Credential, err error) {
-		texts := make([]string, len(all))
-		for i := range all {
-			if texts[i], err = compose(r, t, all[i]); err != nil {
-				return c, err
-			}
+		text, err := compose(r, t, all[0])
+		if err == nil && len(all) == 2 {
+			text, err = composeBasic(r, t, text, all[1])
 		}
-		if len(texts) == 2 && strings.Contains(texts[0], ":") {
-			return c, errColon
-		}
-		text := strings.Join(texts, ":")
-		if form != nil {
+		if err == nil && form != nil {
 			text, err = form(text)
 		}
-		return verify.Credential{Value: text, ID: id}, err
+		if err != nil {
+			return c, err
+		}
+		return verify.NewCredential(text, id), nil
 	}
 	if !dynamic {
 		c, err := write(nil, nil)
@@ -241,24 +241,32 @@ func composed(id string, form upstream.Form, values ...string) (upstream.Finder,
 	return func(r *http.Request, t *verify.Token, _ string) (verify.Credential, error) {
 		c, err := write(r, t)
 		if err != nil {
-			return c, &verify.Error{Status: http.StatusForbidden, Code: verify.AccessDenied,
+			err = &verify.Error{Status: http.StatusForbidden, Code: verify.AccessDenied,
 				Description: "the application behind this API has no access for this token", Cause: err}
 		}
-		return c, nil
+		return c, err
 	}, nil
 }
 
 var errColon = errors.New("the user name has a colon, which would end it (RFC 7617 §2)")
 
+// composeBasic returns a user name and the password for a request, as RFC 7617 §2 joins them.
+func composeBasic(r *http.Request, t *verify.Token, user string, password []part) (string, error) {
+	if strings.Contains(user, ":") {
+		return "", errColon
+	}
+	text, err := compose(r, t, password)
+	return user + ":" + text, err
+}
+
 // compose returns a value for a request. The claims are those of t, whoever was let in before.
-func compose(r *http.Request, t *verify.Token, all []part) (string, error) {
-	var text strings.Builder
+func compose(r *http.Request, t *verify.Token, all []part) (text string, err error) {
 	for _, p := range all {
+		text += p.text
 		if p.placeholder == "" {
-			text.WriteString(p.text)
 			continue
 		}
-		value, err := valueOf(r, t, p.placeholder)
+		value, err := p.valueOf(r, t)
 		if err != nil {
 			return "", err
 		}
@@ -266,25 +274,25 @@ func compose(r *http.Request, t *verify.Token, all []part) (string, error) {
 		if got == "" {
 			return "", fmt.Errorf("{%s} is empty", p.placeholder)
 		}
-		text.WriteString(got)
+		text += got
 	}
-	return text.String(), nil
+	return text, nil
 }
 
 // valueOf returns what a placeholder is in a credential. No credential may be that of another
 // claim: here a list of several values has none, and a text with commas, which would be like it, is
 // as it is.
-func valueOf(r *http.Request, t *verify.Token, placeholder string) (value any, err error) {
-	if path, ok := strings.CutPrefix(placeholder, userPlaceholder); ok && path != "id" {
-		claim := claimAt(t, path)
+func (p *part) valueOf(r *http.Request, t *verify.Token) (value any, err error) {
+	if p.claim != nil {
+		claim, _ := t.Claim(p.claim...)
 		if list, ok := claim.([]any); ok && len(list) > 1 {
-			return nil, fmt.Errorf("{%s} is a list of several values, which would be like one text with commas", placeholder)
+			return nil, fmt.Errorf("{%s} is a list of several values, which would be like one text with commas", p.placeholder)
 		}
 		return textOf(claim), nil
 	}
-	value, known := (&identity{token: t}).placeholder(placeholder)
+	value, known := (&identity{token: t}).placeholder(p.placeholder)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && !known {
-		value, _ = repl.Get(placeholder)
+		value, _ = repl.Get(p.placeholder)
 	}
 	return value, nil
 }

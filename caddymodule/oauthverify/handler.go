@@ -16,7 +16,6 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
 	"github.com/tokenep/caddy-tokenep/tokenep"
-	"github.com/tokenep/caddy-tokenep/tokenep/upstream"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -70,7 +69,7 @@ type Handler struct {
 	app      *App
 	guard    *verify.Guard
 	places   *adapt.Places
-	trail    *upstream.Trail                  // of the credentials in the place of the token
+	obtained *slog.Logger                     // of the credentials in the place of the token
 	resource *resource                        // nil if it has no name
 	server   *oauthserver.AuthorizationServer // nil when no server of this process is trusted
 	label    string                           // of metrics: the name of server

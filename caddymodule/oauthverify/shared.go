@@ -3,6 +3,7 @@ package oauthverify
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"time"
 
@@ -77,7 +78,7 @@ type credentialKey [sha256.Size]byte
 
 // sharedCredentials are those that somebody elsewhere has given.
 type sharedCredentials struct {
-	find  func(*upstream.Trail) upstream.Finder
+	find  func(*slog.Logger) upstream.Finder
 	close func()
 }
 
@@ -100,7 +101,7 @@ func (h *Handler) credentials(ca string, resolved any, open func() (sharedCreden
 		return nil, err
 	}
 	h.held = append(h.held, key)
-	return value.(sharedCredentials).find(h.trail), nil
+	return value.(sharedCredentials).find(h.obtained), nil
 }
 
 // cache returns the cache of verified tokens. It is that of the server of this process, which adds

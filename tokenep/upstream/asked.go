@@ -92,15 +92,15 @@ func (a *Asked) Close() { a.client.Close() }
 var errNobody = errors.New("the token is about nobody: it has no sub")
 
 // Credential finds the credential of whom a token is about, through whichever client.
-func (a *Asked) Credential(trail *Trail) Finder {
-	return func(r *http.Request, t *verify.Token, _ string) (verify.Credential, error) {
+func (a *Asked) Credential(logger *slog.Logger) Finder {
+	return func(r *http.Request, t *verify.Token, _ string) (c verify.Credential, err error) {
 		if t.Subject == "" {
-			return verify.Credential{}, none(errNobody)
+			return c, none(errNobody)
 		}
 		if c, known := a.kept.recall(t, nil); known {
-			return c.Credential, nil
+			return c, nil
 		}
-		return a.kept.get(r, t, nil, trail, outbound.KeyOf(t.Issuer, t.Subject, t.ClientID), func(ctx context.Context) (obtained, error) {
+		return a.kept.get(r, t, nil, logger, outbound.KeyOf(t.Issuer, t.Subject, t.ClientID), func(ctx context.Context) (obtained, error) {
 			until := a.kept.now().Add(a.o.Good)
 			value, err := a.ask(ctx, t)
 			if _, refused := errors.AsType[*verify.Error](err); err != nil && !refused {

@@ -7,7 +7,7 @@
 //	table.go    what a file says that a person has there
 //	form.go     how it is written: Basic (RFC 7617), or behind another scheme
 //	kept.go     what is remembered of these, and who waits for one that is on its way
-//	trail.go    what the log says of them
+//	obtained.go what the log says of them
 //
 // # What always holds
 //

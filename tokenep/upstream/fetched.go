@@ -115,12 +115,12 @@ func (f *Fetched) Close() {
 // Credential finds the token for one that was presented. It is asked for once, for all who wait
 // for it, and remembered for nine tenths of its life, but no longer than any verifier takes the one
 // presented.
-func (f *Fetched) Credential(trail *Trail) Finder {
+func (f *Fetched) Credential(logger *slog.Logger) Finder {
 	return func(r *http.Request, t *verify.Token, presented string) (verify.Credential, error) {
 		if c, known := f.kept.recall(t, nil); known {
-			return c.Credential, nil
+			return c, nil
 		}
-		return f.kept.get(r, t, nil, trail, outbound.KeyOf(presented), func(ctx context.Context) (obtained, error) {
+		return f.kept.get(r, t, nil, logger, outbound.KeyOf(presented), func(ctx context.Context) (obtained, error) {
 			start := f.kept.now()
 			token, life, err := f.fetch(ctx, presented)
 			return obtained{token, capped(start.Add(life*9/10), t.Expires, verify.MaxLeeway), NewID(),

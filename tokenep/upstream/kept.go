@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -31,12 +32,12 @@ type kept struct {
 
 	mu    sync.RWMutex
 	limit int
-	near  map[weak.Pointer[verify.Token]]credential
+	near  map[weak.Pointer[verify.Token]]near
 	bytes int // of near
 }
 
-// credential is one that is near.
-type credential struct {
+// near is a credential that is near.
+type near struct {
 	verify.Credential
 	until time.Time // when another one is obtained
 	by    any       // the key that has signed it; nil: none has
@@ -47,22 +48,22 @@ func newKept(limit int, form Form, now func() time.Time) *kept {
 		now = time.Now
 	}
 	limit = cmp.Or(limit, DefaultEntries)
-	return &kept{now: now, form: form, limit: limit, near: make(map[weak.Pointer[verify.Token]]credential),
-		memory: outbound.NewMemory(limit, now, func(c verify.Credential) int { return len(c.Value) + len(c.ID) })}
+	return &kept{now: now, form: form, limit: limit, near: make(map[weak.Pointer[verify.Token]]near),
+		memory: outbound.NewMemory(limit, now, verify.Credential.Size)}
 }
 
 // recall returns the credential for t, if it is near. Those of another signing key are not good.
-func (k *kept) recall(t *verify.Token, by any) (c credential, known bool) {
+func (k *kept) recall(t *verify.Token, by any) (c verify.Credential, known bool) {
 	token := weak.Make(t)
 	k.mu.RLock()
-	c, known = k.near[token]
+	found, known := k.near[token]
 	k.mu.RUnlock()
-	return c, known && c.by == by && k.now().Before(c.until)
+	return found.Credential, known && found.by == by && k.now().Before(found.until)
 }
 
 // get returns the credential for t, which hash tells apart from others, and has obtain get one if
-// it must. The trail is that of whoever has it obtained.
-func (k *kept) get(r *http.Request, t *verify.Token, by any, trail *Trail, hash outbound.Key, obtain func(context.Context) (obtained, error)) (verify.Credential, error) {
+// it must. The logger is that of whoever has it obtained.
+func (k *kept) get(r *http.Request, t *verify.Token, by any, logger *slog.Logger, hash outbound.Key, obtain func(context.Context) (obtained, error)) (c verify.Credential, err error) {
 	known := k.memory.Get(r.Context(), hash, func(ctx context.Context) outbound.Known[verify.Credential] {
 		o, err := obtain(ctx)
 		if err == nil {
@@ -73,29 +74,29 @@ func (k *kept) get(r *http.Request, t *verify.Token, by any, trail *Trail, hash 
 		if err != nil {
 			return outbound.Known[verify.Credential]{Err: err, Until: k.now().Add(unknownFor(err))}
 		}
-		trail.Write(o.id, t, o.attrs...) //nolint:contextcheck // it is of no request
-		return outbound.Known[verify.Credential]{Value: verify.Credential{Value: o.value, ID: o.id}, Until: o.until}
+		Record(logger, o.id, t, o.attrs...) //nolint:contextcheck // it is of no request
+		return outbound.Known[verify.Credential]{Value: verify.NewCredential(o.value, o.id), Until: o.until}
 	})
 	if known.Err != nil {
 		if _, refused := errors.AsType[*verify.Error](known.Err); !refused {
-			return verify.Credential{}, unavailable(known.Err)
+			return c, unavailable(known.Err)
 		}
-		return verify.Credential{}, known.Err
+		return c, known.Err
 	}
-	k.keepNear(t, credential{known.Value, known.Until, by})
+	k.keepNear(t, near{known.Value, known.Until, by})
 	return known.Value, nil
 }
 
 // keepNear begins anew when there is no more room: a hash finds the others again.
-func (k *kept) keepNear(t *verify.Token, c credential) {
+func (k *kept) keepNear(t *verify.Token, c near) {
 	token := weak.Make(t)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.near) >= k.limit || k.bytes+len(c.Value) > maxNear {
+	if len(k.near) >= k.limit || k.bytes+c.Size() > maxNear {
 		clear(k.near)
 		k.bytes = 0
 	}
-	k.bytes += len(c.Value) - len(k.near[token].Value)
+	k.bytes += c.Size() - k.near[token].Size()
 	k.near[token] = c
 }
 

@@ -97,16 +97,16 @@ func NewMinted(o MintedOptions) (*Minted, error) {
 
 // Credential finds a token with the audience of the application. All that ends the token that it
 // came of ends it too.
-func (m *Minted) Credential(trail *Trail) Finder {
-	return func(r *http.Request, t *verify.Token, presented string) (verify.Credential, error) {
+func (m *Minted) Credential(logger *slog.Logger) Finder {
+	return func(r *http.Request, t *verify.Token, presented string) (c verify.Credential, err error) {
 		active, err := m.o.Minter.Keys.Active()
 		if err != nil {
-			return verify.Credential{}, unavailable(err)
+			return c, unavailable(err)
 		}
 		if c, known := m.kept.recall(t, active); known {
-			return c.Credential, nil
+			return c, nil
 		}
-		return m.kept.get(r, t, active, trail, outbound.KeyOf(presented, active.ID), func(context.Context) (obtained, error) {
+		return m.kept.get(r, t, active, logger, outbound.KeyOf(presented, active.ID), func(context.Context) (obtained, error) {
 			now := m.o.Minter.Now()
 			claims := m.claims(t, now)
 			left := claims.Expires.Sub(now)

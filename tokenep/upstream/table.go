@@ -20,7 +20,6 @@ type Table struct {
 	path   string
 	form   Form
 	now    func() time.Time
-	trail  Trail
 	logger *slog.Logger
 
 	due     atomic.Int64 // when the file is looked at again, in Unix nanoseconds
@@ -31,46 +30,39 @@ type Table struct {
 	problem string     // the last one logged
 }
 
-// people are the credentials of one reading of the file, which has an id.
-type people struct {
-	of map[string]string // by subject
-	id string
-}
+// people are the credentials of one reading of the file, by subject.
+type people map[string]verify.Credential
 
 const (
 	every    = time.Second // the least time between two looks at the file
 	maxTable = 8 << 20     // bytes
 )
 
-// NewTable reads the file at path. A nil now stands for time.Now. The trail has a line about each
-// reading that finds something new, and its logger, or slog.Default, those about problems.
-func NewTable(path string, form Form, now func() time.Time, trail *Trail) (*Table, error) {
-	t := &Table{path: path, form: form, now: now, logger: slog.Default()}
+// NewTable reads the file at path. A nil now stands for time.Now. The logger, or
+// slog.Default, gets a line about each reading that finds something new, and about problems.
+func NewTable(path string, form Form, now func() time.Time, logger *slog.Logger) (*Table, error) {
+	t := &Table{path: path, form: form, now: now, logger: logger}
 	if now == nil {
 		t.now = time.Now
 	}
-	if trail != nil {
-		t.trail = *trail
-	}
-	if t.trail.Logger != nil {
-		t.logger = t.trail.Logger
+	if logger == nil {
+		t.logger = slog.Default()
 	}
 	return t, t.read()
 }
 
 // Credential returns what the file has for the subject of t.
-func (t *Table) Credential(_ *http.Request, token *verify.Token, _ string) (verify.Credential, error) {
+func (t *Table) Credential(r *http.Request, token *verify.Token, _ string) (c verify.Credential, err error) {
 	ahead := t.due.Load() - t.now().UnixNano() // more than every: the clock was set back
 	if (ahead <= 0 || ahead > int64(every)) && t.mu.TryLock() {
 		t.refresh()
 		t.mu.Unlock()
 	}
-	current := t.current.Load()
-	value := current.of[token.Subject]
-	if value == "" || token.Subject == "" {
-		return verify.Credential{}, none(errors.New("the file has none for this person"))
+	c, found := (*t.current.Load())[token.Subject]
+	if !found {
+		return c, none(errors.New("the file has none for this person"))
 	}
-	return verify.Credential{Value: value, ID: current.id}, nil
+	return c, nil
 }
 
 // refresh reads the file, and logs a problem that is new.
@@ -98,15 +90,16 @@ func (t *Table) read() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.path, err)
 	}
+	id, read := NewID(), make(people, len(table)) // the id is that of the reading
 	for subject, value := range table {
-		if table[subject], err = t.form.write(value); err != nil {
+		if value, err = t.form.write(value); err != nil {
 			return fmt.Errorf("%s: %w", t.path, err)
 		}
+		read[subject] = verify.NewCredential(value, id)
 	}
 	t.content = content
-	read := &people{of: table, id: NewID()}
-	t.trail.Write(read.id, nil, from(t.path))
-	t.current.Store(read)
+	Record(t.logger, id, nil, from(t.path))
+	t.current.Store(&read)
 	return nil
 }
 

@@ -19,21 +19,21 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
-// ledger is the trail of a test.
-type ledger struct {
-	upstream.Trail
-	log bytes.Buffer
+// logged is a log that a test reads.
+type logged struct {
+	*slog.Logger
+	text bytes.Buffer
 }
 
-func newLedger() *ledger {
-	l := new(ledger)
-	l.Logger = slog.New(slog.NewJSONHandler(&l.log, nil))
+func newLogged() *logged {
+	l := new(logged)
+	l.Logger = slog.New(slog.NewJSONHandler(&l.text, nil))
 	return l
 }
 
 // Where a credential is from is written when it is obtained, and each request that it goes with is
 // told its id. Neither has anything of the credential.
-func TestTrail(t *testing.T) {
+func TestObtained(t *testing.T) {
 	s := tokeneptest.New(t)
 	program, _ := elsewhere(t, says(http.StatusOK, `{"credential":"very-secret","access_token":"very-secret","token_type":"Bearer","expires_in":100}`))
 	path := filepath.Join(t.TempDir(), "people.json")
@@ -41,30 +41,30 @@ func TestTrail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		find func(*upstream.Trail) (finder, error)
+		find func(*slog.Logger) (finder, error)
 		from string
 		of   bool // a token
 	}{
-		"token": {find: func(trail *upstream.Trail) (finder, error) {
+		"token": {find: func(logger *slog.Logger) (finder, error) {
 			m, err := upstream.NewMinted(upstream.MintedOptions{Minter: s.Minter(), Audience: []string{"https://internal"}})
-			return m.Credential(trail), err
+			return m.Credential(logger), err
 		}, of: true},
-		"exchange": {find: func(trail *upstream.Trail) (finder, error) {
+		"exchange": {find: func(logger *slog.Logger) (finder, error) {
 			f, err := upstream.NewFetched(upstream.FetchedOptions{Exchange: upstream.Endpoint{URL: program + "?key=hidden", ClientID: "a"}, Now: s.Clock.Now})
-			return f.Credential(trail), err
+			return f.Credential(logger), err
 		}, from: program, of: true},
-		"ask": {find: func(trail *upstream.Trail) (finder, error) {
+		"ask": {find: func(logger *slog.Logger) (finder, error) {
 			a, err := upstream.NewAsked(upstream.AskedOptions{URL: program, Now: s.Clock.Now})
-			return a.Credential(trail), err
+			return a.Credential(logger), err
 		}, from: program, of: true},
-		"file": {find: func(trail *upstream.Trail) (finder, error) {
-			table, err := upstream.NewTable(path, nil, s.Clock.Now, trail)
+		"file": {find: func(logger *slog.Logger) (finder, error) {
+			table, err := upstream.NewTable(path, nil, s.Clock.Now, logger)
 			return table.Credential, err
 		}, from: path},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLedger()
-			find, err := c.find(&l.Trail)
+			l := newLogged()
+			find, err := c.find(l.Logger)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,8 +78,8 @@ func TestTrail(t *testing.T) {
 			value := f.get(t, token)
 			f.get(t, token)
 			var line map[string]any
-			if err := json.Unmarshal(l.log.Bytes(), &line); err != nil {
-				t.Fatalf("%v: the log has %s", err, l.log.String())
+			if err := json.Unmarshal(l.text.Bytes(), &line); err != nil {
+				t.Fatalf("%v: the log has %s", err, l.text.String())
 			}
 			id, _ := line["upstream_credential"].(string)
 			if id == "" || len(f.used) != 2 || f.used[0] != id || f.used[1] != id || line["msg"] != upstream.Obtained {
@@ -91,7 +91,7 @@ func TestTrail(t *testing.T) {
 			if c.of != (line["jti"] == said.ID && line["grant_id"] == "grant" && line["sub"] == "ada" && line["client"] == said.ClientID) {
 				t.Errorf("the line is %v", line)
 			}
-			if text := l.log.String(); strings.Contains(text, "secret") || strings.Contains(text, value) {
+			if text := l.text.String(); strings.Contains(text, "secret") || strings.Contains(text, value) {
 				t.Errorf("the log has the credential: %s", text)
 			}
 		})
@@ -113,7 +113,7 @@ func (c contexts) Handle(ctx context.Context, line slog.Record) error {
 
 // Whoever has a credential obtained may hang up before it is there. What belongs to the request,
 // such as the fields that Caddy's handlers add to its lines, is not touched any more.
-func TestTrailIsOfNoRequest(t *testing.T) {
+func TestLineIsOfNoRequest(t *testing.T) {
 	program, _ := elsewhere(t, says(http.StatusOK, `{"credential":"x"}`))
 	a, err := upstream.NewAsked(upstream.AskedOptions{URL: program})
 	if err != nil {
@@ -121,19 +121,19 @@ func TestTrailIsOfNoRequest(t *testing.T) {
 	}
 	t.Cleanup(a.Close)
 	ofRequest := false
-	l := newLedger()
+	l := newLogged()
 	l.Logger = slog.New(contexts{l.Logger.Handler(), &ofRequest})
 	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), requestKey{}, "fields"), http.MethodGet, "/", nil)
-	if _, err := a.Credential(&l.Trail)(r, &verify.Token{Subject: "ada"}, ""); err != nil {
+	if _, err := a.Credential(l.Logger)(r, &verify.Token{Subject: "ada"}, ""); err != nil {
 		t.Fatal(err)
 	}
-	if l.log.Len() == 0 || ofRequest {
-		t.Errorf("of the request: %t; the log has %s", ofRequest, l.log.String())
+	if l.text.Len() == 0 || ofRequest {
+		t.Errorf("of the request: %t; the log has %s", ofRequest, l.text.String())
 	}
 }
 
 // The file is another credential when it says something else.
-func TestTrailOfAFile(t *testing.T) {
+func TestLineOfAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "people.json")
 	write := func(text string) {
 		t.Helper()
@@ -142,16 +142,16 @@ func TestTrailOfAFile(t *testing.T) {
 		}
 	}
 	write(`{"alice": "a"}`)
-	l := newLedger()
+	l := newLogged()
 	f := newFront(t, func(now func() time.Time) (finder, error) {
-		table, err := upstream.NewTable(path, nil, now, &l.Trail)
+		table, err := upstream.NewTable(path, nil, now, l.Logger)
 		return table.Credential, err
 	})
 	for i, text := range []string{`{"alice": "a"}`, `{"alice": "b"}`, `{"alice": `} {
 		write(text)
 		f.clock.Advance(2 * time.Second)
 		f.get(t, f.issuer.Sign(nil))
-		if got := strings.Count(l.log.String(), upstream.Obtained); got != min(i+1, 2) {
+		if got := strings.Count(l.text.String(), upstream.Obtained); got != min(i+1, 2) {
 			t.Errorf("after %s there are %d lines", text, got)
 		}
 	}

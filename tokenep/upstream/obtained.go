@@ -16,20 +16,15 @@ const Obtained = "upstream credential obtained"
 // Finder is the Credential of a verify.Replacement.
 type Finder = func(r *http.Request, t *verify.Token, presented string) (verify.Credential, error)
 
-// Trail writes down where the credentials of a route are from, and never what they are. Each has an
-// id: the jti of a token that was minted, or a random one. nil: nothing is written.
-type Trail struct {
-	// Logger gets a line at the level INFO when a credential is obtained, with its id as
-	// upstream_credential, and with jti, grant_id, client and sub of the token that it was obtained
-	// for; from, the URL or the file; and exp, of a token. nil: none.
-	Logger *slog.Logger
-}
-
-// Write writes the line about a credential. The token is nil where it is for all of them. The line
-// is of no request: whoever had the credential obtained may be gone, and the context be in use.
-func (l *Trail) Write(id string, t *verify.Token, attrs ...slog.Attr) {
+// Record writes down where a credential is from, and never what it is: a line at the level INFO
+// with its id as upstream_credential, which is the jti of a token that was minted, or a random one;
+// with jti, grant_id, client and sub of the token that it was obtained for, which is nil where it
+// is for all of them; from, the URL or the file; and exp, of a token. The line is of no request:
+// whoever had the credential obtained may be gone, and the context be in use. Without a logger
+// there is none.
+func Record(logger *slog.Logger, id string, t *verify.Token, attrs ...slog.Attr) {
 	ctx := context.Background()
-	if l == nil || l.Logger == nil || !l.Logger.Enabled(ctx, slog.LevelInfo) {
+	if logger == nil || !logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	attrs = append([]slog.Attr{slog.String("upstream_credential", id)}, attrs...)
@@ -41,7 +36,7 @@ func (l *Trail) Write(id string, t *verify.Token, attrs ...slog.Attr) {
 			}
 		}
 	}
-	l.Logger.LogAttrs(ctx, slog.LevelInfo, Obtained, attrs...)
+	logger.LogAttrs(ctx, slog.LevelInfo, Obtained, attrs...)
 }
 
 // NewID returns the id of a credential that has none of its own.
