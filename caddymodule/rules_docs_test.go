@@ -1,10 +1,12 @@
 package caddymodule_test
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/token"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -68,6 +70,56 @@ func TestLinksOfDocsLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLinksOfDocsToOthersAreWellFormed reads the links to other sites, which no test can follow:
+// each is an https URL of a host, says no more than where something is, and is named as that: a
+// file by its last segment, an RFC by its number.
+func TestLinksOfDocsToOthersAreWellFormed(t *testing.T) {
+	links := 0
+	for _, name := range markdownFiles(t) {
+		for _, found := range regexp.MustCompile(`\[([^\[\]]*)\]\(\s*(\w+:[^)]*)\)`).FindAllStringSubmatch(prose(t, name), -1) {
+			links++
+			if err := checkLink(strings.Join(strings.Fields(found[1]), " "), found[2]); err != nil {
+				t.Errorf("%s: [%s](%s): %v", name, found[1], found[2], err)
+			}
+		}
+	}
+	if links < 50 {
+		t.Errorf("%d links", links)
+	}
+	for _, wrong := range [][2]string{
+		{"Caddy", "http://caddyserver.com"}, {"Caddy", "https:///docs"}, {"Caddy", "https://caddyserver"}, {"Caddy", "https://caddyserver.com/a b"},
+		{"Caddy", "https://caddyserver.com/?utm_source=x"}, {"", "https://caddyserver.com"}, {"Dex: server/issuer.go", "https://github.com/dexidp/dex/blob/master/server/utils.go"},
+		{"RFC 9068", "https://www.rfc-editor.org/rfc/rfc9608"}, {"tokens", "https://www.rfc-editor.org/rfc/rfc9068"}, {"RFC 9068", "https://example.com/9068"},
+	} {
+		if checkLink(wrong[0], wrong[1]) == nil {
+			t.Errorf("[%s](%s) is let through", wrong[0], wrong[1])
+		}
+	}
+}
+
+func checkLink(text, link string) error {
+	u, err := url.Parse(link)
+	switch {
+	case err != nil:
+		return err
+	case text == "":
+		return errors.New("it has no name")
+	case u.Scheme != "https" || !strings.Contains(u.Hostname(), ".") || u.User != nil || u.Port() != "" || u.RawQuery != "":
+		return errors.New("it is no https URL of a host alone, without a query")
+	case strings.ContainsAny(link, " \t\n\\"):
+		return errors.New("it has a space")
+	}
+	if file := regexp.MustCompile(`[\w.-]+\.[a-z]{2,4}$`).FindString(text); file != "" && path.Base(u.Path) != file {
+		return fmt.Errorf("the link leads to %s", path.Base(u.Path))
+	}
+	named := regexp.MustCompile(`RFC (\d+)`).FindAllStringSubmatch(text, -1)
+	linked := regexp.MustCompile(`(?i)\brfc(\d+)`).FindAllStringSubmatch(u.Path, -1)
+	if len(named) != len(linked) || len(named) > 0 && named[0][1] != linked[0][1] {
+		return errors.New("the RFC in its name is another than that of the URL")
+	}
+	return nil
 }
 
 // prose returns the text of a Markdown file without its blocks of code.
