@@ -1,14 +1,10 @@
 package verify_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
@@ -96,16 +92,16 @@ func TestAssertion(t *testing.T) {
 	}
 }
 
-// FuzzAssertion: what is accepted, another implementation accepts too, with the same key, and reads
-// the same claims in it. The inputs are a header, a payload and an edit of the result; the key
-// signs them as they are.
+// FuzzAssertion: what is accepted is, byte for byte, what was signed, with the key and the
+// algorithm that it names, and encoding/json reads the same claims in it. The inputs are a header,
+// a payload and an edit of the result; the key signs them as they are.
 func FuzzAssertion(f *testing.F) {
 	issuer := newAsserter("ES256", "EdDSA", "RS256")
-	keys := issuer.KeySet()
 	algorithms := []string{"ES256", "EdDSA", "RS256"}
 	const claims = `{"iss":"billing","sub":"billing","aud":"https://as.example","exp":1800000060,"jti":"1"}`
 	for _, seed := range []struct{ header, payload string }{
 		{`{"alg":"ES256","kid":"ES256"}`, claims}, {`{"alg":"EdDSA","kid":"EdDSA","typ":"JWT"}`, claims}, {`{"alg":"RS256","kid":"RS256"}`, claims},
+		{`{"alg":"ES256","kid":"ES256","nonce":5,"x":1e999}`, claims}, {`{"alg":"Ed25519","kid":"EdDSA"}`, claims},
 		{`{"alg":"ES256"}`, claims}, {`{"alg":"ES256","kid":"ES256","crit":["exp"],"exp":1}`, claims}, {`{"alg":"none","kid":"ES256"}`, claims},
 		{`{"alg":"ES256","alg":"none","kid":"ES256"}`, claims}, {`{"alg":"ES256","kid":"ES256","b64":false,"crit":["b64"]}`, claims},
 		{`{"alg":"ES256","kid":"ES256"}`, `{"iss":"billing","sub":"billing","aud":["https://as.example"],"exp":1.80000006e9,"jti":"1"}`},
@@ -116,31 +112,24 @@ func FuzzAssertion(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header, payload string, with uint8, at, cut uint16, insert string) {
 		name := algorithms[int(with)%len(algorithms)]
-		jwt := issuer.Sign(nil, verifytest.Algorithm(name), verifytest.RawHeader(header), verifytest.RawPayload(payload))
-		from := min(int(at), len(jwt))
-		jwt = jwt[:from] + insert + jwt[min(from+int(cut), len(jwt)):]
+		signed := issuer.Sign(nil, verifytest.Algorithm(name), verifytest.RawHeader(header), verifytest.RawPayload(payload))
+		from := min(int(at), len(signed))
+		jwt := signed[:from] + insert + signed[min(from+int(cut), len(signed)):]
 		a, err := checkAssertion(t, jwt, assertionRules(issuer))
 		if err != nil {
 			return
 		}
-		h := a.Claims().Header
-		key, err := keys.Key(t.Context(), h.KeyID, verify.CanonicalAlgorithm(h.Algorithm))
-		if err != nil {
-			t.Fatalf("%q: accepted, with a key that nobody has: %v", jwt, err)
+		if jwt != signed {
+			t.Fatalf("%q: accepted, and %q was signed", jwt, signed)
 		}
-		signed, err := jose.ParseSignedCompact(jwt, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256})
-		if err != nil {
-			t.Fatalf("%q: accepted, but go-jose says %v", jwt, err)
+		head, claims := parts(t, jwt)
+		algorithm, _ := head["alg"].(string)
+		kid, named := head["kid"]
+		if verify.CanonicalAlgorithm(algorithm) != name || named && kid != name || head["crit"] != nil {
+			t.Fatalf("%q: accepted by the key %s", jwt, name)
 		}
-		text, err := signed.Verify(key)
-		if err != nil {
-			t.Fatalf("%q: accepted, but go-jose says %v", jwt, err)
-		}
-		var read map[string]any
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&read); err != nil || read["iss"] != "billing" || read["sub"] != "billing" || read["jti"] != a.Claims().ID {
-			t.Fatalf("%q: accepted, and read as %v, %v", jwt, read, err)
+		if claims["iss"] != "billing" || claims["sub"] != "billing" || claims["jti"] != a.Claims().ID {
+			t.Fatalf("%q: accepted, and read as %v", jwt, claims)
 		}
 	})
 }

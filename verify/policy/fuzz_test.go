@@ -6,13 +6,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify/policy"
 )
 
 // FuzzPolicy: an expression that compiles gives one answer for the same claims, whatever it was
-// asked before, changes none of them, and ends soon. A value is one that a claim can have.
+// asked before, and changes none of them. A value is one that a claim can have.
 func FuzzPolicy(f *testing.F) {
 	for _, text := range []string{
 		`claims.a == "x"`, `has(claims.a) || claims.b > 1`, `claims.l.exists(x, x == "a")`, `claims.a.matches("^(?:x|y)+$")`, `"p:" + claims.a`,
@@ -43,11 +42,7 @@ func FuzzPolicy(f *testing.F) {
 			}
 		}
 		for kind, answer := range answers {
-			began := time.Now()
 			before := answer(first)
-			if took := time.Since(began); took > 5*time.Second {
-				t.Fatalf("%q takes %s", text, took)
-			}
 			answer(second)
 			if after := answer(first); after != before {
 				t.Fatalf("the %s %q is %s, and later %s", kind, text, before, after)
