@@ -57,6 +57,7 @@ func TestClaims(t *testing.T) {
 		{"nbf long ago", claims{"nbf": number("-1.5e3")}, "ok"},
 		{"RFC 7519 §4.1.6 iat beyond leeway", claims{"iat": now + leeway + 1}, bad},
 		{"RFC 7519 §4.1.6 iat at the leeway", claims{"iat": now + leeway}, "ok"},
+		{"RFC 7519 §4.1.6 iat and exp at once", claims{"iat": now + 10, "exp": now + 10}, "ok"},
 		{"RFC 7519 §4.1.6 iat after exp", claims{"iat": now + 20, "exp": now + 10}, bad},
 		{"RFC 7519 §4.1.6 iat a string", claims{"iat": "1"}, bad},
 

@@ -45,8 +45,8 @@ func ParseConfirmation(cnf any) (c Confirmation, err error) {
 	if cnf == nil {
 		return c, nil
 	}
-	members, ok := cnf.(map[string]any)
-	if !ok || len(members) == 0 {
+	members, _ := cnf.(map[string]any)
+	if len(members) == 0 {
 		return c, errConfirmation
 	}
 	for name, value := range members {

@@ -84,6 +84,34 @@ func TestCertificateBoundTokens(t *testing.T) {
 	}
 }
 
+// A verifier holds the scheme to the token, whoever has read the request, and the refusal says what
+// is missing.
+func TestReasonsOfBoundTokens(t *testing.T) {
+	g := newDPoPGuard(t, "ES256")
+	with, without := g.Verifier.(*verify.Verifier), newVerifier(t, g.issuer, nil)
+	certified := g.issuer.Sign(verifytest.Claims{"cnf": map[string]any{"x5t#S256": exampleX5T}})
+	other := *parseExample(t)
+	other.Raw = []byte("another")
+	const scheme = "the token was sent with a scheme that is not supported"
+	for _, row := range []struct {
+		v             *verify.Verifier
+		scheme, token string
+		certificate   *x509.Certificate
+		want          string
+	}{
+		{with, "Basic", g.issuer.Sign(nil), nil, scheme},
+		{without, "Basic", g.issuer.Sign(nil), nil, scheme},
+		{without, "DPoP", g.issuer.Sign(nil), nil, scheme},
+		{without, "DPoP", g.token(nil), nil, scheme},
+		{without, "Bearer", g.token(nil), nil, "the token is bound to a key in a way that is not supported"},
+		{with, "Bearer", g.token(nil), nil, "the token is bound to a key, and must be sent with the scheme DPoP"},
+		{without, "Bearer", certified, nil, "the token is bound to a client certificate, and none was presented"},
+		{without, "Bearer", certified, &other, "the token is bound to another client certificate"},
+	} {
+		expectReason(t, row.v, verify.Presentation{Token: row.token, Scheme: row.scheme, Certificate: row.certificate}, row.want)
+	}
+}
+
 // A proxy says what certificate its client has. What cannot be read is no certificate.
 func TestForwardedCertificate(t *testing.T) {
 	g := newDPoPGuard(t, "ES256")

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -45,7 +46,9 @@ func UnverifiedIssuer(token string) string {
 		return ""
 	}
 	var claims map[string]any
-	if json.Unmarshal(payload, &claims) != nil {
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.UseNumber() // one that no float64 can hold hides nobody
+	if decoder.Decode(&claims) != nil {
 		return ""
 	}
 	name, _ := claims["iss"].(string)

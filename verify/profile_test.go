@@ -61,7 +61,16 @@ func TestProfiles(t *testing.T) {
 			raw := issuer.Sign(test.claims, options...)
 			expect(t, with(profileJWT), raw, "ok")
 			expect(t, with(test.change), raw, "ok")
-			expectOption(t, with(func(*verify.TrustedIssuer) {}), raw, "profile jwt; or "+test.option)
+			strict := with(func(*verify.TrustedIssuer) {})
+			expectOption(t, strict, raw, "profile jwt; or "+test.option)
+			what := "the claims of the token are not acceptable"
+			switch {
+			case strings.HasPrefix(test.option, "types"):
+				what = "the token is not an access token"
+			case test.option == "allow_header_keys":
+				what = "the header of the token is not acceptable"
+			}
+			expectReason(t, strict, verify.Presentation{Token: raw}, what)
 		})
 	}
 }
@@ -86,6 +95,10 @@ func TestLongHeader(t *testing.T) {
 	expect(t, large(headerKeys), issuer.Sign(nil, verifytest.Header("x5c", certificates(9))), verify.InvalidToken)
 	expect(t, large(oddClaims), issuer.Sign(nil, verifytest.Header("x", strings.Repeat("a", 2000))), verify.InvalidToken)
 	expectOption(t, newVerifier(t, issuer, nil), issuer.Sign(verifytest.Claims{"groups": strings.Repeat("a", 8192)}), "max_token_size")
+	raw := issuer.Sign(nil)
+	for length, want := range map[int]string{len(raw): "ok", len(raw) - 1: verify.InvalidToken} {
+		expect(t, newVerifier(t, issuer, func(c *verify.Config) { c.MaxTokenSize = length }), raw, want)
+	}
 }
 
 func profileJWT(i *verify.TrustedIssuer)     { i.Profile = verify.ProfileJWT }
@@ -106,6 +119,24 @@ func expectOption(t *testing.T, v *verify.Verifier, raw, option string) {
 	if !ok || refused.Code != verify.InvalidToken || refused.Option != option {
 		t.Errorf("got %v with option %q, want option %q", err, refused.Option, option)
 	}
+}
+
+// expectReason presents a token, which must be refused with this description.
+func expectReason(t *testing.T, v *verify.Verifier, p verify.Presentation, want string) {
+	t.Helper()
+	_, err := v.Verify(t.Context(), p)
+	refused, ok := errors.AsType[*verify.Error](err)
+	if !ok || refused.Code != verify.InvalidToken || refused.Description != want {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// RFC 8725 §3.1: the algorithms of an issuer may be fewer. The log says which one is missing.
+func TestNarrowedAlgorithms(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	narrow := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Algorithms = []string{"EdDSA"} })
+	expectOption(t, narrow, issuer.Sign(nil), "algorithms ES256")
+	expectOption(t, newVerifier(t, issuer, nil), issuer.Sign(nil, verifytest.Header("alg", "HS256")), "")
 }
 
 // What profile jwt reads as absent, and what it refuses nevertheless.

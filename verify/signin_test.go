@@ -1,6 +1,9 @@
 package verify_test
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -90,6 +93,38 @@ func TestLifetimeAndClaimsOfARoute(t *testing.T) {
 				t.Errorf("%s: %v, want %q", c.name, err, c.want)
 			}
 		}
+	}
+}
+
+// RFC 7662 §2.2: a token that its issuer is asked about may have no exp, and has no bounded life
+// then.
+func TestLifetimeOfAnOpaqueToken(t *testing.T) {
+	clock := newClock()
+	at := clock.Now().Unix()
+	for _, c := range []struct {
+		name   string
+		claims verifytest.Claims
+		life   time.Duration
+		want   string
+	}{
+		{"as long as it likes", verifytest.Claims{"iat": at}, 0, "ok"},
+		{"no longer than an hour", verifytest.Claims{"iat": at}, time.Hour, verify.InvalidToken},
+		{"an hour", verifytest.Claims{"iat": at, "exp": at + 3600}, time.Hour, "ok"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			claims := map[string]any{}
+			for name, value := range c.claims {
+				claims[name] = json.Number(fmt.Sprint(value))
+			}
+			v, err := verify.New(verify.Config{MaxLifetime: c.life, Now: clock.Now, Issuers: []verify.TrustedIssuer{{
+				Name: testIssuer, InsecureAnyAudience: true,
+				Introspect: func(context.Context, string) (*verify.Token, error) { return verify.NewToken(testIssuer, claims) },
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, v, "opaque", c.want)
+		})
 	}
 }
 

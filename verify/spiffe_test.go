@@ -99,6 +99,7 @@ func TestJWTSVIDs(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) { expect(t, v, test.token, test.want) })
 	}
+	expectReason(t, v, verify.Presentation{Token: sign(c{"sub": "alice"})}, "the token is not a JWT-SVID")
 	once := sign(c{"iss": "https://oidc.example.org"})
 	for range 2 { // the second time from the cache
 		token, err := v.Verify(t.Context(), verify.Presentation{Token: once})

@@ -58,6 +58,14 @@ func TestInsecureAnyAudience(t *testing.T) {
 	expect(t, v, issuer.Sign(nil, verifytest.RawPayload(`{"iss":"`+testIssuer+`","sub":"a","exp":9999999999,"aud":null}`)), verify.InvalidToken)
 }
 
+// aud is a list, also where it is named as the claim of the audience.
+func TestAudienceClaimAud(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].AudienceClaim = "aud" })
+	expect(t, v, issuer.Sign(verifytest.Claims{"aud": []string{"x", testAPI}}), "ok")
+	expect(t, v, issuer.Sign(verifytest.Claims{"aud": "x"}), verify.InvalidToken)
+}
+
 // keysFunc is a KeySet for tests.
 type keysFunc func(kid, alg string) (crypto.PublicKey, error)
 

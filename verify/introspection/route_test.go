@@ -136,6 +136,7 @@ func TestResponse(t *testing.T) {
 		{"all members", json(`{"active":true,"aud":[%q,"x"],"iss":%q,"sub":"ada","client_id":"shop","username":"ada","token_type":"Bearer","exp":%d,"iat":%d,"nbf":%d,"jti":"1","scope":"read write"}`,
 			api, idp, at(time.Minute), at(0), at(0)), 200},
 		{"null members", json(`{"active":true,"aud":%q,"iss":null,"exp":null,"cnf":null,"scope":null,"jti":null}`, api), 200},
+		{"iat without exp", json(`{"active":true,"aud":%q,"iat":%d}`, api, at(0)), 200},
 		{"not active", json(`{"active":false}`), 401},
 		{"no aud", json(`{"active":true}`), 401},
 		{"another aud", json(`{"active":true,"aud":"https://other.example"}`), 401},
@@ -200,6 +201,8 @@ func TestJWTsAreVerified(t *testing.T) {
 	payload, signature, _ := strings.Cut(rest, ".")
 	s.status(t, jwt, 200)
 	s.status(t, jwt, 200)
+	huge := fmt.Sprintf(`{"iss":"https://jwt.example","aud":%q,"sub":"ada","client_id":"c","jti":"1","iat":%d,"exp":%d,"x":1e999}`, api, start.Unix(), start.Unix()+60)
+	s.status(t, s.own.Sign(nil, verifytest.RawPayload(huge)), 200)
 	for _, bad := range []string{
 		jwt[:len(jwt)-4] + "AAAA", first + "." + payload + ".", first + "." + payload + "==." + signature, "x." + payload + ".x",
 		s.own.Sign(verifytest.Claims{"exp": 1, "iat": 1}), s.own.Sign(claims, verifytest.Header("alg", "none")),
