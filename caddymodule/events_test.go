@@ -39,7 +39,7 @@ func (heard) Handle(_ context.Context, e caddy.Event) error {
 		return nil
 	}
 	events <- fmt.Sprint(e.Name(), " ", e.Data["server"], " ", e.Data["owner"], " ", e.Data["reason"])
-	return nil
+	panic("a fault of the handler, which ends neither the process nor the events")
 }
 
 // wantHeard wants these events to come next, in whatever order.

@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -60,24 +61,33 @@ func (g *Guard) Bound(w http.ResponseWriter, r *http.Request, t *Token) (_ http.
 	}
 }
 
-// end ends the request. A handler may have taken the context off the request that it passes on, so
-// its connection is ended too.
+// end ends the request, in a goroutine that is that of no request. Connections and writers may be
+// of anybody.
 func (s *stream) end() {
+	if err := Contain(s.close); err != nil {
+		slog.Error("a stream whose token is no longer good could not be ended", "error", err)
+	}
+}
+
+// close ends the context of the request. A handler may have taken that off the request that it
+// passes on, so its connection is ended too.
+func (s *stream) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.over {
-		return
+		return nil
 	}
 	s.ended = true
 	s.cancel()
 	if s.conn != nil {
 		_ = s.conn.Close() // it may be closed
-		return
+		return nil
 	}
 	past := time.Unix(1, 0)
 	control := http.NewResponseController(innermost(s.ResponseWriter))
 	_ = control.SetReadDeadline(past) // a writer may have no deadlines
 	_ = control.SetWriteDeadline(past)
+	return nil
 }
 
 // Hijack gives the connection to the handler, as long as the token is good.

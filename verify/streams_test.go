@@ -235,6 +235,41 @@ func TestStreamsOfTokensWithoutExpiry(t *testing.T) {
 	})
 }
 
+// frail is a writer whose deadlines panic.
+type frail struct{ *httptest.ResponseRecorder }
+
+func (frail) SetReadDeadline(time.Time) error { panic("boom") }
+
+// A stream whose writer panics is ended nevertheless, and so is the next one: at exp, and when it
+// is revoked.
+func TestStreamsOfAWriterThatPanics(t *testing.T) {
+	issuer := newIssuer()
+	trusted, revocations := issuer.Trust(), new(verify.Revocations)
+	trusted.Revocations = revocations
+	synctest.Test(t, func(t *testing.T) {
+		verifier, err := verify.New(verify.Config{Issuers: []verify.TrustedIssuer{trusted}, Now: time.Now, Leeway: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guard := &verify.Guard{Verifier: verifier, CloseStreams: true}
+		ended := make(chan struct{}, 3)
+		serve := func(w http.ResponseWriter, jti string, life time.Duration) {
+			now := time.Now()
+			token := issuer.Sign(verifytest.Claims{"jti": jti, "iat": now.Unix(), "exp": now.Add(life).Unix()})
+			go guard.Handler(hold(ended)).ServeHTTP(w, bearerRequest(token).WithContext(t.Context()))
+		}
+		serve(frail{httptest.NewRecorder()}, "frail", time.Hour)
+		serve(httptest.NewRecorder(), "sound", time.Hour)
+		serve(frail{httptest.NewRecorder()}, "short", time.Second)
+		synctest.Wait()
+		revocations.Add(verify.Revocation{Claim: "jti", Value: "frail"})
+		<-ended
+		revocations.Add(verify.Revocation{Claim: "jti", Value: "sound"})
+		<-ended
+		<-ended // after its second, and the leeway
+	})
+}
+
 // bearerRequest is a request with a token.
 func bearerRequest(token string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)

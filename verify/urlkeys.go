@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -254,7 +253,17 @@ func (u *URLKeys) fetch(ctx context.Context, unknown bool) <-chan struct{} {
 	u.flight = done
 	ctx = context.WithoutCancel(ctx) // it goes on when who asked first has left: others wait too
 	go func() {
-		u.current.Store(u.next(ctx, now, unknown))
+		var fetched *fetchedKeys
+		// What is fetched is foreign.
+		if err := Contain(func() error {
+			fetched = u.next(ctx, now, unknown)
+			return nil
+		}); err != nil {
+			failed := *u.current.Load()
+			failed.err = err
+			fetched = &failed
+		}
+		u.current.Store(fetched)
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.flight = nil
@@ -263,16 +272,8 @@ func (u *URLKeys) fetch(ctx context.Context, unknown bool) <-chan struct{} {
 	return done
 }
 
-// next returns what is known after a fetch that begins now. A panic is an error of it: what was
-// fetched is foreign, and nobody else would catch it.
+// next returns what is known after a fetch that begins now.
 func (u *URLKeys) next(ctx context.Context, now time.Time, unknown bool) (fetched *fetchedKeys) {
-	defer func() {
-		if p := recover(); p != nil {
-			failed := *u.current.Load()
-			failed.err = fmt.Errorf("a panic: %v; %s", p, debug.Stack())
-			fetched = &failed
-		}
-	}()
 	ctx, cancel := context.WithTimeout(ctx, u.timeout)
 	defer cancel()
 	known := u.current.Load()

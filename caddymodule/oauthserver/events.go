@@ -2,14 +2,17 @@ package oauthserver
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // maxEvents is how many events wait for the handlers of the events app. Those that come while so
@@ -24,6 +27,7 @@ const eventPrefix = "oauth_api_token_"
 type events struct {
 	app    *caddyevents.App
 	server string
+	logger *slog.Logger
 	queue  chan *state.APITokenEvent
 }
 
@@ -33,7 +37,7 @@ func (s *AuthorizationServer) listen(ctx caddy.Context, config *server.Config) e
 	if err != nil {
 		return err
 	}
-	s.events = &events{app: app.(*caddyevents.App), server: s.name, queue: make(chan *state.APITokenEvent, maxEvents)}
+	s.events = &events{app: app.(*caddyevents.App), server: s.name, logger: adapt.Logger(ctx).With("server", s.name), queue: make(chan *state.APITokenEvent, maxEvents)}
 	config.APITokenEvent = s.events.add
 	return nil
 }
@@ -56,7 +60,12 @@ func (e *events) run(ctx caddy.Context) {
 		case <-ctx.Done():
 			return
 		case event := <-e.queue:
-			e.app.Emit(ctx, eventPrefix+event.What, e.data(event))
+			if err := verify.Contain(func() error {
+				e.app.Emit(ctx, eventPrefix+event.What, e.data(event)) // to handlers of anybody
+				return nil
+			}); err != nil {
+				e.logger.Error("a handler of an event has failed", "event", eventPrefix+event.What, "error", err)
+			}
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 const (
@@ -72,7 +74,7 @@ func (l *lookup) latest(ctx context.Context) *reading {
 		defer close(r.done)
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
 		defer cancel()
-		r.err = l.read(bounded)
+		r.err = verify.Contain(func() error { return l.read(bounded) })
 	}()
 	return r
 }

@@ -93,6 +93,35 @@ func TestJunkCostsTheStoreOneLoadASecond(t *testing.T) {
 	}
 }
 
+// frail is a store whose Load panics, if it is set.
+type frail struct {
+	store.Store
+	panics atomic.Bool
+}
+
+func (s *frail) Load(ctx context.Context, kind, id string) (store.Record, error) {
+	if s.panics.Load() {
+		panic("boom")
+	}
+	return s.Store.Load(ctx, kind, id)
+}
+
+// A store that panics is one that is away, for those who ask and for the ring.
+func TestAStoreThatPanicsIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		s := &frail{Store: newStore(t, c)}
+		r := start(t, s, c)
+		s.panics.Store(true)
+		wantKey(t, r, "junk", verify.ErrUnavailable)
+		time.Sleep(2 * refreshEvery) // of the bubble
+		wantKey(t, r, activeID(t, r), nil)
+		s.panics.Store(false)
+		c.Advance(lookEvery)
+		wantKey(t, r, "junk", verify.ErrUnknownKey)
+	})
+}
+
 func TestUnknownKeyWhileTheStoreIsAwayIsNotRefusedForGood(t *testing.T) {
 	c := newClock()
 	s := &away{Store: newStore(t, c)}

@@ -113,7 +113,7 @@ func (r *Ring) keepFresh(ctx context.Context) {
 		case <-tick.C:
 		}
 		bounded, cancel := context.WithTimeout(ctx, refreshEvery/2)
-		err := r.Refresh(bounded)
+		err := verify.Contain(func() error { return r.Refresh(bounded) })
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			r.options.Logger.Error("signing keys not refreshed; the ones in memory stay in use", "error", err)

@@ -83,7 +83,7 @@ func (s *Server) watchAPITokens(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Reset(state.WatchEvery)
-		if err := tokens.Watch(ctx, pause); err != nil && ctx.Err() == nil {
+		if err := verify.Contain(func() error { return tokens.Watch(ctx, pause) }); err != nil && ctx.Err() == nil {
 			s.Config.Logger.Error("the API tokens were not looked through for those that expire; the next time it is done", "error", err)
 		}
 	}

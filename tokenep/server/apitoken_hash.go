@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // compareAPIToken compares an imported API token with its salted hash, when it is the turn of the
@@ -63,7 +64,7 @@ func (s *Server) followImports(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		// While the store is away, what is known stays so.
-		_ = tokens.FollowImports(ctx)
+		_ = verify.Contain(func() error { return tokens.FollowImports(ctx) })
 		select {
 		case <-ctx.Done():
 			return

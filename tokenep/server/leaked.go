@@ -13,6 +13,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/endpoint"
 	"github.com/tokenep/caddy-tokenep/tokenep/registry"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Reports of leaked credentials that are taken in an hour, and the credentials that wait at a time.
@@ -141,7 +142,7 @@ func (s *Server) revokeQueued(ctx context.Context, queue *leakQueue, slow bool) 
 		if !ok {
 			return
 		}
-		if s.endLeaked(ctx, l, slow) == nil {
+		if verify.Contain(func() error { return s.endLeaked(ctx, l, slow) }) == nil {
 			continue
 		}
 		select {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/state"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // completePeople checks what a configuration says of people, and fills in what they are told.
@@ -239,7 +240,7 @@ func (s *Server) recheck(ctx context.Context) {
 		}
 		for _, subject := range s.Config.Memory.people.stale(s.Config.Now().Add(-every)) {
 			// Those who are gone are revoked by it; of others, it matters to the next token.
-			err := s.active(ctx, subject, time.Time{})
+			err := verify.Contain(func() error { return s.active(ctx, subject, time.Time{}) })
 			gone := errors.Is(err, tokenep.ErrNoUser)
 			switch {
 			case err == nil, ctx.Err() != nil:

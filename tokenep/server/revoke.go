@@ -196,7 +196,7 @@ func (s *Server) finish(ctx context.Context) error {
 
 // finishOthers finishes what the process that ran before has died over.
 func (s *Server) finishOthers(ctx context.Context) {
-	if err := s.finish(ctx); err != nil && ctx.Err() == nil {
+	if err := verify.Contain(func() error { return s.finish(ctx) }); err != nil && ctx.Err() == nil {
 		s.Config.Logger.Error("revocations that were interrupted are not finished; the next use or start does it", "error", err)
 	}
 }

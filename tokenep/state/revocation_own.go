@@ -71,7 +71,7 @@ func (r *Revocations) fold(ctx context.Context, all *ownedEntry) {
 	var work sync.WaitGroup
 	for _, id := range r.own.covered(all, r.now(), foldStep) {
 		work.Go(func() {
-			err := r.store.Delete(ctx, kindRevocation, id)
+			err := verify.Contain(func() error { return r.store.Delete(ctx, kindRevocation, id) })
 			if err == nil || errors.Is(err, store.ErrNotFound) {
 				r.forget(all.Holder, id)
 			}

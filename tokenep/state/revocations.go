@@ -171,7 +171,7 @@ func (r *Revocations) Start(ctx context.Context) error {
 // it returns at once.
 func (r *Revocations) Resume(ctx context.Context) {
 	go func() {
-		_ = r.readAll(ctx) // follow reads what is left
+		_ = verify.Contain(func() error { return r.readAll(ctx) }) // follow reads what is left
 		r.follow(ctx)
 	}()
 }
@@ -216,7 +216,7 @@ func (r *Revocations) Follow(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	began := r.now()
-	if err := r.take(ctx); err != nil {
+	if err := verify.Contain(func() error { return r.take(ctx) }); err != nil {
 		r.doubt = true
 		return err
 	}

@@ -64,6 +64,33 @@ func TestBurstIsReadInPages(t *testing.T) {
 	}
 }
 
+// A store that panics is one that is away: what was revoked meanwhile is known afterwards.
+func TestFollowingAStoreThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := storetest.NewFaulty(newMemory(t, time.Now))
+		set := new(verify.Revocations)
+		here := state.NewRevocations(f, set, time.Now, slog.New(slog.DiscardHandler))
+		there := state.NewRevocations(f.Store, new(verify.Revocations), time.Now, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		if err := here.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		f.Fail(func(storetest.Call) storetest.Fault { panic("boom") })
+		if err := there.Add(t.Context(), verify.Revocation{Claim: "jti", Value: "1", Expires: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * state.DefaultInterval) // the bubble's time
+		followed := set.LastFollowed()
+		f.Fail(nil)
+		time.Sleep(2 * state.DefaultInterval)
+		if !set.Revoked(&verify.Token{ID: "1"}) || !set.LastFollowed().After(followed) {
+			t.Error("the log is not followed any more")
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
 func TestStartFollowsAndLogsAnOutageOnce(t *testing.T) {
 	var log bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {

@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Memory remembers answers for a while, and has a question asked once for all who wait for its
@@ -157,10 +157,7 @@ func (m *Memory[V]) begin(ctx context.Context, key Key, q *question[V], ask func
 	own := make(chan Known[V], 1)
 	go func() {
 		known := Known[V]{Err: errAbandoned}
-		defer func() { // after a panic whoever waits gets an error, and the next one asks again
-			if p := recover(); p != nil {
-				known = Known[V]{Err: fmt.Errorf("a panic: %v; %s", p, debug.Stack())}
-			}
+		defer func() {
 			own <- known
 			<-m.asking
 			if known.Unasked {
@@ -170,7 +167,13 @@ func (m *Memory[V]) begin(ctx context.Context, key Key, q *question[V], ask func
 			}
 			m.leave(key, q)
 		}()
-		known = ask(context.WithoutCancel(ctx))
+		// After a panic whoever waits gets an error, and the next one asks again.
+		if err := verify.Contain(func() error {
+			known = ask(context.WithoutCancel(ctx))
+			return nil
+		}); err != nil {
+			known.Err = err
+		}
 	}()
 	return own
 }

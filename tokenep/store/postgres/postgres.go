@@ -17,6 +17,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep/store"
 	"github.com/tokenep/caddy-tokenep/tokenep/store/internal/engine"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Options are the settings of a Store; the zero value is usable.
@@ -131,8 +132,11 @@ func (s *Store) Close() error {
 	s.running.Wait()
 	closed := make(chan struct{})
 	go func() {
-		s.pool.Close()
-		close(closed)
+		defer close(closed)
+		_ = verify.Contain(func() error {
+			s.pool.Close()
+			return nil
+		})
 	}()
 	select {
 	case <-closed:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // Sweep calls sweep, which deletes expired records and returns their number, at an interval until
@@ -23,7 +25,12 @@ func Sweep(ctx context.Context, interval time.Duration, logger *slog.Logger, swe
 			return
 		case <-ticker.C:
 		}
-		switch n, err := sweep(ctx); {
+		n := 0
+		err := verify.Contain(func() (err error) {
+			n, err = sweep(ctx)
+			return err
+		})
+		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
