@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+
+	"github.com/tokenep/caddy-tokenep/verify/verifytest"
 )
 
 // newCertificate makes a certificate for a name, by an authority or, for nil, by itself.
@@ -204,7 +206,8 @@ func TestClientCertificateInHeader(t *testing.T) {
 		"two in PEM":                {true, true, []string{escaped + escaped}, 401, "no certificate as RFC 9440"},
 		"a key":                     {true, true, []string{strings.ReplaceAll(escaped, "CERTIFICATE", "PUBLIC%20KEY")}, 401, "no certificate as RFC 9440"},
 		"no certificate":            {true, true, []string{":AAAA:"}, 401, "the header Client-Cert"},
-		"empty":                     {true, true, []string{""}, 401, "no certificate as RFC 9440"},
+		"empty":                     {true, true, []string{""}, 401, "no client certificate"},
+		"empty, twice":              {true, true, []string{"", ""}, 401, "is repeated"},
 		"it is not there":           {true, true, nil, 401, "no client certificate"},
 		"nobody verifies the chain": {true, false, []string{":" + der + ":"}, 401, "was not verified"},
 		"a certificate by itself":   {true, true, []string{base64.StdEncoding.EncodeToString(newCertificate(t, "robot", nil).Certificate[0])}, 401, "unknown authority"},
@@ -289,4 +292,39 @@ func TestClientCertificateOnItsWay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A proxy that passes certificates on by a placeholder writes an empty header for a client that has
+// none: a token that is bound to no certificate is good then, and one that is bound is not.
+func TestNoClientCertificateBehindAProxy(t *testing.T) {
+	front, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	idp := verifytest.New("https://idp.example", "orders")
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(idp.JWKS()))
+	c.mustLoad("servers {\ntrusted_proxies static 127.0.0.1/32\n}\n", `
+%SITE% {
+	oauth_verify {
+		issuer https://idp.example {
+			jwks_file %DIR%/jwks.json
+			audience orders
+		}
+		client_certificates {
+			header Client-Cert
+		}
+	}
+	respond ok
+}
+http://127.0.0.1:`+front+` {
+	reverse_proxy `+strings.TrimPrefix(c.site, "http://")+` {
+		header_up Host {upstream_hostport}
+		header_up Client-Cert {http.request.tls.client.certificate_der_base64}
+	}
+}
+`)
+	bound := verifytest.Claims{"cnf": map[string]any{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}
+	c.get("http://127.0.0.1:"+front, idp.Sign(nil)).want(t, "bound to nothing", http.StatusOK)
+	c.get("http://127.0.0.1:"+front, idp.Sign(bound)).want(t, "bound to a certificate", http.StatusUnauthorized)
 }

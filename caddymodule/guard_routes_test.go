@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -160,4 +161,46 @@ func TestGuardTargets(t *testing.T) {
 			t.Errorf("%s: want %d, got %s", target, want, answer)
 		}
 	}
+}
+
+// The reason of a refusal, for handle_errors, says whose fault it is, also where the program that
+// knows credentials of the upstream does not answer as it should.
+func TestGuardReasons(t *testing.T) {
+	for answer, want := range map[string]string{
+		`200 {"credential":"x"}`: "200", `200 {}`: "502 error", `500 {}`: "503 unavailable", `404 {}`: "403 access_denied",
+	} {
+		status, body, _ := strings.Cut(answer, " ")
+		program := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			code, _ := strconv.Atoi(status)
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, body)
+		}))
+		c, idp := trusting(t, "authorization ask "+program.URL+" {\nsend header X-Key\n}",
+			"handle_errors {\nrespond \"{err.status_code} {http.oauth_verify.reason}\"\n}\nrespond 200")
+		if got := strings.TrimSpace(strconv.Itoa(c.get(c.site, idp.Sign(nil)).status)); !strings.HasPrefix(want, got) {
+			t.Errorf("%s: status %s, want %s", answer, got, want)
+		}
+		if got := c.get(c.site, idp.Sign(nil)).body; want != "200" && got != want {
+			t.Errorf("%s: %s, want %s", answer, got, want)
+		}
+		program.Close()
+	}
+}
+
+// RFC 9449 §11.1: a request brings its proof to two guards, one behind the other, and uses it once.
+func TestProofBeforeTwoGuards(t *testing.T) {
+	idp := verifytest.New("https://idp.example", "orders")
+	c := newCaddy(t)
+	writeFile(t, filepath.Join(c.dir, "jwks.json"), string(idp.JWKS()))
+	const guard = "oauth_verify {\nissuer https://idp.example {\njwks_file %DIR%/jwks.json\naudience orders\n}\ndpop {\norigin %SITE%\n}\n%OPTION%\n}\n"
+	c.mustLoad("", "%SITE% {\nroute {\n"+strings.Replace(guard, "%OPTION%", "authorization keep", 1)+strings.Replace(guard, "%OPTION%", "", 1)+"respond ok\n}\n}\n")
+	prover := verifytest.NewProver("ES256")
+	token := idp.Sign(verifytest.Claims{"cnf": map[string]any{"jkt": prover.Thumbprint()}})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.site+"/orders", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prover.Authorize(r, token, nil)
+	c.send(r).want(t, "through both", http.StatusOK)
+	c.send(r).want(t, "once more", http.StatusUnauthorized)
 }

@@ -137,7 +137,8 @@ func (q *LogQuota) count(l *RequestLog, k refusalKind) bool {
 	}
 	n.leftOut++
 	if q.report == nil {
-		q.report = time.AfterFunc(q.end.Sub(now), func() { _ = verify.Contain(q.endMinute) }) // a log that fails tells nobody
+		// There is nobody to tell when a log fails.
+		q.report = time.AfterFunc(q.end.Sub(now), func() { _ = verify.Contain(q.endMinute) })
 	}
 	return false
 }

@@ -74,10 +74,10 @@
 //
 // Of the other files, token.go, scope.go and rate.go say what a verified token is, and context.go
 // takes it to the handlers; private.go marks responses to tokens in the query (RFC 6750 §2.3);
-// headerwriter.go sees answers begin; contain.go keeps panics within goroutines. The keys are keyset.go, jwk.go, split.go, ed25519.go and
-// roca.go, in filekeys.go a file of them, and in urlkeys.go those at a URL: discovery.go finds it
-// (RFC 8414), fetch.go makes the connection, specialuse.go says to which addresses none is made,
-// and fetcher.go fetches each URL once.
+// headerwriter.go sees answers begin; contain.go keeps panics within goroutines. The keys are
+// keyset.go, jwk.go, split.go, ed25519.go and roca.go, in filekeys.go a file of them, and in
+// urlkeys.go those at a URL: discovery.go finds it (RFC 8414), fetch.go makes the connection,
+// specialuse.go says to which addresses none is made, and fetcher.go fetches each URL once.
 // Package verifytest is an issuer for tests.
 //
 // # What always holds

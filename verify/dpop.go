@@ -218,14 +218,35 @@ func (d *DPoP) Spend(ctx context.Context, proof Proof) error {
 }
 
 func (d *DPoP) spend(ctx context.Context, proof Proof) *Error {
+	used, _ := ctx.Value(usedKey{}).(*usedProof)
+	own := usedProof{proof.Thumbprint, proof.id}
+	if used != nil && *used == own {
+		return nil
+	}
 	err := d.remember(ctx, proof.Thumbprint, proof.id, proof.until)
 	switch {
 	case err == nil:
+		if used != nil {
+			*used = own
+		}
 		return nil
 	case errors.Is(err, ErrReplayed):
 		return errProofReplayed.because(err)
 	}
 	return unavailable(err)
+}
+
+// usedProof is the proof that a request has used, in its context under usedKey: another guard that
+// it comes to finds the proof used by nobody else.
+type usedProof struct{ thumbprint, id string }
+
+type usedKey struct{}
+
+// noteProof gives a request with a proof a context that notes when it is used.
+func noteProof(r *http.Request) {
+	if len(r.Header[proofHeader]) > 0 && r.Context().Value(usedKey{}) == nil {
+		*r = *r.WithContext(context.WithValue(r.Context(), usedKey{}, new(usedProof)))
+	}
 }
 
 // Offer adds the nonce for the next proof to an answer (RFC 9449 §8.2), if one is needed.

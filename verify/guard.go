@@ -281,6 +281,7 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 		g.hide(r, from)
 		return nil, nil
 	}
+	noteProof(r)
 	token, err := g.Verifier.Verify(r.Context(), p)
 	if err == nil {
 		err = g.permit(r, token)
@@ -303,10 +304,11 @@ func (g *Guard) Admit(r *http.Request) (*Token, error) {
 	return token, nil
 }
 
-// isPreflight recognises the preflight request of the Fetch standard, §4.8.
+// isPreflight recognises the preflight request of the Fetch standard, §4.8. It asks for no other
+// protocol, by which whoever sends it would have a connection to the upstream.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
-		r.Header.Get("Access-Control-Request-Method") != ""
+		r.Header.Get("Access-Control-Request-Method") != "" && len(r.Header["Upgrade"]) == 0
 }
 
 // OfferNonce adds the nonce for the next proof to the answer to a request with a proof, where

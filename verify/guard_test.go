@@ -191,6 +191,7 @@ func TestGuardPreflight(t *testing.T) {
 		{"no Origin", "OPTIONS / HTTP/1.1\nHost: x\nAccess-Control-Request-Method: GET\n\n", on, false},
 		{"no Access-Control-Request-Method", "OPTIONS / HTTP/1.1\nHost: x\nOrigin: https://app.example\n\n", on, false},
 		{"another method", "GET / HTTP/1.1\nHost: x\n" + preflight + "\n", on, false},
+		{"another protocol", "OPTIONS / HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n" + preflight + "\n", on, false},
 		{"switched off", "OPTIONS / HTTP/1.1\nHost: x\n" + preflight + "\n", off, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

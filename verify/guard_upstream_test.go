@@ -151,11 +151,11 @@ func TestGuardTrailers(t *testing.T) {
 		trailers <- r.Trailer.Clone()
 	})
 	for name, h := range map[string]http.Handler{"Handler": record, "Admit": inPlace, "Close": closing} {
-		for _, announced := range []string{"", "Trailer: X-User-Id, X_User_Id, Digest\n"} {
+		for _, announced := range []string{"", "Trailer: X-User-Id, X_User_Id, Cookie, DPoP, Digest\n"} {
 			t.Run(name+" over HTTP/1.1, "+announced, func(t *testing.T) {
 				f := front{newServer(t, h), issuer}
 				f.raw(t, "POST / HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\nTransfer-Encoding: chunked\n"+announced+
-					"\n2\nhi\n0\nX-User-Id: admin\nX_User_Id: admin\nx.user.id: admin\nDigest: d\n\n")
+					"\n2\nhi\n0\nX-User-Id: admin\nX_User_Id: admin\nx.user.id: admin\nCookie: a=b\nDPoP: x\nDigest: d\n\n")
 				got := <-trailers
 				for name := range got {
 					if name != "Digest" {
@@ -178,7 +178,7 @@ func TestGuardTrailers(t *testing.T) {
 			t.Fatal(err)
 		}
 		issuer.Authorize(r, nil)
-		r.Trailer = http.Header{"X-User-Id": {"admin"}, "X_user_id": {"admin"}, "Digest": {"d"}}
+		r.Trailer = http.Header{"X-User-Id": {"admin"}, "X_user_id": {"admin"}, "Cookie": {"a=b"}, "Dpop": {"x"}, "Digest": {"d"}}
 		response, err := server.Client().Do(r)
 		if err != nil {
 			t.Fatal(err)

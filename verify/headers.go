@@ -21,6 +21,10 @@ var (
 	pathHeaders   = []string{"X-Original-URL", "X-Rewrite-URL"}
 
 	overrides = mustProtect(methodHeaders...) // that would make a preflight request another one
+
+	// credentials belong into the header of a request (RFC 9110 §6.5.1). Nobody has looked at those
+	// in a trailer, and some put both together.
+	credentials = mustProtect("Authorization", "Cookie", proofHeader)
 )
 
 // replaced checks Replace, and protects the header that it sets, if it does.
@@ -155,7 +159,7 @@ func (p *protected) strip(r *http.Request, unread []string) {
 	if lists {
 		p.stripLists(r.Header)
 	}
-	p.stripFields(r.Trailer)
+	p.stripTrailer(r.Trailer)
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &trailerBody{countedBody: countedBody{ReadCloser: r.Body, left: r.ContentLength}, request: r, names: p}
 	}
@@ -170,11 +174,17 @@ func (p *protected) stripFields(h http.Header) {
 	}
 }
 
+// stripTrailer removes the protected names, and credentials, from a trailer.
+func (p *protected) stripTrailer(h http.Header) {
+	p.stripFields(h)
+	credentials.stripFields(h)
+}
+
 // stripLists removes the protected names, and the upgrade to HTTP/2, from the headers that list
 // names of others.
 func (p *protected) stripLists(h http.Header) {
 	filterList(h, "Connection", p.has)
-	filterList(h, "Trailer", p.has)
+	filterList(h, "Trailer", func(name string) bool { return p.has(name) || credentials.has(name) })
 	if filterList(h, "Upgrade", isHTTP2) && len(h["Upgrade"]) == 0 {
 		filterList(h, "Connection", func(name string) bool { return strings.EqualFold(name, "Upgrade") })
 	}
@@ -245,5 +255,5 @@ func (b *trailerBody) Close() error {
 func (b *trailerBody) strip() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.names.stripFields(b.request.Trailer)
+	b.names.stripTrailer(b.request.Trailer)
 }

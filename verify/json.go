@@ -42,6 +42,11 @@ func parseObject(text string) (map[string]any, error) {
 	return parseObjectOf(text, maxValues)
 }
 
+// ReadObject reads a text that is one JSON object (RFC 8259), in the types of [Token.Claims]. It
+// refuses what two readers could understand differently: a member that occurs twice, and text that
+// is not Unicode.
+func ReadObject(text string) (map[string]any, error) { return parseObjectOf(text, maxKeyValues) }
+
 // parseObjectOf is parseObject for an object of at most that many values.
 func parseObjectOf(text string, values int) (map[string]any, error) {
 	r := jsonReader{text: text, values: values}

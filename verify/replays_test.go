@@ -101,3 +101,25 @@ func TestReplayFlood(t *testing.T) {
 		t.Errorf("when all are forgotten: %v", err)
 	}
 }
+
+// RFC 9449 §11.1: a proof is good for one request, which each guard that it comes to takes for the
+// same one, and for no other.
+func TestProofBeforeTwoGuards(t *testing.T) {
+	g := newDPoPGuard(t, "ES256")
+	first, second := &verify.Guard{Verifier: g.Verifier, KeepAuthorization: true}, &verify.Guard{Verifier: g.Verifier}
+	chain := first.Handler(second.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	token := g.token(nil)
+	proof := g.prover.Proof("GET", proofURL, token, nil)
+	for n, want := range []int{http.StatusOK, http.StatusUnauthorized} {
+		r := httptest.NewRequest(http.MethodGet, proofURL, nil)
+		r.Header["Authorization"], r.Header["Dpop"] = []string{"DPoP " + token}, []string{proof}
+		w := httptest.NewRecorder()
+		chain.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("request %d: %d %s, want %d", n, w.Code, w.Body, want)
+		}
+	}
+	if g.inserts != 2 {
+		t.Errorf("it was remembered %d times, want once for each request", g.inserts)
+	}
+}

@@ -24,9 +24,9 @@ import (
 // for self_signed_tls_client_auth.
 type ClientCertificates struct {
 	// The header in which a proxy of trusted_proxies passes on the certificate of its client, such
-	// as Client-Cert: as RFC 9440 has it, as PEM that is percent-encoded, or as DER in base64. From
-	// anybody else the header means nothing. The proxy must remove it from every request in which
-	// it does not set it. Default: none.
+	// as Client-Cert: as RFC 9440 has it, as percent-encoded PEM, or as DER in base64. Where it is
+	// empty the client has none. From anybody else the header means nothing. The proxy must remove
+	// it from every request in which it does not set it. Default: none.
 	Header string `json:"header,omitempty"`
 
 	// Files with the certificates, in PEM, of those who issue certificates to clients. With them
@@ -92,7 +92,7 @@ func (c *ClientCertificates) forwarded(r *http.Request) (chain []*x509.Certifica
 		return nil, false, nil
 	}
 	switch values := r.Header.Values(c.Header); {
-	case len(values) == 0:
+	case len(values) == 0 || len(values) == 1 && strings.TrimSpace(values[0]) == "":
 		return nil, true, nil
 	case len(values) > 1:
 		return nil, true, fmt.Errorf("the header %s is repeated", c.Header)

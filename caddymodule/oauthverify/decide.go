@@ -41,10 +41,10 @@ func result(r *http.Request, t *verify.Token, err error) string {
 	}
 	refusal, ok := errors.AsType[*verify.Error](err)
 	switch {
-	case !ok || refusal.Status == http.StatusInternalServerError:
-		return "error"
-	case refusal.Status == http.StatusServiceUnavailable:
+	case ok && refusal.Status == http.StatusServiceUnavailable:
 		return "unavailable"
+	case !ok || refusal.Status >= http.StatusInternalServerError:
+		return "error"
 	case refusal.Code == "":
 		return "no_token"
 	}

@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // MaxAnswer bounds what is read of an answer, in bytes.
@@ -16,7 +17,7 @@ const MaxAnswer = 64 << 10
 
 var (
 	errTooLong   = fmt.Errorf("the answer is longer than %d bytes", MaxAnswer)
-	errNotObject = errors.New("the answer is not a JSON object")
+	errNotObject = errors.New("the answer is not one JSON object")
 )
 
 // Answer is what came back. Its members are read when the first one is asked for.
@@ -80,18 +81,14 @@ func readAll(r io.Reader) ([]byte, error) {
 }
 
 // readObject reads a JSON object, and nothing behind it.
-func readObject(r io.Reader) (object map[string]any, err error) {
+func readObject(r io.Reader) (map[string]any, error) {
 	body, err := readAll(r)
 	if err != nil {
 		return nil, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	if err := decoder.Decode(&object); err != nil || object == nil {
-		return nil, errNotObject
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errNotObject
+	object, err := verify.ReadObject(string(body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotObject, err)
 	}
 	return object, nil
 }
