@@ -37,17 +37,24 @@ func EarlyHandler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		r = r.WithContext(r.Context()) // net/http looks at the body of the request that it made
-		body := &countedBody{ReadCloser: r.Body, left: r.ContentLength}
-		r.Body = body
-		early := &headerWriter{ResponseWriter: w, before: func() {
-			if !body.ended() {
-				hangUp(w, r)
+		// net/http looks at the body of the request that it made.
+		e := &earlyExchange{request: *r, body: countedBody{ReadCloser: r.Body, left: r.ContentLength}}
+		e.request.Body = &e.body
+		e.answer = headerWriter{ResponseWriter: w, before: func() {
+			if !e.body.ended() {
+				hangUp(w, &e.request)
 			}
 		}}
-		next.ServeHTTP(early, r)
-		early.writing() // the header of an empty answer is left to net/http
+		next.ServeHTTP(&e.answer, &e.request)
+		e.answer.writing() // the header of an empty answer is left to net/http
 	})
+}
+
+// earlyExchange is a request and its answer, as the handler of an [EarlyHandler] gets them.
+type earlyExchange struct {
+	request http.Request
+	body    countedBody
+	answer  headerWriter
 }
 
 // announcesBody reports whether r is a request of HTTP/1 with a body: the server of net/http says 0
