@@ -21,9 +21,12 @@ type node struct {
 	set *verify.Revocations
 }
 
+// newNode returns one that follows the log when a test says so, and not in the background too.
 func newNode(s store.Store, c *clock) node {
 	set := new(verify.Revocations)
-	return node{state.NewRevocations(s, set, c.Now, slog.New(slog.DiscardHandler)), set}
+	n := node{state.NewRevocations(s, set, c.Now, slog.New(slog.DiscardHandler)), set}
+	n.Interval = time.Hour
+	return n
 }
 
 func (n node) revoked(jti string) bool { return n.set.Revoked(&verify.Token{ID: jti}) }
