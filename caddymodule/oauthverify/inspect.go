@@ -1,7 +1,6 @@
 package oauthverify
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,11 +8,10 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -40,8 +38,9 @@ func (a *App) Inspect(r *http.Request, token string) (*verify.Token, []verify.Ch
 	}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		var h *Handler
-		asked, err := walk(servers[name], r, func(handler caddyhttp.MiddlewareHandler) bool {
-			h = guardOf(handler)
+		var asked *http.Request
+		err := sites.Find(servers[name], r, func(handler caddyhttp.MiddlewareHandler, r *http.Request) bool {
+			h, asked = guardOf(handler), r
 			return h != nil
 		})
 		if err != nil {
@@ -73,7 +72,7 @@ func (h *Handler) followed(server *caddyhttp.Server, r *http.Request) (needed bo
 		return false, nil
 	}
 	passed := false
-	_, err = walk(server, r, func(handler caddyhttp.MiddlewareHandler) bool {
+	err = sites.Find(server, r, func(handler caddyhttp.MiddlewareHandler, _ *http.Request) bool {
 		next := guardOf(handler)
 		switch {
 		case next == h:
@@ -81,17 +80,9 @@ func (h *Handler) followed(server *caddyhttp.Server, r *http.Request) (needed bo
 		case passed && next != nil && !next.guard.Optional:
 			needed = true
 		}
-		return needed || passed && answers(handler)
+		return needed
 	})
 	return needed, err
-}
-
-// answers reports whether nothing that stands behind a handler sees a request, as far as is known.
-func answers(handler caddyhttp.MiddlewareHandler) bool {
-	module, ok := handler.(caddy.Module)
-	return ok && slices.Contains([]caddy.ModuleID{
-		"http.handlers.static_response", "http.handlers.reverse_proxy", "http.handlers.file_server", "http.handlers.error",
-	}, module.CaddyModule().ID)
 }
 
 // guardOf returns what a handler asks about tokens: itself, or the first provider of this module
@@ -108,62 +99,4 @@ func guardOf(handler caddyhttp.MiddlewareHandler) *Handler {
 		}
 	}
 	return nil
-}
-
-// walk shows the handlers that a request comes to at a server, until one is the right one, and
-// returns the request as that sees it.
-func walk(server *caddyhttp.Server, r *http.Request, right func(caddyhttp.MiddlewareHandler) bool) (*http.Request, error) {
-	repl := caddy.NewReplacer()
-	asked := r.Clone(r.Context())
-	asked.URL.Path = cmp.Or(asked.URL.Path, "/") // as clients send it (RFC 9112 §3.2.1)
-	asked = caddyhttp.PrepareRequest(asked, repl, nil, server)
-	asked.URL.Scheme, asked.URL.Host = "", "" // as a server has it
-	_, err := find(server.Routes, asked, repl, right)
-	return asked, err
-}
-
-// find reports whether r comes to a handler that is the right one.
-func find(routes caddyhttp.RouteList, r *http.Request, repl *caddy.Replacer, right func(caddyhttp.MiddlewareHandler) bool) (bool, error) {
-	groups := make(map[string]bool)
-	for _, route := range routes {
-		if route.Group != "" && groups[route.Group] {
-			continue
-		}
-		matches, err := route.MatcherSets.AnyMatchWithError(r)
-		if err != nil {
-			return false, err
-		}
-		if !matches {
-			continue
-		}
-		groups[route.Group] = true
-		for _, handler := range route.Handlers {
-			if found, err := findIn(handler, r, repl, right); found || err != nil {
-				return found, err
-			}
-		}
-		if route.Terminal {
-			break
-		}
-	}
-	return false, nil
-}
-
-// findIn does so for a handler of a route, and rewrites r if that does.
-func findIn(handler caddyhttp.MiddlewareHandler, r *http.Request, repl *caddy.Replacer, right func(caddyhttp.MiddlewareHandler) bool) (bool, error) {
-	if right(handler) {
-		return true, nil
-	}
-	switch handler := handler.(type) {
-	case *rewrite.Rewrite:
-		handler.Rewrite(r, repl)
-	case *caddyhttp.Subroute:
-		return find(handler.Routes, r, repl, right)
-	case *caddyhttp.Invoke:
-		server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-		if route := server.NamedRoutes[handler.Name]; route != nil {
-			return find(caddyhttp.RouteList{*route}, r, repl, right)
-		}
-	}
-	return false, nil
 }

@@ -83,7 +83,8 @@ func (h *Handler) warnOfForms(audience []string) (warned bool) {
 func warnOfTakenOff(http *caddyhttp.App) {
 	asked := make(map[*Handler]bool) // to whether each request has lost its token
 	for _, s := range http.Servers {
-		sites.Passed(s, func(handler caddyhttp.MiddlewareHandler, passed sites.Handlers) sites.Handlers {
+		sites.Any(s, func(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
+			passed := way.Passed
 			switch own := handler.(type) {
 			case *Handler:
 				without, again := asked[own]

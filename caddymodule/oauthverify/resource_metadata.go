@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
 
@@ -104,7 +105,7 @@ func comesTo(server *caddyhttp.Server, url string, right func(caddyhttp.Middlewa
 		r.TLS = new(tls.ConnectionState)
 	}
 	found := false
-	_, err = walk(server, r, func(handler caddyhttp.MiddlewareHandler) bool {
+	err = sites.Find(server, r, func(handler caddyhttp.MiddlewareHandler, _ *http.Request) bool {
 		found = found || right(handler)
 		return found
 	})

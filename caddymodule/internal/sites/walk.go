@@ -1,0 +1,187 @@
+package sites
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+)
+
+// Handlers are handlers that requests pass, in order.
+type Handlers []caddyhttp.MiddlewareHandler
+
+// Way is how requests come to a handler.
+type Way struct {
+	Request *http.Request // as it is there; nil: any
+	Passed  Handlers      // what all of them have passed before
+
+	met   []string // groups of routes, one of which they have come to
+	share float64  // of all such requests
+}
+
+// Certain reports whether all requests for that URL come this way.
+func (way Way) Certain() bool { return way.share == 1 }
+
+// Visitor is shown a handler, for each way to it, and returns what requests have passed behind it.
+type Visitor func(handler caddyhttp.MiddlewareHandler, way Way) Handlers
+
+// Any follows all requests that a server may get, also to the routes of its errors. Of a matcher it
+// is not known whether a request matches. It reports whether all ways were followed: there may be
+// too many.
+func Any(server *caddyhttp.Server, visit Visitor) (complete bool) {
+	w := &walk{server: server, visit: visit}
+	w.routes(server.Routes, []Way{{share: 1}})
+	if server.Errors != nil {
+		w.routes(server.Errors.Routes, []Way{{share: 1}})
+	}
+	return !w.cut
+}
+
+// Asked follows the requests that a server may get for a URL, which is absolute. Of matchers of
+// anything but a host or a path it is not known whether they match.
+func Asked(server *caddyhttp.Server, r *http.Request, visit Visitor) {
+	w := &walk{server: server, visit: visit, repl: caddy.NewReplacer()}
+	w.routes(server.Routes, []Way{{Request: w.prepared(r), share: 1}})
+}
+
+// Find follows one request through the routes of a server, by all their matchers, until a handler
+// is the right one. The error is that of a matcher. Of handlers none runs but rewrites.
+func Find(server *caddyhttp.Server, r *http.Request, right func(caddyhttp.MiddlewareHandler, *http.Request) bool) error {
+	w := &walk{server: server, exact: true, repl: caddy.NewReplacer()}
+	w.visit = func(handler caddyhttp.MiddlewareHandler, way Way) Handlers {
+		w.stopped = w.stopped || right(handler, way.Request)
+		return nil
+	}
+	w.routes(server.Routes, []Way{{Request: w.prepared(r), share: 1}})
+	return w.err
+}
+
+// walk follows requests through the routes of a server.
+type walk struct {
+	server  *caddyhttp.Server
+	visit   Visitor
+	repl    *caddy.Replacer
+	invoked []string // named routes, within one another
+
+	cut            bool // there were too many ways
+	exact, stopped bool // see Find
+	err            error
+}
+
+// maxWays bounds how many ways are followed at a route.
+const maxWays = 256
+
+// prepared returns a request as a server has it.
+func (w *walk) prepared(r *http.Request) *http.Request {
+	r = r.Clone(r.Context())
+	r.URL.Path = cmp.Or(r.URL.Path, "/") // as clients send it (RFC 9112 §3.2.1)
+	r = caddyhttp.PrepareRequest(r, w.repl, nil, w.server)
+	r.URL.Scheme, r.URL.Host = "", ""
+	return r
+}
+
+// routes returns the ways behind the routes. Behind a terminal one there are none.
+func (w *walk) routes(list caddyhttp.RouteList, now []Way) []Way {
+	for i := range list {
+		route := &list[i]
+		var then []Way
+		for _, way := range now {
+			may, must := w.matches(route, way)
+			if w.stopped {
+				return nil
+			}
+			if may && !must {
+				way.share /= 2
+			}
+			if !must {
+				then = append(then, way)
+			}
+			if !may {
+				continue
+			}
+			if len(then) > maxWays {
+				w.cut = true
+				continue
+			}
+			way.met = append(slices.Clip(way.met), route.Group)
+			if behind := w.handlers(route.Handlers, way); !route.Terminal {
+				then = append(then, behind...)
+			}
+		}
+		now = joined(then, list[i+1:])
+	}
+	return now
+}
+
+// joined makes one way of those that are alike for the routes to come.
+func joined(ways []Way, next caddyhttp.RouteList) (all []Way) {
+	for _, way := range ways {
+		way.met = slices.DeleteFunc(slices.Clone(way.met), func(group string) bool {
+			return group == "" || !slices.ContainsFunc(next, func(r caddyhttp.Route) bool { return r.Group == group })
+		})
+		like := func(w Way) bool { return w.Request == way.Request && slices.Equal(w.met, way.met) }
+		i := slices.IndexFunc(all, like)
+		if i < 0 {
+			all = append(all, way)
+			continue
+		}
+		elsewhere := func(h caddyhttp.MiddlewareHandler) bool { return !slices.Contains(way.Passed, h) }
+		all[i].Passed = slices.DeleteFunc(slices.Clone(all[i].Passed), elsewhere)
+		all[i].share += way.share
+	}
+	return all
+}
+
+// handlers returns the ways behind the handlers of a route.
+func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, way Way) []Way {
+	now := []Way{way}
+	for _, handler := range list {
+		switch h := handler.(type) {
+		case *caddyhttp.Subroute:
+			if h.Errors != nil && way.Request == nil {
+				w.routes(h.Errors.Routes, []Way{{share: 1}})
+			}
+			now = w.within(h.Routes, now, way.met)
+			continue
+		case *caddyhttp.Invoke: // from other places too
+			if route := w.server.NamedRoutes[h.Name]; route != nil && !slices.Contains(w.invoked, h.Name) {
+				w.invoked = append(w.invoked, h.Name)
+				now = forgotten(w.within(caddyhttp.RouteList{*route}, forgotten(now), way.met))
+				w.invoked = w.invoked[:len(w.invoked)-1]
+			}
+			continue
+		}
+		for i := range now {
+			now[i].Passed = w.visit(handler, now[i])
+			if by, ok := handler.(*rewrite.Rewrite); ok && now[i].Request != nil {
+				r := now[i].Request
+				now[i].Request = r.Clone(r.Context())
+				by.Rewrite(now[i].Request, w.repl)
+			}
+		}
+		if w.stopped || Answers(handler) {
+			return nil
+		}
+	}
+	return now
+}
+
+// within returns the ways behind routes that are those of a handler.
+func (w *walk) within(list caddyhttp.RouteList, ways []Way, met []string) []Way {
+	behind := w.routes(list, ways)
+	for i := range behind {
+		behind[i].met = met
+	}
+	return behind
+}
+
+// forgotten returns the ways without what was passed on them.
+func forgotten(ways []Way) []Way {
+	for i := range ways {
+		ways[i].Passed = nil
+	}
+	return ways
+}
