@@ -17,11 +17,18 @@ import (
 func TestMistakesOfSites(t *testing.T) {
 	const closed, opened = "takes away a part", "no site leads requests"
 	const taken, takenOff = "answers all requests for them", "removes the token"
+	const same, needed, never = "another oauth_token of this server", "needs a token of this server", "no request comes here"
+	const basic, basicBehind, below = "basic_auth in front needs name and password", "basic_auth behind needs name and password", "without what is below it"
+	const people = " {\nada $2a$04$v95KLTWg35HWVyjj7jDI/uK4edT1nkvHLXI7vUC9z7XWgQUFzT7t6\n}\n"
 	const two, example = "https://a.example.com https://b.example.com", "https://example.com"
 	const a, b, verify, keep = "oauth_token {\nserver default\n}\n", "oauth_token {\nserver two HERE\n}\n", "oauth_verify {\naudience a\n", "authorization keep\n"
 	const onBoth, onOne = "https://a.example.com:%PORT%, https://b.example.com:%PORT% {\n", "https://example.com:%PORT% {\noauth_token\n"
 	c := newCaddy(t)
 	c.mustLoad("", "")
+	other, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := func(issuers string) string {
 		issuer, second, more := strings.Cut(issuers, " ")
 		text := "auto_https off\noauth_server {\nissuer " + issuer + "\nstore memory\n" + strings.ReplaceAll(billing, "https://api.example/orders", "a") + "}\n"
@@ -57,7 +64,7 @@ func TestMistakesOfSites(t *testing.T) {
 		{"two servers at the same paths, within another", two, onBoth + "route {\n" + a + "encode gzip\nhandle /oauth/* {\n" + b + "}\n}\n}", taken},
 		{"two servers, one endpoint at the same path", "https://a.example.com https://a.example.com/b", "https://a.example.com:%PORT% {\noauth_token {\nserver default\ntoken_endpoint /b/oauth/token\n}\n" + b + "}", taken},
 		{"two servers at paths of their own", "https://a.example.com https://a.example.com/b", "https://a.example.com:%PORT% {\n" + a + b + "}", ""},
-		{"two servers by host", two, onBoth + "@a host a.example.com\n" + strings.Replace(a, "{", "@a {", 1) + strings.Replace(a, "{", "@a {", 1) + b + "}", ""},
+		{"two servers by host", two, onBoth + "@a host a.example.com\n" + strings.Replace(a, "{", "@a {", 1) + b + "}", ""},
 		{"two servers by handle", two, onBoth + "@a host a.example.com\nhandle @a {\n" + a + "}\nhandle {\n" + b + "}\n}", ""},
 		{"two servers on two sites", two, "https://a.example.com:%PORT% {\n" + a + "}\nhttps://b.example.com:%PORT% {\n" + b + "}", ""},
 		{"two servers, and the path is another between them", two, onBoth + "route {\n" + a + "uri strip_prefix /b\n" + b + "}\n}", ""},
@@ -77,10 +84,60 @@ func TestMistakesOfSites(t *testing.T) {
 		{"a guard that answers lead to too", example, "&(guard) {\n" + verify + "}\n}\n" + onOne + "handle /x {\nroute {\n" + verify + "}\ninvoke guard\n}\n}\nhandle {\nreverse_proxy localhost:1 {\nhandle_response {\ninvoke guard\n}\n}\n}\n}", ""},
 		{"the first of two guards is in the second of two handles", example, onOne + "route {\nhandle /y {\nheader A b\n}\nencode gzip\nhandle {\n" + verify + "}\n}\n" + verify + "}\n}\n}", ""},
 		{"a guard that two routes share", example, "&(guard) {\n" + verify + "}\n}\n" + onOne + "handle /x {\nroute {\n" + verify + "}\ninvoke guard\n}\n}\nhandle {\ninvoke guard\n}\n}", ""},
+
+		{"two of one server", example, onOne + "oauth_token {\nserver default HERE\n}\n}", same},
+		{"two of one server, one endpoint at the same path", example, onOne + "oauth_token { HERE\ntoken_endpoint /oauth/token {\ndialect phrase\n}\n}\n}", same},
+		{"two of one server, and one path more", example, onOne + "oauth_token {\ntoken_endpoint /legacy/token\n}\n}", ""},
+		{"two of one server by site", example, onOne + "}\nhttps://internal.example.com:%PORT% {\noauth_token\n}", ""},
+		{"two of one server by path", example, onOne + "}\nhttp://internal.example.com:%OTHER% {\nhandle /oauth/* {\noauth_token\n}\nhandle {\noauth_token\n}\n}", ""},
+		{"behind respond", example, "https://example.com:%PORT% {\nroute {\nrespond hi\noauth_token HERE\n}\n}", never},
+		{"behind respond for some", example, "https://example.com:%PORT% {\nroute {\nrespond /hi hi\noauth_token\n}\n}", ""},
+		{"behind a guard of its tokens", example, "https://example.com:%PORT% {\nroute {\n" + verify + "}\noauth_token HERE\n}\n}", needed},
+		{"in a handle behind a guard of its tokens", example, "https://example.com:%PORT% {\n" + verify + "}\nhandle /oauth/* {\noauth_token HERE\n}\n}", needed},
+		{"behind a guard of its tokens by path", example, "https://example.com:%PORT% {\nroute {\n" + strings.Replace(verify, "{", "/oauth/* {", 1) + "}\noauth_token HERE\n}\n}", needed},
+		{"behind a guard of another path", example, "https://example.com:%PORT% {\nroute {\n" + strings.Replace(verify, "{", "/api/* {", 1) + "}\noauth_token\n}\n}", ""},
+		{"behind a guard of all other paths", example, "https://example.com:%PORT% {\n@api not path /oauth/* /.well-known/*\nroute {\n" + strings.Replace(verify, "{", "@api {", 1) + "}\noauth_token\n}\n}", ""},
+		{"behind a guard that is optional", example, "https://example.com:%PORT% {\nroute {\n" + verify + "optional\n}\noauth_token\n}\n}", ""},
+		{"behind a guard of tokens of others", example, "https://example.com:%PORT% {\nroute {\n" + verify + "issuer https://idp.example {\njwks_uri https://idp.example/keys\n}\n}\noauth_token\n}\n}", ""},
+		{"behind a guard, and on a site in front of it", example, onOne + "}\nhttps://two.example.com:%PORT% {\nroute {\n" + verify + "}\noauth_token\n}\n}", ""},
+
+		{"a guard behind respond", example, onOne + "route {\nrespond hi\noauth_verify { HERE\naudience a\n}\n}\n}", never},
+		{"a guard behind a proxy in the route", example, onOne + "route /x/* {\nreverse_proxy localhost:1\noauth_verify { HERE\naudience a\n}\n}\n}", never},
+		{"a guard behind file_server", example, onOne + "route {\nfile_server\noauth_verify { HERE\naudience a\n}\n}\n}", never},
+		{"a guard behind a handle of all", example, onOne + "route {\nhandle {\nrespond hi\n}\nhandle /x {\noauth_verify { HERE\naudience a\n}\n}\n}\n}", never},
+		{"a guard behind a file_server that passes on", example, onOne + "route {\nfile_server {\npass_thru\n}\n" + verify + "}\n}\n}", ""},
+		{"a guard behind forward_auth", example, onOne + "route {\nforward_auth localhost:1 {\nuri /\n}\n" + verify + "}\n}\n}", ""},
+		{"a guard behind respond by path", example, onOne + "route {\nrespond /hi hi\n" + verify + "}\n}\n}", ""},
+		{"a guard behind respond in another handle", example, onOne + "handle /x {\nrespond hi\n}\nhandle {\n" + verify + "}\n}\n}", ""},
+		{"a guard that only answers lead to", example, "&(guard) {\n" + verify + "}\n}\n" + onOne + "reverse_proxy localhost:1 {\nhandle_response {\ninvoke guard\n}\n}\n}", ""},
+
+		{"two guards by path, one within the other", example, onOne + "route {\n" + strings.Replace(verify, "{", "/x* {", 1) + "}\noauth_verify /x/y/* { HERE\naudience a\n}\n}\n}", takenOff},
+		{"two guards by path and method", example, onOne + "@a {\npath /x*\nmethod GET\n}\nroute {\n" + strings.Replace(verify, "{", "@a {", 1) + "}\n" + strings.Replace(verify, "{", "/x/y/* {", 1) + "}\n}\n}", ""},
+
+		{"basic_auth", example, onOne + "basic_auth" + people + "oauth_verify { HERE\naudience a\n}\n}", basic},
+		{"basic_auth by path", example, onOne + "basic_auth /admin/*" + people + "oauth_verify { HERE\naudience a\n}\n}", basic},
+		{"basic_auth behind", example, onOne + "route {\noauth_verify { HERE\naudience a\n}\nbasic_auth" + people + "}\n}", basicBehind},
+		{"basic_auth behind, by path", example, onOne + "route {\noauth_verify { HERE\naudience a\n}\nbasic_auth /admin/*" + people + "}\n}", basicBehind},
+		{"basic_auth for other paths", example, onOne + "basic_auth /admin/*" + people + strings.Replace(verify, "{", "/api/* {", 1) + "}\n}", ""},
+		{"basic_auth for all other paths", example, onOne + "@admin not path /api/*\nbasic_auth @admin" + people + strings.Replace(verify, "{", "/api/* {", 1) + "}\n}", ""},
+		{"basic_auth for requests without a token", example, onOne + "@admin not header Authorization Bearer*\n@api header Authorization Bearer*\nbasic_auth @admin" + people + strings.Replace(verify, "{", "@api {", 1) + "}\n}", ""},
+		{"basic_auth and a token elsewhere", example, onOne + "basic_auth" + people + verify + "token_header X-Token\n}\n}", ""},
+		{"basic_auth and a token that is optional", example, onOne + "basic_auth" + people + verify + "optional\n}\n}", ""},
+		{"basic_auth in front of the server", example, "https://example.com:%PORT% {\nbasic_auth /oauth/authorize" + people + "oauth_token\n}", ""},
+		{"basic_auth behind, and the token becomes a password", example, onOne + "route {\n" + verify + "authorization basic {http.auth.user.id} {env.PATH}\n}\nbasic_auth" + people + "}\n}", ""},
+
+		{"a path without what is below it", example, onOne + "header /order/* A b\noauth_verify /order { HERE\naudience a\n}\nreverse_proxy localhost:1\n}", below},
+		{"a path that ends with a slash", example, onOne + "oauth_verify /order/ { HERE\naudience a\n}\nreverse_proxy localhost:1\n}", below},
+		{"a slash", example, onOne + "oauth_verify / { HERE\naudience a\n}\nreverse_proxy localhost:1\n}", below},
+		{"a path, and nothing below it is known", example, onOne + strings.Replace(verify, "{", "/graphql {", 1) + "}\nreverse_proxy localhost:1\n}", ""},
+		{"a path, and another below it", example, onOne + "@order path /order /order/*\n" + strings.Replace(verify, "{", "@order {", 1) + "}\nreverse_proxy localhost:1\n}", ""},
+		{"a path, and below it another guard", example, onOne + strings.Replace(verify, "{", "/order {", 1) + "}\n" + strings.Replace(verify, "{", "/order/* {", 1) + "scope b\n}\nreverse_proxy localhost:1\n}", ""},
+		{"a path, and below it another upstream", example, onOne + strings.Replace(verify, "{", "/order {", 1) + "}\nreverse_proxy /order/* localhost:2\nreverse_proxy localhost:1\n}", ""},
+		{"a path, and below it forward_auth", example, onOne + "forward_auth /order/* localhost:2 {\nuri /\n}\n" + strings.Replace(verify, "{", "/order {", 1) + "}\nreverse_proxy localhost:1\n}", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			port := c.site[strings.LastIndex(c.site, ":")+1:]
-			sites := strings.ReplaceAll(row.sites, "%PORT%", port)
+			sites := strings.NewReplacer("%PORT%", port, "%OTHER%", other).Replace(row.sites)
 			text := c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", server(row.issuer), 1) + sites)
 			line := 1 + strings.Count(text[:max(0, strings.Index(text, "HERE"))], "\n")
 			for by, said := range c.saidOfSites(t, server(row.issuer), strings.Replace(sites, "HERE", "", 1)) {

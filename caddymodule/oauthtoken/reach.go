@@ -1,6 +1,7 @@
 package oauthtoken
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,60 +10,160 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
+	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
+	"github.com/tokenep/caddy-tokenep/tokenep/server"
 )
 
 // checkSites warns of handlers of its server that the sites leave without requests.
 func (h *Handler) checkSites(app *caddyhttp.App) {
 	h.warnOfReach(app)
 	h.warnOfTaken(app)
-}
-
-// warnOfTaken logs that handlers of other servers answer all requests for an endpoint, in front.
-func (h *Handler) warnOfTaken(app *caddyhttp.App) {
-	free := make(map[*Handler][]string) // paths for which a request may come
-	taken := make(map[*Handler]*Handler)
 	for _, s := range app.Servers {
-		sites.Any(s, func(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
-			own, ok := handler.(*Handler)
-			if !ok {
-				if sites.LeavesRequests(handler) {
-					return way.Passed
-				}
-				return nil
+		for handler := range sites.Unreached(s) {
+			if own, ok := handler.(*Handler); ok && own.server == h.server {
+				own.logger.Warn("oauth_token: no request comes here, since something in front answers them all, " +
+					"such as respond, reverse_proxy, or a handle without a matcher: write oauth_token in front of it")
 			}
-			if own.server != h.server {
-				return append(slices.Clip(way.Passed), own)
-			}
-			for _, path := range own.routes.Paths() {
-				if first := takes(way.Passed, path); first != nil {
-					taken[own] = first
-				} else {
-					free[own] = append(free[own], path)
-				}
-			}
-			return way.Passed
-		})
-	}
-	for own, first := range taken {
-		never := slices.DeleteFunc(own.routes.Paths(), func(path string) bool { return slices.Contains(free[own], path) })
-		if len(never) > 0 {
-			own.logger.Warn("oauth_token: another server has endpoints at the same paths, and its oauth_token, in front, answers all requests for them: "+
-				"put each into a site or handle of its own, or give them other paths", "server", own.server.Name(), "other", first.server.Name(), "paths", never)
 		}
 	}
 }
 
-// takes returns the handler that answers requests for a path, of those that they pass.
-func takes(passed sites.Handlers, path string) *Handler {
-	if strings.HasSuffix(path, "/") {
-		path += "x"
+// requirer is a handler that may need a token of a server to let a request in, as oauth_verify
+// does.
+type requirer interface {
+	Requires(*oauthserver.AuthorizationServer) bool
+}
+
+// taking is what requests for the endpoints of handlers of one server come to first.
+type taking struct {
+	server *oauthserver.AuthorizationServer
+	free   map[*Handler][]string // paths for which a request may come
+	first  map[*Handler]map[string]caddyhttp.MiddlewareHandler
+}
+
+// warnOfTaken logs that handlers in front answer all requests for an endpoint, or need a token:
+// whatever the URL, or else those for the URLs of the sites.
+func (h *Handler) warnOfTaken(app *caddyhttp.App) {
+	all, asked := newTaking(h.server), newTaking(h.server)
+	var paths []string
+	for _, s := range app.Servers {
+		sites.Any(s, all.visit)
 	}
+	for own := range all.first {
+		for _, path := range own.routes.Paths() {
+			paths = append(paths, sample(path))
+		}
+	}
+	for _, s := range app.Servers {
+		for _, r := range sites.URLs(s, paths...) {
+			sites.Asked(s, r, asked.visit)
+		}
+	}
+	all.report(false)
+	asked.report(true)
+}
+
+func newTaking(s *oauthserver.AuthorizationServer) *taking {
+	return &taking{s, make(map[*Handler][]string), make(map[*Handler]map[string]caddyhttp.MiddlewareHandler)}
+}
+
+// taken returns the paths of a handler for which no request comes, by the handlers that are first.
+// Where a token is needed, that matters if no handler of the server is there without one.
+func (t *taking) taken(own *Handler) map[caddyhttp.MiddlewareHandler][]string {
+	taken := make(map[caddyhttp.MiddlewareHandler][]string)
+	for _, path := range own.routes.Paths() {
+		first := t.first[own][path]
+		_, answers := first.(*Handler)
+		open := func(h *Handler) bool { return (h == own || !answers) && slices.Contains(t.free[h], path) }
+		if first != nil && !slices.ContainsFunc(slices.Collect(maps.Keys(t.free)), open) {
+			taken[first] = append(taken[first], path)
+		}
+	}
+	return taken
+}
+
+// report logs what is taken; of what is known for some URLs alone, only where a token is needed.
+func (t *taking) report(some bool) {
+	for own := range t.first {
+		for first, paths := range t.taken(own) {
+			if _, answers := first.(*Handler); !answers || !some {
+				own.warnOfFirst(first, paths)
+			}
+		}
+	}
+}
+
+// warnOfFirst logs that another handler is the first that requests for these paths come to.
+func (h *Handler) warnOfFirst(first caddyhttp.MiddlewareHandler, never []string) {
+	logger := h.logger.With("server", h.server.Name())
+	other, ok := first.(*Handler)
+	switch {
+	case !ok:
+		logger.Warn("oauth_token: an oauth_verify in front needs a token of this server, and nobody gets one without having one: "+
+			"write oauth_token in front of it, or into a handle of its own", "paths", never)
+	case other.server != h.server:
+		logger.Warn("oauth_token: another server has endpoints at the same paths, and its oauth_token, in front, answers all requests for them: "+
+			"put each into a site or handle of its own, or give them other paths", "other", other.server.Name(), "paths", never)
+	case len(never) == len(h.routes.Paths()), slices.ContainsFunc(never, h.names):
+		logger.Warn("oauth_token: another oauth_token of this server, in front, answers all requests for these paths: "+
+			"remove one of the two, or give them different paths", "paths", never)
+	}
+}
+
+// names reports whether the configuration gives it the path.
+func (h *Handler) names(path string) bool {
+	given, err := h.paths()
+	return err == nil && (slices.ContainsFunc(given.Token, func(t server.TokenPath) bool { return t.Path == path }) ||
+		slices.ContainsFunc(slices.Collect(maps.Values(given.Moved)), func(paths []string) bool { return slices.Contains(paths, path) }))
+}
+
+func (t *taking) visit(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
+	own, ok := handler.(*Handler)
+	if !ok {
+		if guard, ok := handler.(requirer); ok && guard.Requires(t.server) {
+			return append(slices.Clip(way.Passed), handler)
+		} else if ok || sites.LeavesRequests(handler) {
+			return way.Passed
+		}
+		return nil
+	}
+	behind := append(slices.Clip(way.Passed), handler)
+	if own.server != t.server {
+		return behind
+	}
+	if t.first[own] == nil {
+		t.first[own] = make(map[string]caddyhttp.MiddlewareHandler)
+	}
+	for _, path := range own.routes.Paths() {
+		if way.Request != nil && way.Request.URL.Path != sample(path) {
+			continue
+		}
+		if first := own.after(way.Passed, path); first != nil && way.Certain() {
+			t.first[own][path] = first
+		} else {
+			t.free[own] = append(t.free[own], path)
+		}
+	}
+	return behind
+}
+
+// after returns the handler, of those that requests pass before this one, that answers requests for
+// a path, or needs a token.
+func (h *Handler) after(passed sites.Handlers, path string) caddyhttp.MiddlewareHandler {
 	for _, handler := range passed {
-		if first := handler.(*Handler); first.routes.Has(path) {
-			return first
+		if first, ok := handler.(*Handler); !ok || first != h && first.routes.Has(sample(path)) {
+			return handler
 		}
 	}
 	return nil
+}
+
+// sample is a path at which an endpoint is asked: with an argument, if it has one.
+func sample(path string) string {
+	if strings.HasSuffix(path, "/") {
+		return path + "x"
+	}
+	return path
 }
 
 // warnOfReach logs that no request for a URL of the issuer comes to an endpoint of its server. It
@@ -80,10 +181,7 @@ func (h *Handler) warnOfReach(app *caddyhttp.App) {
 	}
 	met := false
 	for _, path := range paths {
-		if strings.HasSuffix(path, "/") {
-			path += "x"
-		}
-		r, err := http.NewRequest(http.MethodPost, issuer.Scheme+"://"+issuer.Host+path, http.NoBody)
+		r, err := http.NewRequest(http.MethodPost, issuer.Scheme+"://"+issuer.Host+sample(path), http.NoBody)
 		if err != nil {
 			return
 		}

@@ -56,9 +56,14 @@ func (a *App) Start() error {
 	return nil
 }
 
-// checkSites warns of resources whose metadata nobody can get, and of routes that get no token.
+// checkSites warns of resources whose metadata nobody can get, and of routes that protect nothing,
+// or let nobody in.
 func (a *App) checkSites(http *caddyhttp.App) {
-	warnOfTakenOff(http)
+	for _, s := range http.Servers {
+		warnOfUnreached(s)
+		warnOfRefused(s)
+		warnOfBelow(s)
+	}
 	for _, path := range slices.Sorted(maps.Keys(a.resources)) {
 		for _, s := range a.resources[path] {
 			warnOfUnserved(http, s)

@@ -3,10 +3,6 @@ package oauthverify
 import (
 	"slices"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
-
-	"github.com/tokenep/caddy-tokenep/caddymodule/internal/sites"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -77,36 +73,4 @@ func (h *Handler) warnOfForms(audience []string) (warned bool) {
 		}
 	}
 	return warned
-}
-
-// warnOfTakenOff logs that a route refuses every request, since another in front removes the token.
-func warnOfTakenOff(http *caddyhttp.App) {
-	asked := make(map[*Handler]bool) // to whether each request has lost its token
-	for _, s := range http.Servers {
-		sites.Any(s, func(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
-			passed := way.Passed
-			switch own := handler.(type) {
-			case *Handler:
-				without, again := asked[own]
-				asked[own] = len(passed) > 0 && (without || !again)
-				if !own.guard.KeepAuthorization && own.guard.Replace == nil {
-					return append(slices.Clip(passed), own)
-				}
-				return nil
-			case *rewrite.Rewrite:
-				return passed
-			}
-			if sites.LeavesRequests(handler) {
-				return passed
-			}
-			return nil
-		})
-	}
-	for h, without := range asked {
-		elsewhere := h.FormToken || h.InsecureQueryToken || len(h.TokenHeaders)+len(h.TokenCookies) > 0
-		if without && !h.Optional && !elsewhere {
-			h.places.Logger(h.logger).Warn("oauth_verify: another oauth_verify in front removes the token, and this one refuses every request: " +
-				"put each into a handle of its own, or write authorization keep in the first")
-		}
-	}
 }

@@ -5,4 +5,5 @@
 //	walk.go      follows requests through the routes of a server
 //	matches.go   says which routes they come to
 //	handlers.go  says what handlers do with them
+//	urls.go      says which URLs are worth a question
 package sites

@@ -16,7 +16,8 @@ func LeavesRequests(handler caddyhttp.MiddlewareHandler) bool {
 	if h, ok := handler.(*headers.Handler); ok {
 		return h.Request == nil
 	}
-	return is(handler, "http.handlers.encode", "http.handlers.vars")
+	return is(handler, "http.handlers.encode", "http.handlers.vars", "http.handlers.map", "http.handlers.templates", "http.handlers.tracing",
+		"http.handlers.intercept", "http.handlers.log_append", "http.handlers.oauth_token", "http.handlers.oauth_resource_metadata")
 }
 
 // Answers reports whether a handler is known to pass on no request. A proxy does that asks whether
@@ -39,28 +40,57 @@ func is(handler caddyhttp.MiddlewareHandler, ids ...caddy.ModuleID) bool {
 // All returns the handlers in the routes of a server, whether requests come to them or not.
 func All(server *caddyhttp.Server) iter.Seq[caddyhttp.MiddlewareHandler] {
 	return func(yield func(caddyhttp.MiddlewareHandler) bool) {
-		lists := []caddyhttp.RouteList{server.Routes}
+		routes := server.Routes
 		if server.Errors != nil {
-			lists = append(lists, server.Errors.Routes)
+			routes = slices.Concat(routes, server.Errors.Routes)
 		}
-		for _, route := range server.NamedRoutes {
-			lists = append(lists, caddyhttp.RouteList{*route})
-		}
-		for len(lists) > 0 {
-			list := lists[0]
-			lists = lists[1:]
-			for i := range list {
-				for _, handler := range list[i].Handlers {
-					if sub, ok := handler.(*caddyhttp.Subroute); ok {
-						lists = append(lists, sub.Routes)
-						if sub.Errors != nil {
-							lists = append(lists, sub.Errors.Routes)
-						}
-					}
-					if !yield(handler) {
-						return
-					}
+		for _, route := range inner(server, routes) {
+			for _, handler := range route.Handlers {
+				if !yield(handler) {
+					return
 				}
+			}
+		}
+	}
+}
+
+// inner returns routes and those within their handlers.
+func inner(server *caddyhttp.Server, routes caddyhttp.RouteList) (all []*caddyhttp.Route) {
+	add := func(list caddyhttp.RouteList) {
+		for i := range list {
+			all = append(all, &list[i])
+		}
+	}
+	add(routes)
+	for i := 0; i < len(all); i++ { // which grows
+		for _, handler := range all[i].Handlers {
+			switch h := handler.(type) {
+			case *caddyhttp.Subroute:
+				if add(h.Routes); h.Errors != nil {
+					add(h.Errors.Routes)
+				}
+			case *caddyhttp.Invoke:
+				if route := server.NamedRoutes[h.Name]; route != nil && !slices.Contains(all, route) {
+					all = append(all, route)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Unreached returns those of All that no request comes to, whatever the matchers say: others in
+// front answer all of them.
+func Unreached(server *caddyhttp.Server) iter.Seq[caddyhttp.MiddlewareHandler] {
+	reached := make(map[caddyhttp.MiddlewareHandler]bool)
+	complete := Any(server, func(handler caddyhttp.MiddlewareHandler, _ Way) Handlers {
+		reached[handler] = true
+		return nil
+	})
+	return func(yield func(caddyhttp.MiddlewareHandler) bool) {
+		for handler := range All(server) {
+			if complete && !reached[handler] && !yield(handler) {
+				return
 			}
 		}
 	}

@@ -18,12 +18,23 @@ type Way struct {
 	Request *http.Request // as it is there; nil: any
 	Passed  Handlers      // what all of them have passed before
 
-	met   []string // groups of routes, one of which they have come to
-	share float64  // of all such requests
+	route *caddyhttp.Route // of the handler
+	met   []string         // groups of routes, one of which they have come to
+	share float64          // of all such requests
 }
 
-// Certain reports whether all requests for that URL come this way.
-func (way Way) Certain() bool { return way.share == 1 }
+// Certain reports whether all requests for that URL come this way, if there is one.
+func (way Way) Certain() bool { return way.Request == nil || way.share == 1 }
+
+// ByPath reports whether a path alone leads to the handler, or several do, on its route.
+func (way Way) ByPath() bool {
+	sets := way.route.MatcherSets
+	if len(sets) != 1 || len(sets[0]) != 1 {
+		return false
+	}
+	_, path := sets[0][0].(*caddyhttp.MatchPath)
+	return path
+}
 
 // Visitor is shown a handler, for each way to it, and returns what requests have passed behind it.
 type Visitor func(handler caddyhttp.MiddlewareHandler, way Way) Handlers
@@ -107,7 +118,7 @@ func (w *walk) routes(list caddyhttp.RouteList, now []Way) []Way {
 				continue
 			}
 			way.met = append(slices.Clip(way.met), route.Group)
-			if behind := w.handlers(route.Handlers, way); !route.Terminal {
+			if behind := w.handlers(route, way); !route.Terminal {
 				then = append(then, behind...)
 			}
 		}
@@ -136,9 +147,9 @@ func joined(ways []Way, next caddyhttp.RouteList) (all []Way) {
 }
 
 // handlers returns the ways behind the handlers of a route.
-func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, way Way) []Way {
+func (w *walk) handlers(route *caddyhttp.Route, way Way) []Way {
 	now := []Way{way}
-	for _, handler := range list {
+	for _, handler := range route.Handlers {
 		switch h := handler.(type) {
 		case *caddyhttp.Subroute:
 			if h.Errors != nil && way.Request == nil {
@@ -155,11 +166,10 @@ func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, way Way) []Way {
 			continue
 		}
 		for i := range now {
+			now[i].route = route
 			now[i].Passed = w.visit(handler, now[i])
 			if by, ok := handler.(*rewrite.Rewrite); ok && now[i].Request != nil {
-				r := now[i].Request
-				now[i].Request = r.Clone(r.Context())
-				by.Rewrite(now[i].Request, w.repl)
+				now[i].Request = w.rewritten(now[i].Request, by)
 			}
 		}
 		if w.stopped || Answers(handler) {
@@ -167,6 +177,12 @@ func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, way Way) []Way {
 		}
 	}
 	return now
+}
+
+func (w *walk) rewritten(r *http.Request, by *rewrite.Rewrite) *http.Request {
+	r = r.Clone(r.Context())
+	by.Rewrite(r, w.repl)
+	return r
 }
 
 // within returns the ways behind routes that are those of a handler.
