@@ -83,6 +83,27 @@ func TestNoMistakes(t *testing.T) {
 	}
 }
 
+// A claim may come of a policy, or of another issuer.
+func TestNoMistakesOfClaims(t *testing.T) {
+	const own = "audience https://api.example/orders\nheader X-Tenant tenant.name\nheader X-Act act.sub"
+	const policy = "subject jwt https://idp.example {\njwks_uri https://idp.example/keys\npolicy jobs {\nclients none\nsubject claims.sub\naudience https://api.example/orders\nclaim tenant claims.tenant\n}\n}"
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	for _, row := range []struct {
+		name, server, site string
+		warned             bool
+	}{
+		{"nobody's", billing, guarded(own), true},
+		{"of a policy", policy, guarded(own), false},
+		{"of others", billing, guarded(own + "\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}"), false},
+	} {
+		said := c.said(t, c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", withServer(row.server), 1)+row.site))
+		if strings.Contains(said, "no token of the server has such a claim") != row.warned || strings.Contains(said, "refused") {
+			t.Errorf("%s: %s", row.name, said)
+		}
+	}
+}
+
 // One issuer has one person for a sub, and with iss beside it nobody takes one for another.
 func TestNoMistakesOfPeople(t *testing.T) {
 	const other = "\nserver default\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}"
@@ -236,6 +257,9 @@ var mistakes = []mistake{
 	{"own issuer as one elsewhere", withServer(billing), route("issuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `write the line server in the place of the block issuer","issuer":"http://localhost:8080","server":"default","at":"LINE`},
 	{"header of nobody's", withServer(billing), route("header Authorization sub HERE"), `take one such as X-User-Id, at LINE`},
 	{"people of two issuers", withServer(billing), route("server default\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}\nheader X-Name name\nheader X-User-Id sub HERE"), `write a header with iss too.*"option":"header X-User-Id","at":"LINE`},
+	{"claim misspelt", withServer(billing), route("header X-Name client_id\nheader X-User-Id subb HERE"), `no token of the server has such a claim.*did you mean sub\?","option":"header X-User-Id","claim":"subb","at":"LINE`},
+	{"claim of nobody", withServer(billing), route("header X-Mail email HERE"), `the application never gets the header; there are iss, sub, .*"at":"LINE`},
+	{"claim of a policy, misspelt", withServer("subject jwt https://idp.example {\njwks_uri https://idp.example/keys\npolicy jobs {\nclients none\nsubject claims.sub\nclaim tenant claims.tenant\naudience https://api.example/orders\n}\n}"), route("header X-Tenant tennant HERE"), `did you mean tenant\?","option":"header X-Tenant","claim":"tennant","at":"LINE`},
 	{"header twice", withServer(billing), route("header X-User sub\nheader X_User name HERE"), `the header X_User is set twice.*, at LINE`},
 	{"condition that ends early", withServer(billing), route("rule `claims.a ==` HERE"), `an expression is such as claims.tenant == "acme".*, at LINE`},
 	{"condition misspelt", withServer(billing), route("rule `requst.method == \"GET\"` HERE"), `there are the variables claims, request.method, .*, at LINE`},

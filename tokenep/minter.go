@@ -257,14 +257,20 @@ const (
 	ChainExpiresClaim  = "chain_exp"
 )
 
-// reservedClaims have a meaning here, or to a verifier: a grant cannot set them as extra claims.
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", // RFC 7519 §4.1
+// ownClaims are the claims that access tokens have here, but for extra ones.
+var ownClaims = []string{
+	"iss", "sub", "aud", "exp", "iat", "jti", // RFC 7519 §4.1
 	"client_id", "scope", "act", "may_act", // RFC 8693 §4
 	"auth_time", "acr", "amr", "cnf", // RFC 9068 §2.2.1, RFC 7800 §3.1
-	"events", "at_hash", "c_hash", // they mark tokens that are no access tokens
 	"grant_id", "ancestors", "use_limits", ChainIssuedAtClaim, ChainExpiresClaim,
 }
+
+// OwnClaims returns the names of the claims that an access token can have whatever the grant.
+func OwnClaims() []string { return slices.Clone(ownClaims) }
+
+// reservedClaims have a meaning here, or to a verifier: a grant cannot set them as extra claims.
+var reservedClaims = append(OwnClaims(), "nbf",
+	"events", "at_hash", "c_hash") // they mark tokens that are no access tokens
 
 var errReservedClaim = errors.New("a further claim must not have a reserved name")
 

@@ -3,13 +3,18 @@ package tokenep_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // The JSON is written by hand. Whatever a claim says, it is what a reader of the JSON finds.
@@ -37,6 +42,24 @@ func TestClaimsAreJSONWhateverTheySay(t *testing.T) {
 		if got.Subject != text || got.ClientID != text || got.GrantID != text || strings.Join(got.Audience, "|") != strings.Join(texts, "|") {
 			t.Errorf("%q has become %+v", text, got)
 		}
+	}
+}
+
+// Whoever asks which claims a token can have is told all of them.
+func TestOwnClaimsAreThoseOfTokens(t *testing.T) {
+	f, now, object := tokeneptest.New(t), time.Unix(1, 0), map[string]any{"sub": "a"}
+	token := f.Mint(t, tokenep.Claims{
+		Subject: "a", ClientID: "a", GrantID: "a", Audience: []string{"a"}, Scope: verify.Scope{"a"}, ChainIssuedAt: now, ChainExpires: now,
+		Ancestors: []verify.Ancestor{{}}, Limits: []verify.Limit{{}}, Act: object, MayAct: object, Confirmation: object,
+		SignIn: tokenep.SignIn{Time: now, Class: "a", Methods: []string{"a"}},
+	})
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	var claims map[string]any
+	if err = errors.Join(err, json.Unmarshal(payload, &claims)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := slices.Sorted(maps.Keys(claims)), slices.Sorted(slices.Values(tokenep.OwnClaims())); !slices.Equal(got, want) {
+		t.Errorf("a token has %q, and OwnClaims are %q", got, want)
 	}
 }
 

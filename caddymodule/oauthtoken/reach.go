@@ -19,8 +19,8 @@ func (h *Handler) checkSites(app *caddyhttp.App) {
 	h.warnOfReach(app)
 	h.warnOfTaken(app)
 	for _, s := range app.Servers {
-		for handler := range sites.Unreached(s) {
-			if own, ok := handler.(*Handler); ok && own.server == h.server {
+		for _, own := range sites.Unreached[*Handler](s) {
+			if own.server == h.server {
 				own.logger.Warn("oauth_token: no request comes here, since something in front answers them all, " +
 					"such as respond, reverse_proxy, or a handle without a matcher: write oauth_token in front of it")
 			}
@@ -212,8 +212,8 @@ func (h *Handler) warnOfReach(app *caddyhttp.App) {
 func (h *Handler) pathsOn(app *caddyhttp.App, scheme string) (paths []string, seen bool) {
 	for _, s := range app.Servers {
 		same := (len(s.TLSConnPolicies) > 0) == (scheme == "https")
-		for handler := range sites.All(s) {
-			if other, ok := handler.(*Handler); ok && other.server == h.server {
+		for other := range sites.All[*Handler](s) {
+			if other.server == h.server {
 				paths, seen = append(paths, other.routes.Paths()...), seen || same
 			}
 		}

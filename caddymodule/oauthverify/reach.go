@@ -3,6 +3,7 @@ package oauthverify
 import (
 	"slices"
 
+	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -11,6 +12,9 @@ import (
 // warnOfReach logs what the route asks for that no client of the server could ever have. The scope
 // may come of another issuer, if there is one.
 func (h *Handler) warnOfReach(audience []string, others bool) {
+	if !others {
+		h.warnOfClaims()
+	}
 	reaches, bounded := h.server.Server().Config.Reaches()
 	if h.warnOfForms(audience) || !bounded {
 		return
@@ -46,6 +50,18 @@ func (h *Handler) warnOfReach(audience []string, others bool) {
 	if len(h.AnyScope) > 0 && !slices.ContainsFunc(h.AnyScope, func(token string) bool { return slices.ContainsFunc(reaches, has(token)) }) {
 		logger.Warn("no client of the configuration can get a token with any of the scope of which this route needs one: give it to one that may use the route",
 			"audience", audience, "any_scope", h.AnyScope)
+	}
+}
+
+// warnOfClaims logs that the route writes a claim into a header that no token of the server can
+// have.
+func (h *Handler) warnOfClaims() {
+	known, bounded := h.server.Server().Config.TokenClaims()
+	for _, c := range h.Headers {
+		if bounded && !slices.Contains(known, c.Claim[0]) {
+			h.logger.Warn("header: no token of the server has such a claim, and the application never gets the header; "+
+				adapt.Meant(c.Claim[0], known), "option", "header "+c.Header, "claim", c.Claim[0])
+		}
 	}
 }
 

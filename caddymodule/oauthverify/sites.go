@@ -18,11 +18,9 @@ import (
 // warnOfUnreached logs that no request comes to a handler of a server, since others in front answer
 // all of them.
 func warnOfUnreached(server *caddyhttp.Server) {
-	for handler := range sites.Unreached(server) {
-		if h, ok := handler.(*Handler); ok {
-			h.places.Logger(h.logger).Warn("oauth_verify: no request comes here, since something in front answers them all, without a token, " +
-				"such as respond, reverse_proxy, or a handle without a matcher: write oauth_verify in front of it")
-		}
+	for _, h := range sites.Unreached[*Handler](server) {
+		h.places.Logger(h.logger).Warn("oauth_verify: no request comes here, since something in front answers them all, without a token, " +
+			"such as respond, reverse_proxy, or a handle without a matcher: write oauth_verify in front of it")
 	}
 }
 
@@ -127,8 +125,8 @@ func (h *Handler) Requires(s *oauthserver.AuthorizationServer) bool {
 
 // setsAuthorization reports whether some requests get another Authorization on their way.
 func setsAuthorization(server *caddyhttp.Server) bool {
-	for handler := range sites.All(server) {
-		if h, ok := handler.(*headers.Handler); ok && h.Request != nil {
+	for h := range sites.All[*headers.Handler](server) {
+		if h.Request != nil {
 			_, set := h.Request.Set["Authorization"]
 			_, added := h.Request.Add["Authorization"]
 			if set || added || len(h.Request.Replace) > 0 {

@@ -57,5 +57,19 @@ func (c *Config) Reaches() (reaches []Reach, bounded bool) {
 	return reaches, len(reaches) > 0 && !open
 }
 
+// TokenClaims returns the names of the claims that the access tokens of the configuration can have.
+// bounded is false where there are grants from outside, which may add any.
+func (c *Config) TokenClaims() (names []string, bounded bool) {
+	names = tokenep.OwnClaims()
+	for _, source := range c.Subjects {
+		for i := range source.Policies {
+			for _, claim := range source.Policies[i].Claims {
+				names = append(names, claim.Name)
+			}
+		}
+	}
+	return names, len(c.Grants) == 0
+}
+
 // begins reports whether tokens come of a grant alone: a refresh token comes of another grant.
 func begins(name string) bool { return !tokenep.NamesGrant(name, grant.RefreshTokenType) }

@@ -37,16 +37,17 @@ func is(handler caddyhttp.MiddlewareHandler, ids ...caddy.ModuleID) bool {
 	return ok && slices.Contains(ids, module.CaddyModule().ID)
 }
 
-// All returns the handlers in the routes of a server, whether requests come to them or not.
-func All(server *caddyhttp.Server) iter.Seq[caddyhttp.MiddlewareHandler] {
-	return func(yield func(caddyhttp.MiddlewareHandler) bool) {
+// All returns the handlers of a type in the routes of a server, whether requests come to them or
+// not.
+func All[H caddyhttp.MiddlewareHandler](server *caddyhttp.Server) iter.Seq[H] {
+	return func(yield func(H) bool) {
 		routes := server.Routes
 		if server.Errors != nil {
 			routes = slices.Concat(routes, server.Errors.Routes)
 		}
 		for _, route := range inner(server, routes) {
 			for _, handler := range route.Handlers {
-				if !yield(handler) {
+				if h, ok := handler.(H); ok && !yield(h) {
 					return
 				}
 			}
@@ -81,17 +82,19 @@ func inner(server *caddyhttp.Server, routes caddyhttp.RouteList) (all []*caddyht
 
 // Unreached returns those of All that no request comes to, whatever the matchers say: others in
 // front answer all of them.
-func Unreached(server *caddyhttp.Server) iter.Seq[caddyhttp.MiddlewareHandler] {
-	reached := make(map[caddyhttp.MiddlewareHandler]bool)
+func Unreached[H interface {
+	comparable
+	caddyhttp.MiddlewareHandler
+}](server *caddyhttp.Server) []H {
+	never := slices.Collect(All[H](server))
 	complete := Any(server, func(handler caddyhttp.MiddlewareHandler, _ Way) Handlers {
-		reached[handler] = true
+		if h, ok := handler.(H); ok {
+			never = slices.DeleteFunc(never, func(other H) bool { return other == h })
+		}
 		return nil
 	})
-	return func(yield func(caddyhttp.MiddlewareHandler) bool) {
-		for handler := range All(server) {
-			if complete && !reached[handler] && !yield(handler) {
-				return
-			}
-		}
+	if !complete {
+		return nil
 	}
+	return never
 }
