@@ -180,6 +180,9 @@ func guarded(lines string) string {
 // foreign is a route that trusts an issuer elsewhere.
 func foreign(lines string) string { return route("issuer https://idp.example {\n" + lines + "\n}") }
 
+// jobs is a policy for tokens of others.
+const jobs = "policy jobs {\nclients none\nsubject claims.sub\naudience https://api.example/orders\n}\n"
+
 const grantCode = "grants authorization_code\nredirect_uris https://app.example/cb"
 
 var mistakes = []mistake{
@@ -237,6 +240,17 @@ var mistakes = []mistake{
 	{"password grant that is not offered", but("grants client_credentials", "grants password"), route(""), `add password_grant, or remove the grant, at Caddyfile:`},
 	{"key file of a client missing", but(strings.Split(ofBilling, "\n")[0], "jwks_file /nonexistent.json HERE"), route(""), `server "default": client "billing": jwks_file: .*/nonexistent.json.*, at LINE`},
 
+	// Tokens of others, and people.
+	{"key file of a subject missing", withServer(billing + "subject jwt https://idp.example {\njwks_file /nonexistent.json HERE\n" + jobs + "}\nsubject jwt https://other.example {\njwks_uri https://other.example/keys\n" + jobs + "}"), route(""), `server "default": subjects: jwt: issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory, at LINE$`},
+	{"key file of an ID-JAG missing", withServer(billing + "subject id_jag https://idp.example {\njwks_file /nonexistent.json HERE\npolicy jobs {\nclients any\nsubject claims.sub\nscope orders:read\naudience https://api.example/orders\n}\n}"), route(""), `subjects: id_jag: issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory, at LINE$`},
+	{"bundle missing", withServer(billing + "subject spiffe prod.example {\nbundle_file /nonexistent.json HERE\n" + jobs + "}"), route(""), `subjects: spiffe prod.example: .*/nonexistent.json: no such file or directory, at LINE$`},
+	{"secret of a subject in clear", withServer(billing + "subject jwt https://idp.example {\nhmac_secret 0123456789abcdef0123456789abcdef HERE\n" + jobs + "}"), route(""), `a secret is in the configuration in clear.*"issuer":"https://idp.example","option":"hmac_secret","at":"LINE`},
+	{"policy of a client that is not there", withServer(billing + "subject jwt https://idp.example {\njwks_uri https://idp.example/keys\n" + jobs + "policy more {\nsubject claims.sub\nclients nobody HERE\n}\n}"), route(""), `clients of a policy names a client that is not in the configuration.*"policy":"more","clients":"nobody","at":"LINE`},
+	{"audience of a subject that is any", withServer(billing + "subject introspection https://idp.example/introspect {\nclient a {env.SHORT}\nissuer https://idp.example\ninsecure_any_audience HERE\n" + jobs + "}"), route(""), `insecure_any_audience: tokens for any service are exchanged.*"at":"LINE`},
+	{"users in no file", withServer(billing + "users htpasswd /nonexistent HERE"), route(""), `server "default": users: open /nonexistent: no such file or directory, at LINE$`},
+	{"users over http", withServer(billing + "users http http://shop.example.com/login {\ninsecure_http HERE\nsend basic\nsubject id\n}"), route(""), `insecure_http: passwords cross the network in clear.*"at":"LINE`},
+	{"users over LDAP in clear", withServer(billing + "users ldap ldap://directory.example.com {\nbase ou=people,dc=example,dc=com\nfilter (uid={name})\nbind cn=proxy {env.SHORT}\ninsecure_plain HERE\n}"), route(""), `insecure_plain: passwords cross the network in clear.*"at":"LINE`},
+
 	// Handlers.
 	{"oauth_token without a server", "", "%SITE% {\noauth_token HERE\n}\n", `there is no global option oauth_server, .*, at LINE`},
 	{"oauth_token of no server", withServer(billing), "%SITE% {\noauth_token { HERE\nserver other\n}\n}\n", `there is no oauth_server "other"; configured are \["default"\], at LINE`},
@@ -251,7 +265,7 @@ var mistakes = []mistake{
 	{"key file of an issuer missing", withServer(billing), foreign("jwks_file /nonexistent.json HERE"), `the route for audience https://api.example/orders: issuer https://idp.example: jwks_file: open /nonexistent.json: no such file or directory, at LINE`},
 	{"URL in the place of keys", withServer(billing), foreign("jwks https://idp.example/keys HERE"), `its URL goes into jwks_uri, .*, at LINE`},
 	{"secret of an issuer in clear", withServer(billing), foreign("hmac_secret 0123456789abcdef0123456789abcdef HERE"), `a secret is in the configuration in clear.*write \{env.NAME\} or \{file./path\}","issuer":"https://idp.example","option":"hmac_secret","at":"LINE`},
-	{"introspection over http", withServer(billing), route("issuer https://idp.example { HERE\nintrospection http://idp.example/introspect {\nclient a {env.SHORT}\ninsecure_http\n}\n}"), `insecure_http: tokens and a secret cross the network in clear.*"at":"LINE`},
+	{"introspection over http", withServer(billing), route("issuer https://idp.example {\nintrospection http://idp.example/introspect {\nclient a {env.SHORT}\ninsecure_http HERE\n}\n}"), `insecure_http: tokens and a secret cross the network in clear.*"at":"LINE`},
 	{"issuer twice", withServer(billing), foreign("jwks_uri https://idp.example/keys\n}\nissuer https://idp.example { HERE"), `issuer https://idp.example is given twice, at LINE`},
 	{"own issuer as another's", withServer(billing), route("server default\nissuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `issuer http://localhost:8080 is that of the server "default".*: remove the block issuer, or the line server, at LINE`},
 	{"own issuer as one elsewhere", withServer(billing), route("issuer http://localhost:8080 { HERE\njwks_uri http://localhost:8080/oauth/jwks\n}"), `write the line server in the place of the block issuer","issuer":"http://localhost:8080","server":"default","at":"LINE`},

@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,6 +53,26 @@ func (s *AuthorizationServer) parseGrant(d *caddyfile.Dispenser) error {
 	}
 	s.GrantsRaw[name] = caddyconfig.JSON(module, nil)
 	return nil
+}
+
+// addModule loads a module that has a block of its own, and has it add to the configuration. Errors
+// and warnings name the lines of that block.
+func addModule(ctx caddy.Context, c *server.Config, raw json.RawMessage, load func(caddy.Context) (any, error)) error {
+	places, logger := adapt.PlacesOf(ctx, raw), c.Logger
+	c.Logger = places.Logger(logger)
+	defer func() { c.Logger = logger }()
+	loaded, err := load(places.In(ctx))
+	if err == nil {
+		extension, ok := loaded.(Extension)
+		if !ok {
+			return fmt.Errorf("%T does not implement oauthserver.Extension", loaded)
+		}
+		err = extension.Extend(c)
+	}
+	if err != nil && places != nil {
+		return adapt.Elsewhere(places.Locate(err))
+	}
+	return err
 }
 
 // extend loads the users, and the grants that other plugins bring, and has them add to the

@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -26,6 +27,7 @@ const SubjectsNamespace = "oauth_server.subjects"
 //
 // The module reads what follows its name.
 func (s *AuthorizationServer) parseSubject(d *caddyfile.Dispenser) error {
+	places := adapt.PlacesIn(d)
 	if !d.NextArg() {
 		return d.Err("subject takes the name of a module, such as jwt")
 	}
@@ -34,26 +36,22 @@ func (s *AuthorizationServer) parseSubject(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	s.SubjectsRaw = append(s.SubjectsRaw, caddyconfig.JSONModuleObject(module, "kind", name, nil))
+	raw := caddyconfig.JSONModuleObject(module, "kind", name, nil)
+	places.Remember(raw)
+	s.SubjectsRaw = append(s.SubjectsRaw, raw)
 	return nil
+}
+
+// subjectModule is one of SubjectsRaw.
+type subjectModule struct {
+	Raw json.RawMessage `caddy:"namespace=oauth_server.subjects inline_key=kind"`
 }
 
 // addSubjects loads the modules that tokens of others come from, and has them add to the
 // configuration.
 func (s *AuthorizationServer) addSubjects(ctx caddy.Context, c *server.Config) error {
-	if s.SubjectsRaw == nil {
-		return nil
-	}
-	value, err := ctx.LoadModule(s, "SubjectsRaw")
-	if err != nil {
-		return fmt.Errorf("loading the subjects: %w", err)
-	}
-	for _, loaded := range value.([]any) {
-		extension, ok := loaded.(Extension)
-		if !ok {
-			return fmt.Errorf("subjects: %T does not implement oauthserver.Extension", loaded)
-		}
-		if err := extension.Extend(c); err != nil {
+	for _, raw := range s.SubjectsRaw {
+		if err := addModule(ctx, c, raw, func(ctx caddy.Context) (any, error) { return ctx.LoadModule(&subjectModule{raw}, "Raw") }); err != nil {
 			return fmt.Errorf("subjects: %w", err)
 		}
 	}

@@ -27,15 +27,7 @@ func (s *AuthorizationServer) addUsers(ctx caddy.Context, c *server.Config) erro
 	if s.UsersRaw == nil {
 		return nil
 	}
-	loaded, err := ctx.LoadModule(s, "UsersRaw")
-	if err != nil {
-		return fmt.Errorf("loading the users: %w", err)
-	}
-	extension, ok := loaded.(Extension)
-	if !ok {
-		return fmt.Errorf("users: %T does not implement oauthserver.Extension", loaded)
-	}
-	if err := extension.Extend(c); err != nil {
+	if err := addModule(ctx, c, s.UsersRaw, func(ctx caddy.Context) (any, error) { return ctx.LoadModule(s, "UsersRaw") }); err != nil {
 		return fmt.Errorf("users: %w", err)
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 //
 // The module reads what follows its name.
 func (s *AuthorizationServer) parseUsers(d *caddyfile.Dispenser) error {
+	places := adapt.PlacesIn(d)
 	if !d.NextArg() {
 		return d.Err("users takes the name of a module, such as inline, htpasswd, http or ldap")
 	}
@@ -27,6 +28,7 @@ func (s *AuthorizationServer) parseUsers(d *caddyfile.Dispenser) error {
 		return err
 	}
 	s.UsersRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
+	places.Remember(s.UsersRaw)
 	return nil
 }
 

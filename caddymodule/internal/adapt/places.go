@@ -68,8 +68,12 @@ func (p *Places) note(path, at string) {
 func (p *Places) at(blocks, options []string) string {
 	at, path := p.block, ""
 	for _, block := range blocks {
-		if found := p.lines[path+block]; found != "" {
-			at, path = found, path+block+below
+		to := path + block
+		if p.lines[to] == "" {
+			to = p.within(block)
+		}
+		if found := p.lines[to]; found != "" {
+			at, path = found, to+below
 		}
 	}
 	for _, option := range options {
@@ -78,6 +82,20 @@ func (p *Places) at(blocks, options []string) string {
 		}
 	}
 	return at
+}
+
+// within returns the path of the one block of that name that is within another; empty: there is
+// none, or there are several.
+func (p *Places) within(block string) (path string) {
+	for inner, at := range p.lines {
+		if strings.HasSuffix(inner, below+block) {
+			if path != "" || at == "" {
+				return ""
+			}
+			path = inner
+		}
+	}
+	return path
 }
 
 // remembered are the places of what was read and not yet loaded, by the hash of its JSON.
@@ -94,8 +112,13 @@ type rememberedPlaces struct {
 // maxRemembered bounds what is remembered of configurations that are only adapted.
 const maxRemembered = 4096
 
+// hashOf returns the hash of a configuration, or of its JSON, in whatever order Caddy has put that.
 func hashOf(config any) (sum [sha256.Size]byte, ok bool) {
+	var members any
 	text, err := json.Marshal(config)
+	if err = errors.Join(err, json.Unmarshal(text, &members)); err == nil {
+		text, err = json.Marshal(members)
+	}
 	return sha256.Sum256(text), err == nil
 }
 
@@ -169,11 +192,14 @@ func (p *Places) Locate(err error) error {
 }
 
 // Logger returns a logger for the warnings of a load: each gets file and line as "at", if they are
-// known. Its attributes say which line it is about: client and issuer by a name, option by a word,
-// others by their own; or else the first word of the warning does, before a colon.
+// known. Its attributes say which line it is about: client, issuer and policy by a name, option by
+// a word, others by their own; or else the first word of the warning does, before a colon.
 func (p *Places) Logger(logger *slog.Logger) *slog.Logger {
 	if p == nil {
 		return logger
+	}
+	if outer, ok := logger.Handler().(*placer); ok { // of a block that this one is in
+		return slog.New(&placer{outer.Handler, p, outer.attrs})
 	}
 	return slog.New(&placer{Handler: logger.Handler(), places: p})
 }
@@ -212,7 +238,7 @@ func (h *placer) Handle(ctx context.Context, r slog.Record) error {
 	var blocks, options []string
 	for _, a := range slices.Backward(attrs) {
 		switch a.Key {
-		case "client", "issuer":
+		case "client", "issuer", "policy":
 			blocks = append(blocks, a.Key+" "+a.Value.String())
 			options = append(options, a.Key)
 		case "option":

@@ -46,6 +46,7 @@ type Subject struct {
 	// What comes of its assertions. The first policy that admits one decides. Required.
 	Policies []*oauthsubject.Policy `json:"policies,omitempty"`
 
+	ctx     caddy.Context
 	trusted verify.TrustedIssuer
 }
 
@@ -60,16 +61,18 @@ func (*Subject) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the keys. Those at a URL are fetched when the first assertion comes.
-func (s *Subject) Provision(ctx caddy.Context) (err error) {
-	if s.trusted, err = s.TrustedIssuer.Provision(ctx); err != nil {
-		return fmt.Errorf("id_jag: %w", err)
-	}
+// Provision keeps the context, in which Extend finds the keys: of an error of this one Caddy keeps
+// only the text.
+func (s *Subject) Provision(ctx caddy.Context) error {
+	s.ctx = ctx
 	return nil
 }
 
-// Extend adds the issuer to a server.
-func (s *Subject) Extend(c *server.Config) error {
+// Extend adds the issuer to a server. Keys at a URL are fetched when the first assertion comes.
+func (s *Subject) Extend(c *server.Config) (err error) {
+	if s.trusted, err = s.TrustedIssuer.Provision(s.ctx); err != nil {
+		return fmt.Errorf("id_jag: %w", err)
+	}
 	policies, err := s.policies()
 	if err != nil {
 		return fmt.Errorf("id_jag %s: %w", s.Issuer, err)

@@ -25,6 +25,7 @@ type Subject struct {
 	// What comes of its tokens. The first policy that admits a token decides. Required.
 	Policies []*oauthsubject.Policy `json:"policies,omitempty"`
 
+	ctx     caddy.Context
 	trusted verify.TrustedIssuer
 }
 
@@ -36,16 +37,18 @@ func (*Subject) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the keys. Those at a URL are fetched when the first token comes.
-func (s *Subject) Provision(ctx caddy.Context) (err error) {
-	if s.trusted, err = s.TrustedIssuer.Provision(ctx); err != nil {
-		return fmt.Errorf("jwt: %w", err)
-	}
+// Provision keeps the context, in which Extend finds the keys: of an error of this one Caddy keeps
+// only the text.
+func (s *Subject) Provision(ctx caddy.Context) error {
+	s.ctx = ctx
 	return nil
 }
 
-// Extend adds the issuer to a server.
-func (s *Subject) Extend(c *server.Config) error {
+// Extend adds the issuer to a server. Keys at a URL are fetched when the first token comes.
+func (s *Subject) Extend(c *server.Config) (err error) {
+	if s.trusted, err = s.TrustedIssuer.Provision(s.ctx); err != nil {
+		return fmt.Errorf("jwt: %w", err)
+	}
 	policies, err := oauthsubject.Policies(s.Policies)
 	if err != nil {
 		return fmt.Errorf("jwt %s: %w", s.Issuer, err)

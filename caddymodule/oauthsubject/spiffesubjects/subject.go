@@ -49,6 +49,7 @@ type Subject struct {
 	// What comes of its tokens. The first policy that admits a token decides. Required.
 	Policies []*oauthsubject.Policy `json:"policies,omitempty"`
 
+	ctx     caddy.Context
 	trusted verify.TrustedIssuer
 	share   oauthissuer.Share
 }
@@ -61,11 +62,10 @@ func (*Subject) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the keys. Those at a URL are fetched when the first token comes.
+// Provision keeps the context, in which Extend finds the keys: of an error of this one Caddy keeps
+// only the text.
 func (s *Subject) Provision(ctx caddy.Context) error {
-	if err := s.trust(ctx); err != nil {
-		return fmt.Errorf("spiffe %s: %w", s.TrustDomain, err)
-	}
+	s.ctx = ctx
 	return nil
 }
 
@@ -110,14 +110,17 @@ func (s *Subject) keys(ctx caddy.Context) (verify.KeySet, error) {
 		return nil, err
 	}
 	keys := verify.NewFileKeys(path, verify.FileKeysOptions{SPIFFE: true, Logger: ctx.Slogger()})
-	return keys, keys.Load()
+	return keys, adapt.Of("bundle_file", keys.Load())
 }
 
 // Cleanup gives back what the module shares with others.
 func (s *Subject) Cleanup() error { return s.share.Cleanup() }
 
-// Extend adds the trust domain to a server.
+// Extend adds the trust domain to a server. Keys at a URL are fetched when the first token comes.
 func (s *Subject) Extend(c *server.Config) error {
+	if err := s.trust(s.ctx); err != nil {
+		return fmt.Errorf("spiffe %s: %w", s.TrustDomain, err)
+	}
 	policies, err := oauthsubject.Policies(s.Policies)
 	if err != nil {
 		return fmt.Errorf("spiffe %s: %w", s.TrustDomain, err)
