@@ -17,7 +17,7 @@ import (
 func TestMistakesOfSites(t *testing.T) {
 	const closed, opened = "takes away a part", "no site leads requests"
 	const taken, takenOff = "answers all requests for them", "removes the token"
-	const same, needed, never = "another oauth_token of this server", "needs a token of this server", "no request comes here"
+	const same, needed, never, noPath = "another oauth_token of this server", "needs a token of this server", "no request comes here", "no request of its path comes here"
 	const basic, basicBehind, below = "basic_auth in front needs name and password", "basic_auth behind needs name and password", "without what is below it"
 	const people = " {\nada $2a$04$v95KLTWg35HWVyjj7jDI/uK4edT1nkvHLXI7vUC9z7XWgQUFzT7t6\n}\n"
 	const two, example = "https://a.example.com https://b.example.com", "https://example.com"
@@ -134,6 +134,17 @@ func TestMistakesOfSites(t *testing.T) {
 		{"a path, and below it another guard", example, onOne + strings.Replace(verify, "{", "/order {", 1) + "}\n" + strings.Replace(verify, "{", "/order/* {", 1) + "scope b\n}\nreverse_proxy localhost:1\n}", ""},
 		{"a path, and below it another upstream", example, onOne + strings.Replace(verify, "{", "/order {", 1) + "}\nreverse_proxy /order/* localhost:2\nreverse_proxy localhost:1\n}", ""},
 		{"a path, and below it forward_auth", example, onOne + "forward_auth /order/* localhost:2 {\nuri /\n}\n" + strings.Replace(verify, "{", "/order {", 1) + "}\nreverse_proxy localhost:1\n}", ""},
+
+		{"a path of another handle", example, onOne + "handle /api/* {\noauth_verify /orders/* { HERE\naudience a\n}\nreverse_proxy localhost:1\n}\n}", noPath},
+		{"a path that handle_path has taken a part of", example, onOne + "handle_path /api/* {\noauth_verify /api/orders/* { HERE\naudience a\n}\nreverse_proxy localhost:1\n}\n}", noPath},
+		{"a path that is answered in front", example, onOne + "route {\nrespond /api/* hi\noauth_verify /api/orders/* { HERE\naudience a\n}\n}\n}", noPath},
+		{"a path of its handle", example, onOne + "handle /api/* {\n" + strings.Replace(verify, "{", "/api/orders/* {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
+		{"a path behind handle_path", example, onOne + "handle_path /api/* {\n" + strings.Replace(verify, "{", "/orders/* {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
+		{"a path behind two handle_path", example, onOne + "handle_path /api/* {\nhandle_path /v1/* {\n" + strings.Replace(verify, "{", "/orders {", 1) + "}\nreverse_proxy localhost:1\n}\n}\n}", ""},
+		{"a path behind another rewrite", example, onOne + "rewrite /old/* /new{uri}\nhandle /new/* {\n" + strings.Replace(verify, "{", "/new/old/* {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
+		{"a path of one host", "https://auth.example.com", "https://*.example.com:%PORT% {\noauth_token\n@a host a.example.com\nhandle @a {\n" + strings.Replace(verify, "{", "/x* {", 1) + "}\n}\nhandle {\n" + strings.Replace(verify, "{", "/y* {", 1) + "}\n}\n}", ""},
+		{"a path by the end of a name", example, onOne + "@json path *.json\nhandle /api/* {\n" + strings.Replace(verify, "{", "@json {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
+		{"a path but one below it", example, onOne + "@api not path /api/x\nhandle @api {\n" + strings.Replace(verify, "{", "/api/* {", 1) + "}\n}\n}", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			port := c.site[strings.LastIndex(c.site, ":")+1:]

@@ -61,6 +61,7 @@ func (a *App) Start() error {
 func (a *App) checkSites(http *caddyhttp.App) {
 	for _, s := range http.Servers {
 		warnOfUnreached(s)
+		warnOfExcluded(s)
 		warnOfRefused(s)
 		warnOfBelow(s)
 	}

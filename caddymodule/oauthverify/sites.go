@@ -24,6 +24,17 @@ func warnOfUnreached(server *caddyhttp.Server) {
 	}
 }
 
+// warnOfExcluded logs that no request comes to handlers of a server, since their path is not one
+// that comes where they are.
+func warnOfExcluded(server *caddyhttp.Server) {
+	for _, h := range sites.Excluded[*Handler](server) {
+		if !slices.Contains(sites.Unreached[*Handler](server), h) {
+			h.places.Logger(h.logger).Warn("oauth_verify: no request of its path comes here, and what it is for may go elsewhere without a token: " +
+				"a handle around it has another path, handle_path has taken a part away, or something in front answers")
+		}
+	}
+}
+
 // mistake is what is wrong with a handler, which all requests to this one or another show.
 type mistake struct {
 	of   *Handler

@@ -27,8 +27,10 @@ type Way struct {
 func (way Way) Certain() bool { return way.Request == nil || way.share == 1 }
 
 // ByPath reports whether a path alone leads to the handler, or several do, on its route.
-func (way Way) ByPath() bool {
-	sets := way.route.MatcherSets
+func (way Way) ByPath() bool { return byPath(way.route) }
+
+func byPath(route *caddyhttp.Route) bool {
+	sets := route.MatcherSets
 	if len(sets) != 1 || len(sets[0]) != 1 {
 		return false
 	}
