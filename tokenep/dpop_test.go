@@ -88,6 +88,20 @@ func TestDPoPToken(t *testing.T) {
 	}
 }
 
+// RFC 7800 §3.1: what a grant binds to one key is not given to who shows another.
+func TestDPoPOfAnotherKeyThanTheGrant(t *testing.T) {
+	var own string
+	f := tokeneptest.New(t, withVoucher(func(*tokenep.Request) (*tokenep.Authorization, error) {
+		return &tokenep.Authorization{Subject: "alice", Confirmation: map[string]any{"jkt": own}}, nil
+	}))
+	p := f.NewProver()
+	own = p.Thumbprint()
+	f.Run(t, []tokeneptest.Rule{
+		refuses("another key", showVoucher.Proving(f.NewProver(), nil), 400, tokenep.InvalidRequest),
+		grants("the key", showVoucher.Proving(p, nil)),
+	})
+}
+
 // RFC 9449 §5.2: a client gets no token that is not bound.
 func TestDPoPBoundClient(t *testing.T) {
 	f := tokeneptest.New(t, tokeneptest.Alter("billing", func(c *tokenep.Client) { c.DPoPBound = true }))

@@ -115,6 +115,39 @@ func TestRevokingAnAncestorRevokesWhatCameOfIt(t *testing.T) {
 	}
 }
 
+// A registration is an ancestor once, however often its client exchanges what it got.
+func TestRegistrationIsAnAncestorOnce(t *testing.T) {
+	f := tokeneptest.New(t, tokeneptest.Renewing)
+	secret, err := f.Clients.Add(t.Context(), tokenep.Client{ID: "relay", GrantTypes: []string{cc, exchange}, Audience: []string{orders}, ExchangeFrom: []string{"*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.Clients.Load(t.Context(), "relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := f.Granted(t, plain.Basic("relay", secret))
+	for name, row := range map[string]struct {
+		text string
+		want int
+	}{"its own": {own.AccessToken(), 0}, "of another": {f.Mint(t, tokenep.Claims{Audience: []string{orders}, GrantID: "g"}), 1}} {
+		for range 3 {
+			f.Clock.Advance(time.Second)
+			a, token := f.Granted(t, swap(row.text).Basic("relay", secret))
+			n := 0
+			for _, ancestor := range token.Ancestors {
+				if ancestor.ID == "" && ancestor.GrantID == c.RegistrationID {
+					n++
+				}
+			}
+			if n != row.want {
+				t.Errorf("%s: the registration is %d times in %v", name, n, token.Ancestors)
+			}
+			row.text = a.AccessToken()
+		}
+	}
+}
+
 // An API token that acts is an ancestor too, even though it is no access token.
 func TestRevokingAnActingAPIToken(t *testing.T) {
 	f := tokeneptest.New(t, tokeneptest.AnyActor)

@@ -68,11 +68,12 @@ func (t *TokenEndpoint) narrow(ctx context.Context, r *Request, a *Authorization
 func (c *Claims) reduce(r *Request, a *Authorization) error {
 	allowed := c.Scope
 	switch {
-	case a.ScopeCommon && r.Scope != nil:
+	case r.Scope == nil:
+	case a.ScopeCommon:
 		c.Scope = r.Scope.Intersect(allowed)
-	case r.Scope != nil && !allowed.Includes(r.Scope):
+	case !allowed.Includes(r.Scope):
 		return InvalidScope.Describe("the scope is more than the grant allows").Because(beyond(r.Scope, allowed))
-	case r.Scope != nil:
+	default:
 		c.Scope = r.Scope
 	}
 	if a.ScopeCommon && len(c.Scope) == 0 {
@@ -91,10 +92,7 @@ func (t *TokenEndpoint) aim(r *Request, a *Authorization, c *Claims) error {
 		}
 		return nil
 	}
-	reach := c.Audience
-	if len(a.Next) > 0 {
-		reach = slices.Concat(reach, a.Next)
-	}
+	reach := slices.Concat(c.Audience, a.Next)
 	targets, ok := r.Within(reach)
 	switch {
 	case ok:

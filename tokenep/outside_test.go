@@ -147,7 +147,10 @@ func TestOutsideGrantOversteps(t *testing.T) {
 		"an extra claim that is no text":  {extra("a\xff"), 500, tokenep.ServerError},
 		"an extra claim ISS":              {extra("ISS"), 500, tokenep.ServerError},
 		"an extra claim that has no JSON": {alice(func(a *tokenep.Authorization) { a.Extra = map[string]any{"f": func() {}} }), 500, tokenep.ServerError},
-		"nothing that still lives":        {tokenep.Authorization{Subject: "alice", NotAfter: tokeneptest.Start}, 400, tokenep.InvalidGrant},
+		"too much, beside an ID token": {alice(func(a *tokenep.Authorization) {
+			a.Extra, a.IDToken = map[string]any{"long": strings.Repeat("x", 9000)}, map[string]any{}
+		}), 400, tokenep.InvalidRequest},
+		"nothing that still lives": {tokenep.Authorization{Subject: "alice", NotAfter: tokeneptest.Start}, 400, tokenep.InvalidGrant},
 	}
 	for _, name := range []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "act", "may_act", "auth_time", "acr", "amr", "cnf", "events", "at_hash", "c_hash", "grant_id",
@@ -290,11 +293,12 @@ func TestOutsideGrantMistakes(t *testing.T) {
 		"no client_id":             {&tokenep.Authorization{Subject: "alice"}, 500},
 		"the id of a client":       {&tokenep.Authorization{Subject: "alice", ClientID: "billing"}, 500},
 		"an id that no client has": {&tokenep.Authorization{Subject: "alice", ClientID: "api_token:x"}, 200},
+		"an ID token for nobody":   {&tokenep.Authorization{Subject: "alice", ClientID: "api_token:x", IDToken: map[string]any{}}, 200},
 	} {
 		f := tokeneptest.New(t, tokeneptest.WithGrant(forAnybody{voucher{func(*tokenep.Request) (*tokenep.Authorization, error) {
 			return row.a, nil
 		}}}))
-		if a := f.Send(t, post("grant_type", voucherType)); a.Status != row.status {
+		if a := f.Send(t, post("grant_type", voucherType)); a.Status != row.status || a.JSON["id_token"] != nil {
 			t.Errorf("%s: %d %s, want %d", name, a.Status, a.Body, row.status)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/tokeneptest"
+	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // registered registers a client, and returns its id and secret.
@@ -72,6 +73,53 @@ func TestRegisteredClientActs(t *testing.T) {
 	}
 	if page := string(s.Send(t, tokeneptest.Authorize("site")).Body); strings.Contains(page, "registered itself") {
 		t.Error(page)
+	}
+}
+
+// What a registered client gets ends with its registration; what people have allowed it, with that
+// as well, and alone.
+func TestTokensOfARegistrationEnd(t *testing.T) {
+	s := tokeneptest.New(t, registering)
+	id, secret := registered(t, s, `"grant_types":["authorization_code","client_credentials"]`)
+	c, err := s.Clients.Load(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := func() (text string, token *verify.Token) {
+		code := s.Send(t, s.Consent(t, askFor(id), "allow")).Redirected(t, "https://a.app.example/cb").Get("code")
+		a, token := s.Granted(t, post("grant_type", "authorization_code", "code", code, "redirect_uri", "https://a.app.example/cb",
+			"code_verifier", tokeneptest.Verifier).Basic(id, secret))
+		return a.AccessToken(), token
+	}
+	own, self := s.Granted(t, plain.Basic(id, secret))
+	first, token := allowed()
+	second, _ := allowed()
+	if self.GrantID != c.RegistrationID || len(self.Ancestors) > 0 {
+		t.Errorf("its own token came of %q and %v", self.GrantID, self.Ancestors)
+	}
+	if token.GrantID == c.RegistrationID || len(token.Ancestors) != 1 || token.Ancestors[0].GrantID != c.RegistrationID {
+		t.Errorf("what a person has allowed it came of %q and %v", token.GrantID, token.Ancestors)
+	}
+	good := func() (good string) {
+		for name, text := range map[string]string{"own": own.AccessToken(), "first": first, "second": second} {
+			if _, err := s.Verify(t, text); err == nil {
+				good += " " + name
+			}
+		}
+		return good
+	}
+	s.Clock.Advance(time.Minute)
+	if err := s.RevokeGrant(t.Context(), token.GrantID); err != nil {
+		t.Fatal(err)
+	}
+	if got := good(); strings.Contains(got, "first") || !strings.Contains(got, "own") || !strings.Contains(got, "second") {
+		t.Errorf("once the first is revoked, good are%s", got)
+	}
+	if err := s.Clients.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if got := good(); got != "" {
+		t.Errorf("once the client is removed, good are%s", got)
 	}
 }
 

@@ -69,6 +69,32 @@ func TestAuthorizationCodeRules(t *testing.T) {
 	})
 }
 
+// RFC 7636 §4.1: a code_verifier has 43 to 128 unreserved characters. One that has not is refused,
+// although it is that of the code_challenge.
+func TestCodeVerifierForm(t *testing.T) {
+	s := tokeneptest.New(t, tokeneptest.WithPeople)
+	fill := strings.Repeat("v", 42)
+	good := []string{fill + "v", strings.Repeat("v", 128)}
+	for _, c := range "AZaz09-._~" {
+		good = append(good, fill+string(c))
+	}
+	bad := []string{fill, strings.Repeat("v", 129)}
+	for _, c := range "@[`{/:+=%, \x7fä" {
+		bad = append(bad, fill+string(c))
+	}
+	redeem := func(verifier string) request {
+		return redeemCode("site", s.Code(t, "site", "code_challenge", tokeneptest.Challenge(verifier)), "code_verifier", verifier)
+	}
+	for _, verifier := range good {
+		s.Granted(t, redeem(verifier))
+	}
+	for _, verifier := range bad {
+		if a := s.Send(t, redeem(verifier)); a.Status != http.StatusBadRequest || a.JSON["error"] != string(tokenep.InvalidGrant) {
+			t.Errorf("%q: %d %s", verifier, a.Status, a.Body)
+		}
+	}
+}
+
 func other(id string, grantTypes ...string) tokenep.Client {
 	c := tokeneptest.NewClient(id, grantTypes...)
 	c.RedirectURIs = []string{tokeneptest.Callback}

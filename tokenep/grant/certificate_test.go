@@ -128,6 +128,43 @@ func TestRefreshTokensBoundToACertificate(t *testing.T) {
 	f.Granted(t, all.with(refresh, "own"))
 }
 
+// What came of a code with a certificate stays bound, whatever the client is registered for by now.
+// A client that proves who it is may have another certificate, or the key of a proof, but not
+// nothing. A public one whose tokens are not bound may have a certificate too.
+func TestRefreshTokensStayBound(t *testing.T) {
+	all := newCertified(t)
+	always := func(bound bool) tokeneptest.Change {
+		return func(c *server.Config) {
+			for _, id := range []string{"site", "native"} {
+				tokeneptest.Alter(id, func(c *tokenep.Client) { c.CertificateBound = bound && id == "site" })(c)
+			}
+		}
+	}
+	f := tokeneptest.New(t, tokeneptest.WithPeople, all.change, always(true))
+	site, _ := f.Granted(t, all.with(redeemCode("site", f.Code(t, "site")), "own"))
+	native, token := f.Granted(t, redeemCode("native", f.Code(t, "native")))
+	if token.Claims["cnf"] != nil {
+		t.Errorf("cnf is %v", token.Claims["cnf"])
+	}
+	next := f.Config
+	always(false)(&next)
+	f = f.Next(t, next)
+	ask := refresh("site", site.RefreshToken())
+	f.Send(t, ask).Refused(t, 400, tokenep.InvalidRequest)
+	for certificate, jkt := range map[string]bool{"own": false, "other": false, "": true} {
+		r := all.with(ask, certificate)
+		if jkt {
+			r = r.Proving(f.NewProver(), nil)
+		}
+		_, token := f.Granted(t, r)
+		cnf, _ := token.Claims["cnf"].(map[string]any)
+		if want := verify.CertificateThumbprint(all[certificate]); x5t(token) != want || (cnf["jkt"] != nil) != jkt || len(cnf) != 1 {
+			t.Errorf("cnf is %v, want that of the certificate %q", cnf, certificate)
+		}
+	}
+	f.Granted(t, all.with(refresh("native", native.RefreshToken()), "own"))
+}
+
 // A token that is bound to a certificate is exchanged over a connection with that certificate, and
 // the new one is bound to it, whoever the client is.
 func TestExchangeOfCertificateBoundTokens(t *testing.T) {

@@ -129,6 +129,12 @@ func TestNoIDToken(t *testing.T) {
 	}
 	again, _ := s.Granted(t, refresh("site", with.RefreshToken()))
 	idToken(t, s, again)
+	plain, _ := s.Granted(t, redeemCode("site", s.Code(t, "site", "scope", "openid read")))
+	if _, claims := idToken(t, s, plain); !slices.Contains(plain.Members(), "id_token") {
+		t.Errorf("%s", plain.Body)
+	} else if nonce, there := claims["nonce"]; there {
+		t.Errorf("nonce is %v, and nobody has sent one", nonce)
+	}
 }
 
 func first[A, B any](a A, _ B) A { return a }

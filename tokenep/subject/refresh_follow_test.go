@@ -144,6 +144,17 @@ func TestRefreshTokensFollowTheActor(t *testing.T) {
 	}
 }
 
+// Where people get refresh tokens too, those of a policy that gives none any more end nevertheless.
+func TestRefreshTokensOfNoPolicyAnyMore(t *testing.T) {
+	github := ci()
+	f := tokeneptest.New(t, tokeneptest.WithPeople, staying(t, github))
+	a, _ := f.Granted(t, tokeneptest.Exchange(github.Sign(job(nil)), grant.JWTType).By("billing"))
+	c := f.Config
+	c.Subjects = nil
+	trusts(github, deploy(t))(&c)
+	f.Next(t, c).Send(t, refresh(a.JSON["refresh_token"]).By("billing")).Refused(t, 400, tokenep.InvalidGrant)
+}
+
 // What the policy says now is the most that a refresh token gives.
 func TestRefreshTokensFollowThePolicy(t *testing.T) {
 	for name, change := range map[string]func(p *subject.Policy){
