@@ -74,6 +74,15 @@ func TestAssertion(t *testing.T) {
 		{"3.4: it lives longer", issuer.Sign(sub(verifytest.Claims{"exp": now + 3601}), plain), nil, "lives too long"},
 		{"3.4: it has lived longer", issuer.Sign(sub(verifytest.Claims{"exp": now + 60, "iat": now - 3541}), plain), nil, "lives too long"},
 		{"3.4: the same, without iat", issuer.Sign(sub(verifytest.Claims{"exp": now + 3631, "iat": nil}), plain), nil, "lives too long"},
+		{"3.4: as long as it may live, without iat", issuer.Sign(sub(verifytest.Claims{"exp": now + 3630, "iat": nil}), plain), nil, ""},
+		{"3.5: nbf just ahead", issuer.Sign(sub(verifytest.Claims{"nbf": now + 30}), plain), nil, ""},
+		{"3.5: nbf to come", issuer.Sign(sub(verifytest.Claims{"nbf": now + 31}), plain), nil, "not valid yet"},
+		{"3.6: iat just ahead", issuer.Sign(sub(verifytest.Claims{"iat": now + 30}), plain), nil, ""},
+		{"3.6: iat to come", issuer.Sign(sub(verifytest.Claims{"iat": now + 31}), plain), nil, "not valid yet"},
+		{"3.3: two audiences", issuer.Sign(sub(verifytest.Claims{"aud": []string{assertionAudience, "x"}}), plain), nil, "aud must be"},
+		{"3.9: another key", issuer.Sign(sub(nil), plain, verifytest.SignedBy(newAsserter("ES256"))), nil, "signature"},
+		{"3.9: a key that nobody knows", issuer.Sign(sub(nil), plain, verifytest.Header("kid", "x")), nil, "key"},
+		{"too long", issuer.Sign(sub(verifytest.Claims{"x": strings.Repeat("x", 8192)}), plain), nil, "too long"},
 		{"8725 3.10: it brings its key", issuer.Sign(sub(nil), plain, verifytest.Header("jwk", map[string]any{})), nil, "must not bring its key"},
 	} {
 		rules := assertionRules(issuer)

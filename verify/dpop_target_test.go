@@ -38,6 +38,16 @@ func TestDPoPTarget(t *testing.T) {
 		{"relative", "https://api.example", "/a", "/a", false},
 		{"a space", "https://api.example", "/a", "https://api.example/a ", false},
 		{"not ASCII", "https://api.example", "/%C3%A4", "https://api.example/ä", false},
+		{"a space in the query", "https://api.example", "/a", "https://api.example/a?b c", false},
+		{"a backslash in the query", "https://api.example", "/a", `https://api.example/a?b\c`, false},
+		{"not ASCII in the query", "https://api.example", "/a", "https://api.example/a?ä", false},
+		{"the last character of ASCII in the query", "https://api.example", "/a", "https://api.example/a?~", true},
+		{"6.2.2.2: all unreserved characters", "https://api.example", "/AZaz09-._~", "https://api.example/%41%5A%61%7A%30%39%2D%2E%5F%7E", true},
+		{"6.2.2.2: before A", "https://api.example", "/%40", "https://api.example/@", false},
+		{"6.2.2.2: after Z", "https://api.example", "/%5B", "https://api.example/[", false},
+		{"6.2.2.2: before a", "https://api.example", "/%60", "https://api.example/`", false},
+		{"6.2.2.2: after z", "https://api.example", "/%7B", "https://api.example/{", false},
+		{"6.2.2.2: after 9", "https://api.example", "/%3A", "https://api.example/:", false},
 		{"a broken escape", "https://api.example", "/a", "https://api.example/a%2", false},
 		{"empty", "https://api.example", "/", "", false},
 	} {
@@ -49,6 +59,19 @@ func TestDPoPTarget(t *testing.T) {
 				t.Errorf("%d %v", status, h)
 			}
 		})
+	}
+}
+
+// Without the URL of a request no proof is good, and least of all one of the origin alone.
+func TestDPoPWithoutTarget(t *testing.T) {
+	g := newDPoPGuard(t, "ES256")
+	token := g.token(nil)
+	proofs := g.Verifier.(*verify.Verifier).Proofs()
+	for _, htu := range []string{"https://api.example", "https://api.example/", ""} {
+		p := verify.Presentation{Token: token, Method: "GET", Proof: []string{g.prover.Proof("GET", htu, token, nil)}}
+		if _, err := proofs.Check(p); err == nil {
+			t.Errorf("accepted: %q", htu)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -97,6 +98,14 @@ func TestDPoPAtAResource(t *testing.T) {
 	for name, value := range g.prover.JWK() {
 		private[name] = value
 	}
+	rsaJWK, pss := map[string]any{"alg": "RS256"}, map[string]any{"alg": "PS256"}
+	for name, value := range rsa.JWK() {
+		rsaJWK[name], pss[name] = cmp.Or(rsaJWK[name], value), cmp.Or(pss[name], value)
+	}
+	ofRSA := g.issuer.Sign(c{"cnf": c{"jkt": rsa.Thumbprint()}})
+	byRSA := func(jwk map[string]any) []string {
+		return []string{rsa.Proof("GET", proofURL, ofRSA, nil, verifytest.Header("jwk", jwk))}
+	}
 	secret := map[string]any{"kty": "oct", "k": "AAAA"}
 	header := verifytest.Header
 	for _, row := range []struct {
@@ -121,6 +130,8 @@ func TestDPoPAtAResource(t *testing.T) {
 		{"4.3 (2): no JWT", "DPoP " + token, []string{"a.b"}, badProof},
 		{"4.3 (2): empty", "DPoP " + token, []string{""}, badProof},
 		{"4.3 (2): padding", "DPoP " + token, []string{proof(nil)[0] + "="}, badProof},
+		{"4.3 (2): too long", "DPoP " + token, proof(c{"x": strings.Repeat("x", 8<<10)}), badProof},
+		{"4.3 (3): nonce is a number", "DPoP " + token, proof(c{"nonce": 1}), badProof},
 		{"4.3 (3): no jti", "DPoP " + token, proof(c{"jti": nil}), badProof},
 		{"4.3 (3): an empty jti", "DPoP " + token, proof(c{"jti": ""}), badProof},
 		{"4.3 (3): a long jti", "DPoP " + token, proof(c{"jti": strings.Repeat("x", 257)}), badProof},
@@ -136,6 +147,9 @@ func TestDPoPAtAResource(t *testing.T) {
 		{"4.3 (5): alg none", "DPoP " + token, proof(nil, verifytest.Unsigned()), badProof},
 		{"4.3 (5): alg HS256", "DPoP " + token, proof(nil, header("alg", "HS256")), badProof},
 		{"4.3 (5): the alg of another curve", "DPoP " + token, proof(nil, header("alg", "ES384")), badProof},
+		{"4.3 (5): a key for any algorithm", "DPoP " + ofRSA, byRSA(rsa.JWK()), good},
+		{"4.3 (5): a key for its algorithm", "DPoP " + ofRSA, byRSA(rsaJWK), good},
+		{"4.3 (5): a key for another algorithm", "DPoP " + ofRSA, byRSA(pss), badProof},
 		{"4.3 (5): jwk is a secret", "DPoP " + token, proof(nil, header("jwk", secret)), badProof},
 		{"4.3 (5): crit", "DPoP " + token, proof(nil, header("crit", []string{"x"})), badProof},
 		{"4.3 (5): jku", "DPoP " + token, proof(nil, header("jku", "https://x.example")), badProof},
@@ -151,6 +165,8 @@ func TestDPoPAtAResource(t *testing.T) {
 		{"4.3 (10): a nonce that nobody asked for", "DPoP " + token, proof(c{"nonce": "x"}), good},
 		{"4.3 (11): 10 s before", "DPoP " + token, proof(c{"iat": now - 10}), good},
 		{"4.3 (11): 10 s after", "DPoP " + token, proof(c{"iat": now + 10}), good},
+		{"4.3 (11): 60 s before", "DPoP " + token, proof(c{"iat": now - 60}), good},
+		{"4.3 (11): 60 s after", "DPoP " + token, proof(c{"iat": now + 60}), good},
 		{"4.3 (11): 61 s before", "DPoP " + token, proof(c{"iat": now - 61}), badProof},
 		{"4.3 (11): 61 s after", "DPoP " + token, proof(c{"iat": now + 61}), badProof},
 		{"4.3 (11): an hour before", "DPoP " + token, proof(c{"iat": now - 3600}), badProof},

@@ -33,6 +33,8 @@ func TestAuthentication(t *testing.T) {
 		{"as old as it may be", verifytest.Claims{"acr": "urn:mfa", "auth_time": noon.Unix() - 310}, ""},
 		{"too old", verifytest.Claims{"acr": "strong", "auth_time": noon.Unix() - 311}, again},
 		{"a fraction", verifytest.Claims{"acr": "strong", "auth_time": float64(noon.Unix()) - 300.5}, ""},
+		{"as far ahead as a clock may be", verifytest.Claims{"acr": "strong", "auth_time": noon.Unix() + 10}, ""},
+		{"no time", verifytest.Claims{"acr": "strong", "auth_time": 1e300}, again},
 		{"in the future", verifytest.Claims{"acr": "strong", "auth_time": noon.Unix() + 11}, again},
 		{"auth_time missing", verifytest.Claims{"acr": "strong"}, again},
 		{"auth_time a string", verifytest.Claims{"acr": "strong", "auth_time": "1772366400"}, again},

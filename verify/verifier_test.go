@@ -3,6 +3,7 @@ package verify_test
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"strings"
 	"testing"
@@ -112,6 +113,10 @@ func TestKeySetReturnsNonsense(t *testing.T) {
 		})
 		expect(t, v, issuer.Sign(nil), verify.InvalidToken)
 	}
+	short := newVerifier(t, issuer, func(c *verify.Config) {
+		c.Issuers[0].Keys = keysFunc(func(string, string) (crypto.PublicKey, error) { return ed25519.PublicKey("short"), nil })
+	})
+	expect(t, short, issuer.Sign(nil, verifytest.Algorithm("EdDSA")), verify.InvalidToken)
 	mixed := newVerifier(t, issuer, func(c *verify.Config) {
 		c.Issuers[0].Keys = keysFunc(func(string, string) (crypto.PublicKey, error) {
 			return issuer.KeySet().Key(t.Context(), "RS256", "RS256")

@@ -22,7 +22,7 @@ type RefreshToken struct {
 	Rotation Rotation
 
 	// Exchanged holds what a family allows that came of a token exchange to the policy by which it
-	// did, as that is now; nil: none of these is good.
+	// did, as that is now. Required.
 	Exchanged func(ctx context.Context, c *tokenep.Client, a *tokenep.Authorization) error
 }
 
@@ -115,9 +115,6 @@ func (g RefreshToken) Authorize(ctx context.Context, r *tokenep.Request) (*token
 	}
 	a := allowed(f)
 	if f.Exchanged != nil {
-		if g.Exchanged == nil {
-			return nil, tokenep.InvalidGrant.Describe("the server gives no refresh tokens for exchanged tokens any more")
-		}
 		a = exchanged(f)
 		if err := g.Exchanged(ctx, r.Client, a); err != nil {
 			return nil, err
