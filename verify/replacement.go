@@ -65,6 +65,18 @@ const (
 
 var errCredential = errors.New("the credential for the upstream has characters that cannot be sent there, or is empty")
 
+// errReflected refuses a request whose answer may be the request itself (RFC 9110 §9.3.8): the
+// client would see the credential, which is none of its own.
+var errReflected = &Error{Status: http.StatusForbidden, Code: AccessDenied, Scope: Scope{},
+	Description: "TRACE is not permitted here",
+	Cause:       errors.New("the answer would have the credential for the upstream")}
+
+// reflects reports whether a method asks for the request in the answer, as TRACE does, and TRACK
+// did in IIS. Some servers read methods in any case.
+func reflects(method string) bool {
+	return strings.EqualFold(method, http.MethodTrace) || strings.EqualFold(method, "TRACK")
+}
+
 // check returns what is wrong with the replacement.
 func (p *Replacement) check() error {
 	p.names = loosen(p.Name)
@@ -157,6 +169,9 @@ func (g *Guard) tell(r *http.Request, t *Token, presented string) (c Credential,
 
 // credential returns the credential for t, which can go where it is to go.
 func (p *Replacement) credential(r *http.Request, t *Token, presented string) (Credential, error) {
+	if reflects(r.Method) {
+		return Credential{}, errReflected
+	}
 	c, err := p.Credential(r, t, presented)
 	if err == nil && !p.fits(c) {
 		err = &Error{Status: http.StatusBadGateway, Cause: errCredential}

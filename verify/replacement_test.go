@@ -128,6 +128,23 @@ func TestNobodyGetsACredential(t *testing.T) {
 	}
 }
 
+// RFC 9110 §9.3.8: a credential does not go where the answer would show it to the client.
+func TestNobodySeesACredential(t *testing.T) {
+	issuer := newIssuer()
+	for method, want := range map[string]int{"GET": 200, "TRACE": 403, "trace": 403, "TRACK": 403} {
+		for _, in := range []verify.Place{verify.InHeader, verify.InCookie, verify.InQuery} {
+			f := newFront(t, issuer, replacing(in, "key", "good", nil))
+			got := f.raw(t, method+" / HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\n\n")
+			if got.StatusCode != want || strings.Contains(got.body, "good") != (want == 200) {
+				t.Errorf("%s, %s: %d %s", method, in, got.StatusCode, got.body)
+			}
+		}
+		if got := newFront(t, issuer, &verify.Guard{}).raw(t, method+" / HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\n\n"); got.StatusCode != 200 {
+			t.Errorf("%s, without a credential: %d", method, got.StatusCode)
+		}
+	}
+}
+
 // Where a token goes on, what an application may take for it does not.
 func TestTwinsOfAToken(t *testing.T) {
 	issuer := newIssuer()
