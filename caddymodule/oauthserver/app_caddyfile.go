@@ -80,7 +80,7 @@ func parseServer(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, err
 	}
 	app.Servers[name] = s
-	places.Remember(s)
+	places.Remember(s, nil)
 	return httpcaddyfile.App{Name: "oauth_server", Value: caddyconfig.JSON(&app, nil)}, nil
 }
 

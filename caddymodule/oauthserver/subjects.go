@@ -37,7 +37,7 @@ func (s *AuthorizationServer) parseSubject(d *caddyfile.Dispenser) error {
 		return err
 	}
 	raw := caddyconfig.JSONModuleObject(module, "kind", name, nil)
-	places.Remember(raw)
+	places.Remember(raw, nil)
 	s.SubjectsRaw = append(s.SubjectsRaw, raw)
 	return nil
 }

@@ -28,7 +28,7 @@ func (s *AuthorizationServer) parseUsers(d *caddyfile.Dispenser) error {
 		return err
 	}
 	s.UsersRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
-	places.Remember(s.UsersRaw)
+	places.Remember(s.UsersRaw, nil)
 	return nil
 }
 

@@ -107,6 +107,7 @@ var remembered = struct {
 type rememberedPlaces struct {
 	*Places
 	load <-chan struct{} // the end of the configuration that they were looked up for; nil: none yet
+	of   any             // the Caddyfile, as it was read once
 }
 
 // maxRemembered bounds what is remembered of configurations that are only adapted.
@@ -122,8 +123,10 @@ func hashOf(config any) (sum [sha256.Size]byte, ok bool) {
 	return sha256.Sum256(text), err == nil
 }
 
-// Remember keeps the places of a block for the load of what it was adapted to.
-func (p *Places) Remember(config any) {
+// Remember keeps the places of a block for the load of what it was adapted to. Where several are
+// alike in one Caddyfile, all of them are named. It is told by its state, that of
+// httpcaddyfile.Helper; nil: there is no other like it.
+func (p *Places) Remember(config any, state map[string]any) {
 	key, ok := hashOf(config)
 	if !ok {
 		return
@@ -133,7 +136,35 @@ func (p *Places) Remember(config any) {
 	if len(remembered.by) >= maxRemembered {
 		clear(remembered.by)
 	}
-	remembered.by[key] = &rememberedPlaces{Places: p}
+	var of any
+	if state != nil {
+		if state[stateKey] == nil {
+			state[stateKey] = p // any pointer tells it apart
+		}
+		of = state[stateKey]
+	}
+	if like := remembered.by[key]; like != nil && of != nil && like.of == of {
+		p = like.or(p)
+	}
+	remembered.by[key] = &rememberedPlaces{Places: p, of: of}
+}
+
+// stateKey is that of a Caddyfile in its state.
+const stateKey = "tokenep.places"
+
+// or returns the places of a block that is one of two alike.
+func (p *Places) or(other *Places) *Places {
+	either := func(one, two string) string {
+		if one == two || one == "" {
+			return two
+		}
+		return one + " or " + two
+	}
+	both := &Places{either(p.block, other.block), make(map[string]string)}
+	for path, at := range p.lines {
+		both.lines[path] = either(at, other.lines[path])
+	}
+	return both
 }
 
 // PlacesOf returns where a module was written down that is being loaded, before anything in it is

@@ -91,7 +91,7 @@ func TestPlacesAreOfOneLoad(t *testing.T) {
 	if adapt.PlacesOf(first, config) != nil {
 		t.Error("places of nothing")
 	}
-	p.Remember(config)
+	p.Remember(config, nil)
 	if adapt.PlacesOf(first, map[string]string{"issuer": "https://b.example"}) != nil {
 		t.Error("places of something else")
 	}
@@ -103,7 +103,7 @@ func TestPlacesAreOfOneLoad(t *testing.T) {
 	if adapt.PlacesOf(second, config) != nil {
 		t.Error("places of another load")
 	}
-	p.Remember(config)
+	p.Remember(config, nil)
 	if adapt.PlacesOf(second, config) != p {
 		t.Error("no places of a new load")
 	}
