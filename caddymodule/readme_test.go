@@ -105,34 +105,6 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	}
 }
 
-// checkReached returns what is wrong with routes of which one answers all requests and others stand
-// behind it: Caddy's order of directives has respond before reverse_proxy.
-func checkReached(adapted any) error {
-	switch x := adapted.(type) {
-	case []any:
-		for i, element := range x {
-			if err := checkReached(element); err != nil {
-				return err
-			}
-			route, _ := element.(map[string]any)
-			handlers, _ := route["handle"].([]any)
-			if len(handlers) == 0 || route["match"] != nil || route["group"] != nil || i == len(x)-1 {
-				continue
-			}
-			if last, _ := handlers[len(handlers)-1].(map[string]any); last["handler"] == "static_response" {
-				return fmt.Errorf("respond answers all requests, so that none gets to %v: put that into a handle", x[i+1])
-			}
-		}
-	case map[string]any:
-		for _, member := range x {
-			if err := checkReached(member); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // TestReadmeOpensSinglePaths runs the block of protected routes. Caddy matches the cleaned path and
 // passes the raw one on, which an upstream may read in its own way: an open route must let nothing
 // but its own path through (RFC 3986 §5.2.4).

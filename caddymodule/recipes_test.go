@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -80,8 +79,9 @@ func TestRecipesForClients(t *testing.T) {
 }
 
 // TestRecipesForGrants runs the lines of curl of docs/client-recipes.md for the clients of the
-// README. read, of the shell, is the person who opens the URL and allows it, signed in by
-// basic_auth. The identity provider is one whose key is in a file.
+// README, and then that of docs/people.md which takes back what was allowed. read, of the shell, is
+// the person who opens the URL and allows it, signed in by basic_auth. The identity provider is one
+// whose key is in a file.
 func TestRecipesForGrants(t *testing.T) {
 	for _, needed := range []string{"curl", "jq", "openssl"} {
 		if _, err := exec.LookPath(needed); err != nil {
@@ -118,6 +118,8 @@ read() { code=$(person | sed 's/.*[?&]code=\([^&]*\).*/\1/'); }
 	if said, err := command.CombinedOutput(); err != nil || strings.Count(string(said), `"access_token":`) != 5 {
 		t.Errorf("%v\n%s", err, said)
 	}
+	t.Setenv("CADDY_ADMIN", c.admin)
+	shows(t, shell(t, dir, blocks(t, "caddymodule/docs/people.md", "sh")[0]), `"ada" has allowed client "notes" is revoked`)
 }
 
 // TestMigrationFromKeys runs the Caddyfile of docs/migration.md: a key and a token both lead to the
@@ -179,13 +181,8 @@ func TestMigrationOfAKey(t *testing.T) {
 	global, site, _ := strings.Cut(strings.TrimPrefix(blocks(t, page, "caddyfile")[0], "{\n"), "\n}\n\n")
 	global = strings.Replace(global, "oauth_server {", "oauth_server {\nstore memory\ntoken_exchange {\nanonymous\napi_tokens\n}", 1)
 	c.mustLoad(here.Replace(global), here.Replace(strings.Replace(site, "api.example.com {", "%SITE% {", 1)))
-	line := regexp.MustCompile(`'(\{.*\})'`).FindStringSubmatch(blocks(t, page, "sh")[0])
-	if line == nil {
-		t.Fatal("the page imports nothing")
-	}
-	if said := c.administer("api_tokens/import", `{"lines":[`+here.Replace(line[1])+`]}`); !strings.Contains(said, `"imported":1`) {
-		t.Fatal(said)
-	}
+	t.Setenv("CADDY_ADMIN", c.admin)
+	shows(t, shell(t, c.dir, here.Replace(blocks(t, page, "sh")[0])), "1 .*imported")
 	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token_type": {"urn:tokenep:params:oauth:token-type:api_token"}, "subject_token": {"abc"}}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.site+"/oauth/token", strings.NewReader(form.Encode()))
@@ -204,7 +201,8 @@ func TestMigrationOfAKey(t *testing.T) {
 	}
 }
 
-// TestCurlOfTheAdminAPI runs the lines of curl of docs/admin-api.md, one after the other.
+// TestCurlOfTheAdminAPI runs the blocks of docs/admin-api.md that manage a server, one after the
+// other, but that a client is made before it gets another secret.
 func TestCurlOfTheAdminAPI(t *testing.T) {
 	for _, needed := range []string{"curl", "jq"} {
 		if _, err := exec.LookPath(needed); err != nil {
@@ -220,11 +218,12 @@ func TestCurlOfTheAdminAPI(t *testing.T) {
 		api_tokens
 	}
 }`, "%SITE% {\n\toauth_token\n}\n")
+	t.Setenv("CADDY_ADMIN", c.admin)
 	lines := "curl() { command curl -sS --fail-with-body \"$@\"; }\n"
-	for _, block := range blocks(t, "caddymodule/docs/admin-api.md", "sh") {
-		if strings.Contains(block, "curl") {
-			lines += strings.ReplaceAll(block, "localhost:2019", c.admin)
-		}
+	managing := blocks(t, "caddymodule/docs/admin-api.md", "sh")[1:]
+	managing[0], managing[1] = managing[1], managing[0]
+	for _, block := range managing {
+		lines += strings.ReplaceAll(block, "localhost:2019", c.admin)
 	}
 	command := exec.CommandContext(t.Context(), "sh", "-eux", "-c", lines)
 	command.Dir = t.TempDir()

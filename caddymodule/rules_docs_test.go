@@ -53,6 +53,34 @@ func TestPackageCommentsMapEveryFile(t *testing.T) {
 	}
 }
 
+// checkReached returns what is wrong with routes of which one answers all requests and others stand
+// behind it: Caddy's order of directives has respond before reverse_proxy.
+func checkReached(adapted any) error {
+	switch x := adapted.(type) {
+	case []any:
+		for i, element := range x {
+			if err := checkReached(element); err != nil {
+				return err
+			}
+			route, _ := element.(map[string]any)
+			handlers, _ := route["handle"].([]any)
+			if len(handlers) == 0 || route["match"] != nil || route["group"] != nil || i == len(x)-1 {
+				continue
+			}
+			if last, _ := handlers[len(handlers)-1].(map[string]any); last["handler"] == "static_response" {
+				return fmt.Errorf("respond answers all requests, so that none gets to %v: put that into a handle", x[i+1])
+			}
+		}
+	case map[string]any:
+		for _, member := range x {
+			if err := checkReached(member); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // TestLinksOfDocsLeadSomewhere checks the relative links of the Markdown files: the file, and the
 // heading behind a #, by the names that GitHub gives to headings.
 func TestLinksOfDocsLeadSomewhere(t *testing.T) {

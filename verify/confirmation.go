@@ -24,11 +24,11 @@ var (
 	errConfirmation = errors.New("cnf is not an object of jkt and x5t#S256")
 
 	errUnboundToken = &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
-		Description: "the token is not bound to a key, and was sent with a scheme for tokens that are"}
+		Description: "the token is not bound to the key of a DPoP proof, and was sent with a scheme for tokens that are"}
 	errBearerBound = &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
 		Description: "the token is bound to a key, and must be sent with the scheme DPoP"}
 	errKeyRequired = &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
-		Description: "the token is not bound to a key, which is required here", Option: "dpop without required"}
+		Description: "the token is not bound to the key of a DPoP proof, which is required here", Option: "dpop without required"}
 	errCertificateRequired = &Error{Status: http.StatusUnauthorized, Code: InvalidToken,
 		Description: "the token is not bound to a client certificate, which is required here"}
 	errNoCertificate = &Error{Status: http.StatusUnauthorized, Code: InvalidToken,

@@ -26,7 +26,7 @@ func (s *Server) judge(ctx context.Context, a *outbound.Answer) (*verify.Token, 
 	case !ok:
 		return nil, errActive
 	case !active:
-		return nil, fmt.Errorf("%w: it is not active", verify.ErrBadToken)
+		return nil, fmt.Errorf("%w: its server answers that it is not active", verify.ErrBadToken)
 	}
 	if iss := members["iss"]; s.o.Issuer != "" && iss != nil && iss != s.o.Issuer {
 		return nil, fmt.Errorf("%w: iss is another issuer", verify.ErrBadToken)
