@@ -21,7 +21,8 @@ func inspectCommand() *cobra.Command {
 	cmd.Long = `
 Reads an access token from standard input, or asks for it on the terminal, and
 prints its header and claims. Then it lists the checks of the server's verifier in
-their order: ok, FAIL with the reason, or a dash for a check that was skipped.
+their order: ok, FAIL with the reason and, with --url, the option that would let
+the token in, or a dash for a check that was skipped.
 
 The exit code is 0 if the token would be accepted, and 1 if it would not. With
 --url the rules are those of the route that such a request would come to: in the
@@ -190,7 +191,7 @@ func (i *inspected) print(raw json.RawMessage) error {
 		mark := map[string]string{checkOK: "ok", checkFail: "FAIL"}[c.Result]
 		row := []string{mark, c.Name}
 		if c.Reason != "" {
-			row = append(row, c.Reason)
+			row = append(row, c.why())
 		}
 		rows = append(rows, row)
 	}

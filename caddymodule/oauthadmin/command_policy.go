@@ -106,11 +106,7 @@ func (s *sourceTested) print() error {
 	rows := make([][]string, 0, len(s.Checks)+len(s.Policies))
 	mark := map[string]string{checkOK: "ok", checkFail: "FAIL"}
 	for _, c := range s.Checks {
-		reason := c.Reason
-		if c.Option != "" {
-			reason += "; with " + c.Option + " it would pass"
-		}
-		rows = append(rows, []string{"", mark[c.Result], c.Name, reason})
+		rows = append(rows, []string{"", mark[c.Result], c.Name, c.why()})
 	}
 	for _, p := range s.Policies {
 		arrow, says := "", p.Reason

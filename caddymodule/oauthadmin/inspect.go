@@ -40,7 +40,15 @@ type inspectedCheck struct {
 	Name   string `json:"name"`
 	Result string `json:"result"`           // ok, fail or skipped
 	Reason string `json:"reason,omitempty"` // why it failed or was skipped
-	Option string `json:"option,omitempty"` // of the issuer, with which it would have passed
+	Option string `json:"option,omitempty"` // of the issuer or the route, with which it would have passed
+}
+
+// why returns the reason, and what would have helped.
+func (c *inspectedCheck) why() string {
+	if c.Option == "" {
+		return c.Reason
+	}
+	return c.Reason + "; it would pass with " + c.Option
 }
 
 // The results of a check.
@@ -77,6 +85,7 @@ func inspectToken(r *request) (any, error) {
 	token, checks := verifier.Inspect(r.Context(), verify.Presentation{Token: in.Token})
 	report := reportOf(token, checks)
 	for i := range report.Checks {
+		report.Checks[i].Option = "" // a server has none of those
 		if shown := &report.Checks[i]; shown.Name == "audience" && shown.Result == checkOK && trusted.InsecureAnyAudience {
 			shown.Result, shown.Reason = checkSkipped, "no audience was given"
 		}
@@ -206,8 +215,11 @@ func showCheck(c verify.Check) inspectedCheck {
 		shown.Result, shown.Reason = checkSkipped, needsEarlier
 	case c.Err != nil:
 		shown.Result, shown.Reason = checkFail, c.Err.Error()
-		if refused, ok := errors.AsType[*verify.Error](c.Err); ok && refused.Description != "" {
-			shown.Reason = refused.Reason()
+		if refused, ok := errors.AsType[*verify.Error](c.Err); ok {
+			shown.Option = refused.Option
+			if refused.Description != "" {
+				shown.Reason = refused.Reason()
+			}
 		}
 	}
 	return shown

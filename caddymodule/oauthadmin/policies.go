@@ -9,7 +9,6 @@ import (
 	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
-	"github.com/tokenep/caddy-tokenep/verify"
 )
 
 // policyInfo is a policy, as it is listed.
@@ -112,8 +111,8 @@ func showTrial(t *subject.Trial, grantType string) sourceTested {
 	}
 	for _, c := range t.Checks {
 		check := showCheck(c)
-		if refused, ok := errors.AsType[*verify.Error](c.Err); ok && t.Source.Form() == subject.FormOther {
-			check.Option = refused.Option
+		if t.Source.Form() != subject.FormOther {
+			check.Option = ""
 		}
 		shown.Checks = append(shown.Checks, check)
 	}
