@@ -139,18 +139,23 @@ func runReaders(t *testing.T, commands string) {
 			t.Fatal(err)
 		}
 		t.Cleanup(database.Close)
-		for _, name := range []string{"DATABASE_URL", "REDIS_URL"} {
-			t.Setenv(name, database.URL)
-		}
+		t.Setenv("DATABASE_URL", database.URL)
+		t.Setenv("REDIS_URL", strings.Replace(database.URL, "//:", "//default:", 1))
 		t.Setenv("READER_URL", regexp.MustCompile(`//[^@]*@`).ReplaceAllString(database.URL, "//reader:password@"))
 		c := newCaddy(t)
-		server := "oauth_server {\nissuer %SITE%\nstore " + engine + " {env.DATABASE_URL}\n}"
+		server := "oauth_server {\nissuer %SITE%\nstore " + engine + " {env.DATABASE_URL}\nclient billing {\nsecret " + marker +
+			"\ngrants client_credentials\naudience orders\n}\n}"
 		c.mustLoad(server, "%SITE% {\noauth_token\n}\n")
 		shell(t, c.dir, line)
 		c.mustLoad(server, "%SITE% {\noauth_token\nhandle /other {\noauth_verify {\naudience orders\nissuer %SITE% {\ndiscovery\nrevocations from "+
 			engine+" {env.READER_URL}\n}\n}\nrespond hi\n}\n}\n")
-		if answer := c.get(c.site+"/other", "nonsense"); answer.status != 401 {
-			t.Errorf("%s: with the revocations of the reader: %d %s", engine, answer.status, answer.body)
+		token := c.token(marker)
+		c.get(c.site+"/other", token).want(t, engine+": with the revocations that the reader reads", 200)
+		c.administer("revocations", `{"token":"`+token+`"}`)
+		for answer := c.get(c.site+"/other", token); answer.status != 401; answer = c.get(c.site+"/other", token) {
+			if answer.status != 200 || t.Context().Err() != nil { // until the reader has read it
+				t.Fatalf("%s: after the revocation: %d %s", engine, answer.status, answer.body)
+			}
 		}
 	}
 }
