@@ -34,7 +34,7 @@ func runProofs(t *testing.T, commands string) {
 }
 
 // TestCertificatesOfDocs runs the blocks of docs/bound-tokens.md that make certificates, and use
-// them at the Caddyfile beside them. The site has a certificate of Caddy's own authority.
+// them at the Caddyfile beside them. The site has a certificate that the test has made.
 func TestCertificatesOfDocs(t *testing.T) {
 	const page = "caddymodule/docs/bound-tokens.md"
 	commands := blocks(t, page, "sh")
@@ -44,12 +44,12 @@ func TestCertificatesOfDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here := strings.NewReplacer("api.example.com {", "localhost:"+https+" {", "api.example.com", "localhost:"+https,
+	certificate, key := writeCertificate(t, c.dir, "site", newCertificate(t, "localhost", nil))
+	here := strings.NewReplacer("api.example.com {", "localhost:"+https+" {", "tls {", "tls "+certificate+" "+key+" {", "api.example.com", "localhost:"+https,
 		"/etc/caddy", c.dir, "reverse_proxy payments:8080", `respond "it gets through"`, "oauth_server {", "oauth_server {\nstore memory")
 	global, site, _ := strings.Cut(strings.TrimPrefix(blocks(t, page, "caddyfile")[1], "{\n"), "\n}\n\n")
-	c.mustLoad("local_certs\nskip_install_trust\nauto_https disable_redirects\n"+here.Replace(global), here.Replace(site))
-	authority := filepath.Join(c.dir, "storage/pki/authorities/local/root.crt")
-	curl := "curl() { command curl --cacert " + authority + " \"$@\"; }\n"
+	c.mustLoad("auto_https disable_redirects\n"+here.Replace(global), here.Replace(site))
+	curl := "curl() { command curl --cacert " + certificate + " \"$@\"; }\n"
 	if said := shell(t, c.dir, curl+here.Replace(commands[2])); said != "it gets through" {
 		t.Error(said)
 	}
@@ -193,8 +193,8 @@ func runXcaddy(stores ...string) func(*testing.T, string) {
 	}
 }
 
-// runBenchmarks requires that each part of the pattern of a line is the name of a benchmark, or of a
-// test, in its packages.
+// runBenchmarks requires that each part of the pattern of a line is the name of a benchmark, or of
+// a test, in its packages.
 func runBenchmarks(t *testing.T, commands string) {
 	dir := t.TempDir()
 	shell(t, dir, commands, "go")

@@ -143,7 +143,8 @@ func shell(t *testing.T, dir, commands string, names ...string) string {
 	for _, name := range names {
 		lines.WriteString(standIns[name].function + "\n")
 	}
-	out, err := os.Create(filepath.Join(t.TempDir(), "out")) // a file: what goes on running keeps it open
+	// A file: what goes on running keeps it open.
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ type inspectedCheck struct {
 	Name   string `json:"name"`
 	Result string `json:"result"`           // ok, fail or skipped
 	Reason string `json:"reason,omitempty"` // why it failed or was skipped
-	Option string `json:"option,omitempty"` // of the issuer or the route, with which it would have passed
+	Option string `json:"option,omitempty"` // of issuer or route, with which it would have passed
 }
 
 // why returns the reason, and what would have helped.

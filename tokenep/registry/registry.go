@@ -43,7 +43,7 @@ func (s Registry) Add(ctx context.Context, c tokenep.Client) (secret string, err
 	}
 	err = record.Insert(ctx, s.Store, kindClient, c.ID, c, time.Time{})
 	if errors.Is(err, store.ErrExists) {
-		return "", fmt.Errorf("there is a client %q already: %w", c.ID, err)
+		return "", fmt.Errorf("there is a client %q already: %w", c.ID, store.ErrExists)
 	}
 	if err != nil {
 		return "", fmt.Errorf("adding client %q: %w", c.ID, err)
