@@ -122,6 +122,7 @@ func TestMistakesOfSites(t *testing.T) {
 		{"basic_auth for other paths", example, onOne + "basic_auth /admin/*" + people + strings.Replace(verify, "{", "/api/* {", 1) + "}\n}", ""},
 		{"basic_auth for all other paths", example, onOne + "@admin not path /api/*\nbasic_auth @admin" + people + strings.Replace(verify, "{", "/api/* {", 1) + "}\n}", ""},
 		{"basic_auth for requests without a token", example, onOne + "@admin not header Authorization Bearer*\n@api header Authorization Bearer*\nbasic_auth @admin" + people + strings.Replace(verify, "{", "@api {", 1) + "}\n}", ""},
+		{"basic_auth in front of pages alone", example, "https://example.com:%PORT% {\nbasic_auth /oauth/authorize" + people + "oauth_token\nhandle {\n" + verify + "}\nrespond hi\n}\n}", ""},
 		{"basic_auth and a token elsewhere", example, onOne + "basic_auth" + people + verify + "token_header X-Token\n}\n}", ""},
 		{"basic_auth and a token that is optional", example, onOne + "basic_auth" + people + verify + "optional\n}\n}", ""},
 		{"basic_auth in front of the server", example, "https://example.com:%PORT% {\nbasic_auth /oauth/authorize" + people + "oauth_token\n}", ""},

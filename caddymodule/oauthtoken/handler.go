@@ -97,8 +97,8 @@ func (h *Handler) provision(ctx caddy.Context) error {
 
 // ServeHTTP answers for the paths of the endpoints.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	endpoint := h.routes.Find(r.URL.Path)
-	if endpoint == nil || !h.routes.Has(r.URL.Path) && h.server.Elsewhere(r.URL.Path, h.routes) {
+	endpoint := h.at(r.URL.Path)
+	if endpoint == nil {
 		return next.ServeHTTP(w, r)
 	}
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
@@ -114,6 +114,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	endpoint.ServeHTTP(w, r)
 	return nil
 }
+
+// at returns what answers for a path; nil: it passes on requests for it.
+func (h *Handler) at(path string) http.Handler {
+	if !h.routes.Has(path) && h.server.Elsewhere(path, h.routes) {
+		return nil
+	}
+	return h.routes.Find(path)
+}
+
+// AnswersAt reports whether it answers requests for a path.
+func (h *Handler) AnswersAt(path string) bool { return h.at(path) != nil }
 
 // warnOfChosenAddress warns once if the client can choose the address that its failures are counted
 // for. A proxy appends the address that it sees to X-Forwarded-For, and without

@@ -70,7 +70,7 @@ func warnOfRefused(server *caddyhttp.Server) {
 			case isBasic(handler):
 				judge(handler, way, refusesBasic(way.Passed))
 				return append(slices.Clip(way.Passed), handler)
-			case sites.LeavesRequests(handler):
+			case sites.LeavesRequests(handler) && !answersAt(handler, way.Request):
 				return way.Passed
 			}
 			return nil
@@ -148,6 +148,12 @@ func setsAuthorization(server *caddyhttp.Server) bool {
 	return false
 }
 
+// answersAt reports whether a handler, such as oauth_token, answers a request for that path.
+func answersAt(handler caddyhttp.MiddlewareHandler, r *http.Request) bool {
+	some, ok := handler.(interface{ AnswersAt(path string) bool })
+	return ok && r != nil && some.AnswersAt(r.URL.Path)
+}
+
 // isBasic reports whether a handler lets nobody in without a name and a password in Authorization.
 func isBasic(handler caddyhttp.MiddlewareHandler) bool {
 	a, ok := handler.(*caddyauth.Authentication)
@@ -204,7 +210,7 @@ func passes(server *caddyhttp.Server, r *http.Request) (h *Handler, upstream cad
 			if sites.Answers(handler) {
 				answering[handler] = true
 			} else {
-				open = open && sites.LeavesRequests(handler)
+				open = open && sites.LeavesRequests(handler) && !answersAt(handler, way.Request)
 			}
 		}
 		return nil
