@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest/oracle"
 )
 
 const assertionAudience = "https://as.example"
@@ -102,11 +103,12 @@ func TestAssertion(t *testing.T) {
 }
 
 // FuzzAssertion: what is accepted is, byte for byte, what was signed, with the key and the
-// algorithm that it names, and encoding/json reads the same claims in it. The inputs are a header,
-// a payload and an edit of the result; the key signs them as they are.
+// algorithm that it names; go-jose accepts it too, with the same key, and encoding/json reads the
+// same claims in it. The inputs are a header, a payload and an edit of the result; the key signs
+// them as they are.
 func FuzzAssertion(f *testing.F) {
 	issuer := newAsserter("ES256", "EdDSA", "RS256")
-	algorithms := []string{"ES256", "EdDSA", "RS256"}
+	keys, algorithms := issuer.KeySet(), []string{"ES256", "EdDSA", "RS256"}
 	const claims = `{"iss":"billing","sub":"billing","aud":"https://as.example","exp":1800000060,"jti":"1"}`
 	for _, seed := range []struct{ header, payload string }{
 		{`{"alg":"ES256","kid":"ES256"}`, claims}, {`{"alg":"EdDSA","kid":"EdDSA","typ":"JWT"}`, claims}, {`{"alg":"RS256","kid":"RS256"}`, claims},
@@ -136,6 +138,13 @@ func FuzzAssertion(f *testing.F) {
 		kid, named := head["kid"]
 		if verify.CanonicalAlgorithm(algorithm) != name || named && kid != name || head["crit"] != nil {
 			t.Fatalf("%q: accepted by the key %s", jwt, name)
+		}
+		key, err := keys.Key(t.Context(), name, name)
+		if err == nil {
+			err = oracle.Check(jwt, key)
+		}
+		if err != nil {
+			t.Fatalf("%q: accepted, but %v", jwt, err)
 		}
 		if claims["iss"] != "billing" || claims["sub"] != "billing" || claims["jti"] != a.Claims().ID {
 			t.Fatalf("%q: accepted, and read as %v", jwt, claims)

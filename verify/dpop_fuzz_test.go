@@ -9,12 +9,13 @@ import (
 
 	"github.com/tokenep/caddy-tokenep/verify"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest/oracle"
 )
 
 // FuzzProof: a proof that is accepted is, byte for byte, what was signed with the key in it, of
-// this type, method, URL and token, and its thumbprint is that of the key (RFC 9449 §4.3). JWK in a
-// header is the key, since each fuzzing process has one of its own. The proof is signed, and then
-// edited.
+// this type, method, URL and token; go-jose accepts it too, and its thumbprint is that of the key
+// (RFC 9449 §4.3). JWK in a header is the key, since each fuzzing process has one of its own. The
+// proof is signed, and then edited.
 func FuzzProof(f *testing.F) {
 	g := newDPoPGuard(f, "ES256")
 	token := g.token(nil)
@@ -67,6 +68,9 @@ func FuzzProof(f *testing.F) {
 			t.Fatalf("%q: accepted, and %q was signed", raw, signed)
 		case proof.Thumbprint != g.prover.Thumbprint():
 			t.Fatalf("%q: the thumbprint is %s", raw, proof.Thumbprint)
+		}
+		if err := oracle.Check(raw, nil); err != nil {
+			t.Fatalf("%q: accepted, but %v", raw, err)
 		}
 		agrees(t, raw, g.prover.JWK(), token)
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/introspection"
 	"github.com/tokenep/caddy-tokenep/verify/outbound"
 	"github.com/tokenep/caddy-tokenep/verify/verifytest"
+	"github.com/tokenep/caddy-tokenep/verify/verifytest/oracle"
 )
 
 // fuzzed is the issuers of FuzzSubjectJWT: two, and a trust domain. Their keys have the same kids.
@@ -73,8 +74,9 @@ func newFuzzed(f *testing.F) fuzzed {
 }
 
 // FuzzSubjectJWT: a JWT that is accepted is, byte for byte, what the issuer that it names has
-// signed, or the trust domain of its sub, and its bytes say so. The input is a header and a
-// payload, who signs them, with which key, and an edit of what comes of it.
+// signed, or the trust domain of its sub, go-jose accepts it with the same key, and its bytes say
+// so. The input is a header and a payload, who signs them, with which key, and an edit of what
+// comes of it.
 func FuzzSubjectJWT(f *testing.F) {
 	all := newFuzzed(f)
 	payload := func(iss, sub string) string {
@@ -110,6 +112,13 @@ func FuzzSubjectJWT(f *testing.F) {
 			}
 			if token != signed || a.Issuer != by.Name {
 				t.Fatalf("%q: accepted of %q, and %q was signed by %q", token, a.Issuer, signed, by.Name)
+			}
+			key, err := by.KeySet().Key(t.Context(), algorithm, algorithm)
+			if err == nil {
+				err = oracle.Check(token, key)
+			}
+			if err != nil {
+				t.Fatalf("%q: accepted, but %v", token, err)
 			}
 			names(t, token, algorithm, spiffe, a)
 		}
