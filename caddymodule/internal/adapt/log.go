@@ -20,19 +20,9 @@ type requestLogger struct{ slog.Handler }
 
 func (l requestLogger) Handle(ctx context.Context, line slog.Record) error {
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && isEmpty(extra) {
-		ctx = withoutFields{ctx}
+		ctx = context.WithValue(ctx, caddyhttp.ExtraLogFieldsCtxKey, nil)
 	}
 	return l.Handler.Handle(ctx, line)
-}
-
-// withoutFields is the context of a request without the fields of its lines.
-type withoutFields struct{ context.Context }
-
-func (c withoutFields) Value(key any) any {
-	if key == caddyhttp.ExtraLogFieldsCtxKey {
-		return nil
-	}
-	return c.Context.Value(key)
 }
 
 func (l requestLogger) WithAttrs(attrs []slog.Attr) slog.Handler {
