@@ -53,6 +53,9 @@ func (c Credential) Size() int { return len(c.text) + len(c.id) }
 // String keeps credentials out of logs.
 func (c Credential) String() string { return "credential " + c.id }
 
+// GoString does so where they are written as Go has them.
+func (c Credential) GoString() string { return c.String() }
+
 // Place is where a credential goes.
 type Place string
 

@@ -1,7 +1,10 @@
 package verify_test
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -141,6 +144,20 @@ func TestNobodySeesACredential(t *testing.T) {
 		}
 		if got := newFront(t, issuer, &verify.Guard{}).raw(t, method+" / HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\n\n"); got.StatusCode != 200 {
 			t.Errorf("%s, without a credential: %d", method, got.StatusCode)
+		}
+	}
+}
+
+// Whoever prints a credential, or writes it down, has its id at most.
+func TestNoLogHasACredential(t *testing.T) {
+	c := verify.NewCredential("good", "id")
+	asJSON, err := json.Marshal([]any{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{string(asJSON), fmt.Sprintf("%v %+v %#v %s %q %x", c, &c, c, c, c, c), fmt.Sprintf("%#v %v", struct{ Found any }{c}, []any{c})} {
+		if strings.Contains(got, "good") || strings.Contains(got, hex.EncodeToString([]byte("good"))) {
+			t.Error(got)
 		}
 	}
 }
