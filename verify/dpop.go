@@ -219,11 +219,14 @@ func (d *DPoP) Spend(ctx context.Context, proof Proof) error {
 
 func (d *DPoP) spend(ctx context.Context, proof Proof) *Error {
 	used, _ := ctx.Value(usedKey{}).(*usedProof)
-	own := usedProof{proof.Thumbprint, proof.id}
+	own := usedProof{proof.Thumbprint, proof.id, d}
 	if used != nil && *used == own {
 		return nil
 	}
 	err := d.remember(ctx, proof.Thumbprint, proof.id, proof.until)
+	if used != nil && used.thumbprint == own.thumbprint && used.id == own.id && errors.Is(err, ErrReplayed) {
+		err = nil // another guard has remembered it, in the same place
+	}
 	switch {
 	case err == nil:
 		if used != nil {
@@ -236,9 +239,13 @@ func (d *DPoP) spend(ctx context.Context, proof Proof) *Error {
 	return unavailable(err)
 }
 
-// usedProof is the proof that a request has used, in its context under usedKey: another guard that
-// it comes to finds the proof used by nobody else.
-type usedProof struct{ thumbprint, id string }
+// usedProof is the proof that a request has used, in its context under usedKey, and who has
+// remembered it last. Another guard that it comes to, which may remember proofs elsewhere, does not
+// take it for a replay.
+type usedProof struct {
+	thumbprint, id string
+	by             *DPoP
+}
 
 type usedKey struct{}
 

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -121,5 +122,39 @@ func TestProofBeforeTwoGuards(t *testing.T) {
 	}
 	if g.inserts != 2 {
 		t.Errorf("it was remembered %d times, want once for each request", g.inserts)
+	}
+}
+
+// RFC 9449 §11.1: of two guards that remember proofs in different places, or in one, each knows
+// those of requests that the other one has let in too.
+func TestProofBeforeGuardsWithMemoriesOfTheirOwn(t *testing.T) {
+	g := newDPoPGuard(t, "ES256")
+	behind := func(remember func(context.Context, string, string, time.Time) error) *verify.Guard {
+		d, err := verify.NewDPoP(verify.DPoPOptions{Origins: []string{"https://api.example"}, Now: g.clock.Now, Remember: remember})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &verify.Guard{Verifier: newVerifier(t, g.issuer, func(c *verify.Config) { c.DPoP, c.Now = d, g.clock.Now })}
+	}
+	first := &verify.Guard{Verifier: g.Verifier, KeepAuthorization: true}
+	for place, second := range map[string]*verify.Guard{
+		"the same one": behind(g.replays.Remember), "another one": behind(verify.NewReplays(100, g.clock.Now).Remember),
+	} {
+		token := g.token(nil)
+		proof := g.prover.Proof("GET", proofURL, token, nil)
+		alone := second.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		for n, want := range []int{http.StatusOK, http.StatusUnauthorized} {
+			r := httptest.NewRequest(http.MethodGet, proofURL, nil)
+			r.Header["Authorization"], r.Header["Dpop"] = []string{"DPoP " + token}, []string{proof}
+			w := httptest.NewRecorder()
+			if n == 0 {
+				first.Handler(alone).ServeHTTP(w, r)
+			} else {
+				alone.ServeHTTP(w, r)
+			}
+			if w.Code != want {
+				t.Errorf("%s, request %d: %d %s, want %d", place, n, w.Code, w.Body, want)
+			}
+		}
 	}
 }
