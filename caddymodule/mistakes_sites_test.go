@@ -58,6 +58,7 @@ func TestMistakesOfSites(t *testing.T) {
 		{"handle of another path", "https://example.com", "https://example.com:%PORT% {\nhandle /auth/* {\noauth_token HERE\n}\n}", opened},
 		{"matchers that may not match", "https://example.com", "https://example.com:%PORT% {\n@inside remote_ip 10.0.0.0/8\nhandle @inside {\noauth_token\n}\nhandle {\nrespond hi\n}\n}", ""},
 		{"moved endpoints", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\noauth_token { HERE\ntoken_endpoint /token\n}\n}\n}", closed},
+		{"the path of the issuer is put back by rewrite", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\nrewrite * /auth{uri}\noauth_token\n}\n}", ""},
 		{"a named route", "https://example.com", "&(tokens) {\noauth_token\n}\nhttps://example.com:%PORT% {\ninvoke tokens\n}", ""},
 
 		{"two servers at the same paths", two, onBoth + a + b + "}", taken},
@@ -109,6 +110,8 @@ func TestMistakesOfSites(t *testing.T) {
 		{"a guard behind a file_server that passes on", example, onOne + "route {\nfile_server {\npass_thru\n}\n" + verify + "}\n}\n}", ""},
 		{"a guard behind forward_auth", example, onOne + "route {\nforward_auth localhost:1 {\nuri /\n}\n" + verify + "}\n}\n}", ""},
 		{"a guard behind respond by path", example, onOne + "route {\nrespond /hi hi\n" + verify + "}\n}\n}", ""},
+		{"a guard behind early hints", example, onOne + "route {\nrespond 103\n" + verify + "}\n}\n}", ""},
+		{"a guard behind a status that the request has", example, onOne + "route {\nrespond hi {header.X-Status}\n" + verify + "}\n}\n}", ""},
 		{"a guard behind respond in another handle", example, onOne + "handle /x {\nrespond hi\n}\nhandle {\n" + verify + "}\n}\n}", ""},
 		{"a guard that only answers lead to", example, "&(guard) {\n" + verify + "}\n}\n" + onOne + "reverse_proxy localhost:1 {\nhandle_response {\ninvoke guard\n}\n}\n}", ""},
 
@@ -144,6 +147,8 @@ func TestMistakesOfSites(t *testing.T) {
 		{"a path behind handle_path", example, onOne + "handle_path /api/* {\n" + strings.Replace(verify, "{", "/orders/* {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
 		{"a path behind two handle_path", example, onOne + "handle_path /api/* {\nhandle_path /v1/* {\n" + strings.Replace(verify, "{", "/orders {", 1) + "}\nreverse_proxy localhost:1\n}\n}\n}", ""},
 		{"a path behind another rewrite", example, onOne + "rewrite /old/* /new{uri}\nhandle /new/* {\n" + strings.Replace(verify, "{", "/new/old/* {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
+		{"a path of a route that another site has too", example, "&(guarded) {\n" + strings.Replace(verify, "{", "/orders/* {", 1) + "}\nreverse_proxy localhost:1\n}\n" + onOne + "handle /api/* {\ninvoke guarded\n}\n}\nhttps://two.example.com:%PORT% {\ninvoke guarded\n}", ""},
+		{"a path of no route that two sites have", example, "&(guarded) {\noauth_verify /orders/* { HERE\naudience a\n}\nreverse_proxy localhost:1\n}\n" + onOne + "handle /api/* {\ninvoke guarded\n}\n}\nhttps://two.example.com:%PORT% {\nhandle /api/* {\ninvoke guarded\n}\n}", noPath},
 		{"a path of one host", "https://auth.example.com", "https://*.example.com:%PORT% {\noauth_token\n@a host a.example.com\nhandle @a {\n" + strings.Replace(verify, "{", "/x* {", 1) + "}\n}\nhandle {\n" + strings.Replace(verify, "{", "/y* {", 1) + "}\n}\n}", ""},
 		{"a path by the end of a name", example, onOne + "@json path *.json\nhandle /api/* {\n" + strings.Replace(verify, "{", "@json {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
 		{"a path but one below it", example, onOne + "@api not path /api/x\nhandle @api {\n" + strings.Replace(verify, "{", "/api/* {", 1) + "}\n}\n}", ""},

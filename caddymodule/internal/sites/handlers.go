@@ -2,7 +2,10 @@ package sites
 
 import (
 	"iter"
+	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -28,8 +31,11 @@ func Answers(handler caddyhttp.MiddlewareHandler) bool {
 		return len(h.HandleResponse) == 0
 	case *fileserver.FileServer:
 		return !h.PassThru
+	case *caddyhttp.StaticResponse: // a hint is no answer (RFC 8297), and a placeholder may be one
+		status := h.StatusCode.String()
+		return status != strconv.Itoa(http.StatusEarlyHints) && !strings.Contains(status, "{")
 	}
-	return is(handler, "http.handlers.static_response", "http.handlers.error")
+	return is(handler, "http.handlers.error")
 }
 
 func is(handler caddyhttp.MiddlewareHandler, ids ...caddy.ModuleID) bool {

@@ -12,6 +12,7 @@ func (w *walk) matches(route *caddyhttp.Route, way Way) (may, must bool) {
 	if route.Group != "" && slices.Contains(way.met, route.Group) {
 		return false, false
 	}
+	w.show(way.Request)
 	if w.exact {
 		may, err := route.MatcherSets.AnyMatchWithError(way.Request)
 		w.err, w.stopped = err, err != nil

@@ -112,28 +112,32 @@ func Excluded[H interface {
 	comparable
 	caddyhttp.MiddlewareHandler
 }](server *caddyhttp.Server) (excluded []H) {
+	comes := make(map[H]bool) // or may come: sites share named routes
 	for i := range server.Routes {
-		var never []H
+		requests, all := namedIn(server, i).requests(server, nil)
 		for _, route := range inner(server, server.Routes[i:i+1]) {
 			for _, handler := range route.Handlers {
 				if h, ok := handler.(H); ok && byPath(route) {
-					never = append(never, h)
+					excluded = append(excluded, h)
+					comes[h] = comes[h] || !all
 				}
 			}
 		}
-		requests, all := namedIn(server, i).requests(server, nil)
 		if !all {
 			continue
 		}
 		for _, r := range requests {
 			Asked(server, r, func(handler caddyhttp.MiddlewareHandler, _ Way) Handlers {
 				if h, ok := handler.(H); ok {
-					never = slices.DeleteFunc(never, func(other H) bool { return other == h })
+					comes[h] = true
 				}
 				return nil
 			})
 		}
-		excluded = append(excluded, never...)
 	}
-	return excluded
+	return slices.DeleteFunc(excluded, func(h H) bool {
+		more := comes[h]
+		comes[h] = true // it is named once
+		return more
+	})
 }

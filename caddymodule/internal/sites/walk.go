@@ -77,7 +77,8 @@ type walk struct {
 	server  *caddyhttp.Server
 	visit   Visitor
 	repl    *caddy.Replacer
-	invoked []string // named routes, within one another
+	shown   *http.Request // what the placeholders are of
+	invoked []string      // named routes, within one another
 
 	cut            bool // there were too many ways
 	exact, stopped bool // see Find
@@ -93,7 +94,16 @@ func (w *walk) prepared(r *http.Request) *http.Request {
 	r.URL.Path = cmp.Or(r.URL.Path, "/") // as clients send it (RFC 9112 §3.2.1)
 	r = caddyhttp.PrepareRequest(r, w.repl, nil, w.server)
 	r.URL.Scheme, r.URL.Host = "", ""
-	return r
+	asked := *r
+	w.shown = r
+	return &asked
+}
+
+// show has the placeholders be those of a request, which rewrites have made of another one.
+func (w *walk) show(r *http.Request) {
+	if r != nil {
+		*w.shown = *r
+	}
 }
 
 // routes returns the ways behind the routes. Behind a terminal one there are none.
@@ -169,6 +179,7 @@ func (w *walk) handlers(route *caddyhttp.Route, way Way) []Way {
 		}
 		for i := range now {
 			now[i].route = route
+			w.show(now[i].Request)
 			now[i].Passed = w.visit(handler, now[i])
 			if by, ok := handler.(*rewrite.Rewrite); ok && now[i].Request != nil {
 				now[i].Request = w.rewritten(now[i].Request, by)
@@ -182,6 +193,7 @@ func (w *walk) handlers(route *caddyhttp.Route, way Way) []Way {
 }
 
 func (w *walk) rewritten(r *http.Request, by *rewrite.Rewrite) *http.Request {
+	w.show(r)
 	r = r.Clone(r.Context())
 	by.Rewrite(r, w.repl)
 	return r
