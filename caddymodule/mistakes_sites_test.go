@@ -116,6 +116,7 @@ func TestMistakesOfSites(t *testing.T) {
 		{"a guard that only answers lead to", example, "&(guard) {\n" + verify + "}\n}\n" + onOne + "reverse_proxy localhost:1 {\nhandle_response {\ninvoke guard\n}\n}\n}", ""},
 
 		{"two guards by path, one within the other", example, onOne + "route {\n" + strings.Replace(verify, "{", "/x* {", 1) + "}\noauth_verify /x/y/* { HERE\naudience a\n}\n}\n}", takenOff},
+		{"two guards by path, and a rewrite that leads there", example, onOne + "route {\n@old header X-Old *\nrewrite @old /x/y\n" + strings.Replace(verify, "{", "/x* {", 1) + "}\noauth_verify /x/y { HERE\naudience a\n}\n}\n}", takenOff},
 		{"two guards by path and method", example, onOne + "@a {\npath /x*\nmethod GET\n}\nroute {\n" + strings.Replace(verify, "{", "@a {", 1) + "}\n" + strings.Replace(verify, "{", "/x/y/* {", 1) + "}\n}\n}", ""},
 
 		{"basic_auth", example, onOne + "basic_auth" + people + "oauth_verify { HERE\naudience a\n}\n}", basic},

@@ -145,7 +145,7 @@ func joined(ways []Way, next caddyhttp.RouteList) (all []Way) {
 		way.met = slices.DeleteFunc(slices.Clone(way.met), func(group string) bool {
 			return group == "" || !slices.ContainsFunc(next, func(r caddyhttp.Route) bool { return r.Group == group })
 		})
-		like := func(w Way) bool { return w.Request == way.Request && slices.Equal(w.met, way.met) }
+		like := func(w Way) bool { return alike(w.Request, way.Request) && slices.Equal(w.met, way.met) }
 		i := slices.IndexFunc(all, like)
 		if i < 0 {
 			all = append(all, way)
@@ -156,6 +156,11 @@ func joined(ways []Way, next caddyhttp.RouteList) (all []Way) {
 		all[i].share += way.share
 	}
 	return all
+}
+
+// alike reports whether two requests, of which rewrites have made others, are the same again.
+func alike(a, b *http.Request) bool {
+	return a == b || a != nil && b != nil && a.Method == b.Method && *a.URL == *b.URL
 }
 
 // handlers returns the ways behind the handlers of a route.
