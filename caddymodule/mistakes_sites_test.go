@@ -3,6 +3,7 @@ package caddymodule_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -59,6 +60,7 @@ func TestMistakesOfSites(t *testing.T) {
 		{"matchers that may not match", "https://example.com", "https://example.com:%PORT% {\n@inside remote_ip 10.0.0.0/8\nhandle @inside {\noauth_token\n}\nhandle {\nrespond hi\n}\n}", ""},
 		{"moved endpoints", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\noauth_token { HERE\ntoken_endpoint /token\n}\n}\n}", closed},
 		{"the path of the issuer is put back by rewrite", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\nrewrite * /auth{uri}\noauth_token\n}\n}", ""},
+		{"the path of the issuer is put back by one of many rewrites", "https://example.com/auth", "https://example.com:%PORT% {\nhandle_path /auth/* {\nroute {\n" + rewrites(20) + "rewrite /n20 /auth/oauth/token\noauth_token\n}\n}\n}", ""},
 		{"a named route", "https://example.com", "&(tokens) {\noauth_token\n}\nhttps://example.com:%PORT% {\ninvoke tokens\n}", ""},
 
 		{"two servers at the same paths", two, onBoth + a + b + "}", taken},
@@ -211,4 +213,13 @@ func (c *running) saidOfSites(t *testing.T, global, sites string) map[string]str
 		"run":      read(func() error { return c.load(global, sites) }),
 		"validate": read(func() error { return c.validate(c.config(global, sites)) }),
 	}
+}
+
+// rewrites returns lines by which some requests go to /n1, others to /n2, and so on.
+func rewrites(n int) string {
+	lines := ""
+	for i := range n {
+		lines += fmt.Sprintf("@n%d header X-N %[1]d\nrewrite @n%[1]d /n%[1]d\n", i+1)
+	}
+	return lines
 }

@@ -46,21 +46,26 @@ type taking struct {
 func (h *Handler) warnOfTaken(app *caddyhttp.App) {
 	all, asked := newTaking(h.server), newTaking(h.server)
 	var paths []string
+	complete := true
 	for _, s := range app.Servers {
-		sites.Any(s, all.visit)
+		complete = sites.Any(s, all.visit) && complete
 	}
 	for own := range all.first {
 		for _, path := range own.routes.Paths() {
 			paths = append(paths, sample(path))
 		}
 	}
+	if complete {
+		all.report(false)
+	}
 	for _, s := range app.Servers {
 		for _, r := range sites.URLs(s, paths...) {
-			sites.Asked(s, r, asked.visit)
+			complete = sites.Asked(s, r, asked.visit) && complete
 		}
 	}
-	all.report(false)
-	asked.report(true)
+	if complete {
+		asked.report(true)
+	}
 }
 
 func newTaking(s *oauthserver.AuthorizationServer) *taking {
@@ -187,13 +192,13 @@ func (h *Handler) warnOfReach(app *caddyhttp.App) {
 		}
 		for _, s := range app.Servers {
 			found := false
-			sites.Asked(s, r, func(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
+			complete := sites.Asked(s, r, func(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
 				if other, ok := handler.(*Handler); ok && other.server == h.server {
 					met, found = true, found || other.routes.Has(way.Request.URL.Path)
 				}
 				return nil
 			})
-			if found {
+			if found || !complete {
 				return
 			}
 		}

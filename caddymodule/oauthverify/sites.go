@@ -199,7 +199,7 @@ func warnOfBelow(server *caddyhttp.Server) {
 func passes(server *caddyhttp.Server, r *http.Request) (h *Handler, upstream caddyhttp.MiddlewareHandler, open bool) {
 	answering := make(map[caddyhttp.MiddlewareHandler]bool)
 	open = true
-	sites.Asked(server, r, func(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
+	complete := sites.Asked(server, r, func(handler caddyhttp.MiddlewareHandler, way sites.Way) sites.Handlers {
 		switch own := handler.(type) {
 		case *Handler:
 			if open = false; way.Certain() && way.ByPath() {
@@ -215,7 +215,7 @@ func passes(server *caddyhttp.Server, r *http.Request) (h *Handler, upstream cad
 		}
 		return nil
 	})
-	if len(answering) == 1 {
+	if complete && len(answering) == 1 {
 		upstream = slices.Collect(maps.Keys(answering))[0]
 	}
 	return h, upstream, open

@@ -107,7 +107,8 @@ func (n *names) requests(server *caddyhttp.Server, paths []string) (requests []*
 }
 
 // Excluded returns the handlers of a type that are there by a path, and that no path comes to: it
-// is none of what they are in, or others in front answer for it.
+// is none of what they are in, or others in front answer for it. Where there are too many ways to
+// tell there are none.
 func Excluded[H interface {
 	comparable
 	caddyhttp.MiddlewareHandler
@@ -126,13 +127,14 @@ func Excluded[H interface {
 		if !all {
 			continue
 		}
-		for _, r := range requests {
-			Asked(server, r, func(handler caddyhttp.MiddlewareHandler, _ Way) Handlers {
-				if h, ok := handler.(H); ok {
-					comes[h] = true
-				}
-				return nil
-			})
+		note := func(handler caddyhttp.MiddlewareHandler, _ Way) Handlers {
+			if h, ok := handler.(H); ok {
+				comes[h] = true
+			}
+			return nil
+		}
+		if slices.ContainsFunc(requests, func(r *http.Request) bool { return !Asked(server, r, note) }) {
+			return nil
 		}
 	}
 	return slices.DeleteFunc(excluded, func(h H) bool {

@@ -45,7 +45,7 @@ type Visitor func(handler caddyhttp.MiddlewareHandler, way Way) Handlers
 // is not known whether a request matches. It reports whether all ways were followed: there may be
 // too many.
 func Any(server *caddyhttp.Server, visit Visitor) (complete bool) {
-	w := &walk{server: server, visit: visit}
+	w := &walk{server: server, visit: visit, most: maxWays}
 	w.routes(server.Routes, []Way{{share: 1}})
 	if server.Errors != nil {
 		w.routes(server.Errors.Routes, []Way{{share: 1}})
@@ -54,16 +54,18 @@ func Any(server *caddyhttp.Server, visit Visitor) (complete bool) {
 }
 
 // Asked follows the requests that a server may get for a URL, which is absolute. Of matchers of
-// anything but a host or a path it is not known whether they match.
-func Asked(server *caddyhttp.Server, r *http.Request, visit Visitor) {
-	w := &walk{server: server, visit: visit, repl: caddy.NewReplacer()}
+// anything but a host or a path it is not known whether they match. It reports whether all ways
+// were followed.
+func Asked(server *caddyhttp.Server, r *http.Request, visit Visitor) (complete bool) {
+	w := &walk{server: server, visit: visit, most: maxWaysOfURL, repl: caddy.NewReplacer()}
 	w.routes(server.Routes, []Way{{Request: w.prepared(r), share: 1}})
+	return !w.cut
 }
 
 // Find follows one request through the routes of a server, by all their matchers, until a handler
 // is the right one. The error is that of a matcher. Of handlers none runs but rewrites.
 func Find(server *caddyhttp.Server, r *http.Request, right func(caddyhttp.MiddlewareHandler, *http.Request) bool) error {
-	w := &walk{server: server, exact: true, repl: caddy.NewReplacer()}
+	w := &walk{server: server, exact: true, most: 1, repl: caddy.NewReplacer()}
 	w.visit = func(handler caddyhttp.MiddlewareHandler, way Way) Handlers {
 		w.stopped = w.stopped || right(handler, way.Request)
 		return nil
@@ -80,13 +82,18 @@ type walk struct {
 	shown   *http.Request // what the placeholders are of
 	invoked []string      // named routes, within one another
 
-	cut            bool // there were too many ways
+	most           int  // ways at a route
+	cut            bool // there were more
 	exact, stopped bool // see Find
 	err            error
 }
 
-// maxWays bounds how many ways are followed at a route.
-const maxWays = 256
+// Bounds of how many ways are followed at a route, by all requests and by those for one of many
+// URLs, which rewrites make others of.
+const (
+	maxWays      = 256
+	maxWaysOfURL = 8
+)
 
 // prepared returns a request as a server has it.
 func (w *walk) prepared(r *http.Request) *http.Request {
@@ -125,16 +132,14 @@ func (w *walk) routes(list caddyhttp.RouteList, now []Way) []Way {
 			if !may {
 				continue
 			}
-			if len(then) > maxWays {
-				w.cut = true
-				continue
-			}
 			way.met = append(slices.Clip(way.met), route.Group)
 			if behind := w.handlers(route, way); !route.Terminal {
 				then = append(then, behind...)
 			}
 		}
-		now = joined(then, list[i+1:])
+		if now = joined(then, list[i+1:]); len(now) > w.most {
+			w.cut, now = true, now[:w.most]
+		}
 	}
 	return now
 }
