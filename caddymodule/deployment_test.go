@@ -2,8 +2,10 @@ package caddymodule_test
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -29,14 +31,19 @@ func deployFile(t *testing.T, name string) string {
 	return repositoryFile(t, "caddymodule/docs/deploy/"+name)
 }
 
-// needed returns the path of a command that a test needs, and skips the test without it.
+// packageOf are the packages of Debian with commands of other names.
+var packageOf = map[string]string{"kubectl": "kubernetes-client", "psql": "postgresql", "redis-cli": "redis-server", "systemd-analyze": "systemd"}
+
+// needed returns the path of a command that a test needs, and skips the test without it, unless CI
+// is set.
 func needed(t *testing.T, name string) string {
 	t.Helper()
 	found, err := exec.LookPath(name)
-	switch {
-	case err != nil && os.Getenv("CI") == "true":
-		t.Fatal(err)
-	case err != nil:
+	if err != nil {
+		err = fmt.Errorf("%w: apt-get install %s", err, cmp.Or(packageOf[name], name))
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
 		t.Skip(err)
 	}
 	return found

@@ -131,9 +131,7 @@ func runQuestions(t *testing.T, commands string) {
 func runReaders(t *testing.T, commands string) {
 	for line := range strings.Lines(strings.ReplaceAll(commands, "\\\n", "")) {
 		engine := map[string]string{"psql": "postgres", "redis-cli": "redis"}[strings.Fields(line)[0]]
-		if installed, err := scriptCondition(engine); err != nil || !installed {
-			t.Skip(engine, " is not installed")
-		}
+		engineNeeded(t, engine)
 		database, err := databases[engine]()
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -27,6 +28,16 @@ func scriptCondition(name string) (bool, error) {
 		return false, fmt.Errorf("unknown condition %q", name)
 	}
 	return os.Getenv("CI") == "true" || servertest.Installed(name), nil
+}
+
+// engineNeeded skips a test without redis or postgres, unless CI is set.
+func engineNeeded(t *testing.T, name string) {
+	t.Helper()
+	if installed, err := scriptCondition(name); err != nil {
+		t.Fatal(err)
+	} else if !installed {
+		t.Skip(name, " is not installed: apt-get install redis-server postgresql")
+	}
 }
 
 // scriptDatabase starts a server, which ends with the script. A directory has the entries of LDIF

@@ -101,9 +101,7 @@ func TestScript(t *testing.T) { runScripts(t, "testdata/script", "") }
 func TestClusterScript(t *testing.T) {
 	for _, engine := range []string{"redis", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
-			if installed, _ := scriptCondition(engine); !installed {
-				t.Skip(engine, " is not installed: apt-get install redis-server postgresql")
-			}
+			engineNeeded(t, engine)
 			t.Parallel()
 			runScripts(t, "testdata/cluster", engine)
 		})
