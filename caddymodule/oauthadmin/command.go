@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -76,8 +77,8 @@ func leaf(use, short string, f caddycmd.CommandFunc) *cobra.Command {
 			case slices.Contains(args, ""):
 				return ended(cmd, misuse("the argument %s of %s must not be empty", argument, name))
 			}
-			if err := cmd.ValidateFlagGroups(); err != nil {
-				return ended(cmd, misuse("%w", err))
+			if err := checkFlags(cmd); err != nil {
+				return ended(cmd, err)
 			}
 			return nil
 		},
@@ -137,7 +138,8 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) {
 		if strings.HasPrefix(err.Error(), "unknown shorthand flag") {
 			err = fmt.Errorf("%w; an id that begins with a dash stands behind two of them: -- -id", err)
 		}
-		return ended(cmd, misuse("%w", err))
+		text, _, _ := strings.Cut(err.Error(), ": strconv.")
+		return ended(cmd, misuse("%s", text))
 	})
 }
 
@@ -225,7 +227,10 @@ func requestAdmin(fl caddycmd.Flags, method string, segments []string, query url
 func requestURI(fl caddycmd.Flags, method, uri string, body any) (*http.Response, error) {
 	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
 	if err != nil {
-		return nil, fmt.Errorf("couldn't determine admin API address: %w", err)
+		return nil, misuse("--config %s: %w", fl.String("config"), err)
+	}
+	if _, hostless, found := strings.Cut(address, "://"); found {
+		return nil, misuse("%q is no address of an admin API, which has no scheme: write %s", address, hostless)
 	}
 	var content io.Reader
 	if body != nil {
@@ -236,14 +241,21 @@ func requestURI(fl caddycmd.Flags, method, uri string, body any) (*http.Response
 		content = bytes.NewReader(text)
 	}
 	response, err := caddycmd.AdminAPIRequest(address, method, uri, http.Header{}, content)
-	switch {
-	case err == nil:
+	if err == nil {
 		return response, nil
+	}
+	switch {
+	case strings.HasPrefix(err.Error(), "making request: "):
+		return nil, misuse("%q is no address of an admin API, such as localhost:2019 or unix//run/caddy.sock", address)
 	case strings.HasPrefix(err.Error(), "performing request: "):
-		return nil, unreached{fmt.Errorf("no Caddy answers at %s: %w; is it running? --address, --config or the variable CADDY_ADMIN says where its admin API is", address, err)}
+		return nil, unreached{fmt.Errorf("no Caddy answers at %s: %s; is it running? --address, --config or the variable CADDY_ADMIN says where its admin API is",
+			address, performing.ReplaceAllString(err.Error(), ""))}
 	}
 	return nil, adminFailure(err)
 }
+
+// performing matches what an error of AdminAPIRequest has in front of the reason.
+var performing = regexp.MustCompile(`^performing request: (\w+ "[^"]*": )?`)
 
 // escapeSegment escapes a segment of a path, also one that would lead elsewhere (RFC 3986 §5.2.4).
 func escapeSegment(segment string) string {
@@ -294,14 +306,14 @@ func printJSON(v any) (int, error) {
 	if err != nil {
 		return failed(err)
 	}
-	_, _ = fmt.Printf("%s\n", text)
-	return caddy.ExitCodeSuccess, nil
+	return printLine(string(text))
 }
 
 // printTable writes rows to standard output in aligned columns. An empty cell becomes a dash, so
 // that every row has as many columns.
-func printTable(rows [][]string) {
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func printTable(rows [][]string) (int, error) {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		for i, cell := range row {
 			if cell == "" {
@@ -311,9 +323,19 @@ func printTable(rows [][]string) {
 		_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
 	}
 	_ = table.Flush()
+	return printOut(text.String())
 }
 
-func printLine(text string) { _, _ = fmt.Println(text) }
+func printLine(text string) (int, error) { return printOut(text + "\n") }
+
+// printOut writes to standard output. A script that keeps a secret in a file has to know if that
+// could not be written.
+func printOut(text string) (int, error) {
+	if _, err := os.Stdout.WriteString(text); err != nil {
+		return failed(fmt.Errorf("what was to be shown is lost, and so is a new secret: %w", err))
+	}
+	return caddy.ExitCodeSuccess, nil
+}
 
 // say writes a message for people to standard error, so that standard output has only the result.
 func say(format string, args ...any) {

@@ -27,6 +27,7 @@ The token is written to standard output. The server keeps only its hash.`
 	flags := create.Flags()
 	flags.String("owner", "", "The user it acts for: sub of the access tokens (required)")
 	flags.String("service", "", "The service it is for: aud of the access tokens (required)")
+	require(create, "owner", "service")
 	flags.String("scope", "", "Its largest scope: scope tokens separated by spaces")
 	flags.String("name", "", "A name for people")
 	flags.String("note", "", "A longer text for people")
@@ -178,8 +179,7 @@ func cmdAPITokenList(fl caddycmd.Flags) (int, error) {
 			printExpiry(t), printTime(t.LastUsed), apiTokenState(t, time.Now()),
 		})
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }
 
 func printExpiry(t *state.APIToken) string {
@@ -222,6 +222,10 @@ func cmdAPITokenRevokeAll(fl caddycmd.Flags) (int, error) {
 	if fl.Bool("json") {
 		return printJSON(done)
 	}
-	say("%d API tokens of %s are revoked, and so are the access tokens that they were exchanged for.", done.Revoked, printText(asked.Owner))
+	if owner := printText(asked.Owner); done.Revoked == 1 {
+		say("1 API token of %s is revoked, and so are the access tokens that it was exchanged for.", owner)
+	} else {
+		say("%d API tokens of %s are revoked, and so are the access tokens that they were exchanged for.", done.Revoked, owner)
+	}
 	return caddy.ExitCodeSuccess, nil
 }

@@ -62,7 +62,7 @@ func cmdAPITokenImport(fl caddycmd.Flags) (int, error) {
 	if name := fl.String("file"); name != "" {
 		file, err := os.Open(name)
 		if err != nil {
-			return failed(err)
+			return failed(misuse("--file: %w", err))
 		}
 		defer func() { _ = file.Close() }()
 		from = file
@@ -85,7 +85,7 @@ func cmdAPITokenImport(fl caddycmd.Flags) (int, error) {
 		return nil
 	}
 	err := readLines(from, &total, send)
-	say("%d API tokens are imported, %d were before, and %d lines are refused.", total.Imported, total.Known, total.refused)
+	say("API tokens imported: %d. There before: %d. Lines refused: %d.", total.Imported, total.Known, total.refused)
 	switch {
 	case err != nil:
 		return failed(err)

@@ -156,8 +156,7 @@ func cmdClientShow(fl caddycmd.Flags) (int, error) {
 		}
 		rows = append(rows, []string{name, value})
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }
 
 // printSecrets says how many secrets a client has that are good, and until when each is.
@@ -286,8 +285,7 @@ func cmdClientList(fl caddycmd.Flags) (int, error) {
 			printText(c.ID), printText(c.Name), authMethods(&c.Client), printText(shortGrants(c.GrantTypes)), printText(c.Scope.String()), printText(strings.Join(c.Audience, " ")), created,
 		})
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }
 
 func cmdClientRemove(fl caddycmd.Flags) (int, error) {
@@ -328,7 +326,7 @@ func printSecret(fl caddycmd.Flags, secret string, answer any) (int, error) {
 		return printJSON(answer)
 	}
 	if secret != "" {
-		printLine(secret)
+		return printLine(secret)
 	}
 	return caddy.ExitCodeSuccess, nil
 }

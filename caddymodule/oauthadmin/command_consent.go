@@ -27,6 +27,7 @@ and all that came of it ends: codes, refresh tokens and access tokens.`
   $ caddy oauth consent revoke --user ada`
 	revoke.Flags().String("user", "", "The user who has allowed it (required)")
 	revoke.Flags().String("client", "", "The client that was allowed it (default: all)")
+	require(revoke, "user")
 	return family("consent", "Lists and revokes what users have allowed clients", `
 Manages consents: what users have allowed clients at the authorization endpoint.`, list, revoke)
 }
@@ -56,18 +57,11 @@ func cmdConsentList(fl caddycmd.Flags) (int, error) {
 			})
 		}
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }
 
 func cmdConsentRevoke(fl caddycmd.Flags) (int, error) {
 	asked := revokedConsent{Subject: fl.String("user"), ClientID: fl.String("client")}
-	switch {
-	case asked.Subject == "":
-		return failed(misuse("--user is required, and must not be empty"))
-	case fl.Changed("client") && asked.ClientID == "":
-		return failed(misuse("--client must not be empty"))
-	}
 	if err := callAdmin(fl, http.MethodPost, []string{"consents", "revoke"}, nil, asked, nil); err != nil {
 		return failed(err)
 	}

@@ -143,6 +143,9 @@ func fetchJSON(request *http.Request, into any) (status int, err error) {
 	}
 	response, err := client.Do(request)
 	if err != nil {
+		if failure, ok := errors.AsType[*url.Error](err); ok {
+			err = fmt.Errorf("nobody answers at %s: %w", request.URL, failure.Err)
+		}
 		return 0, unreached{err}
 	}
 	defer func() { _ = response.Body.Close() }()

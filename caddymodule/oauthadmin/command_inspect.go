@@ -116,8 +116,8 @@ func routeFlags(fl caddycmd.Flags) (asked routeInspection, err error) {
 			return asked, misuse("from %q: must be an IP address, such as 192.0.2.1", from)
 		}
 	}
-	if asked.URL == "" && len(asked.Header)+len(fl.String("from")) > 0 {
-		return asked, misuse("header and from are those of a request: give its URL with --url")
+	if asked.URL == "" && (fl.Changed("method") || len(asked.Header)+len(fl.String("from")) > 0) {
+		return asked, misuse("method, header and from are those of a request: give its URL with --url")
 	}
 	return asked, nil
 }
@@ -125,6 +125,9 @@ func routeFlags(fl caddycmd.Flags) (asked routeInspection, err error) {
 // callRoute asks what a route would make of a token: one of a configuration file, or of the Caddy
 // that runs.
 func callRoute(fl caddycmd.Flags, asked routeInspection, answer *json.RawMessage) error {
+	if _, err := asked.request(context.Background()); err != nil {
+		return misuse("--%w", err)
+	}
 	if fl.String("config") != "" {
 		report, err := askConfig(fl, asked)
 		if err == nil {
@@ -181,7 +184,9 @@ func (i *inspected) print(raw json.RawMessage) error {
 			return err
 		}
 	}
-	i.printTimes(time.Now())
+	if err := i.printTimes(time.Now()); err != nil {
+		return err
+	}
 	rows, open := make([][]string, 0, len(i.Checks)), 0
 	for _, c := range i.Checks {
 		if c.Reason == needsEarlier {
@@ -198,12 +203,12 @@ func (i *inspected) print(raw json.RawMessage) error {
 	if open > 0 {
 		rows = append(rows, []string{"", fmt.Sprintf("%d more", open), needsEarlier})
 	}
-	printTable(rows)
-	return nil
+	_, err := printTable(rows)
+	return err
 }
 
 // printTimes writes the times of the claims, and how far they are from now by the clock here.
-func (i *inspected) printTimes(now time.Time) {
+func (i *inspected) printTimes(now time.Time) error {
 	rows := [][]string{}
 	for _, name := range []string{"auth_time", "iat", "nbf", "exp"} {
 		seconds, ok := i.Claims[name].(float64)
@@ -223,7 +228,8 @@ func (i *inspected) printTimes(now time.Time) {
 		}
 		rows = append(rows, []string{name, printTime(at), distance})
 	}
-	printTable(rows)
+	_, err := printTable(rows)
+	return err
 }
 
 // unchecked returns the checks that could not be made, for want of what is to be compared with.

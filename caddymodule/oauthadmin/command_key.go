@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
@@ -78,6 +77,5 @@ func printKeys(fl caddycmd.Flags, method string, path []string, query url.Values
 			k.ID, k.Algorithm, string(k.State), printTime(k.Created), printTime(k.Activated), printTime(k.Retired), printTime(k.Expires),
 		})
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }

@@ -51,8 +51,7 @@ func cmdPolicyList(fl caddycmd.Flags) (int, error) {
 		}
 		rows = append(rows, []string{p.Policy, printText(p.Source), printText(strings.Join(p.Grants, " ")), dry})
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }
 
 func fetchPolicies(fl caddycmd.Flags) (policies []policyInfo, err error) {
@@ -97,7 +96,9 @@ func cmdPolicyTest(fl caddycmd.Flags) (int, error) {
 
 // print writes the claims, the checks, and what each policy would do.
 func (s *sourceTested) print() error {
-	printLine(printText(s.Source))
+	if _, err := printLine(printText(s.Source)); err != nil {
+		return err
+	}
 	if s.Claims != nil {
 		if _, err := printJSON(s.Claims); err != nil {
 			return err
@@ -131,6 +132,6 @@ func (s *sourceTested) print() error {
 		}
 		rows = append(rows, []string{arrow, mark[p.Result], "policy " + p.Policy, says})
 	}
-	printTable(rows)
-	return nil
+	_, err := printTable(rows)
+	return err
 }

@@ -57,9 +57,6 @@ func cmdRevoke(fl caddycmd.Flags) (int, error) {
 	asked := revocation{JTI: fl.String("jti"), Subject: fl.String("user"), ClientID: fl.String("client"), GrantID: fl.String("grant"),
 		Issuer: fl.String("issuer")}
 	for _, name := range revokeFlags {
-		if fl.Changed(name) && fl.String(name) == "" {
-			return failed(misuse("--%s must not be empty", name))
-		}
 		if err := checkRevoked(fl.String(name), "without a flag, it is read from standard input"); err != nil {
 			return failed(misuse("--%s: %w", name, err))
 		}

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
@@ -84,8 +83,7 @@ func cmdToken(fl caddycmd.Flags) (int, error) {
 	if !ok {
 		return failed(errors.New("access_token is missing in the answer of the token endpoint"))
 	}
-	printLine(token)
-	return caddy.ExitCodeSuccess, nil
+	return printLine(token)
 }
 
 // askedOf returns the parameters that say what the token is to be for.
@@ -110,6 +108,9 @@ func askedOf(fl caddycmd.Flags) (url.Values, error) {
 func findTokenEndpoint(ctx context.Context, fl caddycmd.Flags) (endpoint, tokenType string, err error) {
 	tokenType = fl.String("subject-token-type")
 	if endpoint = fl.String("url"); endpoint != "" {
+		if err := checkCredentialsURL(endpoint); err != nil {
+			return "", "", misuse("--url: %w", err)
+		}
 		if tokenType == "" {
 			tokenType = server.APITokenType
 		}

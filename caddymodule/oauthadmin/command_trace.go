@@ -37,7 +37,8 @@ as well.
 It needs no Caddy. With --json the lines are printed as they are.`
 	cmd.Example = `  $ caddy oauth trace 4oK2iTqQ0Zl7 --log /var/log/caddy/caddy.log
   $ caddy oauth trace cbhzAQYGkBhSwku_XfJkMQ --log caddy-1.log --log caddy.log --json`
-	cmd.Flags().StringArray("log", nil, "Log file, in Caddy's JSON format (repeatable)")
+	cmd.Flags().StringArray("log", nil, "Log file, in Caddy's JSON format (repeatable; required)")
+	require(cmd, "log")
 	return cmd
 }
 
@@ -93,9 +94,9 @@ func (t *logTime) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// String returns it as RFC 3339, or as the log has it.
+// String returns it as RFC 3339, or as the log has it; empty: the line has none.
 func (t logTime) String() string {
-	if t.text != "" {
+	if t.text != "" || t.seconds == 0 {
 		return t.text
 	}
 	seconds, fraction := math.Modf(t.seconds)
@@ -127,19 +128,18 @@ func cmdTrace(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return failed(err)
 	}
-	if len(files) == 0 {
-		return failed(misuse("--log is required: the file with Caddy's log, in JSON"))
-	}
 	lines, err := trace(fl.Arg(0), files)
 	if err != nil {
 		return failed(err)
 	}
 	if len(lines) == 0 {
-		return failed(fmt.Errorf("no line of the log is about %q; is it the id, and no token?", fl.Arg(0)))
+		return failed(whyNothing(fl.Arg(0), files))
 	}
 	if fl.Bool("json") {
 		for _, l := range lines {
-			printLine(l.text)
+			if code, err := printLine(l.text); err != nil {
+				return code, err
+			}
 		}
 		return caddy.ExitCodeSuccess, nil
 	}
@@ -148,8 +148,7 @@ func cmdTrace(fl caddycmd.Flags) (int, error) {
 	for i := range lines {
 		rows = append(rows, lines[i].row())
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }
 
 // trace returns the lines about an id, about what it came of, and about what came of that id alone:
@@ -161,9 +160,11 @@ func trace(id string, files []string) (found []tracedLine, err error) {
 	for known := 0; known != f.count(); {
 		known = f.count()
 		found = nil
-		err := eachLine(files, func(l *tracedLine) {
-			if f.follow(l) {
-				found = append(found, *l)
+		err := eachLine(files, func(text []byte) {
+			var l tracedLine
+			if links(text) && json.Unmarshal(text, &l) == nil && f.follow(&l) {
+				l.text = strings.TrimRight(string(text), "\r\n")
+				found = append(found, l)
 			}
 		})
 		if err != nil {
@@ -228,11 +229,39 @@ func uncompressed(file io.Reader) (*bufio.Reader, error) {
 // linking are the members of lines by which they are linked.
 var linking = [][]byte{[]byte(`"jti":`), []byte(`"id":`), []byte(`"grant_id":`), []byte(`"upstream_credential":`)}
 
+func links(line []byte) bool {
+	return slices.ContainsFunc(linking, func(member []byte) bool { return bytes.Contains(line, member) })
+}
+
+// whyNothing returns why there is nothing about an id in a log, which may have another format.
+func whyNothing(id string, files []string) error {
+	objects, linked := 0, 0
+	err := eachLine(files, func(text []byte) {
+		var line struct{}
+		if json.Unmarshal(text, &line) == nil {
+			objects++
+			if links(text) {
+				linked++
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case objects == 0:
+		return errors.New("no line of the log is JSON: it must be Caddy's log, as format json writes it")
+	case linked == 0:
+		return errors.New("no line of the log has a jti, id, grant_id or upstream_credential: " +
+			"it is not the log of the oauth_server, or its format leaves them out or renames them")
+	}
+	return fmt.Errorf("no line of the log is about %q; is it the id, and no token?", id)
+}
+
 // maxLogLine is the length in bytes of the longest line that is read.
 const maxLogLine = 1 << 20
 
-// eachLine calls do for each line that is JSON and has one of the members that are followed.
-func eachLine(files []string, do func(*tracedLine)) error {
+// eachLine calls do for each line of some files.
+func eachLine(files []string, do func([]byte)) error {
 	for _, name := range files {
 		file, err := os.Open(name)
 		if err != nil {
@@ -248,14 +277,7 @@ func eachLine(files []string, do func(*tracedLine)) error {
 				}
 				continue
 			}
-			if !slices.ContainsFunc(linking, func(member []byte) bool { return bytes.Contains(text, member) }) {
-				continue
-			}
-			var l tracedLine
-			if json.Unmarshal(text, &l) == nil {
-				l.text = strings.TrimRight(string(text), "\r\n")
-				do(&l)
-			}
+			do(text)
 		}
 		_ = file.Close()
 		if !errors.Is(err, io.EOF) {

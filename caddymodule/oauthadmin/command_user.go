@@ -78,8 +78,7 @@ func cmdUserList(fl caddycmd.Flags) (int, error) {
 		u := &users[i]
 		rows = append(rows, []string{printText(u.Subject), printTime(u.Disabled), printTime(u.Revoked)})
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }
 
 func cmdUserShow(fl caddycmd.Flags) (int, error) {
@@ -90,14 +89,13 @@ func cmdUserShow(fl caddycmd.Flags) (int, error) {
 	if fl.Bool("json") {
 		return printJSON(found)
 	}
-	printTable([][]string{
+	return printTable([][]string{
 		{"USER", "DISABLED", "REVOKED", "SESSIONS", "CLIENTS", "API TOKENS"},
 		{
 			printText(found.Subject), printTime(found.Disabled), printTime(found.Revoked),
 			strconv.Itoa(found.Sessions), strconv.Itoa(found.Clients), strconv.Itoa(found.APITokens),
 		},
 	})
-	return caddy.ExitCodeSuccess, nil
 }
 
 // callUser makes a request for a resource of the user that the argument names.
@@ -149,10 +147,7 @@ func unknownUser(fl caddycmd.Flags) (tell func()) {
 }
 
 func cmdUserSessions(fl caddycmd.Flags) (int, error) {
-	if id := fl.String("end"); fl.Changed("end") || fl.Bool("end-all") {
-		if fl.Changed("end") && id == "" {
-			return failed(misuse("--end must not be empty"))
-		}
+	if id := fl.String("end"); id != "" || fl.Bool("end-all") {
 		if err := callUser(fl, http.MethodPost, []string{"sessions", "end"}, endedSessions{id, id == ""}, nil); err != nil {
 			return failed(err)
 		}
@@ -177,6 +172,5 @@ func cmdUserSessions(fl caddycmd.Flags) (int, error) {
 			x.ID, printText(x.Agent), printText(x.Address), printTime(x.Created), printTime(x.Used), printTime(x.Expires),
 		})
 	}
-	printTable(rows)
-	return caddy.ExitCodeSuccess, nil
+	return printTable(rows)
 }

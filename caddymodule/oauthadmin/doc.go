@@ -16,7 +16,8 @@
 //	command.go      the command, and what its subcommands share
 //	completion.go   what shells offer for ids and grants
 //	secret_patterns.go  regular expressions for secret scanners
-//	option.go       flags for the fields of a structure of the library
+//	option.go       flags for the fields of a structure of the library, and what is wrong with
+//	                flags
 //	command_*.go    one subcommand each, and what they need: reading a secret
 //	                (command_secret.go), requests to the token endpoint (command_fetch.go),
 //	                the file of a store (command_config.go),

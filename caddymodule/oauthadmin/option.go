@@ -4,15 +4,56 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
+
+// require has a command need flags.
+func require(cmd *cobra.Command, flags ...string) {
+	for _, name := range flags {
+		_ = cmd.MarkFlagRequired(name) // there is one
+	}
+}
+
+// checkFlags refuses flags that are missing or exclude one another, and empty ones: like an empty
+// argument, that would be a variable which a script has not set.
+func checkFlags(cmd *cobra.Command) (err error) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		text := f.Value.String()
+		list, isList := f.Value.(pflag.SliceValue)
+		switch {
+		case err != nil:
+		case f.Annotations[cobra.BashCompOneRequiredFlag] != nil && !f.Changed:
+			err = misuse("--%s is required: %s", f.Name, f.Usage)
+		case f.Changed && (text == "" || isList && slices.Contains(list.GetSlice(), "")):
+			err = misuse("--%s must not be empty: is it a variable that is not set?", f.Name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err = cmd.ValidateFlagGroups(); err == nil {
+		return nil
+	}
+	what := "these exclude each other"
+	if strings.HasSuffix(err.Error(), "required") {
+		what = "one of these is required"
+	}
+	names := strings.Fields(groupOfFlags.FindStringSubmatch(err.Error())[1])
+	return misuse("%s: --%s", what, strings.Join(names, ", --"))
+}
+
+// groupOfFlags matches those that an error of cobra is about.
+var groupOfFlags = regexp.MustCompile(`\[([^\[\]]*)\] (?:is required|were all set)$`)
 
 // addOptions adds a flag for each option of a structure of the library.
 func addOptions(flags *pflag.FlagSet, v any) {

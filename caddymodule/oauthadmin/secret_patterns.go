@@ -34,7 +34,9 @@ func cmdSecretPatterns(fl caddycmd.Flags) (int, error) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(patterns)) {
 		say("%s:", kind)
-		printLine(patterns[kind])
+		if code, err := printLine(patterns[kind]); err != nil {
+			return code, err
+		}
 	}
 	return caddy.ExitCodeSuccess, nil
 }
