@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -168,8 +169,9 @@ func (s *verification) checkClaims() *Error {
 // checkIssuer: RFC 9068 §4, compared byte for byte. A JWT-SVID is of the trust domain of its sub
 // (JWT-SVID §3.1).
 func (s *verification) checkIssuer() *Error {
-	name, err := s.token.Issuer, error(nil)
+	claim, name, err := "iss", s.token.Issuer, error(nil)
 	if s.spiffe {
+		claim = "the trust domain of sub"
 		name, err = domainOf(s.token.Subject)
 	}
 	if err != nil {
@@ -177,7 +179,7 @@ func (s *verification) checkIssuer() *Error {
 	}
 	issuer := s.issuers[name]
 	if issuer == nil {
-		return foreign(invalid("the issuer of the token is not trusted here", nil))
+		return foreign(invalid("the issuer of the token is not trusted here", another(claim, []string{name}, slices.Sorted(maps.Keys(s.issuers)))))
 	}
 	s.issuer = issuer
 	s.known |= theIssuer
@@ -314,14 +316,12 @@ func (s *verification) checkAudience() *Error {
 	return s.requireAudience("aud", s.token.Audience...)
 }
 
-// requireAudience compares byte by byte (RFC 7519 §2). The refusal tells the log what the token is
-// for: mostly it is a slash or a port too many, on one of the two sides.
+// requireAudience compares byte by byte (RFC 7519 §2).
 func (s *verification) requireAudience(claim string, names ...string) *Error {
 	if slices.ContainsFunc(names, func(name string) bool { return slices.Contains(s.issuer.Audience, name) }) {
 		return nil
 	}
-	return invalid("the token is for another audience",
-		fmt.Errorf("%s is %s, expected %s", claim, quoteSome(names), quoteSome(s.issuer.Audience)))
+	return invalid("the token is for another audience", another(claim, names, s.issuer.Audience))
 }
 
 // checkRevocation: RFC 7009 §2.2; a revocation takes effect at once, for cached tokens too. A token

@@ -9,6 +9,7 @@ import (
 // Reasons to refuse a compact JWS.
 var (
 	errParts     = errors.New("not three parts between two dots")
+	errEncrypted = errors.New("five parts, so it is encrypted (RFC 7516 §7.1)")
 	errPart      = errors.New("a part is empty or too long")
 	errBase64    = errors.New("not canonical base64url")
 	errAlgorithm = errors.New("alg is not a string that names an algorithm")
@@ -50,6 +51,9 @@ func parseCompact(jwt string) (compact, error) {
 	second, third, found := strings.Cut(rest, ".")
 	switch {
 	case !found || strings.Contains(third, "."):
+		if strings.Count(jwt, ".") == 4 {
+			return compact{}, errEncrypted
+		}
 		return compact{}, errParts
 	case first == "" || second == "" || third == "" || len(first) > maxKeyHeader || len(third) > maxSignature:
 		return compact{}, errPart

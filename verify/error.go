@@ -138,6 +138,12 @@ func foreign(e *Error) *Error {
 	return e
 }
 
+// another tells the log what a claim is that is compared byte by byte: mostly a slash or a port is
+// too many, on one of the two sides.
+func another(claim string, is, expected []string) error {
+	return fmt.Errorf("%s is %s, expected %s", claim, quoteSome(is), quoteSome(expected))
+}
+
 // quoteSome returns names for a line of the log: quoted, since a token may say anything, and no
 // more than fits into one.
 func quoteSome(names []string) string {

@@ -122,6 +122,13 @@ func TestReasonsOfRefusals(t *testing.T) {
 		{"no scope", &all, nil, "Bearer " + issuer.Sign(nil), lacks + `its scope is absent, without "read"`},
 		{"any scope", &verify.Guard{Verifier: issuer.Verifier(), AnyScope: verify.Scope{"eu", "us"}}, nil, reader,
 			lacks + `its scope is "read", without any of "eu", "us"`},
+		{"another issuer", &all, nil, "Bearer " + issuer.Sign(verifytest.Claims{"iss": "https://issuer.example/"}),
+			"invalid_token: the issuer of the token is not trusted here: " +
+				`iss is "https://issuer.example/", expected "https://issuer.example"`},
+		{"no issuer", &all, nil, "Bearer " + issuer.Sign(verifytest.Claims{"iss": nil}),
+			`invalid_token: the issuer of the token is not trusted here: iss is "", expected "https://issuer.example"`},
+		{"RFC 7516 §7.1 encrypted", &all, nil, "Bearer eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..AAAA.AAAA.AAAA",
+			"invalid_token: the token is not a signed JWT: five parts, so it is encrypted (RFC 7516 §7.1)"},
 		{"no token", &all, nil, "", "unauthorized: no bearer token"},
 		{"no scheme", &all, nil, issuer.Sign(nil), "unauthorized: no bearer token: the Authorization header has another scheme, or none"},
 		{"Basic", &all, nil, "Basic YTpi", "unauthorized: no bearer token: the Authorization header has another scheme, or none"},

@@ -285,8 +285,11 @@ func (u *URLKeys) next(ctx context.Context, now time.Time, unknown bool) (fetche
 	}
 	logger := u.logger.Load()
 	if err != nil {
-		if known.err == nil {
-			logger.Error("a key set cannot be fetched; keeping the previous keys", "url", ShownURL(u.url), "error", err)
+		if what := "a key set cannot be fetched; keeping the previous keys"; known.err == nil {
+			if known.keys == nil {
+				what = "a key set cannot be fetched; there are no keys yet, and tokens of its issuer cannot be checked"
+			}
+			logger.Error(what, "url", ShownURL(u.url), "error", err)
 		}
 		failed := *known
 		failed.err = err

@@ -156,6 +156,9 @@ func TestURLKeysStaleIfError(t *testing.T) {
 	if lines := strings.Count(s.log.String(), "level=ERROR"); lines != 1 {
 		t.Errorf("one problem was logged %d times", lines)
 	}
+	if !strings.Contains(s.log.String(), "keeping the previous keys") {
+		t.Errorf("the log does not say what holds: %s", &s.log)
+	}
 	s.serve(keySetOf("a"), "")
 	s.clock.Advance(verify.FetchSpacing)
 	s.expect(t, "a", nil, n+2)
