@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -166,6 +167,10 @@ func TestMistakesOfSites(t *testing.T) {
 				if (said != "") != (row.want != "") || !strings.Contains(said, row.want) ||
 					said != "" && !line.MatchString(said) {
 					t.Errorf("want %q at %s, caddy %s says %s", row.want, at, by, said)
+				}
+				lines := strings.Split(regexp.MustCompile(`"ts":[^,]*,`).ReplaceAllString(said, ""), "\n")
+				if slices.Sort(lines); len(slices.Compact(slices.Clone(lines))) < len(lines) {
+					t.Errorf("caddy %s says it twice: %s", by, said)
 				}
 			}
 		})

@@ -55,8 +55,9 @@ func (h *Handler) warnOfTaken(app *caddyhttp.App) {
 			paths = append(paths, sample(path))
 		}
 	}
+	said := make(map[*Handler]bool)
 	if complete {
-		all.report(false)
+		all.report(false, said)
 	}
 	for _, s := range app.Servers {
 		for _, r := range sites.URLs(s, paths...) {
@@ -64,7 +65,7 @@ func (h *Handler) warnOfTaken(app *caddyhttp.App) {
 		}
 	}
 	if complete {
-		asked.report(true)
+		asked.report(true, said)
 	}
 }
 
@@ -87,12 +88,14 @@ func (t *taking) taken(own *Handler) map[caddyhttp.MiddlewareHandler][]string {
 	return taken
 }
 
-// report logs what is taken; of what is known for some URLs alone, only where a token is needed.
-func (t *taking) report(some bool) {
+// report logs what is taken; of what is known for some URLs alone, only where a token is needed,
+// and nothing of a handler of which that was said for all.
+func (t *taking) report(some bool, said map[*Handler]bool) {
 	for own := range t.first {
 		for first, paths := range t.taken(own) {
-			if _, answers := first.(*Handler); !answers || !some {
+			if _, answers := first.(*Handler); !some || !answers && !said[own] {
 				own.warnOfFirst(first, paths)
+				said[own] = said[own] || !some && !answers
 			}
 		}
 	}

@@ -22,8 +22,10 @@ func (h *Handler) warnOfReach(audience []string, others bool) {
 	logger := h.logger.With("server", h.server.Name())
 	if !h.InsecureAnyAudience {
 		far := func(r server.Reach) bool { return !slices.ContainsFunc(r.Audience, among(audience)) }
+		have := someOf(reaches, func(r server.Reach) []string { return r.Audience })
 		if reaches = slices.DeleteFunc(reaches, far); len(reaches) == 0 {
-			logger.Warn("no client of the configuration can get a token for this route: give one that may use it this audience", "audience", audience)
+			logger.Warn("no client of the configuration can get a token for this route: give one that may use it this audience",
+				"audience", audience, "clients_have", have)
 			return
 		}
 	}
@@ -33,10 +35,11 @@ func (h *Handler) warnOfReach(audience []string, others bool) {
 	has := func(token string) func(server.Reach) bool {
 		return func(r server.Reach) bool { return h.guard.Grants(&verify.Token{Scope: r.Scope}, token) }
 	}
+	have := someOf(reaches, func(r server.Reach) []string { return r.Scope })
 	for _, token := range h.Scope {
 		if !slices.ContainsFunc(reaches, has(token)) {
 			logger.Warn("no client of the configuration can get a token with a scope that this route needs: give it to one that may use the route",
-				"audience", audience, "scope", token)
+				"audience", audience, "scope", token, "clients_have", have)
 			return
 		}
 	}
@@ -49,8 +52,19 @@ func (h *Handler) warnOfReach(audience []string, others bool) {
 	}
 	if len(h.AnyScope) > 0 && !slices.ContainsFunc(h.AnyScope, func(token string) bool { return slices.ContainsFunc(reaches, has(token)) }) {
 		logger.Warn("no client of the configuration can get a token with any of the scope of which this route needs one: give it to one that may use the route",
-			"audience", audience, "any_scope", h.AnyScope)
+			"audience", audience, "any_scope", h.AnyScope, "clients_have", have)
 	}
+}
+
+// someOf returns up to eight of the audiences or scope-tokens that clients have: mostly one of them
+// was meant.
+func someOf(reaches []server.Reach, have func(server.Reach) []string) (some []string) {
+	for _, r := range reaches {
+		some = append(some, have(r)...)
+	}
+	slices.Sort(some)
+	some = slices.Compact(some)
+	return some[:min(8, len(some))]
 }
 
 // warnOfClaims logs that the route writes a claim into a header that no token of the server can
