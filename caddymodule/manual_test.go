@@ -199,6 +199,27 @@ func TestTroubleshootingDocsQuoteTheSource(t *testing.T) {
 	}
 }
 
+// TestTroubleshootingDocsHaveEveryRefusal requires that the page says what to do about each refusal
+// of package verify.
+func TestTroubleshootingDocsHaveEveryRefusal(t *testing.T) {
+	page, refusals := repositoryFile(t, "caddymodule/docs/troubleshooting.md"), 0
+	of := regexp.MustCompile(`(?:\b(?:invalid|badProof)\(|\bDescription:\s+)"([^"]+)"`)
+	for _, s := range sources(t) {
+		if s.isTest() || filepath.Dir(s.path) != "verify" {
+			continue
+		}
+		for _, m := range of.FindAllStringSubmatch(repositoryFile(t, s.path), -1) {
+			refusals++
+			if !strings.Contains(page, "`"+m[1]+"`") {
+				t.Errorf("%s: the page does not have %q", s.path, m[1])
+			}
+		}
+	}
+	if refusals < 50 {
+		t.Errorf("%d refusals", refusals)
+	}
+}
+
 // TestTroubleshootingDocsHaveEveryErrorCode requires that the page explains each code that a client
 // can get.
 func TestTroubleshootingDocsHaveEveryErrorCode(t *testing.T) {
