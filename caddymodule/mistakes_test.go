@@ -86,6 +86,9 @@ func TestNoMistakes(t *testing.T) {
 // A claim may come of a policy, or of another issuer.
 func TestNoMistakesOfClaims(t *testing.T) {
 	const own = "audience https://api.example/orders\nheader X-Tenant tenant.name\nheader X-Act act.sub"
+	const rules = "audience https://api.example/orders\nrule `!has(claims.tenant) || claims.tenant == \"a\"`\nrule `!(\"team\" in claims) || claims.team == \"a\"`\n" +
+		"rule `request.headers[\"X-A\"] == \"b\"`\nrequire_claims act.sub may_act"
+	const people = billing + "users inline {\nuser ada $2a$10$5fnRvbRZqImAZj68OHnvDOZ0AG8BgFQ8FHanVo2ZfMrcic0hYbRpe\n}"
 	const policy = "subject jwt https://idp.example {\njwks_uri https://idp.example/keys\npolicy jobs {\nclients none\nsubject claims.sub\naudience https://api.example/orders\nclaim tenant claims.tenant\n}\n}"
 	c := newCaddy(t)
 	c.mustLoad("", "")
@@ -96,9 +99,17 @@ func TestNoMistakesOfClaims(t *testing.T) {
 		{"nobody's", billing, guarded(own), true},
 		{"of a policy", policy, guarded(own), false},
 		{"of others", billing, guarded(own + "\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}"), false},
+		{"that may be missing", billing, guarded(rules), false},
+		{"of others, in rules", billing, route("rule `claims.a == 1`\nrequire_claims a\nmax_auth_age 5m\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}"), false},
+		{"of people", people, route("max_auth_age 5m\nrule `claims.auth_time > 1`"), false},
+		{"of people, as a gateway says", billing + "identity {\nacr {http.vars.acr}\nauth_time {http.vars.time}\n}", route("max_auth_age 5m\nacr_values mfa"), false},
+		{"of a certificate", billing + "client_certificates", route("client_certificates {\nrequired\n}"), false},
+		{"of short life", strings.Replace(billing, "scope", "access_token_ttl 5m\nscope", 1) + strings.Replace(billing, "billing", "two", 1), route("max_lifetime 10m"), false},
+		{"of short life, by exchange", strings.Replace(billing, "client_credentials", "token_exchange", 1) + "token_exchange", route("max_lifetime 10m"), false},
 	} {
-		said := c.said(t, c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", withServer(row.server), 1)+row.site))
-		if strings.Contains(said, "no token of the server has such a claim") != row.warned || strings.Contains(said, "refused") {
+		text := strings.Replace(runGlobal, "%GLOBAL%", withServer(row.server), 1) + row.site
+		said := c.said(t, c.vars.Replace(strings.Replace(text, "http://localhost:8080", "%SITE%", 1)))
+		if (said != "") != row.warned || strings.Contains(said, "refused:") {
 			t.Errorf("%s: %s", row.name, said)
 		}
 	}
@@ -276,6 +287,17 @@ var mistakes = []mistake{
 	{"claim misspelt", withServer(billing), route("header X-Name client_id\nheader X-User-Id subb HERE"), `no token of the server has such a claim.*did you mean sub\?","option":"header X-User-Id","claim":"subb","at":"LINE`},
 	{"claim of nobody", withServer(billing), route("header X-Mail email HERE"), `the application never gets the header; there are iss, sub, .*"at":"LINE`},
 	{"claim of a policy, misspelt", withServer("subject jwt https://idp.example {\njwks_uri https://idp.example/keys\npolicy jobs {\nclients none\nsubject claims.sub\nclaim tenant claims.tenant\naudience https://api.example/orders\n}\n}"), route("header X-Tenant tennant HERE"), `did you mean tenant\?","option":"header X-Tenant","claim":"tennant","at":"LINE`},
+	{"claim of nobody in a rule", withServer(billing), route("rule `claims.tenant == \"acme\"` HERE"), `rule: no token of the server has such a claim, and the rule fails where it looks at it.*"claim":"tenant","at":"LINE`},
+	{"claim of nobody in one of two rules", withServer(billing), route("rule `claims.sub == \"a\"`\nrule `claims[\"subb\"] == \"b\"` HERE"), `did you mean sub\?".*"claim":"subb","at":"LINE`},
+	{"claim of nobody that is required", withServer(billing), route("require_claims sub data.id=1 HERE"), `require_claims: no token .*every token is refused.*"claim":"data","at":"LINE`},
+	{"sign-in of nobody", withServer(billing), route("max_auth_age 5m HERE"), `no token of the server has the claim auth_time.*by users or by identity.*"at":"LINE`},
+	{"sign-in of a class that nobody says", withServer(billing + "users inline {\nuser ada $2a$10$5fnRvbRZqImAZj68OHnvDOZ0AG8BgFQ8FHanVo2ZfMrcic0hYbRpe\n}"), route("acr_values mfa HERE"), `no token of the server has the claim acr,.*"at":"LINE`},
+	{"certificate of nobody", withServer(billing), route("client_certificates { HERE\nrequired\n}"), `binds no token to one.*add client_certificates to the oauth_server.*"at":"LINE`},
+	{"tokens that live too long", withServer(billing + "access_token_ttl 4h"), route("max_lifetime 1h HERE"), `every token for this route lives longer, and is refused: make access_token_ttl .*as short.*"at":"LINE`},
+	{"tool for nobody", withServer(billing), route("mcp {\ntool get_* orders:read\ntool * orders:drop HERE\n}"), `mcp: no client of the configuration.*"option":"tool \*","mcp_scope":"orders:drop".*"at":"LINE`},
+	{"placeholder in a rule", withServer(billing), route("rule `claims.sub == \"{env.SHORT}\"` HERE"), `\{env.SHORT\} would not be resolved; write the value, or \{\$NAME\} in a Caddyfile, at LINE`},
+	{"placeholder in a condition", withServer(billing + "subject jwt https://idp.example {\njwks_uri https://idp.example/keys\npolicy jobs { HERE\nwhen `claims.a == \"{env.SHORT}\"`\nsubject claims.sub\n}\n}"), route(""), `when: \{env.SHORT\} would not be resolved; .*, at LINE`},
+	{"placeholder in a value", withServer(billing + "subject jwt https://idp.example {\njwks_uri https://idp.example/keys\npolicy jobs {\nsubject claims.sub\nclaim tenant `\"{env.SHORT}\"` HERE\n}\n}"), route(""), `claim tenant: \{env.SHORT\} would not be resolved; .*, at LINE`},
 	{"header twice", withServer(billing), route("header X-User sub\nheader X_User name HERE"), `the header X_User is set twice.*, at LINE`},
 	{"condition that ends early", withServer(billing), route("rule `claims.a ==` HERE"), `an expression is such as claims.tenant == "acme".*, at LINE`},
 	{"condition misspelt", withServer(billing), route("rule `requst.method == \"GET\"` HERE"), `there are the variables claims, request.method, .*, at LINE`},

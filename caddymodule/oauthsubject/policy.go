@@ -1,6 +1,7 @@
 package oauthsubject
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -125,7 +126,7 @@ func (p *Policy) compile() (compiled subject.Policy, err error) {
 		compiled.Grants = append(compiled.Grants, grantType)
 	}
 	if p.When != "" {
-		if compiled.When, err = policy.Compile(p.When); err != nil {
+		if compiled.When, err = compileCondition(p.When); err != nil {
 			return compiled, fmt.Errorf("when: %w", err)
 		}
 	}
@@ -143,17 +144,31 @@ func (p *Policy) compile() (compiled subject.Policy, err error) {
 	if compiled.Audience, err = adapt.ResolveAudience(p.Audience); err != nil {
 		return compiled, err
 	}
-	if compiled.Claims, err = compileClaims("claim", p.Claims, policy.CompileValue); err != nil {
+	if compiled.Claims, err = compileClaims("claim", p.Claims, compileValue); err != nil {
 		return compiled, err
 	}
-	compiled.MayAct, err = compileClaims("may_act", p.MayAct, policy.CompileText)
+	compiled.MayAct, err = compileClaims("may_act", p.MayAct, compileText)
 	return compiled, err
+}
+
+// The compilers of expressions, in which nobody would resolve a placeholder.
+var (
+	compileCondition = withoutPlaceholders(policy.Compile)
+	compileText      = withoutPlaceholders(policy.CompileText)
+	compileValue     = withoutPlaceholders(policy.CompileValue)
+)
+
+func withoutPlaceholders[T any](compile func(string) (T, error)) func(string) (T, error) {
+	return func(text string) (T, error) {
+		compiled, err := compile(text)
+		return compiled, cmp.Or(err, adapt.CheckExpression(text))
+	}
 }
 
 // compileSubject compiles the expression of a subject. One that is the same for all tokens must be
 // the name of a user.
 func compileSubject(text string) (*policy.Value, error) {
-	value, err := policy.CompileText(text)
+	value, err := compileText(text)
 	if err != nil {
 		return nil, fmt.Errorf("subject: %w", err)
 	}

@@ -56,7 +56,7 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 		return adapt.Some(d, &p.Grants)
 	case "when":
 		return adapt.One(d, &p.When, func(text string) error {
-			if _, err := policy.Compile(text); err != nil {
+			if _, err := compileCondition(text); err != nil {
 				return fmt.Errorf("when: %w", err)
 			}
 			return nil
@@ -77,9 +77,9 @@ func (p *Policy) parse(d *caddyfile.Dispenser, option string) error {
 	case "audience":
 		return adapt.Audience(d, &p.Audience)
 	case "claim":
-		return parseClaim(d, &p.Claims, policy.CompileValue, "repository claims.repository")
+		return parseClaim(d, &p.Claims, compileValue, "repository claims.repository")
 	case "may_act":
-		return parseClaim(d, &p.MayAct, policy.CompileText, "client_id `\"gateway\"`")
+		return parseClaim(d, &p.MayAct, compileText, "client_id `\"gateway\"`")
 	case "refresh_token":
 		return adapt.Flag(d, &p.RefreshToken)
 	case "ttl":

@@ -33,22 +33,27 @@ func (m *MCP) rules() *verify.MCP {
 	if m == nil {
 		return nil
 	}
-	return &verify.MCP{Tools: operations(m.Tools), Methods: operations(m.Methods)}
+	return &verify.MCP{Tools: mcpScopes(m.Tools), Methods: mcpScopes(m.Methods)}
 }
 
-func operations(list []Operation) (rules []verify.MCPScope) {
+func mcpScopes(list []Operation) (rules []verify.MCPScope) {
 	for _, operation := range list {
 		rules = append(rules, verify.MCPScope{Pattern: operation.Name, Scope: operation.Scope})
 	}
 	return rules
 }
 
-// check refuses placeholders that nobody would resolve, and commas between scope tokens.
-func (m *MCP) check() error {
+// operations returns the rules by the words of their options.
+func (m *MCP) operations() map[string][]Operation {
 	if m == nil {
 		return nil
 	}
-	for option, list := range map[string][]Operation{"tool": m.Tools, "method": m.Methods} {
+	return map[string][]Operation{"tool": m.Tools, "method": m.Methods}
+}
+
+// check refuses placeholders that nobody would resolve, and commas between scope tokens.
+func (m *MCP) check() error {
+	for option, list := range m.operations() {
 		for _, operation := range list {
 			line := adapt.Line(option + " " + operation.Name)
 			if err := adapt.RefusePlaceholders(option, append([]string{operation.Name}, operation.Scope...)); err != nil {

@@ -243,7 +243,7 @@ func (o *Options) assemble(config verify.Config, certificateHeader string) (*ver
 	}
 	for _, text := range o.Rules {
 		rule, err := policy.NewRule(text, adapt.ClientAddress)
-		if err != nil {
+		if err = cmp.Or(err, adapt.CheckExpression(text)); err != nil {
 			return nil, fmt.Errorf("rule %.200s: %w", text, err)
 		}
 		guard.Rules = append(guard.Rules, rule)

@@ -2,11 +2,14 @@ package oauthverify
 
 import (
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/tokenep"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/verify"
+	"github.com/tokenep/caddy-tokenep/verify/policy"
 )
 
 // warnOfReach logs what the route asks for that no client of the server could ever have. The scope
@@ -14,6 +17,7 @@ import (
 func (h *Handler) warnOfReach(audience []string, others bool) {
 	if !others {
 		h.warnOfClaims()
+		h.warnOfBound()
 	}
 	reaches, bounded := h.server.Server().Config.Reaches()
 	if h.warnOfForms(audience) || !bounded {
@@ -31,6 +35,10 @@ func (h *Handler) warnOfReach(audience []string, others bool) {
 	}
 	if others {
 		return
+	}
+	if !slices.ContainsFunc(reaches, func(r server.Reach) bool { return h.MaxLifetime == 0 || r.Life <= time.Duration(h.MaxLifetime) }) {
+		logger.Warn("max_lifetime: every token for this route lives longer, and is refused: make access_token_ttl of the server or its clients as short, or max_lifetime longer",
+			"audience", audience, "max_lifetime", time.Duration(h.MaxLifetime).String())
 	}
 	has := func(token string) func(server.Reach) bool {
 		return func(r server.Reach) bool { return h.guard.Grants(&verify.Token{Scope: r.Scope}, token) }
@@ -54,6 +62,14 @@ func (h *Handler) warnOfReach(audience []string, others bool) {
 		logger.Warn("no client of the configuration can get a token with any of the scope of which this route needs one: give it to one that may use the route",
 			"audience", audience, "any_scope", h.AnyScope, "clients_have", have)
 	}
+	for option, operations := range h.MCP.operations() {
+		for _, o := range operations {
+			if i := slices.IndexFunc(o.Scope, func(token string) bool { return !slices.ContainsFunc(reaches, has(token)) }); i >= 0 {
+				logger.Warn("mcp: no client of the configuration can get a token with a scope that an operation needs: give it to one that may use the route",
+					"audience", audience, "option", option+" "+o.Name, "mcp_scope", o.Scope[i], "clients_have", have)
+			}
+		}
+	}
 }
 
 // someOf returns up to eight of the audiences or scope-tokens that clients have: mostly one of them
@@ -67,15 +83,47 @@ func someOf(reaches []server.Reach, have func(server.Reach) []string) (some []st
 	return some[:min(8, len(some))]
 }
 
-// warnOfClaims logs that the route writes a claim into a header that no token of the server can
-// have.
+// warnOfClaims logs that the route names claims that no token of the server can have.
 func (h *Handler) warnOfClaims() {
 	known, bounded := h.server.Server().Config.TokenClaims()
-	for _, c := range h.Headers {
-		if bounded && !slices.Contains(known, c.Claim[0]) {
-			h.logger.Warn("header: no token of the server has such a claim, and the application never gets the header; "+
-				adapt.Meant(c.Claim[0], known), "option", "header "+c.Header, "claim", c.Claim[0])
+	if !bounded {
+		return
+	}
+	lacks := func(claim string) bool { return !slices.Contains(known, claim) }
+	warn := func(option, line, claim, follows string) {
+		if lacks(claim) {
+			h.logger.Warn(option+": no token of the server has such a claim, and "+follows+"; "+adapt.Meant(claim, known), "option", line, "claim", claim)
 		}
+	}
+	for _, c := range h.Headers {
+		warn("header", "header "+c.Header, c.Claim[0], "the application never gets the header")
+	}
+	for _, text := range h.Rules {
+		claims, _ := policy.RuleClaims(text) // which has been compiled
+		for _, claim := range slices.Compact(slices.Sorted(slices.Values(claims))) {
+			warn("rule", "rule "+text, claim, "the rule fails where it looks at it")
+		}
+	}
+	for _, text := range h.RequireClaims {
+		name, _, _ := strings.Cut(text, "=")
+		path, _ := verify.ParseClaimPath(name) // which has been parsed
+		warn("require_claims", "require_claims", path[0], "every token is refused")
+	}
+	for option, claim := range map[string]string{"max_auth_age": "auth_time", "acr_values": "acr"} {
+		asks := option == "acr_values" && len(h.ACRValues) > 0 || option == "max_auth_age" && h.MaxAuthAge > 0
+		if asks && lacks(claim) {
+			h.logger.Warn(option+": no token of the server has the claim "+claim+", which says how a person has signed in, and every one is refused: "+
+				"have the server say it, by users or by identity { "+claim+" … }, or remove the option", "option", option)
+		}
+	}
+}
+
+// warnOfBound logs that the route needs tokens that are bound to a certificate, of which the server
+// gives none.
+func (h *Handler) warnOfBound() {
+	if c := h.ClientCertificates; c != nil && c.Required && h.server.Server().Config.ClientCertificates == nil {
+		h.logger.Warn("client_certificates: the server looks at no certificate, and binds no token to one, and every token is refused: " +
+			"add client_certificates to the oauth_server, or leave out required")
 	}
 }
 

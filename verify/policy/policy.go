@@ -55,6 +55,7 @@ type expression struct {
 	text    string
 	program cel.Program
 	claims  []string
+	asked   []string // of these it asks whether they are there
 }
 
 // String returns the text of the expression.
@@ -130,7 +131,8 @@ func compile(env *cel.Env, text string, want ...*cel.Type) (expression, error) {
 	if err != nil {
 		return expression{}, err
 	}
-	return expression{text, program, claimsOf(compiled.NativeRep())}, nil
+	claims, asked := claimsOf(compiled.NativeRep())
+	return expression{text, program, claims, asked}, nil
 }
 
 // cure says what would be right where a name is unknown, or where the text is no expression at all.
@@ -163,26 +165,41 @@ func cure(env *cel.Env, message string) string {
 // named matches the names of functions that are no operators.
 var named = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.]*$`)
 
-// claimsOf returns the names of the members of claims in an expression: claims.x and claims["x"].
-func claimsOf(a *ast.AST) (names []string) {
+// claimsOf returns the names of the members of claims in an expression, claims.x and claims["x"],
+// and those of which it asks whether they are there: has(claims.x), and "x" in claims.
+func claimsOf(a *ast.AST) (names, asked []string) {
 	isClaims := func(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == claimsVariable }
 	ast.PreOrderVisit(ast.NavigateAST(a), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:
 			if s := e.AsSelect(); isClaims(s.Operand()) {
 				names = append(names, s.FieldName())
+				if s.IsTestOnly() {
+					asked = append(asked, s.FieldName())
+				}
 			}
 		case ast.CallKind:
 			args := e.AsCall().Args()
-			if e.AsCall().FunctionName() != operators.Index || !isClaims(args[0]) {
-				return
-			}
-			if name, ok := args[1].AsLiteral().(types.String); ok && args[1].Kind() == ast.LiteralKind {
-				names = append(names, string(name))
+			switch function := e.AsCall().FunctionName(); {
+			case function == operators.Index && isClaims(args[0]):
+				names = append(names, literal(args[1])...)
+			case function == operators.In && isClaims(args[1]):
+				asked = append(asked, literal(args[0])...)
 			}
 		}
 	}))
-	return names
+	return names, asked
+}
+
+// literal returns the text of a literal; none: it is something else.
+func literal(e ast.Expr) []string {
+	if e.Kind() != ast.LiteralKind {
+		return nil
+	}
+	if text, ok := e.AsLiteral().(types.String); ok {
+		return []string{string(text)}
+	}
+	return nil
 }
 
 func (e expression) run(variables cel.Activation) (ref.Val, error) {

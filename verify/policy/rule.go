@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -74,6 +75,13 @@ func NewRule(text string, clientAddress func(*http.Request) netip.Addr) (verify.
 		}
 		return nil
 	}, nil
+}
+
+// RuleClaims returns the names of the claims without which a rule fails, where it looks at them:
+// those that it names, but for those of which it asks whether they are there, as has(claims.role).
+func RuleClaims(text string) ([]string, error) {
+	e, err := compile(ruleEnvironment, text, cel.BoolType)
+	return slices.DeleteFunc(e.claims, func(name string) bool { return slices.Contains(e.asked, name) }), err
 }
 
 // refused is the refusal of a good token by a rule (RFC 9110 §15.5.4).

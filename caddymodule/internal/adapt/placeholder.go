@@ -39,6 +39,18 @@ func RefusePlaceholders(option string, values []string) error {
 	return nil
 }
 
+// unresolved matches a placeholder in a text of an expression: it would be none of its variables.
+var unresolved = regexp.MustCompile(`\{(env|file|http|system|time|vars)\.[^{}]*\}`)
+
+// CheckExpression returns an error for an expression that has a placeholder, which nobody would
+// resolve.
+func CheckExpression(text string) error {
+	if found := unresolved.FindString(text); found != "" {
+		return fmt.Errorf("%s would not be resolved; write the value, or {$NAME} in a Caddyfile", found)
+	}
+	return nil
+}
+
 // Resolve expands the placeholders of a configured value, which must not be empty afterwards, and
 // runs the checks on it. An error names the option, and the placeholder that is to blame.
 func Resolve(option, value string, checks ...func(string) error) (string, error) {
