@@ -32,7 +32,7 @@ func deployFile(t *testing.T, name string) string {
 }
 
 // packageOf are the packages of Debian with commands of other names.
-var packageOf = map[string]string{"kubectl": "kubernetes-client", "psql": "postgresql", "redis-cli": "redis-server", "systemd-analyze": "systemd"}
+var packageOf = map[string]string{"kubectl": "kubernetes-client", "psql": "postgresql", "redis-cli": "redis-server", "systemd-analyze": "systemd", "systemd-nspawn": "systemd-container"}
 
 // needed returns the path of a command that a test needs, and skips the test without it, unless CI
 // is set.

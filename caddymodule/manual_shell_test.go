@@ -54,6 +54,8 @@ var shellBlocks = map[string][]shellBlock{
 		{has: "systemctl", run: runUnit},
 		{has: "podman", run: runImage},
 		{has: "kubectl", run: runCluster},
+		{has: "caddy validate", by: TestDeploymentUnitRuns},
+		{has: "caddy oauth restore", by: TestDeploymentUnitRuns},
 	},
 	"docs/growth.md":        {{has: "go test", run: runBenchmarks}},
 	"docs/mcp.md":           {{has: "Mcp-Name", run: runTools}},
@@ -74,7 +76,7 @@ var shellBlocks = map[string][]shellBlock{
 // do elsewhere only. In their place stand functions of the shell, which hold as much as they can.
 var standIns = map[string]struct{ reason, function string }{
 	"sudo": {"the test is whoever it is; paths of root are in its folder", `sudo() { "$@"; }`},
-	"systemctl": {"systemd is not the first process here: what the unit says is done by hand", `
+	"systemctl": {"systemd is not the first process here, as it is in TestDeploymentUnitRuns: what the unit says is done by hand", `
 systemctl() {
 	case "$*" in
 	daemon-reload) systemd-analyze verify --man=no unit.service ;;
