@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/verify"
@@ -128,6 +129,7 @@ type Outcome struct {
 	Err      *Error      // nil when the request was answered
 	Event    string      // what happened, for the log; empty: nothing that is worth a line
 	Details  []slog.Attr // of the event
+	Claims   *Claims     // of the token that was issued; nil: none was
 	Option   string      // of a refusal, for the log: what of a Caddyfile would have prevented it
 	Duration time.Duration
 }
@@ -169,7 +171,7 @@ func (f *Front) call(r *http.Request, e *Endpoint, o *Outcome) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := req.declare(e.Parameters); err != nil {
+	if err := req.declare(e.Parameters, nil); err != nil {
 		return nil, err
 	}
 	if err := req.readTarget(); err != nil {
@@ -236,13 +238,19 @@ func (f *Front) record(r *http.Request, endpoint string, answer func(o *Outcome)
 	}
 }
 
+// lines are where the lines of requests are put together.
+var lines = sync.Pool{New: func() any { b := make([]slog.Attr, 0, 16); return &b }}
+
 // log writes the one line of a request: who asked for what, and what came of it. It never shows a
 // token or a secret.
 func (f *Front) log(r *http.Request, o *Outcome) {
 	if o.Err == nil && o.Event == "" {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 16) // on the stack, for all but a few lines
+	buffer := lines.Get().(*[]slog.Attr)
+	defer lines.Put(buffer)
+	attrs := (*buffer)[:0]
+	defer func() { clear(attrs) }()
 	from := f.Authenticator.RemoteAddress(r)
 	if o.Err != nil {
 		attrs = append(attrs, slog.String("client_ip", from.String()))
@@ -257,7 +265,11 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 		attrs = append(attrs, slog.String("client", o.Claimed))
 	}
 	if o.Err == nil {
-		f.Log.Event(r.Context(), o.Event, append(attrs, o.Details...)...)
+		attrs = append(attrs, o.Details...)
+		if o.Claims != nil {
+			attrs = o.appendToken(attrs)
+		}
+		f.Log.Event(r.Context(), o.Event, attrs...)
 		return
 	}
 	level := slog.LevelInfo

@@ -167,11 +167,11 @@ func readRequest(r *http.Request, d *Dialect, a *Authenticator, o *Outcome) (*Re
 
 // declare leaves in the form what is read of a request: the parameters that were declared, and
 // those of every request.
-func (r *Request) declare(parameters []string, more ...[]string) error {
+func (r *Request) declare(parameters, more []string) error {
 	if err := r.Form.once(parameters); err != nil {
 		return err
 	}
-	r.Form.keep(append(more, parameters, clientParameters)...)
+	r.Form.keep(parameters, more, clientParameters)
 	return nil
 }
 

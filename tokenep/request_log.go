@@ -197,12 +197,17 @@ func shown(p netip.Prefix) string {
 	return p.String()
 }
 
+// lineHandler is what the handler of a logger may have beside: it handles a line of which no record
+// was made, as it would handle the record, and keeps nothing of attrs.
+type lineHandler interface {
+	HandleLine(ctx context.Context, now time.Time, level slog.Level, message string, attrs []slog.Attr) error
+}
+
 // write passes a line on. That it comes from here is not worth finding out.
 func (l *RequestLog) write(ctx context.Context, level slog.Level, message string, attrs []slog.Attr) {
 	if !l.Logger.Enabled(ctx, level) {
 		return
 	}
-	line := slog.NewRecord(time.Now(), level, message, 0)
 	for i, a := range attrs {
 		switch {
 		case a.Value.Kind() == slog.KindString:
@@ -213,8 +218,15 @@ func (l *RequestLog) write(ctx context.Context, level slog.Level, message string
 			}
 		}
 	}
-	line.AddAttrs(attrs...)
-	_ = l.Logger.Handler().Handle(ctx, line) // nobody is left to be told that it failed
+	// Nobody is left to be told that it failed.
+	switch h := l.Logger.Handler().(type) {
+	case lineHandler:
+		_ = h.HandleLine(ctx, time.Now(), level, message, attrs)
+	default:
+		line := slog.NewRecord(time.Now(), level, message, 0)
+		line.AddAttrs(attrs...)
+		_ = h.Handle(ctx, line)
+	}
 }
 
 // isShown reports whether a text is short and of the characters of ASCII that print: nearly every

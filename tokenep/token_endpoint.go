@@ -116,7 +116,7 @@ func (t *TokenEndpoint) issue(r *http.Request, o *Outcome) (*Response, error) {
 
 		// 10. Answer.
 		t.Minter.Remember(minted)
-		o.issued(claims, minted)
+		o.Event, o.ID, o.Claims = "token issued", minted.ID, claims
 		response.complete(claims, refresh, t.Now())
 		return response, nil
 	}
@@ -273,25 +273,25 @@ func (t *TokenEndpoint) sign(ctx context.Context, r *Request, a *Authorization, 
 	return response, minted, err
 }
 
-// issued notes for the log what the token says.
-func (o *Outcome) issued(c *Claims, t Minted) {
-	o.Event, o.ID = "token issued", t.ID
-	o.Details = slices.Grow(o.Details, 8)
+// appendToken appends what the log tells of the token that was issued.
+func (o *Outcome) appendToken(attrs []slog.Attr) []slog.Attr {
+	c := o.Claims
 	if o.Client == nil {
-		o.Details = append(o.Details, slog.String("client", c.ClientID))
+		attrs = append(attrs, slog.String("client", c.ClientID))
 	}
-	o.Details = append(o.Details, slog.String("sub", c.Subject), slog.String("scope", c.Scope.String()),
+	attrs = append(attrs, slog.String("sub", c.Subject), slog.String("scope", c.Scope.String()),
 		slog.Any("aud", c.Audience))
-	if t.ID == "" {
-		return // it is no access token
+	if o.ID == "" {
+		return attrs // it is no access token
 	}
-	o.Details = append(o.Details, slog.String("jti", t.ID), slog.Time("exp", c.Expires))
+	attrs = append(attrs, slog.String("jti", o.ID), slog.Time("exp", c.Expires))
 	if c.GrantID != "" {
-		o.Details = append(o.Details, slog.String("grant_id", c.GrantID))
+		attrs = append(attrs, slog.String("grant_id", c.GrantID))
 	}
 	if cameOf := names(c.Ancestors); len(cameOf) > 0 {
-		o.Details = append(o.Details, slog.Any("ancestors", cameOf))
+		attrs = append(attrs, slog.Any("ancestors", cameOf))
 	}
+	return attrs
 }
 
 // names returns the jti of each ancestor that is a token, and the grant_id of each that is none.

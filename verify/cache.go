@@ -245,6 +245,9 @@ func (s *cacheShard) sweep(now time.Time) {
 // client that fills the cache evicts its own tokens.
 func (s *cacheShard) victim() *fact {
 	victim := s.facts[rand.IntN(len(s.facts))] //nolint:gosec // G404: not a secret
+	if len(s.clients) == 1 {
+		return victim // all are of one client
+	}
 	for range samples - 1 {
 		if f := s.facts[rand.IntN(len(s.facts))]; s.clients[f.client] > s.clients[victim.client] { //nolint:gosec // G404: likewise
 			victim = f

@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -88,15 +89,15 @@ func basicCredentials(h http.Header) (encoded string, ok bool) {
 
 // decodeBasic decodes a token68, which must have a colon.
 func decodeBasic(encoded string) (string, error) {
-	bytes, err := base64.StdEncoding.DecodeString(encoded)
+	var onStack [128]byte // most fit
+	raw, err := base64.StdEncoding.AppendDecode(onStack[:0], []byte(encoded))
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errBasic, err)
 	}
-	raw := string(bytes)
-	if strings.IndexByte(raw, ':') < 0 {
+	if bytes.IndexByte(raw, ':') < 0 {
 		return "", errBasic
 	}
-	return raw, nil
+	return string(raw), nil
 }
 
 // readingsOf returns the readings of what decodeBasic has returned, at least one.

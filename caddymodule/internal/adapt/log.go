@@ -4,41 +4,127 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zapcore"
 )
 
 // Logger returns Caddy's logger of the module that is being provisioned. For each request Caddy
 // makes a logger of its own, with the fields that other handlers add to its lines, such as those of
 // tracing. Where there are none, the line is the same without it, and costs half as much.
 func Logger(ctx caddy.Context) *slog.Logger {
-	return slog.New(requestLogger{ctx.Slogger().Handler()})
+	l := requestLogger{Handler: ctx.Slogger().Handler()}
+	if isCaddys(l.Handler) {
+		logger := ctx.Logger()
+		l.core, l.name = logger.Core(), logger.Name()
+	}
+	return slog.New(l)
 }
 
-type requestLogger struct{ slog.Handler }
+type requestLogger struct {
+	slog.Handler
+	core zapcore.Core // to which Handler writes what it is given, and nothing else; nil: it may not
+	name string       // of the logger
+}
 
 func (l requestLogger) Handle(ctx context.Context, line slog.Record) error {
-	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && isEmpty(extra) {
+	if !hasFields(ctx) {
 		ctx = context.WithValue(ctx, caddyhttp.ExtraLogFieldsCtxKey, nil)
 	}
 	return l.Handler.Handle(ctx, line)
 }
 
+// HandleLine writes the line straight to zap where Handler would, in half the time.
+func (l requestLogger) HandleLine(ctx context.Context, now time.Time, level slog.Level, message string, attrs []slog.Attr) error {
+	if l.core != nil && !hasFields(ctx) {
+		if fields, ok := fieldsOf(attrs); ok {
+			entry := zapcore.Entry{Level: levelOf(level), Time: now, Message: message, LoggerName: l.name}
+			if checked := l.core.Check(entry, nil); checked != nil {
+				checked.Write(fields...)
+			}
+			return nil
+		}
+	}
+	line := slog.NewRecord(now, level, message, 0)
+	line.AddAttrs(attrs...)
+	return l.Handle(ctx, line)
+}
+
 func (l requestLogger) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return requestLogger{l.Handler.WithAttrs(attrs)}
+	fields, ok := fieldsOf(attrs)
+	if l.Handler = l.Handler.WithAttrs(attrs); !ok {
+		l.core = nil
+	}
+	if l.core != nil {
+		l.core = l.core.With(fields)
+	}
+	return l
 }
 
 func (l requestLogger) WithGroup(name string) slog.Handler {
-	return requestLogger{l.Handler.WithGroup(name)}
+	return requestLogger{Handler: l.Handler.WithGroup(name)}
 }
 
-var fieldsOfLog, knowsFields = reflect.TypeFor[caddyhttp.ExtraLogFields]().FieldByName("fields")
+// levelOf returns the level by which Caddy's handler writes a line.
+func levelOf(level slog.Level) zapcore.Level {
+	switch {
+	case level >= slog.LevelError:
+		return zapcore.ErrorLevel
+	case level >= slog.LevelWarn:
+		return zapcore.WarnLevel
+	case level >= slog.LevelInfo:
+		return zapcore.InfoLevel
+	}
+	return zapcore.DebugLevel
+}
 
-// isEmpty reports whether there are certainly no fields: Caddy does not export them.
-func isEmpty(extra *caddyhttp.ExtraLogFields) bool {
-	if !knowsFields || fieldsOfLog.Type.Kind() != reflect.Slice {
+// fieldsOf returns attributes as Caddy's handler writes them; ok is false where there are some of
+// which only that one knows how.
+func fieldsOf(attrs []slog.Attr) (fields []zapcore.Field, ok bool) {
+	fields = make([]zapcore.Field, len(attrs))
+	for i, a := range attrs {
+		switch kind := a.Value.Kind(); {
+		case a.Key == "" || kind == slog.KindGroup || kind == slog.KindLogValuer:
+			return nil, false
+		case kind == slog.KindString:
+			fields[i] = zap.String(a.Key, a.Value.String())
+		case kind == slog.KindInt64:
+			fields[i] = zap.Int64(a.Key, a.Value.Int64())
+		case kind == slog.KindTime:
+			fields[i] = zap.Time(a.Key, a.Value.Time())
+		default:
+			fields[i] = zap.Any(a.Key, a.Value.Any())
+		}
+	}
+	return fields, true
+}
+
+var (
+	fieldsOwner              = reflect.TypeFor[caddyhttp.ExtraLogFields]().PkgPath()
+	fieldsOfLog, knowsFields = reflect.TypeFor[caddyhttp.ExtraLogFields]().FieldByName("fields")
+)
+
+// hasFields reports whether other handlers may have added fields to the lines of a request: Caddy
+// does not export them.
+func hasFields(ctx context.Context) bool {
+	extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok || !knowsFields || fieldsOfLog.Type.Kind() != reflect.Slice {
+		return ok
+	}
+	return reflect.ValueOf(extra).Elem().FieldByIndex(fieldsOfLog.Index).Len() > 0
+}
+
+// isCaddys reports whether a handler is certainly one that Caddy makes, which writes to zap what it
+// is given: a plugin can put its own around it, or into it.
+func isCaddys(h slog.Handler) bool {
+	v := reflect.Indirect(reflect.ValueOf(h))
+	if v.Kind() != reflect.Struct || v.Type().PkgPath() != fieldsOwner {
 		return false
 	}
-	return reflect.ValueOf(extra).Elem().FieldByIndex(fieldsOfLog.Index).Len() == 0
+	inner := v.FieldByName("defaultHandler")
+	return inner.Kind() == reflect.Interface && inner.Elem().IsValid() && inner.Elem().Type() == reflect.TypeFor[*zapslog.Handler]()
 }
