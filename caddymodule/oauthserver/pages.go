@@ -2,7 +2,6 @@ package oauthserver
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"time"
 
@@ -49,7 +48,7 @@ func (p *Pages) check() error {
 	return nil
 }
 
-// options returns the pages. Placeholders in the folder are resolved.
+// options returns the pages, of a folder that can be read. Placeholders in it are resolved.
 func (p *Pages) options() (page.Options, error) {
 	o := page.Options{Brand: p.brand()}
 	if p == nil || p.Folder == "" {
@@ -60,10 +59,13 @@ func (p *Pages) options() (page.Options, error) {
 		return o, adapt.Of("pages", fmt.Errorf("pages: %w", err))
 	}
 	o.Folder = os.DirFS(folder)
-	if _, err := fs.Stat(o.Folder, "."); err != nil {
-		return o, adapt.Of("pages", adapt.Of("folder", fmt.Errorf("pages: folder %s: %w", folder, err)))
+	if _, err = os.ReadDir(folder); err == nil {
+		_, err = page.New(o)
 	}
-	return o, nil
+	if err != nil {
+		err = adapt.Of("pages", adapt.Of("folder", fmt.Errorf("pages: folder %s: %w", folder, err)))
+	}
+	return o, err
 }
 
 // Sessions are the rules for the browsers in which people have signed in.
