@@ -56,6 +56,7 @@ standard output too: {"error": "…", "exit_code": 1}.`,
 			flags.StringP("server", "s", oauthserver.DefaultName, "Name of the oauth_server")
 			flags.Bool("json", false, "Print the answer as JSON")
 			group(cmd, clientCommand(), apiTokenCommand(), consentCommand(), userCommand(), keyCommand(), revokeCommand(), tokenCommand(), inspectCommand(), traceCommand(), policyCommand(), secretPatternsCommand(), backupCommand(), restoreCommand())
+			complete(cmd)
 		},
 	}
 }
@@ -290,8 +291,7 @@ func adminFailure(err error) error {
 // listAll fetches all pages of a list. page fetches the page after an id, and returns the id for
 // the next one, or "".
 func listAll(page func(after string) (next string, err error)) error {
-	after := ""
-	for {
+	for after := ""; ; {
 		next, err := page(after)
 		if err != nil || next == "" {
 			return err

@@ -64,7 +64,6 @@ Revokes all API tokens of an owner. If it fails, it can be repeated: it goes on
 where it ended.`
 	all.Example = `  $ caddy oauth api-token revoke-all alice --reason "has left"`
 	all.Flags().String("reason", "", "Why, for people")
-	completeFrom("api_tokens", "id", roll, revoke)
 	return family("api-token", "Creates, lists, rolls and revokes API tokens", `
 Manages API tokens: long-lived credentials of users for their programs, which
 exchange them for access tokens (RFC 8693).`, create, list, roll, revoke, all, apiTokenImportCommand())

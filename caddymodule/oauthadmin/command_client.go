@@ -46,8 +46,6 @@ Removes a client. It can no longer authenticate, and its access tokens are refus
 at once. Remove a client of the configuration there.`
 	remove.Example = `  $ caddy oauth client remove billing`
 	show, update, rotate := clientShowCommand(), clientUpdateCommand(), clientRotateCommand()
-	completeFrom("clients", "client_id", show, update, rotate, remove)
-	completeGrants("grant", add, update)
 	return family("client", "Adds, shows, changes and removes clients", `
 Manages the clients (RFC 6749 section 2) that are added at run time, beside those
 of the configuration.`, add, list, show, update, rotate, remove)

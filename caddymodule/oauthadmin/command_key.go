@@ -42,7 +42,6 @@ Whoever has read a store in clear has all keys that were in it: withdraw each of
 them, the active one last. Write two dashes before an id that begins with a dash:
 withdraw -- -Yyr.`
 	withdraw.Example = `  $ caddy oauth key withdraw 3Yyr3vNBaXk5b9oLgQ3mJ2iPjvVdzVJQmRaxR1C8hJM`
-	completeFrom("keys", "kid", withdraw)
 	return family("key", "Lists, rotates and withdraws signing keys", `
 Shows, rotates and withdraws the keys that sign access tokens.`, list, rotate, withdraw)
 }

@@ -53,7 +53,6 @@ no tokens of clients: see 'caddy oauth user revoke'.`
 	sessions.Flags().String("end", "", "Id of the session to end")
 	sessions.Flags().Bool("end-all", false, "End all of them")
 	sessions.MarkFlagsMutuallyExclusive("end", "end-all")
-	completeFrom("users", "sub", show, disable, enable, revoke, sessions)
 	return family("user", "Disables, enables and revokes users, and ends their sessions", `
 Manages users, by the name that is the subject (sub) of their tokens. They are added
 and removed where their passwords are: see users in the configuration.`, list, show, disable, enable, revoke, sessions)

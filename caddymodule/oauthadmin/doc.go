@@ -14,7 +14,7 @@
 //	revocations.go  revoked tokens
 //	users.go        users, and the browsers in which they have signed in
 //	command.go      the command, and what its subcommands share
-//	completion.go   what shells offer for ids and grants
+//	completion.go   what shells offer for flags and arguments
 //	secret_patterns.go  regular expressions for secret scanners
 //	option.go       flags for the fields of a structure of the library, and what is wrong with
 //	                flags
