@@ -70,7 +70,30 @@ func warnClients(logger *slog.Logger, config *server.Config, now time.Time) {
 			}
 		}
 		warnLoose(logger, c)
+		warnUnused(logger, c)
 		warnNames(logger, config, c)
+	}
+}
+
+// warnUnused logs which options of a client do nothing, for want of the grant that they are for.
+func warnUnused(logger *slog.Logger, c *tokenep.Client) {
+	for _, o := range []struct {
+		option string
+		set    bool
+		grant  string
+	}{
+		{"redirect_uris", len(c.RedirectURIs) > 0, grant.AuthorizationCodeType},
+		{"skip_consent", c.SkipConsent, grant.AuthorizationCodeType},
+		{"require_par", c.RequirePAR, grant.AuthorizationCodeType},
+		{"require_offline_access", c.RequireOfflineAccess, grant.RefreshTokenType},
+		{"exchange_from", len(c.ExchangeFrom) > 0, grant.TokenExchangeType},
+		{"exchange_to", len(c.ExchangeTo) > 0, grant.TokenExchangeType},
+		{"actor_from", len(c.ActorFrom) > 0, grant.TokenExchangeType},
+	} {
+		if o.set && !c.May(o.grant) {
+			logger.Warn(o.option+" does nothing without the grant "+tokenep.GrantName(o.grant)+": give the client the grant, or remove the option",
+				"client", c.ID, "option", o.option)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenep/caddy-tokenep/tokenep"
+	"github.com/tokenep/caddy-tokenep/tokenep/grant"
 	"github.com/tokenep/caddy-tokenep/tokenep/server"
 	"github.com/tokenep/caddy-tokenep/tokenep/subject"
 )
@@ -25,14 +26,14 @@ func TestWarnClients(t *testing.T) {
 		{"a hash that takes long", "client=billing about=1.96608s most=250ms", tokenep.Client{Secrets: []tokenep.Secret{{Hash: bcryptOfAntitiming}}}},
 		{"a hash that does not", "", tokenep.Client{Secrets: []tokenep.Secret{{Hash: argon2idOfAntitiming}}}},
 		{"exchange_from nobody known", "client=billing exchange_from=gateway", tokenep.Client{ExchangeFrom: []string{"gateway"}}},
-		{"exchange_from a policy", "", tokenep.Client{ExchangeFrom: []string{"policy:deploy"}}},
+		{"exchange_from a policy", "", tokenep.Client{GrantTypes: []string{grant.TokenExchangeType}, ExchangeFrom: []string{"policy:deploy"}}},
 		{"exchange_from no policy", "client=billing exchange_from=policy:release", tokenep.Client{ExchangeFrom: []string{"policy:release"}}},
 		{"may_act_for nobody known", `client=billing may_act_for="client_id=nobody"`, tokenep.Client{MayActFor: []string{"client_id=nobody"}}},
 		{"may_act_for whoever is known", "", tokenep.Client{MayActFor: []string{"client_id=portal", "client_id=policy:deploy", "sub=nobody", "*"}}},
 		{"actor_from nobody known", `client=billing actor_from="client_id=nobody"`, tokenep.Client{ActorFrom: []string{"client_id=nobody"}}},
 		{"plain PKCE", "insecure_plain_pkce", tokenep.Client{InsecurePlainPKCE: true}},
 		{"no PKCE", "insecure_no_pkce", tokenep.Client{InsecureNoPKCE: true}},
-		{"exchange_from a client", "", tokenep.Client{ExchangeFrom: []string{"portal", "*"}}},
+		{"exchange_from a client", "", tokenep.Client{GrantTypes: []string{grant.TokenExchangeType}, ExchangeFrom: []string{"portal", "*"}}},
 		{"no grants", "can get no token", tokenep.Client{GrantTypes: []string{}}},
 		{"nothing to refresh", "can get no token", tokenep.Client{GrantTypes: []string{"refresh_token"}}},
 		{"a protected resource", "", tokenep.Client{GrantTypes: []string{}, Introspect: []string{"*"}}},

@@ -95,7 +95,7 @@ func checkLiterals(c *tokenep.Client) error {
 	for _, o := range []struct {
 		option string
 		values []string
-	}{{"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"exchange_to", c.ExchangeTo}, {"may_act_for", c.MayActFor}, {"actor_from", c.ActorFrom}, {"may_act", c.MayAct},
+	}{{"client", []string{c.ID}}, {"name", []string{c.Name}}, {"scope", c.Scope}, {"default_scope", c.DefaultScope}, {"exchange_from", c.ExchangeFrom}, {"exchange_to", c.ExchangeTo}, {"may_act_for", c.MayActFor}, {"actor_from", c.ActorFrom}, {"may_act", c.MayAct},
 		{"grants", c.GrantTypes}, {"redirect_uris", c.RedirectURIs},
 		{"post_logout_redirect_uris", c.PostLogoutRedirectURIs},
 		{"introspect", c.Introspect}, {"tls_client_auth_subject_dn", []string{c.TLSSubjectDN}}, {"tls_client_auth_san_dns", []string{c.TLSSANDNS}},

@@ -70,6 +70,9 @@ func (s *AuthorizationServer) parseClient(d *caddyfile.Dispenser) error {
 	if len(args) != 1 || args[0] == "" {
 		return d.Err("client takes one argument, its id") // the others may well be a secret
 	}
+	if err := adapt.RefusePlaceholders("client", args); err != nil {
+		return d.WrapErr(err)
+	}
 	c := &tokenep.Client{ID: args[0]}
 	for _, other := range s.Clients {
 		if other.ID == c.ID {
@@ -190,7 +193,10 @@ func parseSecret(d *caddyfile.Dispenser, server string, c *tokenep.Client) error
 	if secret.Hash, err = adaptSecret(server, c.ID, args[0]); err != nil {
 		return d.WrapErr(err)
 	}
-	if secret.Hash != args[0] && len(args[0]) < shortSecret {
+	switch literal := secret.Hash != args[0]; {
+	case literal && variable.MatchString(args[0]):
+		adapt.Warn(d, fmt.Sprintf("client %q: %s", c.ID, warnVariable))
+	case literal && len(args[0]) < shortSecret:
 		adapt.Warn(d, fmt.Sprintf("client %q: %s", c.ID, warnShort))
 	}
 	c.Secrets = append(c.Secrets, secret)

@@ -44,6 +44,11 @@ var (
 	errLiteralSecret = errors.New("secrets in JSON must be hashes or placeholders; make a hash with caddy hash-password")
 )
 
+// variable matches a text in the place of a secret that was to be the value of a variable.
+var variable = regexp.MustCompile(`^(\$\{?[A-Z][A-Z0-9_]*\}?|%[A-Z][A-Z0-9_]*%|\{[^{}]*\})$`)
+
+const warnVariable = "the secret is the name of a variable, and not its value: write {$NAME}, {env.NAME} or {file./path}"
+
 // adaptSecret returns what a secret of a Caddyfile becomes in the JSON: a hash and a placeholder
 // stay as they are, and anything else is hashed. The same input always has the same result. No
 // error shows the value.
