@@ -27,7 +27,7 @@ func parse(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, err
 	}
 	line.Next()
-	places.Remember(h, helper.State)
+	places.Remember(h, &helper)
 	server, err := oauthserver.Adapted(helper.Option("oauth_server"), h.Server)
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		adapt.Warn(&line, "there is no global option oauth_server, and this oauth_token would serve one: it will not load")

@@ -57,15 +57,18 @@ func (h *Handler) warnOfTaken(app *caddyhttp.App) {
 	}
 	said := make(map[*Handler]bool)
 	if complete {
-		all.report(false, said)
+		all.report(true, said)
 	}
+	whole := true
 	for _, s := range app.Servers {
-		for _, r := range sites.URLs(s, paths...) {
+		urls, every := sites.URLs(s, paths...)
+		whole = whole && every
+		for _, r := range urls {
 			complete = sites.Asked(s, r, asked.visit) && complete
 		}
 	}
 	if complete {
-		asked.report(true, said)
+		asked.report(whole, said)
 	}
 }
 
@@ -89,13 +92,16 @@ func (t *taking) taken(own *Handler) map[caddyhttp.MiddlewareHandler][]string {
 }
 
 // report logs what is taken; of what is known for some URLs alone, only where a token is needed,
-// and nothing of a handler of which that was said for all.
-func (t *taking) report(some bool, said map[*Handler]bool) {
+// and nothing of a handler of which something was said.
+func (t *taking) report(whole bool, said map[*Handler]bool) {
 	for own := range t.first {
+		if said[own] {
+			continue
+		}
 		for first, paths := range t.taken(own) {
-			if _, answers := first.(*Handler); !some || !answers && !said[own] {
+			if _, answers := first.(*Handler); whole || !answers {
 				own.warnOfFirst(first, paths)
-				said[own] = said[own] || !some && !answers
+				said[own] = true
 			}
 		}
 	}

@@ -48,7 +48,7 @@ func parse(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := options.checkServer(helper.Option("oauth_server"), &block); err != nil {
 		return nil, err
 	}
-	places.Remember(h, helper.State)
+	places.Remember(h, &helper)
 	routes := helper.NewRoute(matchers, h)
 	if options.Resource == "" || matchers == nil {
 		return routes, nil

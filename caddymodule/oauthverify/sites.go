@@ -86,7 +86,8 @@ func warnOfRefused(server *caddyhttp.Server) {
 		}
 	}
 	if !setsAuthorization(server) {
-		for _, r := range sites.URLs(server) {
+		urls, _ := sites.URLs(server)
+		for _, r := range urls {
 			sites.Asked(server, r, follow(certain))
 		}
 	}
@@ -168,7 +169,7 @@ func isBasic(handler caddyhttp.MiddlewareHandler) bool {
 // goes to the same upstream, and nobody asks for a token. That there is something below is known if
 // the path ends with a slash, or another matcher names it: /graphql may be all that there is.
 func warnOfBelow(server *caddyhttp.Server) {
-	all := sites.URLs(server)
+	all, _ := sites.URLs(server)
 	for _, r := range all {
 		path, folder := r.URL.Path, strings.TrimSuffix(r.URL.Path, "/")+"/"
 		h, upstream, _ := passes(server, r)

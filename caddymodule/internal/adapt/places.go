@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
 // Places says where the lines of a block are, by the words of each: "client billing", and below it
@@ -124,9 +125,8 @@ func hashOf(config any) (sum [sha256.Size]byte, ok bool) {
 }
 
 // Remember keeps the places of a block for the load of what it was adapted to. Where several are
-// alike in one Caddyfile, all of them are named. It is told by its state, that of
-// httpcaddyfile.Helper; nil: there is no other like it.
-func (p *Places) Remember(config any, state map[string]any) {
+// alike in one Caddyfile, all of them are named; nil: there is no other like it.
+func (p *Places) Remember(config any, in *httpcaddyfile.Helper) {
 	key, ok := hashOf(config)
 	if !ok {
 		return
@@ -136,17 +136,28 @@ func (p *Places) Remember(config any, state map[string]any) {
 	if len(remembered.by) >= maxRemembered {
 		clear(remembered.by)
 	}
-	var of any
-	if state != nil {
-		if state[stateKey] == nil {
-			state[stateKey] = p // any pointer tells it apart
-		}
-		of = state[stateKey]
-	}
+	of := p.caddyfile(in)
 	if like := remembered.by[key]; like != nil && of != nil && like.of == of {
 		p = like.or(p)
 	}
 	remembered.by[key] = &rememberedPlaces{Places: p, of: of}
+}
+
+// caddyfile returns what tells a Caddyfile apart, which is read once: what its global options have
+// become, or else the state of its sites, which that of its named routes is not.
+func (p *Places) caddyfile(in *httpcaddyfile.Helper) any {
+	if in == nil {
+		return nil
+	}
+	for _, option := range []string{"oauth_server", "oauth_verify"} {
+		if app, ok := in.Option(option).(httpcaddyfile.App); ok && len(app.Value) > 0 {
+			return &app.Value[0]
+		}
+	}
+	if in.State != nil && in.State[stateKey] == nil {
+		in.State[stateKey] = p // any pointer does
+	}
+	return in.State[stateKey]
 }
 
 // stateKey is that of a Caddyfile in its state.

@@ -13,13 +13,15 @@ import (
 const maxURLs = 2000
 
 // URLs returns one request for each of these paths, and of those of the matchers of a server, on
-// each host of its sites, with "any" in the place of a wildcard.
-func URLs(server *caddyhttp.Server, more ...string) (requests []*http.Request) {
+// each host of its sites, with "any" in the place of a wildcard; and whether they are all that
+// differ for the routes.
+func URLs(server *caddyhttp.Server, more ...string) (requests []*http.Request, all bool) {
+	all = true
 	for i := range server.Routes {
-		of, _ := namedIn(server, i).requests(server, more)
-		requests = append(requests, of...)
+		of, whole := namedIn(server, i).requests(server, more)
+		requests, all = append(requests, of...), all && whole
 	}
-	return requests[:min(len(requests), maxURLs)]
+	return requests[:min(len(requests), maxURLs)], all && len(requests) <= maxURLs
 }
 
 // names are what the routes of a site tell requests apart by.
