@@ -18,7 +18,7 @@ import (
 // nothing else needs what they need, and Caddy as users build it.
 var scriptPrograms = map[string]func() (string, error){
 	"iceberg":    buildModule("iceberg"),
-	"kubernetes": buildModule("kubernetes"),
+	"kubernetes": sync.OnceValues(buildKubernetes),
 	"mcp":        buildModule("mcp"),
 	"xcaddy":     sync.OnceValues(buildByXcaddy),
 }
@@ -33,6 +33,25 @@ func buildModule(name string) func() (string, error) {
 		return build(name, filepath.Join(root, "caddymodule", "testdata", name), []string{"GOFLAGS=-mod=mod", "CGO_ENABLED=0"},
 			"build", "-o")
 	})
+}
+
+// buildKubernetes builds a copy of the module, since a part of it is generated.
+func buildKubernetes() (string, error) {
+	dir, err := os.MkdirTemp("", "kubernetes")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "caddymodule", "testdata", "kubernetes"))); err != nil {
+		return "", err
+	}
+	environment := []string{"GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0"}
+	generate := exec.Command("go", "generate", ".")
+	generate.Dir, generate.Env, generate.Stderr = dir, append(os.Environ(), environment...), os.Stderr
+	if err := generate.Run(); err != nil {
+		return "", err
+	}
+	return build("kubernetes", dir, environment, "build", "-o")
 }
 
 // build runs the go command in a folder, with the path of the program that it makes at the end.
