@@ -1,7 +1,6 @@
 package tokenep
 
 import (
-	"cmp"
 	"context"
 	"hash/maphash"
 	"net/http"
@@ -184,7 +183,7 @@ func (a *Attempt) Succeeded() error {
 		a.forgive(own, now)
 	}
 	a.counted = false
-	l.known.put(a.sender, now, func(at time.Time) bool { return !l.isLately(at, now) })
+	l.remember(a.sender, now)
 	return nil
 }
 
@@ -253,11 +252,6 @@ func (a *Attempt) tooMany(own, all failures) error {
 	e.Status = http.StatusTooManyRequests
 	e.RetryAfter = wait
 	return e
-}
-
-// isLately reports whether a success is recent, also after the clock has been set back a little.
-func (l *Limiter) isLately(at, now time.Time) bool {
-	return now.Sub(at).Abs() < cmp.Or(l.Remember, lately)
 }
 
 // failures is a leaking bucket.

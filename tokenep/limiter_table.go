@@ -1,5 +1,10 @@
 package tokenep
 
+import (
+	"cmp"
+	"time"
+)
+
 // maxRows bounds the memory that senders can use up.
 const maxRows = 1 << 16
 
@@ -32,6 +37,22 @@ func (t *table[K, V]) put(key K, row V, stale func(V) bool) {
 		}
 	}
 }
+
+// remember notes that a sender has succeeded. It is noted a thousand times before it is forgotten,
+// and not each time that it succeeds.
+func (l *Limiter) remember(s sender, now time.Time) {
+	if at, known := l.known.rows[s]; !known || now.Sub(at).Abs() > l.memory()/1000 {
+		l.known.put(s, now, func(at time.Time) bool { return !l.isLately(at, now) })
+	}
+}
+
+// isLately reports whether a success is recent, also after the clock has been set back a little.
+func (l *Limiter) isLately(at, now time.Time) bool {
+	return now.Sub(at).Abs() < l.memory()
+}
+
+// memory is for how long a success is remembered, at most.
+func (l *Limiter) memory() time.Duration { return cmp.Or(l.Remember, lately) }
 
 // Stats returns how many attempts were refused, and how many wait now. Of a nil Limiter it is none.
 func (l *Limiter) Stats() (refused uint64, waiting int64) {

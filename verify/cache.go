@@ -180,8 +180,8 @@ func (c *Cache) Stats() (all CacheStats) {
 func (s *cacheShard) insert(f *fact, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.proven.Get(string(f.sum[:])); known {
-		return
+	if s.proven.Add(string(f.sum[:]), f, gocache.NoExpiration) != nil {
+		return // it is known
 	}
 	s.sweep(now)
 	for len(s.facts) > 0 && (len(s.facts) >= s.limit || s.bytes+f.weight > s.most) {
@@ -190,7 +190,6 @@ func (s *cacheShard) insert(f *fact, now time.Time) {
 	f.slot = len(s.facts)
 	s.facts = append(s.facts, f)
 	s.weigh(f, f.weight)
-	s.proven.SetDefault(string(f.sum[:]), f)
 }
 
 // share returns how many bytes a token has, with its text; 0: it has more than its share, and is
