@@ -123,6 +123,36 @@ func fails(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
+// RFC 7662 §2.3: the log has the error code of an answer, and nothing else that it says.
+func TestErrorOfAnswer(t *testing.T) {
+	var told string
+	s := newSite(t, nil, func(_ *introspection.Options, _ *verify.TrustedIssuer, guard *verify.Guard) {
+		guard.Refused = func(_ *http.Request, refusal *verify.Error) { told = refusal.Reason() }
+	})
+	for i, row := range []struct {
+		status       int
+		answer, want string
+	}{
+		{401, `{"error":"invalid_client"}`, "the answer has status 401, invalid_client"},
+		{400, `{"error":"unsupported_token_type","error_description":"x"}`, "the answer has status 400, unsupported_token_type"},
+		{400, `{"error":"opaque-1"}`, "the answer has status 400"},
+		{400, `{"error":{"code":1}}`, "the answer has status 400"},
+		{500, `oops`, "the answer has status 500"},
+		{502, ``, "the answer has status 502"},
+	} {
+		s.says(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(row.status)
+			_, _ = io.WriteString(w, row.answer)
+		})
+		s.clock.Advance(time.Minute)
+		s.status(t, fmt.Sprint("opaque-", i), 503)
+		if want := "the token cannot be checked at the moment: " + row.want; told != want {
+			t.Errorf("%s: %q, want %q", row.answer, told, want)
+		}
+	}
+}
+
 // RFC 7662 §2.2: what the members of an answer are to a route.
 func TestResponse(t *testing.T) {
 	at := func(d time.Duration) int64 { return start.Add(d).Unix() }

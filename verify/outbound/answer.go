@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -51,10 +52,20 @@ func (a *Answer) Object() (map[string]any, error) {
 	return a.object, a.err
 }
 
+// otherStatus says which status an answer has that is not expected, and which error code (RFC 6749
+// §5.2), if it has one. Nothing else that it says is shown: it may have the token in it.
+func (a *Answer) otherStatus() error {
+	object, _ := a.Object()
+	if code, _ := object["error"].(string); code != "" && len(code) <= 40 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") == "" {
+		return fmt.Errorf("the answer has status %d, %s", a.StatusCode, code)
+	}
+	return fmt.Errorf("the answer has status %d", a.StatusCode)
+}
+
 // JSON returns the JSON object of an answer that has one of these statuses.
 func (a *Answer) JSON(statuses ...int) (map[string]any, error) {
 	if !slices.Contains(statuses, a.StatusCode) {
-		return nil, fmt.Errorf("the answer has status %d", a.StatusCode)
+		return nil, a.otherStatus()
 	}
 	if media, _, err := mime.ParseMediaType(a.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, errors.New("the answer is not application/json")
