@@ -88,6 +88,9 @@ func cmdUserShow(fl caddycmd.Flags) (int, error) {
 	if fl.Bool("json") {
 		return printJSON(found)
 	}
+	if isUnknown(fl, found) {
+		say("This user has no session, consent or API token. " + compareNames)
+	}
 	return printTable([][]string{
 		{"USER", "DISABLED", "REVOKED", "SESSIONS", "CLIENTS", "API TOKENS"},
 		{
@@ -133,15 +136,23 @@ func cmdUserRevoke(fl caddycmd.Flags) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// unknownUser returns what says that nothing was kept of a user until now, who may be mistyped.
+// compareNames is said of a user who may be mistyped.
+const compareNames = "If that is unexpected, compare the name with the sub of a token."
+
+// isUnknown reports whether nothing is kept of a user.
+func isUnknown(fl caddycmd.Flags, found server.UserAccess) bool {
+	return found == server.UserAccess{KnownUser: state.KnownUser{Subject: fl.Arg(0)}}
+}
+
+// unknownUser returns what says that nothing was kept of a user until now.
 func unknownUser(fl caddycmd.Flags) (tell func()) {
 	var found server.UserAccess
 	err := callUser(fl, http.MethodGet, nil, nil, &found)
-	if err != nil || found != (server.UserAccess{KnownUser: state.KnownUser{Subject: fl.Arg(0)}}) {
+	if err != nil || !isUnknown(fl, found) {
 		return func() {}
 	}
 	return func() {
-		say("This user had no session, consent or API token. If that is unexpected, compare the name with the sub of a token.")
+		say("This user had no session, consent or API token. " + compareNames)
 	}
 }
 
