@@ -158,6 +158,7 @@ func TestMistakesOfSites(t *testing.T) {
 		{"a path of a route that another site has too", example, "&(guarded) {\n" + strings.Replace(verify, "{", "/orders/* {", 1) + "}\nreverse_proxy localhost:1\n}\n" + onOne + "handle /api/* {\ninvoke guarded\n}\n}\nhttps://two.example.com:%PORT% {\ninvoke guarded\n}", ""},
 		{"a path of no route that two sites have", example, "&(guarded) {\noauth_verify /orders/* { HERE\naudience a\n}\nreverse_proxy localhost:1\n}\n" + onOne + "handle /api/* {\ninvoke guarded\n}\n}\nhttps://two.example.com:%PORT% {\nhandle /api/* {\ninvoke guarded\n}\n}", noPath},
 		{"a path of one host", "https://auth.example.com", "https://*.example.com:%PORT% {\noauth_token\n@a host a.example.com\nhandle @a {\n" + strings.Replace(verify, "{", "/x* {", 1) + "}\n}\nhandle {\n" + strings.Replace(verify, "{", "/y* {", 1) + "}\n}\n}", ""},
+		{"a path by a pattern", example, onOne + "@one path /API/?rders/*\nhandle /api/* {\n" + strings.Replace(verify, "{", "@one {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
 		{"a path by the end of a name", example, onOne + "@json path *.json\nhandle /api/* {\n" + strings.Replace(verify, "{", "@json {", 1) + "}\nreverse_proxy localhost:1\n}\n}", ""},
 		{"a path but one below it", example, onOne + "@api not path /api/x\nhandle @api {\n" + strings.Replace(verify, "{", "/api/* {", 1) + "}\n}\n}", ""},
 	} {

@@ -84,7 +84,7 @@ type walk struct {
 
 	most           int  // ways at a route
 	cut            bool // there were more
-	exact, stopped bool // see Find
+	exact, stopped bool // see Find; or it is cut, and of a URL no way is certain any more
 	err            error
 }
 
@@ -116,32 +116,46 @@ func (w *walk) show(r *http.Request) {
 // routes returns the ways behind the routes. Behind a terminal one there are none.
 func (w *walk) routes(list caddyhttp.RouteList, now []Way) []Way {
 	for i := range list {
-		route := &list[i]
-		var then []Way
-		for _, way := range now {
-			may, must := w.matches(route, way)
-			if w.stopped {
-				return nil
-			}
-			if may && !must {
-				way.share /= 2
-			}
-			if !must {
-				then = append(then, way)
-			}
-			if !may {
-				continue
-			}
-			way.met = append(slices.Clip(way.met), route.Group)
-			if behind := w.handlers(route, way); !route.Terminal {
-				then = append(then, behind...)
-			}
+		then, came := w.behind(&list[i], now)
+		if w.stopped {
+			return nil
+		}
+		if !came {
+			continue
 		}
 		if now = joined(then, list[i+1:]); len(now) > w.most {
 			w.cut, now = true, now[:w.most]
+			w.stopped = w.repl != nil
 		}
 	}
 	return now
+}
+
+// behind returns the ways behind a route, and whether one of them comes to it.
+func (w *walk) behind(route *caddyhttp.Route, now []Way) (then []Way, came bool) {
+	for i, way := range now {
+		may, must := w.matches(route, way)
+		if w.stopped {
+			return nil, came
+		}
+		if may && !came {
+			came, then = true, slices.Clone(now[:i])
+		}
+		if may && !must {
+			way.share /= 2
+		}
+		if came && !must {
+			then = append(then, way)
+		}
+		if !may {
+			continue
+		}
+		way.met = append(slices.Clip(way.met), route.Group)
+		if behind := w.handlers(route, way); !route.Terminal {
+			then = append(then, behind...)
+		}
+	}
+	return then, came
 }
 
 // joined makes one way of those that are alike for the routes to come.
