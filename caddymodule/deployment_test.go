@@ -244,7 +244,7 @@ func TestDeploymentContainerfile(t *testing.T) {
 		last[instruction] = rest
 	}
 	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(repositoryFile(t, "go.mod"))[1]
-	if !strings.Contains(text, "FROM golang:"+goVersion+" AS build\n") {
+	if !strings.Contains(text, "FROM docker.io/library/golang:"+goVersion+" AS build\n") {
 		t.Errorf("it does not build with Go %s", goVersion)
 	}
 	if last["FROM"] != "scratch" || last["USER"] != "65532:65532" || last["RUN"] != "" {

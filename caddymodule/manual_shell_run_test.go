@@ -267,7 +267,7 @@ func runUnit(t *testing.T, commands string) {
 }
 
 // runImage requires that the lines build the Containerfile, and run the image with its volumes and
-// one of its ports.
+// its ports.
 func runImage(t *testing.T, commands string) {
 	dir := t.TempDir()
 	shell(t, dir, commands, "podman")
@@ -286,7 +286,7 @@ func runImage(t *testing.T, commands string) {
 	}
 	for _, volume := range after(run, "-v") {
 		inside := strings.Split(volume, ":")[1]
-		if !strings.Contains(containerfile, `"`+inside+`"`) {
+		if !strings.Contains(containerfile, `"`+inside) {
 			t.Errorf("the image has no %s", inside)
 		}
 	}
