@@ -235,7 +235,7 @@ func typeOption(typ string) string {
 // remedy returns which options would let token in, for the log; empty if none would.
 func (i *TrustedIssuer) remedy(token *Token) string {
 	options := i.own.options(token)
-	text := strings.Join(options, ", ")
+	text := strings.Join(options, " and ") // each is a line; a comma would be a part of one
 	if i.Profile == ProfileJWT || len(options) == 0 {
 		return text
 	}

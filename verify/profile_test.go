@@ -44,7 +44,7 @@ func TestProfiles(t *testing.T) {
 		{"jwk", "allow_header_keys", nil, header("jwk", claims{"kty": "EC"}), headerKeys},
 		{"x5c", "allow_header_keys", nil, header("x5c", []string{"AAAA"}), headerKeys},
 		{"zip NONE", "allow_header_keys", nil, header("zip", "NONE"), headerKeys},
-		{"two of them", "allow_missing_sub, allow_loose_scope", claims{"sub": nil, "scope": 7}, nil, func(i *verify.TrustedIssuer) {
+		{"two of them", "allow_missing_sub and allow_loose_scope", claims{"sub": nil, "scope": 7}, nil, func(i *verify.TrustedIssuer) {
 			i.AllowMissingSubject, i.AllowLooseScope = true, true
 		}},
 	} {
