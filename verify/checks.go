@@ -313,7 +313,11 @@ func (s *verification) checkAudience() *Error {
 		}
 		return s.requireAudience(claim)
 	}
-	return s.requireAudience("aud", s.token.Audience...)
+	refusal := s.requireAudience("aud", s.token.Audience...)
+	if refusal != nil && s.token.Audience == nil && slices.Contains(s.issuer.Audience, s.token.ClientID) {
+		refusal.Option = "audience_claim client_id"
+	}
+	return refusal
 }
 
 // requireAudience compares byte by byte (RFC 7519 §2).

@@ -101,6 +101,15 @@ func TestLongHeader(t *testing.T) {
 	}
 }
 
+// Where a token has no aud, and the audience is that of its client, the log names the option.
+func TestAudienceOfClientIsNamed(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	v := newVerifier(t, issuer, func(c *verify.Config) { c.Issuers[0].Audience = []string{"shop"} })
+	expectOption(t, v, issuer.Sign(verifytest.Claims{"aud": nil, "client_id": "shop"}), "audience_claim client_id")
+	expectOption(t, v, issuer.Sign(verifytest.Claims{"aud": nil, "client_id": "other"}), "")
+	expectOption(t, v, issuer.Sign(verifytest.Claims{"client_id": "shop"}), "")
+}
+
 func profileJWT(i *verify.TrustedIssuer)     { i.Profile = verify.ProfileJWT }
 func missingSubject(i *verify.TrustedIssuer) { i.AllowMissingSubject = true }
 func looseScope(i *verify.TrustedIssuer)     { i.AllowLooseScope = true }
