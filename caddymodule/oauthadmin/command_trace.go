@@ -57,6 +57,7 @@ type tracedLine struct {
 
 	Grant    string `json:"grant"`
 	Client   string `json:"client"`
+	Policy   string `json:"policy"`
 	Subject  string `json:"sub"`
 	Owner    string `json:"owner"`
 	User     string `json:"user_id"` // in the access log
@@ -297,6 +298,9 @@ func (l *tracedLine) row() []string {
 	}
 	if l.Client != "" && l.Subject != "client:"+l.Client {
 		who = append(who, "by "+printText(l.Client))
+	}
+	if l.Policy != "" {
+		how = append(how, "policy", printText(l.Policy))
 	}
 	for _, part := range []string{tokenep.GrantName(l.Grant), l.Scope, l.Method, l.Path, l.Request.Method, l.Request.URI, l.Upstream, l.Reason,
 		l.Address + l.Request.Address, l.Authorization, l.From} {

@@ -64,6 +64,7 @@ func (a *App) checkSites(http *caddyhttp.App) {
 		warnOfExcluded(s)
 		warnOfRefused(s)
 		warnOfBelow(s)
+		warnOfBehind(a.ctx, s)
 	}
 	for _, path := range slices.Sorted(maps.Keys(a.resources)) {
 		for _, s := range a.resources[path] {

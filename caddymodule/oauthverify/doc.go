@@ -12,6 +12,7 @@
 //	credential.go         how that is found
 //	issuers.go            whom it trusts
 //	reach.go              what it asks for that no client or request could have
+//	behind.go             what behind it asks for what no token has
 //	sites.go              whether it sees the requests that it is for, and leaves them a token
 //	issuer.go             one that is elsewhere
 //	introspection.go      which is asked about its opaque tokens

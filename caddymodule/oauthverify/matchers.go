@@ -45,6 +45,7 @@ func (MatchClaim) CaddyModule() caddy.ModuleInfo {
 //
 //	oauth_scope <scope tokens…>
 func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	places := adapt.PlacesIn(d)
 	for d.Next() {
 		var some []string
 		if err := adapt.Some(d, &some); err != nil {
@@ -54,6 +55,7 @@ func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := m.Validate(); err != nil {
 			return d.WrapErr(err)
 		}
+		places.Remember(m, nil)
 	}
 	return nil
 }
@@ -62,6 +64,7 @@ func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 //
 //	oauth_claim <name[=value]…>
 func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	places := adapt.PlacesIn(d)
 	for d.Next() {
 		var some []string
 		if err := adapt.Some(d, &some); err != nil {
@@ -71,6 +74,7 @@ func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := m.parse(); err != nil {
 			return d.WrapErr(err)
 		}
+		places.Remember(m, nil)
 	}
 	return nil
 }
@@ -94,8 +98,19 @@ func (m *MatchScope) Validate() error {
 	return adapt.CheckScope(*m, adapt.Line("oauth_scope"))
 }
 
-// Provision reads the claims.
-func (m *MatchClaim) Provision(caddy.Context) error { return m.parse() }
+// Provision loads what says whether a guard is in front of it.
+func (*MatchScope) Provision(ctx caddy.Context) error {
+	_, err := sharedApp(ctx)
+	return err
+}
+
+// Provision reads the claims, and loads likewise.
+func (m *MatchClaim) Provision(ctx caddy.Context) error {
+	if _, err := sharedApp(ctx); err != nil {
+		return err
+	}
+	return m.parse()
+}
 
 func (m *MatchClaim) parse() (err error) {
 	if len(m.Claims) == 0 {
@@ -183,5 +198,6 @@ var (
 	_ caddyfile.Unmarshaler             = (*MatchScope)(nil)
 	_ caddyfile.Unmarshaler             = (*MatchClaim)(nil)
 	_ caddy.Validator                   = (*MatchScope)(nil)
+	_ caddy.Provisioner                 = (*MatchScope)(nil)
 	_ caddy.Provisioner                 = (*MatchClaim)(nil)
 )

@@ -45,7 +45,12 @@ type Visitor func(handler caddyhttp.MiddlewareHandler, way Way) Handlers
 // is not known whether a request matches. It reports whether all ways were followed: there may be
 // too many.
 func Any(server *caddyhttp.Server, visit Visitor) (complete bool) {
-	w := &walk{server: server, visit: visit, most: maxWays}
+	return AnyMatched(server, visit, func(caddyhttp.MatcherSets, Way) {})
+}
+
+// AnyMatched is Any. It shows the matchers of each route as well, for each way to them.
+func AnyMatched(server *caddyhttp.Server, visit Visitor, match func(caddyhttp.MatcherSets, Way)) (complete bool) {
+	w := &walk{server: server, visit: visit, match: match, most: maxWays}
 	w.routes(server.Routes, []Way{{share: 1}})
 	if server.Errors != nil {
 		w.routes(server.Errors.Routes, []Way{{share: 1}})
@@ -78,6 +83,7 @@ func Find(server *caddyhttp.Server, r *http.Request, right func(caddyhttp.Middle
 type walk struct {
 	server  *caddyhttp.Server
 	visit   Visitor
+	match   func(caddyhttp.MatcherSets, Way) // nil: nobody asks
 	repl    *caddy.Replacer
 	shown   *http.Request // what the placeholders are of
 	invoked []string      // named routes, within one another
@@ -134,6 +140,9 @@ func (w *walk) routes(list caddyhttp.RouteList, now []Way) []Way {
 // behind returns the ways behind a route, and whether one of them comes to it.
 func (w *walk) behind(route *caddyhttp.Route, now []Way) (then []Way, came bool) {
 	for i, way := range now {
+		if w.match != nil {
+			w.match(route.MatcherSets, way)
+		}
 		may, must := w.matches(route, way)
 		if w.stopped {
 			return nil, came
@@ -188,10 +197,10 @@ func (w *walk) handlers(route *caddyhttp.Route, way Way) []Way {
 	for _, handler := range route.Handlers {
 		switch h := handler.(type) {
 		case *caddyhttp.Subroute:
+			now = w.within(h.Routes, now, way.met)
 			if h.Errors != nil && way.Request == nil {
 				w.routes(h.Errors.Routes, []Way{{share: 1}})
 			}
-			now = w.within(h.Routes, now, way.met)
 			continue
 		case *caddyhttp.Invoke: // from other places too
 			if route := w.server.NamedRoutes[h.Name]; route != nil && !slices.Contains(w.invoked, h.Name) {
