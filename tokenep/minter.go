@@ -305,10 +305,18 @@ func appendAudience(b []byte, audience []string) []byte {
 	return append(b, ']')
 }
 
+// plain has the characters that need no escape in a JSON string, for texts as long as a token.
+var plain = func() (is [256]bool) {
+	for c := ' '; c <= '~'; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
+
 // appendString appends s as a JSON string. A string that needs no escape is copied: nearly all are.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+		if !plain[s[i]] {
 			text, _ := json.Marshal(s) // a string always has a JSON form
 			return append(b, text...)
 		}
