@@ -48,7 +48,8 @@ func repositoryFile(t *testing.T, name string) string {
 }
 
 // TestReadmeCaddyfilesAdapt also loads the blocks of the README and of the manual: placeholders are
-// resolved, and everything is provisioned. A block that begins with issuer is of a route.
+// resolved, and everything is provisioned, without a warning but for what is advised against. A
+// block that begins with issuer is of a route.
 func TestReadmeCaddyfilesAdapt(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -68,7 +69,7 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 		}
 	}
 	t.Setenv("XDG_DATA_HOME", dir)
-	t.Setenv("NOTES_SECRET", "secret of notes")
+	t.Setenv("NOTES_SECRET", "long secret of notes")
 	t.Setenv("BILLING_SECRET", "secret of billing")
 	t.Setenv("ASSISTANT_SECRET", "secret of assistant")
 	t.Setenv("ADA_PASSWORD_HASH", "$2a$10$ppL/g6WBfdetefbQxI8fHObXK9izlK0WSxVoEy/2h0yxEVBTFK1Su")
@@ -93,8 +94,18 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 				if err := json.Unmarshal(adapted, &config); err != nil {
 					t.Fatal(err)
 				}
+				log := filepath.Join(t.TempDir(), "log")
+				if config.Logging == nil {
+					config.Logging = &caddy.Logging{Logs: make(map[string]*caddy.CustomLog)}
+				}
+				config.Logging.Logs["default"] = &caddy.CustomLog{BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(fmt.Sprintf(`{"output":"file","filename":%q}`, log))}}
 				if err := caddy.Validate(&config); err != nil {
 					t.Errorf("%v\n%s", err, block)
+				}
+				for line := range strings.Lines(readFile(t, log)) {
+					if warnedOfOAuth.MatchString(line) && !meant.MatchString(line) {
+						t.Errorf("%s\n%s", line, block)
+					}
 				}
 				var parsed any
 				if err := errors.Join(json.Unmarshal(adapted, &parsed), checkReached(parsed)); err != nil {
@@ -104,6 +115,12 @@ func TestReadmeCaddyfilesAdapt(t *testing.T) {
 		}
 	}
 }
+
+var (
+	warnedOfOAuth = regexp.MustCompile(`"level":"warn".*oauth_`)
+	// A client may be added at run time.
+	meant = regexp.MustCompile(`password_grant: |names a client that is not in the configuration`)
+)
 
 // TestReadmeOpensSinglePaths runs the block of protected routes. Caddy matches the cleaned path and
 // passes the raw one on, which an upstream may read in its own way: an open route must let nothing
