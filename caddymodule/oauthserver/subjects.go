@@ -77,9 +77,33 @@ func warnPolicies(logger *slog.Logger, config *server.Config) {
 			if len(clients) > 0 && len(clients) == len(p.Clients) {
 				warnReach(logger, p, clients, config)
 			}
+			warnNobody(logger, p, config)
 		}
 		warnUnasked(logger, source, config.Subjects)
 	}
+}
+
+// warnNobody logs that a policy for any client is for none of those that there are. Where there are
+// none, all are added at run time.
+func warnNobody(logger *slog.Logger, p *subject.Policy, config *server.Config) {
+	anybody := len(p.Clients) == 0 || slices.Contains(p.Clients, subject.AnyClient)
+	if !anybody || slices.Contains(p.Clients, subject.NoClient) || len(config.Clients) == 0 || config.Registration != nil {
+		return
+	}
+	can := func(c tokenep.Client) bool {
+		return slices.ContainsFunc(grantsOf(p), c.May) && (p.AllowPublic || !c.Public())
+	}
+	if !slices.ContainsFunc(config.Clients, can) {
+		logger.Warn("no client of the configuration may use the grant that a policy is for: give it to one, or write clients none if no client takes part",
+			"policy", p.Name, "grants", namesOf(grantsOf(p)))
+	}
+}
+
+func namesOf(grantTypes []string) (names []string) {
+	for _, grantType := range grantTypes {
+		names = append(names, tokenep.GrantName(grantType))
+	}
+	return names
 }
 
 // grantsOf returns the grant types that a policy is for.
@@ -93,12 +117,8 @@ func grantsOf(p *subject.Policy) []string {
 // warnGrants logs which grants a client of a policy would need.
 func warnGrants(logger *slog.Logger, p *subject.Policy, c *tokenep.Client) {
 	if !slices.ContainsFunc(grantsOf(p), c.May) {
-		var names []string
-		for _, grantType := range grantsOf(p) {
-			names = append(names, tokenep.GrantName(grantType))
-		}
 		logger.Warn("a client of a policy may not use the grant that the policy is for: give it the grant, or take it out of clients",
-			"policy", p.Name, "client", c.ID, "grants", names)
+			"policy", p.Name, "client", c.ID, "grants", namesOf(grantsOf(p)))
 	}
 	if p.RefreshToken && !c.May(grant.RefreshTokenType) {
 		logger.Warn("a client of a policy gets no refresh token by it, since it may not use the grant refresh_token: give it the grant, or leave out refresh_token",

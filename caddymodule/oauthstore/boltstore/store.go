@@ -1,8 +1,10 @@
 package boltstore
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -37,7 +39,7 @@ func (b *Store) Locate(server string) (string, error) {
 	if b.Path == "" {
 		return filepath.Join(caddy.AppDataDir(), "oauth_server", server+".db"), nil
 	}
-	path, err := adapt.Resolve("path of the store", b.Path)
+	path, err := adapt.Resolve("path of the store", b.Path, checkPath)
 	if err != nil {
 		return "", err
 	}
@@ -61,7 +63,15 @@ func (*Store) Volatile() bool { return false }
 func (b *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the name of the store
 	if d.CountRemainingArgs() > 0 {
-		return adapt.One(d, &b.Path)
+		return adapt.One(d, &b.Path, checkPath)
+	}
+	return nil
+}
+
+// checkPath refuses a path that a shell would have expanded.
+func checkPath(path string) error {
+	if strings.HasPrefix(path, "~") {
+		return fmt.Errorf("path of the store %s: nothing stands for a home directory here; write {env.HOME}, or a path that begins with /", path)
 	}
 	return nil
 }
