@@ -107,10 +107,12 @@ func TestDeploymentUnitRuns(t *testing.T) {
 			}
 		}
 	}
-	// One at a time, since two would have one control group; and none that hangs.
-	said, err := exec.Command("flock", filepath.Join(os.TempDir(), "caddy-tokenep-systemd.lock"), "timeout", "--signal=KILL", "120", nspawn,
-		"--quiet", "--register=no", "--keep-unit", "--machine=caddy-tokenep", "--private-network", "--directory="+machine, "--bind-ro=/usr", "--bind-ro="+own+":/walk/program",
-		"--bind="+programs+":/usr/local/bin", "--console=pipe", "--boot", "--", "--unit=walk.service").CombinedOutput()
+	// One at a time, since two would have one control group; and none that hangs, or outlives what
+	// has started it.
+	said, err := exec.Command("flock", filepath.Join(os.TempDir(), "caddy-tokenep-systemd.lock"), "timeout", "--signal=KILL", "120",
+		"unshare", "--pid", "--fork", "--kill-child", "--mount-proc", nspawn,
+		"--quiet", "--register=no", "--keep-unit", "--machine=caddy-tokenep", "--private-network", "--directory="+machine, "--bind-ro=/usr",
+		"--bind-ro="+own+":/walk/program", "--bind="+programs+":/usr/local/bin", "--console=pipe", "--boot", "--", "--unit=walk.service").CombinedOutput()
 	if out, unread := os.ReadFile(filepath.Join(machine, "walk/out")); unread != nil {
 		t.Skipf("this machine does not let a systemd boot: %v: %s", err, said)
 	} else if err != nil || !strings.Contains(string(out), "--- PASS: TestDeploymentUnitRuns ") {
