@@ -146,6 +146,9 @@ func (s *AuthorizationServer) warnIdle(logger *slog.Logger) {
 	case !slices.ContainsFunc(s.Clients, func(c *tokenep.Client) bool { return c != nil && c.May(grant.DeviceCodeType) }):
 		logger.Warn("device_code does nothing until a client is added that has the grant device_code: give it to one, or remove the option", "option", "device_code")
 	}
+	if x := s.TokenExchange; x != nil && x.Anonymous && x.APITokens == nil {
+		logger.Warn("token_exchange: anonymous does nothing without api_tokens, which are all that needs no client: add api_tokens, or remove it", "option", "anonymous")
+	}
 	codes := func(c *tokenep.Client) bool { return c != nil && c.May(grant.AuthorizationCodeType) }
 	if i := slices.IndexFunc(s.Clients, codes); i >= 0 && placeholder == defaultIdentity && s.Identity == "" && s.InsecureIdentity == "" {
 		logger.Warn("authorization_code: nothing says how people sign in, and without it no client gets a code; add users, "+

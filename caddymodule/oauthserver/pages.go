@@ -1,6 +1,7 @@
 package oauthserver
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"time"
@@ -42,7 +43,8 @@ func (p *Pages) brand() page.Brand {
 
 // check returns what is wrong, without a look at the folder.
 func (p *Pages) check() error {
-	if err := p.brand().Validate(); err != nil {
+	brand := p.brand()
+	if err := cmp.Or(adapt.RefusePlaceholders("name", []string{brand.Name}), adapt.RefusePlaceholders("logo", []string{brand.Logo}), brand.Validate()); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
 	return nil

@@ -90,6 +90,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	paths.Logger = h.logger.With("server", h.server.Name())
 	h.warnOfChosenAddress(ctx, hasTrustedProxies)
 	h.routes, err = h.server.Mount(paths, h.checkSites)
 	return err

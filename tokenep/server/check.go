@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	pathpkg "path"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,6 +138,9 @@ func CheckPath(path string) error {
 	}
 	if strings.Contains(path, "%") {
 		return fmt.Errorf("endpoint path %q must be written without percent-encoding: requests are compared decoded", path)
+	}
+	if clean := pathpkg.Clean(path); path != clean && path != clean+"/" {
+		return fmt.Errorf("endpoint path %q is none that a client sends (RFC 3986 §5.2.4); write %s", path, clean)
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -30,6 +32,9 @@ type Paths struct {
 	// Passthrough leaves paths in <issuer>/oauth/ alone that no endpoint has. Otherwise they are
 	// 404.
 	Passthrough bool
+
+	// Logger takes what is warned about. Default: that of the server.
+	Logger *slog.Logger
 
 	nowhere string // an endpoint without a place
 }
@@ -126,7 +131,7 @@ func (s *Server) Mount(p Paths) (*Routes, error) {
 		if err := s.checkDialect(&p.Token[i]); err != nil {
 			return nil, err
 		}
-		s.completeDialect(&p.Token[i])
+		s.completeDialect(&p.Token[i], cmp.Or(p.Logger, s.Config.Logger))
 		places = append(places, place{p.Token[i].Path, s.tokenEndpoint(&p.Token[i].Dialect)})
 	}
 	for i := range s.endpoints {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 
@@ -32,7 +33,7 @@ func (s *Server) pipeline(d *tokenep.Dialect) *tokenep.TokenEndpoint {
 
 // completeDialect finds out which kind of token an exchange brings that does not say so, and warns
 // if it is one that nobody takes: then each such exchange is refused.
-func (s *Server) completeDialect(t *TokenPath) {
+func (s *Server) completeDialect(t *TokenPath, logger *slog.Logger) {
 	var taken []string
 	for _, g := range s.grants {
 		if exchange, ok := g.(grant.TokenExchange); ok {
@@ -45,7 +46,7 @@ func (s *Server) completeDialect(t *TokenPath) {
 	case identifier == phraseTokenType && rules != nil && s.Config.Exchange.Enabled:
 		t.Dialect.SubjectTokenType = rules.Types[0]
 	default:
-		s.Config.Logger.Warn("subject_token_type names tokens that this server does not take, so that an exchange at this path is refused "+
+		logger.Warn("token_endpoint "+t.Path+": subject_token_type names tokens that this server does not take, so that an exchange at this path is refused "+
 			"which does not say what it brings: offer api_tokens in token_exchange, or a subject of that token_type, or name one of those that are taken",
 			"path", t.Path, "subject_token_type", identifier, "taken", taken)
 	}
