@@ -34,11 +34,12 @@ var errBasic = errors.New("malformed Basic credentials")
 // Credentials reads the Authorization header. An empty password is how some libraries say that the
 // client is public: that is method none.
 func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
-	raw, ok, err := readHeader(r.Header)
+	var onStack [rawBasic]byte
+	raw, ok, err := readHeader(r.Header, onStack[:0])
 	if err != nil || !ok {
 		return nil, err
 	}
-	readings, err := sameClient(r, readingsOf(raw))
+	readings, err := sameClient(r, readingsOf(string(raw)))
 	if err != nil {
 		return nil, err
 	}
@@ -55,19 +56,23 @@ func (b Basic) Credentials(r *tokenep.Request) (*tokenep.Credentials, error) {
 // CheckHeader returns what is wrong with the Authorization header whatever the body has. It is
 // asked before the body is read.
 func (b Basic) CheckHeader(h http.Header) error {
-	_, _, err := readHeader(h)
+	var onStack [rawBasic]byte
+	_, _, err := readHeader(h, onStack[:0])
 	return err
 }
 
-// readHeader returns what the Authorization header has, decoded; ok is false where it is of another
-// scheme.
-func readHeader(h http.Header) (raw string, ok bool, err error) {
+// rawBasic is how many bytes an id and a secret have together, in most requests.
+const rawBasic = 128
+
+// readHeader appends what the Authorization header has to buffer, decoded; ok is false where it is
+// of another scheme.
+func readHeader(h http.Header, buffer []byte) (raw []byte, ok bool, err error) {
 	encoded, ok := basicCredentials(h)
 	if !ok {
-		return "", false, nil
+		return nil, false, nil
 	}
-	if raw, err = decodeBasic(encoded); err != nil {
-		return "", true, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
+	if raw, err = decodeBasic(encoded, buffer); err != nil {
+		return nil, true, tokenep.InvalidClient.Describe("client authentication failed").Because(err)
 	}
 	return raw, true, nil
 }
@@ -87,17 +92,16 @@ func basicCredentials(h http.Header) (encoded string, ok bool) {
 	return strings.TrimLeft(encoded, " "), strings.EqualFold(scheme, "Basic")
 }
 
-// decodeBasic decodes a token68, which must have a colon.
-func decodeBasic(encoded string) (string, error) {
-	var onStack [128]byte // most fit
-	raw, err := base64.StdEncoding.AppendDecode(onStack[:0], []byte(encoded))
+// decodeBasic appends the text of a token68, which must have a colon, to buffer.
+func decodeBasic(encoded string, buffer []byte) ([]byte, error) {
+	raw, err := base64.StdEncoding.AppendDecode(buffer, []byte(encoded))
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errBasic, err)
+		return nil, fmt.Errorf("%w: %w", errBasic, err)
 	}
 	if bytes.IndexByte(raw, ':') < 0 {
-		return "", errBasic
+		return nil, errBasic
 	}
-	return string(raw), nil
+	return raw, nil
 }
 
 // readingsOf returns the readings of what decodeBasic has returned, at least one.

@@ -50,9 +50,9 @@ func isLatin1(text string, raw []byte) bool {
 
 // parseBasic returns the readings of user-pass (RFC 7617 §2), as a header has it.
 func parseBasic(userPass []byte) ([]tokenep.Reading, error) {
-	raw, err := decodeBasic(base64.StdEncoding.EncodeToString(userPass))
+	raw, err := decodeBasic(base64.StdEncoding.EncodeToString(userPass), nil)
 	if err != nil {
 		return nil, err
 	}
-	return readingsOf(raw), nil
+	return readingsOf(string(raw)), nil
 }

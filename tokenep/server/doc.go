@@ -25,7 +25,7 @@
 //	mount.go          the table of endpoints, and where each of them is
 //	health.go         whether the server can do its work
 //	token_endpoint.go the token endpoint at one path, under its dialect
-//	routes.go         which path leads to which handler
+//	routes.go         which path leads to which handler, and from when on
 //	revoke.go         which access tokens a revocation means
 //
 // There is no protocol here. A program without Caddy needs this package, a store, and

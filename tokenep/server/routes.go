@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"path"
@@ -91,4 +92,26 @@ func (r *Routes) Handler(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, req)
 	})
+}
+
+// open lets requests in. There are keys by then.
+func (s *Server) open() { close(s.ready) }
+
+// Ready reports whether requests are answered without waiting for Start.
+func (s *Server) Ready() bool { return s.Keys.Inherited() }
+
+// Wait returns when Start has loaded the keys. A new configuration may serve requests before it has
+// started; those that need a key wait instead of being refused.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case <-s.ready: // as nearly always
+		return nil
+	default:
+	}
+	select {
+	case <-s.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

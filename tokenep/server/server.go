@@ -330,20 +330,3 @@ func (s *Server) Close() {
 	s.Config.Memory.ring.CompareAndSwap(s.Keys, s.before)
 	s.front.Log.Flush()
 }
-
-// open lets requests in. There are keys by then.
-func (s *Server) open() { close(s.ready) }
-
-// Ready reports whether requests are answered without waiting for Start.
-func (s *Server) Ready() bool { return s.Keys.Inherited() }
-
-// Wait returns when Start has loaded the keys. A new configuration may serve requests before it has
-// started; those that need a key wait instead of being refused.
-func (s *Server) Wait(ctx context.Context) error {
-	select {
-	case <-s.ready:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
