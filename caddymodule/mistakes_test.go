@@ -281,6 +281,7 @@ var mistakes = []mistake{
 	{"type of tokens that nobody takes", withServer(billing), "%SITE% {\noauth_token {\ntoken_endpoint /t {\nsubject_token_type urn:x:y HERE\n}\n}\n}\n", `token_endpoint /t: subject_token_type names tokens that this server does not take.*"at":"LINE`},
 	{"anonymous and nothing to exchange", withServer(billing + "token_exchange {\nanonymous HERE\n}"), route(""), `anonymous does nothing without api_tokens.*"at":"LINE`},
 	{"name of a site by variable", withServer(billing + "pages { HERE\nname {env.SHORT}\n}"), route(""), `pages: name: \{env.SHORT\} would not be resolved; .*, at LINE`},
+	{"certificates of no proxy", withServer(billing + "client_certificates {\nheader Client-Cert\n}"), "%SITE% {\noauth_token HERE\n}\n", `believed of the proxies in trusted_proxies alone, and there are none.*"header":"Client-Cert","at":"LINE`},
 	{"oauth_token of no server", withServer(billing), "%SITE% {\noauth_token { HERE\nserver other\n}\n}\n", `there is no oauth_server "other"; configured are \["default"\], at LINE`},
 	{"one path for two", withServer(billing), "%SITE% {\noauth_token {\ntoken_endpoint /t\npath revocation /t HERE\n}\n}\n", `two endpoints share the path "/t"; each must have its own, at LINE`},
 	{"oauth_verify without a server", "", "%SITE% {\noauth_verify { HERE\naudience a\n}\n}\n", `configure the global option oauth_server, or an issuer with its keys: it will not load, at LINE`},

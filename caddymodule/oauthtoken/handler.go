@@ -92,6 +92,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	}
 	paths.Logger = h.logger.With("server", h.server.Name())
 	h.warnOfChosenAddress(ctx, hasTrustedProxies)
+	h.warnOfNoProxy(ctx)
 	h.routes, err = h.server.Mount(paths, h.checkSites)
 	return err
 }
@@ -140,6 +141,15 @@ func (h *Handler) warnOfChosenAddress(ctx context.Context, trusts func(*caddyhtt
 		h.logger.Warn("trusted_proxies without trusted_proxies_strict: clients can choose the address that rate_limit counts failures for; " +
 			"add trusted_proxies_strict to servers in the global options, unless the proxy replaces X-Forwarded-For")
 	})
+}
+
+// warnOfNoProxy logs that a header with certificates is believed of nobody: no proxy is trusted.
+func (h *Handler) warnOfNoProxy(ctx context.Context) {
+	s, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if c := h.server.ClientCertificates; s != nil && c != nil && c.Header != "" && !hasTrustedProxies(s) {
+		h.logger.Warn("client_certificates: the header is believed of the proxies in trusted_proxies alone, and there are none, so that no client has a certificate: "+
+			"add trusted_proxies to servers in the global options", "server", h.server.Name(), "header", c.Header)
+	}
 }
 
 // hasTrustedProxies reports whether a server is known to trust proxies. By the time that its
