@@ -2,8 +2,10 @@ package adapt
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -41,11 +43,20 @@ func (l requestLogger) Handle(ctx context.Context, line slog.Record) error {
 // HandleLine writes the line straight to zap where Handler would, in half the time.
 func (l requestLogger) HandleLine(ctx context.Context, now time.Time, level slog.Level, message string, attrs []slog.Attr) error {
 	if l.core != nil && !hasFields(ctx) {
-		if fields, ok := fieldsOf(attrs); ok {
+		buffer := fieldBuffers.Get().(*[]zapcore.Field)
+		fields, ok := appendFields((*buffer)[:0], attrs)
+		if ok {
 			entry := zapcore.Entry{Level: levelOf(level), Time: now, Message: message, LoggerName: l.name}
 			if checked := l.core.Check(entry, nil); checked != nil {
 				checked.Write(fields...)
 			}
+		}
+		if reflect.TypeOf(l.core) == zapsCore { // another may keep them
+			clear(fields)
+			*buffer = fields
+			fieldBuffers.Put(buffer)
+		}
+		if ok {
 			return nil
 		}
 	}
@@ -55,7 +66,7 @@ func (l requestLogger) HandleLine(ctx context.Context, now time.Time, level slog
 }
 
 func (l requestLogger) WithAttrs(attrs []slog.Attr) slog.Handler {
-	fields, ok := fieldsOf(attrs)
+	fields, ok := appendFields(nil, attrs)
 	if l.Handler = l.Handler.WithAttrs(attrs); !ok {
 		l.core = nil
 	}
@@ -82,23 +93,31 @@ func levelOf(level slog.Level) zapcore.Level {
 	return zapcore.DebugLevel
 }
 
-// fieldsOf returns attributes as Caddy's handler writes them; ok is false where there are some of
-// which only that one knows how.
-func fieldsOf(attrs []slog.Attr) (fields []zapcore.Field, ok bool) {
-	fields = make([]zapcore.Field, len(attrs))
-	for i, a := range attrs {
+// fieldBuffers are where lines are put together, for the core of zap that has written a line when
+// it returns.
+var (
+	fieldBuffers = sync.Pool{New: func() any { b := make([]zapcore.Field, 0, 8); return &b }}
+	zapsCore     = reflect.TypeOf(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zapcore.InfoLevel))
+)
+
+// appendFields appends attributes as Caddy's handler writes them; ok is false where there are some
+// of which only that one knows how.
+func appendFields(fields []zapcore.Field, attrs []slog.Attr) (_ []zapcore.Field, ok bool) {
+	for _, a := range attrs {
+		var field zapcore.Field
 		switch kind := a.Value.Kind(); {
 		case a.Key == "" || kind == slog.KindGroup || kind == slog.KindLogValuer:
-			return nil, false
+			return fields, false
 		case kind == slog.KindString:
-			fields[i] = zap.String(a.Key, a.Value.String())
+			field = zap.String(a.Key, a.Value.String())
 		case kind == slog.KindInt64:
-			fields[i] = zap.Int64(a.Key, a.Value.Int64())
+			field = zap.Int64(a.Key, a.Value.Int64())
 		case kind == slog.KindTime:
-			fields[i] = zap.Time(a.Key, a.Value.Time())
+			field = zap.Time(a.Key, a.Value.Time())
 		default:
-			fields[i] = zap.Any(a.Key, a.Value.Any())
+			field = zap.Any(a.Key, a.Value.Any())
 		}
+		fields = append(fields, field)
 	}
 	return fields, true
 }

@@ -3,9 +3,11 @@ package adapt
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,6 +128,74 @@ func TestLineOfARequest(t *testing.T) {
 			if got != out.String() || (got != "") != (level >= slog.LevelInfo) || straight != row.straight {
 				t.Errorf("%s at %v, straight %t:\n%s\nand by a record:\n%s", name, level, straight, got, out.String())
 			}
+		}
+	}
+}
+
+// keeper is a core that keeps what it is to write, as that does which Caddy has until its
+// configuration is loaded.
+type keeper struct {
+	zapcore.Core
+	lines *[][]zapcore.Field
+}
+
+func (k keeper) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	return c.AddCore(e, k)
+}
+
+func (k keeper) Write(_ zapcore.Entry, fields []zapcore.Field) error {
+	*k.lines = append(*k.lines, fields)
+	return nil
+}
+
+// No line has anything of another, written at the same time or later.
+func TestLinesAtOnce(t *testing.T) {
+	attrs := func(n int) []slog.Attr {
+		var all []slog.Attr
+		for i := range 1 + n%12 {
+			all = append(all, slog.Int(string(rune('a'+i)), n))
+		}
+		return all
+	}
+	var out bytes.Buffer
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.Lock(zapcore.AddSync(&out)), zap.InfoLevel)
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for n := g * 1000; n < g*1000+1000; n++ {
+				_ = requestLogger{core: core}.HandleLine(t.Context(), time.Time{}, slog.LevelInfo, "", attrs(n))
+			}
+		})
+	}
+	all.Wait()
+	seen := make(map[int]bool)
+	for line := range strings.Lines(out.String()) {
+		var fields map[string]int
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		n := fields["a"]
+		for name := range fields {
+			if fields[name] != n {
+				t.Fatal(line)
+			}
+		}
+		if len(fields) != 1+n%12 || seen[n] {
+			t.Fatal(line)
+		}
+		seen[n] = true
+	}
+	if len(seen) != 8000 {
+		t.Errorf("%d lines", len(seen))
+	}
+
+	var lines [][]zapcore.Field
+	for n := range 20 {
+		_ = requestLogger{core: keeper{core, &lines}}.HandleLine(t.Context(), time.Time{}, slog.LevelInfo, "", attrs(n))
+	}
+	for n, fields := range lines {
+		if len(fields) != 1+n%12 || fields[0].Integer != int64(n) {
+			t.Errorf("line %d has become %v", n, fields)
 		}
 	}
 }
