@@ -42,27 +42,30 @@ func (l requestLogger) Handle(ctx context.Context, line slog.Record) error {
 
 // HandleLine writes the line straight to zap where Handler would, in half the time.
 func (l requestLogger) HandleLine(ctx context.Context, now time.Time, level slog.Level, message string, attrs []slog.Attr) error {
-	if l.core != nil && !hasFields(ctx) {
-		buffer := fieldBuffers.Get().(*[]zapcore.Field)
-		fields, ok := appendFields((*buffer)[:0], attrs)
-		if ok {
-			entry := zapcore.Entry{Level: levelOf(level), Time: now, Message: message, LoggerName: l.name}
-			if checked := l.core.Check(entry, nil); checked != nil {
-				checked.Write(fields...)
-			}
-		}
-		if reflect.TypeOf(l.core) == zapsCore { // another may keep them
-			clear(fields)
-			*buffer = fields
-			fieldBuffers.Put(buffer)
-		}
-		if ok {
-			return nil
-		}
+	entry := zapcore.Entry{Level: levelOf(level), Time: now, Message: message, LoggerName: l.name}
+	if l.core != nil && !hasFields(ctx) && l.write(entry, attrs) {
+		return nil
 	}
 	line := slog.NewRecord(now, level, message, 0)
 	line.AddAttrs(attrs...)
 	return l.Handle(ctx, line)
+}
+
+// write writes an entry, unless it has attributes of which only Handler knows how.
+func (l requestLogger) write(entry zapcore.Entry, attrs []slog.Attr) (ok bool) {
+	buffer := fieldBuffers.Get().(*[]zapcore.Field)
+	fields, ok := appendFields((*buffer)[:0], attrs)
+	if ok {
+		if checked := l.core.Check(entry, nil); checked != nil {
+			checked.Write(fields...)
+		}
+	}
+	if reflect.TypeOf(l.core) == zapsCore { // another may keep them
+		clear(fields)
+		*buffer = fields
+		fieldBuffers.Put(buffer)
+	}
+	return ok
 }
 
 func (l requestLogger) WithAttrs(attrs []slog.Attr) slog.Handler {
