@@ -91,9 +91,16 @@ func TestConfigPaths(t *testing.T) {
 		"relative":        {Moved: map[string][]string{"jwks": {"a"}}},
 		"with a query":    {Moved: map[string][]string{"revocation": {"/a?b"}}},
 		"with a wildcard": {Moved: map[string][]string{"metadata": {"/a/*"}}},
+		"with dots":       {Moved: map[string][]string{"metadata": {"/a/../b"}}},
 	} {
 		if routes, err := f.Mount(p); err == nil {
 			t.Errorf("%s: %q", name, routes.Paths())
+		}
+	}
+	// Clients send these as they are.
+	for _, path := range []string{"//token", "/a//b/", "/.a/..b", "/"} {
+		if _, err := f.Mount(server.Paths{Token: []server.TokenPath{{Path: path}}}); err != nil {
+			t.Error(err)
 		}
 	}
 }
