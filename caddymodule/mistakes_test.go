@@ -118,6 +118,17 @@ func TestNoMistakesOfClaims(t *testing.T) {
 	}
 }
 
+// Where no proxy is in front, the certificate of the handshake is that of the client.
+func TestNoMistakesOfCertificates(t *testing.T) {
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	global := "servers {\nstrict_sni_host on\n}\n" + withServer(billing+"client_certificates {\nheader Client-Cert\n}")
+	site := "https://localhost {\ntls internal {\nclient_auth {\nmode request\n}\n}\noauth_token\n}\n"
+	if said := c.said(t, c.vars.Replace(strings.Replace(runGlobal, "%GLOBAL%", global, 1)+site)); said != "" {
+		t.Error(said)
+	}
+}
+
 // One issuer has one person for a sub, and with iss beside it nobody takes one for another.
 func TestNoMistakesOfPeople(t *testing.T) {
 	const other = "\nserver default\nissuer https://idp.example {\njwks_uri https://idp.example/keys\n}"

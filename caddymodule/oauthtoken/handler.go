@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/caddymodule/oauthserver"
@@ -144,9 +145,10 @@ func (h *Handler) warnOfChosenAddress(ctx context.Context, trusts func(*caddyhtt
 }
 
 // warnOfNoProxy logs that a header with certificates is believed of nobody: no proxy is trusted.
+// Where clients are asked for one in the handshake, that one counts.
 func (h *Handler) warnOfNoProxy(ctx context.Context) {
 	s, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if c := h.server.ClientCertificates; s != nil && c != nil && c.Header != "" && !hasTrustedProxies(s) {
+	if c := h.server.ClientCertificates; s != nil && c != nil && c.Header != "" && !hasTrustedProxies(s) && !slices.ContainsFunc(s.TLSConnPolicies, asksForCertificates) {
 		h.logger.Warn("client_certificates: the header is believed of the proxies in trusted_proxies alone, and there are none, so that no client has a certificate: "+
 			"add trusted_proxies to servers in the global options", "server", h.server.Name(), "header", c.Header)
 	}
@@ -158,6 +160,8 @@ func hasTrustedProxies(s *caddyhttp.Server) bool {
 	source := reflect.ValueOf(s).Elem().FieldByName("trustedProxies")
 	return s.TrustedProxiesUnix || s.TrustedProxiesRaw != nil || source.Kind() == reflect.Interface && !source.IsNil()
 }
+
+func asksForCertificates(p *caddytls.ConnectionPolicy) bool { return p.ClientAuthentication != nil }
 
 func isForwardedFor(header string) bool { return strings.EqualFold(header, "X-Forwarded-For") }
 
