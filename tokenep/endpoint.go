@@ -248,9 +248,12 @@ func (f *Front) log(r *http.Request, o *Outcome) {
 		return
 	}
 	buffer := lines.Get().(*[]slog.Attr)
-	defer lines.Put(buffer)
 	attrs := (*buffer)[:0]
-	defer func() { clear(attrs) }()
+	defer func() {
+		clear(attrs)
+		*buffer = attrs
+		lines.Put(buffer)
+	}()
 	from := f.Authenticator.RemoteAddress(r)
 	if o.Err != nil {
 		attrs = append(attrs, slog.String("client_ip", from.String()))
