@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -114,6 +115,21 @@ func TestNoMistakesOfClaims(t *testing.T) {
 		said := c.said(t, c.vars.Replace(strings.Replace(text, "http://localhost:8080", "%SITE%", 1)))
 		if (said != "") != row.warned || strings.Contains(said, "refused:") {
 			t.Errorf("%s: %s", row.name, said)
+		}
+	}
+}
+
+// What one route gives to its upstream, which may be another one, no client needs to get.
+func TestNoMistakesOfMintedTokens(t *testing.T) {
+	c := newCaddy(t)
+	c.mustLoad("", "")
+	const mints = "handle /out {\noauth_verify {\naudience https://api.example/orders\nauthorization token {\naudience %s\n}\n}\nreverse_proxy localhost:1\n}\n"
+	const takes = "%%SITE%% {\noauth_token\nhandle /in {\noauth_verify {\naudience https://in.example\nmax_lifetime 5m\nscope orders:read\n}\n@a oauth_scope orders:read\nrespond @a hi\n}\n%s}\n"
+	for audience, warned := range map[string]bool{"https://in.example": false, "https://other.example": true} {
+		text := strings.Replace(runGlobal, "%GLOBAL%", withServer(billing), 1) + fmt.Sprintf(takes, fmt.Sprintf(mints, audience))
+		said := c.said(t, c.vars.Replace(strings.Replace(text, "http://localhost:8080", "%SITE%", 1)))
+		if (said != "") != warned || strings.Contains(said, "refused:") {
+			t.Errorf("%s: %s", audience, said)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type App struct {
 	Policies map[string]*Options `json:"policies,omitempty"`
 
 	resources map[string][]*resource // by the path of their metadata
+	reaches   []reach
 	ctx       caddy.Context
 	checked   sites.Checked
 }
@@ -59,6 +60,9 @@ func (a *App) Start() error {
 // checkSites warns of resources whose metadata nobody can get, and of routes that protect nothing,
 // or let nobody in.
 func (a *App) checkSites(http *caddyhttp.App) {
+	for _, r := range a.reaches {
+		r.warnOfReach()
+	}
 	for _, s := range http.Servers {
 		warnOfUnreached(s)
 		warnOfExcluded(s)

@@ -142,7 +142,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	h.warnOfNames(issuers)
 	h.warnOfLog(ctx)
 	if h.server != nil {
-		h.warnOfReach(issuers[0].Audience, len(issuers) > 1)
+		h.app.reaches = append(h.app.reaches, reach{h, h.logger, issuers[0].Audience, len(issuers) > 1})
 	}
 	if err := h.replace(ctx, issuers); err != nil {
 		return err

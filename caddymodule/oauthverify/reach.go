@@ -1,6 +1,7 @@
 package oauthverify
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -12,15 +13,33 @@ import (
 	"github.com/tokenep/caddy-tokenep/verify/policy"
 )
 
+// reach is a route that trusts a server of this process.
+type reach struct {
+	*Handler
+	logger   *slog.Logger // of warnings
+	audience []string
+	others   bool // it trusts issuers elsewhere, too
+}
+
+// getsMinted reports whether another route gives tokens to this one, in the place of those that
+// clients have.
+func (h reach) getsMinted() bool {
+	return slices.ContainsFunc(h.app.reaches, func(r reach) bool {
+		return r.server == h.server && r.Authorization != nil && r.Authorization.Token != nil &&
+			(h.InsecureAnyAudience || slices.ContainsFunc(r.Authorization.Token.Audience, among(h.audience)))
+	})
+}
+
 // warnOfReach logs what the route asks for that no client of the server could ever have. The scope
 // may come of another issuer, if there is one.
-func (h *Handler) warnOfReach(audience []string, others bool) {
+func (h reach) warnOfReach() {
+	audience, others := h.audience, h.others
 	if !others {
 		h.warnOfClaims()
 		h.warnOfBound()
 	}
 	reaches, bounded := h.server.Server().Config.Reaches()
-	if h.warnOfForms(audience) || !bounded {
+	if h.warnOfForms(audience) || !bounded || h.getsMinted() {
 		return
 	}
 	logger := h.logger.With("server", h.server.Name())
@@ -84,7 +103,7 @@ func someOf(reaches []server.Reach, have func(server.Reach) []string) (some []st
 }
 
 // warnOfClaims logs that the route names claims that no token of the server can have.
-func (h *Handler) warnOfClaims() {
+func (h reach) warnOfClaims() {
 	known, bounded := h.server.Server().Config.TokenClaims()
 	if !bounded {
 		return
@@ -120,7 +139,7 @@ func (h *Handler) warnOfClaims() {
 
 // warnOfBound logs that the route needs tokens that are bound to a certificate, of which the server
 // gives none.
-func (h *Handler) warnOfBound() {
+func (h reach) warnOfBound() {
 	if c := h.ClientCertificates; c != nil && c.Required && h.server.Server().Config.ClientCertificates == nil {
 		h.logger.Warn("client_certificates: the server looks at no certificate, and binds no token to one, and every token is refused: " +
 			"add client_certificates to the oauth_server, or leave out required")
@@ -133,7 +152,7 @@ func among(names []string) func(string) bool {
 
 // warnOfForms logs an audience that means a resource of a client, but is written in another way:
 // aud is compared byte by byte (RFC 7519 §2), so that no such token of the client would pass.
-func (h *Handler) warnOfForms(audience []string) (warned bool) {
+func (h reach) warnOfForms(audience []string) (warned bool) {
 	config := &h.server.Server().Config
 	for i := range config.Clients {
 		client := &config.Clients[i]
