@@ -79,6 +79,8 @@ func NewRule(text string, clientAddress func(*http.Request) netip.Addr) (verify.
 
 // RuleClaims returns the names of the claims without which a rule fails, where it looks at them:
 // those that it names, but for those of which it asks whether they are there, as has(claims.role).
+// One that it names twice is there twice. The error is that of a text that is no rule, as of
+// [NewRule].
 func RuleClaims(text string) ([]string, error) {
 	e, err := compile(ruleEnvironment, text, cel.BoolType)
 	return slices.DeleteFunc(e.claims, func(name string) bool { return slices.Contains(e.asked, name) }), err
