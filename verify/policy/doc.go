@@ -18,5 +18,5 @@
 //	cost.go    which expressions need not be counted while they run
 //	value.go   the claims of a token as values of the language, and back
 //	text.go    the functions on texts, and how long those may be that they make
-//	whole.go   patterns that must match a whole text
+//	whole.go   patterns, which must match a whole text
 package policy

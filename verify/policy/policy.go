@@ -35,9 +35,8 @@ var environment = func() *cel.Env {
 		cel.CustomTypeAdapter(adapter{}),
 		ext.Sets(),
 		cel.ParserExpressionSizeLimit(maxExpression),
-		cel.RegexProgramSizeLimit(maxRegexp),
 		cel.DefaultUTCTimeZone(true),
-		cel.ASTValidators(cel.ValidateRegexLiterals(), wholePatterns{}),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), patterns{}),
 	)...)
 	if err != nil {
 		panic(err) // the options are constants

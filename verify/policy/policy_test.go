@@ -46,6 +46,7 @@ func TestConditions(t *testing.T) {
 		`claims["kubernetes.io"].serviceaccount.name == "cart"`:            true,
 		`claims.repository.matches("^acme/[a-z]+$")`:                       true,
 		`claims.repository.matches("^(?:acme|evil)/sho$")`:                 false,
+		`claims.repository.matches("^[a-z]{4}/[a-z]{1,9}$")`:               true,
 		`claims.groups.map(g, g + "!").exists(g, g == "dev!")`:             true,
 		`claims.groups.all(a, claims.groups.all(b, a != "" || true))`:      true,
 	} {
@@ -63,18 +64,19 @@ func TestConditions(t *testing.T) {
 // An expression is compiled when the configuration loads, and what is wrong has its place.
 func TestErrorsHaveAPosition(t *testing.T) {
 	for text, want := range map[string]string{
-		`claims.ref = "x"`:                 "line 1, column 12",
-		"claims.ref == 'x' &&\nclaim.x":    "line 2, column 1",
-		`claims.ref + 1 == `:               "line 1, column ",
-		`"x"`:                              "of the type string, and must be a bool",
-		`claims.ref.matches("refs/heads")`: `write '^(?:refs/heads)$'`,
-		`claims.ref.matches("^a|b$")`:      `write '^(?:^a|b$)$'`,
-		`claims.ref.matches("(?m)^a$")`:    "matches any text that contains it",
-		`claims.ref.matches("^(a$")`:       "line 1, column 20: invalid matches argument",
-		`claims.ref.matches(claims.sub)`:   "must be written here",
-		`matches(claims.ref, "^" + "a")`:   "must be written here",
-		`now > 1`:                          "undeclared reference to 'now'",
-		strings.Repeat("!", 5000) + "true": "size",
+		`claims.ref = "x"`:                    "line 1, column 12",
+		"claims.ref == 'x' &&\nclaim.x":       "line 2, column 1",
+		`claims.ref + 1 == `:                  "line 1, column ",
+		`"x"`:                                 "of the type string, and must be a bool",
+		`claims.ref.matches("refs/heads")`:    `write '^(?:refs/heads)$'`,
+		`claims.ref.matches("^a|b$")`:         `write '^(?:^a|b$)$'`,
+		`claims.ref.matches("(?m)^a$")`:       "matches any text that contains it",
+		`claims.ref.matches("^(a$")`:          "line 1, column 20: invalid matches argument",
+		`claims.ref.matches("^a{999}b{99}$")`: "the pattern is too large: it has 1102 instructions, at most 1024",
+		`claims.ref.matches(claims.sub)`:      "must be written here",
+		`matches(claims.ref, "^" + "a")`:      "must be written here",
+		`now > 1`:                             "undeclared reference to 'now'",
+		strings.Repeat("!", 5000) + "true":    "size",
 	} {
 		if _, err := policy.Compile(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %s", text, err, want)

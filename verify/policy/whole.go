@@ -9,15 +9,16 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// wholePatterns refuses a pattern that would match a part of a text: it looks like a name, and lets
-// in all longer ones. CEL's matches searches.
-type wholePatterns struct{}
+// patterns refuses a pattern that would match a part of a text: it looks like a name, and lets in
+// all longer ones. CEL's matches searches. It refuses one that is too large, too: CEL's own limit
+// panics at x{2}.
+type patterns struct{}
 
 // Name returns the name of the check.
-func (wholePatterns) Name() string { return "tokenep.validator.whole_patterns" }
+func (patterns) Name() string { return "tokenep.validator.patterns" }
 
 // Validate looks at every call of matches.
-func (wholePatterns) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues *cel.Issues) {
+func (patterns) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues *cel.Issues) {
 	matching := func(e ast.NavigableExpr) bool {
 		return e.Kind() == ast.CallKind && e.AsCall().FunctionName() == overloads.Matches
 	}
@@ -29,6 +30,8 @@ func (wholePatterns) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, iss
 			issues.ReportErrorAtID(call.ID(), "the pattern of matches must be written here, and not come from a claim")
 		case !whole(string(pattern)):
 			issues.ReportErrorAtID(call.ID(), "the pattern matches any text that contains it; to match a whole text write '^(?:%s)$'", pattern)
+		case instructions(string(pattern)) > maxRegexp:
+			issues.ReportErrorAtID(call.ID(), "the pattern is too large: it has %d instructions, at most %d", instructions(string(pattern)), maxRegexp)
 		}
 	}
 }
@@ -42,4 +45,17 @@ func whole(pattern string) bool {
 	parts := parsed.Sub
 	return parsed.Op == syntax.OpConcat && len(parts) > 1 &&
 		parts[0].Op == syntax.OpBeginText && parts[len(parts)-1].Op == syntax.OpEndText
+}
+
+// instructions returns how large a pattern is; 0: it is none, which is reported for itself.
+func instructions(pattern string) int {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(program.Inst)
 }
