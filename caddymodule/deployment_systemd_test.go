@@ -194,6 +194,6 @@ func walkTheUnit(t *testing.T) {
 	is("keys on a new machine", run(keys), ring)
 	// What is wrong is in the journal.
 	run("rm " + secret + "; ! systemctl restart caddy-tokenep")
-	shows(t, run("journalctl -u caddy-tokenep -n 20"), "243/CREDENTIALS")
+	shows(t, run("journalctl --sync; journalctl -u caddy-tokenep -n 20"), "243/CREDENTIALS")
 	fmt.Println(run("systemctl --version | head -n 1"))
 }
