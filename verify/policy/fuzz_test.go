@@ -14,7 +14,7 @@ import (
 // asked before, and changes none of them. A value is one that a claim can have.
 func FuzzPolicy(f *testing.F) {
 	for _, text := range []string{
-		`claims.a == "x"`, `has(claims.a) || claims.b > 1`, `claims.l.exists(x, x == "a")`, `claims.a.matches("^(?:x|y)+$")`, `"p:" + claims.a`,
+		`claims.a == "x"`, `has(claims.a) || claims.b > 1`, `claims.l.exists(x, x == "a")`, `claims.a.matches("^(?:x|y)+$")`, `claims.a.matches("^x{2}$")`, `"p:" + claims.a`,
 		`claims["k"].n.split("/")[0]`, `claims.l.map(x, claims.l.map(y, x + y))`, `sets.contains(claims.l, ["a"])`, `claims.l + claims.l`, `1/claims.b`,
 		`claims.all(k, claims[k] != null)`, `timestamp("2026-01-01T00:00:00Z").getHours() == 0`, `claims.a.format([1])`, `[[1]][0][0]`, `claims.map(k, k)`, `claims.map(k, k)[0] == "a"`, `claims.k.exists_one(k, claims[k] > 0)`, `claims`, `"`, `(((`,
 	} {

@@ -45,7 +45,7 @@ type Visitor func(handler caddyhttp.MiddlewareHandler, way Way) Handlers
 // is not known whether a request matches. It reports whether all ways were followed: there may be
 // too many.
 func Any(server *caddyhttp.Server, visit Visitor) (complete bool) {
-	return AnyMatched(server, visit, func(caddyhttp.MatcherSets, Way) {})
+	return AnyMatched(server, visit, nil)
 }
 
 // AnyMatched is Any. It shows the matchers of each route as well, for each way to them.
