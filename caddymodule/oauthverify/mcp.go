@@ -1,6 +1,9 @@
 package oauthverify
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/tokenep/caddy-tokenep/caddymodule/internal/adapt"
 	"github.com/tokenep/caddy-tokenep/verify"
 )
@@ -53,8 +56,9 @@ func (m *MCP) operations() map[string][]Operation {
 
 // check refuses placeholders that nobody would resolve, and commas between scope tokens.
 func (m *MCP) check() error {
-	for option, list := range m.operations() {
-		for _, operation := range list {
+	operations := m.operations()
+	for _, option := range slices.Sorted(maps.Keys(operations)) {
+		for _, operation := range operations[option] {
 			line := adapt.Line(option + " " + operation.Name)
 			if err := adapt.RefusePlaceholders(option, append([]string{operation.Name}, operation.Scope...)); err != nil {
 				return err

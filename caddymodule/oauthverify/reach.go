@@ -2,6 +2,7 @@ package oauthverify
 
 import (
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -81,8 +82,9 @@ func (h reach) warnOfReach() {
 		logger.Warn("no client of the configuration can get a token with any of the scope of which this route needs one: give it to one that may use the route",
 			"audience", audience, "any_scope", h.AnyScope, "clients_have", have)
 	}
-	for option, operations := range h.MCP.operations() {
-		for _, o := range operations {
+	operations := h.MCP.operations()
+	for _, option := range slices.Sorted(maps.Keys(operations)) {
+		for _, o := range operations[option] {
 			if i := slices.IndexFunc(o.Scope, func(token string) bool { return !slices.ContainsFunc(reaches, has(token)) }); i >= 0 {
 				logger.Warn("mcp: no client of the configuration can get a token with a scope that an operation needs: give it to one that may use the route",
 					"audience", audience, "option", option+" "+o.Name, "mcp_scope", o.Scope[i], "clients_have", have)
@@ -128,9 +130,11 @@ func (h reach) warnOfClaims() {
 		path, _ := verify.ParseClaimPath(name) // which has been parsed
 		warn("require_claims", "require_claims", path[0], "every token is refused")
 	}
-	for option, claim := range map[string]string{"max_auth_age": "auth_time", "acr_values": "acr"} {
-		asks := option == "acr_values" && len(h.ACRValues) > 0 || option == "max_auth_age" && h.MaxAuthAge > 0
-		if asks && lacks(claim) {
+	for _, row := range []struct {
+		option, claim string
+		asks          bool
+	}{{"max_auth_age", "auth_time", h.MaxAuthAge > 0}, {"acr_values", "acr", len(h.ACRValues) > 0}} {
+		if option, claim := row.option, row.claim; row.asks && lacks(claim) {
 			h.logger.Warn(option+": no token of the server has the claim "+claim+", which says how a person has signed in, and every one is refused: "+
 				"have the server say it, by users or by identity { "+claim+" … }, or remove the option", "option", option)
 		}
