@@ -110,7 +110,7 @@ func TestDeploymentContainerfileBuilds(t *testing.T) {
 func runAsImage(t *testing.T, dir string) {
 	bwrap := needed(t, "bwrap")
 	if said, err := exec.Command(bwrap, "--unshare-all", "--ro-bind", "/", "/", "true").CombinedOutput(); err != nil {
-		t.Skipf("this machine has no namespaces for it: %v: %s", err, said)
+		lacks(t, "this machine has no namespaces for it: ", err, ": ", string(said))
 	}
 	last := lastStage(t)
 	arguments := append(append(layOutImage(t, dir, last), words(t, last["ENTRYPOINT"])...), words(t, last["CMD"])...)

@@ -65,7 +65,7 @@ func TestDeploymentUnitRuns(t *testing.T) {
 	}
 	nspawn := needed(t, "systemd-nspawn")
 	if os.Getuid() != 0 {
-		t.Skip("only root can boot a systemd")
+		lacks(t, "only root can boot a systemd")
 	}
 	dir := t.TempDir()
 	machine, programs := filepath.Join(dir, "machine"), filepath.Join(dir, "programs")
@@ -114,7 +114,7 @@ func TestDeploymentUnitRuns(t *testing.T) {
 		"--quiet", "--register=no", "--keep-unit", "--machine=caddy-tokenep", "--private-network", "--directory="+machine, "--bind-ro=/usr",
 		"--bind-ro="+own+":/walk/program", "--bind="+programs+":/usr/local/bin", "--console=pipe", "--boot", "--", "--unit=walk.service").CombinedOutput()
 	if out, unread := os.ReadFile(filepath.Join(machine, "walk/out")); unread != nil {
-		t.Skipf("this machine does not let a systemd boot: %v: %s", err, said)
+		lacks(t, "this machine does not let a systemd boot: ", err, ": ", string(said))
 	} else if err != nil || !strings.Contains(string(out), "--- PASS: TestDeploymentUnitRuns ") {
 		t.Errorf("%v: %s\n%s", err, said, out)
 	}

@@ -38,13 +38,18 @@ func needed(t *testing.T, name string) string {
 	t.Helper()
 	found, err := exec.LookPath(name)
 	if err != nil {
-		err = fmt.Errorf("%w: apt-get install %s", err, cmp.Or(packageOf[name], name))
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		lacks(t, fmt.Errorf("%w: apt-get install %s", err, cmp.Or(packageOf[name], name)))
 	}
 	return found
+}
+
+// lacks skips a test for what the machine does not have, unless CI is set.
+func lacks(t *testing.T, what ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what...)
+	}
+	t.Skip(what...)
 }
 
 // manifestCaddyfile returns the Caddyfile in the ConfigMap of a manifest.

@@ -125,11 +125,12 @@ func routeFlags(fl caddycmd.Flags) (asked routeInspection, err error) {
 // callRoute asks what a route would make of a token: one of a configuration file, or of the Caddy
 // that runs.
 func callRoute(fl caddycmd.Flags, asked routeInspection, answer *json.RawMessage) error {
-	if _, err := asked.request(context.Background()); err != nil {
+	r, err := asked.request(context.Background()) // of the process: a command has none
+	if err != nil {
 		return misuse("--%w", err)
 	}
 	if fl.String("config") != "" {
-		report, err := askConfig(fl, asked)
+		report, err := askConfig(fl, r, asked.Token)
 		if err == nil {
 			*answer, err = json.Marshal(report)
 		}
@@ -144,7 +145,7 @@ func callRoute(fl caddycmd.Flags, asked routeInspection, answer *json.RawMessage
 }
 
 // askConfig provisions a configuration as "caddy validate" does, and asks it.
-func askConfig(fl caddycmd.Flags, asked routeInspection) (*inspected, error) {
+func askConfig(fl caddycmd.Flags, r *http.Request, token string) (*inspected, error) {
 	text, file, _, err := caddycmd.LoadConfig(fl.String("config"), fl.String("adapter"))
 	if err != nil {
 		return nil, err
@@ -155,15 +156,11 @@ func askConfig(fl caddycmd.Flags, asked routeInspection) (*inspected, error) {
 	}
 	// No log of that Caddy is opened.
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
-	r, err := asked.request(context.Background())
-	if err != nil {
-		return nil, err
-	}
 	provisioned, err := caddy.ProvisionContext(&config)
 	if err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", file, err)
 	}
-	return inspectIn(provisioned, r, asked.Token)
+	return inspectIn(provisioned, r, token)
 }
 
 // print writes header and claims as they came, so that no number is rounded, its times as people

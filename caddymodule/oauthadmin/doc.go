@@ -18,8 +18,9 @@
 //	secret_patterns.go  regular expressions for secret scanners
 //	option.go       flags for the fields of a structure of the library, and what is wrong with
 //	                flags
-//	command_*.go    one subcommand each, and what they need: reading a secret
-//	                (command_secret.go), requests to the token endpoint (command_fetch.go),
+//	command_*.go    one subcommand each, and what they need: requests to the admin API
+//	                (command_admin.go) and to the token endpoint (command_fetch.go), reading
+//	                a secret (command_secret.go),
 //	                the file of a store (command_config.go),
 //	                and what a log says (command_trace.go)
 package oauthadmin

@@ -17,9 +17,9 @@ import (
 	"github.com/tokenep/caddy-tokenep/caddymodule/testdata/kubernetes/schema"
 )
 
-// The package schema has a megabyte, and is not kept: a cluster's own schemas are made by this line.
+// The package schema has a megabyte, and is not kept: it is made anew of the API's types.
 //
-//go:generate go tool openapi-gen --output-dir schema --output-pkg github.com/tokenep/caddy-tokenep/caddymodule/testdata/kubernetes/schema --report-filename /dev/null k8s.io/api/apps/v1 k8s.io/api/core/v1 k8s.io/api/networking/v1 k8s.io/api/policy/v1 k8s.io/apimachinery/pkg/apis/meta/v1 k8s.io/apimachinery/pkg/runtime k8s.io/apimachinery/pkg/api/resource k8s.io/apimachinery/pkg/util/intstr
+//go:generate sh generate.sh
 
 // schemas are those of the API, by their names.
 type schemas map[string]common.OpenAPIDefinition
