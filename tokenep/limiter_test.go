@@ -159,4 +159,15 @@ func TestLimiterKnownClient(t *testing.T) {
 	if judged := guess("shop", 1000); judged != defaultFailures+1 {
 		t.Errorf("%d guesses for another client are judged", judged)
 	}
+	// Who goes on succeeding is known still.
+	for range 2 {
+		now = now.Add(lately * 2 / 3)
+		if err := attempt("orders").Succeeded(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(lately * 2 / 3)
+	if judged := guess("orders", 1000); judged != wholeAddress*defaultFailures+1 {
+		t.Errorf("%d guesses for a client that has succeeded in this hour are judged", judged)
+	}
 }

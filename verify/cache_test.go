@@ -136,6 +136,22 @@ func TestRefusedIsNotCached(t *testing.T) {
 	}
 }
 
+// Two requests may prove one token at the same time.
+func TestCacheKnowsATokenOnce(t *testing.T) {
+	issuer := verifytest.New(testIssuer, testAPI)
+	key, err := issuer.KeySet().Key(t.Context(), "ES256", "ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, raw := verify.NewCache(2, nil), issuer.Sign(nil)
+	for range 3 {
+		cache.Insert(raw, key, testIssuer, "c", time.Now().Add(time.Hour))
+	}
+	if got := cache.Stats().Tokens; got != 1 {
+		t.Errorf("one token is there %d times", got)
+	}
+}
+
 // The limit holds, and a client that fills the cache evicts its own tokens.
 func TestCacheFull(t *testing.T) {
 	for _, limit := range []int{0, 1, 7, 64, 200, 1000} {
