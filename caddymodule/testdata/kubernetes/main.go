@@ -1,6 +1,6 @@
-// Command kubernetes checks manifests as a cluster would that accepts them: each document is what the
-// schema of its kind says, and has no member twice, pods meet the Pod Security Standard "restricted",
-// and what a document refers to in its file is there.
+// Command kubernetes checks manifests as a cluster would that accepts them: each document is what
+// the schema of its kind says, and has no member twice, pods meet the Pod Security Standard
+// "restricted", and what a document refers to in its file is there.
 //
 //	kubernetes <file.yaml>…
 package main
